@@ -1,0 +1,1 @@
+"""The dashboard: streamlit and plotly live here and nowhere else."""

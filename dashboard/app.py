@@ -1,0 +1,46 @@
+"""The server: Streamlit's page, the HTTP API and the owner of the database, in one process."""
+
+import os
+import secrets
+from contextlib import asynccontextmanager
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from dashboard import api, state
+from engine import steward
+from engine.owner import Owner
+from engine.workspace import Workspace, write_json
+from store import studies
+
+
+@asynccontextmanager
+async def lifespan(app):
+    """Own the workspace while the server runs; a new workspace gets the demo study."""
+    workspace = Workspace.open()
+    owner = Owner(workspace)
+    state.use(owner)
+    token = secrets.token_urlsafe(32)
+    door = workspace.root / "web.json"  # for commands on this machine, readable by this user only
+    write_json(door, {"url": os.environ.get("MIXDESK_URL", ""), "token": token}, mode=0o600)
+    if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
+        steward.create_demo(owner.store)
+    try:
+        yield {"token": token}
+    finally:
+        door.unlink(missing_ok=True)
+        state.use(None)
+        owner.close()
+
+
+app = st.App(
+    "page.py",
+    lifespan=lifespan,
+    routes=api.ROUTES,
+    middleware=[
+        # A page elsewhere whose name resolves to 127.0.0.1 must not reach this one.
+        Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"]),
+        Middleware(api.SecurityHeaders),
+    ],
+)

@@ -1,0 +1,130 @@
+// The mixing desk: vertical faders over a simplex. Moving one renormalises the unlocked others in proportion.
+
+const SEND_EVERY = 120; // milliseconds between two messages to the server while a fader moves
+
+const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+
+// Give `wanted` to fader i and what is left to the unlocked others, in proportion to what they have.
+export function moved(values, locked, i, wanted) {
+  const fixed = values.reduce((sum, v, j) => sum + (locked[j] && j !== i ? v : 0), 0);
+  const others = values.map((v, j) => (j === i || locked[j] ? 0 : v));
+  const free = locked.filter((is, j) => !is && j !== i).length;
+  if (!free) return values;
+  const value = clamp(wanted, 0, 1 - fixed);
+  const sum = others.reduce((a, b) => a + b, 0);
+  return values.map((v, j) => {
+    if (j === i) return value;
+    if (locked[j]) return v;
+    const part = sum > 1e-9 ? v / sum : 1 / free;
+    return part * (1 - fixed - value);
+  });
+}
+
+function build(host, faders) {
+  host.replaceChildren();
+  return faders.map((fader) => {
+    const box = document.createElement("div");
+    box.className = "fader";
+    box.style.setProperty("--colour", fader.colour);
+    const part = (tag, name, parent = box) => {
+      const element = document.createElement(tag);
+      element.className = name;
+      parent.append(element);
+      return element;
+    };
+    const share = part("div", "share");
+    const track = part("div", "track");
+    part("div", "slot", track);
+    const near = part("div", "near", track), level = part("div", "level", track);
+    const mark = part("div", "mark", track), cap = part("div", "cap", track);
+    const name = part("div", "name");
+    const lock = part("button", "lock");
+    name.textContent = name.title = fader.name;
+    lock.textContent = "hold";
+    lock.title = "Hold this share while others move";
+    track.tabIndex = 0;
+    track.setAttribute("role", "slider");
+    track.setAttribute("aria-orientation", "vertical");
+    track.setAttribute("aria-label", `Share of ${fader.name}`);
+    host.append(box);
+    return { box, share, track, near, level, mark, cap, lock };
+  });
+}
+
+function draw(host) {
+  const { parts, faders, values, locked, top } = host.desk;
+  parts.forEach((part, i) => {
+    const percent = (x) => `${clamp((100 * x) / top, 0, 100)}%`;
+    part.share.textContent = `${(100 * values[i]).toFixed(1)}%`;
+    part.level.style.height = part.cap.style.bottom = percent(values[i]);
+    part.mark.style.bottom = percent(faders[i].mark);
+    part.mark.title = `natural: ${(100 * faders[i].mark).toFixed(1)}%`;
+    part.near.hidden = faders[i].low === null;
+    part.near.style.bottom = percent(faders[i].low ?? 0);
+    part.near.style.height = percent((faders[i].high ?? 0) - (faders[i].low ?? 0));
+    part.lock.setAttribute("aria-pressed", String(locked[i]));
+    part.box.classList.toggle("locked", locked[i]);
+    part.track.setAttribute("aria-valuemin", "0");
+    part.track.setAttribute("aria-valuemax", "100");
+    part.track.setAttribute("aria-valuenow", (100 * values[i]).toFixed(1));
+  });
+}
+
+function send(host, now) {
+  const desk = host.desk;
+  clearTimeout(desk.timer);
+  const wait = now ? 0 : Math.max(0, desk.sent + SEND_EVERY - performance.now());
+  desk.timer = setTimeout(() => {
+    desk.sent = performance.now();
+    desk.tell("weights", desk.values.map((v) => Math.round(v * 1e5) / 1e5));
+  }, wait);
+}
+
+function listen(host, i) {
+  const { track, lock } = host.desk.parts[i];
+  const set = (value, now) => {
+    if (host.desk.locked[i]) return;
+    host.desk.values = moved(host.desk.values, host.desk.locked, i, value);
+    draw(host);
+    send(host, now);
+  };
+  const at = (event) => {
+    const box = track.getBoundingClientRect();
+    return (host.desk.top * (box.bottom - event.clientY)) / box.height;
+  };
+  track.addEventListener("pointerdown", (event) => {
+    track.setPointerCapture(event.pointerId);
+    track.focus();
+    set(at(event), false);
+  });
+  track.addEventListener("pointermove", (event) => {
+    if (track.hasPointerCapture(event.pointerId)) set(at(event), false);
+  });
+  track.addEventListener("pointerup", (event) => set(at(event), true));
+  track.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: 0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1 }[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    set(host.desk.values[i] + step, true);
+  });
+  lock.addEventListener("click", () => {
+    host.desk.locked[i] = !host.desk.locked[i];
+    draw(host);
+  });
+}
+
+export default function ({ data, parentElement, setStateValue }) {
+  const host = parentElement.querySelector(".mixdesk-desk");
+  const names = data.faders.map((fader) => fader.name).join("\n");
+  if (host.desk?.names !== names) {
+    host.desk = { names, parts: build(host, data.faders), locked: data.faders.map(() => false), sent: 0 };
+    data.faders.forEach((_, i) => listen(host, i));
+  }
+  const desk = host.desk;
+  if (desk.reset !== data.reset) {
+    desk.reset = data.reset;
+    desk.values = data.faders.map((fader) => fader.value);
+  }
+  Object.assign(desk, { faders: data.faders, tell: setStateValue, top: Math.max(...data.faders.map((f) => f.upper)) });
+  draw(host);
+}

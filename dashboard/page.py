@@ -1,0 +1,66 @@
+"""The page's frame: title, navigation, the study that all pages are about. What is on a page is in views/."""
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.views import corpus, explore, export, runs, search, studies
+from engine.errors import Problem
+from store import studies as studies_in
+
+st.set_page_config(page_title="Mixdesk", page_icon=":material/instant_mix:", layout="wide")
+
+PAGES = {
+    "studies": ("Studies", ":material/experiment:", studies),
+    "corpus": ("Corpus", ":material/library_books:", corpus),
+    "runs": ("Runs", ":material/timeline:", runs),
+    "explore": ("Explore", ":material/instant_mix:", explore),
+    "search": ("Search", ":material/travel_explore:", search),
+    "export": ("Export", ":material/ios_share:", export),
+}
+
+
+def chosen_study() -> str | None:
+    """The study in the link, or the newest; chosen in the sidebar."""
+    found = studies_in.all_studies(state.store())
+    if not found:
+        return None
+    names = {study.id: study.name for study in found}
+    if (
+        "next_study" in st.session_state
+    ):  # a page asked for another study; widgets can be set only before they are drawn
+        st.session_state["study"] = st.session_state.pop("next_study")
+    if st.session_state.get("study") not in names:
+        linked = st.query_params.get("study")
+        if linked is not None and linked not in names:
+            st.sidebar.warning(f"The link names a study that is not here: {linked}")
+        st.session_state["study"] = linked if linked in names else found[0].id
+    with st.sidebar:
+        study = st.selectbox("Study", list(names), format_func=names.get, key="study")
+    st.query_params["study"] = study
+    return study
+
+
+def shown(view):
+    """A page's function: what people can mend is a sentence, not a traceback."""
+
+    def run():
+        try:
+            view.render(study)
+        except Problem as problem:
+            st.error(str(problem), icon=":material/error:")
+
+    return run
+
+
+st.logo("dashboard/logo.svg", size="large")
+study = chosen_study()
+trouble = state.owner().trouble
+if trouble:
+    st.error(
+        f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
+    )
+pages = [
+    st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
+    for path, (title, icon, view) in PAGES.items()
+]
+st.navigation(pages).run()

@@ -1,0 +1,170 @@
+"""Store -> view models: what each page shows, ready to draw. No streamlit, no plotly."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.fidelity import Fidelity
+from store import jobs, runs, studies
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a study's way. share: 0 to 1; state: waiting | running | done | failed."""
+
+    name: str
+    state: str
+    share: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is, and when its first and its last answers are expected (seconds from now, or None)."""
+
+    stages: list[Stage]
+    first_answer: float | None
+    end: float | None
+    failures: list[str]
+
+    @property
+    def busy(self) -> bool:
+        return any(stage.state == "running" for stage in self.stages) and not self.finished
+
+    @property
+    def finished(self) -> bool:
+        return all(stage.state == "done" for stage in self.stages)
+
+
+def progress(store: Store, study: studies.Study) -> Progress:
+    """The stages corpus, proxies, surrogates, search of one study."""
+    own = jobs.of_study(store, study.id)
+    corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
+    by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
+    corpus = (
+        Stage("Corpus", "done", 1.0, "built")
+        if study.domains
+        else stage_of("Corpus", [corpus_job] if corpus_job else [])
+    )
+    proxies = proxies_stage(study, by_kind["train"])
+    fits, searches = (
+        stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search"))
+    )
+    left = seconds_left(by_kind["train"])
+    stages = [corpus, proxies, fits, searches]
+    failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
+    end = None if left is None else left + 25  # a last fit and search: measured on the demo study
+    first = None if left is None or fits.state == "done" else max(5.0, left / 3)
+    return Progress(stages, first, end, failures)
+
+
+def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:
+    """A stage that is one job."""
+    if not own:
+        return Stage(name, "waiting", 0.0, "waits")
+    job = own[-1]
+    state = {"queued": "waiting", "paused": "waiting", "running": "running", "done": "done"}.get(
+        job.state, "failed"
+    )
+    share = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
+    return Stage(name, state, share, "" if job.state == "done" else job.note or job.state)
+
+
+def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
+    """The training jobs together."""
+    if not training:
+        return Stage("Proxies", "waiting", 0.0, "waits")
+    done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
+    note = f"{study.done} of {study.runs} runs"
+    if study.open:
+        state = "running" if any(job.state == "running" for job in training) else "waiting"
+    else:
+        state = "done" if study.done else "failed"
+    return Stage("Proxies", state, done / len(training), note)
+
+
+def seconds_left(training: list[jobs.JobRow]) -> float | None:
+    """When training should end, from its speed since it began; None before there is a speed to speak of."""
+    started = [job.started_at for job in training if job.started_at]
+    done = sum(job.done or 0 for job in training)
+    total = sum(job.total or max((other.total or 0 for other in training), default=0) for job in training)
+    if not started or not done or not total:
+        return None
+    ended = all(job.ended_at for job in training)
+    elapsed = time.time() - min(started)
+    return 0.0 if ended else elapsed * (total - done) / done
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a study will take before it starts. minutes: None where no speed is known for this size."""
+
+    flops: float
+    tokens: float
+    minutes: float | None
+    basis: str
+
+
+# Tokens a second of one single-threaded job, by width, measured once (benchmarks/results/stacking.md): used until
+# this workspace has measured runs of its own.
+TYPICAL_SPEED = {32: 150_000.0, 64: 60_000.0, 128: 24_000.0, 256: 8_000.0}
+
+
+def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots: int) -> Cost:
+    """The price of `members` proxies of a fidelity on `slots` jobs side by side."""
+    tokens = fidelity.steps * fidelity.batch * fidelity.context
+    parameters = fidelity.parameters(vocabulary)
+    speeds = runs.speed(store)
+    own = [rate for (size, _), rate in speeds.items() if size == parameters]
+    speed = own[0] if own else TYPICAL_SPEED.get(fidelity.width)
+    basis = (
+        "measured in this workspace"
+        if own
+        else "a typical laptop core"
+        if speed
+        else "no speed known for this size"
+    )
+    minutes = None if speed is None else members * tokens / speed / slots / 60
+    return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The runs of a study as columns. shares, losses: (R, D), NaN where there is no result yet."""
+
+    domains: list[str]
+    columns: dict[str, list]
+    shares: np.ndarray
+    losses: np.ndarray
+
+    @property
+    def mean_loss(self) -> np.ndarray:
+        """(R,) mean over the domains, bits per byte."""
+        return self.losses.mean(axis=1) if len(self.losses) else np.empty(0)
+
+
+def run_table(store: Store, study: studies.Study) -> RunTable:
+    """Every run of a study, in the order of their numbers."""
+    table = runs.table(store, study.id)
+    columns = {name: table.column(name).to_pylist() for name in (
+        "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "seconds", "job", "message",
+    )}  # fmt: skip
+    missing = [np.nan] * len(study.domains)
+    losses = [
+        [np.nan if x is None else x for x in row] if row else missing
+        for row in table.column("losses").to_pylist()
+    ]
+    shape = (-1, len(study.domains))
+    shares = np.array(table.column("weights").to_pylist(), dtype=float).reshape(shape)
+    return RunTable(study.domains, columns, shares, np.array(losses, dtype=float).reshape(shape))
+
+
+def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Run number -> (tokens, training loss in bits per byte)."""
+    table = runs.curves(store, study.id)
+    number, tokens, loss = (table.column(name).to_numpy() for name in ("number", "tokens", "loss"))
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    pieces = zip(np.split(tokens, starts[1:]), np.split(loss, starts[1:]), strict=True)
+    return {int(number[start]): piece for start, piece in zip(starts, pieces, strict=True)}

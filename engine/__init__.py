@@ -1,0 +1,1 @@
+"""The engine: designs, proxies, surrogates and search. No streamlit, no duckdb."""

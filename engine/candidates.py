@@ -1,0 +1,110 @@
+"""What a study can say by now: its fitted surrogate, its named mixtures, and the recipe of each."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from engine import surrogates
+from engine.baselines import baselines
+from engine.errors import Problem
+from engine.league import League
+from engine.recipe import Recipe
+from engine.steward import for_fitting
+from engine.study import StudySpec, available_tokens, target_tokens
+from engine.surrogates import Surrogate
+from store import runs, searches, studies
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The surrogates fitted on a study's runs, and the one in use.
+
+    runs: how many runs stand behind it; measured: those runs, in the order of the league's predictions.
+    """
+
+    name: str
+    surrogate: Surrogate
+    league: League
+    fingerprint: str
+    measured: runs.Measured
+
+    @property
+    def title(self) -> str:
+        return self.surrogate.title
+
+
+load = lru_cache(maxsize=32)(surrogates.load)
+
+
+def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit | None:
+    """The latest fit of a study with the surrogate of that name (default: the league's choice); None before one.
+
+    Raises Problem for a surrogate that is not in the league, or could not be fitted.
+    """
+    latest = studies.league(store, study.id)
+    if latest is None:
+        return None
+    league = League.from_dict(latest["league"])
+    name = name or league.default
+    standing = next((s for s in league.standings if s.name == name), None)
+    if standing is None or standing.problem:
+        there = ", ".join(s.name for s in league.standings if not s.problem)
+        why = standing.problem if standing else "there is none of that name"
+        raise Problem(f"Cannot use the surrogate {name!r}: {why}. Choose one of: {there}.")
+    path = store.workspace.surrogates(study.id, latest["fingerprint"]) / f"{name}.npz"
+    measured = for_fitting(store, study.id)
+    behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
+    return Fit(name, load(path), league, latest["fingerprint"], behind)
+
+
+def named_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
+    """The mixtures that have a name: the baselines, what the latest search found, the best measured run."""
+    spec = StudySpec.from_dict(study.spec)
+    available = available_tokens(study.corpus, study.domains)
+    points = dict(baselines(available, target_tokens(spec, available), spec.epoch_cap))
+    if found := searches.of_study(store, study.id):
+        points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
+    measured = runs.measured(store, study.id)
+    if len(measured.ids):
+        best = int(np.nanargmin(measured.losses.mean(axis=1)))
+        points[f"best run ({measured.ids[best]})"] = measured.weights[best]
+    return points
+
+
+def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
+    """The mixture (D,) of a name or a run's id. Raises Problem where there is none."""
+    points = named_points(store, study)
+    if candidate in points:
+        return points[candidate]
+    measured = runs.measured(store, study.id)
+    if candidate in measured.ids:
+        return measured.weights[measured.ids.index(candidate)]
+    raise Problem(
+        f"Cannot find the candidate {candidate!r} in {study.name!r}: choose one of {', '.join(points)}, or the id of a "
+        "finished run. 'best' is there after a search."
+    )
+
+
+def recipe_of(
+    store: Store, study: studies.Study, shares: np.ndarray, name: str, tokens: float | None = None,
+    surrogate: str | None = None,
+) -> Recipe:  # fmt: skip
+    """A mixture ready for export, with its predictions and where it comes from."""
+    spec = StudySpec.from_dict(study.spec)
+    available = available_tokens(study.corpus, study.domains)
+    fit = fit_of(store, study, surrogate)
+    predictions, provenance = (), {"study": study.id, "corpus": spec.corpus, "runs": 0, "surrogate": None}
+    if fit is not None:
+        mean, std = fit.surrogate.predict(shares[None])
+        predictions = tuple(
+            {"metric": domain, "unit": "bits per byte", "mean": float(m), "std": float(s)}
+            for domain, m, s in zip(study.domains, mean[0], std[0], strict=True)
+        )
+        provenance |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint}
+    return Recipe(
+        study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
+        available_tokens=tuple(available.tolist()), target_tokens=tokens or target_tokens(spec, available),
+        predictions=predictions, provenance=provenance,
+    )  # fmt: skip

@@ -1,0 +1,136 @@
+"""What people can ask for, headless: each command takes the store and plain values and returns plain values.
+
+The page's process serves the same table over HTTP (dashboard/api.py), and `python -m engine` calls it either
+there or, where no page runs, in its own process. So a command behaves the same wherever it is given.
+"""
+
+from dataclasses import asdict
+
+from engine import recipe, steward
+from engine.candidates import point_of, recipe_of
+from engine.errors import Problem
+from engine.study import StudySpec
+from store import corpora, jobs, runs, searches, studies
+from store.database import Store
+
+
+def list_corpora(store: Store) -> list[dict]:
+    """All corpora with their sizes, or how far they are."""
+    found = []
+    for name in corpora.names(store):
+        manifest, job = corpora.manifest(store, name), jobs.find(store, f"corpus-{name}")
+        sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
+        found.append({"corpus": name, "train_tokens": sizes, "job": job and asdict(job)})
+    return found
+
+
+def build_corpus(store: Store, name: str, spec: dict) -> dict:
+    """Queue the building of a corpus."""
+    return {"corpus": name, "job": steward.build_corpus(store, name, spec)}
+
+
+def job(store: Store, job_id: str) -> dict:
+    """How far one job is."""
+    found = jobs.find(store, job_id)
+    if found is None:
+        raise Problem(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
+    return asdict(found)
+
+
+def list_studies(store: Store) -> list[dict]:
+    """All studies, newest first."""
+    return [summary(found) for found in studies.all_studies(store)]
+
+
+def summary(found: studies.Study) -> dict:
+    return {
+        "study": found.id, "name": found.name, "state": found.state, "corpus": found.spec["corpus"],
+        "domains": found.domains, "runs": found.runs, "counts": found.counts,
+    }  # fmt: skip
+
+
+def show(store: Store, name: str) -> dict:
+    """One study: its runs, jobs and latest league."""
+    found = studies.get(store, name)
+    return {
+        **summary(found),
+        "spec": found.spec,
+        "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
+        "league": studies.league(store, found.id),
+        "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+    }
+
+
+def list_runs(store: Store, name: str) -> list[dict]:
+    """The runs of a study, one row each, with shares and losses by domain."""
+    found = studies.get(store, name)
+    rows = runs.table(store, found.id).to_pylist()
+    for row in rows:
+        for column in ("weights", "losses", "losses_se", "shares"):
+            values = row.pop(column)
+            row[column] = dict(zip(found.domains, values, strict=True)) if values else None
+    return rows
+
+
+def start(store: Store, spec: dict) -> dict:
+    """Create a study from its settings (engine.StudySpec) and start it."""
+    return {"study": steward.create(store, StudySpec.from_dict(spec))}
+
+
+def cancel(store: Store, name: str) -> dict:
+    """Stop a study's jobs; its finished runs stay."""
+    steward.cancel(store, studies.get(store, name).id)
+    return {"study": name, "state": "cancelled"}
+
+
+def resume(store: Store, name: str) -> dict:
+    """Go on with a cancelled study and retry its failed jobs."""
+    steward.resume(store, studies.get(store, name).id)
+    return {"study": name, "state": "active"}
+
+
+def fit(store: Store, name: str) -> dict:
+    """Queue the league on the runs that are there now."""
+    found = studies.get(store, name)
+    if found.done < 5:
+        raise Problem(
+            f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs 5. Wait for more."
+        )
+    return {"study": found.id, "job": steward.queue_fit(store, found)}
+
+
+def search(
+    store: Store,
+    name: str,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+    points: int = 1_000_000,
+) -> dict:
+    """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
+    found = studies.get(store, name)
+    return {"study": found.id, "job": steward.queue_search(store, found, surrogate, priorities, points)}
+
+
+def candidates(store: Store, name: str) -> list[dict]:
+    """What the searches of a study found, latest first."""
+    return searches.of_study(store, studies.get(store, name).id)
+
+
+def export(
+    store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None
+) -> dict:
+    """The files of a mixture in a loader's format: {file name: text}.
+
+    candidate: "best" (the latest search's), a baseline's name, or a run's id.
+    """
+    found = studies.get(store, name)
+    shares = point_of(store, found, candidate)
+    return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search, candidates, export,
+    )
+}  # fmt: skip

@@ -1,0 +1,268 @@
+"""Builds a corpus: read every domain, drop duplicates, split, tokenise, write shards, measure leaks.
+
+The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) is a plain dict:
+
+    version       of the format
+    spec          what was asked for (CorpusSpec.to_dict), and its `fingerprint`
+    tokenizer     {"type", "vocabulary": V, "end": how documents end}
+    domains       {domain: {
+        documents, train_documents, valid_documents      after duplicates were dropped
+        train_tokens, valid_tokens, train_bytes, valid_bytes   one byte for each document's end
+        available_bytes   of text without the cap (estimate by file sizes); null: unknown
+        duplicates        {"exact", "near"}: documents dropped; {"blocks"}: repeated blocks dropped in others
+        leak              {"own", "any"}: share of 48-byte validation windows in its own, any training text
+        examples          beginnings of three validation documents
+        filtered, cut     files that were no clean text; documents cut in pieces of 1 MB
+        skipped_count     files, and kinds of bad lines in files, that could not be read
+        sha256            {"train", "valid"} of the shards
+    }}
+    skipped       [{"domain", "path", "reason"}], at most 100 a domain
+    packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
+    missing       packages of the default corpus that are not installed, and domains that stayed too small
+    seconds       how long the build took, in the attempt that finished it
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.corpus import dedup, packages, sources
+from engine.corpus.gather import gather
+from engine.corpus.leak import leaks
+from engine.corpus.parts import Part, read_part
+from engine.corpus.shards import write_shard
+from engine.corpus.shelf import load, read_manifest
+from engine.corpus.spec import VERSION, CorpusSpec
+from engine.corpus.splits import split
+from engine.corpus.texts import FEWEST_DOMAINS, sources_of
+from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
+from engine.errors import Problem
+from engine.jobs import Job
+from engine.workspace import Workspace, write_json
+
+PROCESSES = 2
+EXAMPLES, EXAMPLE_CHARACTERS = 3, 300
+BPE_BYTES = 2_000_000  # of each domain's training text that the BPE learns from
+READING, WRITING = 0.8, 0.95  # shares of the whole work at which reading, and writing, end
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass
+class Domain:
+    """A domain between reading and writing: its part, its duplicates, the documents (N,) of each side."""
+
+    name: str
+    part: Part
+    exact: int
+    near: int
+    train: np.ndarray
+    valid: np.ndarray
+
+
+def run(job: Job) -> None:
+    """The background job. spec: {"corpus": name, "source", "cap_mb", "tokenizer"}: see CorpusSpec."""
+    asked = {key: job.spec[key] for key in ("source", "cap_mb", "tokenizer") if key in job.spec}
+    name = job.spec["corpus"]
+    out = Workspace(job.workspace).corpus(name)
+    manifest = build(CorpusSpec.from_dict(asked), out, job.progress, job.folder / "parts")
+    job.emit("corpus.built", corpus=name, manifest=manifest)
+    shutil.rmtree(job.folder / "parts", ignore_errors=True)
+
+
+def build(
+    spec: CorpusSpec,
+    out: Path,
+    progress: Progress = lambda done, total, note: None,
+    scratch: Path | None = None,
+    processes: int = PROCESSES,
+) -> dict:
+    """Build a corpus into the folder `out`, which appears whole, and return its manifest.
+
+    progress(done, total, note): called often; what it raises (Stopped) ends the build, and the next one with
+    the same `scratch` folder (default: beside `out`) does not read finished domains again. A corpus that is
+    there with the same spec is left as it is. Raises Problem for one with another spec, and for bad data.
+    """
+    if out.exists():
+        return same_corpus(spec, out)
+    began = time.monotonic()
+    own_scratch = scratch is None
+    scratch = (scratch or out.with_name(f".{out.name}.parts")) / spec.fingerprint
+    domains = list(sources_of(spec))
+    gather(spec, domains, scratch, processes, reading_progress(spec, domains, progress))
+    progress(READING, 1.0, "dropping duplicates")
+    ready, missing = prepare({name: read_part(scratch / name) for name in domains}, spec)
+    building = out.with_name(f".{out.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    tokenizer = make_tokenizer(spec, ready, progress)
+    facts = write_domains(building, ready, tokenizer, progress)
+    if tokenizer.json is not None:
+        (building / "tokenizer.json").write_text(tokenizer.json, "utf-8")
+    manifest = make_manifest(spec, ready, facts, tokenizer, missing)
+    manifest["seconds"] = round(time.monotonic() - began, 2)
+    write_json(building / "manifest.json", manifest)
+    building.rename(out)
+    if own_scratch:
+        shutil.rmtree(scratch.parent, ignore_errors=True)
+    progress(1.0, 1.0, "built")
+    return manifest
+
+
+def same_corpus(spec: CorpusSpec, out: Path) -> dict:
+    """The manifest of the corpus that is already there. Raises Problem if its spec was another one."""
+    manifest = read_manifest(out)
+    if manifest["fingerprint"] != spec.fingerprint:
+        raise Problem(
+            f"Cannot build the corpus {out.name!r}: there is one with other settings, and studies may "
+            "rest on it. Choose another name."
+        )
+    load(out)
+    return manifest
+
+
+def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -> Callable[[str, int], None]:
+    """What is told while domains are read: bytes of each so far -> share of the whole work."""
+    sizes = dict.fromkeys(domains, 0)
+
+    def report(domain: str, size: int) -> None:
+        sizes[domain] = size
+        share = min(1.0, sum(sizes.values()) / (len(domains) * spec.cap_bytes))
+        progress(READING * share, 1.0, f"reading {domain}: {size / 1e6:.1f} MB of {spec.cap_mb:g}")
+
+    return report
+
+
+def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], list[str]]:
+    """Drop duplicates over all domains and split each. Returns the domains, and the names of those left out.
+
+    Own data must do for every domain that it names; of the default corpus, a domain whose packages are not
+    there is left out.
+    """
+    default = spec.source["type"] == "default"
+    edges = np.cumsum([len(part.ends) for part in parts.values()])[:-1]
+    exact = dedup.exact_duplicates(np.concatenate([part.hashes for part in parts.values()]))
+    signatures = [part.signatures.reshape(-1, dedup.PERMUTATIONS) for part in parts.values()]
+    near = dedup.near_duplicates(np.concatenate(signatures)) & ~exact
+    ready, missing = [], []
+    for (name, part), same, alike in zip(
+        parts.items(), np.split(exact, edges), np.split(near, edges), strict=True
+    ):
+        try:
+            train, valid = split(name, part, ~(same | alike))
+        except Problem as problem:
+            if not default:
+                raise
+            missing.append(f"{name}: {problem}")
+            continue
+        ready.append(Domain(name, part, int(same.sum()), int(alike.sum()), train, valid))
+    if len(ready) < FEWEST_DOMAINS:
+        raise Problem(
+            f"Cannot make a mixture of {len(ready)} domain: it needs at least {FEWEST_DOMAINS}. "
+            f"Left out: {' '.join(missing)} Raise cap_mb, or install requirements.txt."
+        )
+    return ready, missing
+
+
+def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs:
+    """The tokenizer that the spec asks for; a BPE learns from the training text."""
+    if spec.tokenizer["type"] == "bytes":
+        return raw_bytes()
+    if spec.tokenizer["type"] == "file":
+        return from_file(Path(spec.tokenizer["path"]).expanduser())
+
+    def texts() -> Iterator[str]:
+        for domain in domains:
+            chosen = np.flatnonzero(domain.train)
+            for index in chosen[np.cumsum(domain.part.sizes[chosen]) <= BPE_BYTES]:
+                progress(READING, 1.0, f"learning {spec.tokenizer['vocabulary']:,} tokens from {domain.name}")
+                yield domain.part.document(index).decode("utf-8", "replace")
+
+    return train_bpe(texts(), spec.tokenizer["vocabulary"])
+
+
+def write_domains(
+    folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs, progress: Progress
+) -> list[dict]:
+    """Write the shards of every domain and measure leaks. Returns what the manifest says of each domain."""
+    total, done, facts = sum(int(domain.part.sizes.sum()) for domain in domains), 0, []
+
+    for domain in domains:
+
+        def tell(size: int, name: str = domain.name) -> None:
+            nonlocal done
+            done += size
+            progress(READING + (WRITING - READING) * done / total, 1.0, f"writing {name}")
+
+        (folder / domain.name).mkdir()
+        shards = {
+            side: write_shard(folder / domain.name / f"{side}.bin", domain.part, chosen, tokenizer, tell)
+            for side, chosen in (("train", domain.train), ("valid", domain.valid))
+        }
+        facts.append(domain_facts(domain, shards))
+    progress(WRITING, 1.0, "measuring leaks")
+    found = leaks(*([getattr(domain, what) for domain in domains] for what in ("part", "train", "valid")))
+    return [{**fact, "leak": leak} for fact, leak in zip(facts, found, strict=True)]
+
+
+def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
+    """What the manifest says of a domain, but for its leak."""
+    part = domain.part
+    train, valid = int(domain.train.sum()), int(domain.valid.sum())
+    return {
+        "documents": train + valid,
+        "train_documents": train,
+        "valid_documents": valid,
+        **{f"{side}_{what}": shards[side][what] for what in ("tokens", "bytes") for side in shards},
+        "available_bytes": part.available,
+        "duplicates": {"exact": domain.exact, "near": domain.near, "blocks": part.tally.repeated_blocks},
+        "examples": examples(domain),
+        "filtered": part.tally.filtered,
+        "cut": part.tally.cut,
+        "skipped_count": part.tally.skipped_count,
+        "sha256": {side: shards[side]["sha256"] for side in shards},
+    }
+
+
+def examples(domain: Domain) -> list[str]:
+    """The beginnings of three validation documents, drawn at random."""
+    chosen = np.flatnonzero(domain.valid)
+    drawn = np.random.default_rng(0).choice(chosen, min(EXAMPLES, len(chosen)), replace=False)
+    texts = (
+        domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "ignore") for index in drawn
+    )
+    return [text[:EXAMPLE_CHARACTERS] for text in texts]
+
+
+def make_manifest(
+    spec: CorpusSpec,
+    domains: list[Domain],
+    facts: list[dict],
+    tokenizer: Bytes | BytePairs,
+    missing: list[str],
+) -> dict:
+    """The manifest: see the top of this file."""
+    used, absent = [], []
+    if spec.source["type"] == "default":
+        absent = [name for name in sources.PACKAGES if packages.files_of(name) is None]
+        used = [packages.describe(name) for name in sources.PACKAGES if name not in absent]
+    return {
+        "version": VERSION,
+        "fingerprint": spec.fingerprint,
+        "spec": spec.to_dict(),
+        "tokenizer": {
+            "type": spec.tokenizer["type"],
+            "vocabulary": len(tokenizer.token_bytes),
+            "end": "newline" if tokenizer.json is None else int(tokenizer.end),
+        },
+        "domains": {domain.name: fact for domain, fact in zip(domains, facts, strict=True)},
+        "skipped": [
+            {"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped
+        ],
+        "packages": used,
+        "missing": absent + missing,
+    }

@@ -1,0 +1,69 @@
+"""A document on its way into a corpus, and the tally of what was met while its domain was read."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+PIECE_BYTES = 1_000_000  # longer documents are cut: memory stays bounded whatever comes
+SKIPS_NAMED = 100  # of skipped files, so many are named in the manifest; all are counted
+
+
+class Document(NamedTuple):
+    """One text: UTF-8 bytes, the group it is split with, and its side where the data came already split.
+
+    group: documents with the same group go to the same side (a file, or a record of a file).
+    side: "train", "valid", or "" where the hash of the group decides.
+    """
+
+    group: str
+    data: bytes
+    side: str = ""
+
+
+@dataclass
+class Tally:
+    """What was met while one domain was read. Sizes are bytes as stored, before cleaning or unpacking.
+
+    listed: of everything there is to read (None: unknown); read: of what was read so far.
+    """
+
+    listed: int | None = 0
+    read: int = 0
+    cut: int = 0  # documents cut into pieces
+    filtered: int = 0  # files left out because they are no clean text: minified, generated, full of digits
+    repeated_blocks: int = 0
+    skipped_count: int = 0
+    skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason"}
+
+    def skip(self, path: str, reason: str) -> None:
+        """Note that a file, or a part of one, could not be used."""
+        self.skipped_count += 1
+        if len(self.skipped) < SKIPS_NAMED:
+            self.skipped.append({"path": path, "reason": reason})
+
+
+def salted_hash(salt: str, text: str) -> int:
+    """A 63-bit hash. Sampling and splitting take a salt each: sharing one biases the split."""
+    data = text.encode("utf-8", "surrogateescape")
+    digest = hashlib.blake2b(data, digest_size=8, salt=salt.encode()).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def character_edge(data: bytes, end: int) -> int:
+    """The last place at or before `end` where UTF-8 bytes can be cut without breaking a character."""
+    while 0 < end < len(data) and data[end] & 0xC0 == 0x80:
+        end -= 1
+    return end
+
+
+def pieces(data: bytes, limit: int = PIECE_BYTES) -> Iterator[bytes]:
+    """UTF-8 bytes in pieces of at most `limit` bytes, cut after a line if there is one, else a character."""
+    start = 0
+    while len(data) - start > limit:
+        end = data.rfind(b"\n", start, start + limit) + 1
+        if end <= start:
+            end = character_edge(data, start + limit)
+        yield data[start:end]
+        start = end
+    yield data[start:]

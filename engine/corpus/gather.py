@@ -1,0 +1,115 @@
+"""Reads all domains into parts, in this process or in two, and can be stopped and resumed at any domain.
+
+A reader process only reads and writes its part's folder. It reports through a pipe: when its parent is gone,
+the pipe breaks and so does the reader, so no kill leaves an orphan.
+"""
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from engine.corpus.parts import is_finished, write_part
+from engine.corpus.spec import CorpusSpec
+from engine.corpus.texts import sources_of
+from engine.errors import Problem
+
+REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
+POLL_SECONDS = 0.2  # how often a parent that hears nothing looks whether it should stop
+
+Report = Callable[[str, int], None]  # (domain, bytes of text so far)
+
+
+def gather(spec: CorpusSpec, domains: list[str], folder: Path, processes: int, report: Report) -> None:
+    """Make a finished part of every domain in `folder`/<domain>; those that are finished stay as they are.
+
+    `report` may raise (Stopped): the readers end, and what is finished stays for the next attempt.
+    """
+    waiting = [domain for domain in domains if not is_finished(folder / domain)]
+    if processes == 1 or len(waiting) < 2:
+        sources = sources_of(spec)
+        for domain in waiting:
+            read_domain(
+                sources[domain], folder / domain, spec, lambda size, domain=domain: report(domain, size)
+            )
+        return
+    Readers(spec, folder, waiting, report).run(processes)
+
+
+def read_domain(source, folder: Path, spec: CorpusSpec, progress: Callable[[int], None]) -> None:
+    """Read one domain into its part."""
+    documents, tally = source()
+    write_part(folder, documents, tally, spec.cap_bytes, progress)
+
+
+class Readers:
+    """Reader processes and what they report."""
+
+    def __init__(self, spec: CorpusSpec, folder: Path, waiting: list[str], report: Report):
+        self.spec, self.folder, self.waiting, self.report = spec, folder, list(waiting), report
+        self.running: dict[Connection, tuple[str, multiprocessing.Process]] = {}
+        self.sizes = dict.fromkeys(waiting, 0)
+
+    def run(self, processes: int) -> None:
+        """Read all that waits, so many domains at a time."""
+        try:
+            while self.waiting or self.running:
+                while self.waiting and len(self.running) < processes:
+                    self.start(self.waiting.pop(0))
+                for pipe in wait(list(self.running), POLL_SECONDS):
+                    self.receive(pipe)
+                for domain, _ in self.running.values():
+                    self.report(domain, self.sizes[domain])
+        finally:
+            for _, process in self.running.values():
+                process.terminate()
+            for _, process in self.running.values():
+                process.join()
+
+    def start(self, domain: str) -> None:
+        """Start a reader. It is spawned, not forked: a fork of a process with threads may hang."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        arguments = (self.spec.to_dict(), domain, self.folder / domain, theirs)
+        process = context.Process(target=reader, args=arguments, daemon=True)
+        process.start()
+        theirs.close()
+        self.running[ours] = (domain, process)
+
+    def receive(self, pipe: Connection) -> None:
+        """Take one report: a size, a problem in words, or the end."""
+        domain, process = self.running[pipe]
+        try:
+            message = pipe.recv()
+        except EOFError:
+            del self.running[pipe]
+            process.join()
+            if not is_finished(self.folder / domain):
+                self.report(domain, self.sizes[domain])  # told to stop as well? then that is why
+                raise Problem(
+                    f"Cannot read the domain {domain!r}: its reader ended with code {process.exitcode}. "
+                    "The machine may be out of memory; the job's log may say more. Retry, or lower cap_mb."
+                ) from None
+            return
+        if isinstance(message, str):
+            raise Problem(message)
+        self.sizes[domain] = message
+
+
+def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
+    """The whole life of a reader process."""
+    told = 0
+
+    def progress(size: int) -> None:
+        nonlocal told
+        if size - told >= REPORT_BYTES:
+            pipe.send(size)
+            told = size
+
+    try:
+        parsed = CorpusSpec.from_dict(spec)
+        read_domain(sources_of(parsed)[domain], folder, parsed, progress)
+    except Problem as problem:
+        pipe.send(str(problem))
+    except BrokenPipeError:
+        pass  # the parent is gone

@@ -1,0 +1,46 @@
+"""Text of datasets on the Hugging Face hub, streamed with the `datasets` package (requirements-hub.txt)."""
+
+from collections.abc import Iterator
+
+from engine.corpus.document import Document, Tally, pieces
+from engine.errors import Problem
+
+FIELDS = ("name", "config", "split", "text")
+
+
+def of_dataset(choice: dict, tally: Tally) -> Iterator[Document]:
+    """The documents of {"name", "config", "split" (default "train"), "text" (column, default "text")}.
+
+    Raises Problem when the package is missing, the hub cannot be reached, or the column is not there.
+    """
+    if not isinstance(choice, dict) or not isinstance(choice.get("name"), str) or set(choice) - set(FIELDS):
+        raise Problem(
+            f"Cannot use the dataset {choice!r}. Give an object with {', '.join(FIELDS)}; name is needed."
+        )
+    name, column = choice["name"], choice.get("text", "text")
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise Problem(
+            f"Cannot read {name!r} from the hub: the package `datasets` is not installed. "
+            "Install it with `pip install -r requirements-hub.txt`."
+        ) from None
+    tally.listed = None  # a stream does not say how much there is
+    try:
+        rows = load_dataset(name, choice.get("config"), split=choice.get("split", "train"), streaming=True)
+        for number, row in enumerate(rows):
+            if not isinstance(row.get(column), str):
+                raise Problem(
+                    f"Cannot read {name!r}: it has no text in {column!r}; its columns: {', '.join(row)}. "
+                    "Give the name of one of them as text."
+                )
+            data = row[column].encode("utf-8", "replace")
+            for piece in pieces(data):
+                yield Document(f"{name}#{number}", piece)
+    except (Problem, GeneratorExit):
+        raise
+    except Exception as error:  # the hub's client, its HTTP library and its file formats raise anything
+        raise Problem(
+            f"Cannot read {name!r} from the hub: {type(error).__name__}: {str(error)[:300]}. "
+            "Check the name, config and split, and that this machine can reach the hub."
+        ) from error

@@ -1,0 +1,101 @@
+"""A built corpus on disk, opened: memory-mapped token shards and what the manifest says about them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.corpus.shards import token_type
+from engine.corpus.spec import VERSION
+from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes
+from engine.errors import Problem
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus, open for reading.
+
+    name: its folder's; manifest: see engine/corpus/build.py; tokenizer: encodes and decodes.
+    """
+
+    name: str
+    folder: Path
+    manifest: dict
+    tokenizer: Bytes | BytePairs
+
+    @property
+    def domains(self) -> list[str]:
+        """The D domains, in the order of every list of shares and losses."""
+        return list(self.manifest["domains"])
+
+    @property
+    def vocabulary(self) -> int:
+        """V: token ids are 0 to V - 1."""
+        return len(self.token_bytes)
+
+    @property
+    def token_bytes(self) -> np.ndarray:
+        """The bytes behind each token id: (V,) int64."""
+        return self.tokenizer.token_bytes
+
+    def train(self, domain: str) -> np.memmap:
+        """The training tokens of a domain: (T,), unsigned."""
+        return self._shard(domain, "train")
+
+    def valid(self, domain: str) -> np.memmap:
+        """The validation tokens of a domain: (T,), unsigned."""
+        return self._shard(domain, "valid")
+
+    def examples(self, domain: str) -> list[str]:
+        """Beginnings of some validation documents."""
+        return self.manifest["domains"][domain]["examples"]
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text of token ids."""
+        return self.tokenizer.decode(tokens)
+
+    def _shard(self, domain: str, side: str) -> np.memmap:
+        return np.memmap(self.folder / domain / f"{side}.bin", token_type(self.vocabulary), "r")
+
+
+def load(folder: Path) -> Corpus:
+    """Open a corpus. Raises Problem when there is none, it is from a newer Mixdesk, or a shard is damaged."""
+    manifest = read_manifest(folder)
+    tokenizer = raw_bytes()
+    if manifest["tokenizer"]["type"] != "bytes":
+        tokenizer = from_file(folder / "tokenizer.json")
+    width = token_type(len(tokenizer.token_bytes)).itemsize
+    for domain, facts in manifest["domains"].items():
+        for side in ("train", "valid"):
+            shard, expected = folder / domain / f"{side}.bin", facts[f"{side}_tokens"] * width
+            size = shard.stat().st_size if shard.exists() else 0
+            if size != expected:
+                raise Problem(
+                    f"Cannot use the corpus {folder.name!r}: {domain}/{side}.bin has {size:,} bytes and "
+                    f"should have {expected:,}. It was damaged after it was built. "
+                    f"Delete the folder {folder} and build it again."
+                )
+    return Corpus(folder.name, folder, manifest, tokenizer)
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of a built corpus. Raises Problem when there is none that this version can read."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        version = manifest["version"]
+    except FileNotFoundError:
+        raise Problem(
+            f"Cannot open the corpus {folder.name!r}: there is none in {folder.parent}. Build it first."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Problem(
+            f"Cannot open the corpus {folder.name!r}: its manifest.json is damaged ({error}). "
+            f"Delete the folder {folder} and build it again."
+        ) from error
+    if version != VERSION:
+        raise Problem(
+            f"Cannot open the corpus {folder.name!r}: its format is {version!r}, and this Mixdesk reads "
+            f"{VERSION}. Use the Mixdesk that built it, or build it again under another name."
+        )
+    return manifest

@@ -1,0 +1,91 @@
+"""What a corpus is asked to be: where its text comes from, how much of it, and in which tokens."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from engine.errors import Problem
+
+VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
+
+# What each kind of source and tokenizer must and may say, besides its "type".
+SOURCES = {
+    "default": ((), ()),
+    "folder": (("path",), ("text",)),
+    "files": (("files",), ("text",)),
+    "huggingface": (("datasets",), ()),
+}
+TOKENIZERS = {"bytes": ((), ()), "bpe": (("vocabulary",), ()), "file": (("path",), ())}
+
+
+@dataclass(frozen=True)
+class CorpusSpec:
+    """A corpus as asked for. Raises Problem for what it does not understand.
+
+    source: {"type": "default"}
+        | {"type": "folder", "path": folder, "text": column}        a sub-folder, or a file, per domain
+        | {"type": "files", "files": {domain: path or [paths]}, "text": column}
+        | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
+    cap_mb: megabytes (10^6 bytes) of text to read for each domain.
+    tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
+    """
+
+    source: dict[str, Any] = field(default_factory=lambda: {"type": "default"})
+    cap_mb: float = 8.0
+    tokenizer: dict[str, Any] | str = "bytes"
+
+    def __post_init__(self):
+        if isinstance(self.tokenizer, str):
+            object.__setattr__(self, "tokenizer", {"type": self.tokenizer})
+        check_choice(self.source, SOURCES, "source")
+        check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
+        number = isinstance(self.cap_mb, (int, float)) and not isinstance(self.cap_mb, bool)
+        if not (number and math.isfinite(self.cap_mb) and self.cap_mb > 0):
+            raise Problem(
+                f"Cannot cap a domain at {self.cap_mb!r} MB: a cap is a positive number. "
+                "Give cap_mb as megabytes, such as 8."
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "CorpusSpec":
+        """The spec in a dict (a job's spec, a manifest's); keys that are not of the corpus are a Problem."""
+        known = {item.name for item in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise Problem(
+                f"Cannot build a corpus from {', '.join(map(repr, unknown))}: a corpus has "
+                f"{', '.join(sorted(known))}. Remove the rest, or mend its spelling."
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict:
+        """The spec as JSON-able values, with nothing left to default."""
+        return asdict(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same settings and corpus format: 16 hexadecimal digits."""
+        canonical = json.dumps([VERSION, self.to_dict()], sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def cap_bytes(self) -> int:
+        """The cap in bytes."""
+        return int(self.cap_mb * 1e6)
+
+
+def check_choice(value: Any, kinds: dict[str, tuple[tuple, tuple]], what: str) -> None:
+    """Raise Problem unless `value` is {"type": one of `kinds`, ...} with just the fields of that kind."""
+    kind = value.get("type") if isinstance(value, dict) else value
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in kinds:
+        raise Problem(f"Cannot use {kind!r} as the {what} of a corpus. Choose one of {', '.join(kinds)}.")
+    must, may = kinds[kind]
+    missing, unknown = set(must) - set(value), set(value) - {"type", *must, *may}
+    if missing or unknown:
+        told = [f"lacks {name!r}" for name in sorted(missing)]
+        told += [f"has an unknown {name!r}" for name in sorted(unknown)]
+        raise Problem(
+            f"Cannot use this {kind} {what}: it {' and '.join(told)}. "
+            f"It takes {', '.join((*must, *may)) or 'nothing else'}."
+        )

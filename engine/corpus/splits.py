@@ -1,0 +1,58 @@
+"""Which documents train and which validate."""
+
+import numpy as np
+
+from engine.corpus.parts import SIDES, Part
+from engine.errors import Problem
+
+VALID_SHARE = 0.05
+LEAST_VALID = 16_384  # bytes: 256 windows of 64 bytes, so that a loss is known to about 2%
+MOST_SHARE = 0.25  # a domain that must give more than this to validation is too small
+
+
+def split(domain: str, part: Part, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(train, valid): of the N documents that are kept (N,) bool, those on each side.
+
+    A whole group goes to one side. Groups with the smallest hashes validate, until they hold 5% of the bytes
+    and at least 16 KiB; one that would take far more is passed over. Where the data came already split, that
+    split stays. Raises Problem for a domain that is too small for its validation.
+    """
+    valid = kept & (part.sides == SIDES["valid"])
+    if not valid.any():
+        valid = kept & by_hash(domain, part, kept)
+    train = kept & ~valid
+    if part.sizes[train].sum() < LEAST_VALID or part.sizes[valid].sum() == 0:
+        raise too_small(domain, part, kept)
+    return train, valid
+
+
+def by_hash(domain: str, part: Part, kept: np.ndarray) -> np.ndarray:
+    """The documents (N,) bool of the groups with the smallest hashes."""
+    groups, member = np.unique(part.groups, return_inverse=True)
+    sizes = np.bincount(member, weights=part.sizes * kept)
+    total = sizes.sum()
+    target = max(VALID_SHARE * total, LEAST_VALID)
+    if target > MOST_SHARE * total:
+        raise too_small(domain, part, kept)
+    chosen, held = np.zeros(len(groups), bool), 0.0
+    for group in range(len(groups)):
+        if held >= target:
+            break
+        if held + sizes[group] <= 2 * target:
+            chosen[group] = True
+            held += sizes[group]
+    if held < LEAST_VALID:
+        raise Problem(
+            f"Cannot split the domain {domain!r}: its {len(groups)} files or records are too large to give "
+            f"about {target:,.0f} bytes to validation. Cut the text into more files, or add more of it."
+        )
+    return chosen[member]
+
+
+def too_small(domain: str, part: Part, kept: np.ndarray) -> Problem:
+    """What a domain that cannot spare its validation is told."""
+    held, least = part.sizes[kept].sum(), LEAST_VALID / MOST_SHARE
+    return Problem(
+        f"Cannot split the domain {domain!r}: after duplicates were dropped it has {held:,} bytes of text, "
+        f"and needs {least:,.0f} ({LEAST_VALID:,} of them for validation). Add text to it, or leave it out."
+    )

@@ -1,0 +1,148 @@
+"""Text -> token ids, with the number of bytes behind each id, so that losses are bits per byte in any tokens.
+
+    bits per byte = (sum of -log p) / ln 2 / (sum of token_bytes[target])
+
+Only tokens that are bytes can be counted so: raw bytes, or byte-level BPE (GPT-2, Llama 3, Qwen, ...).
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import Problem
+
+END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
+ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")  # what given tokenizers call it
+FEWEST, MOST = 257, 100_000  # a byte-level vocabulary: every byte and the end, up to what is used in practice
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Raw bytes: the vocabulary is 256, documents end with a newline."""
+
+    token_bytes: np.ndarray  # (256,)
+    json: None = None
+
+    def encode(self, documents: list[bytes]) -> np.ndarray:
+        """The documents one after another, each with its end: (T,) ids."""
+        return np.frombuffer(b"".join(data + b"\n" for data in documents), np.uint8)
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text of token ids; a character cut at an edge becomes U+FFFD."""
+        return np.asarray(tokens, np.uint8).tobytes().decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class BytePairs:
+    """A byte-level BPE of the tokenizers package."""
+
+    model: Any  # tokenizers.Tokenizer
+    end: int
+    token_bytes: np.ndarray  # (V,)
+    json: str
+
+    def encode(self, documents: list[bytes]) -> np.ndarray:
+        """The documents one after another, each with its end: (T,) ids."""
+        texts = [data.decode("utf-8", "replace") for data in documents]
+        ids: list[int] = []
+        for encoding in self.model.encode_batch(texts, add_special_tokens=False):
+            ids.extend(encoding.ids)
+            ids.append(self.end)
+        return np.array(ids, np.uint32)
+
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text of token ids; the end of a document becomes a newline."""
+        runs = np.split(np.asarray(tokens), np.flatnonzero(np.asarray(tokens) == self.end))
+        texts = [self.model.decode([int(token) for token in run if token != self.end]) for run in runs]
+        return "\n".join(texts)
+
+
+def raw_bytes() -> Bytes:
+    """The tokenizer of raw bytes."""
+    return Bytes(np.ones(256, np.int64))
+
+
+def train_bpe(texts: Iterable[str], vocabulary: int) -> BytePairs:
+    """Learn a byte-level BPE (Sennrich 2016; GPT-2's pre-tokenizer). Raises Problem for an odd vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if isinstance(vocabulary, bool) or not isinstance(vocabulary, int) or not FEWEST <= vocabulary <= MOST:
+        raise Problem(
+            f"Cannot learn a vocabulary of {vocabulary!r} tokens. "
+            f"Choose a whole number from {FEWEST} to {MOST}."
+        )
+    model = Tokenizer(models.BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    model.train_from_iterator(texts, trainer)
+    return from_json(model.to_str(), "the learned tokenizer")
+
+
+def from_file(path: Path) -> BytePairs:
+    """A given tokenizer.json. Raises Problem when it cannot be read, or its tokens are not bytes."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(
+            f"Cannot read the tokenizer {path}: {error}. Give the path of a tokenizer.json."
+        ) from error
+    return from_json(text, str(path))
+
+
+def from_json(text: str, name: str) -> BytePairs:
+    """The tokenizer in the text of a tokenizer.json; `name` is what messages call it."""
+    from tokenizers import Tokenizer
+
+    try:
+        model = Tokenizer.from_str(text)
+        layout = json.loads(text)
+    except Exception as error:  # the package raises plain Exception for what it cannot parse
+        raise Problem(
+            f"Cannot use {name}: {error}. Give a tokenizer.json of the tokenizers package."
+        ) from error
+    if not is_byte_level(layout):
+        raise Problem(
+            f"Cannot use {name}: its tokens are not bytes, so losses could not be given per byte. "
+            "Choose a byte-level tokenizer, such as those of GPT-2, Llama 3 or Qwen."
+        )
+    model.no_padding()
+    model.no_truncation()
+    model.encode_special_tokens = True  # "<|endoftext|>" in a text is text
+    ends = [token for token in map(model.token_to_id, ENDS) if token is not None]
+    if not ends:
+        raise Problem(f"Cannot use {name}: it has no token for the end of a document ({', '.join(ENDS)}).")
+    return BytePairs(model, ends[0], bytes_of_tokens(model, ends[0]), text)
+
+
+def is_byte_level(layout: Any) -> bool:
+    """Whether a tokenizer.json maps bytes to tokens and back, and changes nothing before."""
+
+    def steps(part: dict | None, key: str) -> Iterator[dict]:
+        if part:
+            yield part
+            yield from part.get(key, ())
+
+    normal = {step["type"] for step in steps(layout.get("normalizer"), "normalizers")}
+    before = {step["type"] for step in steps(layout.get("pre_tokenizer"), "pretokenizers")}
+    after = {step["type"] for step in steps(layout.get("decoder"), "decoders")}
+    return "ByteLevel" in before and "ByteLevel" in after and normal <= {"NFC", "Sequence"}
+
+
+def bytes_of_tokens(model: Any, end: int) -> np.ndarray:
+    """The number of bytes of each token: (V,). A byte-level token has one character for each of its bytes."""
+    count = np.ones(model.get_vocab_size(with_added_tokens=True), np.int64)
+    added = model.get_added_tokens_decoder()
+    for token, index in model.get_vocab(with_added_tokens=True).items():
+        count[index] = len(token.encode()) if index in added else len(token)
+    count[end] = 1
+    return count

@@ -1,0 +1,12 @@
+"""What people are told when something cannot be done: one sentence with the value and the cure."""
+
+
+class Problem(Exception):
+    """Something the user can mend. The message says what cannot be done, why (with the value), what to do.
+
+    Pages, the command line and job journals show the message as it is, without a traceback.
+    """
+
+
+class Stopped(Exception):
+    """The job was asked to stop (cancelled, or its machine goes down). Raised from `Job.progress`."""

@@ -1,0 +1,53 @@
+"""The owner of a workspace's database: the page's process, or a command where no page runs.
+
+It opens the store, reads the journals as they grow and lets `engine.steward.advance` decide what is next.
+"""
+
+import logging
+import os
+import threading
+
+from engine import steward
+from engine.workspace import Workspace
+from store.database import Store
+
+POLL_SECONDS = 0.25
+
+log = logging.getLogger("mixdesk.owner")
+
+
+class Owner:
+    """Holds the workspace's owner lock and its store; a thread of its own keeps the store up to date."""
+
+    def __init__(self, workspace: Workspace):
+        """Raises Problem when another process owns the workspace."""
+        self.workspace = workspace
+        self._lock = workspace.lock("owner")
+        try:
+            self.store = Store(workspace)
+            steward.recover(self.store)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.trouble: str | None = None  # what the last round failed with; pages show it
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name="owner", daemon=True)
+        self._thread.start()
+
+    def _keep_up(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            try:
+                if self.store.ingest():
+                    steward.advance(self.store)
+                self.trouble = None
+            except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
+                if str(error) != self.trouble:
+                    log.exception("reading the journals failed; trying again")
+                self.trouble = str(error)
+
+    def close(self) -> None:
+        """Stop reading, close the database, give the lock back."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+        self.store.close()
+        os.close(self._lock)

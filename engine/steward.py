@@ -1,0 +1,265 @@
+"""The steward: turns wishes into jobs, and does for every study what is to be done next. Uses the store.
+
+`advance` is the whole orchestration. It looks at the store and does what is missing: build the corpus, plan the
+runs, fit surrogates when enough runs are new, search when a fit is there. It may be called at any time, by any
+owner of the store, twice or after a kill: every job's id follows from what it is for, so nothing is done twice.
+"""
+
+import hashlib
+import json
+import os
+import re
+import uuid
+
+import numpy as np
+
+from engine.baselines import baselines, epoch_caps
+from engine.errors import Problem
+from engine.fidelity import GROUP_SIZE
+from engine.study import (
+    DEMO,
+    StudySpec,
+    available_tokens,
+    chosen_domains,
+    plan_runs,
+    split_evenly,
+    target_tokens,
+)
+from store import corpora, jobs, runs, studies
+from store.database import Store
+
+FIRST_FIT_RUNS = 16  # below this many finished runs cross-validation says nothing
+REFIT_GROWTH = 1.5  # while runs still come in, fit again when there are this many times more
+SEARCH_POINTS = 1_000_000
+DEFAULT_CORPUS = {"source": {"type": "default"}}
+
+
+def create_demo(store: Store) -> str:
+    """Create the demo study, with its corpus, in a workspace that has none. Returns the study's id."""
+    return create(store, DEMO, study="demo")
+
+
+# What people ask for -----------------------------------------------------------------------------------------
+
+
+def build_corpus(store: Store, name: str, spec: dict) -> str:
+    """Queue the building of a corpus (spec: see engine/corpus/build.py) and return the job's id.
+
+    Raises Problem when a corpus of that name exists with another spec.
+    """
+    folder = store.workspace.corpus(name)
+    if (old := corpora.spec(store, name)) is not None and old != spec:
+        raise Problem(
+            f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
+        )
+    if old is None:
+        store.write("corpus.planned", corpus=name, spec=spec)
+    job_id = f"corpus-{folder.name}"
+    retry_or_submit(store, job_id, {"kind": "corpus", "corpus": name, **spec})
+    return job_id
+
+
+def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
+    """Record a new study and start it; returns its id. Raises Problem for a corpus that nobody has named."""
+    if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
+        known = ", ".join(["default", *corpora.names(store)])
+        raise Problem(
+            f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
+        )
+    if (manifest := corpora.manifest(store, spec.corpus)) is not None:
+        chosen_domains(spec, manifest)
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
+    study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
+    store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
+    advance(store)
+    return study
+
+
+def cancel(store: Store, study: str) -> None:
+    """Stop everything of a study; what was measured stays. Running jobs keep a checkpoint."""
+    store.write("study.cancelled", study=study)
+    for job in jobs.of_study(store, study):
+        store.spool.cancel(job.id)
+    store.ingest()
+
+
+def resume(store: Store, study: str) -> None:
+    """Go on with a cancelled study, and retry what failed."""
+    store.write("study.resumed", study=study)
+    for job in jobs.of_study(store, study):
+        if job.state in ("failed", "cancelled"):
+            store.spool.retry(job.id)
+    store.ingest()
+    advance(store)
+
+
+def retry(store: Store, job_id: str) -> None:
+    """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    store.spool.retry(job_id)
+    store.ingest()
+
+
+def retry_or_submit(store: Store, job_id: str, spec: dict) -> None:
+    """Queue a job; one of that id that failed or was cancelled is tried again."""
+    job = jobs.find(store, job_id)
+    if job is None:
+        store.submit(job_id, spec)
+    elif job.state in ("failed", "cancelled"):
+        retry(store, job_id)
+
+
+# What is to be done next -------------------------------------------------------------------------------------
+
+
+def advance(store: Store) -> None:
+    """Do what is missing in every active study. Harmless to repeat."""
+    for study in studies.all_studies(store):
+        if study.state != "active":
+            continue
+        if not study.domains:
+            plan(store, study)
+        else:
+            fit_if_due(store, study)
+            search_if_due(store, study)
+
+
+def recover(store: Store) -> None:
+    """After a start: read on in all journals, spool what a killed owner had only planned, and go on."""
+    store.ingest()
+    for job_id, spec in jobs.never_started(store):
+        store.spool.submit(spec, job_id)
+    advance(store)
+
+
+def plan(store: Store, study: studies.Study) -> None:
+    """Choose the points of the study and queue their training; build the corpus first if it is not there."""
+    spec = StudySpec.from_dict(study.spec)
+    manifest = corpora.manifest(store, spec.corpus)
+    if manifest is None:
+        if jobs.find(store, f"corpus-{spec.corpus}") is None:
+            build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
+        return
+    domains = chosen_domains(spec, manifest)
+    planned = plan_runs(spec, study.id, domains, available_tokens(manifest, domains))
+    groups = split_evenly(planned, GROUP_SIZE, os.cpu_count() or 1)
+    planned_jobs = []
+    for number, group in enumerate(groups, 1):
+        job_id = f"{study.id}-train-{number:04d}"
+        for run in group:
+            run["job"] = job_id
+        members = [{key: run[key] for key in ("id", "weights", "seed")} for run in group]
+        task = {
+            "kind": "train",
+            "study": study.id,
+            "corpus": spec.corpus,
+            "domains": domains,
+            "runs": members,
+        }
+        planned_jobs.append(
+            {"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict(), "device": "auto"}}
+        )
+    kept = {name: manifest["domains"][name] for name in domains}
+    store.write(
+        "study.planned",
+        study=study.id,
+        domains=domains,
+        corpus={"domains": kept},
+        runs=planned,
+        jobs=planned_jobs,
+    )
+    for job in planned_jobs:
+        store.spool.submit(job["spec"], job["job"])
+
+
+def fit_if_due(store: Store, study: studies.Study) -> None:
+    """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
+    enough = max(FIRST_FIT_RUNS, len(study.domains) + 2)
+    last = studies.league(store, study.id)
+    newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    complete = study.open == 0 and study.done >= 5
+    if newer or complete:
+        queue_fit(store, study)
+
+
+def queue_fit(store: Store, study: studies.Study) -> str | None:
+    """Queue the league on the runs measured so far; None when it is done, under way or failed for these runs."""
+    measured = for_fitting(store, study.id)
+    job_id = f"{study.id}-fit-{measured.fingerprint}"
+    if jobs.find(store, job_id) is not None:
+        return None
+    if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
+        return None
+    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
+    spec = {
+        "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.domains,
+        "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses, "fingerprint": measured.fingerprint,
+    }  # fmt: skip
+    store.submit(job_id, spec, study.id)
+    return job_id
+
+
+def search_if_due(store: Store, study: studies.Study) -> None:
+    """Queue the default search once for every new league."""
+    latest = studies.league(store, study.id)
+    if latest is not None:
+        queue_search(store, study)
+
+
+def queue_search(
+    store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None,
+    points: int = SEARCH_POINTS,
+) -> str:  # fmt: skip
+    """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
+
+    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent. Raises Problem before the
+    first fit, and for a metric that the study does not have.
+    """
+    latest = studies.league(store, study.id)
+    if latest is None:
+        raise Problem(
+            f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now."
+        )
+    unknown = [name for name in priorities or {} if name not in study.domains]
+    if unknown:
+        raise Problem(
+            f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}."
+        )
+    settings = {
+        "surrogate": surrogate or latest["league"]["default"], "priorities": priorities or {}, "points": points,
+        "seed": 0, "fingerprint": latest["fingerprint"],
+    }  # fmt: skip
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    job_id = f"{study.id}-search-{digest}"
+    if jobs.find(store, job_id) is None:
+        store.submit(job_id, search_task(store, study, settings), study.id)
+    return job_id
+
+
+def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
+    """The spec of a search job (engine/search_job.py)."""
+    spec = StudySpec.from_dict(study.spec)
+    available = available_tokens(study.corpus, study.domains)
+    budget = target_tokens(spec, available)
+    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
+    fixed = baselines(available, budget, spec.epoch_cap)
+    return {
+        "kind": "search", "priority": -1, "study": study.id, "file": str(folder / f"{settings['surrogate']}.npz"),
+        "settings": settings, "domains": study.domains, "upper": epoch_caps(available, budget, spec.epoch_cap).tolist(),
+        "prior": (available / available.sum()).tolist(), "baselines": {k: v.tolist() for k, v in fixed.items()},
+    }  # fmt: skip
+
+
+def for_fitting(store: Store, study: str) -> runs.Measured:
+    """The runs that surrogates learn from: all that finished but the repeats, which measure the noise.
+
+    A repeat in the training folds would tell the answer for its twin in the test fold.
+    """
+    measured = runs.measured(store, study)
+    keep = [i for i, role in enumerate(measured.roles) if role != "repeat"]
+    return measured.take(keep)
+
+
+def noise_floor(measured: runs.Measured) -> np.ndarray | None:
+    """(M,) standard deviation of each loss over seeds, bits per byte, from the repeats. None with fewer than 3."""
+    repeats = measured.losses[[i for i, role in enumerate(measured.roles) if role == "repeat"]]
+    return repeats.std(axis=0, ddof=1) if len(repeats) >= 3 else None

@@ -1,0 +1,168 @@
+"""A study: what it asks, and which runs answer it. Plain data in, plain data out; engine/steward.py acts on it."""
+
+import math
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from engine.baselines import baselines
+from engine.design import DESIGNS
+from engine.errors import Problem
+from engine.fidelity import DIAL, Fidelity
+from engine.space import Simplex
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
+
+    domains: empty means all of the corpus; repeats: how often the natural mixture is trained again with other
+    seeds, which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
+    target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a
+    domain may be repeated there at most.
+    """
+
+    name: str
+    fidelity: Fidelity
+    corpus: str = "default"
+    domains: tuple[str, ...] = ()
+    design: str = "regmix"
+    runs: int = 64
+    repeats: int = 4
+    seed: int = 1
+    common_random_numbers: bool = True
+    target_tokens: float = 0.0
+    epoch_cap: float = 4.0
+
+    def __post_init__(self):
+        check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
+        check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
+        check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
+        check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
+        check(
+            0 <= self.target_tokens < math.inf,
+            "target_tokens",
+            self.target_tokens,
+            "a number of tokens, or 0",
+        )
+        check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
+
+    def to_dict(self) -> dict:
+        return {**asdict(self), "domains": list(self.domains), "fidelity": self.fidelity.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "StudySpec":
+        """Raises Problem for a key that a study does not have, or a value that it cannot take."""
+        known = {f.name: f.type for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise Problem(
+                    f"Cannot read the study: it has no setting {key!r}. Settings: {', '.join(known)}."
+                )
+        values = dict(values)
+        fidelity = values.pop("fidelity", DIAL["demo"])
+        if isinstance(fidelity, str):
+            if fidelity not in DIAL:
+                raise Problem(
+                    f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table."
+                )
+            fidelity = DIAL[fidelity]
+        elif isinstance(fidelity, dict):
+            fidelity = Fidelity.from_dict(fidelity)
+        try:
+            return cls(fidelity=fidelity, **{**values, "domains": tuple(values.get("domains", ()))})
+        except (TypeError, AttributeError) as error:
+            raise Problem(
+                f"Cannot read the study: {error}. Compare it with the example in the README."
+            ) from error
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "StudySpec":
+        """Read a study file. Raises Problem with the line where it is no TOML."""
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise Problem(f"Cannot read the study file {path}: {error}. Mend it and try again.") from error
+
+
+def check(condition, name: str, value, wanted: str) -> None:
+    if not condition:
+        raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
+
+
+# The study that begins by itself in a new workspace.
+DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7)
+
+
+def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
+    """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
+    there = list(manifest["domains"])
+    missing = [name for name in spec.domains if name not in there]
+    if missing:
+        raise Problem(
+            f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. It has: {', '.join(there)}."
+        )
+    domains = [name for name in there if not spec.domains or name in spec.domains]
+    if len(domains) < 2:
+        raise Problem(
+            f"Cannot plan {spec.name!r}: a mixture needs at least two domains, and this one has {len(domains)}."
+        )
+    return domains
+
+
+def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
+    """(D,) training tokens that the corpus holds of each domain."""
+    return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
+
+
+def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
+    """The budget of the real run, in tokens; by default as many as there are."""
+    return spec.target_tokens or float(available.sum())
+
+
+def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.ndarray) -> list[dict]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
+    space = Simplex(tuple(domains))
+    prior = available / available.sum()
+    fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
+    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed)
+    rows = [("baseline", name, point) for name, point in distinct(fixed).items()]
+    rows += [("design", None, point) for point in points]
+    rows += [("repeat", "natural", prior)] * spec.repeats
+    seeds = seeds_of(rows, spec)
+    return [
+        {
+            "id": f"{study}-{number:05d}", "number": number, "role": role, "label": label,
+            "weights": [float(share) for share in point], "seed": seed,
+        }
+        for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
+    ]  # fmt: skip
+
+
+def seeds_of(rows: list[tuple], spec: StudySpec) -> list[int]:
+    """One seed for all mixtures (common random numbers), or one each; repeats always differ, to show the noise."""
+    return [
+        spec.seed if spec.common_random_numbers and role != "repeat" else spec.seed + 1000 + number
+        for number, (role, _, _) in enumerate(rows)
+    ]
+
+
+def distinct(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Baselines that fall together are trained once, under both names."""
+    merged: dict[str, np.ndarray] = {}
+    for name, point in points.items():
+        twin = next((other for other, there in merged.items() if np.allclose(there, point, atol=1e-6)), None)
+        if twin is None:
+            merged[name] = point
+        else:
+            merged[f"{twin} = {name}"] = merged.pop(twin)
+    return merged
+
+
+def split_evenly(items: list, size: int, lanes: int) -> list[list]:
+    """Groups of at most `size`, nearly equal, and a multiple of `lanes` many, so that all lanes end together."""
+    count = math.ceil(len(items) / size)
+    count = min(len(items), math.ceil(count / lanes) * lanes)
+    return [list(group) for group in (items[k::count] for k in range(count)) if group]

@@ -1,0 +1,54 @@
+"""The table of surrogates, and how a fitted one is kept. A new surrogate is one file here and one line in
+the table.
+"""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import Problem
+from engine.surrogates.base import Surrogate
+from engine.surrogates.gp import GP
+from engine.surrogates.lightgbm import LightGBM, LightGBMLinear
+from engine.surrogates.linear import Linear
+from engine.surrogates.log_linear import LogLinear
+from engine.surrogates.own_share import OwnShare
+from engine.surrogates.ridge import Ridge
+
+SURROGATES: dict[str, type[Surrogate]] = {
+    "own_share": OwnShare,
+    "linear": Linear,
+    "log_linear": LogLinear,
+    "ridge": Ridge,
+    "gp": GP,
+    "lightgbm": LightGBM,
+    "lightgbm_linear": LightGBMLinear,
+}
+VERSION = 1  # of the file's layout
+NAMES = {kind: name for name, kind in SURROGATES.items()}
+
+
+def save(surrogate: Surrogate, path: Path) -> None:
+    """Write a fitted surrogate as an npz without pickles; it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(file, _surrogate=NAMES[type(surrogate)], _version=VERSION, **surrogate.arrays())
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> Surrogate:
+    """Read a surrogate that `save` wrote. Raises Problem for a file that is none, or from another version."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        name, version = str(arrays.pop("_surrogate")), int(arrays.pop("_version"))
+        if version != VERSION:
+            raise ValueError(f"it has version {version}, this Mixdesk reads {VERSION}")
+        return SURROGATES[name].from_arrays(arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise Problem(
+            f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs."
+        ) from error

@@ -1,0 +1,157 @@
+"""What every surrogate is: weights in, losses with an uncertainty out. R runs, N points, D domains, M
+metrics.
+
+A surrogate is a dataclass whose fields are arrays, and nothing else: so saving it is writing its fields.
+One metric is one regression; they are never mixed before they are predicted (fitting an aggregate itself is
+far worse on few runs). Runs that lack a metric (NaN) are left out of that metric's regression only.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from engine.errors import Problem
+
+FEWEST = 3  # runs that a metric needs before anything can be said about it
+
+
+@dataclass(kw_only=True)
+class Surrogate(ABC):
+    """A fitted surrogate.
+
+    noise (M,): variance of a measured loss around the true mean function, as the fit sees it;
+    scale (M,): what the standard deviations are multiplied by, correlation (M, M): of the metrics' errors.
+    Both come from cross-validation (engine/league.py); until then 1 and the identity.
+    """
+
+    title: ClassVar[str]
+    summary: ClassVar[str]  # one sentence for the page
+    complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
+
+    noise: np.ndarray
+    scale: np.ndarray = None
+    correlation: np.ndarray = None
+
+    def __post_init__(self):
+        metrics = len(self.noise)
+        self.scale = np.ones(metrics) if self.scale is None else self.scale
+        self.correlation = np.eye(metrics) if self.correlation is None else self.correlation
+
+    @classmethod
+    def fit(cls, weights: np.ndarray, losses: np.ndarray, seed: int = 0) -> Self:
+        """Fit to runs: weights (R, D), losses (R, M) with NaN where a run lacks a metric.
+
+        The order of the runs plays no part: they are sorted first. Raises Problem for weights that are no
+        numbers and for a metric that fewer than 3 runs have.
+        """
+        weights, losses = np.array(weights, float), np.array(losses, float)
+        losses = losses[:, None] if losses.ndim == 1 else losses
+        if weights.ndim != 2 or len(weights) != len(losses) or not np.isfinite(weights).all():
+            raise Problem(
+                f"Cannot fit {cls.title}: weights {weights.shape} and losses {losses.shape} must have one row "
+                "for each run, and every weight must be a number. Leave the damaged runs out."
+            )
+        losses[~np.isfinite(losses)] = np.nan
+        counts = (~np.isnan(losses)).sum(axis=0)
+        if losses.shape[1] == 0 or counts.min() < FEWEST:
+            worst = int(counts.argmin()) if len(counts) else 0
+            found = counts[worst] if len(counts) else 0
+            raise Problem(
+                f"Cannot fit {cls.title}: metric {worst + 1} was measured in {found} "
+                f"runs, and {FEWEST} are the fewest. Train more runs, or leave the metric out."
+            )
+        order = np.lexsort(np.concatenate([losses.T[::-1], weights.T[::-1]]))
+        return cls._learn(weights[order], losses[order], seed)
+
+    @classmethod
+    @abstractmethod
+    def _learn(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> Self:
+        """Fit to clean, sorted runs."""
+
+    @abstractmethod
+    def mean(self, weights: np.ndarray) -> np.ndarray:
+        """(N, M) predicted losses of weights (N, D). Made for a million points."""
+
+    @abstractmethod
+    def covariance(self, weights: np.ndarray) -> np.ndarray:
+        """(M, N, N) how the errors of the mean function hang together between a few points (N, D)."""
+
+    @abstractmethod
+    def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (N, M) of the mean function: what `mean` and the diagonal of `covariance` say,
+        at once.
+        """
+
+    def predict(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (N, M) of the loss that a run at weights (N, D) would measure."""
+        weights = np.atleast_2d(np.asarray(weights, float))
+        mean, variance = self.moments(weights)
+        return mean, self.scale * np.sqrt(np.maximum(variance, 0) + self.noise)
+
+    def calibrated(self, scale: np.ndarray, correlation: np.ndarray) -> Self:
+        """The same surrogate with what cross-validation says of its errors: scale (M,), correlation (M,
+        M).
+        """
+        return replace(self, scale=np.asarray(scale, float), correlation=np.asarray(correlation, float))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All there is to know of it, for `save`."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """The surrogate that `arrays` was taken from."""
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+class Spanned(Surrogate):
+    """A surrogate whose error at a point is a combination of K independent ones: `factor` (N, M, K)."""
+
+    @abstractmethod
+    def factor(self, weights: np.ndarray) -> np.ndarray:
+        """(N, M, K) with covariance = factor @ factor.T between points, for each metric."""
+
+    def covariance(self, weights: np.ndarray) -> np.ndarray:
+        factor = self.factor(weights)
+        return np.einsum("amk,bmk->mab", factor, factor)
+
+    def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.mean(weights), (self.factor(weights) ** 2).sum(axis=2)
+
+
+def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Metrics that the same runs have, together: [(metrics (m,), runs (R,) bool)], so that they share the
+    algebra.
+    """
+    present = ~np.isnan(losses)
+    patterns, which = np.unique(present.T, axis=0, return_inverse=True)
+    return [(np.flatnonzero(which.ravel() == i), pattern) for i, pattern in enumerate(patterns)]
+
+
+def centre_and_spread(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread,
+    not 0.
+    """
+    mean = np.nanmean(losses, axis=0)
+    return mean, np.maximum(np.nanstd(losses, axis=0), 1e-6 * np.maximum(1, np.abs(mean)))
+
+
+def least_squares(features: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, ...]:
+    """Penalised least squares. features (R, P), targets (R, m) -> coefficients (P, m), root (P, P), residuals
+    (R, m).
+
+    `root` @ root.T x noise is the coefficients' posterior covariance; the residuals are leave-one-out, in
+    closed form (Allen 1974): honest about a fit with nearly as many coefficients as runs.
+    """
+    inverse = np.linalg.inv(features.T @ features + penalty * np.eye(features.shape[1]))
+    coefficients = inverse @ features.T @ targets
+    leverage = np.einsum("rp,pq,rq->r", features, inverse, features)
+    residuals = (targets - features @ coefficients) / np.maximum(1e-6, 1 - leverage)[:, None]
+    return coefficients, np.linalg.cholesky((inverse + inverse.T) / 2), residuals
+
+
+def noise_of(residuals: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """(m,) mean square of residuals (R, m), never quite zero on the scale of the losses' spread (m,)."""
+    return np.maximum((residuals**2).mean(axis=0), (1e-6 * spread) ** 2)

@@ -1,0 +1,238 @@
+"""What each kind of journal event does to the tables. One function a kind; the order of journals does not matter.
+
+Within one journal events apply in their order. Tables that several journals touch are written so that the
+result is the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves
+the state of the job and of its runs.
+"""
+
+import json
+
+import pyarrow as pa
+
+from store.journal import Chunk
+
+
+def apply(cursor, chunk: Chunk) -> None:
+    """Bring one chunk of a journal into the tables. Unknown kinds are left alone: a newer worker's."""
+    bulk: dict[str, list[dict]] = {}
+    for event in chunk.events:
+        if event["kind"] in BULK:
+            bulk.setdefault(event["kind"], []).append(event)
+        elif event["kind"] in EVENTS:
+            EVENTS[event["kind"]](cursor, chunk.name, event)
+    for kind, events in bulk.items():
+        BULK[kind](cursor, chunk.name, events)
+
+
+# What people and the owner decide ------------------------------------------------------------------------
+
+
+def study_created(cursor, journal, e):
+    values = [e["study"], e["name"], json.dumps(e["spec"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values
+    )
+
+
+def study_cancelled(cursor, journal, e):
+    cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e["study"]])
+
+
+def study_resumed(cursor, journal, e):
+    cursor.execute("UPDATE studies SET state = 'active' WHERE id = ?", [e["study"]])
+
+
+def study_planned(cursor, journal, e):
+    """The study's runs, the jobs that will train them, and the corpus they are made for."""
+    values = [e["domains"], json.dumps(e["corpus"]), e["study"]]
+    cursor.execute("UPDATE studies SET domains = ?, corpus = ? WHERE id = ?", values)
+    rows = [
+        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"])
+        for r in e["runs"]
+    ]
+    cursor.executemany(
+        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
+        rows,
+    )
+    for job in e["jobs"]:
+        job_planned(cursor, journal, {**job, "study": e["study"], "t": e["t"]})
+
+
+def job_planned(cursor, journal, e):
+    values = [e["job"], e.get("study"), e["spec"]["kind"], json.dumps(e["spec"]), e["t"]]
+    cursor.execute(
+        "INSERT OR IGNORE INTO jobs (id, study, kind, spec, state, planned_at) VALUES (?, ?, ?, ?, 'queued', ?)",
+        values,
+    )
+
+
+def corpus_planned(cursor, journal, e):
+    values = [e["corpus"], json.dumps(e["spec"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO corpora (name, spec, created_at) VALUES (?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET spec = excluded.spec, created_at = excluded.created_at",
+        values,
+    )
+
+
+# What a job becomes --------------------------------------------------------------------------------------
+
+
+def job_started(cursor, journal, e):
+    cursor.execute(
+        "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1, "
+        "ended_at = NULL, message = NULL WHERE id = ?",
+        [e["t"], journal],
+    )
+
+
+def job_waits(state):
+    """The job is back in the queue: `state` says why."""
+
+    def change(cursor, journal, e):
+        cursor.execute(
+            "UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, e.get("message"), journal]
+        )
+        cursor.execute(
+            "UPDATE runs SET state = 'planned', message = NULL WHERE job = ? AND state NOT IN ('done', 'diverged')",
+            [journal],
+        )
+
+    return change
+
+
+def job_ended(state, run_state):
+    """The job came to its end; runs of it that did not finish share its fate."""
+
+    def change(cursor, journal, e):
+        message = e.get("message")
+        cursor.execute(
+            "UPDATE jobs SET state = ?, message = ?, ended_at = ? WHERE id = ?",
+            [state, message, e["t"], journal],
+        )
+        cursor.execute(
+            "UPDATE runs SET state = ?, message = ? WHERE job = ? AND state NOT IN ('done', 'diverged')",
+            [run_state, message, journal],
+        )
+
+    return change
+
+
+def job_progress(cursor, journal, events):
+    e = events[-1]
+    cursor.execute(
+        "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ?",
+        [e["done"], e["total"], e["note"], journal],
+    )
+
+
+def job_note(cursor, journal, e):
+    cursor.execute("UPDATE jobs SET message = ? WHERE id = ?", [e["text"], journal])
+
+
+# What a job measures -------------------------------------------------------------------------------------
+
+
+def corpus_built(cursor, journal, e):
+    cursor.execute("UPDATE corpora SET manifest = ? WHERE name = ?", [json.dumps(e["manifest"]), e["corpus"]])
+
+
+def runs_started(cursor, journal, e):
+    cursor.execute(
+        "UPDATE runs SET state = 'running', device = ?, parameters = ? WHERE list_contains(?, id) "
+        "AND state NOT IN ('done', 'diverged')",
+        [e["device"], e["parameters"], e["runs"]],
+    )
+
+
+def runs_progress(cursor, journal, events):
+    columns = {
+        "run": [run for e in events for run in e["runs"]],
+        "step": [e["step"] for e in events for _ in e["runs"]],
+        "tokens": [e["tokens"] for e in events for _ in e["runs"]],
+        "loss": [loss for e in events for loss in e["loss"]],
+        "tokens_per_second": [e["tokens_per_second"] for e in events for _ in e["runs"]],
+        "t": [e["t"] for e in events for _ in e["runs"]],
+    }
+    types = {"loss": pa.float64(), "tokens_per_second": pa.float64(), "t": pa.float64()}
+    lines = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
+    cursor.register("lines", lines)
+    cursor.execute("INSERT INTO curve BY NAME SELECT * FROM lines")
+    cursor.unregister("lines")
+    last = events[-1]
+    cursor.execute(
+        "UPDATE runs SET step = ?, steps = ? WHERE list_contains(?, id)",
+        [last["step"], last["steps"], last["runs"]],
+    )
+
+
+def runs_evaluated(cursor, journal, e):
+    rows = [(run, e["tokens"], losses, e["t"]) for run, losses in zip(e["runs"], e["losses"], strict=True)]
+    cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
+
+
+def run_finished(cursor, journal, e):
+    found = cursor.execute(
+        "SELECT studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
+        [e["run"]],
+    ).fetchone()
+    if found is None:
+        return  # of a study that this workspace does not know: a job folder copied in by hand
+    losses, errors = ([e[field].get(name) for name in found[0]] for field in ("losses", "losses_se"))
+    cursor.execute(
+        "UPDATE runs SET state = 'done', losses = ?, losses_se = ?, shares = ?, tokens = ?, seconds = ?, "
+        "cpu_seconds = ?, device = ?, parameters = ?, message = NULL WHERE id = ?",
+        [
+            losses,
+            errors,
+            e["shares"],
+            e["tokens"],
+            e["seconds"],
+            e["cpu_seconds"],
+            e["device"],
+            e["parameters"],
+            e["run"],
+        ],
+    )
+
+
+def run_diverged(cursor, journal, e):
+    message = f"Diverged at step {e['step']}: its loss was no longer a number or exploded. A lower learning rate helps."
+    cursor.execute("UPDATE runs SET state = 'diverged', message = ? WHERE id = ?", [message, e["run"]])
+
+
+def league_finished(cursor, journal, e):
+    values = [e["study"], e["fingerprint"], e["runs"], json.dumps(e["league"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO leagues VALUES (?, ?, ?, ?, ?)", values)
+
+
+def search_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", values)
+
+
+EVENTS = {
+    "study.created": study_created,
+    "study.cancelled": study_cancelled,
+    "study.resumed": study_resumed,
+    "study.planned": study_planned,
+    "job.planned": job_planned,
+    "corpus.planned": corpus_planned,
+    "job.started": job_started,
+    "job.died": job_waits("queued"),
+    "job.paused": job_waits("paused"),
+    "job.requeued": job_waits("queued"),
+    "job.finished": job_ended("done", "failed"),
+    "job.failed": job_ended("failed", "failed"),
+    "job.cancelled": job_ended("cancelled", "cancelled"),
+    "job.note": job_note,
+    "corpus.built": corpus_built,
+    "runs.started": runs_started,
+    "runs.evaluated": runs_evaluated,
+    "run.finished": run_finished,
+    "run.diverged": run_diverged,
+    "league.finished": league_finished,
+    "search.finished": search_finished,
+}
+BULK = {"job.progress": job_progress, "runs.progress": runs_progress}

@@ -1,0 +1,22 @@
+"""Questions about corpora."""
+
+import json
+
+from store.database import Store
+
+
+def manifest(store: Store, name: str) -> dict | None:
+    """The manifest of a built corpus (engine/corpus/build.py describes it); None while it is not built."""
+    rows = store.rows("SELECT manifest FROM corpora WHERE name = ?", [name])
+    return json.loads(rows[0][0]) if rows and rows[0][0] else None
+
+
+def names(store: Store) -> list[str]:
+    """All corpora, built or being built, oldest first."""
+    return [name for (name,) in store.rows("SELECT name FROM corpora ORDER BY created_at, name")]
+
+
+def spec(store: Store, name: str) -> dict | None:
+    """What a corpus was asked to be; None where nobody asked."""
+    rows = store.rows("SELECT spec FROM corpora WHERE name = ?", [name])
+    return json.loads(rows[0][0]) if rows else None

@@ -1,0 +1,131 @@
+"""The one owner of the DuckDB file: opens it, reads with cursors, writes journals in whole transactions."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from engine.errors import Problem
+from engine.jobs import Spool
+from engine.workspace import Workspace
+from store import apply
+from store.journal import Chunk, OwnerJournal, read_on
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
+
+
+class Store:
+    """A workspace's database. Exactly one process may have it open; threads share one `Store`.
+
+    `version` counts commits: whoever caches what was read from the store uses it as the key.
+    """
+
+    def __init__(self, workspace: Workspace, file: Path | None = None):
+        """Open or create the database; raises Problem when another process owns it or the file is damaged."""
+        self.workspace, self.version = workspace, 0
+        self.file = file or workspace.root / "mixdesk.duckdb"
+        self._writing = threading.RLock()
+        self._connection = connect(self.file)
+        self.journal = OwnerJournal(workspace.root)
+        self.spool = Spool(workspace.root)
+        with self.transaction() as cursor:
+            for statement in SCHEMA.read_text().split(";\n"):
+                cursor.execute(statement)
+        self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
+
+    def rows(self, sql: str, parameters: list | None = None) -> list[tuple]:
+        """Rows of a query, on a cursor of its own: safe from any thread."""
+        return self._connection.cursor().execute(sql, parameters).fetchall()
+
+    def arrow(self, sql: str, parameters: list | None = None):
+        """A query's result as a pyarrow.Table."""
+        return self._connection.cursor().sql(sql, params=parameters).to_arrow_table()
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One writer at a time; all of the block's writes land, or none."""
+        with self._writing:
+            cursor = self._connection.cursor()
+            cursor.begin()
+            try:
+                yield cursor
+            except BaseException:
+                cursor.rollback()
+                raise
+            cursor.commit()
+            self.version += 1
+
+    def write(self, kind: str, **fields) -> None:
+        """Record a decision (a study, a cancel, ...): into the owner's journal first, then into the tables."""
+        with self._writing:
+            self.journal.append(kind, fields)
+            self._take(self.journal.folder, self.journal.name)
+
+    def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:
+        """Plan a job and put it into the spool; the same id twice is one job."""
+        self.write("job.planned", job=job_id, study=study, spec=spec)
+        self.spool.submit(spec, job_id)
+
+    def ingest(self) -> int:
+        """Read on in every journal that may have grown; returns the number of new events.
+
+        A job that has ended and is read to its end is sealed: its journal is never looked at again.
+        """
+        with self._writing:
+            taken = self._take(self.journal.folder, self.journal.name)
+            for place in ("queued", "active"):
+                taken += sum(self._take(folder, folder.name) for folder in self.spool.folders(place))
+            for folder in self.spool.folders("ended"):
+                taken += self._take(folder, folder.name)
+                self.spool.move(folder, "sealed")
+            return taken
+
+    def take_sealed(self) -> int:
+        """Read the journals of sealed jobs: needed only where the tables are built anew."""
+        with self._writing:
+            return sum(self._take(folder, folder.name) for folder in self.spool.folders("sealed"))
+
+    def _take(self, folder: Path, name: str) -> int:
+        """Bring a journal's new lines into the tables, rows and offset in one transaction."""
+        taken = 0
+        while chunk := read_on(folder, name, self._read_to.get(name, 0)):
+            with self.transaction() as cursor:
+                apply.apply(cursor, chunk)
+                remember(cursor, chunk)
+            self._read_to[name] = chunk.read_to
+            taken += len(chunk.events)
+        return taken
+
+    def close(self) -> None:
+        self._connection.close()
+        self.journal.close()
+
+
+def remember(cursor, chunk: Chunk) -> None:
+    """Write a journal's offset and its corrupt lines."""
+    cursor.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", [chunk.name, chunk.read_to])
+    for offset, text in chunk.corrupt:
+        cursor.execute("INSERT INTO corrupt_lines VALUES (?, ?, ?)", [chunk.name, offset, text])
+
+
+def connect(file: Path) -> duckdb.DuckDBPyConnection:
+    """Connect to the file read-write. Raises Problem when it is taken, or is no database of ours."""
+    try:
+        if not file.exists():
+            quoted = str(file).replace("'", "''")
+            with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
+                maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
+        return duckdb.connect(str(file), config={"enable_external_access": False, "threads": 2})
+    except duckdb.Error as error:
+        reason = str(error).split("\n")[0]
+        if "lock" in reason.lower():
+            raise Problem(
+                f"Cannot open {file}: another process owns it. Use the page that is running, or stop it first."
+            ) from error
+        raise Problem(
+            f"Cannot open {file}: {reason}. Free disk space or restore the file; "
+            "`python -m store.rebuild` builds it anew from the journals."
+        ) from error

@@ -1,0 +1,91 @@
+"""Questions about runs: their table, their measured points, their curves."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The finished runs of a study. weights: (R, D) shares; losses: (R, M) bits per byte, NaN where missing."""
+
+    ids: list[str]
+    labels: list[str | None]
+    roles: list[str]
+    weights: np.ndarray
+    losses: np.ndarray
+
+    def take(self, rows: list[int]) -> "Measured":
+        """Only those rows."""
+        lists = ([values[i] for i in rows] for values in (self.ids, self.labels, self.roles))
+        return Measured(*lists, self.weights[rows], self.losses[rows])
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the points and what was measured at them: names the surrogates fitted on exactly these."""
+        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest.update(self.weights.tobytes() + self.losses.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def table(store: Store, study: str) -> pa.Table:
+    """One row a run, in the order of their numbers, all columns."""
+    return store.arrow("SELECT * FROM runs WHERE study = ? ORDER BY number", [study])
+
+
+def measured(store: Store, study: str) -> Measured:
+    """What the finished runs measured."""
+    rows = store.rows(
+        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' ORDER BY number",
+        [study],
+    )
+    ids, labels, roles, weights, losses = zip(*rows, strict=True) if rows else ([], [], [], [], [])
+    return Measured(
+        list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float)
+    )
+
+
+def curves(store: Store, study: str, points: int = 120) -> pa.Table:
+    """Training curves, thinned to about `points` a run: run, number, step, tokens, loss (bits per byte)."""
+    return store.arrow(
+        """
+        WITH last AS (
+            SELECT run, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
+            FROM curve JOIN runs ON runs.id = curve.run WHERE study = $study GROUP BY run, curve.step
+        ), ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY run ORDER BY step) AS place,
+                   count(*) OVER (PARTITION BY run) AS lines FROM last
+        )
+        SELECT run, number, ranked.step, ranked.tokens, loss FROM ranked JOIN runs ON runs.id = ranked.run
+        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, ranked.step
+        """,
+        {"study": study, "points": points},
+    )
+
+
+def evaluations(store: Store, study: str) -> list[tuple[str, int, list[float]]]:
+    """Losses measured on the way: (run, tokens so far, losses in bits per byte)."""
+    return store.rows(
+        "SELECT run, evaluations.tokens, arg_max(evaluations.losses, evaluations.t) FROM evaluations "
+        "JOIN runs ON runs.id = run WHERE study = ? GROUP BY run, evaluations.tokens ORDER BY run, evaluations.tokens",
+        [study],
+    )
+
+
+def speed(store: Store, study: str | None = None) -> dict[str, float]:
+    """Measured training speed, tokens a second of one job, by parameter count as text; all studies by default."""
+    rows = store.rows(
+        "SELECT parameters, device, median(tokens / seconds) FROM runs WHERE state = 'done' AND seconds > 0 "
+        "AND (study = $study OR $study IS NULL) GROUP BY ALL",
+        {"study": study},
+    )
+    return {(parameters, device): rate for parameters, device, rate in rows}
+
+
+def corrupt_lines(store: Store) -> list[tuple[str, int, str]]:
+    """Journal lines that could not be read: (journal, offset, text)."""
+    return store.rows("SELECT journal, read_from, text FROM corrupt_lines ORDER BY ALL")

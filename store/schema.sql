@@ -1,0 +1,73 @@
+-- What the store keeps. Every row comes from a journal line (store/apply.py), so all of it can be rebuilt.
+
+CREATE TABLE IF NOT EXISTS studies (
+    id VARCHAR PRIMARY KEY,
+    name VARCHAR NOT NULL,
+    spec JSON NOT NULL,            -- engine.study.StudySpec as a dict
+    domains VARCHAR[],             -- in the order of every list of shares and losses; NULL until planned
+    corpus JSON,                   -- of those domains, what the corpus held when the runs were planned
+    state VARCHAR NOT NULL,        -- active | cancelled
+    created_at DOUBLE NOT NULL     -- seconds since 1970
+);
+
+CREATE TABLE IF NOT EXISTS jobs (
+    id VARCHAR PRIMARY KEY,
+    study VARCHAR,                 -- NULL: belongs to no study (a corpus)
+    kind VARCHAR NOT NULL,         -- corpus | train | fit | search
+    spec JSON NOT NULL,
+    state VARCHAR NOT NULL,        -- queued | running | paused | done | failed | cancelled
+    attempts INTEGER NOT NULL DEFAULT 0,
+    done DOUBLE, total DOUBLE, note VARCHAR,
+    message VARCHAR,               -- why it failed, in words for people
+    planned_at DOUBLE NOT NULL,
+    started_at DOUBLE, ended_at DOUBLE
+);
+
+CREATE TABLE IF NOT EXISTS runs (
+    id VARCHAR PRIMARY KEY,
+    study VARCHAR NOT NULL,
+    number INTEGER NOT NULL,       -- 1, 2, ... within the study
+    role VARCHAR NOT NULL,         -- design | baseline | repeat
+    label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called
+    weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
+    seed BIGINT NOT NULL,
+    job VARCHAR,
+    state VARCHAR NOT NULL,        -- planned | running | done | diverged | failed | cancelled
+    step INTEGER, steps INTEGER,
+    losses DOUBLE[],               -- bits per byte, in the order of the study's domains
+    losses_se DOUBLE[],            -- standard error over validation windows
+    shares DOUBLE[],               -- what the proxy really saw
+    tokens BIGINT, seconds DOUBLE, cpu_seconds DOUBLE, device VARCHAR, parameters BIGINT,
+    message VARCHAR
+);
+
+-- Append-only: after a resume the same step may stand twice; readers take the later line.
+CREATE TABLE IF NOT EXISTS curve (
+    run VARCHAR NOT NULL, step INTEGER NOT NULL, tokens BIGINT NOT NULL,
+    loss DOUBLE,                   -- training loss, bits per byte
+    tokens_per_second DOUBLE,      -- of the whole stacked group
+    t DOUBLE NOT NULL
+);
+CREATE TABLE IF NOT EXISTS evaluations (
+    run VARCHAR NOT NULL, tokens BIGINT NOT NULL, losses DOUBLE[] NOT NULL, t DOUBLE NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS corpora (
+    name VARCHAR PRIMARY KEY, spec JSON NOT NULL, manifest JSON, created_at DOUBLE NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS leagues (
+    study VARCHAR NOT NULL, fingerprint VARCHAR NOT NULL, runs INTEGER NOT NULL,
+    league JSON NOT NULL, t DOUBLE NOT NULL,
+    PRIMARY KEY (study, fingerprint)
+);
+
+CREATE TABLE IF NOT EXISTS searches (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- How far each journal has been read, in bytes; written in the transaction of the rows it brought.
+CREATE TABLE IF NOT EXISTS journals (name VARCHAR PRIMARY KEY, read_to BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS corrupt_lines (
+    journal VARCHAR NOT NULL, read_from BIGINT NOT NULL, text VARCHAR NOT NULL
+);

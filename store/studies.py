@@ -1,0 +1,88 @@
+"""Questions about studies and the leagues fitted on their runs."""
+
+import json
+from dataclasses import dataclass, field
+
+from engine.errors import Problem
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and how far it is. `counts`: run state -> number of runs; `domains` is empty until it is planned."""
+
+    id: str
+    name: str
+    spec: dict
+    domains: list[str]
+    corpus: dict | None
+    state: str
+    created_at: float
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        return self.counts.get("done", 0)
+
+    @property
+    def open(self) -> int:
+        """Runs that may still bring a result."""
+        return self.counts.get("planned", 0) + self.counts.get("running", 0)
+
+
+def all_studies(store: Store) -> list[Study]:
+    """Every study, newest first."""
+    rows = store.rows(
+        "SELECT id, name, spec, domains, corpus, state, created_at FROM studies ORDER BY created_at DESC, id"
+    )
+    counts: dict[str, dict] = {}
+    for study, state, number in store.rows("SELECT study, state, count(*) FROM runs GROUP BY ALL"):
+        counts.setdefault(study, {})[state] = number
+    return [
+        Study(
+            id_,
+            name,
+            json.loads(spec),
+            domains or [],
+            corpus and json.loads(corpus),
+            state,
+            at,
+            counts.get(id_, {}),
+        )
+        for id_, name, spec, domains, corpus, state, at in rows
+    ]
+
+
+def get(store: Store, study: str) -> Study:
+    """One study by id or name. Raises Problem where there is none."""
+    studies = all_studies(store)
+    for key in ("id", "name"):
+        for candidate in studies:
+            if getattr(candidate, key) == study:
+                return candidate
+    known = ", ".join(s.id for s in studies) or "none yet"
+    raise Problem(f"Cannot find the study {study!r}: it may have another name. Studies here: {known}.")
+
+
+def league(store: Store, study: str) -> dict | None:
+    """The latest league of a study: {"fingerprint", "runs", "league", "t", "run_ids"}; None before the first fit."""
+    rows = store.rows(
+        "SELECT fingerprint, runs, league, t, (SELECT json_extract(spec, '$.runs') FROM jobs "
+        "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "
+        "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC LIMIT 1",
+        [study],
+    )
+    if not rows:
+        return None
+    fingerprint, runs, value, t, ids = rows[0]
+    return {
+        "fingerprint": fingerprint,
+        "runs": runs,
+        "league": json.loads(value),
+        "t": t,
+        "run_ids": json.loads(ids),
+    }

@@ -1,0 +1,171 @@
+"""The league: the right surrogate wins, duplicates do not leak, intervals are calibrated, the job keeps its
+fits.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from engine import league as league_module
+from engine.errors import Problem, Stopped
+from engine.jobs import Job, read_events
+from engine.league import League, cross_validate, rank_correlations
+from engine.surrogates import load
+
+FAST = ["own_share", "linear", "log_linear", "ridge"]
+PULL = np.array([[2.5, 0.5, 0.2, 0.0], [0.3, 2.0, 0.1, 0.4], [0.2, 0.3, 3.0, 0.1]])
+
+
+def runs(count=48, noise=0.02, seed=0):
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.full(4, 0.7), count)
+    return weights, 1 + np.exp(1.2 - weights @ PULL.T) + noise * rng.normal(size=(count, 3))
+
+
+@pytest.fixture(scope="module")
+def league():
+    return cross_validate(*runs(), FAST)
+
+
+def test_the_true_law_wins(league):
+    assert league.default == "log_linear"
+    assert league["log_linear"].score > 0.97
+    assert league["log_linear"].score > league["linear"].score
+    assert [s.score for s in league.standings] == sorted((s.score for s in league.standings), reverse=True)
+
+
+def test_what_a_standing_says(league):
+    one = league["log_linear"]
+    assert len(one.spearman) == len(one.rmse) == len(one.scale) == 3
+    assert one.interval[0] <= one.mean_spearman <= one.interval[1] + 0.01
+    assert np.shape(one.mean) == np.shape(one.std) == (48, 3)
+    assert 0.015 < np.mean(one.rmse) < 0.06, "the noise is 0.02"
+    assert one.regret >= 0
+    assert abs(one.calibrated_coverage["95"] - 0.95) < 0.06
+
+
+def test_it_survives_json(league):
+    again = League.from_dict(json.loads(json.dumps(league.to_dict(), allow_nan=False)))
+    assert again == league
+
+
+def test_reproducible(league):
+    again = cross_validate(*runs(), FAST)
+    assert [(s.name, s.score, s.scale) for s in again.standings] == [
+        (s.name, s.score, s.scale) for s in league.standings
+    ]
+
+
+def test_rank_correlations_are_spearmans():
+    rng = np.random.default_rng(0)
+    losses, predicted, share = (
+        rng.normal(size=(30, 2)).round(1),
+        rng.normal(size=(30, 2)).round(1),
+        np.array([0.5, 0.5]),
+    )
+    found = rank_correlations(losses, predicted, share)
+    each = [spearmanr(losses[:, m], predicted[:, m])[0] for m in range(2)]
+    whole = spearmanr(losses @ share, predicted @ share)[0]
+    np.testing.assert_allclose(found, [whole, np.mean(each), *each])
+
+
+def test_a_tie_goes_to_the_plainer():
+    """On a straight line, linear and quadratic ridge are level: the line is taken."""
+    weights, _ = runs(60)
+    losses = weights @ PULL.T + 0.1 * np.random.default_rng(1).normal(size=(60, 3))
+    league = cross_validate(weights, losses, ["ridge", "linear"])
+    assert league["linear"].level
+    assert league.default == "linear"
+
+
+def test_noise_alone_gives_no_skill():
+    weights, _ = runs(60)
+    league = cross_validate(weights, np.random.default_rng(1).normal(size=(60, 2)), ["linear", "ridge"])
+    assert max(abs(s.score) for s in league.standings) < 0.4
+
+
+def test_repeated_mixtures_share_a_fold():
+    """Pure noise repeated: a leak of the twin would be a rank correlation near one."""
+    weights, _ = runs(30)
+    losses = np.repeat(np.random.default_rng(1).normal(size=(30, 2)), 2, axis=0)
+    assert cross_validate(np.repeat(weights, 2, axis=0), losses, ["gp"], repeats=1)["gp"].score < 0.5
+
+
+def test_missing_losses_and_a_constant_metric():
+    weights, losses = runs()
+    losses[:5, 0] = np.nan
+    losses[:, 2] = 4.0
+    league = cross_validate(weights, losses, FAST)
+    assert league["log_linear"].spearman[0] > 0.9
+    assert league["log_linear"].spearman[2] == 0
+    json.dumps(league.to_dict(), allow_nan=False)
+
+
+def test_priorities_weigh_the_aggregate():
+    weights, losses = runs()
+    one = cross_validate(weights, losses, ["linear"], priorities=np.array([1.0, 0, 0]))["linear"]
+    assert one.aggregate_spearman == pytest.approx(one.spearman[0])
+
+
+@pytest.mark.parametrize(
+    ("weights", "names", "said"),
+    [
+        (np.eye(4), None, "4 runs: at least 5"),
+        (np.full((9, 4), 0.25), None, "the same mixture"),
+        (runs()[0], ["oracle"], "oracle"),
+    ],
+)
+def test_what_cannot_be_judged(weights, names, said):
+    with pytest.raises(Problem, match=said):
+        cross_validate(weights, np.random.default_rng(0).normal(size=(len(weights), 2)), names)
+
+
+def test_a_surrogate_that_cannot_be_fitted_is_named_not_hidden():
+    weights, losses = runs(8)
+    losses[3:, 1] = np.nan
+    with pytest.raises(Problem, match="metric 2"):
+        cross_validate(weights, losses, FAST)
+
+
+def spec(**more):
+    weights, losses = runs(20)
+    losses = losses.tolist()
+    losses[0][0] = None
+    return {
+        "kind": "fit", "study": "pile", "domains": list("abcd"), "metrics": list("xyz"),
+        "runs": list(range(20)),
+        "weights": weights.tolist(), "losses": losses, "surrogates": FAST, "folds": 4,
+        "repeats": 2, "seed": 0,
+        "fingerprint": "f00", **more,
+    }  # fmt: skip
+
+
+def test_the_job(tmp_path):
+    (tmp_path / "job").mkdir()
+    job = Job(tmp_path / "job", tmp_path, spec())
+    league_module.run(job)
+    finished = [event for event in read_events(job.folder) if event["kind"] == "league.finished"]
+    assert [(event["study"], event["fingerprint"], event["runs"]) for event in finished] == [
+        ("pile", "f00", 20)
+    ]
+    league = League.from_dict(finished[0]["league"])
+    folder = tmp_path / "surrogates" / "pile" / "f00"
+    assert sorted(path.stem for path in folder.iterdir()) == sorted(FAST)
+    for name in FAST:
+        np.testing.assert_allclose(load(folder / f"{name}.npz").scale, league[name].scale)
+
+
+def test_the_job_stops_when_told(tmp_path):
+    (tmp_path / "job").mkdir()
+    job = Job(tmp_path / "job", tmp_path, spec())
+    job.stopping = True
+    with pytest.raises(Stopped):
+        league_module.run(job)
+
+
+def test_a_study_name_cannot_leave_the_workspace(tmp_path):
+    (tmp_path / "job").mkdir()
+    with pytest.raises(Problem, match="as the name of a study"):
+        league_module.run(Job(tmp_path / "job", tmp_path, spec(study="../../etc")))

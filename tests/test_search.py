@@ -1,0 +1,157 @@
+"""Search and what is read off a surrogate: known optima are found, bounds kept, claims as wide as the
+noise.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from engine.errors import Problem
+from engine.explain import influence, response, support, ternary, with_share
+from engine.search import difference, estimate_seconds, search
+from engine.space import Simplex
+from engine.surrogates import SURROGATES
+
+NAMES, PRIOR = ("web", "code", "junk"), np.array([0.4, 0.3, 0.3])
+SPACE = Simplex(NAMES)
+FAST = {"n": 20_000, "best": 32, "seed": 0}
+
+
+def law(weights):
+    """(N, 2): exp(-3 web) + and exp(-3 code): the best even-handed mixture is half web, half code, no
+    junk.
+    """
+    return np.exp(-3 * np.asarray(weights)[:, :2])
+
+
+@pytest.fixture(scope="module", params=["log_linear", "gp"])
+def surrogate(request):
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 50)
+    return SURROGATES[request.param].fit(weights, law(weights) + 0.003 * rng.normal(size=(50, 2)))
+
+
+def test_the_known_optimum(surrogate):
+    found = search(surrogate, SPACE, PRIOR, [1, 1], **FAST)
+    np.testing.assert_allclose(found.found.shares, [0.5, 0.5, 0], atol=0.05)
+    assert found.best.aggregate <= found.found.aggregate + 1e-3
+    assert found.found.aggregate == pytest.approx(np.exp(-1.5), abs=0.02)
+
+
+def test_priorities_move_it(surrogate):
+    assert search(surrogate, SPACE, PRIOR, [1, 0], **FAST).found.shares[0] > 0.9
+
+
+def test_bounds_are_kept(surrogate):
+    space = Simplex(NAMES, [0, 0, 0.2], [0.3, 1, 1])
+    found = search(surrogate, space, PRIOR, [1, 1], **FAST)
+    for shares in (found.found.shares, found.best.shares, found.near_optimal.nearest_prior.shares):
+        assert space.contains(shares[None], 1e-9).all()
+    np.testing.assert_allclose(found.found.shares, [0.3, 0.5, 0.2], atol=0.04)
+
+
+def test_reproducible_and_json(surrogate):
+    one, other = (
+        search(surrogate, SPACE, PRIOR, [1, 1], baselines={"natural": PRIOR}, **FAST) for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.found.shares, other.found.shares)
+    assert (
+        json.loads(json.dumps(one.to_dict(), allow_nan=False))["differences"]["natural"]["inside_noise"]
+        is False
+    )
+
+
+def test_near_optimal_is_as_wide_as_the_doubt(surrogate):
+    sharp = search(surrogate, SPACE, PRIOR, [1, 1], **FAST).near_optimal
+    vague = search(surrogate.calibrated([20, 20], np.eye(2)), SPACE, PRIOR, [1, 1], **FAST).near_optimal
+    assert vague.count > sharp.count >= 1
+    assert (vague.highest - vague.lowest >= sharp.highest - sharp.lowest - 1e-9).all()
+    assert (sharp.lowest <= [0.51, 0.51, 0.02]).all()
+    gap = [np.abs(near.nearest_prior.shares - PRIOR).sum() for near in (sharp, vague)]
+    assert gap[1] <= gap[0]
+    assert vague.nearest_prior.aggregate <= vague.threshold + 1e-4
+
+
+def test_differences_know_their_noise(surrogate):
+    share = np.array([0.5, 0.5])
+    clear = difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.1, 0.1, 0.8]), share)
+    assert clear.aggregate == pytest.approx(np.exp(-1.5) - np.exp(-0.3), abs=0.03)
+    assert not clear.inside_noise
+    assert difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.501, 0.499, 0]), share).inside_noise
+
+
+def test_errors_that_hang_together_add_up(surrogate):
+    together = surrogate.calibrated([1, 1], np.ones((2, 2)))
+    alone = search(surrogate, SPACE, PRIOR, [1, 1], **FAST).found
+    assert search(together, SPACE, PRIOR, [1, 1], **FAST).found.aggregate_std == pytest.approx(
+        alone.std.mean()
+    )
+    assert alone.aggregate_std < alone.std.mean()
+
+
+def test_progress_reaches_the_end(surrogate):
+    seen = []
+    search(
+        surrogate, SPACE, PRIOR, [1, 1], progress=lambda done, total, note: seen.append((done, total)), **FAST
+    )
+    assert seen[-1] == (20_000, 20_000)
+    assert estimate_seconds(surrogate, SPACE, PRIOR, 20_000) > 0
+
+
+@pytest.mark.parametrize("priorities", [[1], [0, 0], [1, -1], [np.nan, 1]])
+def test_unusable_priorities(surrogate, priorities):
+    with pytest.raises(Problem, match="Cannot weigh"):
+        search(surrogate, SPACE, PRIOR, priorities, **FAST)
+
+
+def test_unusable_counts(surrogate):
+    with pytest.raises(Problem, match="average the best 10 of 5"):
+        search(surrogate, SPACE, PRIOR, [1, 1], n=5, best=10)
+
+
+def test_influence(surrogate):
+    found = influence(surrogate, PRIOR, SPACE)
+    np.testing.assert_allclose(found.step, 0.1)
+    moved = law(np.stack([with_share(PRIOR, j, PRIOR[j] + 0.1) for j in range(3)]))
+    np.testing.assert_allclose(found.effect, moved - law(PRIOR[None]), atol=0.02)
+    assert found.effect[0, 0] < 0 < found.effect[2, 0]
+    assert found.certain[0, 0]
+    assert found.certain[2, 0]
+
+
+def test_influence_stops_at_the_bounds(surrogate):
+    found = influence(surrogate, PRIOR, Simplex(NAMES, [0, 0.29, 0], [0.45, 1, 0.3]))
+    np.testing.assert_allclose(found.step, [0.02, 0.1, 0.0], atol=1e-9)
+    assert (found.effect[2] == 0).all()
+    assert not found.certain[2].any()
+    assert influence(surrogate, np.array([1.0, 0, 0]), SPACE).step[0] == 0
+
+
+def test_response(surrogate):
+    grid = np.linspace(0, 1, 11)
+    mean, std = response(surrogate, PRIOR, 0, grid)
+    assert mean.shape == std.shape == (11, 2)
+    np.testing.assert_allclose(mean[:, 0], np.exp(-3 * grid), atol=0.06)
+    np.testing.assert_allclose(with_share(np.array([1.0, 0, 0]), 0, 0.4), [0.4, 0.3, 0.3])
+
+
+def test_ternary(surrogate):
+    surface = ternary(surrogate, PRIOR, (0, 1, 2), 10)
+    assert surface.corners.shape == (66, 3)
+    np.testing.assert_allclose(surface.points.sum(axis=1), 1)
+    np.testing.assert_allclose(surface.mean, surrogate.predict(surface.corners)[0], atol=1e-9)
+    for three in ((0, 1, 1), (1, 2, 2)):
+        with pytest.raises(Problem, match="three different"):
+            ternary(surrogate, PRIOR, three)
+
+
+def test_support_badges():
+    runs = np.array([[1.0, 0, 0], [0.9, 0.1, 0], [0.8, 0.2, 0], [0.7, 0.3, 0]])
+    found = support(np.array([[0.9, 0.1, 0], [0.86, 0.14, 0], [0.0, 0.0, 1.0]]), runs)
+    assert found.badge == ["measured", "interpolated", "extrapolated"]
+    np.testing.assert_allclose(found.distance, [0, 0.04, 1.0], atol=1e-9)
+    assert found.reach == pytest.approx(0.1)
+    assert found.nearest[:2].tolist() == [1, 1]
+    with pytest.raises(Problem, match="no finished runs"):
+        support(PRIOR, np.empty((0, 3)))
