@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import Problem
+from engine.worker import ONE_THREAD
 from engine.workspace import Workspace
 
 
@@ -24,6 +25,7 @@ def main() -> None:
         sys.exit(f"web: {problem}")
     print(f"\n  Mixdesk is at http://{address}:{port}\n  Its workspace is {workspace.root}\n", flush=True)
     os.environ["MIXDESK_WORKSPACE"] = str(workspace.root)
+    os.environ |= ONE_THREAD  # a prediction is quick with one, and two pools on two cores spin against each other
     os.environ["MIXDESK_URL"] = f"http://{address}:{port}"
     root = Path(__file__).parents[1]
     os.chdir(root)  # streamlit reads .streamlit/config.toml from here

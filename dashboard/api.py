@@ -43,10 +43,8 @@ class SecurityHeaders:
 async def command(request: Request) -> JSONResponse:
     """POST /api/v1/<command> with its arguments as a JSON object and the workspace's token."""
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(token.encode(), request.state.token.encode()):
-        return JSONResponse(
-            {"error": "Cannot do that: the token is missing or wrong. It is in web.json."}, 401
-        )
+    if not hmac.compare_digest(token.encode(), state.TOKEN.encode()):
+        return JSONResponse({"error": "Cannot do that: the token is missing or wrong. It is in web.json."}, 401)
     function = COMMANDS.get(request.path_params["name"])
     if function is None:
         return JSONResponse({"error": f"There is no such command. Commands: {', '.join(COMMANDS)}."}, 404)

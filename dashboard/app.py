@@ -1,7 +1,6 @@
 """The server: Streamlit's page, the HTTP API and the owner of the database, in one process."""
 
 import os
-import secrets
 from contextlib import asynccontextmanager
 
 import streamlit as st
@@ -21,13 +20,12 @@ async def lifespan(app):
     workspace = Workspace.open()
     owner = Owner(workspace)
     state.use(owner)
-    token = secrets.token_urlsafe(32)
     door = workspace.root / "web.json"  # for commands on this machine, readable by this user only
-    write_json(door, {"url": os.environ.get("MIXDESK_URL", ""), "token": token}, mode=0o600)
+    write_json(door, {"url": os.environ.get("MIXDESK_URL", ""), "token": state.TOKEN}, mode=0o600)
     if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
         steward.create_demo(owner.store)
     try:
-        yield {"token": token}
+        yield
     finally:
         door.unlink(missing_ok=True)
         state.use(None)

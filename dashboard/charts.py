@@ -54,25 +54,27 @@ def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str,
 
 def parallel(domains: list[str], shares: np.ndarray, mean_loss: np.ndarray, losses: np.ndarray) -> go.Figure:
     """Runs as lines: shares (R, D), then every domain's loss (R, D), then their mean; brush any axis."""
-    fig = figure(420, margin={"l": 60, "r": 60, "t": 70, "b": 20})
+    fig = figure(430, margin={"l": 60, "r": 40, "t": 90, "b": 20})
+    names = [escape(name) for name in domains]
     axes = [
-        {"label": f"{name}<br>share", "name": f"share {i}", "values": shares[:, i], "range": [0, max(1e-3, float(shares[:, i].max()))], "tickformat": ".0%"}
-        for i, name in enumerate(map(escape, domains))
+        {
+            "label": f"share {name}", "name": f"share {i}", "values": shares[:, i], "tickformat": ".0%",
+            "range": [0, max(1e-3, float(shares[:, i].max()))],
+        }
+        for i, name in enumerate(names)
     ]  # fmt: skip
     axes += [
-        {"label": f"{name}<br>loss", "name": f"loss {i}", "values": losses[:, i], "tickformat": ".2f"}
-        for i, name in enumerate(map(escape, domains))
+        {"label": f"loss {name}", "name": f"loss {i}", "values": losses[:, i], "tickformat": ".2f"}
+        for i, name in enumerate(names)
     ]
-    axes.append({"label": "mean<br>loss", "name": "mean", "values": mean_loss, "tickformat": ".3f"})
-    line = {
-        "color": mean_loss,
-        "colorscale": LOSS_SCALE,
-        "showscale": True,
-        "colorbar": {"title": {"text": "mean loss,<br>bits/byte"}, "thickness": 10},
-    }
+    axes.append({"label": "mean loss", "name": "mean", "values": mean_loss, "tickformat": ".3f"})
+    bar = {"title": {"text": "mean loss,<br>bits/byte"}, "thickness": 10}
+    line = {"color": mean_loss, "colorscale": LOSS_SCALE, "showscale": True, "colorbar": bar}
+    hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
     fig.add_parcoords(
-        dimensions=axes, line=line, labelfont={"size": 12}, unselected={"line": {"opacity": 0.06}}
-    )
+        dimensions=axes, line=line, labelangle=-30, labelfont={"size": 12}, rangefont=hidden,
+        unselected={"line": {"opacity": 0.06}},
+    )  # fmt: skip
     return fig
 
 
@@ -103,17 +105,14 @@ def losses_with_intervals(domains, colours, reference, current, best) -> go.Figu
     return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
 
 
-def influence(
-    domains: list[str], metrics: list[str], effect: np.ndarray, std: np.ndarray, step: float
-) -> go.Figure:
+def influence(domains: list[str], metrics: list[str], effect: np.ndarray, std: np.ndarray, step: float) -> go.Figure:
     """What +`step` of each domain (rows) does to each loss (columns). effect, std: (D, M) bits per byte.
 
     Where zero lies inside the 95% interval the sign is not known, and the cell says so with a question mark.
     """
     known = np.abs(effect) > 1.96 * std
     text = [
-        [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)]
-        for row in zip(effect, known, strict=True)
+        [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
     ]
     limit = float(np.abs(effect).max()) or 1.0
     fig = figure(
@@ -127,6 +126,8 @@ def influence(
         colorbar={"title": {"text": "bits/byte"}, "thickness": 10},
         hovertemplate=f"+{step:.0%} %{{y}}: loss of %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {BITS}<extra></extra>",
     )  # fmt: skip
+    fig.update_xaxes(showgrid=False)
+    fig.update_yaxes(showgrid=False)
     return fig
 
 
@@ -174,7 +175,8 @@ def ternary(
             "symbol": "hexagon", "size": 9, "color": mean, "colorscale": LOSS_SCALE, "opacity": 0.9,
             "colorbar": {"title": {"text": escape(title)}, "thickness": 10},
         },
-        hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}} ± %{{customdata[1]:.3f}}<extra></extra>",
+        hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}} ± "
+        "%{customdata[1]:.3f}<extra></extra>",
     )  # fmt: skip
     fig.add_scatterternary(
         a=runs[:, 0], b=runs[:, 1], c=runs[:, 2], mode="markers", hoverinfo="skip",
@@ -188,9 +190,7 @@ def ternary(
 def league(rows: list[dict]) -> go.Figure:
     """Held-out rank correlation of each surrogate: rows of {"title", "spearman", "low", "high", "chosen"}."""
     rows = rows[::-1]
-    fig = figure(
-        80 + 38 * len(rows), xaxis_title="Spearman on held-out runs, mean over domains (right is better)"
-    )
+    fig = figure(80 + 38 * len(rows), xaxis_title="Spearman on held-out runs, mean over domains (right is better)")
     spearman = np.array([row["spearman"] for row in rows])
     fig.add_scatter(
         x=spearman, y=[row["title"] for row in rows], mode="markers+text", textposition="top center",
@@ -205,9 +205,7 @@ def league(rows: list[dict]) -> go.Figure:
     return fig
 
 
-def predicted_against_measured(
-    metrics, colours, measured: np.ndarray, predicted: np.ndarray, labels
-) -> go.Figure:
+def predicted_against_measured(metrics, colours, measured: np.ndarray, predicted: np.ndarray, labels) -> go.Figure:
     """Each held-out run's loss, predicted by surrogates that never saw it. measured, predicted: (R, M)."""
     fig = figure(380, xaxis_title=f"measured, {BITS}", yaxis_title=f"predicted without this run, {BITS}")
     ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
@@ -228,9 +226,7 @@ def predicted_against_measured(
     return fig.update_layout(showlegend=True)
 
 
-def ranges(
-    domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks: dict[str, np.ndarray]
-) -> go.Figure:
+def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks: dict[str, np.ndarray]) -> go.Figure:
     """The near-optimal range of each domain's share (D,), and named mixtures as marks."""
     fig = figure(
         80 + 42 * len(domains),
@@ -239,8 +235,12 @@ def ranges(
     labels = [escape(domain) for domain in domains]
     fig.add_bar(
         x=high - low, base=low, y=labels, orientation="h", width=0.55, name="near-optimal range",
-        marker={"color": [faded(colours[d], 0.35) for d in domains], "line": {"color": [colours[d] for d in domains], "width": 1}},
-        customdata=np.stack([low, high], 1), hovertemplate="%{y}: %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
+        marker={
+            "color": [faded(colours[d], 0.35) for d in domains],
+            "line": {"color": [colours[d] for d in domains], "width": 1},
+        },
+        customdata=np.stack([low, high], 1),
+        hovertemplate="%{y}: %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
     )  # fmt: skip
     symbols = ("diamond", "circle-open", "x-thin", "cross-thin", "triangle-up-open")
     for symbol, (name, shares) in zip(symbols, marks.items(), strict=False):
@@ -262,11 +262,12 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
     )
     for d, domain in enumerate(domains):
         fig.add_bar(
-            x=shares[:, d], y=[escape(n) for n in names], orientation="h", name=escape(domain), marker={"color": colours[domain]},
-            text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]], textposition="inside", insidetextanchor="middle",
+            x=shares[:, d], y=[escape(n) for n in names], orientation="h", name=escape(domain),
+            marker={"color": colours[domain]}, textposition="inside", insidetextanchor="middle", textangle=0,
+            text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
-    return fig.update_layout(showlegend=True)
+    return fig.update_layout(showlegend=True, legend_traceorder="normal")
 
 
 def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> go.Figure:

@@ -7,7 +7,7 @@ from dashboard.views import corpus, explore, export, runs, search, studies
 from engine.errors import Problem
 from store import studies as studies_in
 
-st.set_page_config(page_title="Mixdesk", page_icon=":material/instant_mix:", layout="wide")
+st.set_page_config(page_title="Mixdesk", page_icon="dashboard/icon.png", layout="wide")
 
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
@@ -56,9 +56,7 @@ st.logo("dashboard/logo.svg", size="large")
 study = chosen_study()
 trouble = state.owner().trouble
 if trouble:
-    st.error(
-        f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
-    )
+    st.error(f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again.")
 pages = [
     st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.fidelity import Fidelity
+from engine.study import priority_weights
 from store import jobs, runs, studies
 from store.database import Store
 
@@ -56,7 +57,8 @@ def progress(store: Store, study: studies.Study) -> Progress:
     stages = [corpus, proxies, fits, searches]
     failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
     end = None if left is None else left + 25  # a last fit and search: measured on the demo study
-    first = None if left is None or fits.state == "done" else max(5.0, left / 3)
+    answered = left is None or studies.league(store, study.id) is not None
+    first = None if answered else max(5.0, left / 3)
     return Progress(stages, first, end, failures)
 
 
@@ -65,9 +67,7 @@ def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:
     if not own:
         return Stage(name, "waiting", 0.0, "waits")
     job = own[-1]
-    state = {"queued": "waiting", "paused": "waiting", "running": "running", "done": "done"}.get(
-        job.state, "failed"
-    )
+    state = {"queued": "waiting", "paused": "waiting", "running": "running", "done": "done"}.get(job.state, "failed")
     share = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
     return Stage(name, state, share, "" if job.state == "done" else job.note or job.state)
 
@@ -120,11 +120,7 @@ def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots:
     own = [rate for (size, _), rate in speeds.items() if size == parameters]
     speed = own[0] if own else TYPICAL_SPEED.get(fidelity.width)
     basis = (
-        "measured in this workspace"
-        if own
-        else "a typical laptop core"
-        if speed
-        else "no speed known for this size"
+        "measured in this workspace" if own else "a typical laptop core" if speed else "no speed known for this size"
     )
     minutes = None if speed is None else members * tokens / speed / slots / 60
     return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
@@ -132,17 +128,16 @@ def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots:
 
 @dataclass(frozen=True)
 class RunTable:
-    """The runs of a study as columns. shares, losses: (R, D), NaN where there is no result yet."""
+    """The runs of a study as columns. shares, losses: (R, D), NaN where there is no result yet.
+
+    mean_loss: (R,) mean over the domains by the study's priorities, bits per byte.
+    """
 
     domains: list[str]
     columns: dict[str, list]
     shares: np.ndarray
     losses: np.ndarray
-
-    @property
-    def mean_loss(self) -> np.ndarray:
-        """(R,) mean over the domains, bits per byte."""
-        return self.losses.mean(axis=1) if len(self.losses) else np.empty(0)
+    mean_loss: np.ndarray
 
 
 def run_table(store: Store, study: studies.Study) -> RunTable:
@@ -153,12 +148,13 @@ def run_table(store: Store, study: studies.Study) -> RunTable:
     )}  # fmt: skip
     missing = [np.nan] * len(study.domains)
     losses = [
-        [np.nan if x is None else x for x in row] if row else missing
-        for row in table.column("losses").to_pylist()
+        [np.nan if x is None else x for x in row] if row else missing for row in table.column("losses").to_pylist()
     ]
     shape = (-1, len(study.domains))
+    losses = np.array(losses, dtype=float).reshape(shape)
+    mean = losses @ priority_weights(study.spec["priorities"], study.domains)
     shares = np.array(table.column("weights").to_pylist(), dtype=float).reshape(shape)
-    return RunTable(study.domains, columns, shares, np.array(losses, dtype=float).reshape(shape))
+    return RunTable(study.domains, columns, shares, losses, mean)
 
 
 def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:

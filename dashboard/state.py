@@ -1,13 +1,17 @@
-"""What all sessions of the web process share: the owner of the workspace."""
+"""What all sessions of the web process share: the owner of the workspace, and the token of its HTTP API."""
+
+import secrets
 
 from engine.owner import Owner
 from store.database import Store
+
+TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
 
 _owner: Owner | None = None
 
 
 def use(owner: Owner | None) -> None:
-    """Called once, when the server starts, before any session."""
+    """Called when the server starts, before any session, and with None when it stops."""
     global _owner
     _owner = owner
 

@@ -165,9 +165,7 @@ def wait_for_study(client, workspace, study: str):
             if failed:
                 raise Problem(f"Job {failed[0]['id']} of {study!r} failed: {failed[0]['message']}")
             corpus_failed(client, shown)
-            if shown["state"] == "cancelled" or (
-                shown["runs"] and not open_jobs and shown["league"] and settled(client, study)
-            ):
+            if shown["settled"]:
                 return {key: shown[key] for key in ("study", "state", "counts", "domains")}
             time.sleep(POLL_SECONDS)
 
@@ -178,11 +176,6 @@ def corpus_failed(client, shown) -> None:
         job = corpus["job"]
         if corpus["corpus"] == shown["corpus"] and not shown["domains"] and job and job["state"] == "failed":
             raise Problem(f"The corpus {corpus['corpus']!r} could not be built: {job['message']}")
-
-
-def settled(client, study: str) -> bool:
-    """Whether the search that follows a study's last fit is there."""
-    return bool(client.call("candidates", name=study))
 
 
 def waited(client, workspace, job_ids: list[str]):

@@ -40,7 +40,7 @@ def epoch_caps(available: np.ndarray, budget: float, cap: float) -> np.ndarray:
     if budget <= 0 or cap <= 0 or not (available > 0).all():
         raise Problem(
             f"Cannot work out epochs for a budget of {budget:g} tokens, a cap of {cap:g} epochs "
-            f"and domains of {', '.join(f'{tokens:g}' for tokens in available)} tokens: every one of these must be above 0."
+            f"and domains of {', '.join(f'{tokens:g}' for tokens in available)} tokens: all must be above 0."
         )
     caps = np.minimum(1, cap * available / budget)
     if caps.sum() < 1 - 1e-9:

@@ -11,7 +11,7 @@ from engine.errors import Problem
 from engine.league import League
 from engine.recipe import Recipe
 from engine.steward import for_fitting
-from engine.study import StudySpec, available_tokens, target_tokens
+from engine.study import StudySpec, available_tokens, priority_weights, target_tokens
 from engine.surrogates import Surrogate
 from store import runs, searches, studies
 from store.database import Store
@@ -68,7 +68,7 @@ def named_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = runs.measured(store, study.id)
     if len(measured.ids):
-        best = int(np.nanargmin(measured.losses.mean(axis=1)))
+        best = int(np.nanargmin(measured.losses @ priority_weights(spec.priorities, study.domains)))
         points[f"best run ({measured.ids[best]})"] = measured.weights[best]
     return points
 

@@ -16,8 +16,8 @@ class Local:
     def __init__(self, workspace: Workspace):
         self.owner = Owner(workspace)
 
-    def call(self, name: str, **arguments):
-        return COMMANDS[name](self.owner.store, **arguments)
+    def call(self, command: str, /, **arguments):
+        return COMMANDS[command](self.owner.store, **arguments)
 
     def close(self) -> None:
         self.owner.close()
@@ -31,13 +31,13 @@ class Remote:
             door = json.loads((workspace.root / "web.json").read_text())
         except (OSError, ValueError) as error:
             raise Problem(
-                f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it ends, and try again."
+                f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it has ended."
             ) from error
         self.url, self.token = door["url"], door["token"]
 
-    def call(self, name: str, **arguments):
+    def call(self, command: str, /, **arguments):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/api/v1/{name}", json.dumps(arguments).encode(), headers)
+        request = urllib.request.Request(f"{self.url}/api/v1/{command}", json.dumps(arguments).encode(), headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return json.load(response)["result"]

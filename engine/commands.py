@@ -9,6 +9,7 @@ from dataclasses import asdict
 from engine import recipe, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
+from engine.league import FEWEST_RUNS
 from engine.study import StudySpec
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -57,6 +58,7 @@ def show(store: Store, name: str) -> dict:
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
+        "settled": steward.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
 
@@ -92,9 +94,10 @@ def resume(store: Store, name: str) -> dict:
 def fit(store: Store, name: str) -> dict:
     """Queue the league on the runs that are there now."""
     found = studies.get(store, name)
-    if found.done < 5:
+    if found.done < FEWEST_RUNS:
         raise Problem(
-            f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs 5. Wait for more."
+            f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs {FEWEST_RUNS}. "
+            "Wait for more."
         )
     return {"study": found.id, "job": steward.queue_fit(store, found)}
 
@@ -116,9 +119,7 @@ def candidates(store: Store, name: str) -> list[dict]:
     return searches.of_study(store, studies.get(store, name).id)
 
 
-def export(
-    store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None
-) -> dict:
+def export(store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None) -> dict:
     """The files of a mixture in a loader's format: {file name: text}.
 
     candidate: "best" (the latest search's), a baseline's name, or a run's id.
@@ -131,6 +132,7 @@ def export(
 COMMANDS = {
     command.__name__: command
     for command in (
-        list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search, candidates, export,
+        list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search,
+        candidates, export,
     )
 }  # fmt: skip

@@ -34,11 +34,7 @@ def regmix(
     drawn /= drawn.sum(axis=1, keepdims=True)
     inside = limited.contains(drawn)
     # Tight bounds leave too few draws inside: then those outside are moved onto the bounds, and come last.
-    pool = (
-        drawn[inside]
-        if inside.sum() >= n
-        else np.concatenate([drawn[inside], limited.project(drawn[~inside])])
-    )
+    pool = drawn[inside] if inside.sum() >= n else np.concatenate([drawn[inside], limited.project(drawn[~inside])])
     pool = different(pool, n)
     return pool[rng.permutation(len(pool))[:n]] if inside.sum() >= n else pool[:n]
 
@@ -60,9 +56,7 @@ def sobol(space: Simplex, prior: np.ndarray, n: int, seed: int) -> np.ndarray:
 DESIGNS = {"regmix": regmix, "sobol": sobol}
 
 
-def dirichlet(
-    centre: np.ndarray, n: int, rng: np.random.Generator, strength: tuple[float, float]
-) -> np.ndarray:
+def dirichlet(centre: np.ndarray, n: int, rng: np.random.Generator, strength: tuple[float, float]) -> np.ndarray:
     """(n, D) Dirichlet(s x centre) draws, s log-uniform in `strength`.
 
     Gamma variates of shape under about 0.01 underflow to zero, so they are drawn as logarithms:
@@ -80,9 +74,7 @@ def normalised(prior: np.ndarray) -> np.ndarray:
     """The prior as shares (D,). Raises Problem where it is no distribution."""
     prior = np.asarray(prior, float)
     if not np.isfinite(prior).all() or (prior < 0).any() or prior.sum() <= 0:
-        raise Problem(
-            f"Cannot use {prior.tolist()} as a prior: weights must be numbers of at least 0, not all 0."
-        )
+        raise Problem(f"Cannot use {prior.tolist()} as a prior: weights must be numbers of at least 0, not all 0.")
     return prior / prior.sum()
 
 

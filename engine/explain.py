@@ -69,9 +69,7 @@ def with_share(at: np.ndarray, domain: int, share: float) -> np.ndarray:
     return np.insert(others * (1 - share), domain, share)
 
 
-def response(
-    surrogate: Surrogate, at: np.ndarray, domain: int, grid: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def response(surrogate: Surrogate, at: np.ndarray, domain: int, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and std (N, M) of a run's losses as one domain's share takes the values grid (N,), others in
     proportion.
     """
@@ -90,9 +88,7 @@ class Surface:
     std: np.ndarray
 
 
-def ternary(
-    surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int = 25
-) -> Surface:
+def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int], resolution: int = 25) -> Surface:
     """Predictions over the triangle in which three domains divide what they hold at `at` (D,); the others
     stay put.
 
@@ -106,9 +102,7 @@ def ternary(
             f"Cannot draw a triangle of domains {three}: it takes three different domains "
             f"with a share between them (these hold {held:.3g}). Choose others, or turn one of them up."
         )
-    corners = np.array(
-        [(i, j, resolution - i - j) for i in range(resolution + 1) for j in range(resolution + 1 - i)]
-    )
+    corners = np.array([(i, j, resolution - i - j) for i in range(resolution + 1) for j in range(resolution + 1 - i)])
     corners = corners / resolution
     points = np.tile(at, (len(corners), 1))
     points[:, three] = held * corners
@@ -138,18 +132,14 @@ def support(points: np.ndarray, runs: np.ndarray) -> Support:
     """
     points, runs = np.atleast_2d(np.asarray(points, float)), np.atleast_2d(np.asarray(runs, float))
     if runs.size == 0:
-        raise Problem(
-            "Cannot say how far a mixture is from the runs: there are no finished runs yet. Train some."
-        )
+        raise Problem("Cannot say how far a mixture is from the runs: there are no finished runs yet. Train some.")
     distances = _total_variation(points, runs)
     different = np.unique(np.round(runs, 6), axis=0)
     gaps = _total_variation(different, different) + 2 * np.eye(len(different))
     reach = float(np.quantile(gaps.min(axis=1), FARTHEST)) if len(different) > 1 else 0.0
     nearest = distances.argmin(axis=1)
     distance = distances[np.arange(len(points)), nearest]
-    badge = np.where(
-        distance <= MEASURED, "measured", np.where(distance <= reach, "interpolated", "extrapolated")
-    )
+    badge = np.where(distance <= MEASURED, "measured", np.where(distance <= reach, "interpolated", "extrapolated"))
     return Support(distance, nearest, badge.tolist(), reach)
 
 

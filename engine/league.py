@@ -145,9 +145,7 @@ def run(job: Job) -> None:
     )  # fmt: skip
     fitted = [standing for standing in league.standings if standing.problem is None]
     for place, standing in enumerate(fitted):
-        job.progress(
-            1 - final + final * place / len(fitted), 1, f"{SURROGATES[standing.name].title}: final fit"
-        )
+        job.progress(1 - final + final * place / len(fitted), 1, f"{SURROGATES[standing.name].title}: final fit")
         save_final(standing, weights, losses, league.seed, folder)
     job.emit("league.finished", study=spec["study"], fingerprint=spec["fingerprint"], runs=len(weights),
              league=league.to_dict())  # fmt: skip
@@ -240,9 +238,7 @@ def _spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     missing = np.isnan(measured)
     ranks = [rankdata(np.where(missing, np.inf, values), axis=-1) for values in (measured, predicted)]
     count = np.maximum(1, (~missing).sum(axis=-1, keepdims=True))
-    left, right = (
-        np.where(missing, 0, r - r.sum(axis=-1, keepdims=True, where=~missing) / count) for r in ranks
-    )
+    left, right = (np.where(missing, 0, r - r.sum(axis=-1, keepdims=True, where=~missing) / count) for r in ranks)
     size = np.sqrt((left**2).sum(axis=-1) * (right**2).sum(axis=-1))
     return np.where(size > 1e-9, (left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
 

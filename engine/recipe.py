@@ -57,9 +57,7 @@ class Recipe:
             )
         for name in (self.study, self.name, *self.domains):
             if not name or not name.isprintable():
-                raise Problem(
-                    f"Cannot export the name {name!r}: it is empty or holds control characters. Rename it."
-                )
+                raise Problem(f"Cannot export the name {name!r}: it is empty or holds control characters. Rename it.")
         if len(set(self.domains)) != len(self.domains):
             raise Problem("Cannot export two domains of one name. Rename one of them.")
 
@@ -105,13 +103,9 @@ def export(recipe: Recipe, format: str) -> Files:
             f"Cannot export as {title}: the file could not be read back ({error}). Rename odd domains."
         ) from error
     wanted = dict(zip(recipe.domains, recipe.shares, strict=True))
-    wrong = [
-        name for name in {**wanted, **found} if abs(found.get(name, 0.0) - wanted.get(name, 0.0)) > TOLERANCE
-    ]
+    wrong = [name for name in {**wanted, **found} if abs(found.get(name, 0.0) - wanted.get(name, 0.0)) > TOLERANCE]
     if wrong:
-        pairs = ", ".join(
-            f"{name!r} {wanted.get(name, 0.0):.8g} as {found.get(name, 0.0):.8g}" for name in wrong
-        )
+        pairs = ", ".join(f"{name!r} {wanted.get(name, 0.0):.8g} as {found.get(name, 0.0):.8g}" for name in wrong)
         raise Problem(f"Cannot export as {title}: read back, the file says {pairs}. Rename these domains.")
     return files
 
@@ -127,9 +121,7 @@ def _quoted(name: str) -> str:
 
 def _write_regmix_yaml(recipe: Recipe) -> Files:
     """RegMix's and TinyLlama's configuration: train: {domain: share}, valid: {domain: 1.0}."""
-    train = "".join(
-        f"  {_quoted(d)}: {share:.9f}\n" for d, share in zip(recipe.domains, recipe.shares, strict=True)
-    )
+    train = "".join(f"  {_quoted(d)}: {share:.9f}\n" for d, share in zip(recipe.domains, recipe.shares, strict=True))
     valid = "".join(f"  {_quoted(d)}: 1.0\n" for d in recipe.domains)
     return {"mixture.yaml": f"{_comment(recipe)}train:\n{train}valid:\n{valid}"}
 
@@ -140,9 +132,7 @@ def _read_regmix_yaml(files: Files) -> dict[str, float]:
 
 def _write_litgpt(recipe: Recipe) -> Files:
     """litgpt's loader as Python: one StreamingDataset a domain, drawn by share from chunks of one length."""
-    rows = "".join(
-        f"    {_quoted(d)}: {share:.9f},\n" for d, share in zip(recipe.domains, recipe.shares, strict=True)
-    )
+    rows = "".join(f"    {_quoted(d)}: {share:.9f},\n" for d, share in zip(recipe.domains, recipe.shares, strict=True))
     return {
         "litgpt_mixture.py": f"{_comment(recipe)}from pathlib import Path\n\n"
         "from litdata import CombinedStreamingDataset, StreamingDataset, TokensLoader\n\n"
@@ -201,9 +191,7 @@ def _write_csv(recipe: Recipe) -> Files:
     rows.writerow(["domain", "share_of_tokens", "epochs", "available_tokens", "state"])
     state = "approved" if recipe.approved else "draft"
     columns = zip(recipe.domains, recipe.shares, recipe.epochs, recipe.available_tokens, strict=True)
-    rows.writerows(
-        [d, f"{share:.9f}", f"{epoch:.6g}", f"{tokens:.0f}", state] for d, share, epoch, tokens in columns
-    )
+    rows.writerows([d, f"{share:.9f}", f"{epoch:.6g}", f"{tokens:.0f}", state] for d, share, epoch, tokens in columns)
     return {"mixture.csv": text.getvalue()}
 
 
@@ -220,11 +208,7 @@ def _write_json(recipe: Recipe) -> Files:
             recipe.domains, recipe.shares, recipe.epochs, recipe.available_tokens, strict=True
         )
     ]
-    kept = {
-        key: value
-        for key, value in asdict(recipe).items()
-        if key not in ("domains", "shares", "available_tokens")
-    }
+    kept = {key: value for key, value in asdict(recipe).items() if key not in ("domains", "shares", "available_tokens")}
     whole = {
         **kept,
         "state": "approved" if recipe.approved else "draft",

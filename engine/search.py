@@ -99,8 +99,7 @@ def search(
     prior, share = normalised(prior), checked_priorities(priorities, len(surrogate.noise))
     if not 1 <= best <= n <= LARGEST:
         raise Problem(
-            f"Cannot average the best {best} of {n} draws: use 1 to {LARGEST:,} draws, "
-            "and no more best than draws."
+            f"Cannot average the best {best} of {n} draws: use 1 to {LARGEST:,} draws, and no more best than draws."
         )
     points, scores = _draw_and_score(surrogate, space, prior, share, n, seed, progress)
     order = np.argpartition(scores, best - 1)[:best]
@@ -143,8 +142,7 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
     share = np.asarray(priorities, float)
     if share.shape != (metrics,) or not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
         raise Problem(
-            f"Cannot weigh the metrics by {share.tolist()}: "
-            f"give {metrics} numbers of at least 0, not all of them 0."
+            f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers of at least 0, not all of them 0."
         )
     return share / share.sum()
 
@@ -152,9 +150,7 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
 def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
     """The prediction at one mixture (D,); share (M,): priorities that sum to one."""
     mean, std = surrogate.predict(shares[None])
-    return Prediction(
-        shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share)
-    )
+    return Prediction(shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share))
 
 
 def _aggregate_std(surrogate: Surrogate, std: np.ndarray, share: np.ndarray) -> float:
@@ -180,9 +176,7 @@ def _clean(point: np.ndarray, space: Space) -> np.ndarray:
     return space.project(np.asarray(point, float)[None])[0]
 
 
-def difference(
-    surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, share: np.ndarray
-) -> Difference:
+def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, share: np.ndarray) -> Difference:
     """What a run at `found` (D,) is predicted to gain over one at `baseline` (D,). What the surrogate gets
     wrong at both points alike cancels; the noise of measuring does not: it counts twice."""
     mean, _ = surrogate.predict(np.stack([found, baseline]))
@@ -190,9 +184,7 @@ def difference(
     gap = mean[0] - mean[1]
     aggregate_std = _aggregate_std(surrogate, std, share)
     inside = bool(abs(gap @ share) <= 1.96 * aggregate_std)
-    return Difference(
-        predict(surrogate, baseline, share), gap, std, float(gap @ share), aggregate_std, inside
-    )
+    return Difference(predict(surrogate, baseline, share), gap, std, float(gap @ share), aggregate_std, inside)
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:

@@ -126,17 +126,13 @@ def _set_bounds(space: Space, lowest: float, highest: float) -> None:
             )
         bound.setflags(write=False)
         object.__setattr__(space, side, bound)
-    _refuse_where(
-        space.lower > space.upper, space, "a lower bound lies above its upper bound. Swap or widen them"
-    )
+    _refuse_where(space.lower > space.upper, space, "a lower bound lies above its upper bound. Swap or widen them")
 
 
 def _refuse_where(wrong: np.ndarray, space: Space, reason: str) -> None:
     """Raise Problem that names the coordinates whose bounds are `wrong` (D,)."""
     if wrong.any():
-        pairs = [
-            f"{space.names[i]} {space.lower[i]:.4g} to {space.upper[i]:.4g}" for i in np.flatnonzero(wrong)
-        ]
+        pairs = [f"{space.names[i]} {space.lower[i]:.4g} to {space.upper[i]:.4g}" for i in np.flatnonzero(wrong)]
         raise Problem(f"Cannot keep the bounds of {', '.join(pairs)}: {reason}.")
 
 

@@ -16,20 +16,22 @@ import numpy as np
 from engine.baselines import baselines, epoch_caps
 from engine.errors import Problem
 from engine.fidelity import GROUP_SIZE
+from engine.league import FEWEST_RUNS
 from engine.study import (
     DEMO,
     StudySpec,
     available_tokens,
     chosen_domains,
     plan_runs,
+    priority_weights,
     split_evenly,
     target_tokens,
 )
-from store import corpora, jobs, runs, studies
+from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
 FIRST_FIT_RUNS = 16  # below this many finished runs cross-validation says nothing
-REFIT_GROWTH = 1.5  # while runs still come in, fit again when there are this many times more
+REFIT_GROWTH = 2  # while runs still come in, fit again when there are this many times more
 SEARCH_POINTS = 1_000_000
 DEFAULT_CORPUS = {"source": {"type": "default"}}
 
@@ -155,9 +157,7 @@ def plan(store: Store, study: studies.Study) -> None:
             "domains": domains,
             "runs": members,
         }
-        planned_jobs.append(
-            {"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict(), "device": "auto"}}
-        )
+        planned_jobs.append({"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict(), "device": "auto"}})
     kept = {name: manifest["domains"][name] for name in domains}
     store.write(
         "study.planned",
@@ -176,7 +176,7 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     enough = max(FIRST_FIT_RUNS, len(study.domains) + 2)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
-    complete = study.open == 0 and study.done >= 5
+    complete = study.open == 0 and study.done >= FEWEST_RUNS
     if newer or complete:
         queue_fit(store, study)
 
@@ -192,7 +192,9 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
     spec = {
         "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.domains,
-        "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses, "fingerprint": measured.fingerprint,
+        "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses,
+        "fingerprint": measured.fingerprint,
+        "priorities": priority_weights(study.spec["priorities"], study.domains).tolist(),
     }  # fmt: skip
     store.submit(job_id, spec, study.id)
     return job_id
@@ -200,8 +202,7 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
 
 def search_if_due(store: Store, study: studies.Study) -> None:
     """Queue the default search once for every new league."""
-    latest = studies.league(store, study.id)
-    if latest is not None:
+    if studies.league(store, study.id) is not None:
         queue_search(store, study)
 
 
@@ -211,23 +212,23 @@ def queue_search(
 ) -> str:  # fmt: skip
     """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
 
-    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent. Raises Problem before the
-    first fit, and for a metric that the study does not have.
+    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's).
+    Raises Problem before the first fit, and for a metric that the study does not have.
     """
     latest = studies.league(store, study.id)
     if latest is None:
-        raise Problem(
-            f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now."
-        )
+        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
     unknown = [name for name in priorities or {} if name not in study.domains]
     if unknown:
-        raise Problem(
-            f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}."
-        )
+        raise Problem(f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}.")
     settings = {
-        "surrogate": surrogate or latest["league"]["default"], "priorities": priorities or {}, "points": points,
-        "seed": 0, "fingerprint": latest["fingerprint"],
-    }  # fmt: skip
+        "surrogate": surrogate or latest["league"]["default"],
+        "priorities": study.spec["priorities"] if priorities is None else priorities,
+        "points": points,
+        "seed": 0,
+        "fingerprint": latest["fingerprint"],
+    }
+    priority_weights(settings["priorities"], study.domains)  # raises where none counts
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     job_id = f"{study.id}-search-{digest}"
     if jobs.find(store, job_id) is None:
@@ -247,6 +248,21 @@ def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
         "settings": settings, "domains": study.domains, "upper": epoch_caps(available, budget, spec.epoch_cap).tolist(),
         "prior": (available / available.sum()).tolist(), "baselines": {k: v.tolist() for k, v in fixed.items()},
     }  # fmt: skip
+
+
+def is_settled(store: Store, study: studies.Study) -> bool:
+    """Whether nothing is left to do: all runs are over, fitted, and the default search on that fit is there."""
+    if study.state != "active":
+        return True
+    busy = any(job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id))
+    if not study.domains or study.open or busy:
+        return False
+    last = studies.league(store, study.id)
+    return study.done < FEWEST_RUNS or (
+        last is not None
+        and last["fingerprint"] == for_fitting(store, study.id).fingerprint
+        and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in searches.of_study(store, study.id))
+    )
 
 
 def for_fitting(store: Store, study: str) -> runs.Measured:

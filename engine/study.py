@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ class StudySpec:
     domains: empty means all of the corpus; repeats: how often the natural mixture is trained again with other
     seeds, which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
     target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a
-    domain may be repeated there at most.
+    domain may be repeated there at most; priorities: how much each domain's loss counts in the mean, 1 where absent.
     """
 
     name: str
@@ -35,6 +35,7 @@ class StudySpec:
     common_random_numbers: bool = True
     target_tokens: float = 0.0
     epoch_cap: float = 4.0
+    priorities: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
@@ -48,6 +49,9 @@ class StudySpec:
             "a number of tokens, or 0",
         )
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
+        for name, weight in self.priorities.items():
+            good = isinstance(weight, int | float) and 0 <= weight < math.inf
+            check(good, "priorities", {name: weight}, "numbers of at least 0, by domain")
 
     def to_dict(self) -> dict:
         return {**asdict(self), "domains": list(self.domains), "fidelity": self.fidelity.to_dict()}
@@ -58,25 +62,19 @@ class StudySpec:
         known = {f.name: f.type for f in fields(cls)}
         for key in values:
             if key not in known:
-                raise Problem(
-                    f"Cannot read the study: it has no setting {key!r}. Settings: {', '.join(known)}."
-                )
+                raise Problem(f"Cannot read the study: it has no setting {key!r}. Settings: {', '.join(known)}.")
         values = dict(values)
         fidelity = values.pop("fidelity", DIAL["demo"])
         if isinstance(fidelity, str):
             if fidelity not in DIAL:
-                raise Problem(
-                    f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table."
-                )
+                raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
         try:
             return cls(fidelity=fidelity, **{**values, "domains": tuple(values.get("domains", ()))})
         except (TypeError, AttributeError) as error:
-            raise Problem(
-                f"Cannot read the study: {error}. Compare it with the example in the README."
-            ) from error
+            raise Problem(f"Cannot read the study: {error}. Compare it with the example in the README.") from error
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudySpec":
@@ -93,16 +91,18 @@ def check(condition, name: str, value, wanted: str) -> None:
 
 
 # The study that begins by itself in a new workspace.
-DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7)
+# Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
+DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=80, repeats=4, seed=7, priorities={"junk": 0.0})
 
 
 def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
     """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
     there = list(manifest["domains"])
-    missing = [name for name in spec.domains if name not in there]
+    missing = [name for name in (*spec.domains, *spec.priorities) if name not in there]
     if missing:
         raise Problem(
-            f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. It has: {', '.join(there)}."
+            f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. "
+            f"It has: {', '.join(there)}."
         )
     domains = [name for name in there if not spec.domains or name in spec.domains]
     if len(domains) < 2:
@@ -115,6 +115,14 @@ def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
 def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
     """(D,) training tokens that the corpus holds of each domain."""
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
+
+
+def priority_weights(priorities: dict[str, float], domains: list[str]) -> np.ndarray:
+    """(D,) what each domain's loss counts in the mean, summing to one. Raises Problem where none counts."""
+    weights = np.array([priorities.get(name, 1.0) for name in domains], dtype=float)
+    if not weights.any():
+        raise Problem("Cannot weigh the losses: every priority is 0. Give at least one domain a priority above 0.")
+    return weights / weights.sum()
 
 
 def target_tokens(spec: StudySpec, available: np.ndarray) -> float:

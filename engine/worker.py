@@ -22,6 +22,8 @@ from engine.workspace import Workspace
 
 POLL_SECONDS = 0.25
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
+# Processes side by side have one thread each: two thread pools on two cores spin against each other.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ATTEMPTS = 3  # a job whose process dies without a word is tried this often
 
 
@@ -67,7 +69,8 @@ class Worker:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "engine.run_job", str(folder), str(self.spool.workspace)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock],
-                    start_new_session=True, env=one_thread_environment(), cwd=Path(__file__).parents[1],
+                    start_new_session=True, 
+                    env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}, cwd=Path(__file__).parents[1],
                 )  # fmt: skip
             (folder / "pid").write_text(str(child.pid))
             self.children[folder.name] = child
@@ -115,9 +118,7 @@ class Worker:
             write_event(folder, "job.died", message=cause_of(code))
             self.spool.move(folder, "queued")
         else:
-            message = (
-                f"It ended without a word {ATTEMPTS} times, last: {cause_of(code)}. The log may say more."
-            )
+            message = f"It ended without a word {ATTEMPTS} times, last: {cause_of(code)}. The log may say more."
             write_event(folder, "job.failed", message=message)
             self.spool.move(folder, "ended")
 
@@ -141,19 +142,11 @@ def cause_of(code: int | None) -> str:
     return f"its process exited with code {code}"
 
 
-def one_thread_environment() -> dict[str, str]:
-    """Jobs run side by side with one thread each: two thread pools on two cores spin against each other."""
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
-
-
 def main() -> None:
     """Serve one workspace until told to stop. Exactly one supervisor a workspace: a lock sees to it."""
     parser = argparse.ArgumentParser(prog="python -m engine.worker", description=__doc__)
     parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
-    parser.add_argument(
-        "--slots", type=int, default=os.cpu_count() or 1, help="jobs at once (default: cores)"
-    )
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="jobs at once (default: cores)")
     arguments = parser.parse_args()
     try:
         workspace = Workspace.open(arguments.workspace)

@@ -1,13 +1,38 @@
-"""What the tests share: real workspaces, real stores, the shared folder where it is there."""
+"""What the tests share: real workspaces, real stores, one finished small study, a running page."""
 
+import os
 import pathlib
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.request
 
 import pytest
 
 from engine.workspace import Workspace
 from store.database import Store
 
-SHARED = pathlib.Path(__file__).parents[2] / "shared"
+ROOT = pathlib.Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+CHROMIUM = "/usr/bin/chromium"
+
+STUDY = """
+name = "Small"
+corpus = "small"
+runs = 16
+repeats = 3
+priorities = {digits = 0.0}
+[fidelity]
+width = 16
+layers = 1
+heads = 1
+context = 32
+tokens = 32768
+eval_tokens = 2048
+learning_rate = 0.01
+"""
 
 
 @pytest.fixture
@@ -20,3 +45,91 @@ def store(workspace):
     opened = Store(workspace)
     yield opened
     opened.close()
+
+
+def engine(workspace: pathlib.Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run `python -m engine` on a workspace."""
+    command = [sys.executable, "-m", "engine", "--workspace", str(workspace), *arguments]
+    return subprocess.run(command, cwd=ROOT, check=check, capture_output=True, text=True, timeout=240)
+
+
+def write_domains(folder: pathlib.Path) -> None:
+    """Three domains of real text, clearly different: Python, English prose, numbers."""
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    sources = [path for path in sorted(library.glob("*.py")) if path.stat().st_size > 20_000][:16]
+    prose = [path for path in sorted(pathlib.Path(sysconfig.get_path("purelib")).rglob("*.dist-info/**/*LICENSE*"))]
+    for name in ("python", "prose", "digits"):
+        (folder / name).mkdir(parents=True)
+    for path in sources:
+        (folder / "python" / path.name).with_suffix(".txt").write_text(path.read_text(), "utf-8")
+        digits = " ".join(str(hash((path.name, i)) % 10**6) for i in range(3000))
+        (folder / "digits" / path.name).with_suffix(".txt").write_text(digits)
+    for i, path in enumerate(prose[:40]):
+        (folder / "prose" / f"{i}.txt").write_text(path.read_text("utf-8", "replace"), "utf-8")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> pathlib.Path:
+    """A workspace whose one small study was built, trained, fitted and searched from the command line."""
+    root = tmp_path_factory.mktemp("finished")
+    write_domains(root / "text")
+    (root / "study.toml").write_text(STUDY)
+    engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
+    engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
+    return root / "workspace"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Page:
+    """A running `python -m dashboard`."""
+
+    def __init__(self, workspace: pathlib.Path, demo: bool = False):
+        self.port, self.log = free_port(), workspace.parent / "web.log"
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dashboard"], cwd=ROOT, env={**os.environ, **environment}, stdout=log, stderr=log
+            )
+        self.wait()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                urllib.request.urlopen(f"{self.url}/api/v1/health", timeout=1)
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError(f"the page did not start: {self.log.read_text()}")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def page(finished):
+    """The page, serving the finished study."""
+    running = Page(finished)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not os.path.exists(CHROMIUM):
+        pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield opened
+        opened.close()

@@ -147,9 +147,7 @@ def test_the_job(tmp_path):
     job = Job(tmp_path / "job", tmp_path, spec())
     league_module.run(job)
     finished = [event for event in read_events(job.folder) if event["kind"] == "league.finished"]
-    assert [(event["study"], event["fingerprint"], event["runs"]) for event in finished] == [
-        ("pile", "f00", 20)
-    ]
+    assert [(event["study"], event["fingerprint"], event["runs"]) for event in finished] == [("pile", "f00", 20)]
     league = League.from_dict(finished[0]["league"])
     folder = tmp_path / "surrogates" / "pile" / "f00"
     assert sorted(path.stem for path in folder.iterdir()) == sorted(FAST)

@@ -68,9 +68,7 @@ def test_json_holds_everything():
 
 
 def test_a_file_that_comes_back_wrong_is_refused(monkeypatch):
-    careless = FORMATS["csv"]._replace(
-        write=lambda r: {"mixture.csv": "domain,share_of_tokens\nweb,0.6\ncode,0.4\n"}
-    )
+    careless = FORMATS["csv"]._replace(write=lambda r: {"mixture.csv": "domain,share_of_tokens\nweb,0.6\ncode,0.4\n"})
     monkeypatch.setitem(FORMATS, "csv", careless)
     with pytest.raises(Problem, match=r"'web' 0\.7 as 0\.6"):
         export(recipe(), "csv")

@@ -52,14 +52,9 @@ def test_bounds_are_kept(surrogate):
 
 
 def test_reproducible_and_json(surrogate):
-    one, other = (
-        search(surrogate, SPACE, PRIOR, [1, 1], baselines={"natural": PRIOR}, **FAST) for _ in range(2)
-    )
+    one, other = (search(surrogate, SPACE, PRIOR, [1, 1], baselines={"natural": PRIOR}, **FAST) for _ in range(2))
     np.testing.assert_array_equal(one.found.shares, other.found.shares)
-    assert (
-        json.loads(json.dumps(one.to_dict(), allow_nan=False))["differences"]["natural"]["inside_noise"]
-        is False
-    )
+    assert json.loads(json.dumps(one.to_dict(), allow_nan=False))["differences"]["natural"]["inside_noise"] is False
 
 
 def test_near_optimal_is_as_wide_as_the_doubt(surrogate):
@@ -84,17 +79,13 @@ def test_differences_know_their_noise(surrogate):
 def test_errors_that_hang_together_add_up(surrogate):
     together = surrogate.calibrated([1, 1], np.ones((2, 2)))
     alone = search(surrogate, SPACE, PRIOR, [1, 1], **FAST).found
-    assert search(together, SPACE, PRIOR, [1, 1], **FAST).found.aggregate_std == pytest.approx(
-        alone.std.mean()
-    )
+    assert search(together, SPACE, PRIOR, [1, 1], **FAST).found.aggregate_std == pytest.approx(alone.std.mean())
     assert alone.aggregate_std < alone.std.mean()
 
 
 def test_progress_reaches_the_end(surrogate):
     seen = []
-    search(
-        surrogate, SPACE, PRIOR, [1, 1], progress=lambda done, total, note: seen.append((done, total)), **FAST
-    )
+    search(surrogate, SPACE, PRIOR, [1, 1], progress=lambda done, total, note: seen.append((done, total)), **FAST)
     assert seen[-1] == (20_000, 20_000)
     assert estimate_seconds(surrogate, SPACE, PRIOR, 20_000) > 0
 

@@ -46,9 +46,7 @@ def test_projection_is_the_nearest_point(space):
 
 
 def test_projection_known_answer():
-    np.testing.assert_allclose(
-        Simplex(tuple("abc")).project([[1.0, 0.5, -1.0]]), [[0.75, 0.25, 0.0]], atol=1e-12
-    )
+    np.testing.assert_allclose(Simplex(tuple("abc")).project([[1.0, 0.5, -1.0]]), [[0.75, 0.25, 0.0]], atol=1e-12)
 
 
 def test_projection_keeps_rows_in_order():

@@ -19,7 +19,10 @@ DOMAINS = ["prose", "code"]
 def planned(store: Store, study: str = "demo", count: int = 3) -> None:
     """A study with planned runs, one training job for all of them."""
     rows = [
-        {"id": f"{study}-{n}", "number": n, "role": "design", "weights": [n / 10, 1 - n / 10], "seed": n, "job": f"{study}-train"}
+        {
+            "id": f"{study}-{n}", "number": n, "role": "design", "weights": [n / 10, 1 - n / 10], "seed": n,
+            "job": f"{study}-train",
+        }
         for n in range(1, count + 1)
     ]  # fmt: skip
     store.write("study.created", study=study, name="A study", spec={"corpus": "default"})
@@ -192,9 +195,11 @@ def test_a_rebuild_equals_the_live_database(store, workspace, tmp_path):
 
 
 def test_a_second_process_is_refused_with_a_sentence(store, workspace):
-    code = f"from store.database import Store; from engine.workspace import Workspace; Store(Workspace({str(workspace.root)!r}))"
-    code = code.replace("Workspace('", "Workspace(__import__('pathlib').Path('").replace("'))", "')))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code = (
+        "import sys, pathlib; from store.database import Store; from engine.workspace import Workspace;"
+        "Store(Workspace(pathlib.Path(sys.argv[1])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(workspace.root)], capture_output=True, text=True)
     assert "another process owns it" in done.stderr
 
 
@@ -213,7 +218,7 @@ def test_two_threads_write_and_nothing_is_lost(store):
 
 def test_a_newer_workspace_is_refused_and_left_alone(workspace):
     (workspace.root / "version").write_text("99\n")
-    with pytest.raises(Problem, match="version is '99'.*Update Mixdesk"):
+    with pytest.raises(Problem, match=r"version is '99'.*Update Mixdesk"):
         Workspace.open(workspace.root)
     assert (workspace.root / "version").read_text() == "99\n"
 

@@ -67,9 +67,7 @@ def test_a_bulk_scores_as_its_parts(fitted):
 
 def test_covariance_has_the_variances_on_its_diagonal(fitted):
     covariance = fitted.covariance(TEST[:5])
-    np.testing.assert_allclose(
-        np.einsum("maa->am", covariance), fitted.moments(TEST[:5])[1], rtol=1e-6, atol=1e-12
-    )
+    np.testing.assert_allclose(np.einsum("maa->am", covariance), fitted.moments(TEST[:5])[1], rtol=1e-6, atol=1e-12)
     assert np.linalg.eigvalsh(covariance).min() > -1e-9
     np.testing.assert_allclose(covariance, covariance.transpose(0, 2, 1), atol=1e-12)
 
@@ -141,9 +139,7 @@ def test_duplicated_runs(kind):
 
 def test_a_domain_that_no_run_holds(kind):
     wider = np.insert(WEIGHTS, 2, 0.0, axis=1)
-    mean, std = kind.fit(wider, LOSSES).predict(
-        np.concatenate([np.insert(TEST, 2, 0.0, axis=1), np.eye(DOMAINS + 1)])
-    )
+    mean, std = kind.fit(wider, LOSSES).predict(np.concatenate([np.insert(TEST, 2, 0.0, axis=1), np.eye(DOMAINS + 1)]))
     assert np.isfinite(mean).all()
     assert (std > 0).all()
     assert np.corrcoef(mean[: len(TEST), 0], law(TEST)[:, 0])[0, 1] > 0.7

@@ -41,6 +41,4 @@ def desk(faders: list[dict], key: str, reset: str):
     or None)} each. reset: whenever this text changes, the faders jump to the values given.
     Returns the component's state: `weights` is the list of shares, in the order of the faders, or None.
     """
-    return _component("desk")(
-        key=key, data={"faders": faders, "reset": reset}, on_weights_change=lambda: None
-    )
+    return _component("desk")(key=key, data={"faders": faders, "reset": reset}, on_weights_change=lambda: None)

@@ -69,8 +69,8 @@ def built(manifest: dict) -> None:
     st.subheader("Domains", anchor=False)
     st.dataframe(table(domains), hide_index=True, column_config=COLUMNS)
     st.caption(
-        "Leak: the share of 48-byte windows of held-out text that also stand somewhere in the training text, in its own "
-        "domain and in any. Duplicates were dropped before the split; the split is by a hash of the file's path."
+        "Leak: the share of 48-byte windows of held-out text that also stand somewhere in the training text, of its "
+        "own domain and of any. Duplicates were dropped before the split; the split is by a hash of the file's path."
     )
     st.subheader("Examples of held-out text", anchor=False)
     for tab, name in zip(st.tabs(names), names, strict=True):
@@ -104,7 +104,8 @@ def summary(manifest: dict) -> str:
     tokenizer = manifest["tokenizer"]
     lines = [
         f"- Source: **{manifest['spec']['source']['type']}**, at most {manifest['spec']['cap_mb']:g} MB a domain",
-        f"- Tokens: **{tokenizer['type']}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per byte, whatever the tokens",
+        f"- Tokens: **{tokenizer['type']}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per byte, "
+        "whatever the tokens",
         f"- Built in {manifest['seconds']:.0f} s",
     ]
     if manifest.get("missing"):
@@ -130,9 +131,7 @@ def new_corpus() -> None:
         tokenizer["path"] = st.text_input("Path of tokenizer.json")
     if st.button("Build", type="primary", icon=":material/build:"):
         try:
-            steward.build_corpus(
-                state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap}
-            )
+            steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
             st.error(str(problem))
             return

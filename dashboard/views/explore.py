@@ -8,7 +8,7 @@ from dashboard.views import parts
 from engine import explain
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
-from engine.search import predict
+from engine.search import difference, predict
 from engine.space import Simplex
 from engine.steward import noise_floor
 from engine.surrogates import SURROGATES
@@ -53,7 +53,8 @@ def faders(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
     colours = charts.colour_of(study.domains)
     rows = [
         {
-            "name": domain, "colour": colours[domain], "value": chosen[i], "upper": 1.0, "mark": float(points["natural"][i]),
+            "name": domain, "colour": colours[domain], "value": chosen[i], "upper": 1.0,
+            "mark": float(points["natural"][i]),
             "low": near and near["lowest"][i], "high": near and near["highest"][i],
         }
         for i, domain in enumerate(study.domains)
@@ -65,8 +66,7 @@ def faders(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
     st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
     st.caption(
         "Drag a fader (or focus it and press the arrow keys): the others give or take in proportion. "
-        "The small tick is the natural share"
-        + ("; the pale band holds every near-optimal mixture." if near else ".")
+        "The small tick is the natural share" + ("; the pale band holds every near-optimal mixture." if near else ".")
     )
     at = np.array(chosen)
     return at / at.sum()
@@ -79,10 +79,7 @@ def linked_mixture(study: studies.Study) -> np.ndarray | None:
     except ValueError:
         return None
     fits = (
-        values.shape == (len(study.domains),)
-        and np.isfinite(values).all()
-        and (values >= 0).all()
-        and values.sum() > 0
+        values.shape == (len(study.domains),) and np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
     )
     return values / values.sum() if fits else None
 
@@ -101,8 +98,6 @@ def predictions(study, fit: Fit, share: np.ndarray, at: np.ndarray, points: dict
     with left:
         names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
         reference = st.selectbox("Compare with", names, key="reference")
-        from engine.search import difference
-
         gap = difference(fit.surrogate, at, points[reference], share)
         st.metric(
             "Mean loss, predicted (bits per byte)", f"{here.aggregate:.3f} ± {1.96 * here.aggregate_std:.3f}",
@@ -110,9 +105,7 @@ def predictions(study, fit: Fit, share: np.ndarray, at: np.ndarray, points: dict
             delta_color="off" if gap.inside_noise else "inverse",
         )  # fmt: skip
         verdict = (
-            "**Inside the noise**: no difference can be claimed."
-            if gap.inside_noise
-            else "Outside the noise (95%)."
+            "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
         )
         st.markdown(f"{verdict} {BADGES[support.badge[0]]}")
         st.caption(
@@ -131,9 +124,7 @@ def predictions(study, fit: Fit, share: np.ndarray, at: np.ndarray, points: dict
 def closer_look(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
     """One of the deeper charts, at the faders' mixture."""
     looks = {"Influence": influence, "Response": response, "Ternary": ternary, "How far to trust it": trust}
-    chosen = st.segmented_control(
-        "Look closer", list(looks), default="Influence", key="look", bind="query-params"
-    )
+    chosen = st.segmented_control("Look closer", list(looks), default="Influence", key="look", bind="query-params")
     if chosen:
         try:
             looks[chosen](study, fit, share, at)
@@ -144,36 +135,27 @@ def closer_look(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
 def influence(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
     found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)))
     step = float(found.step.max())
-    components.plot(
-        charts.influence(study.domains, study.domains, found.effect, found.std, step), key="influence"
-    )
+    components.plot(charts.influence(study.domains, study.domains, found.effect, found.std, step), key="influence")
     st.caption(
-        f"What giving {step:.0%} more of the tokens to a row's domain does to a column's loss, taken from the others in "
-        f"proportion, at the faders' mixture. **?** where even the sign is uncertain (95%). {fit.title} on {len(fit.measured.ids)} runs."
+        f"What {step:.0%} more of the tokens for a row's domain does to a column's loss, taken from the others in "
+        "proportion, at the faders' mixture. **?** where even the sign is uncertain (95%). "
+        f"{fit.title} on {len(fit.measured.ids)} runs."
     )
 
 
 def response(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
-    domain = st.pills(
-        "Along the share of", study.domains, default=study.domains[0], key="along", required=True
-    )
+    domain = st.pills("Along the share of", study.domains, default=study.domains[0], key="along", required=True)
     place = study.domains.index(domain)
     grid = np.linspace(0, 1, 41)
     mean, std = explain.response(fit.surrogate, at, place, grid)
-    figure = charts.response(
-        domain, grid, mean, std, study.domains, charts.colour_of(study.domains), at[place]
-    )
+    figure = charts.response(domain, grid, mean, std, study.domains, charts.colour_of(study.domains), at[place])
     components.plot(figure, key="response")
-    st.caption(
-        f"The other domains keep their proportions. Bands are 95%. {fit.title} on {len(fit.measured.ids)} runs."
-    )
+    st.caption(f"The other domains keep their proportions. Bands are 95%. {fit.title} on {len(fit.measured.ids)} runs.")
 
 
 def ternary(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
     if len(study.domains) < 3:
-        st.info(
-            "A triangle takes three domains, and this study has two. The page's Response shows all there is."
-        )
+        st.info("A triangle takes three domains, and this study has two. The page's Response shows all there is.")
         return
     left, right = st.columns(2)
     largest = [study.domains[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
@@ -186,9 +168,7 @@ def ternary(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
     surface = explain.ternary(fit.surrogate, at, places)
     column = None if metric == "mean" else study.domains.index(metric)
     mean = surface.mean @ share if column is None else surface.mean[:, column]
-    correlated = np.sqrt(
-        np.einsum("nm,mk,nk->n", surface.std * share, fit.surrogate.correlation, surface.std * share)
-    )
+    correlated = np.sqrt(np.einsum("nm,mk,nk->n", surface.std * share, fit.surrogate.correlation, surface.std * share))
     std = correlated if column is None else surface.std[:, column]
     held = fit.measured.weights[:, places]
     shown = held[held.sum(axis=1) > 0.5]
@@ -196,7 +176,7 @@ def ternary(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
     title = f"loss of {metric},<br>bits/byte" if column is not None else "mean loss,<br>bits/byte"
     components.plot(charts.ternary(three, surface.corners, mean, std, dots, title), key="ternary")
     st.caption(
-        f"The three divide the {at[list(places)].sum():.0%} of the tokens that they hold at the faders; the others stay. "
+        f"The three divide the {at[list(places)].sum():.0%} of the tokens that they hold at the faders; others stay. "
         f"White circles: {len(dots)} of {len(held)} runs that gave these three more than half. {fit.title}."
     )
 
@@ -209,15 +189,15 @@ def trust(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
         st.markdown("**Which surrogate ranks runs that it has not seen?**")
         rows = [
             {
-                "title": SURROGATES[s.name].title, "spearman": s.mean_spearman, "low": s.interval[0], "high": s.interval[1],
-                "chosen": s.name == fit.name,
+                "title": SURROGATES[s.name].title, "spearman": s.mean_spearman,
+                "low": s.interval[0], "high": s.interval[1], "chosen": s.name == fit.name,
             }
             for s in standings
         ]  # fmt: skip
         components.plot(charts.league(rows), key="league")
         level = [SURROGATES[s.name].title for s in standings if s.level]
         st.caption(
-            f"{fit.league.repeats} x {fit.league.folds}-fold cross-validation on {fit.league.runs} runs, 95% intervals. "
+            f"{fit.league.repeats} x {fit.league.folds}-fold cross-validation, {fit.league.runs} runs, 95% intervals. "
             f"The noise cannot tell apart: {', '.join(level)}; the plainest of these is the default."
         )
     with right:

@@ -30,13 +30,11 @@ def render(name: str | None) -> None:
     figure = charts.shares_bar([label], study.domains, charts.colour_of(study.domains), shares[None])
     components.plot(figure, key="shares")
     st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
-    over = [
-        d for d, e in zip(recipe.domains, recipe.epochs, strict=True) if e > study.spec["epoch_cap"] + 1e-9
-    ]
+    over = [d for d, e in zip(recipe.domains, recipe.epochs, strict=True) if e > study.spec["epoch_cap"] + 1e-9]
     if over:
         st.warning(
-            f"At this budget {', '.join(over)} would be repeated more than {study.spec['epoch_cap']:g} times, the study's "
-            "epoch cap. Cut the budget, or search again with it."
+            f"At this budget {', '.join(over)} would be repeated more than {study.spec['epoch_cap']:g} times, the "
+            "study's epoch cap. Cut the budget, or search again with it."
         )
     download(recipe)
 
@@ -117,7 +115,8 @@ def download(recipe: Recipe) -> None:
     for problem in refused:
         st.caption(f"Not in the zip: {problem}")
     st.caption(
-        "Each file was read back by another parser and compared: shares agree within 0.000001. Weights are shares of tokens."
+        "Each file was read back by another parser and compared: shares agree within 0.000001. Weights are "
+        "shares of tokens."
     )
 
 

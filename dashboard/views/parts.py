@@ -71,7 +71,7 @@ def study_of(name: str | None) -> studies.Study | None:
 
 
 def fit_of(study: studies.Study) -> Fit | None:
-    """The surrogate that the sidebar chooses (default: the league's), kept in the link; says so before the first fit."""
+    """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
     latest = studies.league(state.store(), study.id)
     if latest is None:
         st.info(
@@ -87,8 +87,9 @@ def fit_of(study: studies.Study) -> Fit | None:
         linked = st.query_params.get("surrogate")
         st.session_state["surrogate"] = linked if linked in names else league.default
     name = st.sidebar.selectbox(
-        "Surrogate", names, key="surrogate", format_func=lambda n: SURROGATES[n].title + (" (chosen by cross-validation)" if n == league.default else ""),
-        help="Sorted by how well each ranks runs that it has not seen.",
+        "Surrogate", names, key="surrogate",
+        format_func=lambda n: SURROGATES[n].title + (" · default" if n == league.default else ""),
+        help="Sorted by how well each ranks runs that it has not seen. The default is the plainest of the best.",
     )  # fmt: skip
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)
@@ -105,14 +106,15 @@ def fit_of(study: studies.Study) -> Fit | None:
 
 def priorities_of(study: studies.Study) -> np.ndarray:
     """(M,) how much each loss matters, summing to one; turned in the sidebar, kept in the link."""
-    linked = parse_priorities(st.query_params.get("priorities", ""), study.domains)
-    with st.sidebar.expander("Priorities", expanded=bool(linked)):
+    own = study.spec["priorities"]
+    start = own | parse_priorities(st.query_params.get("priorities", ""), study.domains)
+    with st.sidebar.expander("Priorities", expanded=bool(start)):
         st.caption("How much each domain's loss counts in the mean. Nothing is fitted anew.")
         values = [
-            st.slider(domain, 0.0, 3.0, linked.get(domain, 1.0), 0.25, key=f"priority-{study.id}-{domain}")
+            st.slider(domain, 0.0, 3.0, start.get(domain, 1.0), 0.25, key=f"priority-{study.id}-{domain}")
             for domain in study.domains
         ]
-    changed = {d: v for d, v in zip(study.domains, values, strict=True) if v != 1.0}
+    changed = {d: v for d, v in zip(study.domains, values, strict=True) if v != own.get(d, 1.0)}
     if changed:
         st.query_params["priorities"] = ",".join(f"{d}:{v:g}" for d, v in changed.items())
     elif "priorities" in st.query_params:

@@ -16,9 +16,7 @@ def render(name: str | None) -> None:
         return
     if not study.domains:
         st.info("The runs are planned as soon as the corpus is built. The page Studies shows how far it is.")
-        parts.live(
-            lambda: parts.stages(queries.progress(state.store(), studies.get(state.store(), study.id)))
-        )
+        parts.live(lambda: parts.stages(queries.progress(state.store(), studies.get(state.store(), study.id))))
         return
     parts.live(lambda: progress_and_curves(study.id))
     parts.live(lambda: table_and_parallel(study.id))
@@ -39,9 +37,7 @@ def progress_and_curves(name: str) -> None:
     if not lines:
         st.caption("The first points appear a few seconds after the first proxies start.")
         return
-    dominant = {
-        n: study.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])
-    }
+    dominant = {n: study.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     components.plot(charts.curves(labelled, dominant, charts.colour_of(study.domains)), key="curves")
     st.caption(
@@ -59,17 +55,11 @@ def label_of(table: queries.RunTable, number: int) -> str:
 def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
     store = state.store()
-    shown = [
-        job
-        for job in jobs.of_study(store, study.id)
-        if job.state in ("running", "failed", "cancelled", "paused")
-    ]
+    shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
     for job in shown:
         what, button = st.columns([5, 1], vertical_alignment="center")
         share = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
-        icon = parts.ICONS[
-            "running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"
-        ]
+        icon = parts.ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
         what.caption(f"{icon} {job.id} · {job.state} · {share or 'starting'}")
         if job.message:
             what.caption(job.message)
@@ -137,6 +127,4 @@ def filters_and_table(table: queries.RunTable, kept: np.ndarray) -> None:
     formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share")}
     formats["seconds"] = number(format="%.1f s")
     st.dataframe(frame, hide_index=True, column_config=formats, height=380)
-    st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses in bits per byte on held-out text, shares of tokens."
-    )
+    st.caption(f"{len(rows)} of {len(kept)} runs. Losses in bits per byte on held-out text, shares of tokens.")

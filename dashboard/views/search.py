@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard import charts, components, state
 from dashboard.views import parts
 from engine import steward
+from engine.study import priority_weights
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
 
@@ -31,9 +32,7 @@ def ask(study: studies.Study, surrogate: str, share: np.ndarray) -> None:
     )
     if right.button("Search", type="primary", icon=":material/travel_explore:", width="stretch"):
         top = share.max()
-        priorities = {
-            d: round(float(s / top), 4) for d, s in zip(study.domains, share, strict=True) if s != top
-        }
+        priorities = {d: round(float(s / top), 4) for d, s in zip(study.domains, share, strict=True) if s != top}
         steward.queue_search(state.store(), study, surrogate, priorities, points)
         st.rerun()
 
@@ -56,9 +55,7 @@ def results(name: str) -> None:
         return
     chosen = 0
     if len(found) > 1:
-        chosen = st.selectbox(
-            "Result", range(len(found)), format_func=lambda i: describe(found[i]), key="result"
-        )
+        chosen = st.selectbox("Result", range(len(found)), format_func=lambda i: describe(found[i]), key="result")
     else:
         st.caption(describe(found[0]))
     one_result(study, found[chosen])
@@ -67,8 +64,10 @@ def results(name: str) -> None:
 def describe(search: dict) -> str:
     """A search's settings in one line."""
     settings = search["settings"]
-    weights = ", ".join(f"{d} {w:g}" for d, w in settings["priorities"].items()) or "all losses alike"
-    return f"{SURROGATES[settings['surrogate']].title} · {settings['points']:,} mixtures, best {search['found']['averaged']} averaged · {weights}"
+    counted = ", ".join(f"{d} counts {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items())
+    averaged = f"best {search['found']['averaged']} averaged"
+    title = SURROGATES[settings["surrogate"]].title
+    return f"{title} · {settings['points']:,} mixtures, {averaged} · {counted or 'all losses alike'}"
 
 
 def one_result(study: studies.Study, search: dict) -> None:
@@ -92,15 +91,13 @@ def one_result(study: studies.Study, search: dict) -> None:
             for name in ("best", "natural", "near-optimal, nearest natural")
             if name in points
         }
-        figure = charts.ranges(
-            study.domains, colours, np.array(near["lowest"]), np.array(near["highest"]), marks
-        )
+        figure = charts.ranges(study.domains, colours, np.array(near["lowest"]), np.array(near["highest"]), marks)
         components.plot(figure, key="ranges")
         st.caption(
-            f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one standard "
-            "deviation of the lowest: any of them may be the best. A wide bar means that this share hardly matters."
+            f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
+            "standard deviation of the lowest: any of them may be the best. A wide bar: this share hardly matters."
         )
-    table(study, found, points)
+    table(study, found, points, priority_weights(search["settings"]["priorities"], study.domains))
 
 
 def verdict(found: dict) -> None:
@@ -123,7 +120,7 @@ def verdict(found: dict) -> None:
     )
 
 
-def table(study: studies.Study, found: dict, points: dict) -> None:
+def table(study: studies.Study, found: dict, points: dict, weights: np.ndarray) -> None:
     """Predicted losses of each mixture, and measured ones where a run stands at it."""
     predicted = {
         "best": found["found"],
@@ -140,12 +137,13 @@ def table(study: studies.Study, found: dict, points: dict) -> None:
             if len(measured.ids)
             else []
         )
-        row["measured mean"] = float(measured.losses[same].mean()) if len(same) else None
+        row["measured mean"] = float(measured.losses[same].mean(axis=0) @ weights) if len(same) else None
         row["runs there"] = len(same)
         rows.append(row)
     number = st.column_config.NumberColumn(format="%.3f")
     columns = {key: number for key in rows[0] if key not in ("mixture", "runs there")}
     st.dataframe(rows, hide_index=True, column_config=columns)
     st.caption(
-        "Predicted losses in bits per byte on held-out text; *measured mean* weighs all domains alike."
+        "Predicted losses in bits per byte on held-out text; *measured mean* is of trained proxies at exactly that "
+        "mixture."
     )

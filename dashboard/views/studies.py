@@ -3,16 +3,17 @@
 import dataclasses
 import os
 
+import numpy as np
 import streamlit as st
 
-from dashboard import queries, state
+from dashboard import charts, components, queries, state
 from dashboard.views import parts
 from engine import steward
 from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity, learning_rate
 from engine.study import StudySpec
-from store import corpora, studies
+from store import corpora, searches, studies
 
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
@@ -49,12 +50,49 @@ def card(study: studies.Study, is_current: bool) -> None:
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
         parts.stages(progress)
+        st.markdown(happening(study, progress))
+        if progress.finished:
+            answer(study)
         if study.state == "cancelled":
             st.warning("Cancelled. What was measured is kept; **Resume** goes on where it stopped.")
         elif words := parts.expected(progress):
             st.caption(f":material/hourglass_top: {words}")
         for message in dict.fromkeys(progress.failures):
             st.error(message, icon=":material/error:")
+
+
+def happening(study: studies.Study, progress: queries.Progress) -> str:
+    """What is going on, in a few words for somebody who sees it for the first time."""
+    running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
+    if study.state == "cancelled" or progress.failures:
+        return ""
+    if running == "Corpus" and study.spec["corpus"] == "default":
+        return (
+            "Collecting text that is already on this machine, from the installed packages: documentation, Python, C++, "
+            "JavaScript, mathematics, and **junk**, a control that a good mixture must refuse."
+        )
+    return {
+        "Corpus": "Reading the text of each domain, dropping duplicates, cutting it into token shards.",
+        "Proxies": "Training small models, each on another mixture. The page Runs shows them as they learn.",
+        "Surrogates": "Learning from the runs how shares move losses, and which method to trust on them.",
+        "Search": "Predicting the losses of a million mixtures, and averaging the best.",
+        None: "Turn the faders on the page Explore; compare mixtures on Search; take one with you on Export.",
+    }[running]
+
+
+def answer(study: studies.Study) -> None:
+    """The answer of a finished study, in one line and one bar, never a winner inside the noise."""
+    found = searches.of_study(state.store(), study.id)[0]["found"]
+    gap = found["differences"]["natural"]
+    better = "**better** than" if gap["aggregate"] < 0 else "worse than"
+    words = "**inside the noise** of" if gap["inside_noise"] else better
+    st.markdown(
+        f"The best mixture found is {words} the natural one: {gap['aggregate']:+.3f} ± "
+        f"{1.96 * gap['aggregate_std']:.3f} bits per byte predicted (95%), from {study.done} runs."
+    )
+    shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
+    figure = charts.shares_bar(["best found", "natural"], study.domains, charts.colour_of(study.domains), shares)
+    components.plot(figure, key=f"answer-{study.id}")
 
 
 def describe(study: studies.Study) -> str:
@@ -101,11 +139,13 @@ def new_study() -> None:
     minutes = "unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
     st.markdown(
         f"**It will take {minutes}** on {slots} cores ({price.basis}): {members} proxies of "
-        f"{spec.fidelity.parameters(vocabulary):,} parameters, {price.tokens / 1e6:,.1f} million tokens, {price.flops:.2g} FLOPs."
+        f"{spec.fidelity.parameters(vocabulary):,} parameters, {price.tokens / 1e6:,.1f} million tokens, "
+        f"{price.flops:.2g} FLOPs."
     )
     if domains and spec.runs < 3 * (domains + 1):
         st.warning(
-            f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws, and LightGBM wants over 100."
+            f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws; "
+            "LightGBM wants over 100."
         )
     if st.button("Start", type="primary", icon=":material/play_arrow:"):
         try:
@@ -125,11 +165,19 @@ def ask() -> tuple[StudySpec, int, int]:
     manifest = corpora.manifest(store, corpus)
     there = list(manifest["domains"]) if manifest else []
     domains = st.multiselect("Domains", there, default=there) if there else []
+    uncounted = []
+    if there:
+        control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+        uncounted = st.multiselect(
+            "Domains whose loss does not count", domains, default=control,
+            help="Text that may be trained on but that nobody wants a model of. Priorities can be turned later too.",
+        )  # fmt: skip
     left, right = st.columns(2)
     runs = left.slider("Mixtures to train", 8, 512, 64, help="Proxies on mixtures of the design, one each.")
     dial = right.select_slider("Proxy size and budget", list(DIAL), value="demo")
     fidelity, rest = advanced(DIAL[dial], dial)
     chosen = () if domains == there else tuple(domains)
+    rest["priorities"] = dict.fromkeys(uncounted, 0.0)
     spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **rest)
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else 256
     return spec, len(domains), vocabulary
@@ -157,10 +205,16 @@ def advanced(preset: Fidelity, dial: str) -> tuple[Fidelity, dict]:
         }  # fmt: skip
         rest = {
             "design": a.selectbox("Design", list(DESIGNS)),
-            "repeats": b.number_input("Repeats of natural", 0, 100, 4, help="With other seeds: they measure the noise."),
+            "repeats": b.number_input("Repeats of natural", 0, 100, 4, help="With other seeds: they show the noise."),
             "seed": c.number_input("Seed", 0, 10**6, 1),
-            "target_tokens": a.number_input("Target budget, tokens", 0.0, 1e15, 0.0, format="%.3g", help="Of the real training run; 0: as many as the corpus holds."),
-            "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run may repeat a domain."),
-            "common_random_numbers": c.checkbox("Common random numbers", True, help="Same data order and initialisation for every mixture: differences are far less noisy."),
+            "target_tokens": a.number_input(
+                "Target budget, tokens", 0.0, 1e15, 0.0, format="%.3g",
+                help="Of the real training run; 0: as many as the corpus holds.",
+            ),
+            "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run repeats a domain."),
+            "common_random_numbers": c.checkbox(
+                "Common random numbers", True,
+                help="Same data order and initialisation for every mixture: differences are far less noisy.",
+            ),
         }  # fmt: skip
     return dataclasses.replace(preset, **changes), rest

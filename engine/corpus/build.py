@@ -38,7 +38,7 @@ from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
 from engine.corpus.splits import split
-from engine.corpus.texts import FEWEST_DOMAINS, sources_of
+from engine.corpus.texts import FEWEST_DOMAINS, cap_of, sources_of
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
 from engine.errors import Problem
 from engine.jobs import Job
@@ -127,12 +127,12 @@ def same_corpus(spec: CorpusSpec, out: Path) -> dict:
 
 def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -> Callable[[str, int], None]:
     """What is told while domains are read: bytes of each so far -> share of the whole work."""
-    sizes = dict.fromkeys(domains, 0)
+    sizes, caps = dict.fromkeys(domains, 0), {domain: cap_of(spec, domain) for domain in domains}
 
     def report(domain: str, size: int) -> None:
         sizes[domain] = size
-        share = min(1.0, sum(sizes.values()) / (len(domains) * spec.cap_bytes))
-        progress(READING * share, 1.0, f"reading {domain}: {size / 1e6:.1f} MB of {spec.cap_mb:g}")
+        share = min(1.0, sum(sizes.values()) / sum(caps.values()))
+        progress(READING * share, 1.0, f"reading {domain}: {size / 1e6:.1f} MB of {caps[domain] / 1e6:g}")
 
     return report
 
@@ -149,9 +149,7 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
     signatures = [part.signatures.reshape(-1, dedup.PERMUTATIONS) for part in parts.values()]
     near = dedup.near_duplicates(np.concatenate(signatures)) & ~exact
     ready, missing = [], []
-    for (name, part), same, alike in zip(
-        parts.items(), np.split(exact, edges), np.split(near, edges), strict=True
-    ):
+    for (name, part), same, alike in zip(parts.items(), np.split(exact, edges), np.split(near, edges), strict=True):
         try:
             train, valid = split(name, part, ~(same | alike))
         except Problem as problem:
@@ -185,9 +183,7 @@ def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) 
     return train_bpe(texts(), spec.tokenizer["vocabulary"])
 
 
-def write_domains(
-    folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs, progress: Progress
-) -> list[dict]:
+def write_domains(folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs, progress: Progress) -> list[dict]:
     """Write the shards of every domain and measure leaks. Returns what the manifest says of each domain."""
     total, done, facts = sum(int(domain.part.sizes.sum()) for domain in domains), 0, []
 
@@ -232,9 +228,7 @@ def examples(domain: Domain) -> list[str]:
     """The beginnings of three validation documents, drawn at random."""
     chosen = np.flatnonzero(domain.valid)
     drawn = np.random.default_rng(0).choice(chosen, min(EXAMPLES, len(chosen)), replace=False)
-    texts = (
-        domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "ignore") for index in drawn
-    )
+    texts = (domain.part.document(index)[: 4 * EXAMPLE_CHARACTERS].decode("utf-8", "ignore") for index in drawn)
     return [text[:EXAMPLE_CHARACTERS] for text in texts]
 
 
@@ -260,9 +254,7 @@ def make_manifest(
             "end": "newline" if tokenizer.json is None else int(tokenizer.end),
         },
         "domains": {domain.name: fact for domain, fact in zip(domains, facts, strict=True)},
-        "skipped": [
-            {"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped
-        ],
+        "skipped": [{"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped],
         "packages": used,
         "missing": absent + missing,
     }

@@ -77,9 +77,7 @@ def split_docstrings(source: str) -> tuple[str, list[str]]:
 
 def prose(text: str) -> str:
     """The paragraphs of a docstring or document that read as sentences: no doctests, tables, signatures."""
-    paragraphs = (
-        re.sub(r"^-{3,}$|^={3,}$|^```.*$", "", block, flags=re.M).strip() for block in BLOCK_END.split(text)
-    )
+    paragraphs = (re.sub(r"^-{3,}$|^={3,}$|^```.*$", "", block, flags=re.M).strip() for block in BLOCK_END.split(text))
     return "\n\n".join(block for block in paragraphs if is_prose(block))
 
 

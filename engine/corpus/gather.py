@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.corpus.parts import is_finished, write_part
 from engine.corpus.spec import CorpusSpec
-from engine.corpus.texts import sources_of
+from engine.corpus.texts import cap_of, sources_of
 from engine.errors import Problem
 
 REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
@@ -30,16 +30,16 @@ def gather(spec: CorpusSpec, domains: list[str], folder: Path, processes: int, r
         sources = sources_of(spec)
         for domain in waiting:
             read_domain(
-                sources[domain], folder / domain, spec, lambda size, domain=domain: report(domain, size)
+                sources[domain], folder / domain, cap_of(spec, domain), lambda size, domain=domain: report(domain, size)
             )
         return
     Readers(spec, folder, waiting, report).run(processes)
 
 
-def read_domain(source, folder: Path, spec: CorpusSpec, progress: Callable[[int], None]) -> None:
+def read_domain(source, folder: Path, cap: int, progress: Callable[[int], None]) -> None:
     """Read one domain into its part."""
     documents, tally = source()
-    write_part(folder, documents, tally, spec.cap_bytes, progress)
+    write_part(folder, documents, tally, cap, progress)
 
 
 class Readers:
@@ -108,7 +108,7 @@ def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
 
     try:
         parsed = CorpusSpec.from_dict(spec)
-        read_domain(sources_of(parsed)[domain], folder, parsed, progress)
+        read_domain(sources_of(parsed)[domain], folder, cap_of(parsed, domain), progress)
     except Problem as problem:
         pipe.send(str(problem))
     except BrokenPipeError:

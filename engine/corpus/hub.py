@@ -14,9 +14,7 @@ def of_dataset(choice: dict, tally: Tally) -> Iterator[Document]:
     Raises Problem when the package is missing, the hub cannot be reached, or the column is not there.
     """
     if not isinstance(choice, dict) or not isinstance(choice.get("name"), str) or set(choice) - set(FIELDS):
-        raise Problem(
-            f"Cannot use the dataset {choice!r}. Give an object with {', '.join(FIELDS)}; name is needed."
-        )
+        raise Problem(f"Cannot use the dataset {choice!r}. Give an object with {', '.join(FIELDS)}; name is needed.")
     name, column = choice["name"], choice.get("text", "text")
     try:
         from datasets import load_dataset

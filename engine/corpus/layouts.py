@@ -70,20 +70,14 @@ def of_files(chosen: dict) -> dict[str, list[SourceFile]]:
     for domain, paths in chosen.items():
         paths = [paths] if isinstance(paths, str) else paths
         if not isinstance(paths, list) or not paths:
-            raise Problem(
-                f"Cannot read the domain {domain!r} from {paths!r}. Give a path or a list of paths."
-            )
+            raise Problem(f"Cannot read the domain {domain!r} from {paths!r}. Give a path or a list of paths.")
         found = [existing(path, f"a file of {domain!r}") for path in paths]
         files = [
-            SourceFile(path, str(path))
-            for place in found
-            for path in (walk(place) if place.is_dir() else [place])
+            SourceFile(path, str(path)) for place in found for path in (walk(place) if place.is_dir() else [place])
         ]
         domains[domain] = files
         if wrong := next((file.name for file in files if not kind_of(file.path)), None):
-            raise Problem(
-                f"Cannot read {wrong}: its name ends in none of {', '.join(KINDS)} (or with .gz, .zst)."
-            )
+            raise Problem(f"Cannot read {wrong}: its name ends in none of {', '.join(KINDS)} (or with .gz, .zst).")
         if not files:
             raise Problem(f"Cannot read the domain {domain!r}: {paths[0]} holds no text. Put files there.")
     return domains

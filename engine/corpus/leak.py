@@ -18,9 +18,7 @@ CHUNK = 1_000_000  # bytes of training text at a time
 BUCKET_BITS = 22  # of the table that rules out nearly all training windows quickly
 
 
-def leaks(
-    parts: list[Part], train: list[np.ndarray], valid: list[np.ndarray]
-) -> list[dict[str, float | None]]:
+def leaks(parts: list[Part], train: list[np.ndarray], valid: list[np.ndarray]) -> list[dict[str, float | None]]:
     """For each of D domains {"own", "any"}: the share of its windows seen in its own, in any training text.
 
     parts: D; train, valid: per domain the documents (N,) bool on that side. None where no window fits.

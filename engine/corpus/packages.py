@@ -54,9 +54,7 @@ def standard_library() -> list[Listed]:
         for name in sorted(names):
             file = Path(folder, name)
             if name.endswith(".py"):
-                listed.append(
-                    Listed(f"python/{file.relative_to(root).as_posix()}", file.stat().st_size, str(file))
-                )
+                listed.append(Listed(f"python/{file.relative_to(root).as_posix()}", file.stat().st_size, str(file)))
     return listed
 
 
@@ -74,9 +72,7 @@ def licence_of(installed: Distribution) -> str:
     if expression := metadata.get("License-Expression"):
         return expression
     classifiers = [
-        line.split(" :: ")[-1]
-        for line in metadata.get_all("Classifier") or []
-        if line.startswith("License :: ")
+        line.split(" :: ")[-1] for line in metadata.get_all("Classifier") or [] if line.startswith("License :: ")
     ]
     free_text = (metadata.get("License") or "").strip().split("\n")[0]
     return " and ".join(classifiers) or free_text[:80] or "not stated"

@@ -74,9 +74,7 @@ def of_file(file: SourceFile, column: str, whole_files: bool, tally: Tally, done
                 tally.cut += number == 1
                 yield Document(file.name if whole_files else f"{file.name}#{number}", piece, file.side)
             return
-        texts = (
-            jsonl_texts(stream, column, file.name, tally) if kind == ".jsonl" else csv_texts(stream, column)
-        )
+        texts = jsonl_texts(stream, column, file.name, tally) if kind == ".jsonl" else csv_texts(stream, column)
         for number, text in enumerate(texts):
             tally.read = done + raw.tell()
             yield from record(file, number, text, tally)

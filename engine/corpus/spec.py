@@ -28,7 +28,8 @@ class CorpusSpec:
         | {"type": "folder", "path": folder, "text": column}        a sub-folder, or a file, per domain
         | {"type": "files", "files": {domain: path or [paths]}, "text": column}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
-    cap_mb: megabytes (10^6 bytes) of text to read for each domain.
+    cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
+    of it (sources.PARTS).
     tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
     """
 

@@ -20,10 +20,7 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     if options["type"] == "default":
         return {domain: partial(begin, partial(sources.documents, domain)) for domain in sources.DOMAINS}
     if options["type"] == "huggingface":
-        found = {
-            domain: partial(of_dataset, choice)
-            for domain, choice in checked_dict(options["datasets"]).items()
-        }
+        found = {domain: partial(of_dataset, choice) for domain, choice in checked_dict(options["datasets"]).items()}
     else:
         if options["type"] == "folder":
             files = layouts.of_folder(options["path"])
@@ -41,6 +38,12 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
 
 
+def cap_of(spec: CorpusSpec, domain: str) -> int:
+    """Bytes of text to read for a domain at most: the corpus' cap, or the default domain's part of it."""
+    part = sources.PARTS[domain] if spec.source["type"] == "default" else 1.0
+    return int(spec.cap_bytes * part)
+
+
 def begin(read: Callable[[Tally], Iterator[Document]]) -> tuple[Iterator[Document], Tally]:
     """Start reading: the documents to come, and the tally that grows with them."""
     tally = Tally()
@@ -50,7 +53,5 @@ def begin(read: Callable[[Tally], Iterator[Document]]) -> tuple[Iterator[Documen
 def checked_dict(value) -> dict:
     """A dict of domains. Raises Problem for anything else."""
     if not isinstance(value, dict):
-        raise Problem(
-            f"Cannot take {value!r} for domains. Give an object with a name and a place for each domain."
-        )
+        raise Problem(f"Cannot take {value!r} for domains. Give an object with a name and a place for each domain.")
     return value

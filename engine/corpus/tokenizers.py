@@ -72,8 +72,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> BytePairs:
 
     if isinstance(vocabulary, bool) or not isinstance(vocabulary, int) or not FEWEST <= vocabulary <= MOST:
         raise Problem(
-            f"Cannot learn a vocabulary of {vocabulary!r} tokens. "
-            f"Choose a whole number from {FEWEST} to {MOST}."
+            f"Cannot learn a vocabulary of {vocabulary!r} tokens. Choose a whole number from {FEWEST} to {MOST}."
         )
     model = Tokenizer(models.BPE())
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -93,9 +92,7 @@ def from_file(path: Path) -> BytePairs:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Problem(
-            f"Cannot read the tokenizer {path}: {error}. Give the path of a tokenizer.json."
-        ) from error
+        raise Problem(f"Cannot read the tokenizer {path}: {error}. Give the path of a tokenizer.json.") from error
     return from_json(text, str(path))
 
 
@@ -107,9 +104,7 @@ def from_json(text: str, name: str) -> BytePairs:
         model = Tokenizer.from_str(text)
         layout = json.loads(text)
     except Exception as error:  # the package raises plain Exception for what it cannot parse
-        raise Problem(
-            f"Cannot use {name}: {error}. Give a tokenizer.json of the tokenizers package."
-        ) from error
+        raise Problem(f"Cannot use {name}: {error}. Give a tokenizer.json of the tokenizers package.") from error
     if not is_byte_level(layout):
         raise Problem(
             f"Cannot use {name}: its tokens are not bytes, so losses could not be given per byte. "

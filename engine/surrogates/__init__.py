@@ -49,6 +49,4 @@ def load(path: Path) -> Surrogate:
             raise ValueError(f"it has version {version}, this Mixdesk reads {VERSION}")
         return SURROGATES[name].from_arrays(arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise Problem(
-            f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs."
-        ) from error
+        raise Problem(f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs.") from error

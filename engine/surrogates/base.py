@@ -50,8 +50,8 @@ class Surrogate(ABC):
         losses = losses[:, None] if losses.ndim == 1 else losses
         if weights.ndim != 2 or len(weights) != len(losses) or not np.isfinite(weights).all():
             raise Problem(
-                f"Cannot fit {cls.title}: weights {weights.shape} and losses {losses.shape} must have one row "
-                "for each run, and every weight must be a number. Leave the damaged runs out."
+                f"Cannot fit {cls.title}: weights {weights.shape} and losses {losses.shape} must have "
+                "one row for each run, and every weight must be a number. Leave the damaged runs out."
             )
         losses[~np.isfinite(losses)] = np.nan
         counts = (~np.isnan(losses)).sum(axis=0)

@@ -25,9 +25,7 @@ class LogLinear(Spanned):
     """
 
     title = "Log-linear law"
-    summary = (
-        "Each loss is a floor plus one exponential of the shares: a published law that carries over to scale."
-    )
+    summary = "Each loss is a floor plus one exponential of the shares: a published law that carries over to scale."
     complexity = 1
 
     law: np.ndarray

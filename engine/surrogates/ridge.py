@@ -63,9 +63,7 @@ class Ridge(Surrogate):
         for m, penalty in enumerate(self.penalty):
             rows = np.flatnonzero(~np.isnan(self.losses[:, m]))
             inverse = np.zeros_like(kernel)
-            inverse[np.ix_(rows, rows)] = np.linalg.inv(
-                kernel[np.ix_(rows, rows)] + penalty * np.eye(len(rows))
-            )
+            inverse[np.ix_(rows, rows)] = np.linalg.inv(kernel[np.ix_(rows, rows)] + penalty * np.eye(len(rows)))
             dual[:, m] = inverse @ np.nan_to_num(self.losses[:, m] - mean[m])
             inverses.append(inverse)
         return dual, inverses
