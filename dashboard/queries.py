@@ -1,5 +1,6 @@
 """Store -> view models: what each page shows, ready to draw. No streamlit, no plotly."""
 
+import os
 import time
 from dataclasses import dataclass
 
@@ -9,6 +10,11 @@ from engine.fidelity import Fidelity
 from engine.study import priority_weights
 from store import jobs, runs, studies
 from store.database import Store
+
+# What the demo study takes, in seconds, before its own progress says more (benchmarks/results/demo.md).
+CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
+FIRST_SHARE = 0.3  # of the training that stands behind the first fit
+BASELINES, BYTES = 3, 256  # natural, uniform, UniMax; the vocabulary of byte tokens
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,24 @@ def progress(store: Store, study: studies.Study) -> Progress:
         stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search"))
     )
     left = seconds_left(by_kind["train"])
+    if left is None:
+        left = seconds_planned(store, study)
     stages = [corpus, proxies, fits, searches]
     failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
-    end = None if left is None else left + 25  # a last fit and search: measured on the demo study
+    end = None if left is None else left + ANSWER_SECONDS
     answered = left is None or studies.league(store, study.id) is not None
-    first = None if answered else max(5.0, left / 3)
+    first = None if answered else left * FIRST_SHARE + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
+
+
+def seconds_planned(store: Store, study: studies.Study) -> float | None:
+    """What training should take before any has been seen, the building of the corpus included; None: no idea."""
+    fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
+    members = study.runs or spec["runs"] + spec["repeats"] + BASELINES
+    price = cost(store, fidelity, members, BYTES, os.cpu_count() or 1)
+    if price.minutes is None:
+        return None
+    return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:

@@ -13,8 +13,13 @@ HEAD = 32  # width of one attention head: wide enough for full vector registers 
 # Peak AdamW rate by width: the best of the sweep in benchmarks/learning_rate.json (a test holds them equal).
 LEARNING_RATES = {32: 1e-2, 64: 3e-3, 128: 3e-3}
 
-# Members of one stack on one CPU core: see benchmarks/stacking.py. More fall out of the cache.
-GROUP_SIZE = 8
+
+def group_size(width: int) -> int:
+    """How many proxies of a width to stack on one CPU core (benchmarks/results/stacking.md).
+
+    Stacking pays while the kernels are small; wide stacks fall out of the cache.
+    """
+    return 8 if width <= 64 else 4
 
 
 @dataclass(frozen=True)
@@ -125,17 +130,13 @@ def check(name: str, value, kind) -> None:
     elif kind is int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise invalid(name, value, "a whole number of at least 1")
-    elif (
-        isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0
-    ):
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise invalid(name, value, "a finite number of at least 0")
 
 
 def invalid(name: str, value, wanted: str) -> Problem:
     """The Problem of a field with a value that it cannot have."""
-    return Problem(
-        f"Cannot make a proxy with {name} = {value!r}. This is because it must be {wanted}. Change it."
-    )
+    return Problem(f"Cannot make a proxy with {name} = {value!r}. This is because it must be {wanted}. Change it.")
 
 
 def learning_rate(width: int) -> float:
@@ -173,9 +174,7 @@ def larger(fidelity: Fidelity, factor: float) -> Fidelity:
     (Hoffmann et al. 2022), so the cost grows as factor^2. The rate follows the width. Raises Problem under 1.
     """
     if not factor >= 1:
-        raise Problem(
-            f"Cannot make a model {factor} times as large. This is because that is smaller. Ask for 4 to 8."
-        )
+        raise Problem(f"Cannot make a model {factor} times as large. This is because that is smaller. Ask for 4 to 8.")
     doublings = int(math.log(factor, 4) + 1e-9)
     width = fidelity.width * 2**doublings
     return dataclasses.replace(

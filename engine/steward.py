@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.baselines import baselines, epoch_caps
 from engine.errors import Problem
-from engine.fidelity import GROUP_SIZE
+from engine.fidelity import group_size
 from engine.league import FEWEST_RUNS
 from engine.study import (
     DEMO,
@@ -30,8 +30,7 @@ from engine.study import (
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
-FIRST_FIT_RUNS = 16  # below this many finished runs cross-validation says nothing
-REFIT_GROWTH = 2  # while runs still come in, fit again when there are this many times more
+REFIT_GROWTH = 2.5  # while runs still come in, fit again when there are this many times more
 SEARCH_POINTS = 1_000_000
 DEFAULT_CORPUS = {"source": {"type": "default"}}
 
@@ -143,7 +142,7 @@ def plan(store: Store, study: studies.Study) -> None:
         return
     domains = chosen_domains(spec, manifest)
     planned = plan_runs(spec, study.id, domains, available_tokens(manifest, domains))
-    groups = split_evenly(planned, GROUP_SIZE, os.cpu_count() or 1)
+    groups = split_evenly(planned, group_size(spec.fidelity.width), os.cpu_count() or 1)
     planned_jobs = []
     for number, group in enumerate(groups, 1):
         job_id = f"{study.id}-train-{number:04d}"
@@ -173,7 +172,7 @@ def plan(store: Store, study: studies.Study) -> None:
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
     """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
-    enough = max(FIRST_FIT_RUNS, len(study.domains) + 2)
+    enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     complete = study.open == 0 and study.done >= FEWEST_RUNS

@@ -18,7 +18,8 @@ from engine.space import Simplex
 class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
-    domains: empty means all of the corpus; repeats: how often the natural mixture is trained again with other
+    domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
+    domain have huge losses on all others and teach little about the rest); repeats: how often the natural mixture is trained again with other
     seeds, which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
     target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a
     domain may be repeated there at most; priorities: how much each domain's loss counts in the mean, 1 where absent.
@@ -30,6 +31,7 @@ class StudySpec:
     domains: tuple[str, ...] = ()
     design: str = "regmix"
     runs: int = 64
+    largest_share: float = 0.9
     repeats: int = 4
     seed: int = 1
     common_random_numbers: bool = True
@@ -41,6 +43,7 @@ class StudySpec:
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
         check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
+        check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
         check(
             0 <= self.target_tokens < math.inf,
@@ -132,7 +135,7 @@ def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
 
 def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.ndarray) -> list[dict]:
     """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
-    space = Simplex(tuple(domains))
+    space = Simplex(tuple(domains), upper=np.full(len(domains), spec.largest_share))
     prior = available / available.sum()
     fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
     points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed)

@@ -133,7 +133,7 @@ def new_study() -> None:
     except Problem as problem:
         st.error(str(problem))
         return
-    members = spec.runs + spec.repeats + 3
+    members = spec.runs + spec.repeats + queries.BASELINES
     slots = os.cpu_count() or 1
     price = queries.cost(state.store(), spec.fidelity, members, vocabulary, slots)
     minutes = "unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
@@ -179,7 +179,7 @@ def ask() -> tuple[StudySpec, int, int]:
     chosen = () if domains == there else tuple(domains)
     rest["priorities"] = dict.fromkeys(uncounted, 0.0)
     spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **rest)
-    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else 256
+    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
     return spec, len(domains), vocabulary
 
 
@@ -205,6 +205,9 @@ def advanced(preset: Fidelity, dial: str) -> tuple[Fidelity, dict]:
         }  # fmt: skip
         rest = {
             "design": a.selectbox("Design", list(DESIGNS)),
+            "largest_share": c.slider(
+                "Largest share of one domain", 0.3, 1.0, 0.9, help="In the design. Nearly pure mixtures teach little."
+            ),
             "repeats": b.number_input("Repeats of natural", 0, 100, 4, help="With other seeds: they show the noise."),
             "seed": c.number_input("Seed", 0, 10**6, 1),
             "target_tokens": a.number_input(

@@ -29,7 +29,7 @@ class CorpusSpec:
         | {"type": "files", "files": {domain: path or [paths]}, "text": column}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
     cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
-    of it (sources.PARTS).
+    of it (sources.DOMAINS).
     tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
     """
 

@@ -40,7 +40,7 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
 
 def cap_of(spec: CorpusSpec, domain: str) -> int:
     """Bytes of text to read for a domain at most: the corpus' cap, or the default domain's part of it."""
-    part = sources.PARTS[domain] if spec.source["type"] == "default" else 1.0
+    part = sources.DOMAINS[domain].part if spec.source["type"] == "default" else 1.0
     return int(spec.cap_bytes * part)
 
 

@@ -1,0 +1,235 @@
+"""How long a person waits for the page: `python -m benchmarks.pages [WORKSPACE]` (./workspace, about 3 minutes).
+
+WORKSPACE holds a finished study, and no page serves it meanwhile. Chromium visits a real server. First paint is the
+time from the start of the navigation until the heading and every chart are drawn: cold where it is the first visit
+of a server that has only just come up, warm for a browser that is new to a server at work. The time of an interaction
+is read off the browser's websocket: from the message that tells the server of a click to the last frame of the answer.
+Writes results/pages.json and .md.
+"""
+
+import base64
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+TARGETS = {"first paint": 3.0, "interaction": 0.3}  # seconds
+CHARTS = {"Studies": 1, "Corpus": 1, "Runs": 2, "Explore": 2, "Search": 2, "Export": 1}  # of a finished study
+LOOKS = ("Influence", "Response", "Ternary", "How far to trust it")
+REPEATS = 5
+DRAWN = """charts => {
+    const plots = [...document.querySelectorAll('.mixdesk-plot')];
+    const drawn = plots.length >= charts && plots.every(e => e._fullLayout?._size && e.querySelector('.main-svg'));
+    return document.querySelector('h1')?.checkVisibility() && drawn ? performance.now() / 1000 : 0;
+}"""
+
+
+@contextmanager
+def server(workspace: Path) -> Iterator[str]:
+    """The address of a page on that workspace, from the moment that it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(port), "MIXDESK_DEMO": "0"}
+    command = [sys.executable, "-m", "dashboard"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            while process.poll() is None and not answers(port):
+                time.sleep(0.02)
+            if process.returncode is not None:
+                sys.exit("The page did not start: the reason is above.")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=1).status == 200
+    except OSError:
+        return False
+
+
+def first_paint(browser: Browser, address: str, name: str) -> float:
+    """Seconds until a page stands in a browser that has never seen it."""
+    with browser.new_context(viewport={"width": 1360, "height": 1400}) as context:
+        page = context.new_page()
+        page.goto(f"{address}/{path_of(name)}", wait_until="commit")
+        return page.wait_for_function(DRAWN, arg=CHARTS[name], polling="raf").json_value()
+
+
+def path_of(name: str) -> str:
+    return "" if name == "Studies" else name.lower()
+
+
+class Tab:
+    """A browser tab whose websocket is listened to; `seconds` collects the times of every kind of interaction."""
+
+    def __init__(self, page: Page, address: str):
+        self.page, self.address, self.seconds = page, address, defaultdict(list)
+        self.sent, self.received, self.finished = 0.0, 0.0, False
+        frames = page.context.new_cdp_session(page)
+        frames.send("Network.enable")
+        frames.on("Network.webSocketFrameSent", self.on_sent)
+        frames.on("Network.webSocketFrameReceived", self.on_received)
+
+    def on_sent(self, event: dict) -> None:
+        self.sent = self.sent or event["timestamp"]
+        self.finished = False
+
+    def on_received(self, event: dict) -> None:
+        message = ForwardMsg.FromString(base64.b64decode(event["response"]["payloadData"]))
+        self.received = event["timestamp"]
+        self.finished = message.WhichOneof("type") == "script_finished"
+
+    def visit(self, name: str) -> None:
+        self.page.goto(f"{self.address}/{path_of(name)}")
+        self.page.wait_for_function(DRAWN, arg=CHARTS[name])
+        self.page.wait_for_timeout(1000)
+
+    def time(self, kind: str, act) -> None:
+        """Do something and note how long the server was at it."""
+        self.sent, self.finished = 0.0, False
+        act()
+        deadline = time.monotonic() + 20
+        while not (self.sent and self.finished):
+            self.page.wait_for_timeout(20)
+            if time.monotonic() > deadline:
+                sys.exit(f"The server did not answer: {kind}.")
+        self.page.wait_for_timeout(250)  # the browser draws; what it asks for now belongs to the answer
+        self.seconds[kind].append(self.received - self.sent)
+
+    def press(self, name: str, exact: bool = True):
+        """What clicks the button of that name."""
+        return self.page.get_by_role("button", name=name, exact=exact).first.click
+
+
+def explore(tab: Tab) -> None:
+    """Faders, presets and priorities, each look, each surrogate."""
+    tab.visit("Explore")
+    page = tab.page
+    for _ in range(REPEATS):
+        for look in (*LOOKS[1:], LOOKS[0]):
+            tab.time(f"look closer: {look}", page.get_by_role("radio", name=look).first.click)
+    for look in LOOKS:
+        if look != LOOKS[0]:
+            page.get_by_role("radio", name=look).first.click()
+            page.wait_for_timeout(1500)
+        page.get_by_role("slider", name="Share of").first.focus()
+        for i in range(REPEATS):
+            tab.time(f"fader, with {look}", lambda i=i: page.keyboard.press("ArrowUp" if i % 2 else "PageUp"))
+    tab.visit("Explore")
+    presets = page.locator("[class*='st-key-set-'] button")
+    for i in range(max(REPEATS, presets.count())):
+        tab.time("preset", presets.nth(i % presets.count()).click)
+    page.get_by_text("Priorities", exact=True).click()
+    for i in range(REPEATS):
+        page.get_by_test_id("stSidebar").get_by_role("slider").nth(i % 2).focus()
+        tab.time("priority", lambda: page.keyboard.press("ArrowLeft"))
+    for _ in range(2):
+        choose_each(tab, "Surrogate", "surrogate")
+
+
+def choose_each(tab: Tab, label: str, kind: str) -> None:
+    """Every choice of a select box, from the second to the first."""
+    box, option = tab.page.get_by_role("combobox", name=label), tab.page.get_by_role("option")
+    box.click()
+    names = option.all_inner_texts()
+    tab.page.keyboard.press("Escape")
+    for name in (*names[1:], names[0]):
+        box.click()
+        tab.time(kind, option.get_by_text(name, exact=True).click)
+
+
+def others(tab: Tab) -> None:
+    """Filters on Runs, formats on Export, the form of a new study, and the way from page to page."""
+    page = tab.page
+    tab.visit("Runs")
+    pills = page.get_by_test_id("stButtonGroup").get_by_role("button")
+    for i in range(2 * max(REPEATS, pills.count()) // 2):
+        tab.time("filter of Runs", pills.nth(i % pills.count()).click)
+    tab.visit("Export")
+    formats = page.get_by_test_id("stButtonGroup").get_by_role("radio")
+    for i in range(1, 1 + max(REPEATS, formats.count())):
+        tab.time("format of Export", formats.nth(i % formats.count()).click)
+    tab.visit("Studies")
+    for _ in range(REPEATS):
+        tab.time("New study", page.get_by_role("button", name="New study").click)
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(800)
+    for _ in range(REPEATS):
+        for name in (*list(CHARTS)[1:], "Studies"):
+            tab.time(f"to the page {name}", page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click)
+            page.wait_for_timeout(600)
+
+
+def measure(workspace: Path, browser: Browser) -> dict:
+    """First paints and interactions, in seconds."""
+    paint = {}
+    for name in CHARTS:
+        with server(workspace) as address:
+            paint[name] = {"cold": first_paint(browser, address, name)}
+    with server(workspace) as address:
+        first_paint(browser, address, "Studies")
+        for name in CHARTS:
+            paint[name]["warm"] = statistics.median(first_paint(browser, address, name) for _ in range(3))
+        tab = Tab(browser.new_page(viewport={"width": 1360, "height": 1400}), address)
+        explore(tab)
+        others(tab)
+    kinds = {
+        kind: {"median": statistics.median(seconds), "worst": max(seconds), "times": len(seconds)}
+        for kind, seconds in tab.seconds.items()
+    }
+    return {"first paint": paint, "interactions": kinds}
+
+
+def report(found: dict) -> str:
+    """The results as Markdown."""
+    cores, load = found["cores"], ", ".join(f"{value:.1f}" for value in found["load"])
+    paints = [f"| {name} | {row['cold']:.2f} | {row['warm']:.2f} |" for name, row in found["first paint"].items()]
+    kinds = [
+        f"| {name} | {1000 * row['median']:.0f} | {1000 * row['worst']:.0f} | {row['times']} |"
+        for name, row in found["interactions"].items()
+    ]
+    return "\n".join([
+        "# How long a person waits for the page", "",
+        f"`{found['command']}`, {found['date']}, {cores} cores, load averages {load}.", "",
+        "## First paint, seconds (target: under 3)", "",
+        "| page | first visit of a new server | new browser |", "|---|---|---|", *paints, "",
+        "## Answer of the server, milliseconds (target: under 300)", "",
+        "| what | median | worst | times |", "|---|---|---|---|", *kinds, "",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    workspace = Path(sys.argv[1] if len(sys.argv) > 1 else "workspace").resolve()
+    found = {
+        "command": "python -m benchmarks.pages", "date": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(), "load": os.getloadavg(), "targets": TARGETS,
+    }  # fmt: skip
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser:
+            found |= measure(workspace, browser)
+    results = ROOT / "benchmarks" / "results"
+    (results / "pages.json").write_text(json.dumps(found, indent=1) + "\n")
+    (results / "pages.md").write_text(report(found))
+    print(report(found))
+
+
+if __name__ == "__main__":
+    main()
