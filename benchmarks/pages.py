@@ -94,7 +94,7 @@ class Tab:
     def on_received(self, event: dict) -> None:
         message = ForwardMsg.FromString(base64.b64decode(event["response"]["payloadData"]))
         self.received = event["timestamp"]
-        self.finished = message.WhichOneof("type") == "script_finished"
+        self.finished |= message.WhichOneof("type") == "script_finished"
 
     def visit(self, name: str) -> None:
         self.page.goto(f"{self.address}/{path_of(name)}")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import corpus, explore, export, runs, search, studies
+from dashboard.views import corpus, explore, export, parts, runs, search, studies
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -32,7 +32,7 @@ def chosen_study() -> str | None:
     if st.session_state.get("study") not in names:
         linked = st.query_params.get("study")
         if linked is not None and linked not in names:
-            st.sidebar.warning(f"The link names a study that is not here: {linked}")
+            st.sidebar.warning(f"The link names a study that is not here: {parts.plain(linked)}")
         st.session_state["study"] = linked if linked in names else found[0].id
     with st.sidebar:
         study = st.selectbox("Study", list(names), format_func=names.get, key="study")
@@ -47,7 +47,7 @@ def shown(view):
         try:
             view.render(study)
         except Problem as problem:
-            st.error(str(problem), icon=":material/error:")
+            parts.refusal(problem)
 
     return run
 
@@ -56,7 +56,9 @@ st.logo("dashboard/logo.svg", size="large")
 study = chosen_study()
 trouble = state.owner().trouble
 if trouble:
-    st.error(f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again.")
+    parts.refusal(
+        f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
+    )
 pages = [
     st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,11 +62,12 @@ def progress(store: Store, study: studies.Study) -> Progress:
     left = seconds_left(by_kind["train"])
     if left is None:
         left = seconds_planned(store, study)
+    if (latest := studies.league(store, study.id)) and fits.state == "done":
+        fits = replace(fits, note=f"on {latest['runs']} runs")
     stages = [corpus, proxies, fits, searches]
     failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
     end = None if left is None else left + ANSWER_SECONDS
-    answered = left is None or studies.league(store, study.id) is not None
-    first = None if answered else left * FIRST_SHARE + ANSWER_SECONDS
+    first = None if left is None or latest else left * FIRST_SHARE + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
 
 
@@ -96,6 +97,8 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
         return Stage("Proxies", "waiting", 0.0, "waits")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
     note = f"{study.done} of {study.runs} runs"
+    if diverged := study.counts.get("diverged"):
+        note += f", {diverged} diverged"
     if study.open:
         state = "running" if any(job.state == "running" for job in training) else "waiting"
     else:

@@ -19,10 +19,11 @@ class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
     domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
-    domain have huge losses on all others and teach little about the rest); repeats: how often the natural mixture is trained again with other
-    seeds, which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
-    target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a
-    domain may be repeated there at most; priorities: how much each domain's loss counts in the mean, 1 where absent.
+    domain have huge losses on all others and teach little about the rest); repeats: how often the natural mixture is
+    trained again with other seeds, which measures the noise; common_random_numbers: same data order and
+    initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the corpus
+    holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's loss
+    counts in the mean, 1 where absent.
     """
 
     name: str

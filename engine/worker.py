@@ -77,13 +77,11 @@ class Worker:
 
     def watch(self, folder: Path) -> None:
         """End a job that should end, and file away one that has."""
-        child = self.children.get(folder.name)
-        code = child.poll() if child else None
         with held(folder) as lock:
             if lock is not None:
-                self.children.pop(folder.name, None)
+                child = self.children.pop(folder.name, None)
                 self.told_to_end.pop(folder.name, None)
-                self.file_away(folder, code)
+                self.file_away(folder, child.wait() if child else None)
                 return
         if self.stopping or (folder / "cancel").exists():
             self.end(folder)

@@ -14,6 +14,11 @@ from store import apply
 from store.journal import Chunk, OwnerJournal, read_on
 
 SCHEMA = Path(__file__).with_name("schema.sql")
+# What an event of the wrong shape makes `apply` raise. A full disk is not among them: that is tried again.
+UNUSABLE = (
+    LookupError, TypeError, ValueError, AttributeError,
+    duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError,
+)  # fmt: skip
 STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 
 
@@ -92,12 +97,23 @@ class Store:
         """Bring a journal's new lines into the tables, rows and offset in one transaction."""
         taken = 0
         while chunk := read_on(folder, name, self._read_to.get(name, 0)):
-            with self.transaction() as cursor:
-                apply.apply(cursor, chunk)
-                remember(cursor, chunk)
-            self._read_to[name] = chunk.read_to
+            try:
+                self._land(chunk)
+            except UNUSABLE:  # one event is not what its kind should be: it must not hold up the others
+                for one in chunk.apart():
+                    try:
+                        self._land(one)
+                    except UNUSABLE:
+                        self._land(one.set_aside())
             taken += len(chunk.events)
         return taken
+
+    def _land(self, chunk: Chunk) -> None:
+        """Rows and offset of one chunk, all or nothing."""
+        with self.transaction() as cursor:
+            apply.apply(cursor, chunk)
+            remember(cursor, chunk)
+        self._read_to[chunk.name] = chunk.read_to
 
     def close(self) -> None:
         self._connection.close()

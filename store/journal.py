@@ -1,6 +1,8 @@
 """Journals: append-only files of JSON lines. Everything in the database has been a line in one of them."""
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +17,23 @@ class Chunk:
 
     name: str
     events: list[dict]
+    spans: list[tuple[int, int]]  # where each event's line begins and ends
     corrupt: list[tuple[int, str]]  # (offset, text) of lines that are no events
     read_to: int  # offset after the last whole line
+
+    def apart(self) -> Iterator["Chunk"]:
+        """The same lines, one event at a time."""
+        corrupt = list(self.corrupt)
+        for event, span in zip(self.events, self.spans, strict=True):
+            before = [line for line in corrupt if line[0] < span[0]]
+            corrupt = corrupt[len(before) :]
+            yield Chunk(self.name, [event], [span], before, span[1])
+        yield Chunk(self.name, [], [], corrupt, self.read_to)
+
+    def set_aside(self) -> "Chunk":
+        """The same lines, their events counted as corrupt."""
+        lines = [(start, json.dumps(event)[:2000]) for event, (start, _) in zip(self.events, self.spans, strict=True)]
+        return Chunk(self.name, [], [], sorted(self.corrupt + lines), self.read_to)
 
 
 class OwnerJournal:
@@ -59,12 +76,13 @@ def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
     end = data.rfind(b"\n") + 1
     if end == 0:
         return None
-    events, corrupt, position = [], [], offset
+    events, spans, corrupt, position = [], [], [], offset
     for line in data[:end].split(b"\n")[:-1]:
         event = parse_event(line)
         if event is not None:
             events.append(event)
+            spans.append((position, position + len(line) + 1))
         elif line.strip():
             corrupt.append((position, line.decode(errors="replace")[:2000]))
         position += len(line) + 1
-    return Chunk(name, events, corrupt, offset + end)
+    return Chunk(name, events, spans, corrupt, offset + end)

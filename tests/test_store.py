@@ -121,14 +121,19 @@ def test_each_line_lands_once_however_often_it_is_looked_at(workspace):
     store.close()
 
 
-def test_a_failed_transaction_leaves_neither_rows_nor_offset(store):
+def test_an_event_of_the_wrong_shape_is_set_aside_and_its_neighbours_land(store):
     planned(store)
+    wrong = line("runs.started", runs=["demo-1"])  # lacks its device
+    progress = line("runs.progress", runs=["demo-1"], step="x", steps=1, tokens=1, loss=[1.0], tokens_per_second=1.0)
     with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started") + line("runs.started", runs=["demo-1"]))  # lacks its device
-    with pytest.raises(KeyError):
-        store.ingest()
-    assert jobs.find(store, "demo-train").state == "queued"
-    assert store.rows("SELECT count(*) FROM journals WHERE name = 'demo-train'") == [(0,)]
+        journal.write(line("job.started") + b"garbage\n" + wrong + progress + finished("demo-1", 1.0))
+    store.ingest()
+    assert jobs.find(store, "demo-train").state == "running"
+    assert studies.get(store, "demo").done == 1
+    aside = [json.loads(text)["kind"] for _, _, text in runs.corrupt_lines(store)[1:]]
+    assert aside == ["runs.started", "runs.progress"]
+    store.ingest()
+    assert len(runs.corrupt_lines(store)) == 3
 
 
 def test_states_follow_the_job(store):

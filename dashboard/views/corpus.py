@@ -37,7 +37,7 @@ def one_corpus(name: str) -> None:
     if job and job.state in jobs.UNFINISHED:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
-        st.error(job.message or "Building was cancelled; what was read is kept.", icon=":material/error:")
+        parts.refusal(job.message or "Building was cancelled; what was read is kept.")
         if st.button("Try again", icon=":material/replay:"):
             steward.retry(state.store(), job.id)
             st.rerun()
@@ -133,7 +133,7 @@ def new_corpus() -> None:
         try:
             steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
-            st.error(str(problem))
+            parts.refusal(problem)
             return
         st.session_state["corpus"] = name
         st.rerun()

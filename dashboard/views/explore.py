@@ -129,7 +129,7 @@ def closer_look(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:
         try:
             looks[chosen](study, fit, share, at)
         except Problem as problem:
-            st.info(str(problem))
+            st.info(parts.plain(problem))
 
 
 def influence(study, fit: Fit, share: np.ndarray, at: np.ndarray) -> None:

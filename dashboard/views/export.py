@@ -93,7 +93,7 @@ def download(recipe: Recipe) -> None:
     try:
         files = export(recipe, name)
     except Problem as problem:
-        st.error(str(problem))
+        parts.refusal(problem)
         return
     for file, text in files.items():
         st.download_button(
@@ -113,7 +113,7 @@ def download(recipe: Recipe) -> None:
         icon=":material/folder_zip:",
     )
     for problem in refused:
-        st.caption(f"Not in the zip: {problem}")
+        st.caption(f"Not in the zip: {parts.plain(problem)}")
     st.caption(
         "Each file was read back by another parser and compared: shares agree within 0.000001. Weights are "
         "shares of tokens."

@@ -1,6 +1,7 @@
 """Parts that several pages share: live fragments, the strip of stages, sentences about what is missing."""
 
 import contextlib
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -18,6 +19,16 @@ ICONS = {
     "done": ":material/check_circle:", "running": ":material/autorenew:",
     "waiting": ":material/schedule:", "failed": ":material/error:",
 }  # fmt: skip
+
+
+def plain(text: object) -> str:
+    """People's words and paths as they are written: Streamlit reads its texts as Markdown."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", str(text))
+
+
+def refusal(problem: object) -> None:
+    """Show why something cannot be done."""
+    st.error(plain(problem), icon=":material/error:")
 
 
 def live(draw: Callable[[], None]) -> None:
@@ -108,7 +119,8 @@ def priorities_of(study: studies.Study) -> np.ndarray:
     """(M,) how much each loss matters, summing to one; turned in the sidebar, kept in the link."""
     own = study.spec["priorities"]
     start = own | parse_priorities(st.query_params.get("priorities", ""), study.domains)
-    with st.sidebar.expander("Priorities", expanded=bool(start)):
+    left_out = [name for name, weight in start.items() if weight == 0]
+    with st.sidebar.expander("Priorities" + (f" · {', '.join(left_out)} not counted" if left_out else "")):
         st.caption("How much each domain's loss counts in the mean. Nothing is fitted anew.")
         values = [
             st.slider(domain, 0.0, 3.0, start.get(domain, 1.0), 0.25, key=f"priority-{study.id}-{domain}")

@@ -62,7 +62,7 @@ def job_controls(study: studies.Study) -> None:
         icon = parts.ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
         what.caption(f"{icon} {job.id} · {job.state} · {share or 'starting'}")
         if job.message:
-            what.caption(job.message)
+            what.caption(parts.plain(job.message))
         if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}"):
             store.spool.cancel(job.id)
             st.rerun()

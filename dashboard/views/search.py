@@ -48,7 +48,7 @@ def results(name: str) -> None:
                 text=f"searching: {job.note or 'waits for its turn'}",
             )
         elif job.kind == "search" and job.state == "failed":
-            st.error(job.message)
+            parts.refusal(job.message)
     found = searches.of_study(store, name)
     if not found:
         st.info("The first search starts by itself after the first fit.")

@@ -13,7 +13,7 @@ from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity, learning_rate
 from engine.study import StudySpec
-from store import corpora, searches, studies
+from store import corpora, runs, searches, studies
 
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
@@ -32,6 +32,10 @@ def render(current: str | None) -> None:
     if not found:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
     parts.live(lambda: all_cards(current))
+    if lines := runs.corrupt_lines(state.store()):
+        with st.expander(f"{len(lines)} journal lines could not be read and were set aside", icon=":material/report:"):
+            for journal, offset, text in lines[:50]:
+                st.text(f"{journal}, byte {offset}: {text[:300]}")
 
 
 def all_cards(current: str | None) -> None:
@@ -45,7 +49,7 @@ def card(study: studies.Study, is_current: bool) -> None:
     with st.container(border=True, key=f"card-{study.id}"):
         head, buttons = st.columns([4, 2], vertical_alignment="center")
         with head:
-            st.subheader(study.name, anchor=False)
+            st.subheader(parts.plain(study.name), anchor=False)
             st.caption(describe(study))
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
@@ -58,7 +62,7 @@ def card(study: studies.Study, is_current: bool) -> None:
         elif words := parts.expected(progress):
             st.caption(f":material/hourglass_top: {words}")
         for message in dict.fromkeys(progress.failures):
-            st.error(message, icon=":material/error:")
+            parts.refusal(message)
 
 
 def happening(study: studies.Study, progress: queries.Progress) -> str:
@@ -131,7 +135,7 @@ def new_study() -> None:
     try:
         spec, domains, vocabulary = ask()
     except Problem as problem:
-        st.error(str(problem))
+        parts.refusal(problem)
         return
     members = spec.runs + spec.repeats + queries.BASELINES
     slots = os.cpu_count() or 1
@@ -151,7 +155,7 @@ def new_study() -> None:
         try:
             st.session_state["next_study"] = steward.create(state.store(), spec)
         except Problem as problem:
-            st.error(str(problem))
+            parts.refusal(problem)
             return
         st.rerun()
 
