@@ -3,7 +3,6 @@
 $PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where.
 """
 
-import ipaddress
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from engine.errors import Problem
 from engine.worker import ONE_THREAD
 from engine.workspace import Workspace
 
+LOCAL = ("127.0.0.1", "localhost")
 
 def main() -> None:
     address, port = os.environ.get("MIXDESK_ADDRESS", "127.0.0.1"), os.environ.get("PORT", "8501")
@@ -36,11 +36,7 @@ def main() -> None:
 
 def check_address(address: str) -> None:
     """Only this machine, until somebody can sign in: an open port without sign-in is everybody's desk."""
-    try:
-        local = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        local = address == "localhost"
-    if not local:
+    if address not in LOCAL:
         raise Problem(
             f"Cannot serve on {address}: this version has no sign-in, so it serves 127.0.0.1 only. "
             "Unset MIXDESK_ADDRESS, and reach it from elsewhere through an SSH tunnel."
@@ -49,7 +45,7 @@ def check_address(address: str) -> None:
 
 def check_port(address: str, port: str) -> None:
     """Raises Problem when the port is no port, or somebody listens there."""
-    if not port.isdigit() or not 0 < int(port) < 65536:
+    if not port.isdecimal() or not 0 < int(port) < 65536:
         raise Problem(f"Cannot serve on port {port!r}: a port is a number from 1 to 65535. Set PORT to one.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,7 @@
 """The HTTP routes beside the page: engine.commands for headless clients, plotly.js for the page's charts."""
 
 import hmac
+import logging
 from importlib import resources
 
 from starlette.concurrency import run_in_threadpool
@@ -11,6 +12,8 @@ from starlette.routing import Route
 from dashboard import state
 from engine.commands import COMMANDS
 from engine.errors import Problem
+
+log = logging.getLogger("mixdesk.api")
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss: data: blob:; "
@@ -53,6 +56,10 @@ async def command(request: Request) -> JSONResponse:
         result = await run_in_threadpool(lambda: function(state.store(), **arguments))
     except (Problem, TypeError, ValueError) as problem:
         return JSONResponse({"error": str(problem)}, 400)
+    except Exception as error:
+        log.exception("the command %s failed", function.__name__)
+        sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
+        return JSONResponse({"error": sentence}, 500)
     return JSONResponse({"result": result})
 
 

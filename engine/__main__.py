@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"{problem}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"Cannot do that: {error}. Free disk space or check the path, then try again.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "Interrupted. Jobs that were submitted stay queued; the same command goes on with them.",
@@ -56,7 +59,7 @@ def corpus_build(client, workspace, options):
 
 def corpus_spec(options) -> dict:
     """The corpus that the command line describes, as engine.corpus.spec reads it."""
-    named = dict(entry.partition("=")[::2] for entry in options.file or options.huggingface or ())
+    named = pairs(options.file or options.huggingface or ())
     column = {"text": options.text_column} if options.text_column else {}
     if options.folder:
         source = {"type": "folder", "path": str(options.folder.resolve()), **column}
@@ -83,6 +86,14 @@ def corpus_spec(options) -> dict:
     return spec
 
 
+def pairs(entries) -> dict[str, str]:
+    """{name: value} of entries NAME=VALUE. Raises Problem for one that is none."""
+    for entry in entries:
+        if not all(entry.partition("=")):
+            raise Problem(f"Cannot read {entry!r}: write it as NAME=VALUE, such as python=2 or web=web.jsonl.")
+    return dict(entry.partition("=")[::2] for entry in entries)
+
+
 def start(client, workspace, options):
     from engine.study import StudySpec
 
@@ -103,9 +114,8 @@ def fit(client, workspace, options):
 
 
 def search(client, workspace, options):
-    priorities = dict(entry.partition("=")[::2] for entry in options.priority)
     try:
-        priorities = {name: float(value) for name, value in priorities.items()} or None
+        priorities = {name: float(value) for name, value in pairs(options.priority).items()} or None
     except ValueError as error:
         raise Problem(f"Cannot read the priorities: {error}. Write them as --priority python=2.") from error
     result = client.call(

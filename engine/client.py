@@ -29,11 +29,11 @@ class Remote:
     def __init__(self, workspace: Workspace):
         try:
             door = json.loads((workspace.root / "web.json").read_text())
-        except (OSError, ValueError) as error:
+            self.url, self.token = door["url"], door["token"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise Problem(
                 f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it has ended."
             ) from error
-        self.url, self.token = door["url"], door["token"]
 
     def call(self, command: str, /, **arguments):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -42,7 +42,7 @@ class Remote:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return json.load(response)["result"]
         except urllib.error.HTTPError as error:
-            raise Problem(json.load(error)["error"]) from error
+            raise Problem(reason(error)) from error
         except OSError as error:
             raise Problem(
                 f"Cannot reach the page at {self.url}: {error}. Is `make run` still starting? Try again."
@@ -50,6 +50,14 @@ class Remote:
 
     def close(self) -> None:
         pass
+
+
+def reason(error: urllib.error.HTTPError) -> str:
+    """What the page answered, in words."""
+    try:
+        return json.load(error)["error"]
+    except (ValueError, LookupError, TypeError):  # not from a command: a proxy's page, a server that stops
+        return f"The page answered {error.code} {error.reason}. Its output has more. Try again."
 
 
 def connect(workspace: Workspace) -> Local | Remote:

@@ -160,7 +160,7 @@ def sized(width: int, **changes) -> Fidelity:
 # From quickest to most careful. Under 256k tokens seeds differ as much as mixtures do: nothing can be seen.
 DIAL = {
     "sketch": sized(32, tokens=262_144),
-    "demo": sized(32, tokens=327_680, eval_tokens=16_384),
+    "demo": sized(32, tokens=524_288, eval_tokens=16_384),
     "steady": sized(64, context=128, tokens=2_097_152, eval_tokens=65_536),
     "careful": sized(128, layers=4, context=256, batch=8, tokens=16_777_216, eval_tokens=131_072),
     "large": sized(256, layers=6, context=512, batch=16, tokens=134_217_728, eval_tokens=262_144),

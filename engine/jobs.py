@@ -55,11 +55,18 @@ class Job:
 
 
 def append_event(descriptor: int, kind: str, fields: dict) -> None:
-    """Write one event line with O_APPEND: a reader sees all of it or a torn tail, never a mixture of two."""
+    """Write one event line with O_APPEND: a reader sees all of it or a torn tail, never a mixture of two.
+
+    Raises OSError when it cannot (a full disk), and then leaves the journal as it was.
+    """
     line = json.dumps({"kind": kind, "t": time.time(), **fields}, ensure_ascii=False, allow_nan=False)
-    data = memoryview(line.encode() + b"\n")
-    while data:
-        data = data[os.write(descriptor, data) :]
+    data, before = memoryview(line.encode() + b"\n"), os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        os.ftruncate(descriptor, before)  # else the next line would be glued to half of this one
+        raise
 
 
 def read_events(folder: Path) -> list[dict]:
@@ -118,7 +125,7 @@ class Spool:
     def folders(self, place: str) -> list[Path]:
         """The job folders in one place, oldest name first."""
         with os.scandir(self.root / place) as entries:
-            return [Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name)]
+            return [Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name) if entry.is_dir()]
 
     def move(self, folder: Path, place: str) -> Path | None:
         """Rename a job into another place. None when somebody else moved it first."""
@@ -131,12 +138,14 @@ class Spool:
 
     def cancel(self, job_id: str) -> None:
         """Ask for a job's end. A queued one ends at once; a running one is told by the supervisor."""
-        folder = self.find(job_id)
-        if folder is None or folder.parent.name not in ("queued", "active"):
+        while (folder := self.find(job_id)) is not None and folder.parent.name in ("queued", "active"):
+            try:
+                (folder / "cancel").touch()
+            except FileNotFoundError:
+                continue  # a worker claimed it, or filed it away, since we looked
+            if folder.parent.name == "queued" and (ended := self.move(folder, "ended")):
+                write_event(ended, "job.cancelled", note="before it started")
             return
-        (folder / "cancel").touch()
-        if folder.parent.name == "queued" and (ended := self.move(folder, "ended")):
-            write_event(ended, "job.cancelled", note="before it started")
 
     def retry(self, job_id: str) -> None:
         """Queue an ended job again; it goes on from what its folder holds. Raises Problem if it has not ended."""

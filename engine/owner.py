@@ -35,15 +35,16 @@ class Owner:
         self._thread.start()
 
     def _keep_up(self) -> None:
+        behind = False  # whether the last round failed, so that `advance` has not answered all that was read
         while not self._stop.wait(POLL_SECONDS):
             try:
-                if self.store.ingest():
+                if self.store.ingest() or behind:
                     steward.advance(self.store)
-                self.trouble = None
+                behind, self.trouble = False, None
             except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
                 if str(error) != self.trouble:
                     log.exception("reading the journals failed; trying again")
-                self.trouble = str(error)
+                behind, self.trouble = True, str(error)
 
     def close(self) -> None:
         """Stop reading, close the database, give the lock back."""

@@ -28,13 +28,13 @@ DONE, FAILED, STOPPED = 0, 1, 75
 
 def main(folder: Path, workspace: Path) -> int:
     """Run the job of a folder whose lock this process inherited. Returns the exit code."""
-    spec = json.loads((folder / "spec.json").read_text())
-    job = Job(folder, workspace, spec)
+    job = Job(folder, workspace, {})
     signal.signal(signal.SIGTERM, lambda *_: setattr(job, "stopping", True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the worker, which stops its jobs in order
     job.emit("job.started", pid=os.getpid())
     try:
-        function_of(spec)(job)
+        job.spec = spec_of(folder)
+        function_of(job.spec)(job)
     except Stopped:
         return STOPPED
     except Problem as problem:
@@ -61,6 +61,17 @@ def main(folder: Path, workspace: Path) -> int:
         return FAILED
     job.emit("job.finished")
     return DONE
+
+
+def spec_of(folder: Path) -> dict:
+    """The job's spec. Raises Problem for one that is damaged."""
+    try:
+        spec = json.loads((folder / "spec.json").read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read the job's spec.json: {error}. Cancel the job and submit it again.") from error
+    if not isinstance(spec, dict):
+        raise Problem(f"Cannot read the job's spec.json: it holds {spec!r}. Cancel the job and submit it again.")
+    return spec
 
 
 def function_of(spec: dict):

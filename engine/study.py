@@ -19,11 +19,12 @@ class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
     domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
-    domain have huge losses on all others and teach little about the rest); repeats: how often the natural mixture is
-    trained again with other seeds, which measures the noise; common_random_numbers: same data order and
-    initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the corpus
-    holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's loss
-    counts in the mean, 1 where absent.
+    domain have huge losses on all others and teach little about the rest); strength: range of the Dirichlet's
+    strength in RegMix's design (low: few domains in a mixture, high: all of them); repeats: how often
+    the natural mixture is trained again with other seeds, which measures the noise; common_random_numbers: same data
+    order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the
+    corpus holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's
+    loss counts in the mean, 1 where absent.
     """
 
     name: str
@@ -32,7 +33,8 @@ class StudySpec:
     domains: tuple[str, ...] = ()
     design: str = "regmix"
     runs: int = 64
-    largest_share: float = 0.9
+    largest_share: float = 0.95
+    strength: tuple[float, float] = (0.1, 5.0)
     repeats: int = 4
     seed: int = 1
     common_random_numbers: bool = True
@@ -45,6 +47,8 @@ class StudySpec:
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
         check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
+        low, high = self.strength
+        check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
         check(
             0 <= self.target_tokens < math.inf,
@@ -58,7 +62,8 @@ class StudySpec:
             check(good, "priorities", {name: weight}, "numbers of at least 0, by domain")
 
     def to_dict(self) -> dict:
-        return {**asdict(self), "domains": list(self.domains), "fidelity": self.fidelity.to_dict()}
+        lists = {"domains": list(self.domains), "strength": list(self.strength)}
+        return {**asdict(self), **lists, "fidelity": self.fidelity.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "StudySpec":
@@ -76,8 +81,10 @@ class StudySpec:
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
         try:
-            return cls(fidelity=fidelity, **{**values, "domains": tuple(values.get("domains", ()))})
-        except (TypeError, AttributeError) as error:
+            for name in {"domains", "strength"} & set(values):
+                values[name] = tuple(values[name])
+            return cls(fidelity=fidelity, **values)
+        except (TypeError, ValueError, AttributeError) as error:
             raise Problem(f"Cannot read the study: {error}. Compare it with the example in the README.") from error
 
     @classmethod
@@ -96,7 +103,7 @@ def check(condition, name: str, value, wanted: str) -> None:
 
 # The study that begins by itself in a new workspace.
 # Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
-DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=80, repeats=4, seed=7, priorities={"junk": 0.0})
+DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
 
 
 def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
@@ -139,7 +146,8 @@ def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.nda
     space = Simplex(tuple(domains), upper=np.full(len(domains), spec.largest_share))
     prior = available / available.sum()
     fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
-    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed)
+    options = {"strength": spec.strength} if spec.design == "regmix" else {}
+    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed, **options)
     rows = [("baseline", name, point) for name, point in distinct(fixed).items()]
     rows += [("design", None, point) for point in points]
     rows += [("repeat", "natural", prior)] * spec.repeats

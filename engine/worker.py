@@ -38,8 +38,15 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stopping` is set; then stop the jobs, leaving them queued."""
+        trouble = None
         while not self.stopping:
-            self.step()
+            try:
+                self.step()
+                trouble = None
+            except OSError as error:  # a full disk, say: running jobs go on; try again
+                if str(error) != trouble:
+                    trouble = str(error)
+                    print(f"worker: {trouble}. Free disk space, or mend what it names; trying again.", flush=True)
             time.sleep(POLL_SECONDS)
         deadline = time.monotonic() + KILL_AFTER_SECONDS + 1
         while self.spool.folders("active") and time.monotonic() < deadline:
@@ -69,7 +76,7 @@ class Worker:
                 child = subprocess.Popen(
                     [sys.executable, "-m", "engine.run_job", str(folder), str(self.spool.workspace)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock],
-                    start_new_session=True, 
+                    start_new_session=True,
                     env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}, cwd=Path(__file__).parents[1],
                 )  # fmt: skip
             (folder / "pid").write_text(str(child.pid))
@@ -124,9 +131,9 @@ class Worker:
 def urgency(folder: Path) -> tuple:
     """Sort key of queued jobs: lower priority number first, then by name."""
     try:
-        return json.loads((folder / "spec.json").read_text()).get("priority", 0), folder.name
-    except (OSError, ValueError):
-        return 0, folder.name  # a damaged spec runs, fails at once and says why
+        return float(json.loads((folder / "spec.json").read_text()).get("priority", 0)), folder.name
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0.0, folder.name  # a damaged spec runs, fails at once and says why
 
 
 def cause_of(code: int | None) -> str:
@@ -146,6 +153,8 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="jobs at once (default: cores)")
     arguments = parser.parse_args()
+    if arguments.slots < 1:
+        parser.error(f"--slots must be at least 1, not {arguments.slots}")
     try:
         workspace = Workspace.open(arguments.workspace)
         lock = workspace.lock("worker")

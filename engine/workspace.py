@@ -31,14 +31,14 @@ class Workspace:
         try:
             root.mkdir(parents=True, exist_ok=True)
             if not version_file.exists():
-                version_file.write_text(f"{VERSION}\n")
-            found = version_file.read_text().strip()
+                write_json(version_file, VERSION)  # whole: page and worker may both be starting
+            found = version_file.read_text(errors="replace").strip()
         except OSError as error:
             raise Problem(
                 f"Cannot use {root} as workspace: {error.strerror}. Choose a folder that you can write to, "
                 "with --workspace or MIXDESK_WORKSPACE."
             ) from error
-        if not found.isdigit() or int(found) > VERSION:
+        if not found.isdecimal() or int(found) > VERSION:
             raise Problem(
                 f"Cannot open the workspace {root}: its version is {found!r}, and this Mixdesk knows up to {VERSION}. "
                 "Update Mixdesk, or choose another workspace with MIXDESK_WORKSPACE. Nothing was changed."

@@ -26,9 +26,10 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     try:
         workspace = Workspace.open(parser.parse_args().workspace)
-        workspace.lock("web")
+        workspace.lock("owner")
         live, fresh = workspace.root / "mixdesk.duckdb", workspace.root / "rebuilt.duckdb"
-        fresh.unlink(missing_ok=True)
+        for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # by a rebuild that was killed
+            left.unlink(missing_ok=True)
         events = rebuild(workspace, fresh)
         for old in (live, live.with_name(live.name + ".wal")):
             if old.exists():

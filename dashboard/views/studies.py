@@ -210,7 +210,10 @@ def advanced(preset: Fidelity, dial: str) -> tuple[Fidelity, dict]:
         rest = {
             "design": a.selectbox("Design", list(DESIGNS)),
             "largest_share": c.slider(
-                "Largest share of one domain", 0.3, 1.0, 0.9, help="In the design. Nearly pure mixtures teach little."
+                "Largest share of one domain", 0.3, 1.0, 0.95, help="In the design. Nearly pure mixtures teach little."
+            ),
+            "strength": a.slider(
+                "Strength of the Dirichlet", 0.1, 20.0, (0.1, 5.0), help="Low: few domains a mixture. High: all."
             ),
             "repeats": b.number_input("Repeats of natural", 0, 100, 4, help="With other seeds: they show the noise."),
             "seed": c.number_input("Seed", 0, 10**6, 1),

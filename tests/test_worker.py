@@ -1,0 +1,200 @@
+"""The supervisor with real processes: kills, cancels, stops and hopeless jobs; nothing is lost and nothing doubled."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from engine.jobs import Spool, held, read_events
+from store import jobs, studies
+from store.database import Store
+from tests.conftest import ROOT
+
+DOMAINS = ["digits", "prose", "python"]
+FIDELITY = {
+    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 200_000, "eval_tokens": 2048,
+    "learning_rate": 0.01,
+}  # fmt: skip
+
+
+@pytest.fixture
+def spool(tmp_path, finished) -> Spool:
+    """A fresh workspace that has the small corpus."""
+    shutil.copytree(finished / "corpora", tmp_path / "corpora")
+    return Spool(tmp_path)
+
+
+@pytest.fixture
+def workers(spool):
+    """Starts workers on the workspace; whatever still runs at the end is killed, jobs too."""
+    started = []
+
+    def start():
+        command = [sys.executable, "-m", "engine.worker", "--workspace", str(spool.workspace), "--slots", "2"]
+        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.communicate()
+    for folder in spool.folders("active"):
+        if (folder / "pid").exists():
+            kill(int((folder / "pid").read_text()))
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def until(condition, seconds: float = 60):
+    """Wait until the condition holds and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def train(count: int = 2, **changes) -> dict:
+    runs = [{"id": f"run-{n}", "weights": [0.2, 0.3, 0.5], "seed": n} for n in range(count)]
+    fidelity = {**FIDELITY, **changes}
+    return {"kind": "train", "study": "s", "corpus": "small", "domains": DOMAINS, "runs": runs, "fidelity": fidelity}
+
+
+def kinds(spool, job_id):
+    return [event["kind"] for event in read_events(spool.find(job_id))]
+
+
+def place(spool, job_id):
+    return spool.find(job_id).parent.name
+
+
+def pid_once_it_trains(spool, job_id) -> int:
+    """The job's process, once it has made some steps."""
+    until(lambda: "runs.progress" in kinds(spool, job_id))
+    return int((spool.find(job_id) / "pid").read_text())
+
+
+def test_a_job_runs_to_its_end(spool, workers):
+    spool.submit(train(tokens=20_000), "t")
+    workers()
+    until(lambda: place(spool, "t") == "ended")
+    assert kinds(spool, "t").count("run.finished") == 2
+    assert kinds(spool, "t")[-1] == "job.finished"
+
+
+def test_an_unknown_kind_and_a_damaged_spec_fail_with_a_word(spool, workers):
+    spool.submit({"kind": "paint"}, "unknown")
+    spool.submit({"kind": "fit"}, "damaged")
+    (spool.find("damaged") / "spec.json").write_text('{"kind": "fi')
+    workers()
+    until(lambda: place(spool, "unknown") == "ended" and place(spool, "damaged") == "ended")
+    assert "'paint'" in read_events(spool.find("unknown"))[-1]["message"]
+    assert "spec" in read_events(spool.find("damaged"))[-1]["message"]
+
+
+def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
+    spool.submit(train(), "t")
+    workers()
+    kill(pid_once_it_trains(spool, "t"))
+    until(lambda: place(spool, "t") == "ended", 90)
+    found = kinds(spool, "t")
+    assert found.count("job.died") == 1 and found.count("job.started") == 2
+    assert found.count("run.finished") == 2 and found[-1] == "job.finished"
+
+
+def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
+    spool.submit(train(), "t")
+    first = workers()
+    pid = pid_once_it_trains(spool, "t")
+    first.kill()
+    first.wait()
+    assert place(spool, "t") == "active"
+    with held(spool.find("t")) as lock:
+        assert lock is None, "its process holds the lock"
+    workers()
+    until(lambda: place(spool, "t") == "ended", 90)
+    assert kinds(spool, "t").count("job.started") == 1
+    assert kinds(spool, "t").count("run.finished") == 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_cancelled_job_ends_within_seconds(spool, workers):
+    spool.submit(train(tokens=10**9), "t")
+    workers()
+    pid_once_it_trains(spool, "t")
+    spool.cancel("t")
+    until(lambda: place(spool, "t") == "ended", 10)
+    assert kinds(spool, "t")[-1] == "job.cancelled"
+
+
+def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, workers):
+    spool.submit(train(), "t")
+    first = workers()
+    pid_once_it_trains(spool, "t")
+    first.terminate()
+    assert first.wait(timeout=15) == 0
+    assert place(spool, "t") == "queued" and kinds(spool, "t")[-1] == "job.paused"
+    step = max(event["step"] for event in read_events(spool.find("t")) if event["kind"] == "runs.progress")
+    workers()
+    until(lambda: place(spool, "t") == "ended", 90)
+    events = read_events(spool.find("t"))
+    again = [event["kind"] for event in events].index("job.paused")
+    resumed = next(event for event in events[again:] if event["kind"] == "runs.progress")
+    assert resumed["step"] >= step
+    assert [event["kind"] for event in events].count("run.finished") == 2
+
+
+def test_a_job_that_keeps_dying_fails_with_its_cause(spool, workers):
+    spool.submit(train(tokens=10**9), "t")
+    workers()
+    for attempt in range(1, 4):
+        until(lambda n=attempt: kinds(spool, "t").count("job.started") == n)
+        until(lambda: (spool.find("t") / "pid").exists())
+        time.sleep(0.3)
+        kill(int((spool.find("t") / "pid").read_text()))
+        until(lambda n=attempt: kinds(spool, "t").count("job.died") == n or place(spool, "t") == "ended")
+    last = read_events(spool.find("t"))[-1]
+    assert last["kind"] == "job.failed" and "killed (out of memory, or by hand)" in last["message"]
+
+
+def test_one_worker_a_workspace(spool, workers):
+    workers()
+    until(lambda: (spool.workspace / "worker.lock").exists() and (spool.workspace / "worker.lock").read_text())
+    second = workers()
+    _, complaint = second.communicate(timeout=15)
+    assert second.returncode == 1 and "is that already" in complaint
+
+
+def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
+    """Killed while its owner looks on: states and runs agree with the journal, each run once."""
+    from engine.workspace import Workspace
+
+    store = Store(Workspace.open(spool.workspace))
+    members = train()["runs"]
+    runs = [{**run, "number": n, "role": "design", "job": "t"} for n, run in enumerate(members, 1)]
+    store.write("study.created", study="s", name="S", spec={"corpus": "small"})
+    plan = {"job": "t", "spec": train()}
+    store.write("study.planned", study="s", domains=DOMAINS, corpus={}, runs=runs, jobs=[plan])
+    spool.submit(plan["spec"], "t")
+    workers()
+    pid = pid_once_it_trains(spool, "t")
+    store.ingest()
+    assert studies.get(store, "s").counts == {"running": 2}
+    kill(pid)
+    until(lambda: store.ingest() and jobs.find(store, "t").state == "done", 90)
+    assert studies.get(store, "s").counts == {"done": 2}
+    assert jobs.find(store, "t").attempts == 2
+    assert place(spool, "t") == "sealed"
+    assert json.loads((spool.find("t") / "spec.json").read_text())["kind"] == "train"
+    store.close()
