@@ -164,8 +164,9 @@ def plain(command: str):
 
 def wait_for_study(client, workspace, study: str):
     """Show progress until nothing of the study is left to do; returns its summary. Raises Problem if a job failed."""
-    with working(client, workspace), tqdm(unit="run", file=sys.stderr) as bar:
+    with working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
+            worker.check()
             shown = client.call("show", name=study)
             bar.total, bar.n = sum(shown["counts"].values()), shown["counts"].get("done", 0)
             open_jobs = [job for job in shown["jobs"] if job["state"] in UNFINISHED]
@@ -184,17 +185,19 @@ def corpus_failed(client, shown) -> None:
     """Raise Problem when the corpus that a study waits for could not be built."""
     for corpus in client.call("list_corpora"):
         job = corpus["job"]
-        if corpus["corpus"] == shown["corpus"] and not shown["domains"] and job and job["state"] == "failed":
-            raise Problem(f"The corpus {corpus['corpus']!r} could not be built: {job['message']}")
+        if corpus["corpus"] == shown["corpus"] and not shown["domains"] and job and job["state"] in ("failed", "cancelled"):
+            why = job["message"] or "its job was cancelled. Build it again."
+            raise Problem(f"The corpus {corpus['corpus']!r} could not be built: {why}")
 
 
 def waited(client, workspace, job_ids: list[str]):
     """Show progress until the jobs have ended. Raises Problem when one failed."""
     with (
-        working(client, workspace),
+        working(client, workspace) as worker,
         tqdm(total=1.0, file=sys.stderr, bar_format="{l_bar}{bar}| {postfix}") as bar,
     ):
         while True:
+            worker.check()
             found = [client.call("job", job_id=job_id) for job_id in job_ids]
             shares = [job["done"] / job["total"] if job["total"] else 0.0 for job in found]
             bar.n = sum(shares) / len(shares)
@@ -211,11 +214,23 @@ class working:
     """A worker for as long as we wait, where none serves the workspace and no page runs that has its own."""
 
     def __init__(self, client, workspace: Workspace):
+        self.workspace, self.process = workspace, None
         self.needed = isinstance(client, Local) and not workspace.is_held("worker")
         self.command = [sys.executable, "-m", "engine.worker", "--workspace", str(workspace.root)]
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL) if self.needed else None
+        if self.needed:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
+        return self
+
+    def check(self) -> None:
+        """Raise Problem when the worker that was started is gone, and no other one serves the workspace."""
+        gone = self.process and self.process.poll() is not None
+        if gone and not self.workspace.is_held("worker"):
+            raise Problem(
+                f"Cannot wait any longer: the worker ended with code {self.process.returncode}, and said why above. "
+                "The jobs stay queued; the same command goes on with them."
+            )
 
     def __exit__(self, *_):
         if self.process:

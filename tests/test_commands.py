@@ -14,7 +14,8 @@ from engine.__main__ import main, parser
 from engine.recipe import FORMATS
 from tests.conftest import ROOT, STUDY, Page, engine
 
-TINY = STUDY.replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0").replace("32768", "4096")
+TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0").replace("32768", "4096")
+REPORTED = pytest.mark.xfail(strict=True, reason="reported; take this mark away when it is mended")
 DOMAINS = {"digits", "prose", "python"}
 
 
@@ -104,7 +105,7 @@ def test_what_a_finished_study_shows(desk, small):
 
 @pytest.mark.slow
 def test_a_search_with_a_priority_moves_the_mixture_there(desk, small):
-    """Equal settings twice is one search; more weight on a domain's loss gives it no smaller share."""
+    """Equal settings twice is one search; more weight on a domain's loss gives it a larger share."""
     few = ("--points", "20000", "--wait")
     towards, again = (
         answer(desk, "search", small, "--priority", "python=50", "--priority", "prose=0", *few) for _ in range(2)
@@ -112,7 +113,8 @@ def test_a_search_with_a_priority_moves_the_mixture_there(desk, small):
     away = answer(desk, "search", small, "--priority", "python=0", "--priority", "prose=50", *few)
     assert towards == again and towards["settings"]["priorities"] == {"python": 50, "prose": 0}
     python = answer(desk, "show", small)["domains"].index("python")
-    assert towards["found"]["shares"][python] > away["found"]["shares"][python]
+    share = {name: one["found"]["found"]["shares"][python] for name, one in (("to", towards), ("from", away))}
+    assert share["to"] > share["from"]
     found = answer(desk, "candidates", small)
     assert len(found) == 3 and found[0] == away
 
@@ -196,18 +198,18 @@ def test_an_unknown_study_is_a_sentence(refused, command):
         ('name = "x\nruns = 9', "line 1"),
         ('corpus = "x"', "name"),
         ('name = "x"\nfidelity = "huge"', "'huge'"),
-        ('name = "x"\nfidelity = 3', "3"),
+        pytest.param('name = "x"\nfidelity = 3', "3", marks=REPORTED),
         ('name = "x"\n[fidelity]\nwidth = 0', "width = 0"),
         ('name = "x"\nruns = "many"', "many|str"),
         ('name = "x"\nruns = 3', "8 to 100,000"),
         ('name = "x"\ncorpus = "nope"', "no corpus 'nope'"),
         ('name = "x"\ncorpus = 5', "5"),
-        ('name = "x"\nseed = -1', "-1"),
-        ('name = "x"\nseed = "a"', "'a'|str"),
+        pytest.param('name = "x"\nseed = -1', "-1", marks=REPORTED),
+        pytest.param('name = "x"\nseed = "a"', "'a'|str", marks=REPORTED),
         ('name = "x"\npriorities = 5', "5|int"),
         ('name = "x"\npriorities = {python = -1.0}', "python"),
         ('name = "x"\ndesign = "grid"', "'grid'"),
-        ('name = "x"\ndomains = "python"', "domains|domain"),
+        pytest.param('name = "x"\ndomains = "python"', "domains|domain", marks=REPORTED),
     ],
 )  # fmt: skip
 def test_a_bad_study_file_is_a_sentence(refused, tmp_path, text, said):
@@ -233,13 +235,13 @@ def test_a_domain_that_the_corpus_lacks_is_a_sentence(refused, desk, tmp_path):
         (("search", "Small", "--priority", "latin=2"), "'latin'"),
         (("search", "Small", "--priority", "python=much"), "'much'"),
         (("search", "Small", "--priority", "python"), "'python'"),
-        (("search", "Small", "--priority", "python=nan"), "nan"),
-        (("search", "Small", "--priority", "python=-1"), "-1"),
-        (("search", "Small", "--surrogate", "oracle"), "'oracle'"),
-        (("search", "Small", "--points", "0"), "0"),
+        pytest.param(("search", "Small", "--priority", "python=nan"), "nan", marks=REPORTED),
+        pytest.param(("search", "Small", "--priority", "python=-1"), "-1", marks=REPORTED),
+        pytest.param(("search", "Small", "--surrogate", "oracle"), "'oracle'", marks=REPORTED),
+        pytest.param(("search", "Small", "--points", "0"), "0", marks=REPORTED),
         (("export", "Small", "--format", "csv", "--candidate", "nobody"), "'nobody'"),
-        (("export", "Small", "--format", "csv", "--tokens", "-5"), "-5"),
-        (("export", "Small", "--format", "csv", "--tokens", "nan"), "nan"),
+        pytest.param(("export", "Small", "--format", "csv", "--tokens", "-5"), "-5", marks=REPORTED),
+        pytest.param(("export", "Small", "--format", "csv", "--tokens", "nan"), "nan", marks=REPORTED),
     ],
 )  # fmt: skip
 def test_a_wish_that_cannot_be_met_is_a_sentence(refused, desk, tmp_path, wish, said):
@@ -305,3 +307,16 @@ def study_of(folder, corpus: str):
     path = folder / "study.toml"
     path.write_text(TINY.replace('corpus = "small"', f'corpus = "{corpus}"'))
     return path
+
+
+@REPORTED
+def test_a_study_that_cannot_be_planned_holds_up_nothing_else(desk, tmp_path):
+    """Its corpus is built after it was started, and lacks its domain: the workspace still answers."""
+    workspace = tmp_path / "workspace"
+    texts = json.loads((desk / "corpora" / "small" / "manifest.json").read_text())["spec"]["source"]["path"]
+    engine(workspace, "corpus", "--name", "small", "--folder", texts)
+    (tmp_path / "study.toml").write_text('domains = ["latin"]\n' + TINY)
+    answer(workspace, "start", str(tmp_path / "study.toml"))
+    done = engine(workspace, "corpus", "--name", "small", "--folder", texts, "--wait", check=False)
+    assert done.returncode == 0
+    assert answer(workspace, "list")[0]["name"] == "Tiny"
