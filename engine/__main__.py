@@ -185,7 +185,8 @@ def corpus_failed(client, shown) -> None:
     """Raise Problem when the corpus that a study waits for could not be built."""
     for corpus in client.call("list_corpora"):
         job = corpus["job"]
-        if corpus["corpus"] == shown["corpus"] and not shown["domains"] and job and job["state"] in ("failed", "cancelled"):
+        ended = job and job["state"] in ("failed", "cancelled")
+        if corpus["corpus"] == shown["corpus"] and not shown["domains"] and ended:
             why = job["message"] or "its job was cancelled. Build it again."
             raise Problem(f"The corpus {corpus['corpus']!r} could not be built: {why}")
 

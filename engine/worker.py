@@ -79,8 +79,8 @@ class Worker:
                     start_new_session=True,
                     env={**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}, cwd=Path(__file__).parents[1],
                 )  # fmt: skip
-            (folder / "pid").write_text(str(child.pid))
             self.children[folder.name] = child
+            (folder / "pid").write_text(str(child.pid))
 
     def watch(self, folder: Path) -> None:
         """End a job that should end, and file away one that has."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,9 @@ class Workspace:
                 f"Cannot be the {role} of {self.root}: {holder or 'another process'} is that already. Use that one, "
                 "stop it first, or set MIXDESK_WORKSPACE to another folder. Nothing was lost."
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # the name serves only the sentence above: a full disk does not matter here
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
         return descriptor
 
     def is_held(self, role: str) -> bool:

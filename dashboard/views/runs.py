@@ -1,17 +1,13 @@
 """Runs: curves and progress while jobs run, the table with filters, parallel coordinates with brushing."""
 
-from functools import lru_cache
-
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import charts, components, queries, state
 from dashboard.views import parts
 from engine import steward
 from store import jobs, studies
-from store.database import Store
 
 
 def render(name: str | None) -> None:
@@ -36,26 +32,18 @@ def progress_and_curves(name: str) -> None:
         st.caption(f":material/hourglass_top: {words}")
     job_controls(study)
     st.subheader("Training curves", anchor=False)
-    figure = training_curves(store, name, store.version)
-    if figure is None:
-        st.caption("The first points appear a few seconds after the first proxies start.")
-        return
-    components.plot(figure, key="curves")
-    st.caption(
-        f"{len(figure.data)} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: "
-        "compare proxies by their losses per domain below."
-    )
-
-
-@lru_cache(maxsize=4)
-def training_curves(store: Store, name: str, version: int) -> go.Figure | None:
-    """One curve a proxy; None before the first points. Hundreds of lines take long to draw: once a version."""
-    study = studies.get(store, name)
     table = queries.run_table(store, study)
     lines = queries.training_curves(store, study)
+    if not lines:
+        st.caption("The first points appear a few seconds after the first proxies start.")
+        return
     dominant = {n: study.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
-    return charts.curves(labelled, dominant, charts.colour_of(study.domains)) if lines else None
+    components.plot(charts.curves(labelled, dominant, charts.colour_of(study.domains)), key="curves")
+    st.caption(
+        f"{len(lines)} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: compare "
+        "proxies by their losses per domain below."
+    )
 
 
 def label_of(table: queries.RunTable, number: int) -> str:
