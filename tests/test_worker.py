@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 DOMAINS = ["digits", "prose", "python"]
 FIDELITY = {
-    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 200_000, "eval_tokens": 2048,
+    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 400_000, "eval_tokens": 2048,
     "learning_rate": 0.01,
 }  # fmt: skip
 
@@ -102,6 +102,7 @@ def test_an_unknown_kind_and_a_damaged_spec_fail_with_a_word(spool, workers):
     assert "spec" in read_events(spool.find("damaged"))[-1]["message"]
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
     spool.submit(train(), "t")
     workers()
@@ -112,10 +113,11 @@ def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
     assert found.count("run.finished") == 2 and found[-1] == "job.finished"
 
 
+@pytest.mark.slow
 def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
     spool.submit(train(), "t")
     first = workers()
-    pid = pid_once_it_trains(spool, "t")
+    pid_once_it_trains(spool, "t")
     first.kill()
     first.wait()
     assert place(spool, "t") == "active"
@@ -125,12 +127,11 @@ def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
     until(lambda: place(spool, "t") == "ended", 90)
     assert kinds(spool, "t").count("job.started") == 1
     assert kinds(spool, "t").count("run.finished") == 2
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_ends_within_seconds(spool, workers):
-    spool.submit(train(tokens=10**9), "t")
+    spool.submit(train(tokens=10**7), "t")
     workers()
     pid_once_it_trains(spool, "t")
     spool.cancel("t")
@@ -138,8 +139,10 @@ def test_a_cancelled_job_ends_within_seconds(spool, workers):
     assert kinds(spool, "t")[-1] == "job.cancelled"
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, workers):
-    spool.submit(train(), "t")
+    """From the checkpoint of the stop; and a kill after that goes back to the checkpoint, not to the beginning."""
+    spool.submit(train(tokens=800_000), "t")
     first = workers()
     pid_once_it_trains(spool, "t")
     first.terminate()
@@ -147,16 +150,18 @@ def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, worker
     assert place(spool, "t") == "queued" and kinds(spool, "t")[-1] == "job.paused"
     step = max(event["step"] for event in read_events(spool.find("t")) if event["kind"] == "runs.progress")
     workers()
+    until(lambda: "runs.progress" in kinds(spool, "t")[kinds(spool, "t").index("job.paused") :])
+    kill(int((spool.find("t") / "pid").read_text()))
     until(lambda: place(spool, "t") == "ended", 90)
-    events = read_events(spool.find("t"))
-    again = [event["kind"] for event in events].index("job.paused")
-    resumed = next(event for event in events[again:] if event["kind"] == "runs.progress")
-    assert resumed["step"] >= step
-    assert [event["kind"] for event in events].count("run.finished") == 2
+    events, found = read_events(spool.find("t")), kinds(spool, "t")
+    for interruption in ("job.paused", "job.died"):
+        after = events[found.index(interruption) :]
+        assert next(event for event in after if event["kind"] == "runs.progress")["step"] >= step
+    assert found.count("run.finished") == 2 and found[-1] == "job.finished"
 
 
 def test_a_job_that_keeps_dying_fails_with_its_cause(spool, workers):
-    spool.submit(train(tokens=10**9), "t")
+    spool.submit(train(tokens=10**7), "t")
     workers()
     for attempt in range(1, 4):
         until(lambda n=attempt: kinds(spool, "t").count("job.started") == n)
@@ -176,6 +181,7 @@ def test_one_worker_a_workspace(spool, workers):
     assert second.returncode == 1 and "is that already" in complaint
 
 
+@pytest.mark.slow
 def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
     """Killed while its owner looks on: states and runs agree with the journal, each run once."""
     from engine.workspace import Workspace
@@ -192,9 +198,9 @@ def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
     store.ingest()
     assert studies.get(store, "s").counts == {"running": 2}
     kill(pid)
-    until(lambda: store.ingest() and jobs.find(store, "t").state == "done", 90)
+    until(lambda: (store.ingest(), place(spool, "t") == "sealed")[1], 90)
+    assert jobs.find(store, "t").state == "done"
     assert studies.get(store, "s").counts == {"done": 2}
     assert jobs.find(store, "t").attempts == 2
-    assert place(spool, "t") == "sealed"
     assert json.loads((spool.find("t") / "spec.json").read_text())["kind"] == "train"
     store.close()
