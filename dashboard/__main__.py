@@ -14,6 +14,7 @@ from engine.workspace import Workspace
 
 LOCAL = ("127.0.0.1", "localhost")
 
+
 def main() -> None:
     address, port = os.environ.get("MIXDESK_ADDRESS", "127.0.0.1"), os.environ.get("PORT", "8501")
     try:

@@ -142,9 +142,7 @@ def export(client, workspace, options):
     options.out.mkdir(parents=True, exist_ok=True)
     taken = [name for name in files if (options.out / name).exists()]
     if taken and not options.force:
-        raise Problem(
-            f"Cannot write {options.out / taken[0]}: it exists. Choose another --out, or add --force."
-        )
+        raise Problem(f"Cannot write {options.out / taken[0]}: it exists. Choose another --out, or add --force.")
     for name, text in files.items():
         (options.out / name).write_text(text)
     return {"written": [str(options.out / name) for name in files]}
@@ -175,6 +173,8 @@ def wait_for_study(client, workspace, study: str):
             failed = [job for job in shown["jobs"] if job["state"] == "failed"]
             if failed:
                 raise Problem(f"Job {failed[0]['id']} of {study!r} failed: {failed[0]['message']}")
+            if shown["state"] == "failed":
+                raise Problem(shown["message"])
             corpus_failed(client, shown)
             if shown["settled"]:
                 return {key: shown[key] for key in ("study", "state", "counts", "domains")}
@@ -270,9 +270,7 @@ def parser() -> argparse.ArgumentParser:
     command("cancel", plain("cancel"), "stop a study's jobs; finished runs stay", study=True)
     command("resume", plain("resume"), "go on with a cancelled study, retry its failed jobs", study=True)
     command("fit", fit, "fit and cross-validate the surrogates on the runs there are", study=True, wait=True)
-    search_options(
-        command("search", search, "score simulated mixtures and average the best", study=True, wait=True)
-    )
+    search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
     command("candidates", plain("candidates"), "what the searches found, latest first", study=True)
     export_options(command("export", export, "write a mixture in a loader's format", study=True))
     return root
@@ -287,23 +285,15 @@ def corpus_options(one) -> None:
         "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
     )
     one.add_argument("--text-column", help="column of the text in jsonl, parquet and csv (default: text)")
-    one.add_argument(
-        "--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json"
-    )
-    one.add_argument(
-        "--vocabulary", type=int, default=2048, help="tokens of a bpe tokenizer (default: %(default)s)"
-    )
+    one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
+    one.add_argument("--vocabulary", type=int, default=2048, help="tokens of a bpe tokenizer (default: %(default)s)")
     one.add_argument("--cap-mb", type=float, help="at most this many MB of text a domain")
 
 
 def search_options(one) -> None:
     one.add_argument("--surrogate", help="default: the best of the league")
-    one.add_argument(
-        "--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1"
-    )
-    one.add_argument(
-        "--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)"
-    )
+    one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
+    one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 
 def export_options(one) -> None:
@@ -316,9 +306,7 @@ def export_options(one) -> None:
         help="best (of the latest search), natural, uniform, unimax, or a run's id",
     )
     one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
-    one.add_argument(
-        "--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)"
-    )
+    one.add_argument("--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)")
     one.add_argument("--force", action="store_true", help="write over files that exist")
 
 

@@ -1,5 +1,6 @@
 """What a study can say by now: its fitted surrogate, its named mixtures, and the recipe of each."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -92,6 +93,8 @@ def recipe_of(
     surrogate: str | None = None,
 ) -> Recipe:  # fmt: skip
     """A mixture ready for export, with its predictions and where it comes from."""
+    if tokens is not None and not 1 <= tokens < math.inf:
+        raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
     spec = StudySpec.from_dict(study.spec)
     available = available_tokens(study.corpus, study.domains)
     fit = fit_of(store, study, surrogate)

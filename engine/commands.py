@@ -45,8 +45,8 @@ def list_studies(store: Store) -> list[dict]:
 
 def summary(found: studies.Study) -> dict:
     return {
-        "study": found.id, "name": found.name, "state": found.state, "corpus": found.spec["corpus"],
-        "domains": found.domains, "runs": found.runs, "counts": found.counts,
+        "study": found.id, "name": found.name, "state": found.state, "message": found.message,
+        "corpus": found.spec["corpus"],        "domains": found.domains, "runs": found.runs, "counts": found.counts,
     }  # fmt: skip
 
 

@@ -12,9 +12,7 @@ from engine.proxy import Stack
 ROWS = 4096  # G x tokens of one pass on a CPU: logits of 256 bytes then stay in the cache
 
 
-def evaluate(
-    stack: Stack, corpus, domains: list[str], tokens_per_domain: int
-) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(stack: Stack, corpus, domains: list[str], tokens_per_domain: int) -> tuple[np.ndarray, np.ndarray]:
     """Losses of every member on every domain, and their standard errors over windows: two (G, D) arrays.
 
     Bits per byte: nats of all targets / ln 2 / bytes that the targets stand for, so vocabularies compare. The

@@ -15,9 +15,7 @@ EPSILON = 1e-6  # of RMSNorm
 
 def rms(x: Tensor) -> tuple[Tensor, Tensor]:
     """x (G, N, d) -> x normalised to a mean square of 1, and the factor (G, N, 1) that did it."""
-    factor = (
-        torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_()
-    )
+    factor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(EPSILON).rsqrt_()
     return x * factor, factor
 
 
@@ -66,9 +64,7 @@ class Attend(Function):
     """x + attention(norm(x)), projections and rotary positions included."""
 
     @staticmethod
-    def forward(
-        ctx, x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int, mask: Tensor
-    ) -> Tensor:
+    def forward(ctx, x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int, mask: Tensor) -> Tensor:
         normal, factor = rms(x)
         packed = torch.bmm(normal, qkv.mT)  # (G, N, 3 d)
         turn(packed, turns, heads)
@@ -113,9 +109,7 @@ class Attend(Function):
 def turn(packed: Tensor, turns: Tensor, heads: int) -> None:
     """Rotate the queries and keys of packed (G, N, 3 d) in place, pairs of channels as complex numbers."""
     d = packed.shape[-1] // 3
-    pairs = torch.view_as_complex(
-        packed.view(-1, len(turns), 3 * heads, d // heads // 2, 2)
-    )  # (S, T, 3 H, pairs)
+    pairs = torch.view_as_complex(packed.view(-1, len(turns), 3 * heads, d // heads // 2, 2))  # (S, T, 3 H, pairs)
     pairs[:, :, : 2 * heads].mul_(turns.unsqueeze(1))
 
 

@@ -33,12 +33,8 @@ class Stack:
         sizes = [math.prod(shape) for shape in self.shapes.values()]
         self.flat = torch.stack([initial(self.shapes, seed) for seed in seeds]).to(device)  # (G, P)
         self.flat.grad = torch.zeros_like(self.flat)
-        parts = list(
-            zip(self.shapes.items(), self.flat.split(sizes, 1), self.flat.grad.split(sizes, 1), strict=True)
-        )
-        self.weights = {
-            name: value.view(-1, *shape).detach().requires_grad_() for (name, shape), value, _ in parts
-        }
+        parts = list(zip(self.shapes.items(), self.flat.split(sizes, 1), self.flat.grad.split(sizes, 1), strict=True))
+        self.weights = {name: value.view(-1, *shape).detach().requires_grad_() for (name, shape), value, _ in parts}
         self.gradients = [gradient.view(-1, *shape) for (_, shape), _, gradient in parts]
         turns = rotary(fidelity.context, fidelity.width // fidelity.heads).to(device)
         self.rotary = turns  # (T, head / 2) complex
@@ -170,9 +166,7 @@ class PLAIN:
         """x + attention(norm(x)): x (G, N, d), N = B * T; qkv (G, 3 d, d); output (G, d, d)."""
         members, rows, d = x.shape
         packed = torch.bmm(PLAIN.normed(x), qkv.mT)  # (G, N, 3 d)
-        packed = packed.view(-1, len(turns), 3, heads, d // heads).transpose(
-            1, 3
-        )  # (G * B, heads, 3, T, head)
+        packed = packed.view(-1, len(turns), 3, heads, d // heads).transpose(1, 3)  # (G * B, heads, 3, T, head)
         q, k, v = packed.unbind(2)  # (G * B, heads, T, head) each
         mixed = F.scaled_dot_product_attention(turned(q, turns), turned(k, turns), v, is_causal=True)
         return x + torch.bmm(mixed.transpose(1, 2).reshape(members, rows, d), output.mT)
@@ -192,9 +186,7 @@ class PLAIN:
     def nll(x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         """Loss of every target in nats, (G, N), in fp32. x (G, N, d); head (G, V, d); targets (G, N) ids."""
         logits = torch.bmm(x, head.mT)
-        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none").view(
-            targets.shape
-        )
+        return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
 
 def turned(x: Tensor, turns: Tensor) -> Tensor:

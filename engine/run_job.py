@@ -55,9 +55,7 @@ def main(folder: Path, workspace: Path) -> int:
         return FAILED
     except Exception as error:
         traceback.print_exc()
-        job.emit(
-            "job.failed", message=f"Unexpected {type(error).__name__}: {error}. The log has the traceback."
-        )
+        job.emit("job.failed", message=f"Unexpected {type(error).__name__}: {error}. The log has the traceback.")
         return FAILED
     job.emit("job.finished")
     return DONE

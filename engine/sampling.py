@@ -25,14 +25,10 @@ class Sampler:
     for, so a resumed run needs no position. Raises Problem for a sampled domain with less than T + 1 tokens.
     """
 
-    def __init__(
-        self, shards: list, names: list[str], weights: np.ndarray, seeds: list[int], context: int, slots: int
-    ):
+    def __init__(self, shards: list, names: list[str], weights: np.ndarray, seeds: list[int], context: int, slots: int):
         self.shards, self.context = shards, context
         self.windows = [max(0, (len(shard) - 1) // context) for shard in shards]
-        self.domain = np.stack(
-            [domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)]
-        )
+        self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
             taken = self.domain == j  # (G, S)
@@ -58,9 +54,7 @@ class Sampler:
         for j, shard in enumerate(self.shards):
             slots = np.nonzero(domain == j)
             if len(slots[0]):
-                windows = np.lib.stride_tricks.sliding_window_view(
-                    shard, self.context + 1
-                )  # (tokens - T, T + 1)
+                windows = np.lib.stride_tricks.sliding_window_view(shard, self.context + 1)  # (tokens - T, T + 1)
                 out[slots] = windows[start[slots]]
         return out
 
@@ -82,6 +76,6 @@ def window_order(name: str, seed: int, windows: int, count: int) -> np.ndarray:
     """
     epochs = math.ceil(count / windows) if count else 0
     seeds = [[seed, 1, zlib.crc32(name.encode()), epoch] for epoch in range(epochs)]
-    return np.concatenate(
-        [np.zeros(0, np.int64), *(np.random.default_rng(s).permutation(windows) for s in seeds)]
-    )[:count]
+    return np.concatenate([np.zeros(0, np.int64), *(np.random.default_rng(s).permutation(windows) for s in seeds)])[
+        :count
+    ]

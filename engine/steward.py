@@ -14,9 +14,12 @@ import uuid
 import numpy as np
 
 from engine.baselines import baselines, epoch_caps
+from engine.corpus.spec import CorpusSpec
+from engine.corpus.texts import sources_of
 from engine.errors import Problem
 from engine.fidelity import group_size
 from engine.league import FEWEST_RUNS
+from engine.search import LARGEST
 from engine.study import (
     DEMO,
     StudySpec,
@@ -53,6 +56,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
         raise Problem(
             f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
         )
+    sources_of(CorpusSpec.from_dict(spec))  # raises before a name is given away to what cannot be built
     if old is None:
         store.write("corpus.planned", corpus=name, spec=spec)
     job_id = f"corpus-{folder.name}"
@@ -117,11 +121,14 @@ def advance(store: Store) -> None:
     for study in studies.all_studies(store):
         if study.state != "active":
             continue
-        if not study.domains:
-            plan(store, study)
-        else:
-            fit_if_due(store, study)
-            search_if_due(store, study)
+        try:
+            if not study.domains:
+                plan(store, study)
+            else:
+                fit_if_due(store, study)
+                search_if_due(store, study)
+        except Problem as problem:  # one study that cannot go on must not hold up the others
+            store.write("study.failed", study=study.id, message=str(problem))
 
 
 def recover(store: Store) -> None:
@@ -220,6 +227,11 @@ def queue_search(
     unknown = [name for name in priorities or {} if name not in study.domains]
     if unknown:
         raise Problem(f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}.")
+    fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
+    if surrogate is not None and surrogate not in fitted:
+        raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
+    if not 1000 <= points <= LARGEST:
+        raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
     settings = {
         "surrogate": surrogate or latest["league"]["default"],
         "priorities": study.spec["priorities"] if priorities is None else priorities,

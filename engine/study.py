@@ -47,6 +47,9 @@ class StudySpec:
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
         check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
+        check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
+        named = all(isinstance(name, str) for name in self.domains)
+        check(named, "domains", self.domains, "a list of names of the corpus' domains")
         low, high = self.strength
         check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
@@ -57,9 +60,8 @@ class StudySpec:
             "a number of tokens, or 0",
         )
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
-        for name, weight in self.priorities.items():
-            good = isinstance(weight, int | float) and 0 <= weight < math.inf
-            check(good, "priorities", {name: weight}, "numbers of at least 0, by domain")
+        check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
+        priority_weights(self.priorities, [*self.priorities, "others"])
 
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength)}
@@ -80,8 +82,11 @@ class StudySpec:
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
+        elif not isinstance(fidelity, Fidelity):
+            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         try:
             for name in {"domains", "strength"} & set(values):
+                check(isinstance(values[name], list | tuple), name, values[name], "a list")
                 values[name] = tuple(values[name])
             return cls(fidelity=fidelity, **values)
         except (TypeError, ValueError, AttributeError) as error:
@@ -99,11 +104,6 @@ class StudySpec:
 def check(condition, name: str, value, wanted: str) -> None:
     if not condition:
         raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
-
-
-# The study that begins by itself in a new workspace.
-# Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
-DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
 
 
 def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
@@ -129,7 +129,13 @@ def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
 
 
 def priority_weights(priorities: dict[str, float], domains: list[str]) -> np.ndarray:
-    """(D,) what each domain's loss counts in the mean, summing to one. Raises Problem where none counts."""
+    """(D,) what each domain's loss counts in the mean, summing to one.
+
+    Raises Problem where none counts, and for a priority that is no number of at least 0.
+    """
+    for name, weight in priorities.items():
+        if not (isinstance(weight, int | float) and 0 <= weight < math.inf):
+            raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
     weights = np.array([priorities.get(name, 1.0) for name in domains], dtype=float)
     if not weights.any():
         raise Problem("Cannot weigh the losses: every priority is 0. Give at least one domain a priority above 0.")
@@ -186,3 +192,8 @@ def split_evenly(items: list, size: int, lanes: int) -> list[list]:
     count = math.ceil(len(items) / size)
     count = min(len(items), math.ceil(count / lanes) * lanes)
     return [list(group) for group in (items[k::count] for k in range(count)) if group]
+
+
+# The study that begins by itself in a new workspace.
+# Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
+DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})

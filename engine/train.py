@@ -45,9 +45,7 @@ class Training:
             [run["seed"] for run in runs],
         )
         shards = [corpus.train(domain) for domain in domains]
-        self.sampler = Sampler(
-            shards, domains, weights, seeds, fidelity.context, fidelity.steps * fidelity.batch
-        )
+        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, fidelity.steps * fidelity.batch)
         self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
         self.optimiser = torch.optim.AdamW(
             [self.stack.flat],
@@ -166,9 +164,7 @@ def run(job: Job) -> None:
 def choose_device(wanted: str) -> str:
     """ "cpu" or "cuda" for what a spec wants. Raises Problem when that is not there."""
     if wanted not in ("auto", "cpu", "cuda"):
-        raise Problem(
-            f"Cannot train on device {wanted!r}. This is because it is unknown. Choose auto, cpu or cuda."
-        )
+        raise Problem(f"Cannot train on device {wanted!r}. This is because it is unknown. Choose auto, cpu or cuda.")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise Problem("Cannot train on cuda. This is because torch finds no GPU here. Choose cpu, or auto.")
     if wanted == "auto":
@@ -180,8 +176,7 @@ def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
     """Raise Problem for a domain that the corpus lacks, and for weights that are no mixture."""
     if missing := [domain for domain in domains if domain not in known]:
         raise Problem(
-            f"Cannot train on {missing[0]!r}. This is because the corpus has {', '.join(known)}. "
-            "Choose of these."
+            f"Cannot train on {missing[0]!r}. This is because the corpus has {', '.join(known)}. Choose of these."
         )
     for run in runs:
         weights = np.array(run["weights"], dtype=float)
@@ -199,9 +194,7 @@ def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
 
 def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: str) -> None:
     """Train runs as one stack; where a GPU's memory does not hold it, as two halves one after the other."""
-    over = {
-        event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")
-    }
+    over = {event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")}
     if all(run["id"] in over for run in runs):
         return
     try:

@@ -90,9 +90,7 @@ class Workspace:
 
     def surrogates(self, study: str, fingerprint: str) -> Path:
         """The folder of the surrogates fitted on one set of runs of a study."""
-        return (
-            self.root / "surrogates" / checked_name(study, "study") / checked_name(fingerprint, "fingerprint")
-        )
+        return self.root / "surrogates" / checked_name(study, "study") / checked_name(fingerprint, "fingerprint")
 
     def free_bytes(self) -> int:
         """Disk space left where the workspace lies."""

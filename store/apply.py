@@ -29,9 +29,7 @@ def apply(cursor, chunk: Chunk) -> None:
 
 def study_created(cursor, journal, e):
     values = [e["study"], e["name"], json.dumps(e["spec"]), e["t"]]
-    cursor.execute(
-        "INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values
-    )
+    cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
 
 def study_cancelled(cursor, journal, e):
@@ -39,7 +37,11 @@ def study_cancelled(cursor, journal, e):
 
 
 def study_resumed(cursor, journal, e):
-    cursor.execute("UPDATE studies SET state = 'active' WHERE id = ?", [e["study"]])
+    cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e["study"]])
+
+
+def study_failed(cursor, journal, e):
+    cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e["message"], e["study"]])
 
 
 def study_planned(cursor, journal, e):
@@ -91,9 +93,7 @@ def job_waits(state):
     """The job is back in the queue: `state` says why."""
 
     def change(cursor, journal, e):
-        cursor.execute(
-            "UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, e.get("message"), journal]
-        )
+        cursor.execute("UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, e.get("message"), journal])
         cursor.execute(
             "UPDATE runs SET state = 'planned', message = NULL WHERE job = ? AND state NOT IN ('done', 'diverged')",
             [journal],
@@ -216,6 +216,7 @@ EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
     "study.resumed": study_resumed,
+    "study.failed": study_failed,
     "study.planned": study_planned,
     "job.planned": job_planned,
     "corpus.planned": corpus_planned,

@@ -45,9 +45,7 @@ class OwnerJournal:
         self.folder = workspace / "journal" / self.name
         self.folder.mkdir(parents=True, exist_ok=True)
         mend_journal(self.folder)
-        self._descriptor = os.open(
-            self.folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
-        )
+        self._descriptor = os.open(self.folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, kind: str, fields: dict) -> None:
         """Write one line and wait until it is on the disk."""

@@ -44,9 +44,7 @@ def measured(store: Store, study: str) -> Measured:
         [study],
     )
     ids, labels, roles, weights, losses = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    return Measured(
-        list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float)
-    )
+    return Measured(list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float))
 
 
 def curves(store: Store, study: str, points: int = 120) -> pa.Table:

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS studies (
     spec JSON NOT NULL,            -- engine.study.StudySpec as a dict
     domains VARCHAR[],             -- in the order of every list of shares and losses; NULL until planned
     corpus JSON,                   -- of those domains, what the corpus held when the runs were planned
-    state VARCHAR NOT NULL,        -- active | cancelled
+    state VARCHAR NOT NULL,        -- active | cancelled | failed
+    message VARCHAR,               -- why it cannot go on, in words for people
     created_at DOUBLE NOT NULL     -- seconds since 1970
 );
 

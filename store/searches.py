@@ -8,6 +8,4 @@ from store.database import Store
 def of_study(store: Store, study: str) -> list[dict]:
     """What the searches of a study found, latest first: {"settings", "found" (engine.search.Found), "t"}."""
     rows = store.rows("SELECT settings, found, t FROM searches WHERE study = ? ORDER BY t DESC, job", [study])
-    return [
-        {"settings": json.loads(settings), "found": json.loads(found), "t": t} for settings, found, t in rows
-    ]
+    return [{"settings": json.loads(settings), "found": json.loads(found), "t": t} for settings, found, t in rows]

@@ -17,6 +17,7 @@ class Study:
     domains: list[str]
     corpus: dict | None
     state: str
+    message: str | None
     created_at: float
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -37,7 +38,7 @@ class Study:
 def all_studies(store: Store) -> list[Study]:
     """Every study, newest first."""
     rows = store.rows(
-        "SELECT id, name, spec, domains, corpus, state, created_at FROM studies ORDER BY created_at DESC, id"
+        "SELECT id, name, spec, domains, corpus, state, message, created_at FROM studies ORDER BY created_at DESC, id"
     )
     counts: dict[str, dict] = {}
     for study, state, number in store.rows("SELECT study, state, count(*) FROM runs GROUP BY ALL"):
@@ -50,10 +51,11 @@ def all_studies(store: Store) -> list[Study]:
             domains or [],
             corpus and json.loads(corpus),
             state,
+            message,
             at,
             counts.get(id_, {}),
         )
-        for id_, name, spec, domains, corpus, state, at in rows
+        for id_, name, spec, domains, corpus, state, message, at in rows
     ]
 
 

@@ -54,7 +54,7 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def until(condition, seconds: float = 60):
+def until(condition, seconds: float = 120):
     """Wait until the condition holds and return what it gave."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -107,7 +107,7 @@ def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
     spool.submit(train(), "t")
     workers()
     kill(pid_once_it_trains(spool, "t"))
-    until(lambda: place(spool, "t") == "ended", 90)
+    until(lambda: place(spool, "t") == "ended", 180)
     found = kinds(spool, "t")
     assert found.count("job.died") == 1 and found.count("job.started") == 2
     assert found.count("run.finished") == 2 and found[-1] == "job.finished"
@@ -124,7 +124,7 @@ def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
     with held(spool.find("t")) as lock:
         assert lock is None, "its process holds the lock"
     workers()
-    until(lambda: place(spool, "t") == "ended", 90)
+    until(lambda: place(spool, "t") == "ended", 180)
     assert kinds(spool, "t").count("job.started") == 1
     assert kinds(spool, "t").count("run.finished") == 2
 
@@ -152,7 +152,7 @@ def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, worker
     workers()
     until(lambda: "runs.progress" in kinds(spool, "t")[kinds(spool, "t").index("job.paused") :])
     kill(int((spool.find("t") / "pid").read_text()))
-    until(lambda: place(spool, "t") == "ended", 90)
+    until(lambda: place(spool, "t") == "ended", 180)
     events, found = read_events(spool.find("t")), kinds(spool, "t")
     for interruption in ("job.paused", "job.died"):
         after = events[found.index(interruption) :]
@@ -198,7 +198,7 @@ def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
     store.ingest()
     assert studies.get(store, "s").counts == {"running": 2}
     kill(pid)
-    until(lambda: (store.ingest(), place(spool, "t") == "sealed")[1], 90)
+    until(lambda: (store.ingest(), place(spool, "t") == "sealed")[1], 180)
     assert jobs.find(store, "t").state == "done"
     assert studies.get(store, "s").counts == {"done": 2}
     assert jobs.find(store, "t").attempts == 2

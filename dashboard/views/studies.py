@@ -61,14 +61,14 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.warning("Cancelled. What was measured is kept; **Resume** goes on where it stopped.")
         elif words := parts.expected(progress):
             st.caption(f":material/hourglass_top: {words}")
-        for message in dict.fromkeys(progress.failures):
+        for message in dict.fromkeys([*progress.failures, *filter(None, [study.message])]):
             parts.refusal(message)
 
 
 def happening(study: studies.Study, progress: queries.Progress) -> str:
     """What is going on, in a few words for somebody who sees it for the first time."""
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
-    if study.state == "cancelled" or progress.failures:
+    if study.state != "active" or progress.failures:
         return ""
     if running == "Corpus" and study.spec["corpus"] == "default":
         return (
@@ -123,7 +123,7 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
         steward.cancel(store, study.id)
         st.rerun()
     word = "Resume" if study.state == "cancelled" else "Retry"
-    can_resume = study.state == "cancelled" or progress.failures
+    can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:"):
         steward.resume(store, study.id)
         st.rerun()
