@@ -9,6 +9,7 @@ import pytest
 from engine import corpus
 from engine.corpus import CorpusSpec, build
 from engine.corpus.build import run
+from engine.corpus.sources import DOMAINS
 from engine.errors import Problem, Stopped
 from engine.jobs import Job, read_events
 
@@ -53,9 +54,9 @@ def folder_spec(root, **rest):
 
 def test_default_corpus_has_six_domains_within_the_cap(default):
     assert default.domains == ["docs", "python", "cpp", "js", "math", "junk"]
-    for facts in default.manifest["domains"].values():
-        size = facts["train_bytes"] + facts["valid_bytes"] - facts["documents"]
-        assert 0.8 * SMALL_CAP * 1e6 < size <= SMALL_CAP * 1e6
+    for name, facts in default.manifest["domains"].items():
+        size, cap = facts["train_bytes"] + facts["valid_bytes"] - facts["documents"], DOMAINS[name].part * SMALL_CAP
+        assert 0.8 * cap * 1e6 < size <= cap * 1e6
         assert facts["valid_bytes"] >= 16_384
         assert facts["available_bytes"] > size
         assert len(facts["examples"]) == min(3, facts["valid_documents"])

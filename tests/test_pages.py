@@ -172,6 +172,7 @@ def test_names_are_shown_as_they_are_written(tab, page):
 
 def test_figures_carry_units(tab, page):
     visit(tab, page, "explore")
-    tab.wait_for_selector(".mixdesk-plot .xtitle")
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    settled(tab)
     titles = tab.evaluate("[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout.xaxis?.title?.text)")
     assert any("bits per byte" in (title or "") for title in titles), titles
