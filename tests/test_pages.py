@@ -156,8 +156,19 @@ def test_the_form_says_what_a_study_costs_and_refuses_nonsense(tab, page):
     expect(dialog.get_by_text("Cannot use ' ' as a study's name")).to_be_visible()
 
 
+def test_figures_carry_units(tab, page):
+    visit(tab, page, "explore")
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    settled(tab)
+    titles = tab.evaluate("[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout.xaxis?.title?.text)")
+    assert any("bits per byte" in (title or "") for title in titles), titles
+
+
 def test_names_are_shown_as_they_are_written(tab, page):
-    """A study that is called like an attack is listed as text, and can be cancelled."""
+    """A study that is called like an attack is listed as text, and can be cancelled.
+
+    The last test here: pages opened after it show the new study.
+    """
     visit(tab, page, "")
     tab.get_by_role("button", name="New study").click()
     dialog = tab.get_by_role("dialog")
@@ -168,11 +179,3 @@ def test_names_are_shown_as_they_are_written(tab, page):
     assert tab.locator("img[src='x']").count() == 0
     tab.get_by_role("button", name="Cancel").first.click()
     expect(tab.get_by_text("What was measured is kept")).to_be_visible(timeout=15_000)
-
-
-def test_figures_carry_units(tab, page):
-    visit(tab, page, "explore")
-    tab.wait_for_selector(".mixdesk-plot .main-svg")
-    settled(tab)
-    titles = tab.evaluate("[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout.xaxis?.title?.text)")
-    assert any("bits per byte" in (title or "") for title in titles), titles
