@@ -118,7 +118,7 @@ def influence(domains: list[str], metrics: list[str], effect: np.ndarray, std: n
     text = [
         [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
     ]
-    limit = float(np.abs(effect).max()) or 1.0
+    limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
     fig = figure(
         90 + 40 * len(domains),
         xaxis={"side": "top", "title": {"text": "loss of"}},
