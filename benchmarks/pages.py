@@ -1,12 +1,12 @@
-"""How long a person waits for the page: `python -m benchmarks.pages [WORKSPACE]` (./workspace, about 5 minutes).
+"""How long a person waits for the page: `python -m benchmarks.pages [WORKSPACE [STUDY]]` (./workspace demo).
 
-WORKSPACE holds a finished study, and no page serves it meanwhile. Chromium visits a real server. First paint is the
-time from the start of the navigation until the heading stands, and until every chart is drawn as well: cold where it
-is the first visit of a server that has only just come up, warm for a browser that is new to a server at work. The
-time of an interaction is read off the browser's websocket: from the message that tells the server of a click to the
-last frame of the answer. Browser, server and whatever else runs share the cores, so these are upper bounds; beside
-them stands the CPU time that the server spent (from /proc: Linux only), which hardly depends on the load.
-Writes results/pages.json and .md.
+Takes about 5 minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
+visits a real server. First paint is the time from the start of the navigation until the heading stands, and until
+every chart is drawn as well: cold where it is the first visit of a server that has only just come up, warm for a
+browser that is new to a server at work. The time of an interaction is read off the browser's websocket: from the
+message that tells the server of a click to the last frame of the answer. Browser, server and whatever else runs share
+the cores, so these are upper bounds; beside them stands the CPU time that the server spent (from /proc: Linux only),
+which hardly depends on the load. Writes results/pages.json and .md.
 """
 
 import base64
@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,8 +42,8 @@ DRAWN = """charts => {
 
 
 @contextmanager
-def server(workspace: Path) -> Iterator[tuple[str, int]]:
-    """The address and the process id of a page on that workspace, from the moment that it answers."""
+def server(workspace: Path, study: str) -> Iterator[tuple[Callable[[str], str], int]]:
+    """Links to the pages of a study by their names, and the server's process id, from the moment that it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,7 +55,7 @@ def server(workspace: Path) -> Iterator[tuple[str, int]]:
                 time.sleep(0.02)
             if process.returncode is not None:
                 sys.exit("The page did not start: the reason is above.")
-            yield f"http://127.0.0.1:{port}", process.pid
+            yield lambda name: f"http://127.0.0.1:{port}/{path_of(name)}?study={study}", process.pid
         finally:
             process.terminate()
 
@@ -73,11 +73,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def first_paint(browser: Browser, address: str, name: str) -> tuple[float, float]:
+def first_paint(browser: Browser, link: Callable[[str], str], name: str) -> tuple[float, float]:
     """Seconds until a page's heading and its charts stand in a browser that has never seen it."""
     with browser.new_context(viewport={"width": 1360, "height": 1400}) as context:
         page = context.new_page()
-        page.goto(f"{address}/{path_of(name)}", wait_until="commit")
+        page.goto(link(name), wait_until="commit")
         heading = page.wait_for_function(HEADING, polling=20).json_value()
         return heading, page.wait_for_function(DRAWN, arg=CHARTS[name], polling=20).json_value()
 
@@ -92,8 +92,8 @@ class Tab:
     seconds: kind of interaction -> [(time until the last frame of the answer, CPU time of the server), ...].
     """
 
-    def __init__(self, page: Page, address: str, pid: int):
-        self.page, self.address, self.pid, self.seconds = page, address, pid, defaultdict(list)
+    def __init__(self, page: Page, link: Callable[[str], str], pid: int):
+        self.page, self.link, self.pid, self.seconds = page, link, pid, defaultdict(list)
         self.sent, self.received, self.finished = 0.0, 0.0, False
         frames = page.context.new_cdp_session(page)
         frames.send("Network.enable")
@@ -110,7 +110,7 @@ class Tab:
         self.finished |= message.WhichOneof("type") == "script_finished"
 
     def visit(self, name: str) -> None:
-        self.page.goto(f"{self.address}/{path_of(name)}")
+        self.page.goto(self.link(name))
         self.page.wait_for_function(DRAWN, arg=CHARTS[name])
         self.page.wait_for_timeout(1000)
 
@@ -187,18 +187,18 @@ def others(tab: Tab) -> None:
             page.wait_for_timeout(600)
 
 
-def measure(workspace: Path, browser: Browser) -> dict:
+def measure(workspace: Path, study: str, browser: Browser) -> dict:
     """First paints and interactions, in seconds."""
     paint = {}
     for name in CHARTS:
-        with server(workspace) as (address, _):
-            paint[name] = {"cold": first_paint(browser, address, name)}
-    with server(workspace) as (address, pid):
-        first_paint(browser, address, "Studies")
+        with server(workspace, study) as (link, _):
+            paint[name] = {"cold": first_paint(browser, link, name)}
+    with server(workspace, study) as (link, pid):
+        first_paint(browser, link, "Studies")
         for name in CHARTS:
-            visits = [first_paint(browser, address, name) for _ in range(3)]
+            visits = [first_paint(browser, link, name) for _ in range(3)]
             paint[name]["warm"] = [statistics.median(times) for times in zip(*visits, strict=True)]
-        tab = Tab(browser.new_page(viewport={"width": 1360, "height": 1400}), address, pid)
+        tab = Tab(browser.new_page(viewport={"width": 1360, "height": 1400}), link, pid)
         explore(tab)
         others(tab)
     return {"first paint": paint, "interactions": {kind: summary(pairs) for kind, pairs in tab.seconds.items()}}
@@ -233,7 +233,7 @@ def report(found: dict) -> str:
 
 
 def main() -> None:
-    workspace = Path(sys.argv[1] if len(sys.argv) > 1 else "workspace").resolve()
+    folder, study = (*sys.argv[1:], *("workspace", "demo")[len(sys.argv) - 1 :])
     found = {
         "command": "python -m benchmarks.pages", "date": datetime.now(UTC).date().isoformat(),
         "cores": os.cpu_count(), "targets": TARGETS,
@@ -241,7 +241,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         with playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser:
-            found |= measure(workspace, browser) | {"load": os.getloadavg()}
+            found |= measure(Path(folder).resolve(), study, browser) | {"load": os.getloadavg()}
     results = ROOT / "benchmarks" / "results"
     (results / "pages.json").write_text(json.dumps(found, indent=1) + "\n")
     (results / "pages.md").write_text(report(found))

@@ -53,7 +53,7 @@ app = st.App(
     lifespan=lifespan,
     routes=api.ROUTES,
     middleware=[
-        Middleware(api.SecurityHeaders),  # first, so that refusals carry the headers as well
+        Middleware(api.PageHeaders),  # first, so that refusals carry the headers as well
         # A page elsewhere whose name resolves to 127.0.0.1 must not reach this one.
         Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
     ],

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import time
 import urllib.request
+import zlib
 
 import pytest
 
@@ -62,7 +63,7 @@ def write_domains(folder: pathlib.Path) -> None:
         (folder / name).mkdir(parents=True)
     for path in sources:
         (folder / "python" / path.name).with_suffix(".txt").write_text(path.read_text(), "utf-8")
-        digits = " ".join(str(hash((path.name, i)) % 10**6) for i in range(3000))
+        digits = " ".join(str(zlib.crc32(f"{path.name} {i}".encode()) % 10**6) for i in range(3000))
         (folder / "digits" / path.name).with_suffix(".txt").write_text(digits)
     for i, path in enumerate(prose[:40]):
         (folder / "prose" / f"{i}.txt").write_text(path.read_text("utf-8", "replace"), "utf-8")
@@ -77,6 +78,16 @@ def finished(tmp_path_factory) -> pathlib.Path:
     engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
     engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
     return root / "workspace"
+
+
+def until(condition, seconds: float = 120):
+    """Wait until the condition holds and return what it gave."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 
 from engine.workspace import Workspace
-from tests.conftest import ROOT, Page, engine, free_port, write_domains
+from tests.conftest import ROOT, Page, engine, free_port, until, write_domains
 
 HEADERS = {"x-frame-options": "DENY", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
@@ -28,16 +28,6 @@ def ask(url: str, body: bytes | None = None, **headers) -> tuple[int, dict, str]
             return response.status, dict(response.headers), response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read().decode()
-
-
-def until(condition, seconds: float = 30):
-    """Wait until the condition holds and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
 
 
 def door(workspace) -> dict:

@@ -14,7 +14,7 @@ import pytest
 from engine.jobs import Spool, held, read_events
 from store import jobs, studies
 from store.database import Store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, until
 
 DOMAINS = ["digits", "prose", "python"]
 FIDELITY = {
@@ -52,16 +52,6 @@ def workers(spool):
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def until(condition, seconds: float = 120):
-    """Wait until the condition holds and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def train(count: int = 2, **changes) -> dict:
