@@ -12,7 +12,6 @@ HEADLESS = {
     "commands",
     "client",
     "candidates",
-    "__main__",
 }  # the engine's part that uses the store
 TORCH_WING = {"proxy", "lean", "train", "evaluate"}
 FORBIDDEN = {

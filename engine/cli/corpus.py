@@ -1,0 +1,59 @@
+"""Commands about corpora: build one, list them."""
+
+from pathlib import Path
+
+from engine.cli.waiting import waited
+from engine.cli.words import pairs, plain
+
+
+def add(command) -> None:
+    command("corpora", plain("list_corpora"), "list the corpora and their sizes")
+    corpus_options(command("corpus", corpus_build, "build a corpus: text -> shards of tokens", wait=True))
+
+
+def corpus_options(one) -> None:
+    one.add_argument("--name", default="default", help="name of the corpus (default: %(default)s)")
+    source = one.add_mutually_exclusive_group()
+    source.add_argument("--folder", type=Path, help="a folder with one folder or file per domain")
+    source.add_argument("--file", action="append", metavar="DOMAIN=PATH", help="a domain from a file; repeat")
+    source.add_argument(
+        "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
+    )
+    one.add_argument("--text-column", help="column of the text in jsonl, parquet and csv (default: text)")
+    one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
+    one.add_argument("--vocabulary", type=int, default=2048, help="tokens of a bpe tokenizer (default: %(default)s)")
+    one.add_argument("--cap-mb", type=float, help="at most this many MB of text a domain")
+
+
+def corpus_build(client, workspace, options):
+    result = client.call("build_corpus", name=options.name, spec=corpus_spec(options))
+    return waited(client, workspace, [result["job"]]) if options.wait else result
+
+
+def corpus_spec(options) -> dict:
+    """The corpus that the command line describes, as engine.corpus.spec reads it."""
+    named = pairs(options.file or options.huggingface or ())
+    column = {"text": options.text_column} if options.text_column else {}
+    if options.folder:
+        source = {"type": "folder", "path": str(options.folder.resolve()), **column}
+    elif options.file:
+        source = {
+            "type": "files",
+            "files": {name: str(Path(path).resolve()) for name, path in named.items()},
+            **column,
+        }
+    elif options.huggingface:
+        source = {
+            "type": "huggingface",
+            "datasets": {name: {"name": value, **column} for name, value in named.items()},
+        }
+    else:
+        source = {"type": "default"}
+    spec = {"source": source}
+    if options.tokenizer == "bpe":
+        spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary}
+    elif options.tokenizer != "bytes":
+        spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).resolve())}
+    if options.cap_mb is not None:
+        spec["cap_mb"] = options.cap_mb
+    return spec

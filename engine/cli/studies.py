@@ -1,0 +1,96 @@
+"""Commands about studies: start, look, wait, cancel, fit, search, export."""
+
+from pathlib import Path
+
+from engine.cli.waiting import wait_for_study, waited
+from engine.cli.words import pairs, plain
+from engine.errors import Problem
+
+
+def add(command) -> None:
+    one = command("start", start, "create a study from a TOML file and start it", wait=True)
+    one.add_argument("file", type=Path, metavar="STUDY.toml", help="its settings: README, 'Headless'")
+    command("list", plain("list_studies"), "list the studies")
+    command("show", plain("show"), "show one study: settings, jobs, league of surrogates", study=True)
+    command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
+    command("wait", wait, "show progress until a study has nothing left to do", study=True)
+    command("cancel", plain("cancel"), "stop a study's jobs; finished runs stay", study=True)
+    command("resume", plain("resume"), "go on with a cancelled study, retry its failed jobs", study=True)
+    command("fit", fit, "fit and cross-validate the surrogates on the runs there are", study=True, wait=True)
+    search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
+    command("candidates", plain("candidates"), "what the searches found, latest first", study=True)
+    export_options(command("export", export, "write a mixture in a loader's format", study=True))
+
+
+def search_options(one) -> None:
+    one.add_argument("--surrogate", help="default: the best of the league")
+    one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
+    one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
+
+
+def export_options(one) -> None:
+    from engine.recipe import FORMATS
+
+    one.add_argument("--format", choices=list(FORMATS), required=True)
+    one.add_argument(
+        "--candidate",
+        default="best",
+        help="best (of the latest search), natural, uniform, unimax, or a run's id",
+    )
+    one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
+    one.add_argument("--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)")
+    one.add_argument("--force", action="store_true", help="write over files that exist")
+
+
+def start(client, workspace, options):
+    from engine.study import StudySpec
+
+    spec = StudySpec.from_toml(options.file)
+    result = client.call("start", spec=spec.to_dict())
+    return wait_for_study(client, workspace, result["study"]) if options.wait else result
+
+
+def wait(client, workspace, options):
+    return wait_for_study(client, workspace, options.study)
+
+
+def fit(client, workspace, options):
+    result = client.call("fit", name=options.study)
+    if options.wait and result["job"]:
+        waited(client, workspace, [result["job"]])
+    return client.call("show", name=options.study)["league"] if options.wait else result
+
+
+def search(client, workspace, options):
+    try:
+        priorities = {name: float(value) for name, value in pairs(options.priority).items()} or None
+    except ValueError as error:
+        raise Problem(f"Cannot read the priorities: {error}. Write them as --priority python=2.") from error
+    result = client.call(
+        "search",
+        name=options.study,
+        surrogate=options.surrogate,
+        priorities=priorities,
+        points=options.points,
+    )
+    if not options.wait:
+        return result
+    waited(client, workspace, [result["job"]])
+    return client.call("candidates", name=options.study)[0]
+
+
+def export(client, workspace, options):
+    files = client.call(
+        "export",
+        name=options.study,
+        format=options.format,
+        candidate=options.candidate,
+        tokens=options.tokens,
+    )["files"]
+    options.out.mkdir(parents=True, exist_ok=True)
+    taken = [name for name in files if (options.out / name).exists()]
+    if taken and not options.force:
+        raise Problem(f"Cannot write {options.out / taken[0]}: it exists. Choose another --out, or add --force.")
+    for name, text in files.items():
+        (options.out / name).write_text(text)
+    return {"written": [str(options.out / name) for name in files]}

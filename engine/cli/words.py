@@ -1,0 +1,20 @@
+"""What commands share: reading NAME=VALUE pairs, and commands that only ask."""
+
+from engine.errors import Problem
+
+
+def pairs(entries) -> dict[str, str]:
+    """{name: value} of entries NAME=VALUE. Raises Problem for one that is none."""
+    for entry in entries:
+        if not all(entry.partition("=")):
+            raise Problem(f"Cannot read {entry!r}: write it as NAME=VALUE, such as python=2 or web=web.jsonl.")
+    return dict(entry.partition("=")[::2] for entry in entries)
+
+
+def plain(command: str):
+    """A command that only asks: with a study's name where it takes one."""
+
+    def run(client, workspace, options):
+        return client.call(command, **({"name": options.study} if hasattr(options, "study") else {}))
+
+    return run
