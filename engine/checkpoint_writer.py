@@ -1,7 +1,9 @@
-"""Writes a checkpoint tensor by tensor into memory-mapped safetensors shards; it appears whole or not at all."""
+"""Writes a checkpoint piece by piece into safetensors shards; it appears whole or not at all.
+
+Pieces are written, not mapped: filling fresh pages of a mapped file costs nine times the CPU seconds of writing them.
+"""
 
 import json
-import mmap
 import os
 import shutil
 import struct
@@ -37,11 +39,13 @@ class Slot:
 
 
 class Writer:
-    """Open shards whose tensors are filled in any order: `flat(name)` is the place of a tensor, (n,)."""
+    """Open shards whose tensors are filled in any order, piece by piece, with `put`."""
 
     def __init__(self, folder: Path, slots: list[Slot], metadata: dict[str, str], single: bool, shard_bytes: int):
         self.shards: dict[str, str] = {}  # tensor -> file name
-        self._places: dict[str, tuple[mmap.mmap | None, int, Slot]] = {}
+        self._places: dict[str, tuple[int, int, Slot]] = {}  # descriptor, offset of the first byte
+        self._descriptors: list[int] = []
+        self._piece = torch.empty(0, dtype=torch.uint8)
         groups = split(slots, shard_bytes)
         self.names = ["model.safetensors"]
         if len(groups) > 1 and not single:
@@ -53,7 +57,7 @@ class Writer:
             self.shards |= {slot.name: name for slot in group}
 
     def _reserve(self, file: Path, group: list[Slot], metadata: dict[str, str]) -> None:
-        """Write a shard's header and take its room on the disk now: later, a full disk would be a bus error."""
+        """Write a shard's header and take its room on the disk now, before anything is merged in vain."""
         header, end = {"__metadata__": {"format": "pt", **metadata}}, 0
         for slot in group:
             offsets = [end, end + slot.bytes]
@@ -62,20 +66,29 @@ class Writer:
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % ALIGNMENT)
         start = 8 + len(text)
-        with open(file, "wb+") as opened:
-            opened.write(struct.pack("<Q", len(text)) + text)
-            opened.flush()
-            if end:
-                os.posix_fallocate(opened.fileno(), start, end)
-            mapped = mmap.mmap(opened.fileno(), start + end) if end else None
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._descriptors.append(descriptor)
+        os.write(descriptor, struct.pack("<Q", len(text)) + text)
+        if end:
+            os.posix_fallocate(descriptor, start, end)
         for slot in group:
-            self._places[slot.name] = (mapped, start + header[slot.name]["data_offsets"][0], slot)
+            self._places[slot.name] = (descriptor, start + header[slot.name]["data_offsets"][0], slot)
 
-    def flat(self, name: str) -> Tensor:
-        """Where a tensor's elements (n,) go."""
-        mapped, begin, slot = self._places[name]
-        count = slot.bytes // slot.dtype.itemsize
-        return torch.frombuffer(mapped, dtype=slot.dtype, count=count, offset=begin) if count else torch.empty(0)
+    def put(self, name: str, first: int, values: Tensor) -> None:
+        """Write elements `first`, ... of a tensor: values (len,) of any dtype, cast to the tensor's own."""
+        descriptor, begin, slot = self._places[name]
+        size = len(values) * slot.dtype.itemsize
+        if len(self._piece) < size:
+            self._piece = torch.empty(size, dtype=torch.uint8)
+        self._piece[:size].view(slot.dtype).copy_(values)
+        left, at = memoryview(self._piece[:size].numpy()), begin + first * slot.dtype.itemsize
+        while left:
+            written = os.pwrite(descriptor, left, at)
+            left, at = left[written:], at + written
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
 
     def index(self) -> dict:
         """What the index file of several shards says."""
@@ -111,7 +124,10 @@ def writing(
     try:
         part.mkdir(parents=True)
         writer = Writer(part, slots, metadata, single, shard_bytes)
-        yield writer
+        try:
+            yield writer
+        finally:
+            writer.close()
         if single:
             os.replace(part / "model.safetensors", out)
             return

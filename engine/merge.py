@@ -1,4 +1,4 @@
-"""Merge checkpoints: tensor by tensor from memory-mapped safetensors into memory-mapped output.
+"""Merge checkpoints: tensor by tensor, chunk by chunk, from memory-mapped safetensors into new ones.
 
 Peak memory beside the mapped files is bounded by a few chunks (and, for methods that look at whole tensors, by the
 largest tensor), not by the model. One thread; tensors are independent.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from engine.checkpoint_writer import SHARD_BYTES, Slot, writing
+from engine.checkpoint_writer import SHARD_BYTES, Slot, Writer, writing
 from engine.checkpoints import Checkpoint, layer_of
 from engine.errors import Problem
 from engine.merge_config import MergeConfig, Slice, experts_of, values_for
@@ -56,7 +56,7 @@ def merge(
         for one in planned:
             if progress:
                 progress(done, total, one.slot.name)
-            merge_tensor(config, models, one, file.flat(one.slot.name))
+            merge_tensor(config, models, one, file)
             done += one.slot.bytes
     if progress:
         progress(total, total, "written")
@@ -64,13 +64,13 @@ def merge(
     return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
 
 
-def merge_tensor(config: MergeConfig, models: dict[str, Checkpoint], one: Planned, target: torch.Tensor) -> None:
-    """Fill `target` (n,) with one merged tensor."""
+def merge_tensor(config: MergeConfig, models: dict[str, Checkpoint], one: Planned, file: Writer) -> None:
+    """Merge one tensor into the file."""
     sources = [models[path].flat(name) for path, name in one.inputs.items()]
     if not one.slot.dtype.is_floating_point:
         if any(not torch.equal(sources[0], other) for other in sources[1:]):
             raise Problem(f"Cannot merge {one.slot.name!r}: it holds whole numbers, and they differ between models.")
-        target.copy_(sources[0])
+        file.put(one.slot.name, 0, sources[0])
         return
     experts = [models[source.model].flat(one.inputs[source.model]) for source in experts_of(config, one.piece)]
     has_base = config.method.base != "none" and one.piece.base is not None
@@ -83,7 +83,7 @@ def merge_tensor(config: MergeConfig, models: dict[str, Checkpoint], one: Planne
         values = at(part)
         if not torch.isfinite(values.sum()):
             raise Problem(broken(one, models))
-        target[part].copy_(values)
+        file.put(one.slot.name, part.start, values)
 
 
 def broken(one: Planned, models: dict[str, Checkpoint]) -> str:

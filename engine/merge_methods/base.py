@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+DOT = 1 << 11  # elements whose products are added up in fp32; their sums in fp64
 CHUNK = 1 << 17  # elements: what a few fp32 buffers of it hold stays in the cache
 
 PerExpert = list[float]  # one value an expert
@@ -84,8 +85,12 @@ class Tensors:
         """(K, K) scalar products of the vectors, added up in fp64: all that methods on spheres need to know."""
         total = torch.zeros(len(self.experts), len(self.experts), dtype=torch.float64)
         for part in self.chunks():
-            found = self.vectors(part).double()
-            total += found @ found.T
+            found = self.vectors(part)
+            whole = found.shape[1] // DOT * DOT
+            pieces = found[:, :whole].reshape(len(found), -1, DOT).transpose(0, 1)  # (pieces, K, DOT)
+            total += (pieces @ pieces.transpose(1, 2)).double().sum(dim=0)
+            rest = found[:, whole:].double()
+            total += rest @ rest.T
         return total.numpy()
 
     def combined(self, coefficients) -> At:
@@ -141,12 +146,11 @@ def elect(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
     kept (K, len) is overwritten; weight (K,). A sum of 0 counts as positive. Normalised by the agreeing weights.
     """
     kept.mul_(weight[:, None])
-    positive = kept.sum(dim=0) >= 0  # (len,)
-    agree = (kept > 0) == positive
-    agree &= kept != 0
-    kept.mul_(agree)
-    mixed = kept.sum(dim=0)
+    total = kept.sum(dim=0)
+    sign = torch.where(total >= 0, 1.0, -1.0)  # (len,)
+    kept.mul_(sign).clamp_(min=0)  # what disagrees is 0 now
+    mixed = kept.sum(dim=0).mul_(sign)
     if normalize:
-        share = weight @ agree.to(weight.dtype)
+        share = weight @ kept.sign_()
         mixed.div_(torch.where(share == 0, 1.0, share))
     return mixed

@@ -51,36 +51,43 @@ def dare_ties_paper(
 
 def dropped(x: Tensors, density: list[float], rescale: str | None) -> Callable[[slice], Tensor]:
     """Task vectors (K, len) with elements dropped at random; rescale: "l1", "density" or None."""
-    scale = [1 / share if rescale == "density" and share > 0 else 1.0 for share in density]
     if rescale == "l1":
-        scale = l1_scale(x, lambda found, part: mask(x, found, density, part))
+        return masked_to_l1(x, lambda i, row, part: drawn(x, i, row, density[i], part), rows=False)
+    scale = [1 / share if rescale and share > 0 else 1.0 for share in density]
 
     def at(part: slice) -> Tensor:
-        found = mask(x, x.deltas(part), density, part)
-        for row, one in zip(found, scale, strict=True):
-            row.mul_(one)
+        found = x.deltas(part)
+        for i, row in enumerate(found):
+            row.mul_(drawn(x, i, row, density[i], part)).mul_(scale[i])
         return found
 
     return at
 
 
-def mask(x: Tensors, found: Tensor, density: list[float], part: slice) -> Tensor:
-    """Zero each element of task vectors (K, len) with probability 1 - density; the draws belong to the place."""
-    for i, (row, share) in enumerate(zip(found, density, strict=True)):
-        if share < 1:
-            drawn = np.frombuffer(x.generator(i, part).bytes(4 * len(row)), np.uint32)
-            row.mul_(torch.from_numpy(drawn < int(share * LEVELS)))
-    return found
+def drawn(x: Tensors, expert: int, row: Tensor, density: float, part: slice) -> Tensor:
+    """(len,) which elements stay, each with probability `density`; the draws belong to the place."""
+    if density >= 1:
+        return torch.ones(len(row), dtype=torch.bool)
+    numbers = np.frombuffer(x.generator(expert, part).bytes(4 * len(row)), np.uint32)
+    return torch.from_numpy(numbers < int(density * LEVELS))
 
 
-def l1_scale(x: Tensors, masked: Callable[[Tensor, slice], Tensor]) -> list[float]:
-    """By how much what is left of each expert must grow for its L1 norm to stay; 1 where nothing is left."""
-    before, after = (torch.zeros(len(x.experts), dtype=torch.float64) for _ in range(2))
-    for part in x.chunks():
+def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Tensor]:
+    """Task vectors (K, len) times `mask(expert, row, part)`, grown so that each expert's L1 norm stays.
+
+    The masks are kept: a byte an element and expert. rows: they are asked for whole rows of the tensor.
+    """
+    keep = torch.empty(len(x.experts), x.n, dtype=torch.bool)
+    before, after = torch.zeros(2, len(x.experts), dtype=torch.float64)
+    for part in x.chunks(rows):
         found = x.deltas(part)
-        before += found.abs().sum(dim=1)
-        after += masked(found, part).abs().sum(dim=1)
-    return [float(b / a) if b >= 1e-7 and a >= 1e-7 else 1.0 for b, a in zip(before, after, strict=True)]
+        for i, row in enumerate(found):
+            keep[i, part] = mask(i, row, part)
+        before += found.abs_().sum(dim=1)
+        after += found.mul_(keep[:, part]).sum(dim=1)
+    sound = (before >= 1e-7) & (after >= 1e-7)  # else nothing is left to grow
+    scale = torch.where(sound, before / torch.where(sound, after, 1), 1).float()
+    return lambda part: x.deltas(part).mul_(keep[:, part]).mul_(scale[:, None])
 
 
 LINEAR = Method(dare_linear, "DARE", "arXiv:2311.03099", restores=True)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from engine.errors import Problem
 from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish, weighted_sum
-from engine.merge_methods.dare import LEVELS
+from engine.merge_methods.dare import LEVELS, masked_to_l1
+from engine.merge_methods.largest import bits_of
 
 
 def della(
@@ -38,18 +39,16 @@ def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool
                 f"Cannot prune with density {share} and epsilon {eps}: density ± epsilon must lie between 0 and 1. "
                 "Lower epsilon."
             )
+    def mask(expert: int, row: Tensor, part: slice) -> Tensor:
+        return drawn(x, expert, row, density[expert], epsilon[expert], part)
+
+    if rescale:
+        return masked_to_l1(x, mask, rows=True)
     keep = torch.empty(len(x.experts), x.n, dtype=torch.bool)
-    before, after = torch.zeros(2, len(x.experts), dtype=torch.float64)
     for part in x.chunks(rows=True):
-        found = x.deltas(part)
-        for i, row in enumerate(found):
-            keep[i, part] = drawn(x, i, row, density[i], epsilon[i], part)
-        sizes = found.abs_()
-        before += sizes.sum(dim=1)
-        after += sizes.mul_(keep[:, part]).sum(dim=1)
-    sound = (before >= 1e-7) & (after >= 1e-7)
-    scale = torch.where(sound & rescale, before / torch.where(sound, after, 1), 1).float()
-    return lambda part: x.deltas(part).mul_(keep[:, part]).mul_(scale[:, None])
+        for i, row in enumerate(x.deltas(part)):
+            keep[i, part] = mask(i, row, part)
+    return lambda part: x.deltas(part).mul_(keep[:, part])
 
 
 def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, part: slice) -> Tensor:
@@ -60,12 +59,13 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, 
     if density >= 1 or density <= 0:
         return torch.full_like(row, density >= 1, dtype=torch.bool)
     columns = x.columns
-    order = row.abs().reshape(-1, columns).argsort(dim=1)
+    order = np.argsort(bits_of(row).numpy().reshape(-1, columns), axis=1)  # of integers: six times as fast
     ranks = np.linspace(0, 1, columns) if columns > 1 else np.zeros(1)
     bound = ((density - epsilon + 2 * epsilon * ranks) * LEVELS).astype(np.uint32)
     numbers = np.frombuffer(x.generator(expert, part).bytes(4 * len(row)), np.uint32).reshape(-1, columns)
-    stays = torch.from_numpy(numbers < bound)
-    return torch.empty_like(stays).scatter_(1, order, stays).reshape(-1)
+    stays = np.empty(order.shape, bool)
+    np.put_along_axis(stays, order, numbers < bound, axis=1)
+    return torch.from_numpy(stays).reshape(-1)
 
 
 TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True)

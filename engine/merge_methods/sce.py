@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from engine.merge_methods.base import At, Method, Tensors, finish
-from engine.merge_methods.largest import bits_of, cuts
+from engine.merge_methods.largest import cuts
 
 
 def sce(x: Tensors, *, select_topk: float = 1.0) -> At:
@@ -44,7 +44,7 @@ def selected(x: Tensors, share: float):
     (cut,) = cuts(whole, [keep])
 
     def inside(found: Tensor, part: slice) -> Tensor:
-        return found.mul_(cut.largest(bits_of(spread[part]), part))
+        return found.mul_(cut.only(spread[part], part) > 0)
 
     return inside
 
