@@ -8,7 +8,7 @@ from dashboard.views import parts
 from engine import explain
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
-from engine.search import difference, predict
+from engine.search.prediction import difference, predict
 from engine.space import Simplex
 from engine.steward import noise_floor
 from engine.surrogates import SURROGATES
