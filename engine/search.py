@@ -4,7 +4,8 @@ RegMix's search: draw very many mixtures around the prior, predict each, average
 makes the answer honest: the near-optimal set, differences to the baselines with their noise, and how far from
 any measured run the answer lies. A point chosen because its prediction is lowest will measure worse than
 predicted (the optimiser's curse): the near-optimal set says how arbitrary the choice is.
-N points, D domains, M metrics; losses are better when lower.
+N points, D domains, M metrics. Metrics are weighed with signs (engine/objectives.py): the aggregate is better when
+lower, whatever they are.
 """
 
 import time
@@ -26,7 +27,7 @@ LARGEST = 10_000_000  # draws: 4 (D + 1) bytes each are kept
 @dataclass(frozen=True)
 class Prediction:
     """A mixture and what is predicted there: shares (D,), mean and std (M,) of a run's losses,
-    aggregate and aggregate_std of their priority-weighted mean."""
+    aggregate and aggregate_std of their sum by signed weights."""
 
     shares: np.ndarray
     mean: np.ndarray
@@ -90,7 +91,8 @@ def search(
 ) -> Found:  # fmt: skip
     """RegMix's search (arXiv:2407.01492, section 3): average the `best` of n draws around the prior.
 
-    prior (D,) weights of the Dirichlet's centre; priorities (M,), not negative, weigh the losses; baselines:
+    prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher is better
+    (engine.objectives.Aggregate.weights); baselines:
     name -> shares (D,). Epoch caps are upper bounds of the space (engine.baselines.epoch_caps). Draws outside
     the bounds are projected onto them. progress(done, total, note) after each chunk. Raises Problem for
     unusable priorities or n.
@@ -138,17 +140,15 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
 
 
 def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
-    """(M,) priorities that sum to one. Raises Problem where they are no weights."""
+    """(M,) signed weights as they are. Raises Problem where they are no weights."""
     share = np.asarray(priorities, float)
-    if share.shape != (metrics,) or not np.isfinite(share).all() or (share < 0).any() or share.sum() <= 0:
-        raise Problem(
-            f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers of at least 0, not all of them 0."
-        )
-    return share / share.sum()
+    if share.shape != (metrics,) or not np.isfinite(share).all() or not share.any():
+        raise Problem(f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers, not all of them 0.")
+    return share
 
 
 def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
-    """The prediction at one mixture (D,); share (M,): priorities that sum to one."""
+    """The prediction at one mixture (D,); share (M,): signed weights."""
     mean, std = surrogate.predict(shares[None])
     return Prediction(shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share))
 
