@@ -46,7 +46,8 @@ def list_studies(store: Store) -> list[dict]:
 def summary(found: studies.Study) -> dict:
     return {
         "study": found.id, "name": found.name, "state": found.state, "message": found.message,
-        "corpus": found.spec["corpus"],        "domains": found.domains, "runs": found.runs, "counts": found.counts,
+        "corpus": found.spec["corpus"], "domains": found.domains, "metrics": [asdict(one) for one in found.objectives],
+        "imported": found.imported, "runs": found.runs, "counts": found.counts,
     }  # fmt: skip
 
 
@@ -58,19 +59,21 @@ def show(store: Store, name: str) -> dict:
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
+        "aggregate": steward.aggregate_of(store, found).to_dict() if found.domains else None,
         "settled": steward.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
 
 
 def list_runs(store: Store, name: str) -> list[dict]:
-    """The runs of a study, one row each, with shares and losses by domain."""
+    """The runs of a study, one row each, with shares by domain and losses by metric."""
     found = studies.get(store, name)
     rows = runs.table(store, found.id).to_pylist()
     for row in rows:
-        for column in ("weights", "losses", "losses_se", "shares"):
+        named = {"weights": found.domains, "losses": found.metrics, "losses_se": found.metrics, "shares": found.domains}
+        for column, names in named.items():
             values = row.pop(column)
-            row[column] = dict(zip(found.domains, values, strict=True)) if values else None
+            row[column] = dict(zip(names, values, strict=True)) if values else None
     return rows
 
 

@@ -12,15 +12,15 @@ def run(job: Job) -> None:
     """Search, and emit `search.finished` with the settings and what was found (engine.search.Found as a dict).
 
     spec: {"study", "file": the surrogate's path in the workspace, "settings": {"surrogate": name, "priorities":
-    {metric: weight}, "points": draws, "seed", "fingerprint"}, "domains": [D names], "upper": [D largest shares],
-    "prior": [D], "baselines": {name: [D]}}.
+    {metric: weight}, "points": draws, "seed", "fingerprint", "aggregate": engine.objectives.Aggregate}, "space":
+    engine.space.Simplex, "prior": [D], "baselines": {name: [D]}}, dataclasses as dicts.
     """
     spec, settings = job.spec, job.spec["settings"]
     found = search(
         surrogates.load(job.workspace / spec["file"]),
-        Simplex(tuple(spec["domains"]), upper=np.array(spec["upper"])),
+        Simplex.from_dict(spec["space"]),
         np.array(spec["prior"]),
-        np.array([settings["priorities"].get(name, 1.0) for name in spec["domains"]]),
+        np.array(settings["aggregate"]["weights"]),
         baselines={name: np.array(shares) for name, shares in spec["baselines"].items()},
         n=settings["points"],
         seed=settings["seed"],

@@ -10,26 +10,19 @@ import json
 import os
 import re
 import uuid
+from dataclasses import asdict
 
 import numpy as np
 
-from engine.baselines import baselines, epoch_caps
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.errors import Problem
 from engine.fidelity import group_size
+from engine.frame import Frame, frame_of
 from engine.league import FEWEST_RUNS
+from engine.objectives import Aggregate, aggregate, domain_losses
 from engine.search import LARGEST
-from engine.study import (
-    DEMO,
-    StudySpec,
-    available_tokens,
-    chosen_domains,
-    plan_runs,
-    priority_weights,
-    split_evenly,
-    target_tokens,
-)
+from engine.study import DEMO, StudySpec, chosen_domains, plan_runs, split_evenly
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
@@ -148,7 +141,7 @@ def plan(store: Store, study: studies.Study) -> None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
     domains = chosen_domains(spec, manifest)
-    planned = plan_runs(spec, study.id, domains, available_tokens(manifest, domains))
+    planned = plan_runs(spec, study.id, frame_of(spec, domains, manifest))
     groups = split_evenly(planned, group_size(spec.fidelity.width), os.cpu_count() or 1)
     planned_jobs = []
     for number, group in enumerate(groups, 1):
@@ -169,6 +162,7 @@ def plan(store: Store, study: studies.Study) -> None:
         "study.planned",
         study=study.id,
         domains=domains,
+        metrics=[asdict(one) for one in domain_losses(domains)],
         corpus={"domains": kept},
         runs=planned,
         jobs=planned_jobs,
@@ -197,10 +191,10 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
         return None
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
     spec = {
-        "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.domains,
+        "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.metrics,
         "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses,
         "fingerprint": measured.fingerprint,
-        "priorities": priority_weights(study.spec["priorities"], study.domains).tolist(),
+        "priorities": aggregate(study.objectives, measured.losses).weights.tolist(),
     }  # fmt: skip
     store.submit(job_id, spec, study.id)
     return job_id
@@ -224,9 +218,6 @@ def queue_search(
     latest = studies.league(store, study.id)
     if latest is None:
         raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
-    unknown = [name for name in priorities or {} if name not in study.domains]
-    if unknown:
-        raise Problem(f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}.")
     fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
     if surrogate is not None and surrogate not in fitted:
         raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
@@ -238,8 +229,8 @@ def queue_search(
         "points": points,
         "seed": 0,
         "fingerprint": latest["fingerprint"],
+        "aggregate": aggregate_of(store, study, priorities).to_dict(),
     }
-    priority_weights(settings["priorities"], study.domains)  # raises where none counts
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     job_id = f"{study.id}-search-{digest}"
     if jobs.find(store, job_id) is None:
@@ -249,16 +240,23 @@ def queue_search(
 
 def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
     """The spec of a search job (engine/search_job.py)."""
-    spec = StudySpec.from_dict(study.spec)
-    available = available_tokens(study.corpus, study.domains)
-    budget = target_tokens(spec, available)
+    frame = frame_of_study(study)
     folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
-    fixed = baselines(available, budget, spec.epoch_cap)
     return {
         "kind": "search", "priority": -1, "study": study.id, "file": str(folder / f"{settings['surrogate']}.npz"),
-        "settings": settings, "domains": study.domains, "upper": epoch_caps(available, budget, spec.epoch_cap).tolist(),
-        "prior": (available / available.sum()).tolist(), "baselines": {k: v.tolist() for k, v in fixed.items()},
+        "settings": settings, "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
+        "baselines": {name: shares.tolist() for name, shares in frame.baselines.items()},
     }  # fmt: skip
+
+
+def frame_of_study(study: studies.Study) -> Frame:
+    """The prior, constraints and baselines of a study that is planned or imported."""
+    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
+
+
+def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
+    """How the study's metrics become one number, by its own priorities or others, on the runs that are done."""
+    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
 
 
 def is_settled(store: Store, study: studies.Study) -> bool:
@@ -287,6 +285,17 @@ def for_fitting(store: Store, study: str) -> runs.Measured:
 
 
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:
-    """(M,) standard deviation of each loss over seeds, bits per byte, from the repeats. None with fewer than 3."""
-    repeats = measured.losses[[i for i, role in enumerate(measured.roles) if role == "repeat"]]
-    return repeats.std(axis=0, ddof=1) if len(repeats) >= 3 else None
+    """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
+
+    In the metrics' units; None where fewer than 2 runs repeat another one.
+    """
+    if not len(measured.ids):
+        return None
+    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = 0.0, 0
+    for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
+        losses = measured.losses[mixtures == mixture]
+        if np.isfinite(losses).all():
+            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(losses) - 1
+    return np.sqrt(squares / degrees) if degrees >= 2 else None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.baselines import baselines
 from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
+from engine.objectives import check_priorities
 from engine.space import Simplex
 
 
@@ -61,7 +61,7 @@ class StudySpec:
         )
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
-        priority_weights(self.priorities, [*self.priorities, "others"])
+        check_priorities(self.priorities)
 
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength)}
@@ -128,35 +128,22 @@ def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
 
 
-def priority_weights(priorities: dict[str, float], domains: list[str]) -> np.ndarray:
-    """(D,) what each domain's loss counts in the mean, summing to one.
-
-    Raises Problem where none counts, and for a priority that is no number of at least 0.
-    """
-    for name, weight in priorities.items():
-        if not (isinstance(weight, int | float) and 0 <= weight < math.inf):
-            raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
-    weights = np.array([priorities.get(name, 1.0) for name in domains], dtype=float)
-    if not weights.any():
-        raise Problem("Cannot weigh the losses: every priority is 0. Give at least one domain a priority above 0.")
-    return weights / weights.sum()
-
-
 def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
     """The budget of the real run, in tokens; by default as many as there are."""
     return spec.target_tokens or float(available.sum())
 
 
-def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.ndarray) -> list[dict]:
-    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
-    space = Simplex(tuple(domains), upper=np.full(len(domains), spec.largest_share))
-    prior = available / available.sum()
-    fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
+def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds.
+
+    frame: engine.frame.Frame.
+    """
+    space = Simplex(frame.space.names, upper=np.full(len(frame.prior), spec.largest_share))
     options = {"strength": spec.strength} if spec.design == "regmix" else {}
-    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed, **options)
-    rows = [("baseline", name, point) for name, point in distinct(fixed).items()]
+    points = DESIGNS[spec.design](space, frame.prior, spec.runs, spec.seed, **options)
+    rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
-    rows += [("repeat", "natural", prior)] * spec.repeats
+    rows += [("repeat", "natural", frame.prior)] * spec.repeats
     seeds = seeds_of(rows, spec)
     return [
         {

@@ -46,8 +46,9 @@ def study_failed(cursor, journal, e):
 
 def study_planned(cursor, journal, e):
     """The study's runs, the jobs that will train them, and the corpus they are made for."""
-    values = [e["domains"], json.dumps(e["corpus"]), e["study"]]
-    cursor.execute("UPDATE studies SET domains = ?, corpus = ? WHERE id = ?", values)
+    metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
+    values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
+    cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
     rows = [
         (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"])
         for r in e["runs"]
@@ -59,6 +60,25 @@ def study_planned(cursor, journal, e):
     )
     for job in e["jobs"]:
         job_planned(cursor, journal, {**job, "study": e["study"], "t": e["t"]})
+
+
+def study_imported(cursor, journal, e):
+    """A study of runs that were trained elsewhere, with all that they measured."""
+    values = [e["study"], e["name"], json.dumps(e["spec"]), e["domains"], json.dumps(e["metrics"])]
+    values += [e["corpus"] and json.dumps(e["corpus"]), json.dumps(e["imported"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
+        values,
+    )
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    columns["study"] = [e["study"]] * len(e["runs"])
+    types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
+    types["weights"] = types["losses"]
+    rows = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
+    cursor.register("imported_runs", rows)
+    cursor.execute("INSERT INTO runs BY NAME SELECT *, 'imported' AS role, 'done' AS state FROM imported_runs")
+    cursor.unregister("imported_runs")
 
 
 def job_planned(cursor, journal, e):
@@ -174,12 +194,13 @@ def runs_evaluated(cursor, journal, e):
 
 def run_finished(cursor, journal, e):
     found = cursor.execute(
-        "SELECT studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
+        "SELECT studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
         [e["run"]],
     ).fetchone()
     if found is None:
         return  # of a study that this workspace does not know: a job folder copied in by hand
-    losses, errors = ([e[field].get(name) for name in found[0]] for field in ("losses", "losses_se"))
+    metrics = [one["metric"] for one in json.loads(found[1])] if found[1] else found[0]
+    losses, errors = ([e[field].get(name) for name in metrics] for field in ("losses", "losses_se"))
     cursor.execute(
         "UPDATE runs SET state = 'done', losses = ?, losses_se = ?, shares = ?, tokens = ?, seconds = ?, "
         "cpu_seconds = ?, device = ?, parameters = ?, message = NULL WHERE id = ?",
@@ -218,6 +239,7 @@ EVENTS = {
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
+    "study.imported": study_imported,
     "job.planned": job_planned,
     "corpus.planned": corpus_planned,
     "job.started": job_started,

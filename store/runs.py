@@ -11,7 +11,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Measured:
-    """The finished runs of a study. weights: (R, D) shares; losses: (R, M) bits per byte, NaN where missing."""
+    """The finished runs of a study. weights: (R, D) shares; losses: (R, M) in the order and
+    units of the study's metrics, NaN where missing."""
 
     ids: list[str]
     labels: list[str | None]

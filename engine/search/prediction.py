@@ -1,7 +1,7 @@
 """What is predicted at a mixture, and between two of them, with what is known of the noise.
 
-D domains, M metrics; share (M,): the metrics' weights in the aggregate, which is better when lower (a metric where
-higher is better has a negative weight).
+D domains, M metrics; share (M,): the metrics' signed weights (engine.objectives.Aggregate.weights): the aggregate is
+better when lower, whatever they are.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from engine.surrogates import Surrogate
 @dataclass(frozen=True)
 class Prediction:
     """A mixture and what is predicted there: shares (D,), mean and std (M,) of a run's losses,
-    aggregate and aggregate_std of their priority-weighted mean."""
+    aggregate and aggregate_std of their sum by signed weights."""
 
     shares: np.ndarray
     mean: np.ndarray
@@ -39,15 +39,15 @@ class Difference:
 
 
 def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
-    """(M,) signed priorities whose sizes sum to one. Raises Problem where they are no weights."""
+    """(M,) signed weights as they are. Raises Problem where they are no weights."""
     share = np.asarray(priorities, float)
     if share.shape != (metrics,) or not np.isfinite(share).all() or not share.any():
         raise Problem(f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers, not all of them 0.")
-    return share / np.abs(share).sum()
+    return share
 
 
 def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
-    """The prediction at one mixture (D,); share (M,): priorities that sum to one."""
+    """The prediction at one mixture (D,); share (M,): signed weights."""
     mean, std = surrogate.predict(shares[None])
     return Prediction(shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share))
 
