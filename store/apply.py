@@ -49,13 +49,19 @@ def study_planned(cursor, journal, e):
     metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
     values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
+    runs_added(cursor, journal, e)
+
+
+def runs_added(cursor, journal, e):
+    """Runs to be trained, and the jobs that will train them."""
     rows = [
-        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"])
+        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"], fidelity)
         for r in e["runs"]
+        for fidelity in [json.dumps(r["fidelity"]) if r.get("fidelity") else None]
     ]
     cursor.executemany(
-        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
+        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, fidelity, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
         rows,
     )
     for job in e["jobs"]:
@@ -233,12 +239,18 @@ def search_finished(cursor, journal, e):
     cursor.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", values)
 
 
+def proposal_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?)", values)
+
+
 EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
+    "runs.added": runs_added,
     "study.imported": study_imported,
     "job.planned": job_planned,
     "corpus.planned": corpus_planned,
@@ -257,5 +269,6 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "proposal.finished": proposal_finished,
 }
 BULK = {"job.progress": job_progress, "runs.progress": runs_progress}

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
-    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported
+    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
     seed BIGINT NOT NULL,
@@ -45,8 +45,10 @@ CREATE TABLE IF NOT EXISTS runs (
     losses_se DOUBLE[],            -- standard error over validation windows
     shares DOUBLE[],               -- what the proxy really saw
     tokens BIGINT, seconds DOUBLE, cpu_seconds DOUBLE, device VARCHAR, parameters BIGINT,
-    message VARCHAR
+    message VARCHAR,
+    fidelity JSON                  -- engine.fidelity.Fidelity; NULL: the study's own
 );
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.
 CREATE TABLE IF NOT EXISTS curve (
@@ -70,6 +72,11 @@ CREATE TABLE IF NOT EXISTS leagues (
 );
 
 CREATE TABLE IF NOT EXISTS searches (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).
+CREATE TABLE IF NOT EXISTS proposals (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 

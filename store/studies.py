@@ -10,7 +10,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Study:
-    """A study and how far it is. `counts`: run state -> number of runs; `domains` is empty until it is planned.
+    """A study and how far it is. `counts`: run state -> number of runs, those of confirmations apart; `domains` is
+    empty until it is planned.
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
     {"train_tokens"}}} of what there is, None where that is not known; imported: where its runs come from, None where
@@ -55,7 +56,7 @@ def all_studies(store: Store) -> list[Study]:
         "ORDER BY created_at DESC, id"
     )
     counts: dict[str, dict] = {}
-    for study, state, number in store.rows("SELECT study, state, count(*) FROM runs GROUP BY ALL"):
+    for study, state, number in store.rows("SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"):
         counts.setdefault(study, {})[state] = number
     return [_study(row, counts.get(row[0], {})) for row in rows]
 

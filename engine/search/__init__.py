@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.design import dirichlet, normalised
 from engine.errors import Problem
-from engine.search.methods import METHODS, refused
+from engine.search.methods import METHODS, check_method
 from engine.search.pool import Collector, Pool
 from engine.search.prediction import Difference, Prediction, checked_priorities, difference, predict
 from engine.space import Space
@@ -97,7 +97,7 @@ def search(
     """
     started = time.monotonic()
     prior, share = normalised(prior), checked_priorities(priorities, len(surrogate.noise))
-    refused(method, surrogate, share)
+    check_method(method, surrogate, share)
     if not ELITE <= n <= LARGEST:
         raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
     rng = np.random.default_rng(seed)

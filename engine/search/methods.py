@@ -72,7 +72,7 @@ TITLES = {
 }
 
 
-def refused(method: str, surrogate: Surrogate, share: np.ndarray) -> None:
+def check_method(method: str, surrogate: Surrogate | type[Surrogate], share: np.ndarray) -> None:
     """Raise Problem for a method that there is not, or that cannot keep its promise on this surrogate."""
     if method not in METHODS:
         raise Problem(f"Cannot search by {method!r}: choose one of {', '.join(METHODS)}.")
