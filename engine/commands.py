@@ -6,7 +6,7 @@ there or, where no page runs, in its own process. So a command behaves the same 
 
 from dataclasses import asdict
 
-from engine import recipe, steward
+from engine import recipe, round_commands, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
@@ -106,15 +106,13 @@ def fit(store: Store, name: str) -> dict:
 
 
 def search(
-    store: Store,
-    name: str,
-    surrogate: str | None = None,
-    priorities: dict | None = None,
-    points: int = 1_000_000,
-) -> dict:
+    store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None, points: int = 1_000_000,
+    method: str = "simulate", prices: dict | None = None,
+) -> dict:  # fmt: skip
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
     found = studies.get(store, name)
-    return {"study": found.id, "job": steward.queue_search(store, found, surrogate, priorities, points)}
+    job = steward.queue_search(store, found, surrogate, priorities, points, method, prices)
+    return {"study": found.id, "job": job}
 
 
 def candidates(store: Store, name: str) -> list[dict]:
@@ -136,6 +134,6 @@ COMMANDS = {
     command.__name__: command
     for command in (
         list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search,
-        candidates, export,
+        candidates, export, *round_commands.COMMANDS,
     )
 }  # fmt: skip

@@ -181,6 +181,8 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    if newer and study.open:  # runs carried over from another study lack the losses of new domains
+        newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS
     if newer or complete:
         queue_fit(store, study)

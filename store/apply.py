@@ -45,11 +45,18 @@ def study_failed(cursor, journal, e):
 
 
 def study_planned(cursor, journal, e):
-    """The study's runs, the jobs that will train them, and the corpus they are made for."""
+    """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
+    that this one goes on from, which count here too (engine/changes.py)."""
     metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
     values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
     runs_added(cursor, journal, e)
+    for run in e.get("carried", ()):
+        cursor.execute(
+            "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
+            [run["id"], e["study"], *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
+        )
 
 
 def runs_added(cursor, journal, e):

@@ -8,7 +8,10 @@ from store.database import Store
 def of_study(store: Store, study: str) -> list[dict]:
     """What was proposed for a study, latest first: {"job", "settings", "found" (engine/propose_job.py), "t"}."""
     rows = store.rows("SELECT job, settings, found, t FROM proposals WHERE study = ? ORDER BY t DESC, job", [study])
-    return [{"job": job, "settings": json.loads(one), "found": json.loads(found), "t": t} for job, one, found, t in rows]
+    return [
+        {"job": job, "settings": json.loads(settings), "found": json.loads(found), "t": t}
+        for job, settings, found, t in rows
+    ]
 
 
 def rounds(store: Store, study: str) -> int:

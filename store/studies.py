@@ -56,7 +56,8 @@ def all_studies(store: Store) -> list[Study]:
         "ORDER BY created_at DESC, id"
     )
     counts: dict[str, dict] = {}
-    for study, state, number in store.rows("SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"):
+    own = "SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"
+    for study, state, number in store.rows(own):
         counts.setdefault(study, {})[state] = number
     return [_study(row, counts.get(row[0], {})) for row in rows]
 

@@ -12,6 +12,9 @@ HEADLESS = {
     "commands",
     "client",
     "candidates",
+    "rounds",
+    "changes",
+    "round_commands",
 }  # the engine's part that uses the store
 TORCH_WING = {"proxy", "lean", "train", "evaluate"}
 FORBIDDEN = {
