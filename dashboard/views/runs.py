@@ -169,4 +169,4 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: char
     formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share ")}
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
     st.dataframe(frame, hide_index=True, column_config=formats, height=380)
-    st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores on held-out data, units in brackets; shares of tokens.")
+    st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens.")
