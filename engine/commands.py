@@ -6,7 +6,7 @@ there or, where no page runs, in its own process. So a command behaves the same 
 
 from dataclasses import asdict
 
-from engine import recipe, round_commands, steward
+from engine import adopt, recipe, round_commands, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
@@ -130,10 +130,30 @@ def export(store: Store, name: str, format: str, candidate: str = "best", tokens
     return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
 
 
+def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
+    """Make a study of runs in files of the workspace's imports folder (engine.adopt.adopt has the options)."""
+    return adopt.adopt(store, name, format, weights, metrics, **options)
+
+
+def preview_import(store: Store, format: str, weights: str, metrics: str | None = None, **columns) -> dict:
+    """What an import would make of its files, without doing it: guessed columns, notes or the refusal, first rows."""
+    return adopt.preview(store, format, weights, metrics, **columns)
+
+
+def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
+    """Where a study's fitted surrogate lies in the workspace, and what its columns are called."""
+    return adopt.fitted(store, name, surrogate)
+
+
+def predict(store: Store, name: str, weights: list[dict], surrogate: str | None = None) -> list[dict]:
+    """Predicted metrics, mean and std, of a few mixtures {domain: share}."""
+    return adopt.predict(store, name, weights, surrogate)
+
+
 COMMANDS = {
     command.__name__: command
     for command in (
         list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search,
-        candidates, export, *round_commands.COMMANDS,
+        candidates, export, import_runs, preview_import, fitted, predict, *round_commands.COMMANDS,
     )
 }  # fmt: skip

@@ -196,15 +196,19 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
         return None
     if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
         return None
+    store.submit(job_id, fit_task(study, measured), study.id)
+    return job_id
+
+
+def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
+    """The spec of the job that fits the league to these runs (engine/league.py)."""
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
-    spec = {
+    return {
         "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.metrics,
         "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses,
         "fingerprint": measured.fingerprint,
         "priorities": aggregate(study.objectives, measured.losses).weights.tolist(),
     }  # fmt: skip
-    store.submit(job_id, spec, study.id)
-    return job_id
 
 
 def search_if_due(store: Store, study: studies.Study) -> None:

@@ -18,18 +18,18 @@ from engine.space import Simplex
 class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
-    domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
-    domain have huge losses on all others and teach little about the rest); strength: range of the Dirichlet's
-    strength in RegMix's design (low: few domains in a mixture, high: all of them); repeats: how often
-    the natural mixture is trained again with other seeds, which measures the noise; common_random_numbers: same data
-    order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the
-    corpus holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's
-    loss counts in the mean, 1 where absent.
+    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
+    the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
+    others and teach little about the rest); strength: range of the Dirichlet's strength in RegMix's design (low: few
+    domains in a mixture, high: all of them); repeats: how often the natural mixture is trained again with other seeds,
+    which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
+    target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a domain
+    may be repeated there at most; priorities: how much each metric counts in the mean, 1 where absent.
     """
 
     name: str
-    fidelity: Fidelity
-    corpus: str = "default"
+    fidelity: Fidelity | None
+    corpus: str | None = "default"
     domains: tuple[str, ...] = ()
     design: str = "regmix"
     runs: int = 64
@@ -45,7 +45,8 @@ class StudySpec:
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
+        fewest = 1 if self.corpus is None else 8
+        check(fewest <= self.runs <= 1_000_000, "runs", self.runs, f"{fewest} to 1,000,000")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         named = all(isinstance(name, str) for name in self.domains)
@@ -65,7 +66,7 @@ class StudySpec:
 
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength)}
-        return {**asdict(self), **lists, "fidelity": self.fidelity.to_dict()}
+        return {**asdict(self), **lists, "fidelity": self.fidelity and self.fidelity.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "StudySpec":
@@ -82,7 +83,7 @@ class StudySpec:
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
-        elif not isinstance(fidelity, Fidelity):
+        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and values.get("corpus", "") is None):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         try:
             for name in {"domains", "strength"} & set(values):

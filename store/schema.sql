@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS runs (
     role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
-    seed BIGINT NOT NULL,
+    seed BIGINT,                   -- NULL: an imported run that does not tell
     job VARCHAR,
     state VARCHAR NOT NULL,        -- planned | running | done | diverged | failed | cancelled
     step INTEGER, steps INTEGER,
@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS runs (
     fidelity JSON                  -- engine.fidelity.Fidelity; NULL: the study's own
 );
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
+ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.
 CREATE TABLE IF NOT EXISTS curve (

@@ -157,7 +157,7 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: char
     facts = ("seed", "parameters", "tokens", "seconds", "message")
     frame = pd.DataFrame({
         "run": [table.columns["number"][i] for i in rows],
-        "role": [table.columns["label"][i] or table.columns["role"][i] for i in rows],
+        "key" if study.imported else "role": [table.columns["label"][i] or table.columns["role"][i] for i in rows],
         "state": [table.columns["state"][i] for i in rows],
         score: table.score[rows],
         **metrics,
@@ -169,4 +169,4 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: char
     formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share ")}
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
     st.dataframe(frame, hide_index=True, column_config=formats, height=380)
-    st.caption(f"{len(rows)} of {len(kept)} runs. Shares of tokens in percent; units of the metrics in brackets.")
+    st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens.")
