@@ -4,6 +4,7 @@ import contextlib
 import re
 from collections.abc import Callable
 
+import numpy as np
 import streamlit as st
 
 from dashboard import charts, queries, state
@@ -151,6 +152,19 @@ def priorities_of(study: studies.Study) -> Aggregate:
     if whole.note:
         st.sidebar.caption(whole.note)
     return whole
+
+
+def priorities_asked(whole: Aggregate) -> dict[str, float]:
+    """Priorities as a search writes them down: relative to the largest, those that are it left out."""
+    top = max(whole.priorities.values())
+    return {name: round(value / top, 4) for name, value in whole.priorities.items() if value != top}
+
+
+def set_faders(study: studies.Study, shares: np.ndarray) -> None:
+    """Set the desk of Explore to a mixture (D,), and say so."""
+    st.session_state[f"mix-{study.id}"] = np.asarray(shares, float).tolist()
+    st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
+    st.toast("The faders on Explore stand at this mixture.")
 
 
 def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:

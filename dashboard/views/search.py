@@ -4,12 +4,16 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, state
-from dashboard.views import parts
+from dashboard.views import draws, parts
 from engine import steward
+from engine.errors import Problem
 from engine.objectives import Aggregate
+from engine.search.methods import METHODS, TITLES
 from engine.steward import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
+
+CHEAPEST = "near-optimal, cheapest"
 
 
 def render(name: str | None) -> None:
@@ -22,7 +26,7 @@ def render(name: str | None) -> None:
 
 def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     """Start a search with the surrogate and priorities of the sidebar."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 3, 1], vertical_alignment="bottom")
     points = left.select_slider(
         "Simulated mixtures",
         [10_000, 100_000, 1_000_000, 5_000_000],
@@ -30,11 +34,28 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
         format_func=lambda n: f"{n:,}",
         key="points",
     )
+    method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
+    prices = ask_prices(study)
     if right.button("Search", type="primary", icon=":material/travel_explore:", width="stretch"):
-        top = max(whole.priorities.values())
-        priorities = {name: round(value / top, 4) for name, value in whole.priorities.items() if value != top}
-        steward.queue_search(state.store(), study, surrogate, priorities, points)
+        try:
+            steward.queue_search(
+                state.store(), study, surrogate, parts.priorities_asked(whole), points, method, prices
+            )
+        except Problem as problem:
+            parts.refusal(problem)
+            return
         st.rerun()
+
+
+def ask_prices(study: studies.Study) -> dict[str, float]:
+    """What a million unique tokens of each domain cost, where that differs."""
+    with st.expander("Prices of text, for the cheapest near-optimal mixture"):
+        rows = [{"domain": name, "price": 1.0} for name in study.domains]
+        price = st.column_config.NumberColumn("price of a million unique tokens", min_value=0.0)
+        edited = st.data_editor(
+            rows, hide_index=True, key=f"prices-{study.id}", disabled=["domain"], column_config={"price": price}
+        )
+    return {row["domain"]: float(row["price"]) for row in edited if row["price"] not in (None, 1.0)}
 
 
 def results(name: str) -> None:
@@ -58,16 +79,23 @@ def results(name: str) -> None:
         chosen = st.selectbox("Result", range(len(found)), format_func=lambda i: describe(found[i]), key="result")
     else:
         st.caption(describe(found[0]))
-    one_result(study, found[chosen])
+    looks = {"The answer": one_result, "Trade-off": draws.trade_off, "Wishes": draws.wishes}
+    look = st.segmented_control(
+        "Look at", list(looks), default="The answer", key="search-look", bind="query-params", required=True
+    )
+    try:
+        looks[look](study, found[chosen])
+    except Problem as problem:
+        st.info(parts.plain(problem))
 
 
 def describe(search: dict) -> str:
     """A search's settings in one line."""
     settings = search["settings"]
     counted = ", ".join(f"{d} counts {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items())
-    averaged = f"best {search['found']['averaged']} averaged"
+    method = TITLES[settings.get("method", "simulate")]  # version 0.1 knew one
     title = SURROGATES[settings["surrogate"]].title
-    return f"{title} · {settings['points']:,} mixtures, {averaged} · {counted or 'all metrics alike'}"
+    return f"{title} · {settings['points']:,} mixtures · {method} · {counted or 'all metrics alike'}"
 
 
 def one_result(study: studies.Study, search: dict) -> None:
@@ -78,6 +106,8 @@ def one_result(study: studies.Study, search: dict) -> None:
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {"best": found["found"]["shares"]}
     points |= {near_prior: found["near_optimal"]["nearest_prior"]["shares"]}
+    if cheapest := found["near_optimal"].get("cheapest"):
+        points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
     left, right = st.columns(2)
     shares = np.array(list(points.values()))
@@ -87,14 +117,27 @@ def one_result(study: studies.Study, search: dict) -> None:
     with right:
         st.subheader("How arbitrary is it?", anchor=False)
         near = found["near_optimal"]
-        marks = {name: np.array(points[name]) for name in ("best", frame.prior_name, near_prior) if name in points}
+        marked = ("best", frame.prior_name, near_prior, CHEAPEST)
+        marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
         components.plot(charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
         st.caption(
             f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
             "standard deviation of the best: any of them may be the best. A wide bar: this share hardly matters."
+            + price_words(found)
         )
     table(study, found, points, near_prior, whole)
+
+
+def price_words(found: dict) -> str:
+    """What the text of the answer and of the cheapest member costs."""
+    near = found["near_optimal"]
+    if near.get("cheapest_price") is None:
+        return ""
+    return (
+        f" Unique text of the best costs {found['price']:,.4g} (price x million tokens), of the cheapest member "
+        f"{near['cheapest_price']:,.4g}."
+    )
 
 
 def aggregate_in(study: studies.Study, search: dict) -> Aggregate:
@@ -130,6 +173,8 @@ def verdict(found: dict, whole: Aggregate) -> None:
 def table(study: studies.Study, found: dict, points: dict, near_prior: str, whole: Aggregate) -> None:
     """Predicted metrics of each mixture, and measured ones where a run stands at it."""
     predicted = {"best": found["found"], near_prior: found["near_optimal"]["nearest_prior"]}
+    if cheapest := found["near_optimal"].get("cheapest"):
+        predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
     measured, names = runs.measured(state.store(), study.id), parts.named_of(study)
     rows = []
