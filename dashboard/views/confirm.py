@@ -118,7 +118,7 @@ def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
     noise = "not known: one seed each" if trust.noise is None else f"{trust.noise:.4f}"
     st.caption(
         f"{len(one.names)} mixtures, {one.done} runs; {parts.plain(whole.unit)}, {whole.better} is better. Sizes "
-        "differ in level, so predicted and measured are each taken relative to their mean over these mixtures. Deviation "
+        "differ in level, so both are taken relative to their mean over these mixtures. Deviation "
         f"between seeds: {noise}. The interval of the rank correlation is by bootstrap over mixtures and seeds."
     )
 

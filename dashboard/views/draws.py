@@ -61,7 +61,7 @@ def trade_off(study: studies.Study, search: dict) -> None:
     st.markdown(f"Here: {values}.")
     st.caption(
         f"{len(rows)} of {len(pool.points):,} kept draws: none is predicted better in all of the chosen metrics. "
-        f"Members that lie within each other's intervals cannot be told apart. {len(measured.ids)} runs stand behind it."
+        f"Members that lie within each other's intervals cannot be told apart. {len(measured.ids)} runs behind it."
     )
     if st.button("Set the faders to this", icon=":material/instant_mix:", key="front-to-faders"):
         parts.set_faders(study, shares[place])
