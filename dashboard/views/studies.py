@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, queries, state
-from dashboard.views import parts
+from dashboard.views import changing, parts
 from dashboard.views.search import aggregate_in
 from engine import steward
 from engine.design import DESIGNS
@@ -119,6 +119,10 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
+    if progress.finished and not study.imported and st.button(
+        "Change domains", key=f"change-{study.id}", icon=":material/call_split:"
+    ):
+        changing.change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"
