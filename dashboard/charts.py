@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.objectives import BITS, Objective, short_names
 
+MANY = 10  # domains or metrics from which on charts are laid out for many
 # Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
 PALETTE = (
     "#d9480f", "#1c7ed6", "#2f9e44", "#ae3ec9", "#e8a10c", "#0c8599",
@@ -176,7 +177,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
         hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {escape(unit)}<extra></extra>",
     )  # fmt: skip
-    fig.update_xaxes(showgrid=False)
+    fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
 
@@ -320,6 +321,10 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
+    if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
+        under = 22 * -(-len(domains) // 5)
+        fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)
+        fig.update_layout(legend={"yref": "container", "y": 0.01, "yanchor": "bottom"})
     return fig.update_layout(showlegend=True, legend_traceorder="normal")
 
 

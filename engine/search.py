@@ -120,7 +120,7 @@ def _draw_and_score(surrogate, space, prior, share, n, seed, progress) -> tuple[
     rng = np.random.default_rng(seed)
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n, np.float32)
     for start in range(0, n, CHUNK):
-        chunk = space.project(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS))
+        chunk = space.project(space.tied(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS)))
         points[start : start + len(chunk)] = chunk
         scores[start : start + len(chunk)] = surrogate.mean(chunk) @ share
         if progress:

@@ -93,7 +93,8 @@ def table_and_parallel(name: str) -> None:
     st.subheader("Shares and metrics" if study.imported else "Shares and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
-        axes = [axis for axis in axes_of(table, names) if axis["name"] in chosen_axes(table, names)]
+        wanted = chosen_axes(table, names)
+        axes = [axis for axis in axes_of(table, names) if axis["name"] in wanted]
         shown = [{**axis, "values": axis["values"][done]} for axis in axes]
         whole = {"label": table.aggregate.title, "name": "score", "values": table.score[done], "percent": False}
         figure = charts.parallel([*shown, whole], table.score[done], title, table.aggregate.better)

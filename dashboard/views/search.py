@@ -79,7 +79,8 @@ def one_result(study: studies.Study, search: dict) -> None:
     points = {"best": found["found"]["shares"]}
     points |= {near_prior: found["near_optimal"]["nearest_prior"]["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    left, right = st.columns(2)
+    many = len(names.domains) > charts.MANY
+    left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.subheader("Mixtures", anchor=False)
