@@ -22,7 +22,7 @@ from engine.frame import Frame, frame_of
 from engine.league import FEWEST_RUNS
 from engine.objectives import Aggregate, aggregate, domain_losses
 from engine.search import LARGEST
-from engine.study import DEMO, StudySpec, chosen_domains, plan_runs, split_evenly
+from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
@@ -141,7 +141,9 @@ def plan(store: Store, study: studies.Study) -> None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
     domains = chosen_domains(spec, manifest)
-    planned = plan_runs(spec, study.id, frame_of(spec, domains, manifest))
+    frame = frame_of(spec, domains, manifest)
+    planned = plan_runs(spec, study.id, frame)
+    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
     groups = split_evenly(planned, group_size(spec.fidelity.width), os.cpu_count() or 1)
     planned_jobs = []
     for number, group in enumerate(groups, 1):
@@ -155,6 +157,7 @@ def plan(store: Store, study: studies.Study) -> None:
             "corpus": spec.corpus,
             "domains": domains,
             "runs": members,
+            "keep": keep,
         }
         planned_jobs.append({"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict(), "device": "auto"}})
     kept = {name: manifest["domains"][name] for name in domains}
