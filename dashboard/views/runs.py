@@ -136,9 +136,9 @@ def chosen_axes(table: queries.RunTable, names: charts.Named) -> set[str]:
         return set(everything)
     widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
     start = [f"share {i}" for i in sorted(widest)] + [f"loss {i}" for i in range(len(names.metrics))][: MOST_AXES // 3]
-    return set(
-        st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes") or start
-    )
+    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
+        chosen = st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes")
+    return set(chosen or start)
 
 
 def filters_and_table(study: studies.Study, table: queries.RunTable, names: charts.Named, kept: np.ndarray) -> None:
