@@ -1,6 +1,6 @@
 """When domains change: a study that goes on from another one, with the runs that still count. Uses the store."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -49,11 +49,14 @@ def plan_change(
     """
     old_spec, manifest = trainable(study), corpora.manifest(store, corpus)
     if manifest is None:
-        there = ", ".join(corpora.names(store)) or "none"
-        raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {there}.")
-    spec = StudySpec.from_dict(
-        {**old_spec.to_dict(), "name": name or f"{study.name} on {corpus}"[:80], "corpus": corpus, "domains": [],
-         "priorities": {d: w for d, w in old_spec.priorities.items() if d in manifest["domains"]}}
+        built = ", ".join(corpora.names(store)) or "none"
+        raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {built}.")
+    there = manifest["domains"]
+    spec = replace(
+        old_spec, name=name or f"{study.name} on {corpus}"[:80], corpus=corpus, domains=(),
+        priorities={domain: weight for domain, weight in old_spec.priorities.items() if domain in there},
+        bounds={domain: bound for domain, bound in old_spec.bounds.items() if domain in there},
+        groups=tuple(group for group in old_spec.groups if all(domain in there for domain in group["domains"])),
     )  # fmt: skip
     new = chosen_domains(spec, manifest)
     same = {name for name in study.domains if name in new and same_text(study, manifest, name)}
@@ -97,7 +100,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     fresh += [{"role": "design", "label": None, "weights": p.tolist()} for p in opened(plan, frame)]
     for number, row in enumerate([*rows, *fresh], 1):
         row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
-    planned = training_jobs(successor, plan.spec, new, fresh, plan.spec.fidelity)
+    planned = training_jobs(successor, plan.spec, frame, fresh)
     store.write("study.created", study=successor, name=plan.spec.name, spec=plan.spec.to_dict())
     store.write(
         "study.planned", study=successor, domains=new, metrics=[asdict(one) for one in domain_losses(new)],
