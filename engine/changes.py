@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from engine.candidates import named_points
-from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.frame import Frame, frame_of
 from engine.objectives import domain_losses
@@ -13,7 +12,7 @@ from engine.reuse import Change, Reuse, reuse
 from engine.rounds import trainable
 from engine.space import Simplex
 from engine.steward import advance, for_fitting, training_jobs
-from engine.study import StudySpec, chosen_domains
+from engine.study import StudySpec, chosen_domains, design_points
 from store import corpora, studies
 from store.database import Store
 
@@ -113,7 +112,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
 
 
 def opened(plan: Succession, frame: Frame) -> np.ndarray:
-    """(count, E) first points over the virtual domains, the touched ones and the frozen group, by RegMix's design."""
+    """(count, E) first points over the touched domains and the frozen group, by the study's design."""
     names = tuple(plan.reuse.names)
     if not plan.count or len(names) < 2:
         return np.empty((0, len(plan.change.new)))
@@ -122,4 +121,4 @@ def opened(plan: Succession, frame: Frame) -> np.ndarray:
     if len(names) > len(touched):
         prior = np.append(prior, 1 - prior.sum())
     space = Simplex(names, upper=plan.reuse.caps(frame.space.upper))
-    return DESIGNS["regmix"](space, prior, plan.count, plan.spec.seed) @ plan.reuse.virtual
+    return design_points(plan.spec, space, prior, plan.count) @ plan.reuse.virtual

@@ -10,6 +10,7 @@ import numpy as np
 from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
+from engine.space import Simplex
 from engine.objectives import check_priorities
 
 
@@ -179,8 +180,7 @@ def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
 
     frame: engine.frame.Frame.
     """
-    around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
-    points = DESIGNS[spec.design].points(frame.design_space, frame.prior, spec.runs, spec.seed, around)
+    points = design_points(spec, frame.design_space, frame.prior, spec.runs)
     rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
     rows += [("repeat", "natural", frame.prior)] * spec.repeats
@@ -192,6 +192,12 @@ def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
         }
         for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
     ]  # fmt: skip
+
+
+def design_points(spec: StudySpec, space: Simplex, prior: np.ndarray, count: int) -> np.ndarray:
+    """(count, D) points of the study's design in a space around a prior (D,)."""
+    around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
+    return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
 
 
 def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
