@@ -10,8 +10,8 @@ import numpy as np
 from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
-from engine.space import Simplex
 from engine.objectives import check_priorities
+from engine.space import Simplex
 
 
 @dataclass(frozen=True)
