@@ -135,10 +135,10 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)
-    fig = figure(330, margin={"l": 40, "r": 40, "t": 30, "b": 30})
+    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
     a, b, c = (escape(name) for name in domains)
     fig.add_scatterternary(
-        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers",
+        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers", cliponaxis=False,
         marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
         hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
     )  # fmt: skip

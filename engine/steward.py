@@ -65,7 +65,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        chosen_domains(spec, manifest)
+        planned(spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
@@ -140,11 +140,8 @@ def plan(store: Store, study: studies.Study) -> None:
         if jobs.find(store, f"corpus-{spec.corpus}") is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
-    domains = chosen_domains(spec, manifest)
-    frame = frame_of(spec, domains, manifest)
-    planned = plan_runs(spec, study.id, frame)
-    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
-    groups = split_evenly(planned, group_size(spec.fidelity.width), os.cpu_count() or 1)
+    domains, rows, keep = planned(spec, study.id, manifest)
+    groups = split_evenly(rows, group_size(spec.fidelity.width), os.cpu_count() or 1)
     planned_jobs = []
     for number, group in enumerate(groups, 1):
         job_id = f"{study.id}-train-{number:04d}"
@@ -167,11 +164,19 @@ def plan(store: Store, study: studies.Study) -> None:
         domains=domains,
         metrics=[asdict(one) for one in domain_losses(domains)],
         corpus={"domains": kept},
-        runs=planned,
+        runs=rows,
         jobs=planned_jobs,
     )
     for job in planned_jobs:
         store.spool.submit(job["spec"], job["job"])
+
+
+def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], list[dict], float]:
+    """The domains and runs of a study on a built corpus, and what part of every domain its proxies may see."""
+    domains = chosen_domains(spec, manifest)
+    frame = frame_of(spec, domains, manifest)
+    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    return domains, plan_runs(spec, study, frame), keep
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
