@@ -330,7 +330,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
             marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": {"width": 2}},
             hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
-    return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
+    return fig.update_layout(showlegend=True, yaxis={"range": [len(domains) - 0.4, -0.6]})
 
 
 def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray) -> go.Figure:
@@ -349,7 +349,8 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
     if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
-        under = 22 * -(-len(domains) // 5)
+        a_row = max(1, int(900 / (45 + 7 * max(map(len, domains)))))  # entries of a legend as wide as the page
+        under = 20 * -(-len(domains) // a_row)
         fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)
         fig.update_layout(legend={"yref": "container", "y": 0.01, "yanchor": "bottom"})
     return fig.update_layout(showlegend=True, legend_traceorder="normal")

@@ -108,8 +108,9 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         gap = difference(fit.surrogate, at, points[reference], whole.weights)
         st.metric(
             f"{whole.title.capitalize()}, predicted ({whole.unit})",
-            f"{whole.sign * here.aggregate:.3f} ± {1.96 * here.aggregate_std:.3f}",
-            f"{whole.sign * gap.aggregate:+.3f} ± {1.96 * gap.aggregate_std:.3f} against {reference}",
+            f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
+            f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
+            f"{reference}",
             delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
         )  # fmt: skip
         verdict = (

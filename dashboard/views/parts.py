@@ -79,7 +79,26 @@ def study_of(name: str | None) -> studies.Study | None:
     if name is None:
         st.info("There is no study yet. Start one on the page Studies.", icon=":material/info:")
         return None
-    return studies.get(state.store(), name)
+    study = studies.get(state.store(), name)
+    if too_few(study):
+        st.warning(too_few(study))
+    return study
+
+
+def too_few(study: studies.Study) -> str:
+    """A warning where the finished runs are fewer than the domains; empty otherwise, and before there are any."""
+    domains = len(study.domains)
+    if not 0 < study.done < domains or study.open:
+        return ""
+    return (
+        f"Fewer runs ({study.done}) than domains ({domains}): what is predicted here is little better than a guess, "
+        f"and no mixture can be called better. {3 * (domains + 1)} runs are enough for the smooth laws."
+    )
+
+
+def number(value: float, sign: str = "") -> str:
+    """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
+    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
 def fit_of(study: studies.Study) -> Fit | None:
