@@ -4,12 +4,11 @@ Backgrounds are transparent and the text colour is set in the browser, so figure
 """
 
 import colorsys
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from engine.objectives import BITS, Objective, short_names
+from engine.objectives import BITS
 
 MANY = 10  # domains or metrics from which on charts are laid out for many
 # Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
@@ -36,35 +35,6 @@ def nth_colour(place: int) -> str:
     lightness, saturation = ((0.36, 0.55), (0.66, 0.5), (0.5, 0.3))[beyond % 3]
     red, green, blue = colorsys.hls_to_rgb((0.03 + 0.618034 * beyond) % 1, lightness, saturation)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-
-
-@dataclass(frozen=True)
-class Named:
-    """What a study's domains and metrics are called on the page, in their order, with units and colours.
-
-    A metric that is a domain's loss bears its domain's name, and so its colour.
-    """
-
-    domains: list[str]
-    metrics: list[str]
-    units: list[str]
-    colours: dict[str, str]
-
-
-def named(domains: list[str], objectives: list[Objective]) -> Named:
-    """Short names without what all have in common, unless a metric would be taken for another or for a domain."""
-    short = dict(zip(domains, short_names(domains), strict=True))
-    others = [one.metric for one in objectives if one.domain not in short]
-    shorter = dict(zip(others, short_names(others), strict=True))
-    metrics = [
-        short[one.domain] if one.domain in short
-        else shorter[one.metric] if shorter[one.metric] not in short.values() else one.metric
-        for one in objectives
-    ]  # fmt: skip
-    if len(set(metrics)) < len(metrics):
-        metrics = [one.metric for one in objectives]
-    labels = list(short.values())
-    return Named(labels, metrics, [one.unit for one in objectives], colour_of(labels, metrics))
 
 
 AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
@@ -152,11 +122,11 @@ def triangle(names: tuple[str, str, str]) -> dict:
     return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
 
 
-def losses_with_intervals(names: Named, reference, current, best, scale) -> go.Figure:
+def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
     """Predicted metrics at the faders, against a reference: one row a metric, differences on one scale.
 
-    reference: (name, values (M,)); current: (mean (M,), std of the difference to the reference (M,));
-    best: (name, values (M,)) of the best measured run, or None; scale: engine.objectives.Scale.
+    names: dashboard.names.Named; reference: (name, values (M,)); current: (mean (M,), std of the difference to the
+    reference (M,)); best: (name, values (M,)) of the best measured run, or None; scale: engine.objectives.Scale.
     """
     name, base = reference
     mean, std = current

@@ -34,7 +34,7 @@ def render(name: str | None) -> None:
 
     @st.fragment
     def turning():
-        points = named_points(state.store(), study)
+        points = named_points(state.store(), study, whole)
         at = faders(study, points)
         predictions(study, fit, whole, at, points)
         closer_look(study, fit, whole, at)

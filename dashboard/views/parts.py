@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import charts, queries, state
+from dashboard import queries, state
+from dashboard.names import Named, named
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
 from engine.league import League
@@ -140,9 +141,9 @@ def the(baseline: str) -> str:
     return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"
 
 
-def named_of(study: studies.Study) -> charts.Named:
+def named_of(study: studies.Study) -> Named:
     """What the study's domains and metrics are called on the page."""
-    return charts.named(study.domains, study.objectives)
+    return named(study.domains, study.objectives)
 
 
 def priorities_of(study: studies.Study) -> Aggregate:

@@ -45,7 +45,7 @@ def add(command) -> None:
 def column_options(one) -> None:
     for name, what in (("weight", "shares"), ("metric", "metrics")):
         text = f"columns of {what}, names or globs (guessed where absent)"
-        one.add_argument(f"--{name}-columns", nargs="+", metavar="COLUMN", help=text)
+        one.add_argument(f"--{name}-columns", nargs="+", action="extend", metavar="COLUMN", help=text)
     one.add_argument(
         "--higher-is-better", nargs="*", metavar="COLUMN", help="metrics that are better when higher, names or globs"
     )

@@ -115,13 +115,17 @@ def domain_of(column: str, format: str) -> str:
 
 
 def _globbed(table: Table, patterns: list[str] | None) -> list[str]:
-    """The table's columns that match, in its order. Raises Problem for a pattern that matches none."""
-    for pattern in patterns or ():
+    """The table's columns that match, in its order; "a,b" is two names unless a column is called so.
+
+    Raises Problem for a pattern that matches none.
+    """
+    patterns = [one for p in patterns or () for one in ([p] if p in table.columns else p.split(","))]
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in table.columns):
             raise Problem(
                 f"Cannot find a column {pattern!r} in {table.name}: its columns are {_listed(list(table.columns))}."
             )
-    return [name for name in table.columns if any(fnmatchcase(name, pattern) for pattern in patterns or ())]
+    return [name for name in table.columns if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def _share_columns(table: Table, format: str, taken: set) -> list[str]:
