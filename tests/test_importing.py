@@ -86,6 +86,12 @@ def test_a_guess_can_be_corrected(tmp_path):
     assert found.keys[:2] == ["0", "1"]
 
 
+@pytest.mark.parametrize(("column", "value"), [("w/web", "much"), ("web_val_loss", "n.a."), ("quiz_acc", "inf")])
+def test_a_damaged_cell_does_not_hide_its_column_from_the_guess(tmp_path, column, value):
+    with pytest.raises(Problem, match=f"row 5 of runs.csv, column '{column}'"):
+        read(write(tmp_path / "runs.csv", changed(column, 3, value)))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [({"weight_columns": ["x*"]}, r"'x\*'.*w/web"), ({"metric_columns": ["w/web"]}, "'w/web' as a share and"),

@@ -10,7 +10,7 @@ from dashboard import queries, state
 from dashboard.names import Named, named
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
-from engine.league import League
+from engine.league import FEWEST_RUNS, League
 from engine.objectives import Aggregate
 from engine.steward import aggregate_of
 from engine.surrogates import SURROGATES
@@ -105,6 +105,9 @@ def number(value: float, sign: str = "") -> str:
 def fit_of(study: studies.Study) -> Fit | None:
     """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
     latest = studies.league(state.store(), study.id)
+    if latest is None and study.imported and study.done < FEWEST_RUNS:
+        st.info(f"Nothing can be fitted to {study.done} runs: {FEWEST_RUNS} are the fewest. Import more under a new name.")
+        return None
     if latest is None:
         st.info(
             "No surrogate is fitted yet: the first one needs a few finished runs. The page Studies says when the first "

@@ -9,6 +9,7 @@ from dashboard.views.new_study import new_study
 from dashboard.views.search import aggregate_in
 from engine import steward
 from engine.fidelity import Fidelity
+from engine.league import FEWEST_RUNS
 from store import runs, searches, studies
 
 INTRODUCTION = (
@@ -68,6 +69,8 @@ def happening(study: studies.Study, progress: queries.Progress) -> str:
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
+    if study.imported and study.done < FEWEST_RUNS:
+        return f"Nothing can be fitted to so few runs: {FEWEST_RUNS} are the fewest."
     if running == "Corpus" and study.spec["corpus"] == "default":
         return (
             "Collecting text that is already on this machine, from the installed packages: documentation, Python, C++, "
