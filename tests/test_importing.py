@@ -190,8 +190,8 @@ def test_warnings_are_said(tmp_path):
     table |= {"a_loss": [1, 2, 3, 4, 5, 6], "b_loss": [1e4, 2e4, "", 4e4, 5e4, 6e4]}
     found = read(write(tmp_path / "runs.csv", table))
     said = " ".join(found.notes)
-    for words in ("Fewer runs (6) than domains (10)", "never: the share is 0 in every run", "1 runs repeat",
-                  "1 runs lack a metric", "Wildly different scales"):  # fmt: skip
+    for words in ("Fewer runs (6) than domains (10)", "never: the share is 0 in every run", "mixture: 1 run.",
+                  "Without some metric: 1 run.", "Wildly different scales"):  # fmt: skip
         assert words in said
     assert found.unseen == ("never",) and np.isnan(found.values[2, 1])
 
