@@ -106,7 +106,7 @@ def fit_of(study: studies.Study) -> Fit | None:
     """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
     latest = studies.league(state.store(), study.id)
     if latest is None and study.imported and study.done < FEWEST_RUNS:
-        st.info(f"Nothing can be fitted to so few runs ({study.done}): {FEWEST_RUNS} are the fewest. Import more of them.")
+        st.info(f"Nothing can be fitted to so few runs ({study.done}): {FEWEST_RUNS} are the fewest. Import more.")
         return None
     if latest is None:
         st.info(
