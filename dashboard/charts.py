@@ -101,7 +101,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         axes = [
             {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
         ]
-        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80})
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "r": 70})
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)

@@ -107,7 +107,7 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         reference = st.selectbox("Compare with", names, key="reference")
         gap = difference(fit.surrogate, at, points[reference], whole.weights)
         st.metric(
-            f"{whole.title.capitalize()}, predicted ({whole.unit})",
+            f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
             f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
             f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
             f"{reference}",
@@ -159,7 +159,10 @@ def influence(study, fit: Fit, whole: Aggregate, at: np.ndarray) -> None:
 
 def response(study, fit: Fit, whole: Aggregate, at: np.ndarray) -> None:
     names = parts.named_of(study)
-    domain = st.pills("Along the share of", names.domains, default=names.domains[0], key="along", required=True)
+    domain = st.pills(
+        "Along the share of", names.domains, default=names.domains[0], format_func=parts.plain, key="along",
+        required=True,
+    )  # fmt: skip
     place = names.domains.index(domain)
     metrics, unit = parts.metrics_of_one_unit(study, "response", most=6)
     grid = np.linspace(0, 1, 41)

@@ -155,12 +155,12 @@ def priorities_of(study: studies.Study) -> Aggregate:
     start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
     labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
     left_out = [labels[name] for name, weight in start.items() if weight == 0]
-    with st.sidebar.expander("Priorities" + (f" · {', '.join(left_out)} not counted" if left_out else "")):
+    with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
         st.caption("How much each metric counts. Nothing is fitted anew.")
         only = st.selectbox("Count only", ["all, as set below", *labels.values()], key=f"only-{study.id}")
         values = {
             one.metric: st.slider(
-                labels[one.metric] + (" (higher is better)" if one.higher_is_better else ""),
+                plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
                 0.0, 3.0, start[one.metric], 0.25, key=f"priority-{study.id}-{one.metric}",
             )
             for one in study.objectives
@@ -187,7 +187,9 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
     most: where there are more metrics than this, which ones is asked for as well.
     """
     units = list(dict.fromkeys(one.unit for one in study.objectives))
-    unit = st.pills("Unit", units, default=units[0], key=f"unit-{key}", required=True) if len(units) > 1 else units[0]
+    unit = units[0]
+    if len(units) > 1:
+        unit = st.pills("Unit", units, default=unit, format_func=plain, key=f"unit-{key}", required=True)
     places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
     if most is None or len(places) <= most:
         return places, unit
