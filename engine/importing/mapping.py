@@ -181,7 +181,8 @@ def _metric_columns(table: Table, format: str, taken: set) -> list[str]:
 
 def _left(table: Table, taken: set) -> list[str]:
     """The columns that are nothing else yet, without the nameless ones that pandas writes."""
-    return [name for name in table.columns if name and name not in taken and not name.startswith("Unnamed:")]
+    nameless = ("Unnamed:", "__index_level_")
+    return [name for name in table.columns if name and name not in taken and not name.startswith(nameless)]
 
 
 def _measures(name: str) -> bool:
