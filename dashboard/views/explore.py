@@ -34,7 +34,7 @@ def render(name: str | None) -> None:
 
     @st.fragment
     def turning():
-        points = named_points(state.store(), study)
+        points = named_points(state.store(), study, whole)
         at = faders(study, points)
         predictions(study, fit, whole, at, points)
         closer_look(study, fit, whole, at)
@@ -107,9 +107,10 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         reference = st.selectbox("Compare with", names, key="reference")
         gap = difference(fit.surrogate, at, points[reference], whole.weights)
         st.metric(
-            f"{whole.title.capitalize()}, predicted ({whole.unit})",
-            f"{whole.sign * here.aggregate:.3f} ± {1.96 * here.aggregate_std:.3f}",
-            f"{whole.sign * gap.aggregate:+.3f} ± {1.96 * gap.aggregate_std:.3f} against {reference}",
+            f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
+            f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
+            f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
+            f"{reference}",
             delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
         )  # fmt: skip
         verdict = (
@@ -158,7 +159,10 @@ def influence(study, fit: Fit, whole: Aggregate, at: np.ndarray) -> None:
 
 def response(study, fit: Fit, whole: Aggregate, at: np.ndarray) -> None:
     names = parts.named_of(study)
-    domain = st.pills("Along the share of", names.domains, default=names.domains[0], key="along", required=True)
+    domain = st.pills(
+        "Along the share of", names.domains, default=names.domains[0], format_func=parts.plain, key="along",
+        required=True,
+    )  # fmt: skip
     place = names.domains.index(domain)
     metrics, unit = parts.metrics_of_one_unit(study, "response", most=6)
     grid = np.linspace(0, 1, 41)
