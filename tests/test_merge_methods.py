@@ -9,6 +9,7 @@ from engine.merge_config import knobs_of
 from engine.merge_methods import METHODS, Tensors
 from engine.merge_methods.base import CHUNK
 from engine.merge_methods.largest import trimmed
+from tests.conftest import ROOT
 
 NEEDED = {"t": 0.4, "density": 0.6, "gamma": 0.05, "epsilon": 0.15}  # knobs without a default of their own
 SHAPES = {"vector": (37,), "matrix": (24, 50), "tensor": (4, 3, 5, 7), "scalar": (1,), "long": (3, CHUNK // 2 + 11)}
@@ -148,6 +149,16 @@ def test_random_masks_keep_their_density():
     kept = merged("della_linear", base, ramp, density=0.5, epsilon=0.2) != 0
     assert kept[:, :50].float().mean() == pytest.approx(0.32, abs=0.02)
     assert kept[:, -50:].float().mean() == pytest.approx(0.68, abs=0.02)
+
+
+def test_the_docs_name_every_method_and_knob():
+    table = [row for row in (ROOT / "docs" / "MERGING.md").read_text().splitlines() if row.startswith("| ")]
+    rows = {name.strip(): row for row in table for name in row.split("|")[1].split(",")}
+    for name, method in METHODS.items():
+        if not name.endswith("_paper"):
+            knobs = {"lambda" if knob == "lam" else knob for knob in knobs_of(method)}
+            told = {word.strip(" *") for word in rows[name].split("|")[4].split(",")}
+            assert told == knobs - ({"density"} if name == "task_arithmetic" else set()), name
 
 
 def test_what_cannot_be_pruned():
