@@ -62,7 +62,7 @@ def test_mean_and_moments_agree(fitted):
 def test_a_bulk_scores_as_its_parts(fitted):
     points = np.random.default_rng(2).dirichlet(np.ones(DOMAINS), 5000)
     parts = np.concatenate([fitted.mean(part) for part in np.array_split(points, 5)])
-    assert (np.abs(fitted.mean(points) - parts) < 1e-3 * LOSSES.std(axis=0)).all()
+    assert (np.abs(fitted.mean(points) - parts) < 5e-3 * LOSSES.std(axis=0)).all()
 
 
 def test_covariance_has_the_variances_on_its_diagonal(fitted):
@@ -175,9 +175,10 @@ def test_own_share_looks_at_the_metrics_own_domain():
     assert SURROGATES["own_share"].fit(WEIGHTS, LOSSES).domain.tolist() == [0, 1, 2]
 
 
-def test_gp_gradients():
+@pytest.mark.parametrize("name", ["gp", "gp_rational"])
+def test_gp_gradients(name):
     """The analytic gradient of the misfit against central differences."""
-    from engine.surrogates.gp import _misfit
+    _misfit = SURROGATES[name]._misfit
 
     rng = np.random.default_rng(7)
     z, targets, theta = rng.normal(size=(15, 3)), rng.normal(size=15), np.array([0.3, 0.8, 1.2, 0.2, -1.5])

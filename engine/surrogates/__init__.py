@@ -10,19 +10,33 @@ import numpy as np
 
 from engine.errors import Problem
 from engine.surrogates.base import Surrogate
+from engine.surrogates.bimix import BiMix
+from engine.surrogates.bradley_terry import BradleyTerry
+from engine.surrogates.evidential import Evidential
 from engine.surrogates.gp import GP
+from engine.surrogates.gp_rational import RationalGP
+from engine.surrogates.hl_gauss import HLGauss
+from engine.surrogates.lasso import Lasso
 from engine.surrogates.lightgbm import LightGBM, LightGBMLinear
 from engine.surrogates.linear import Linear
 from engine.surrogates.log_linear import LogLinear
 from engine.surrogates.own_share import OwnShare
+from engine.surrogates.power_law import PowerLaw
 from engine.surrogates.ridge import Ridge
 
 SURROGATES: dict[str, type[Surrogate]] = {
     "own_share": OwnShare,
     "linear": Linear,
     "log_linear": LogLinear,
+    "power_law": PowerLaw,
+    "bimix": BiMix,
+    "lasso": Lasso,
     "ridge": Ridge,
+    "gp_rational": RationalGP,
     "gp": GP,
+    "hl_gauss": HLGauss,
+    "evidential": Evidential,
+    "bradley_terry": BradleyTerry,
     "lightgbm": LightGBM,
     "lightgbm_linear": LightGBMLinear,
 }

@@ -6,7 +6,10 @@ One metric is one regression; they are never mixed before they are predicted (fi
 far worse on few runs). Runs that lack a metric (NaN) are left out of that metric's regression only.
 """
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Self
 
@@ -119,6 +122,21 @@ class Spanned(Surrogate):
 
     def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.mean(weights), (self.factor(weights) ** 2).sum(axis=2)
+
+
+def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
+    """Call `score` on slices of `size` points that cover them all, on as many threads as numpy may use.
+
+    Its products release the interpreter's lock; OMP_NUM_THREADS says how many (jobs and the page: 1).
+    """
+    blocks = [slice(start, min(points, start + size)) for start in range(0, points, size)]
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    if threads == 1 or len(blocks) < 8 * threads:
+        for block in blocks:
+            score(block)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(score, blocks))
 
 
 def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
