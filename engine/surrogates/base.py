@@ -32,6 +32,7 @@ class Surrogate(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
+    slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
 
     noise: np.ndarray
     scale: np.ndarray = None
