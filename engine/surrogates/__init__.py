@@ -26,6 +26,7 @@ from engine.surrogates.log_linear import LogLinear
 from engine.surrogates.own_share import OwnShare
 from engine.surrogates.power_law import PowerLaw
 from engine.surrogates.ridge import Ridge
+from engine.surrogates.stack import Stack
 
 SURROGATES: dict[str, type[Surrogate]] = {
     "own_share": OwnShare,
@@ -44,6 +45,7 @@ SURROGATES: dict[str, type[Surrogate]] = {
     "lightgbm_linear": LightGBMLinear,
     "lambdarank": LambdaRank,
     "extra_trees": ExtraTrees,
+    "stack": Stack,
 }
 VERSION = 1  # of the file's layout
 NAMES = {kind: name for name, kind in SURROGATES.items()}

@@ -30,6 +30,7 @@ class Network(Surrogate):
     second (M, H + 1, O): the layers, biases last.
     """
 
+    slow = True
     outputs: ClassVar[int] = 1
 
     weights: np.ndarray
