@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import corpus, explore, export, parts, runs, search, studies
+from dashboard.views import confirm, corpus, explore, export, importing, next_runs, parts, runs, search, studies
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -12,9 +12,12 @@ st.set_page_config(page_title="Mixdesk", page_icon="dashboard/icon.png", layout=
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
     "corpus": ("Corpus", ":material/library_books:", corpus),
+    "import": ("Import", ":material/upload_file:", importing),
     "runs": ("Runs", ":material/timeline:", runs),
     "explore": ("Explore", ":material/instant_mix:", explore),
     "search": ("Search", ":material/travel_explore:", search),
+    "next-runs": ("Next runs", ":material/next_plan:", next_runs),
+    "confirm": ("Confirm", ":material/verified:", confirm),
     "export": ("Export", ":material/ios_share:", export),
 }
 
@@ -59,8 +62,9 @@ if trouble:
     parts.refusal(
         f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
     )
-pages = [
-    st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
+pages = {
+    path: st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()
-]
-st.navigation(pages).run()
+}
+st.session_state["pages"] = pages  # for views that lead on to another page
+st.navigation(list(pages.values())).run()

@@ -20,6 +20,7 @@ KINDS = {
     "train": "engine.train:run",
     "fit": "engine.league:run",
     "search": "engine.search_job:run",
+    "propose": "engine.propose_job:run",
 }
 
 # What the worker learns from the exit code; everything else is in the journal.

@@ -40,6 +40,15 @@ class Simplex:
                 f"({_listed(self.names, self.upper, self.upper < 1)}). Raise some, until they sum to 1."
             )
 
+    def to_dict(self) -> dict:
+        """As JSON can hold it; `from_dict` reads it back."""
+        return {"names": list(self.names), "lower": self.lower.tolist(), "upper": self.upper.tolist()}
+
+    @classmethod
+    def from_dict(cls, value: dict) -> "Simplex":
+        """What `to_dict` gave."""
+        return cls(tuple(value["names"]), value["lower"], value["upper"])
+
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, D) mixtures, uniform where the upper bounds allow it; what they cut off is projected onto
         them.

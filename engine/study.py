@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.baselines import baselines
 from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
+from engine.objectives import check_priorities
 from engine.space import Simplex
 
 
@@ -18,18 +18,18 @@ from engine.space import Simplex
 class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
-    domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
-    domain have huge losses on all others and teach little about the rest); strength: range of the Dirichlet's
-    strength in RegMix's design (low: few domains in a mixture, high: all of them); repeats: how often
-    the natural mixture is trained again with other seeds, which measures the noise; common_random_numbers: same data
-    order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the
-    corpus holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's
-    loss counts in the mean, 1 where absent.
+    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
+    the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
+    others and teach little about the rest); strength: range of the Dirichlet's strength in RegMix's design (low: few
+    domains in a mixture, high: all of them); repeats: how often the natural mixture is trained again with other seeds,
+    which measures the noise; common_random_numbers: same data order and initialisation for every mixture;
+    target_tokens: the budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a domain
+    may be repeated there at most; priorities: how much each metric counts in the mean, 1 where absent.
     """
 
     name: str
-    fidelity: Fidelity
-    corpus: str = "default"
+    fidelity: Fidelity | None
+    corpus: str | None = "default"
     domains: tuple[str, ...] = ()
     design: str = "regmix"
     runs: int = 64
@@ -45,7 +45,8 @@ class StudySpec:
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
+        fewest = 1 if self.corpus is None else 8
+        check(fewest <= self.runs <= 1_000_000, "runs", self.runs, f"{fewest} to 1,000,000")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         named = all(isinstance(name, str) for name in self.domains)
@@ -61,11 +62,11 @@ class StudySpec:
         )
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
-        priority_weights(self.priorities, [*self.priorities, "others"])
+        check_priorities(self.priorities)
 
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength)}
-        return {**asdict(self), **lists, "fidelity": self.fidelity.to_dict()}
+        return {**asdict(self), **lists, "fidelity": self.fidelity and self.fidelity.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "StudySpec":
@@ -82,7 +83,7 @@ class StudySpec:
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
-        elif not isinstance(fidelity, Fidelity):
+        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and values.get("corpus", "") is None):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         try:
             for name in {"domains", "strength"} & set(values):
@@ -128,35 +129,22 @@ def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
 
 
-def priority_weights(priorities: dict[str, float], domains: list[str]) -> np.ndarray:
-    """(D,) what each domain's loss counts in the mean, summing to one.
-
-    Raises Problem where none counts, and for a priority that is no number of at least 0.
-    """
-    for name, weight in priorities.items():
-        if not (isinstance(weight, int | float) and 0 <= weight < math.inf):
-            raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
-    weights = np.array([priorities.get(name, 1.0) for name in domains], dtype=float)
-    if not weights.any():
-        raise Problem("Cannot weigh the losses: every priority is 0. Give at least one domain a priority above 0.")
-    return weights / weights.sum()
-
-
 def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
     """The budget of the real run, in tokens; by default as many as there are."""
     return spec.target_tokens or float(available.sum())
 
 
-def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.ndarray) -> list[dict]:
-    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
-    space = Simplex(tuple(domains), upper=np.full(len(domains), spec.largest_share))
-    prior = available / available.sum()
-    fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
+def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds.
+
+    frame: engine.frame.Frame.
+    """
+    space = Simplex(frame.space.names, upper=np.full(len(frame.prior), spec.largest_share))
     options = {"strength": spec.strength} if spec.design == "regmix" else {}
-    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed, **options)
-    rows = [("baseline", name, point) for name, point in distinct(fixed).items()]
+    points = DESIGNS[spec.design](space, frame.prior, spec.runs, spec.seed, **options)
+    rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
-    rows += [("repeat", "natural", prior)] * spec.repeats
+    rows += [("repeat", "natural", frame.prior)] * spec.repeats
     seeds = seeds_of(rows, spec)
     return [
         {

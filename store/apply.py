@@ -45,20 +45,53 @@ def study_failed(cursor, journal, e):
 
 
 def study_planned(cursor, journal, e):
-    """The study's runs, the jobs that will train them, and the corpus they are made for."""
-    values = [e["domains"], json.dumps(e["corpus"]), e["study"]]
-    cursor.execute("UPDATE studies SET domains = ?, corpus = ? WHERE id = ?", values)
+    """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
+    that this one goes on from, which count here too (engine/changes.py)."""
+    metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
+    values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
+    cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
+    runs_added(cursor, journal, e)
+    for run in e.get("carried", ()):
+        cursor.execute(
+            "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
+            [run["id"], e["study"], *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
+        )
+
+
+def runs_added(cursor, journal, e):
+    """Runs to be trained, and the jobs that will train them."""
     rows = [
-        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"])
+        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"], fidelity)
         for r in e["runs"]
+        for fidelity in [json.dumps(r["fidelity"]) if r.get("fidelity") else None]
     ]
     cursor.executemany(
-        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
+        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, fidelity, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
         rows,
     )
     for job in e["jobs"]:
         job_planned(cursor, journal, {**job, "study": e["study"], "t": e["t"]})
+
+
+def study_imported(cursor, journal, e):
+    """A study of runs that were trained elsewhere, with all that they measured."""
+    values = [e["study"], e["name"], json.dumps(e["spec"]), e["domains"], json.dumps(e["metrics"])]
+    values += [e["corpus"] and json.dumps(e["corpus"]), json.dumps(e["imported"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
+        values,
+    )
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    columns["study"] = [e["study"]] * len(e["runs"])
+    types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
+    types["weights"] = types["losses"]
+    rows = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
+    cursor.register("imported_runs", rows)
+    cursor.execute("INSERT INTO runs BY NAME SELECT *, 'imported' AS role, 'done' AS state FROM imported_runs")
+    cursor.unregister("imported_runs")
 
 
 def job_planned(cursor, journal, e):
@@ -174,12 +207,13 @@ def runs_evaluated(cursor, journal, e):
 
 def run_finished(cursor, journal, e):
     found = cursor.execute(
-        "SELECT studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
+        "SELECT studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
         [e["run"]],
     ).fetchone()
     if found is None:
         return  # of a study that this workspace does not know: a job folder copied in by hand
-    losses, errors = ([e[field].get(name) for name in found[0]] for field in ("losses", "losses_se"))
+    metrics = [one["metric"] for one in json.loads(found[1])] if found[1] else found[0]
+    losses, errors = ([e[field].get(name) for name in metrics] for field in ("losses", "losses_se"))
     cursor.execute(
         "UPDATE runs SET state = 'done', losses = ?, losses_se = ?, shares = ?, tokens = ?, seconds = ?, "
         "cpu_seconds = ?, device = ?, parameters = ?, message = NULL WHERE id = ?",
@@ -212,12 +246,19 @@ def search_finished(cursor, journal, e):
     cursor.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", values)
 
 
+def proposal_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?)", values)
+
+
 EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
+    "runs.added": runs_added,
+    "study.imported": study_imported,
     "job.planned": job_planned,
     "corpus.planned": corpus_planned,
     "job.started": job_started,
@@ -235,5 +276,6 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "proposal.finished": proposal_finished,
 }
 BULK = {"job.progress": job_progress, "runs.progress": runs_progress}

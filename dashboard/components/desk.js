@@ -58,7 +58,7 @@ function draw(host) {
     part.share.textContent = `${(100 * values[i]).toFixed(1)}%`;
     part.level.style.height = part.cap.style.bottom = percent(values[i]);
     part.mark.style.bottom = percent(faders[i].mark);
-    part.mark.title = `natural: ${(100 * faders[i].mark).toFixed(1)}%`;
+    part.mark.title = `${faders[i].mark_name}: ${(100 * faders[i].mark).toFixed(1)}%`;
     part.near.hidden = faders[i].low === null;
     part.near.style.bottom = percent(faders[i].low ?? 0);
     part.near.style.height = percent((faders[i].high ?? 0) - (faders[i].low ?? 0));

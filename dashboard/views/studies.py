@@ -7,7 +7,8 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, queries, state
-from dashboard.views import parts
+from dashboard.views import changing, parts
+from dashboard.views.search import aggregate_in
 from engine import steward
 from engine.design import DESIGNS
 from engine.errors import Problem
@@ -86,21 +87,25 @@ def happening(study: studies.Study, progress: queries.Progress) -> str:
 
 def answer(study: studies.Study) -> None:
     """The answer of a finished study, in one line and one bar, never a winner inside the noise."""
-    found = searches.of_study(state.store(), study.id)[0]["found"]
-    gap = found["differences"]["natural"]
+    latest = searches.of_study(state.store(), study.id)[0]
+    found, whole, names = latest["found"], aggregate_in(study, latest), parts.named_of(study)
+    baseline, gap = next(iter(found["differences"].items()))
     better = "**better** than" if gap["aggregate"] < 0 else "worse than"
     words = "**inside the noise** of" if gap["inside_noise"] else better
     st.markdown(
-        f"The best mixture found is {words} the natural one: {gap['aggregate']:+.3f} ± "
-        f"{1.96 * gap['aggregate_std']:.3f} bits per byte predicted (95%), from {study.done} runs."
+        f"The best mixture found is {words} the {baseline} one: {whole.sign * gap['aggregate']:+.3f} ± "
+        f"{1.96 * gap['aggregate_std']:.3f} {parts.plain(whole.unit)} predicted (95%), from {study.done} runs."
     )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
-    figure = charts.shares_bar(["best found", "natural"], study.domains, charts.colour_of(study.domains), shares)
+    figure = charts.shares_bar(["best found", baseline], names.domains, names.colours, shares)
     components.plot(figure, key=f"answer-{study.id}")
 
 
 def describe(study: studies.Study) -> str:
     """A study's settings in one line."""
+    if study.imported:
+        files = " and ".join(parts.plain(name) for name in study.imported["files"])
+        return f"{len(study.domains)} domains, {len(study.metrics)} metrics · {study.runs} runs imported from {files}"
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = study.runs or study.spec["runs"]
@@ -114,6 +119,10 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
+    if progress.finished and not study.imported and st.button(
+        "Change domains", key=f"change-{study.id}", icon=":material/call_split:"
+    ):
+        changing.change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"

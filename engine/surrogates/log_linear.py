@@ -21,6 +21,7 @@ class LogLinear(Law):
     title = "Log-linear law"
     summary = "Each loss is a floor plus one exponential of the shares: a published law that carries over to scale."
     complexity = 1
+    convex = True
 
     @staticmethod
     def value_and_slope(weights, law):
