@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from engine.objectives import BITS, Objective, short_names
 
+MANY = 10  # domains or metrics from which on charts are laid out for many
 # Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
 PALETTE = (
     "#d9480f", "#1c7ed6", "#2f9e44", "#ae3ec9", "#e8a10c", "#0c8599",
@@ -108,10 +109,11 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
     dimensions = []
     for axis in axes:
         one = {"label": escape(axis["label"]), "name": axis["name"], "values": axis["values"]}
-        top = max(1e-3, float(np.nanmax(axis["values"])))
-        dimensions.append(
-            {**one, "tickformat": ".0%", "range": [0, top]} if axis["percent"] else {**one, "tickformat": ".4~g"}
-        )
+        low, top = float(np.nanmin(axis["values"])), max(1e-3, float(np.nanmax(axis["values"])))
+        one |= {"tickformat": ".0%", "range": [0, top]} if axis["percent"] else {"tickformat": ".4~g"}
+        if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
+            one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
+        dimensions.append(one)
     scale = turned(LOSS_SCALE, better)
     bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}
     hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
@@ -120,6 +122,34 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
         labelangle=-30, labelfont={"size": 12}, rangefont=hidden, unselected={"line": {"opacity": 0.06}},
     )  # fmt: skip
     return fig
+
+
+def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> go.Figure:
+    """The points (n, D) of a design: a triangle for three domains, else parallel coordinates; colour: the largest."""
+    largest = points.argmax(axis=1)
+    if len(domains) != 3:
+        axes = [
+            {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
+        ]
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80})
+        steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
+        line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
+        return fig.update_traces(line=line)
+    fig = figure(330, margin={"l": 40, "r": 40, "t": 30, "b": 30})
+    a, b, c = (escape(name) for name in domains)
+    fig.add_scatterternary(
+        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers",
+        marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
+        hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
+    )  # fmt: skip
+    return fig.update_layout(ternary=triangle((a, b, c)))
+
+
+def triangle(names: tuple[str, str, str]) -> dict:
+    """The layout of a ternary plot with these corners."""
+    corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
+    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", names, strict=True)}
+    return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
 
 
 def losses_with_intervals(names: Named, reference, current, best, scale) -> go.Figure:
@@ -176,7 +206,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
         hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {escape(unit)}<extra></extra>",
     )  # fmt: skip
-    fig.update_xaxes(showgrid=False)
+    fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
 
@@ -233,9 +263,7 @@ def ternary(
         a=runs[:, 0], b=runs[:, 1], c=runs[:, 2], mode="markers", hoverinfo="skip",
         marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": "#ffffff", "width": 1.5}},
     )  # fmt: skip
-    corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
-    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", (a, b, c), strict=True)}
-    return fig.update_layout(ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes})
+    return fig.update_layout(ternary=triangle((a, b, c)))
 
 
 def league(rows: list[dict]) -> go.Figure:
@@ -320,6 +348,10 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
+    if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
+        under = 22 * -(-len(domains) // 5)
+        fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)
+        fig.update_layout(legend={"yref": "container", "y": 0.01, "yanchor": "bottom"})
     return fig.update_layout(showlegend=True, legend_traceorder="normal")
 
 

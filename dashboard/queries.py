@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.fidelity import Fidelity
+from engine.fidelity import Fidelity, larger
 from engine.objectives import Aggregate
 from engine.steward import aggregate_of
 from store import jobs, runs, studies
@@ -158,6 +158,15 @@ def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots:
     )
     minutes = None if speed is None else members * tokens / speed / slots / 60
     return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
+
+
+# What confirming an answer trains: the chosen mixture, three baselines and one more, larger and with several seeds.
+CONFIRMED, CONFIRMING_SEEDS, CONFIRMING_SIZE = 5, 3, 4
+
+
+def confirmation_cost(store: Store, fidelity: Fidelity, vocabulary: int, slots: int) -> Cost:
+    """The price of confirming an answer with models CONFIRMING_SIZE times as large, on as many more tokens."""
+    return cost(store, larger(fidelity, CONFIRMING_SIZE), CONFIRMED * CONFIRMING_SEEDS, vocabulary, slots)
 
 
 @dataclass(frozen=True)

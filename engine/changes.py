@@ -1,11 +1,10 @@
 """When domains change: a study that goes on from another one, with the runs that still count. Uses the store."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from engine.candidates import named_points
-from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.frame import Frame, frame_of
 from engine.objectives import domain_losses
@@ -13,7 +12,7 @@ from engine.reuse import Change, Reuse, reuse
 from engine.rounds import trainable
 from engine.space import Simplex
 from engine.steward import advance, for_fitting, training_jobs
-from engine.study import StudySpec, chosen_domains
+from engine.study import StudySpec, chosen_domains, design_points
 from store import corpora, studies
 from store.database import Store
 
@@ -49,11 +48,14 @@ def plan_change(
     """
     old_spec, manifest = trainable(study), corpora.manifest(store, corpus)
     if manifest is None:
-        there = ", ".join(corpora.names(store)) or "none"
-        raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {there}.")
-    spec = StudySpec.from_dict(
-        {**old_spec.to_dict(), "name": name or f"{study.name} on {corpus}"[:80], "corpus": corpus, "domains": [],
-         "priorities": {d: w for d, w in old_spec.priorities.items() if d in manifest["domains"]}}
+        built = ", ".join(corpora.names(store)) or "none"
+        raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {built}.")
+    there = manifest["domains"]
+    spec = replace(
+        old_spec, name=name or f"{study.name} on {corpus}"[:80], corpus=corpus, domains=(),
+        priorities={domain: weight for domain, weight in old_spec.priorities.items() if domain in there},
+        bounds={domain: bound for domain, bound in old_spec.bounds.items() if domain in there},
+        groups=tuple(group for group in old_spec.groups if all(domain in there for domain in group["domains"])),
     )  # fmt: skip
     new = chosen_domains(spec, manifest)
     same = {name for name in study.domains if name in new and same_text(study, manifest, name)}
@@ -97,7 +99,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     fresh += [{"role": "design", "label": None, "weights": p.tolist()} for p in opened(plan, frame)]
     for number, row in enumerate([*rows, *fresh], 1):
         row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
-    planned = training_jobs(successor, plan.spec, new, fresh, plan.spec.fidelity)
+    planned = training_jobs(successor, plan.spec, frame, fresh)
     store.write("study.created", study=successor, name=plan.spec.name, spec=plan.spec.to_dict())
     store.write(
         "study.planned", study=successor, domains=new, metrics=[asdict(one) for one in domain_losses(new)],
@@ -110,7 +112,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
 
 
 def opened(plan: Succession, frame: Frame) -> np.ndarray:
-    """(count, E) first points over the virtual domains, the touched ones and the frozen group, by RegMix's design."""
+    """(count, E) first points over the touched domains and the frozen group, by the study's design."""
     names = tuple(plan.reuse.names)
     if not plan.count or len(names) < 2:
         return np.empty((0, len(plan.change.new)))
@@ -119,4 +121,4 @@ def opened(plan: Succession, frame: Frame) -> np.ndarray:
     if len(names) > len(touched):
         prior = np.append(prior, 1 - prior.sum())
     space = Simplex(names, upper=plan.reuse.caps(frame.space.upper))
-    return DESIGNS["regmix"](space, prior, plan.count, plan.spec.seed) @ plan.reuse.virtual
+    return design_points(plan.spec, space, prior, plan.count) @ plan.reuse.virtual

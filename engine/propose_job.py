@@ -26,7 +26,7 @@ def run(job: Job) -> None:
     weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
     share, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
     job.progress(0, 3, "drawing mixtures")
-    drawn = space.project(dirichlet(np.array(spec["prior"]), POOL, rng, STRENGTHS))
+    drawn = space.project(space.tied(dirichlet(np.array(spec["prior"]), POOL, rng, STRENGTHS)))
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
     more = {"rounds_done": settings["rounds_done"]} if settings["proposer"] == "climb" else {}

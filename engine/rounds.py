@@ -1,6 +1,6 @@
 """Rounds: proposals turned into runs of a study, and confirmations of its mixtures by larger models. Uses the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
         row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": None if own else fidelity.to_dict()}
-    planned = training_jobs(study.id, spec, study.domains, rows, fidelity)
+    planned = training_jobs(study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows)
     store.write("runs.added", study=study.id, runs=rows, jobs=planned)
     for job in planned:
         store.spool.submit(job["spec"], job["job"])

@@ -18,13 +18,13 @@ import numpy as np
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.errors import Problem
-from engine.fidelity import Fidelity, group_size
+from engine.fidelity import group_size
 from engine.frame import Frame, frame_of
 from engine.league import FEWEST_RUNS
 from engine.objectives import Aggregate, aggregate, domain_losses
 from engine.search import LARGEST
 from engine.search.methods import check_method
-from engine.study import DEMO, StudySpec, chosen_domains, plan_runs, split_evenly
+from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
 from engine.surrogates import SURROGATES
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -144,8 +144,9 @@ def plan(store: Store, study: studies.Study) -> None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
     domains = chosen_domains(spec, manifest)
-    planned = plan_runs(spec, study.id, frame_of(spec, domains, manifest))
-    planned_jobs = training_jobs(study.id, spec, domains, planned, spec.fidelity)
+    frame = frame_of(spec, domains, manifest)
+    planned = plan_runs(spec, study.id, frame)
+    planned_jobs = training_jobs(study.id, spec, frame, planned)
     kept = {name: manifest["domains"][name] for name in domains}
     store.write(
         "study.planned",
@@ -160,15 +161,17 @@ def plan(store: Store, study: studies.Study) -> None:
         store.spool.submit(job["spec"], job["job"])
 
 
-def training_jobs(study: str, spec: StudySpec, domains: list[str], runs: list[dict], fidelity: Fidelity) -> list[dict]:
-    """The jobs [{"job", "spec"}] that train runs [{"id", "weights", "seed"}]; each run is told its "job"."""
+def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict]) -> list[dict]:
+    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
+    domains, fidelity = list(frame.space.names), spec.fidelity
+    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
     planned = []
     for group in split_evenly(runs, group_size(fidelity.width), os.cpu_count() or 1):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
         task = {
-            "kind": "train", "study": study, "corpus": spec.corpus, "domains": domains,
+            "kind": "train", "study": study, "corpus": spec.corpus, "domains": domains, "keep": keep,
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
             "fidelity": fidelity.to_dict(), "device": "auto",
         }  # fmt: skip

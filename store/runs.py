@@ -131,6 +131,15 @@ def speed(store: Store, study: str | None = None) -> dict[str, float]:
     return {(parameters, device): rate for parameters, device, rate in rows}
 
 
+def spent(store: Store, study: str) -> tuple[int, float, int]:
+    """Of the runs whose size and tokens are known: how many, FLOPs by 6 x parameters x tokens, and tokens."""
+    return store.rows(
+        "SELECT count(*), coalesce(sum(6.0 * parameters * tokens), 0), coalesce(sum(tokens), 0) FROM runs "
+        "WHERE study = ? AND parameters > 0 AND tokens > 0",
+        [study],
+    )[0]
+
+
 def corrupt_lines(store: Store) -> list[tuple[str, int, str]]:
     """Journal lines that could not be read: (journal, offset, text)."""
     return store.rows("SELECT journal, read_from, text FROM corrupt_lines ORDER BY ALL")

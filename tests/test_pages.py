@@ -13,6 +13,8 @@ PAGES = {
     "runs": "Runs",
     "explore": "Explore",
     "search": "Search",
+    "next-runs": "Next runs",
+    "confirm": "Confirm",
     "export": "Export",
 }
 HARMLESS = "404"  # Streamlit asks for its health under a page's path first

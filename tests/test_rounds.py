@@ -1,17 +1,19 @@
 """Rounds from the command line: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from engine import rounds
 from engine.errors import Problem
 from engine.workspace import Workspace
 from store import rebuild, runs, studies
 from store.database import Store
-from tests.conftest import engine
+from tests.conftest import Page, engine
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +116,31 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
     assert shown["league"]["runs"] == len(rows)
     assert "not built" in said(desk, "change", "Small", "--corpus", "five")
     assert "nothing changes" in said(desk, "change", "Small", "--corpus", "small")
+
+
+@pytest.mark.browser
+def test_the_pages_show_the_rounds(desk, browser):
+    """Trade-off, wish, proposal and confirmation as a person meets them."""
+    page = Page(desk)
+    study = next(one["study"] for one in answer(desk, "list") if one["name"] == "Small")
+    tab = browser.new_page(viewport={"width": 1360, "height": 1800})
+    try:
+        tab.goto(f"{page.url}/search?study={study}&search-look=Trade-off")
+        expect(tab.get_by_text("Here: ")).to_contain_text("bits per byte", timeout=40_000)
+        before = tab.get_by_text("Here: ").inner_text()
+        tab.get_by_role("slider", name="Along the front").focus()
+        tab.keyboard.press("ArrowLeft")
+        expect(tab.get_by_text("Here: ")).not_to_have_text(before, timeout=20_000)
+        tab.goto(f"{page.url}/next-runs?study={study}")
+        expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible(timeout=40_000)
+        expect(tab.get_by_role("button", name=re.compile("Train these"))).to_be_enabled()
+        tab.goto(f"{page.url}/confirm?study={study}")
+        expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible(timeout=40_000)
+        expect(tab.get_by_text(re.compile("measures best, outside the noise|cannot tell apart"))).to_be_visible()
+        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures x 3 seeds\)"))).to_be_visible()
+    finally:
+        tab.close()
+        page.stop()
 
 
 def test_all_of_it_is_rebuilt_from_the_journals(desk, tmp_path):

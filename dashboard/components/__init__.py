@@ -9,6 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
+MANY = 8  # faders from which on their tracks are square-root scales (desk.js)
 HERE = Path(__file__).parent
 
 

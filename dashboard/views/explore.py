@@ -73,6 +73,7 @@ def faders(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
         "Drag a fader (or focus it and press the arrow keys): the others give or take in proportion. "
         f"The small tick is {PRIORS[frame.prior_name]}"
         + ("; the pale band holds every near-optimal mixture." if near else ".")
+        + (" The tracks are square-root scales." if len(rows) > components.MANY else "")
     )
     at = np.array(chosen)
     return at / at.sum()

@@ -117,6 +117,11 @@ def fit_of(study: studies.Study) -> Fit | None:
     return fit
 
 
+def the(baseline: str) -> str:
+    """A baseline as a sentence names it."""
+    return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"
+
+
 def named_of(study: studies.Study) -> charts.Named:
     """What the study's domains and metrics are called on the page."""
     return charts.named(study.domains, study.objectives)

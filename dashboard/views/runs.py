@@ -93,7 +93,8 @@ def table_and_parallel(name: str) -> None:
     st.subheader("Shares and metrics" if study.imported else "Shares and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
-        axes = [axis for axis in axes_of(table, names) if axis["name"] in chosen_axes(table, names)]
+        wanted = chosen_axes(table, names)
+        axes = [axis for axis in axes_of(table, names) if axis["name"] in wanted]
         shown = [{**axis, "values": axis["values"][done]} for axis in axes]
         whole = {"label": table.aggregate.title, "name": "score", "values": table.score[done], "percent": False}
         figure = charts.parallel([*shown, whole], table.score[done], title, table.aggregate.better)
@@ -135,9 +136,9 @@ def chosen_axes(table: queries.RunTable, names: charts.Named) -> set[str]:
         return set(everything)
     widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
     start = [f"share {i}" for i in sorted(widest)] + [f"loss {i}" for i in range(len(names.metrics))][: MOST_AXES // 3]
-    return set(
-        st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes") or start
-    )
+    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
+        chosen = st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes")
+    return set(chosen or start)
 
 
 def filters_and_table(study: studies.Study, table: queries.RunTable, names: charts.Named, kept: np.ndarray) -> None:

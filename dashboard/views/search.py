@@ -109,7 +109,8 @@ def one_result(study: studies.Study, search: dict) -> None:
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    left, right = st.columns(2)
+    many = len(names.domains) > charts.MANY
+    left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.subheader("Mixtures", anchor=False)

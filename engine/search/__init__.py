@@ -119,7 +119,7 @@ def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray,
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n, np.float32)
     collector = None
     for start in range(0, n, CHUNK):
-        chunk = space.project(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS))
+        chunk = space.project(space.tied(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS)))
         mean = surrogate.mean(chunk)
         collector = collector or Collector(share, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
         collector.add(chunk, mean)
