@@ -26,7 +26,7 @@ class Surrogate(ABC):
 
     noise (M,): variance of a measured loss around the true mean function, as the fit sees it;
     scale (M,): what the standard deviations are multiplied by, correlation (M, M): of the metrics' errors.
-    Both come from cross-validation (engine/league.py); until then 1 and the identity.
+    Both come from cross-validation (engine/league); until then 1 and the identity.
     """
 
     title: ClassVar[str]
@@ -151,11 +151,13 @@ def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def centre_and_spread(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread,
-    not 0.
+    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread, not 0.
+
+    Tiny is relative to the metric: one of 1e-9 and one of 1e9 are fitted alike.
     """
     mean = np.nanmean(losses, axis=0)
-    return mean, np.maximum(np.nanstd(losses, axis=0), 1e-6 * np.maximum(1, np.abs(mean)))
+    least = 1e-6 * np.abs(mean)
+    return mean, np.maximum(np.nanstd(losses, axis=0), np.where(least > 0, least, 1e-6))
 
 
 def least_squares(features: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, ...]:

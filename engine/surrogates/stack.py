@@ -90,7 +90,7 @@ class Stack(Surrogate):
 
 
 def convex_weights(means: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """(K,) not negative, summing to one: least squares of losses (R, M) on out-of-fold means (K, R, M), NaN left out."""
+    """(K,) not negative, summing to one: least squares of losses (R, M), NaN left out, on held-out means (K, R, M)."""
     from scipy.optimize import nnls
 
     centre, spread = centre_and_spread(losses)
