@@ -115,7 +115,7 @@ def stability(titles: list[str], distance: np.ndarray, chosen: int | None) -> go
 
 
 def noise(metrics: list[str], error: np.ndarray, floor: np.ndarray | None, spread: np.ndarray) -> go.Figure:
-    """Held-out error (M,), and the noise over repeats (M,) where known, each as a share of the spread over runs (M,)."""
+    """Held-out error (M,), and the noise over repeats (M,) where known, as shares of the spread over runs (M,)."""
     fig = figure(
         90 + 30 * len(metrics), xaxis={"title": {"text": "of the spread over mixtures"}, "tickformat": ".0%"},
         yaxis={"autorange": "reversed"},

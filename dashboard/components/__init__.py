@@ -43,4 +43,5 @@ def desk(faders: list[dict], key: str, reset: str, giver: int | None = None):
     (near-optimal range, or None)} each. reset: whenever this text changes, the faders jump to the values given.
     Returns the component's state: `weights` is the list of shares, in the order of the faders, or None.
     """
-    return _component("desk")(key=key, data={"faders": faders, "reset": reset, "giver": giver}, on_weights_change=lambda: None)
+    data = {"faders": faders, "reset": reset, "giver": giver}
+    return _component("desk")(key=key, data=data, on_weights_change=lambda: None)
