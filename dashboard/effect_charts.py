@@ -13,7 +13,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     """
     known = np.abs(effect) > 1.96 * std
     text = [
-        ["" if np.isnan(e) else f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)]
+        ["" if np.isnan(e) else f"{e:+.2g}" if sure else "?" for e, sure in zip(*row, strict=True)]
         for row in zip(effect, known, strict=True)
     ]
     limit = float(np.nanquantile(np.abs(effect), 0.95)) or 1.0
@@ -53,6 +53,8 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
         380, xaxis_title=f"{escape(metric)} predicted without this run, {escape(unit)}",
         yaxis_title=f"measured minus predicted, {escape(unit)}",
     )  # fmt: skip
+    reach = 1.25 * max(np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8)))  # one huge doubt must not flatten all
+    fig.update_yaxes(range=[-reach, reach])
     fig.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
     few = outside.sum() <= 12  # names of more would lie upon each other
     for which, symbol, name in ((~outside, "circle", "inside its 95% interval"), (outside, "diamond", "outside")):

@@ -151,6 +151,41 @@ def test_fewer_runs_than_domains(kind):
     assert (std > 0).all()
 
 
+def test_one_domain(kind):
+    """All there is to learn is the mean."""
+    losses = 3.0 + 0.1 * np.random.default_rng(8).normal(size=(30, 1))
+    mean, std = kind.fit(np.ones((30, 1)), losses).predict(np.ones((1, 1)))
+    assert abs(mean[0, 0] - losses.mean()) < 0.1
+    assert 0.05 < std[0, 0] < 0.3
+
+
+def test_a_hundred_domains(kind):
+    rng = np.random.default_rng(9)
+    weights = rng.dirichlet(np.full(100, 0.3), 40)
+    losses = 2.0 - weights[:, :2] + 0.01 * rng.normal(size=(40, 2))
+    mean, std = kind.fit(weights, losses).predict(rng.dirichlet(np.full(100, 0.3), 20))
+    assert np.isfinite(mean).all()
+    assert np.isfinite(std).all()
+    assert (std > 0).all()
+    assert (np.abs(mean - losses.mean(axis=0)) < 10 * np.ptp(losses, axis=0)).all()
+
+
+def test_metrics_of_wildly_different_scales(kind, fitted):
+    """Each is fitted as if it were alone: in millions or in millionths."""
+    factor = np.array([1e6, 1.0, 1e-6])
+    mean, std = kind.fit(WEIGHTS, LOSSES * factor).predict(TEST)
+    wanted_mean, wanted_std = fitted.predict(TEST)
+    spread = LOSSES.std(axis=0)
+    assert (np.abs(mean / factor - wanted_mean).mean(axis=0) < 0.1 * spread).all()
+    np.testing.assert_allclose(np.median(std / factor, axis=0), np.median(wanted_std, axis=0), rtol=0.3)
+
+
+def test_a_metric_that_is_always_zero(kind):
+    mean, std = kind.fit(WEIGHTS, np.where([True, False, True], LOSSES, 0.0)).predict(TEST)
+    np.testing.assert_allclose(mean[:, 1], 0, atol=1e-4)
+    assert np.isfinite(std).all()
+
+
 def test_too_little_is_refused(kind):
     losses = LOSSES.copy()
     losses[2:, 1] = np.nan

@@ -47,7 +47,7 @@ def giving(study: studies.Study) -> int | None:
     linked = st.query_params.get("from")
     options = [None, *range(len(names.domains))]
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
-    giver = st.selectbox(
+    giver = st.columns([1, 2])[0].selectbox(
         "When a fader moves, the tokens come from", options, index=start, key=f"giver-{study.id}",
         format_func=lambda place: "all others, in proportion" if place is None else names.domains[place],
     )  # fmt: skip

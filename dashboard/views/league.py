@@ -60,7 +60,8 @@ def table(fit: Fit) -> None:
     st.dataframe(
         rows, hide_index=True, height=38 + 35 * len(rows),
         column_config={
-            **{key: number(format="%.3f") for key in ("Spearman", "low", "high", "aggregate", "margin", "stability")},
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "margin", "stability")},
+            "level": st.column_config.CheckboxColumn(help="The noise cannot tell it from the best."),
             "regret": number(format="%.4f", help="How much worse the run it would have picked is than the best one."),
             "inside 50 / 80 / 95%": st.column_config.TextColumn(help="Measured losses inside the intervals as fitted."),
             "CPU s a fit": number(format="%.2f"),
@@ -82,8 +83,8 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         return {**row, "remark": one.problem}
     members = [f"{share:.0%} {SURROGATES[name].title}" for name, share in (one.members or {}).items()]
     return {
-        **row, "level with the best": one.level, "Spearman": one.mean_spearman, "low": one.interval[0],
-        "high": one.interval[1], "aggregate": one.aggregate_spearman, "margin": one.margin and one.margin[0],
+        **row, "level": one.level, "Spearman": one.mean_spearman, "95%": "{:.3f} to {:.3f}".format(*one.interval),
+        "aggregate": one.aggregate_spearman, "margin": one.margin and one.margin[0],
         "regret": one.regret, "inside 50 / 80 / 95%": " / ".join(f"{share:.0%}" for share in one.coverage.values()),
         "stability": one.stability,
         "CPU s a fit": one.seconds / (one.repeats * folds),
@@ -100,7 +101,7 @@ def ranking(fit: Fit) -> None:
         }
         for one in fit.league.fitted
     ]  # fmt: skip
-    components.plot(league_charts.league(rows, "Spearman on held-out runs, mean over metrics"), key="league")
+    components.plot(league_charts.league(rows, "Spearman, mean over metrics"), key="league")
     st.caption(f"95% intervals by bootstrap over {fit.league.runs} runs. The coloured one is in use.")
 
 
@@ -116,7 +117,7 @@ def margins(fit: Fit) -> None:
     if not rows:
         st.info(f"{SURROGATES[BASELINE].title}, the trivial baseline, was not fitted on these runs.")
         return
-    figure = league_charts.league(rows, "score above the domain's own share alone")
+    figure = league_charts.league(rows, "score above one share alone")
     components.plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
     st.caption("Paired over the same runs, 95%. Left of the line, or across it: nothing is proven to be learnt.")
 

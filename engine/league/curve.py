@@ -18,7 +18,7 @@ from engine.surrogates.base import FEWEST
 
 GAIN = 0.01  # of rank correlation: a doubling that brings less is not worth its runs
 STEPS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)  # of a fold's training runs
-SMALLEST = 8
+SMALLEST = 6
 FARTHEST = 4  # times the runs: beyond, a curve is not believed
 
 
@@ -26,8 +26,8 @@ FARTHEST = 4  # times the runs: beyond, a curve is not believed
 class Curve:
     """sizes (S,): runs fitted on. scores: name -> [[score, low, high] a size], 95%; a size that could not be fitted is
     None. enough: runs from which on a doubling gains less than GAIN for the surrogate `of`, with its 80% interval
-    `between`; None where the line does not say. state: "enough", "more", "far" (beyond FARTHEST times the runs) or
-    "flat" (more runs have not helped).
+    `between`; None where the line does not say. state: "enough", "more", "far" (beyond FARTHEST times the runs),
+    "flat" (more runs have not helped) or "short" (fewer than three sizes: no line).
     """
 
     of: str
@@ -44,6 +44,8 @@ class Curve:
         title, worth = SURROGATES[self.of].title, f"doubling the runs gains less than {GAIN} of rank correlation"
         if self.state == "flat":
             return f"More runs have not made {title} rank better: it has learnt what it can, or noise hides the rest."
+        if self.state == "short":
+            return f"{self.runs} runs are too few for a learning curve: nothing can be said about how many it takes."
         if self.state == "far":
             return (
                 f"Not yet: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, farther than this curve "
@@ -108,7 +110,7 @@ def _verdict(runs: int, sizes: list[int], name: str, drawn: dict) -> tuple[str, 
     """State, enough and between of a Curve."""
     known = [size for size in sizes if drawn[name, size] is not None]
     if len(known) < 3:
-        return "far", None, None
+        return "short", None, None
     scores = np.array([drawn[name, size] for size in known])  # (S, 1 + DRAWS)
     points = np.array([enough_runs(np.array(known), column) for column in scores.T])
     first, others = points[0], points[1:]
