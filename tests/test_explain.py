@@ -101,7 +101,7 @@ def without(column: int) -> np.ndarray:
         (WEIGHTS, np.where(np.arange(60)[:, None] < [58, 0], np.nan, PLAIN), "Fewer than 3 runs measured loss"),
         (WEIGHTS, np.where(np.arange(60)[:, None] < [10, 0], np.nan, PLAIN), "Not every run measured loss (50 of 60)"),
         (WEIGHTS, np.stack([PLAIN[:, 0], np.full(60, 0.1)], axis=1), "All runs measured the same score"),
-        (WEIGHTS, PLAIN * [1, 1e6], "1e+06-fold"),
+        (WEIGHTS, PLAIN * [1, 1e6], "-fold: in a plain weighted mean"),
     ],
 )
 def test_what_is_odd_is_said(weights, losses, said):

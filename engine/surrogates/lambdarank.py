@@ -66,10 +66,11 @@ def rising(scores: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Points (KNOTS,), (KNOTS,) of the isotonic curve from scores to losses (R,), one for each of its steps."""
     from scipy.optimize import isotonic_regression
 
-    order = np.lexsort((losses, scores))
-    found = isotonic_regression(losses[order])
+    different, which, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    means = np.bincount(which, losses) / counts  # runs of one score have one loss to the trees
+    found = isotonic_regression(means, weights=counts)
     starts = found.blocks[:-1]
-    centres = np.add.reduceat(scores[order], starts) / np.diff(found.blocks)
+    centres = np.add.reduceat(different * counts, starts) / np.add.reduceat(counts, starts)
     levels = found.x[starts]
     kept = np.unique(np.linspace(0, len(starts) - 1, KNOTS).astype(int))
     kept = np.append(kept, np.repeat(kept[-1], KNOTS - len(kept)))

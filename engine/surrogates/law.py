@@ -14,6 +14,7 @@ from engine.surrogates.base import Spanned, centre_and_spread, noise_of
 
 DEPTHS = np.array([0.05, 0.2, 0.6, 2.0, 6.0])  # floors tried: this many spreads below the lowest loss
 STEPS = 80
+TRIAL, KEPT = 12, 3  # after so many steps only the best few starts of each metric go on
 HIGHEST = 30.0  # exponents beyond are clipped
 
 
@@ -46,7 +47,7 @@ class Law(Spanned):
         present = ~np.isnan(losses).T
         targets = np.where(present, np.nan_to_num(losses / spread).T, 0.0)
         law, prior = cls.starts(weights, targets, present)
-        law = cls._solve(weights, targets, present, law, prior)  # (S, M, P)
+        law, prior = cls._solve(weights, targets, present, law, prior)
         best, which = cls._cost(weights, targets, present, law, prior).argmin(axis=0), np.arange(len(targets))
         law = law[best, which]
         value, slope = cls.value_and_slope(weights, law)
@@ -74,10 +75,17 @@ class Law(Spanned):
 
     @classmethod
     def _solve(cls, weights, targets, present, law, prior) -> np.ndarray:
-        """Levenberg-Marquardt on all starts and metrics together: (S, M, P). Each has its own damping."""
+        """Levenberg-Marquardt on all starts and metrics together, each with its own damping.
+
+        Returns the laws of the starts that were worth finishing, and what each was drawn to, both (KEPT, M, P).
+        """
         damping, cost = np.full(law.shape[:2], 1e-2), cls._cost(weights, targets, present, law, prior)
         penalties = cls.penalties(weights.shape[1])
-        for _ in range(STEPS):
+        for step in range(STEPS):
+            if step == TRIAL and len(law) > KEPT:
+                best = cost.argsort(axis=0, kind="stable")[:KEPT]
+                cost, damping = (np.take_along_axis(values, best, axis=0) for values in (cost, damping))
+                law, prior = (np.take_along_axis(laws, best[:, :, None], axis=0) for laws in (law, prior))
             value, slope = cls.value_and_slope(weights, law)
             slope = slope * present[:, :, None]
             normal = np.swapaxes(slope, -1, -2) @ slope + np.diag(penalties)
@@ -94,7 +102,7 @@ class Law(Spanned):
             if (better & settled | (damping > 1e8)).all():
                 break
             damping = np.clip(np.where(better, damping / 5, damping * 4), 1e-10, 1e9)
-        return law
+        return law, prior
 
 
 def floors_below(targets: np.ndarray, present: np.ndarray, depths: np.ndarray) -> np.ndarray:
