@@ -22,7 +22,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     fig.add_heatmap(
         z=effect, x=labels, y=labels, text=text, texttemplate="%{text}", colorscale=turned(DIVERGING, better),
         zmin=-limit, zmax=limit, xgap=3, ygap=3, customdata=1.96 * std, hoverongaps=False,
-        colorbar={"title": {"text": escape(unit)}, "thickness": 10},
+        colorbar={"title": {"text": escape(unit)}, "thickness": 10, "tickformat": ".1g"},
         hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{z:+.4f}} ± %{{customdata:.4f}} beyond the two alone"
         "<extra></extra>",
     )  # fmt: skip

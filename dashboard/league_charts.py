@@ -94,9 +94,9 @@ def learning_curve(sizes: list[int], lines: list[dict], runs: int, enough: int |
             hovertemplate="%{x} runs: %{y:.3f}<extra></extra>",
         )  # fmt: skip
     if enough is not None and enough <= 1.5 * runs:
-        fig.add_vline(
-            x=enough, line={"color": GOOD, "dash": "dot"}, annotation={"text": f"enough: {enough}", "showarrow": False}
-        )
+        fig.add_vline(x=enough, line={"color": GOOD, "dash": "dot"})
+        place = {"x": np.log10(enough), "y": 0.02, "yref": "paper", "xanchor": "left", "showarrow": False}
+        fig.add_annotation(text=f" enough: {enough}", font={"color": GOOD}, **place)  # on a log axis: its exponent
     return fig.update_layout(showlegend=True)
 
 
