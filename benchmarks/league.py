@@ -78,8 +78,8 @@ def page(title: str, times: dict, league: League) -> list[str]:
     lines = [
         "", f"## {title}", "",
         f"{times['wall_seconds']} s on the clock (to be under {times['target_wall_seconds']} s), "
-        f"{times['cpu_seconds']} CPU s in two processes; load average of the machine at the end {times['load']}. Journal "
-        f"{times['journal_kb']} kB, surrogates {times['files_mb']} MB. Default: {league.default}. "
+        f"{times['cpu_seconds']} CPU s in two processes; load average of the machine at the end {times['load']}. "
+        f"Journal {times['journal_kb']} kB, surrogates {times['files_mb']} MB. Default: {league.default}. "
         + Curve(**league.curve).verdict, "",
         "| surrogate | Spearman, 95% interval | margin over own share | regret | raw 50 / 80 / 95% | stability, L1 "
         "| repeats | CPU s a fit |",
