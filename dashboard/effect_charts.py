@@ -68,3 +68,26 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
             "<extra></extra>",
         )  # fmt: skip
     return fig.update_layout(showlegend=True)
+
+
+def predicted_against_measured(metrics, colours, measured, predicted, labels, unit: str) -> go.Figure:
+    """Each held-out run's metrics of one unit, predicted by surrogates that never saw it. Both (R, M)."""
+    fig = figure(
+        380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted without this run, {escape(unit)}"
+    )
+    ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
+    fig.add_scatter(
+        x=ends,
+        y=ends,
+        mode="lines",
+        line={"color": INK, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for m, metric in enumerate(metrics):
+        fig.add_scattergl(
+            x=measured[:, m], y=predicted[:, m], mode="markers", name=escape(metric), text=labels,
+            marker={"size": 6, "color": colours[metric], "opacity": 0.75},
+            hovertemplate=f"%{{text}}, {escape(metric)}: measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
+        )  # fmt: skip
+    return fig.update_layout(showlegend=True)

@@ -152,7 +152,7 @@ def trust(study, fit: Fit, whole: Aggregate, at: np.ndarray, giver: int | None) 
     with left:
         st.markdown(f"**{fit.title}: predicted against measured**")
         metrics, unit = parts.metrics_of_one_unit(study, "held-out")
-        figure = charts.predicted_against_measured(
+        figure = effect_charts.predicted_against_measured(
             [names.metrics[m] for m in metrics], names.colours, fit.measured.losses[:, metrics],
             fit.held_out[0][:, metrics], fit.measured.ids, unit,
         )  # fmt: skip
