@@ -4,12 +4,11 @@ Backgrounds are transparent and the text colour is set in the browser, so figure
 """
 
 import colorsys
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from engine.objectives import BITS, Objective, short_names
+from engine.objectives import BITS
 
 MANY = 10  # domains or metrics from which on charts are laid out for many
 # Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
@@ -36,35 +35,6 @@ def nth_colour(place: int) -> str:
     lightness, saturation = ((0.36, 0.55), (0.66, 0.5), (0.5, 0.3))[beyond % 3]
     red, green, blue = colorsys.hls_to_rgb((0.03 + 0.618034 * beyond) % 1, lightness, saturation)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-
-
-@dataclass(frozen=True)
-class Named:
-    """What a study's domains and metrics are called on the page, in their order, with units and colours.
-
-    A metric that is a domain's loss bears its domain's name, and so its colour.
-    """
-
-    domains: list[str]
-    metrics: list[str]
-    units: list[str]
-    colours: dict[str, str]
-
-
-def named(domains: list[str], objectives: list[Objective]) -> Named:
-    """Short names without what all have in common, unless a metric would be taken for another or for a domain."""
-    short = dict(zip(domains, short_names(domains), strict=True))
-    others = [one.metric for one in objectives if one.domain not in short]
-    shorter = dict(zip(others, short_names(others), strict=True))
-    metrics = [
-        short[one.domain] if one.domain in short
-        else shorter[one.metric] if shorter[one.metric] not in short.values() else one.metric
-        for one in objectives
-    ]  # fmt: skip
-    if len(set(metrics)) < len(metrics):
-        metrics = [one.metric for one in objectives]
-    labels = list(short.values())
-    return Named(labels, metrics, [one.unit for one in objectives], colour_of(labels, metrics))
 
 
 AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
@@ -131,14 +101,14 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         axes = [
             {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
         ]
-        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80})
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "r": 70})
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)
-    fig = figure(330, margin={"l": 40, "r": 40, "t": 30, "b": 30})
+    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
     a, b, c = (escape(name) for name in domains)
     fig.add_scatterternary(
-        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers",
+        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers", cliponaxis=False,
         marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
         hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
     )  # fmt: skip
@@ -152,11 +122,11 @@ def triangle(names: tuple[str, str, str]) -> dict:
     return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
 
 
-def losses_with_intervals(names: Named, reference, current, best, scale) -> go.Figure:
+def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
     """Predicted metrics at the faders, against a reference: one row a metric, differences on one scale.
 
-    reference: (name, values (M,)); current: (mean (M,), std of the difference to the reference (M,));
-    best: (name, values (M,)) of the best measured run, or None; scale: engine.objectives.Scale.
+    names: dashboard.names.Named; reference: (name, values (M,)); current: (mean (M,), std of the difference to the
+    reference (M,)); best: (name, values (M,)) of the best measured run, or None; scale: engine.objectives.Scale.
     """
     name, base = reference
     mean, std = current
@@ -289,7 +259,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
             marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": {"width": 2}},
             hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
-    return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
+    return fig.update_layout(showlegend=True, yaxis={"range": [len(domains) - 0.4, -0.6]})
 
 
 def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray) -> go.Figure:
@@ -308,7 +278,8 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
     if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
-        under = 22 * -(-len(domains) // 5)
+        a_row = max(1, int(900 / (45 + 7 * max(map(len, domains)))))  # entries of a legend as wide as the page
+        under = 20 * -(-len(domains) // a_row)
         fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)
         fig.update_layout(legend={"yref": "container", "y": 0.01, "yanchor": "bottom"})
     return fig.update_layout(showlegend=True, legend_traceorder="normal")

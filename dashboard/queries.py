@@ -173,7 +173,7 @@ def confirmation_cost(store: Store, fidelity: Fidelity, vocabulary: int, slots: 
 class RunTable:
     """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
 
-    score: (R,) the metrics by the study's priorities, as people read it: `aggregate` has its title and unit.
+    score: (R,) the metrics as one number, as people read it: `aggregate` has its title and unit.
     """
 
     columns: dict[str, list]
@@ -183,8 +183,8 @@ class RunTable:
     aggregate: Aggregate
 
 
-def run_table(store: Store, study: studies.Study) -> RunTable:
-    """Every run of a study, in the order of their numbers."""
+def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None) -> RunTable:
+    """Every run of a study, in the order of their numbers. whole: how metrics are weighed (default: as the study)."""
     table = runs.table(store, study.id)
     columns = {name: table.column(name).to_pylist() for name in (
         "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "parameters", "seconds", "job",
@@ -196,7 +196,7 @@ def run_table(store: Store, study: studies.Study) -> RunTable:
     ]
     losses = np.array(losses, dtype=float).reshape(-1, len(study.metrics))
     shares = np.array(table.column("weights").to_pylist(), dtype=float).reshape(-1, len(study.domains))
-    whole = aggregate_of(store, study)
+    whole = whole or aggregate_of(store, study)
     return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
 
 

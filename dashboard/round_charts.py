@@ -44,7 +44,7 @@ def along_front(domains: list[str], colours, shares: np.ndarray, chosen: int) ->
             hovertemplate=f"{escape(domain)}: %{{y:.1%}}<extra></extra>",
         )  # fmt: skip
     fig.add_vline(x=chosen + 1, line={"color": INK, "width": 2})
-    return fig.update_layout(showlegend=True)
+    return fig.update_layout(showlegend=True, legend_traceorder="normal")
 
 
 def gains(gain: np.ndarray, noise: float, unit: str) -> go.Figure:

@@ -69,20 +69,22 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
 def adopt(
     store: Store, name: str, format: str, weights: str, metrics: str | None = None, *,
     available_tokens: dict[str, float] | None = None, prior: dict[str, float] | None = None,
-    priorities: dict[str, float] | None = None, target_tokens: float = 0.0, epoch_cap: float = 4.0, **given,
+    priorities: dict[str, float] | None = None, target_tokens: float = 0.0, epoch_cap: float = 4.0,
+    bounds: dict | None = None, groups: list[dict] | None = None, **given,
 ) -> dict:  # fmt: skip
     """Import runs as a study, which fits and searches by itself; says what was guessed and noted.
 
-    weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; given: what
-    else is known of the columns (engine.importing.guess). The same runs under the same name are one study. Raises
-    Problem, and changes nothing, where anything is wrong with any row.
+    weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; priorities
+    to groups: as in engine.study.StudySpec; given: what else is known of the columns (engine.importing.guess). The
+    same runs under the same name are one study. Raises Problem, and changes nothing, where anything is wrong with any
+    row.
     """
     tables = tables_of(store.workspace, weights, metrics)
     mapping = guess(format, *tables, **given)
     runs = read_runs(mapping, *tables)
     spec = StudySpec(
         name=name, corpus=None, fidelity=None, runs=len(runs.weights), priorities=priorities or {},
-        target_tokens=target_tokens, epoch_cap=epoch_cap,
+        target_tokens=target_tokens, epoch_cap=epoch_cap, bounds=bounds or {}, groups=tuple(groups or ()),
     )  # fmt: skip
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of no metric
     files = [table.name for table in tables if table]

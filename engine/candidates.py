@@ -10,6 +10,7 @@ import numpy as np
 from engine import surrogates
 from engine.errors import Problem
 from engine.league import League, Standing, held_out_of
+from engine.objectives import Aggregate
 from engine.recipe import Recipe
 from engine.steward import aggregate_of, for_fitting, frame_of_study
 from engine.surrogates import Surrogate
@@ -72,13 +73,17 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     return Fit(name, load(folder / f"{name}.npz"), league, latest["fingerprint"], behind, folder)
 
 
-def named_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
-    """The mixtures that have a name: the baselines, what the latest search found, the best measured run."""
+def named_points(store: Store, study: studies.Study, whole: Aggregate | None = None) -> dict[str, np.ndarray]:
+    """The mixtures that have a name: the baselines, what the latest search found, the best measured run.
+
+    whole: how metrics are weighed where the study's own priorities do not count.
+    """
     points = dict(frame_of_study(study).baselines)
     if found := searches.of_study(store, study.id):
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = runs.measured(store, study.id)
-    if len(measured.ids) and (best := aggregate_of(store, study).best(measured.losses)) is not None:
+    whole = whole or aggregate_of(store, study)
+    if len(measured.ids) and (best := whole.best(measured.losses)) is not None:
         points[f"best run ({measured.ids[best]})"] = measured.weights[best]
     return points
 

@@ -109,7 +109,7 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
         f"{len(values)} runs, and turned so that lower is better, before the weighted mean."
     )
-    return Aggregate(share / spreads(values), 1, "mean, in spreads", SPREADS, own, note)
+    return Aggregate(share / spreads(values), 1, "weighted mean", SPREADS, own, note)
 
 
 def spreads(values: np.ndarray) -> np.ndarray:

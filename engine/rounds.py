@@ -26,6 +26,7 @@ from store.database import Store
 
 MOST = 512  # runs of one proposal
 SAME = 1e-6  # shares that differ by less are one mixture
+ORDINARY = 0.85  # of the runs, best first, that a spread is taken from: hopeless ones flatter a correlation
 CONFIRM_SEED = 5000  # seeds of confirmations begin so far above the study's own
 
 
@@ -136,7 +137,7 @@ def plan_confirmation(
     mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
     measured = fit.measured
     order = np.argsort(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)), kind="stable")
-    places = np.linspace(0, len(order) - 1, spread).round().astype(int)
+    places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
     others = {**frame_of_study(study).baselines, **{measured.ids[i]: measured.weights[i] for i in order[places]}}
     for name, point in others.items():
         if all(np.abs(point - there).max() > SAME for there in mixtures.values()):

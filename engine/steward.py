@@ -68,7 +68,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        chosen_domains(spec, manifest)
+        planned(spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
@@ -143,10 +143,7 @@ def plan(store: Store, study: studies.Study) -> None:
         if jobs.find(store, f"corpus-{spec.corpus}") is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
-    domains = chosen_domains(spec, manifest)
-    frame = frame_of(spec, domains, manifest)
-    planned = plan_runs(spec, study.id, frame)
-    planned_jobs = training_jobs(study.id, spec, frame, planned)
+    domains, rows, planned_jobs = planned(spec, study.id, manifest)
     kept = {name: manifest["domains"][name] for name in domains}
     store.write(
         "study.planned",
@@ -154,18 +151,26 @@ def plan(store: Store, study: studies.Study) -> None:
         domains=domains,
         metrics=[asdict(one) for one in domain_losses(domains)],
         corpus={"domains": kept},
-        runs=planned,
+        runs=rows,
         jobs=planned_jobs,
     )
     for job in planned_jobs:
         store.spool.submit(job["spec"], job["job"])
 
 
+def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], list[dict], list[dict]]:
+    """The domains and runs of a study on a built corpus, and the jobs that train them."""
+    domains = chosen_domains(spec, manifest)
+    frame = frame_of(spec, domains, manifest)
+    rows = plan_runs(spec, study, frame)
+    return domains, rows, training_jobs(study, spec, frame, rows)
+
+
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict]) -> list[dict]:
     """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
     domains, fidelity = list(frame.space.names), spec.fidelity
     keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
-    planned = []
+    made = []
     for group in split_evenly(runs, group_size(fidelity.width), os.cpu_count() or 1):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
@@ -175,8 +180,8 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict]) -
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
             "fidelity": fidelity.to_dict(), "device": "auto",
         }  # fmt: skip
-        planned.append({"job": job_id, "spec": task})
-    return planned
+        made.append({"job": job_id, "spec": task})
+    return made
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:

@@ -55,8 +55,8 @@ class StudySpec:
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        fewest = 1 if self.corpus is None else 8
-        check(fewest <= self.runs <= 1_000_000, "runs", self.runs, f"{fewest} to 1,000,000")
+        fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
+        check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         named = all(isinstance(name, str) for name in self.domains)

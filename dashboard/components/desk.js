@@ -36,6 +36,7 @@ function build(host, faders) {
   host.replaceChildren();
   const rows = Math.ceil(faders.length / PER_ROW);
   host.style.setProperty("--columns", Math.ceil(faders.length / rows));
+  host.classList.toggle("tall", rows > 2);
   return faders.map((fader) => {
     const box = document.createElement("div");
     box.className = "fader";

@@ -32,7 +32,7 @@ def render(name: str | None) -> None:
 
     @st.fragment
     def turning():
-        points = named_points(state.store(), study)
+        points = named_points(state.store(), study, whole)
         giver = giving(study)
         at = faders(study, points, giver)
         predictions(study, fit, whole, at, points)
@@ -123,9 +123,10 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         reference = st.selectbox("Compare with", names, key="reference")
         gap = difference(fit.surrogate, at, points[reference], whole.weights)
         st.metric(
-            f"{whole.title.capitalize()}, predicted ({whole.unit})",
-            f"{whole.sign * here.aggregate:.3f} ± {1.96 * here.aggregate_std:.3f}",
-            f"{whole.sign * gap.aggregate:+.3f} ± {1.96 * gap.aggregate_std:.3f} against {reference}",
+            f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
+            f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
+            f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
+            f"{reference}",
             delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
         )  # fmt: skip
         verdict = (

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, components, state
+from dashboard.names import Named
 from dashboard.views import parts
 from dashboard.views.explore import linked_mixture
 from engine.candidates import named_points, recipe_of
@@ -86,7 +87,7 @@ def epochs_table(recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def predictions_table(recipe: Recipe, names: charts.Named) -> pd.DataFrame:
+def predictions_table(recipe: Recipe, names: Named) -> pd.DataFrame:
     """Every metric with its interval and unit."""
     return pd.DataFrame({
         "metric": names.metrics,

@@ -39,7 +39,10 @@ def givers(names: charts.Named, giver: int | None) -> str:
 
 def response(study, fit: Fit, whole: Aggregate, at: np.ndarray, giver: int | None) -> None:
     names = parts.named_of(study)
-    domain = st.pills("Along the share of", names.domains, default=names.domains[0], key="along", required=True)
+    domain = st.pills(
+        "Along the share of", names.domains, default=names.domains[0], format_func=parts.plain, key="along",
+        required=True,
+    )  # fmt: skip
     place = names.domains.index(domain)
     metrics, unit = parts.metrics_of_one_unit(study, "response", most=6)
     giver = None if giver == place else giver

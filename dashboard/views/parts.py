@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
-from dashboard import charts, queries, state
+from dashboard import queries, state
+from dashboard.names import Named, named
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
-from engine.league import League
+from engine.league import FEWEST_RUNS, League
 from engine.objectives import Aggregate
 from engine.steward import aggregate_of
 from engine.surrogates import SURROGATES
@@ -80,12 +81,34 @@ def study_of(name: str | None) -> studies.Study | None:
     if name is None:
         st.info("There is no study yet. Start one on the page Studies.", icon=":material/info:")
         return None
-    return studies.get(state.store(), name)
+    study = studies.get(state.store(), name)
+    if too_few(study):
+        st.warning(too_few(study))
+    return study
+
+
+def too_few(study: studies.Study) -> str:
+    """A warning where the finished runs are fewer than the domains; empty otherwise, and before there are any."""
+    domains = len(study.domains)
+    if not 0 < study.done < domains or study.open:
+        return ""
+    return (
+        f"Fewer runs ({study.done}) than domains ({domains}): what is predicted here is little better than a guess, "
+        f"and no mixture can be called better. {3 * (domains + 1)} runs are enough for the smooth laws."
+    )
+
+
+def number(value: float, sign: str = "") -> str:
+    """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
+    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
 def fit_of(study: studies.Study) -> Fit | None:
     """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
     latest = studies.league(state.store(), study.id)
+    if latest is None and study.imported and study.done < FEWEST_RUNS:
+        st.info(f"Nothing can be fitted to so few runs ({study.done}): {FEWEST_RUNS} are the fewest. Import more.")
+        return None
     if latest is None:
         st.info(
             "No surrogate is fitted yet: the first one needs a few finished runs. The page Studies says when the first "
@@ -122,9 +145,9 @@ def the(baseline: str) -> str:
     return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"
 
 
-def named_of(study: studies.Study) -> charts.Named:
+def named_of(study: studies.Study) -> Named:
     """What the study's domains and metrics are called on the page."""
-    return charts.named(study.domains, study.objectives)
+    return named(study.domains, study.objectives)
 
 
 def priorities_of(study: studies.Study) -> Aggregate:
@@ -133,12 +156,12 @@ def priorities_of(study: studies.Study) -> Aggregate:
     start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
     labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
     left_out = [labels[name] for name, weight in start.items() if weight == 0]
-    with st.sidebar.expander("Priorities" + (f" · {', '.join(left_out)} not counted" if left_out else "")):
+    with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
         st.caption("How much each metric counts. Nothing is fitted anew.")
         only = st.selectbox("Count only", ["all, as set below", *labels.values()], key=f"only-{study.id}")
         values = {
             one.metric: st.slider(
-                labels[one.metric] + (" (higher is better)" if one.higher_is_better else ""),
+                plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
                 0.0, 3.0, start[one.metric], 0.25, key=f"priority-{study.id}-{one.metric}",
             )
             for one in study.objectives
@@ -178,7 +201,9 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
     most: where there are more metrics than this, which ones is asked for as well.
     """
     units = list(dict.fromkeys(one.unit for one in study.objectives))
-    unit = st.pills("Unit", units, default=units[0], key=f"unit-{key}", required=True) if len(units) > 1 else units[0]
+    unit = units[0]
+    if len(units) > 1:
+        unit = st.pills("Unit", units, default=unit, format_func=plain, key=f"unit-{key}", required=True)
     places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
     if most is None or len(places) <= most:
         return places, unit

@@ -5,8 +5,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, components, queries, state
+from dashboard.names import Named
 from dashboard.views import parts
 from engine import steward
+from engine.objectives import Aggregate
 from store import jobs, studies
 
 MOST_AXES = 16  # of parallel coordinates: more cannot be read
@@ -21,7 +23,8 @@ def render(name: str | None) -> None:
         parts.live(lambda: parts.stages(queries.progress(state.store(), studies.get(state.store(), study.id))))
         return
     parts.live(lambda: progress_and_curves(study.id))
-    parts.live(lambda: table_and_parallel(study.id))
+    whole = parts.priorities_of(study)
+    parts.live(lambda: table_and_parallel(study.id, whole))
 
 
 def progress_and_curves(name: str) -> None:
@@ -84,10 +87,10 @@ def job_controls(study: studies.Study) -> None:
             st.rerun()
 
 
-def table_and_parallel(name: str) -> None:
+def table_and_parallel(name: str, whole: Aggregate) -> None:
     """Finished runs: brushing the parallel coordinates filters the table under them."""
     study = studies.get(state.store(), name)
-    table, names = queries.run_table(state.store(), study), parts.named_of(study)
+    table, names = queries.run_table(state.store(), study, whole), parts.named_of(study)
     done = np.isfinite(table.score)
     title = f"{table.aggregate.title}, {table.aggregate.unit}"
     st.subheader("Shares and metrics" if study.imported else "Shares and losses", anchor=False)
@@ -113,7 +116,7 @@ def table_and_parallel(name: str) -> None:
     filters_and_table(study, table, names, kept)
 
 
-def axes_of(table: queries.RunTable, names: charts.Named) -> list[dict]:
+def axes_of(table: queries.RunTable, names: Named) -> list[dict]:
     """Every axis that the parallel coordinates can have: shares first, then metrics."""
     metrics = [
         {"label": name, "name": f"loss {i}", "values": table.losses[:, i], "percent": False}
@@ -129,7 +132,7 @@ def axes_of(table: queries.RunTable, names: charts.Named) -> list[dict]:
     return shares + metrics
 
 
-def chosen_axes(table: queries.RunTable, names: charts.Named) -> set[str]:
+def chosen_axes(table: queries.RunTable, names: Named) -> set[str]:
     """The axes to draw: all where they are few; else the shares that vary most and the first metrics, or as chosen."""
     everything = {axis["name"]: axis["label"] for axis in axes_of(table, names)}
     if len(everything) <= MOST_AXES:
@@ -141,7 +144,7 @@ def chosen_axes(table: queries.RunTable, names: charts.Named) -> set[str]:
     return set(chosen or start)
 
 
-def filters_and_table(study: studies.Study, table: queries.RunTable, names: charts.Named, kept: np.ndarray) -> None:
+def filters_and_table(study: studies.Study, table: queries.RunTable, names: Named, kept: np.ndarray) -> None:
     """The table of runs, filtered by state and role."""
     left, right = st.columns(2)
     chosen = {}

@@ -101,7 +101,7 @@ def describe(search: dict) -> str:
 def one_result(study: studies.Study, search: dict) -> None:
     """A candidate against the baselines, and the near-optimal set around it."""
     found = search["found"]
-    verdict(found, aggregate_in(study, search))
+    verdict(found, aggregate_in(study, search), bool(parts.too_few(study)))
     frame, names, whole = frame_of_study(study), parts.named_of(study), aggregate_in(study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {"best": found["found"]["shares"]}
@@ -149,19 +149,22 @@ def aggregate_in(study: studies.Study, search: dict) -> Aggregate:
     return aggregate_of(state.store(), study, settings["priorities"])
 
 
-def verdict(found: dict, whole: Aggregate) -> None:
-    """In a sentence, and never a winner inside the noise."""
+def verdict(found: dict, whole: Aggregate, few: bool) -> None:
+    """In a sentence, and never a winner inside the noise, nor from fewer runs than domains."""
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
     columns[0].metric(
         f"{whole.title.capitalize()} of the best, predicted",
-        f"{whole.sign * best['aggregate']:.3f} ± {1.96 * best['aggregate_std']:.3f}",
+        f"{parts.number(whole.sign * best['aggregate'])} ± {parts.number(1.96 * best['aggregate_std'])}",
     )
     for column, (name, gap) in zip(columns[1:], found["differences"].items(), strict=True):
+        unsure = "inside the noise" if gap["inside_noise"] else "too few runs to say" if few else None
+        better = gap["aggregate"] < 0
         column.metric(
-            f"against {name}", f"{whole.sign * gap['aggregate']:+.3f} ± {1.96 * gap['aggregate_std']:.3f}",
-            "inside the noise" if gap["inside_noise"] else "better" if gap["aggregate"] < 0 else "worse",
-            delta_color="off" if gap["inside_noise"] else "normal" if gap["aggregate"] < 0 else "inverse",
+            f"against {name}",
+            f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}",
+            unsure or ("better" if better else "worse"),
+            delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
         )  # fmt: skip
     st.caption(

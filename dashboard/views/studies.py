@@ -9,6 +9,7 @@ from dashboard.views.new_study import new_study
 from dashboard.views.search import aggregate_in
 from engine import steward
 from engine.fidelity import Fidelity
+from engine.league import FEWEST_RUNS
 from store import runs, searches, studies
 
 INTRODUCTION = (
@@ -49,6 +50,8 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(describe(study))
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
+        for note in (study.imported or {}).get("notes", ()):
+            st.caption(f":material/info: {parts.plain(note)}")
         parts.stages(progress)
         st.markdown(happening(study, progress))
         if progress.finished:
@@ -66,6 +69,8 @@ def happening(study: studies.Study, progress: queries.Progress) -> str:
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
+    if study.imported and study.done < FEWEST_RUNS:
+        return f"Nothing can be fitted to so few runs: {FEWEST_RUNS} are the fewest."
     if running == "Corpus" and study.spec["corpus"] == "default":
         return (
             "Collecting text that is already on this machine, from the installed packages: documentation, Python, C++, "
@@ -87,9 +92,13 @@ def answer(study: studies.Study) -> None:
     baseline, gap = next(iter(found["differences"].items()))
     better = "**better** than" if gap["aggregate"] < 0 else "worse than"
     words = "**inside the noise** of" if gap["inside_noise"] else better
+    if few := parts.too_few(study):
+        st.warning(few)
+        words = "predicted, from too few runs to claim anything, against"
+    size = f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}"
     st.markdown(
-        f"The best mixture found is {words} {parts.the(baseline)}: {whole.sign * gap['aggregate']:+.3f} ± "
-        f"{1.96 * gap['aggregate_std']:.3f} {parts.plain(whole.unit)} predicted (95%), from {study.done} runs."
+        f"The best mixture found is {words} {parts.the(baseline)}: {size} {parts.plain(whole.unit)} predicted (95%), "
+        f"from {study.done} runs."
     )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
     figure = charts.shares_bar(["best found", baseline], names.domains, names.colours, shares)

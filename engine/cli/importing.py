@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 from engine.cli.waiting import wait_for_study, waited
@@ -36,6 +37,7 @@ def add(command) -> None:
     one.add_argument("--prior", type=Path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known")
     one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: all 1")
     one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
+    one.add_argument("--constraints", type=Path, metavar="TOML", help="bounds and groups, as in a study's file")
     one.add_argument("--epoch-cap", type=float, default=4.0, help="how often a domain may be repeated there at most")
     predict_options(command("predict", predict, "predict the metrics of new mixtures"))
 
@@ -43,7 +45,7 @@ def add(command) -> None:
 def column_options(one) -> None:
     for name, what in (("weight", "shares"), ("metric", "metrics")):
         text = f"columns of {what}, names or globs (guessed where absent)"
-        one.add_argument(f"--{name}-columns", nargs="+", metavar="COLUMN", help=text)
+        one.add_argument(f"--{name}-columns", nargs="+", action="extend", metavar="COLUMN", help=text)
     one.add_argument(
         "--higher-is-better", nargs="*", metavar="COLUMN", help="metrics that are better when higher, names or globs"
     )
@@ -74,6 +76,7 @@ def import_runs(client, workspace, options):
         for name, path in (("available_tokens", options.available_tokens), ("prior", options.prior))
         if path is not None
     }
+    given |= constraints_in(options.constraints) if options.constraints else {}
     try:
         priorities = {name: float(value) for name, value in pairs(options.priority).items()}
     except ValueError as error:
@@ -118,6 +121,17 @@ def numbers_in(path: Path) -> dict[str, float]:
         raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
     names, values = list(table.columns)[:2]
     return dict(zip(table.keys(names), table.numbers(values).tolist(), strict=True))
+
+
+def constraints_in(path: Path) -> dict:
+    """Bounds and groups of a TOML file. Raises Problem for a file that is none, or says anything else."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read the constraints in {path}: {error}. Mend the file.") from error
+    if unknown := set(found) - {"bounds", "groups"}:
+        raise Problem(f"Cannot use {min(unknown)!r} in {path}: it may hold [bounds] and [[groups]].")
+    return found
 
 
 def predict(client, workspace, options):

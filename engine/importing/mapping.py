@@ -71,27 +71,15 @@ def guess(
     metrics: the second file of a pair, None for a flat file. Raises Problem for an unknown format, columns that are
     not there, and where no shares or metrics can be found.
     """
-    if format not in FORMATS:
-        raise Problem(f"Cannot import the format {format!r}: choose one of {', '.join(FORMATS)}.")
-    if (metrics is None) != (format == "flat"):
-        wants = "one file" if format == "flat" else "two files, of weights and of metrics"
-        raise Problem(f"Cannot import the format {format!r} like this: it takes {wants}.")
-    own_key, beside, known_unit = FORMATS[format]
+    key = _key(format, key, weights, metrics)
+    _, beside, known_unit = FORMATS[format]
     second = weights if metrics is None else metrics
-    key = key or own_key or _named(weights, KEYS)
-    for table in (weights, second):
-        if key is not None and key not in table.columns:
-            raise Problem(
-                f"Cannot import {table.name}: it has no column {key!r} that names its rows. Its columns are "
-                f"{_listed(list(table.columns))}. Name the right one as the key."
-            )
     seed, model_size, n_tokens = (
         given or _matching(second, pattern) or _matching(weights, pattern)
         for given, pattern in ((seed, SEEDS), (model_size, SIZES), (n_tokens, TOKENS))
     )
     taken = {key, seed, model_size, n_tokens, *beside}
-    given = _globbed(weights, weight_columns)
-    chosen = given or _share_columns(weights, format, taken)
+    chosen = _globbed(weights, weight_columns) or _share_columns(weights, format, taken)
     taken |= set(chosen)
     measured = _globbed(second, metric_columns) or _metric_columns(second, format, taken)
     if overlap := set(chosen) & set(measured):
@@ -108,6 +96,23 @@ def guess(
     return Mapping(domains, _linked(objectives, list(domains)), key, label, seed, model_size, n_tokens)
 
 
+def _key(format: str, key: str | None, weights: Table, metrics: Table | None) -> str | None:
+    """The column that names rows. Raises Problem for an unknown format, too many or few files, and no such column."""
+    if format not in FORMATS:
+        raise Problem(f"Cannot import the format {format!r}: choose one of {', '.join(FORMATS)}.")
+    if (metrics is None) != (format == "flat"):
+        wants = "one file" if format == "flat" else "two files, of weights and of metrics"
+        raise Problem(f"Cannot import the format {format!r} like this: it takes {wants}.")
+    key = key or FORMATS[format][0] or _named(weights, KEYS)
+    for table in (weights, metrics):
+        if key is not None and table is not None and key not in table.columns:
+            raise Problem(
+                f"Cannot import {table.name}: it has no column {key!r} that names its rows. Its columns are "
+                f"{_listed(list(table.columns))}. Name the right one as the key."
+            )
+    return key
+
+
 def domain_of(column: str, format: str) -> str:
     """A domain's name: its column's, without RegMix's `train_` (or whatever prefix says that it is a weight)."""
     pattern = re.compile(r"^train_") if format == "regmix" else PREFIX if format == "flat" else None
@@ -115,22 +120,26 @@ def domain_of(column: str, format: str) -> str:
 
 
 def _globbed(table: Table, patterns: list[str] | None) -> list[str]:
-    """The table's columns that match, in its order. Raises Problem for a pattern that matches none."""
-    for pattern in patterns or ():
+    """The table's columns that match, in its order; "a,b" is two names unless a column is called so.
+
+    Raises Problem for a pattern that matches none.
+    """
+    patterns = [one for p in patterns or () for one in ([p] if p in table.columns else p.split(","))]
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in table.columns):
             raise Problem(
                 f"Cannot find a column {pattern!r} in {table.name}: its columns are {_listed(list(table.columns))}."
             )
-    return [name for name in table.columns if any(fnmatchcase(name, pattern) for pattern in patterns or ())]
+    return [name for name in table.columns if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def _share_columns(table: Table, format: str, taken: set) -> list[str]:
     """The columns of shares. In a pair: RegMix's `train_` ones, else all that are left. In a flat file: see below."""
-    left = [name for name in table.columns if name not in taken and name]
+    left = _left(table, taken)
     if format != "flat":
         prefixed = [name for name in left if name.startswith("train_")]
         return prefixed if format == "regmix" and prefixed else left
-    prefixed = [name for name in left if PREFIX.match(name) and table.is_numeric(name)]
+    prefixed = [name for name in left if PREFIX.match(name) and table.is_numeric(name) and not _measures(name)]
     if len(prefixed) >= 2:
         return prefixed
     if found := _longest_simplex(table, [name for name in left if table.is_numeric(name)]):
@@ -161,14 +170,24 @@ def _longest_simplex(table: Table, names: list[str]) -> list[str]:
 
 def _metric_columns(table: Table, format: str, taken: set) -> list[str]:
     """All that are left in a pair; in a flat file those named like metrics, else all numbers that are left."""
-    left = [name for name in table.columns if name not in taken and name and not name.startswith("Unnamed:")]
+    left = _left(table, taken)
     if format == "flat":
         left = [name for name in left if table.is_numeric(name)]
-        named = [name for name in left if LOSS.search(name) or SCORE.search(name) or name.startswith("metric")]
-        left = named or left
+        left = [name for name in left if _measures(name)] or left
     if not left:
         raise Problem(f"Cannot find metrics in {table.name}: no column is left. Name them with --metric-columns.")
     return left
+
+
+def _left(table: Table, taken: set) -> list[str]:
+    """The columns that are nothing else yet, without the nameless ones that pandas writes."""
+    nameless = ("Unnamed:", "__index_level_")
+    return [name for name in table.columns if name and name not in taken and not name.startswith(nameless)]
+
+
+def _measures(name: str) -> bool:
+    """Whether a column is called like a metric."""
+    return bool(LOSS.search(name) or SCORE.search(name) or name.startswith("metric"))
 
 
 def _matching(table: Table, pattern: re.Pattern) -> str | None:

@@ -142,29 +142,33 @@ def _notes(mapping, shares, values, normalised, unseen, parameters, tokens) -> t
     runs, domains = shares.shape
     notes = []
     if normalised:
-        notes.append(f"The shares of {normalised} runs did not sum to 1 exactly and were normalised.")
+        notes.append(f"The shares of {_counted(normalised)} did not sum to 1 exactly and were normalised.")
     if runs < 5:
-        notes.append(f"{runs} runs are too few for cross-validation, which takes 5: nothing can be fitted yet.")
+        notes.append(f"Too few runs ({runs}) for cross-validation, which takes 5: nothing can be fitted yet.")
     if runs < domains:
         notes.append(
             f"Fewer runs ({runs}) than domains ({domains}): predictions will be little better than the mean. "
             f"{3 * (domains + 1)} runs are enough for the smooth laws."
         )
     elif runs < 3 * (domains + 1):
-        notes.append(f"{runs} runs of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
+        notes.append(f"{_counted(runs)} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
     if unseen:
         notes.append(
             f"{', '.join(unseen)}: the share is 0 in every run, so nothing is known of it, and no search proposes it."
         )
     repeats = runs - len(np.unique(np.round(shares, 6), axis=0))
     if repeats:
-        notes.append(f"{repeats} runs repeat another run's mixture: they measure the noise.")
+        notes.append(f"Repeats of another run's mixture: {_counted(repeats)}. They measure the noise.")
     if gaps := int(np.isnan(values).any(axis=1).sum()):
-        notes.append(f"{gaps} runs lack a metric: each metric is fitted to the runs that have it.")
+        notes.append(f"Without some metric: {_counted(gaps)}. Each metric is fitted to the runs that have it.")
     for what, numbers in (("model sizes", parameters), ("token budgets", tokens)):
         if numbers and len(set(numbers)) > 1:
             notes.append(f"The runs are of {len(set(numbers))} {what}; the surrogates take them as one.")
     return (*notes, *_ruled(mapping, values))
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def _ruled(mapping, values) -> list[str]:

@@ -52,9 +52,9 @@ class Table:
         return found
 
     def is_numeric(self, column: str) -> bool:
-        """Whether every cell is a number or empty, and some are numbers."""
+        """Whether more cells are numbers than are something else: a damaged cell does not hide a column."""
         found = np.array([number_of(cell) for cell in self.columns[column]], float)
-        return bool(np.isfinite(found).any() and not np.isinf(found).any())
+        return bool(np.isfinite(found).sum() > np.isinf(found).sum())
 
 
 def text_of(cell) -> str:
