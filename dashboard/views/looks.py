@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, effect_charts, league_charts, state
+from dashboard.names import Named
 from dashboard.views import parts
 from engine import explain
 from engine.candidates import Fit
@@ -32,7 +33,7 @@ def influence(study, fit: Fit, whole: Aggregate, at: np.ndarray, giver: int | No
     )
 
 
-def givers(names: charts.Named, giver: int | None) -> str:
+def givers(names: Named, giver: int | None) -> str:
     """Who gives way, in words."""
     return "the others in proportion" if giver is None else parts.plain(names.domains[giver])
 
