@@ -40,7 +40,7 @@ def verdicts(fit: Fit) -> None:
     league, best = fit.league, fit.league[fit.league.default]
     level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
-    text += f": the noise cannot tell it from {', '.join(level)}, and it is the plainest. " if level else ". "
+    text += f": {', '.join(level)} rank no better that noise would not explain. " if level else ". "
     text += f"On runs that it has not seen its rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
@@ -61,7 +61,7 @@ def table(fit: Fit) -> None:
         rows, hide_index=True, height=38 + 35 * len(rows),
         column_config={
             **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "margin", "stability")},
-            "level": st.column_config.CheckboxColumn(help="The noise cannot tell it from the best."),
+            "level": st.column_config.CheckboxColumn(help="As good as the best: within its noise, or .002."),
             "regret": number(format="%.4f", help="How much worse the run it would have picked is than the best one."),
             "inside 50 / 80 / 95%": st.column_config.TextColumn(help="Measured losses inside the intervals as fitted."),
             "CPU s a fit": number(format="%.2f"),

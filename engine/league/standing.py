@@ -7,6 +7,7 @@ import numpy as np
 from engine.surrogates import SURROGATES
 
 BASELINE = "own_share"  # what every surrogate has to beat
+WORTH = 0.002  # of rank correlation: a smaller gain is not worth a rougher or slower surrogate, however sure it is
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Standing:
     interval (None for the baseline itself). coverage: nominal percent -> share of measured losses inside, before and
     after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
     unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
-    seconds of all its fits; repeats: of cross-validation. level: the noise cannot tell it from the best. correlation
-    (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it could not be
+    seconds of all its fits; repeats: of cross-validation. level: as good as the best, by WORTH or the noise.
+    correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it could not be
     fitted, instead of all the rest.
     """
 
@@ -87,12 +88,12 @@ def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[
     """Sorted standings, and the default: the plainest of those that the noise cannot tell from the best.
 
     scores: name -> bootstrapped scores, the same draws for all. A surrogate is level with the best while its score is
-    behind by no more than one standard deviation of the difference over the draws.
+    behind by no more than one standard deviation of the difference over the draws, or by less than WORTH.
     """
     best = max(scores, key=lambda name: judged[name].score)
     for name in scores:
         behind = judged[best].score - judged[name].score
-        judged[name] = replace(judged[name], level=bool(behind <= (scores[best] - scores[name]).std()))
+        judged[name] = replace(judged[name], level=bool(behind <= max(WORTH, (scores[best] - scores[name]).std())))
         if name != BASELINE and BASELINE in scores:
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
             margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
