@@ -31,7 +31,8 @@ CAVEAT = (
     "confirmed them.) The subsets of 64 and 128 runs are the first of random permutations of the 512 with seeds 0 to "
     "9, so they overlap; plus-minus is the standard deviation over them. 512 is a single fit. The default is chosen "
     "for each subset by the league of the quick surrogates and the stack of these, to keep the benchmark short: the "
-    "slow ones (trees and networks) are all worse than the best quick one here, by the tables below."
+    "slow ones (trees and networks) are all worse than the best quick one here, by the tables below; with all of "
+    "them the league on 512 runs chooses alike (benchmarks/results/league.md)."
 )
 SIZES = {64: 10, 128: 10, 512: 1}  # runs fitted on -> random subsets
 PILE_CC = 8  # column of the losses

@@ -177,6 +177,6 @@ def stability(fit: Fit) -> None:
         league_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability"
     )
     st.caption(
-        "Each refit on 80% of the runs recommends the mean of its best 40 of 4,000 mixtures drawn around the prior; "
+        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior; "
         "how far apart these are (0: the same; 2: nothing in common). Steady is not the same as right."
     )

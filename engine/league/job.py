@@ -23,7 +23,7 @@ from engine.surrogates.stack import Stack
 from engine.workspace import checked_name
 
 PROCESSES = 2
-CANDIDATES = 4000  # mixtures that refits choose from, for the stability of what is recommended
+CANDIDATES = 2000  # mixtures that refits choose from, for the stability of what is recommended
 STRENGTHS = (0.5, 50.0)  # of the Dirichlet they are drawn from, around the prior: as in the search
 HELD_OUT = "held_out.npz"
 PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # shares of the progress bar

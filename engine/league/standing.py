@@ -22,8 +22,8 @@ class Standing:
     after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
     unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
     seconds of all its fits; repeats: of cross-validation. level: as good as the best, by WORTH or the noise.
-    correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it could not be
-    fitted, instead of all the rest.
+    correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it
+    could not be fitted, instead of all the rest.
     """
 
     name: str
