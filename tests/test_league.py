@@ -13,6 +13,7 @@ from engine.jobs import Job, read_events
 from engine.league import League, cross_validate, held_out_of, rank_correlations
 from engine.league import run as run_league
 from engine.league.curve import Curve, enough_runs
+from engine.league.scores import DRAWS, bootstrap, score_of
 from engine.surrogates import load
 
 FAST = ["own_share", "linear", "log_linear", "ridge"]
@@ -69,6 +70,18 @@ def test_rank_correlations_are_spearmans():
     each = [spearmanr(losses[:, m], predicted[:, m])[0] for m in range(2)]
     whole = spearmanr(losses @ share, predicted @ share)[0]
     np.testing.assert_allclose(found, [whole, np.mean(each), *each])
+
+
+def test_the_bootstrap_is_that_of_sorted_draws():
+    rng = np.random.default_rng(0)
+    losses, predicted, share = rng.normal(size=(30, 3)).round(1), rng.normal(size=(30, 3)).round(1), np.ones(3) / 3
+    losses[:4, 0] = np.nan
+    losses[:, 2] = 5.0
+    draws = np.random.default_rng(7).integers(0, 30, (DRAWS, 30))
+    wanted = rank_correlations(losses[draws], predicted[draws], share)
+    found = bootstrap(losses, predicted, share, 7)
+    np.testing.assert_allclose(found[:, 1], wanted[:, 1])
+    np.testing.assert_allclose(found[:, 0], score_of(wanted))
 
 
 def test_a_tie_goes_to_the_plainer():
