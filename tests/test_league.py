@@ -93,6 +93,15 @@ def test_a_tie_goes_to_the_plainer():
     assert league.default == "linear"
 
 
+def test_the_baseline_is_no_default_while_others_are_level():
+    """A loss that is its own share's logarithm: the baseline is the truth, and yet the law that is level is taken."""
+    weights, _ = runs(60)
+    losses = -np.log(weights[:, :3] + 1e-3) + 0.3 * np.random.default_rng(2).normal(size=(60, 3))
+    league, _ = cross_validate(weights, losses, ["own_share", "ridge", "lasso"])
+    assert league["own_share"].level
+    assert league.default == ("lasso" if league["lasso"].level else "ridge" if league["ridge"].level else "own_share")
+
+
 def test_noise_alone_gives_no_skill():
     weights, _ = runs(60)
     league, _ = cross_validate(weights, np.random.default_rng(1).normal(size=(60, 2)), ["linear", "ridge"])

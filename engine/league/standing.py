@@ -89,6 +89,7 @@ def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[
 
     scores: name -> bootstrapped scores, the same draws for all. A surrogate is level with the best while its score is
     behind by no more than one standard deviation of the difference over the draws, or by less than WORTH.
+    The baseline is the default only where nothing else is level with it: it knows nothing of how domains act together.
     """
     best = max(scores, key=lambda name: judged[name].score)
     for name in scores:
@@ -98,7 +99,7 @@ def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
             margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
-    level = [name for name in scores if judged[name].level]
+    level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
     default = min(level, key=lambda name: (SURROGATES[name].complexity, -judged[name].score))
     order = sorted(judged.values(), key=lambda one: np.inf if one.score is None else -one.score)
     return order, default
