@@ -78,6 +78,7 @@ def test_a_fader_moves_the_others_and_the_predictions(tab, page):
 def test_one_domain_gives_way(tab, page):
     visit(tab, page, "explore?mix=0.4,0.3,0.3&from=prose")
     tracks = tab.get_by_role("slider", name="Share of")
+    expect(tracks).to_have_count(3)
     before = {t.get_attribute("aria-label"): float(t.get_attribute("aria-valuenow")) for t in tracks.all()}
     tab.get_by_role("slider", name="Share of python").focus()
     tab.keyboard.press("PageUp")
