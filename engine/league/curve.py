@@ -53,7 +53,8 @@ class Curve:
             )
         low, high = self.between
         if self.state == "enough":
-            return f"{self.enough} runs would have been enough ({low} to {high}): from there on {worth}."
+            fewest = " or fewer" if self.enough <= rounded(self.sizes[0]) else ""
+            return f"{self.enough} runs{fewest} would have been enough ({low} to {high}): from there on {worth}."
         more, least, most = self.enough - self.runs, max(0, low - self.runs), max(0, high - self.runs)
         return f"Not yet: about {more} more runs ({least} to {most}), then {worth}."
 
