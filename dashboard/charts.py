@@ -236,47 +236,6 @@ def ternary(
     return fig.update_layout(ternary=triangle((a, b, c)))
 
 
-def league(rows: list[dict]) -> go.Figure:
-    """Held-out rank correlation of each surrogate: rows of {"title", "spearman", "low", "high", "chosen"}."""
-    rows = rows[::-1]
-    fig = figure(80 + 38 * len(rows), xaxis_title="Spearman on held-out runs, mean over metrics (right is better)")
-    spearman = np.array([row["spearman"] for row in rows])
-    fig.add_scatter(
-        x=spearman, y=[row["title"] for row in rows], mode="markers+text", textposition="top center",
-        text=[f"{value:.3f}" for value in spearman],
-        marker={"size": 12, "color": [BAD if row["chosen"] else INK for row in rows]},
-        error_x={
-            "array": [row["high"] - row["spearman"] for row in rows], "symmetric": False, "width": 4, "color": FAINT,
-            "arrayminus": [row["spearman"] - row["low"] for row in rows],
-        },
-        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
-    )  # fmt: skip
-    return fig
-
-
-def predicted_against_measured(metrics, colours, measured, predicted, labels, unit: str) -> go.Figure:
-    """Each held-out run's metrics of one unit, predicted by surrogates that never saw it. Both (R, M)."""
-    fig = figure(
-        380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted without this run, {escape(unit)}"
-    )
-    ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
-    fig.add_scatter(
-        x=ends,
-        y=ends,
-        mode="lines",
-        line={"color": INK, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    for m, metric in enumerate(metrics):
-        fig.add_scattergl(
-            x=measured[:, m], y=predicted[:, m], mode="markers", name=escape(metric), text=labels,
-            marker={"size": 6, "color": colours[metric], "opacity": 0.75},
-            hovertemplate=f"%{{text}}, {escape(metric)}: measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
-        )  # fmt: skip
-    return fig.update_layout(showlegend=True)
-
-
 def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks: dict[str, np.ndarray]) -> go.Figure:
     """The near-optimal range of each domain's share (D,), and named mixtures as marks."""
     fig = figure(

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import confirm, corpus, explore, export, importing, next_runs, parts, runs, search, studies
+from dashboard.views import confirm, corpus, explore, export, importing, league, next_runs, parts, runs, search, studies
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -15,6 +15,7 @@ PAGES = {
     "import": ("Import", ":material/upload_file:", importing),
     "runs": ("Runs", ":material/timeline:", runs),
     "explore": ("Explore", ":material/instant_mix:", explore),
+    "league": ("League", ":material/leaderboard:", league),
     "search": ("Search", ":material/travel_explore:", search),
     "next-runs": ("Next runs", ":material/next_plan:", next_runs),
     "confirm": ("Confirm", ":material/verified:", confirm),

@@ -179,7 +179,7 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     """Where the fitted surrogate of a study lies, and what its columns are called: all that predictions need.
 
     file: relative to the workspace; None where it is not fitted yet, and then job: the league that will fit it, and
-    fit: the spec of a job that would fit `surrogate` alone (engine/league.py).
+    fit: the spec of a job that would fit `surrogate` alone (engine/league/job.py).
     """
     study = studies.get(store, name)
     columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}

@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from engine import surrogates
 from engine.errors import Problem
-from engine.league import League
+from engine.league import League, Standing, held_out_of
 from engine.objectives import Aggregate
 from engine.recipe import Recipe
 from engine.steward import aggregate_of, for_fitting, frame_of_study
@@ -21,7 +22,8 @@ from store.database import Store
 class Fit:
     """The surrogates fitted on a study's runs, and the one in use.
 
-    runs: how many runs stand behind it; measured: those runs, in the order of the league's predictions.
+    runs: how many runs stand behind it; measured: those runs, in the order of the league's predictions; folder: of
+    the fitted surrogates.
     """
 
     name: str
@@ -29,13 +31,25 @@ class Fit:
     league: League
     fingerprint: str
     measured: runs.Measured
+    folder: Path
 
     @property
     def title(self) -> str:
         return self.surrogate.title
 
+    @property
+    def standing(self) -> Standing:
+        """What the league says of the surrogate in use."""
+        return self.league[self.name]
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std (R, M) of the runs measured, each by fits that had not seen it. Raises Problem."""
+        return predictions_of(self.folder, self.name)
+
 
 load = lru_cache(maxsize=32)(surrogates.load)
+predictions_of = lru_cache(maxsize=32)(held_out_of)
 
 
 def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit | None:
@@ -53,10 +67,10 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
         there = ", ".join(s.name for s in league.standings if not s.problem)
         why = standing.problem if standing else "there is none of that name"
         raise Problem(f"Cannot use the surrogate {name!r}: {why}. Choose one of: {there}.")
-    path = store.workspace.surrogates(study.id, latest["fingerprint"]) / f"{name}.npz"
+    folder = store.workspace.surrogates(study.id, latest["fingerprint"])
     measured = for_fitting(store, study.id)
     behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
-    return Fit(name, load(path), league, latest["fingerprint"], behind)
+    return Fit(name, load(folder / f"{name}.npz"), league, latest["fingerprint"], behind, folder)
 
 
 def named_points(store: Store, study: studies.Study, whole: Aggregate | None = None) -> dict[str, np.ndarray]:

@@ -35,23 +35,26 @@ class Influence:
         return np.abs(self.effect) > 1.96 * self.std
 
 
-def influence(surrogate: Surrogate, at: np.ndarray, space: Simplex) -> Influence:
+def influence(surrogate: Surrogate, at: np.ndarray, space: Simplex, giver: int | None = None) -> Influence:
     """The effect of moving up to 0.1 of the tokens to each domain in turn, taken from the others in
-    proportion.
+    proportion, or from the domain `giver` alone.
 
     at (D,). The step is as long as the bounds allow; a domain at its bound has step 0 and no effect.
     """
     at = np.asarray(at, float)
-    step = np.array([_longest_step(at, j, space) for j in range(len(at))])
-    moved = np.stack([with_share(at, j, at[j] + step[j]) for j in range(len(at))])
+    step = np.array([_longest_step(at, j, space, giver) for j in range(len(at))])
+    moved = np.stack([with_share(at, j, at[j] + step[j], giver) for j in range(len(at))])
     mean = surrogate.mean(np.concatenate([at[None], moved]))
     std = np.stack([difference_std(surrogate, point, at, noise=False) for point in moved])
     still = step[:, None] < 1e-9
     return Influence(np.where(still, 0, mean[1:] - mean[0]), np.where(still, 0, std), step)
 
 
-def _longest_step(at: np.ndarray, domain: int, space: Simplex) -> float:
+def _longest_step(at: np.ndarray, domain: int, space: Simplex, giver: int | None) -> float:
     """The largest step of at most STEP that keeps the domain's upper bound and the others' lower bounds."""
+    if giver is not None:
+        room = 0.0 if giver == domain else at[giver] - space.lower[giver]
+        return float(np.clip(min(STEP, space.upper[domain] - at[domain], room), 0, None))
     others = (np.arange(len(at)) != domain) & (at > 0)
     if not others.any():
         return 0.0
@@ -59,21 +62,69 @@ def _longest_step(at: np.ndarray, domain: int, space: Simplex) -> float:
     return float(np.clip(min(STEP, space.upper[domain] - at[domain], room), 0, None))
 
 
-def with_share(at: np.ndarray, domain: int, share: float) -> np.ndarray:
+def with_share(at: np.ndarray, domain: int, share: float, giver: int | None = None) -> np.ndarray:
     """The mixture (D,) with one domain set to a share, and the others scaled to fill the rest in proportion.
 
-    Others that are all zero share the rest evenly.
+    Others that are all zero share the rest evenly. With a giver, that domain alone gives or takes the difference, and
+    the share goes no further than what the two hold.
     """
+    if giver is not None and giver != domain:
+        moved = np.array(at, float)
+        moved[domain] = np.clip(share, 0, at[domain] + at[giver])
+        moved[giver] = at[domain] + at[giver] - moved[domain]
+        return moved
     others = np.delete(at, domain)
     others = others / others.sum() if others.sum() > 0 else np.full(len(others), 1 / max(1, len(others)))
     return np.insert(others * (1 - share), domain, share)
 
 
-def response(surrogate: Surrogate, at: np.ndarray, domain: int, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def response(
+    surrogate: Surrogate, at: np.ndarray, domain: int, grid: np.ndarray, giver: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and std (N, M) of a run's losses as one domain's share takes the values grid (N,), others in
-    proportion.
+    proportion, or the domain `giver` alone.
     """
-    return surrogate.predict(np.stack([with_share(np.asarray(at, float), domain, share) for share in grid]))
+    return surrogate.predict(np.stack([with_share(np.asarray(at, float), domain, share, giver) for share in grid]))
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Second differences of pairs of domains: effect, std (K, K, M), NaN on the diagonal; domains (K,): which; step.
+
+    Negative: more of both lowers the metric by more than the two would alone.
+    """
+
+    domains: np.ndarray
+    effect: np.ndarray
+    std: np.ndarray
+    step: float
+
+
+def interactions(surrogate: Surrogate, at: np.ndarray, step: float = 0.05, most: int = 20) -> Interactions:
+    """How domains act together at a mixture (D,): f(a and b) - f(a) - f(b) + f(neither), for every pair.
+
+    Each domain gets `step` of the tokens, from the mixture as a whole in proportion; a straight line has no
+    interactions. Of more than `most` domains the largest are taken. Raises Problem for fewer than two.
+    """
+    at = np.asarray(at, float)
+    if len(at) < 2:
+        raise Problem("Cannot show interactions: they take two domains, and this study has one.")
+    domains = np.sort(np.argsort(-at, kind="stable")[:most])
+    first, second = np.triu_indices(len(domains), 1)
+    single, count = np.arange(len(domains)), len(first)
+    gains = np.zeros((1 + len(domains) + count, len(at)))
+    gains[1 + single, domains] = step
+    pairs = 1 + len(domains) + np.arange(count)
+    gains[pairs, domains[first]] = gains[pairs, domains[second]] = step
+    points = (1 - gains.sum(axis=1, keepdims=True)) * at + gains
+    contrast = np.zeros((count, len(points)))
+    contrast[:, 0] = contrast[np.arange(count), pairs] = 1
+    contrast[np.arange(count), 1 + first] = contrast[np.arange(count), 1 + second] = -1
+    variance = np.einsum("pa,mab,pb->pm", contrast, surrogate.covariance(points), contrast, optimize=True)
+    effect, std = np.full((2, len(domains), len(domains), len(surrogate.noise)), np.nan)
+    effect[first, second] = effect[second, first] = contrast @ surrogate.mean(points)
+    std[first, second] = std[second, first] = surrogate.scale * np.sqrt(np.maximum(variance, 0))
+    return Interactions(domains, effect, std, step)
 
 
 @dataclass(frozen=True)

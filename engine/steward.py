@@ -209,13 +209,15 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
 
 
 def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
-    """The spec of the job that fits the league to these runs (engine/league.py)."""
+    """The spec of the job that fits the league to these runs (engine/league/job.py)."""
+    frame = frame_of_study(study)
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
     return {
         "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.metrics,
         "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses,
         "fingerprint": measured.fingerprint,
         "priorities": aggregate(study.objectives, measured.losses).weights.tolist(),
+        "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
     }  # fmt: skip
 
 

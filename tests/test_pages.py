@@ -12,6 +12,7 @@ PAGES = {
     "corpus": "Corpus",
     "runs": "Runs",
     "explore": "Explore",
+    "league": "League",
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
@@ -74,6 +75,34 @@ def test_a_fader_moves_the_others_and_the_predictions(tab, page):
     assert re.search("mix=", tab.url)
 
 
+def test_one_domain_gives_way(tab, page):
+    visit(tab, page, "explore?mix=0.4,0.3,0.3&from=prose")
+    tracks = tab.get_by_role("slider", name="Share of")
+    expect(tracks).to_have_count(3)
+    before = {t.get_attribute("aria-label"): float(t.get_attribute("aria-valuenow")) for t in tracks.all()}
+    tab.get_by_role("slider", name="Share of python").focus()
+    tab.keyboard.press("PageUp")
+    settled(tab)
+    after = {t.get_attribute("aria-label"): float(t.get_attribute("aria-valuenow")) for t in tracks.all()}
+    moved = {name.split()[-1]: after[name] - before[name] for name in before}
+    assert moved == pytest.approx({"python": 10, "prose": -10, "digits": 0}, abs=0.2)
+    expect(tab).to_have_url(re.compile("from=prose"))
+
+
+def test_the_league_says_what_to_believe(tab, page):
+    visit(tab, page, "league?surrogate=ridge")
+    expect(tab.get_by_text("is the default")).to_contain_text("On runs that it has not seen its rank correlation is")
+    expect(
+        tab.get_by_text("Not yet:")
+        .or_(tab.get_by_text("would have been enough"))
+        .or_(tab.get_by_text("More runs have not made"))
+        .first
+    ).to_be_visible()
+    expect(tab.locator(".mixdesk-plot")).to_have_count(6)
+    expect(tab.get_by_text("once only, being slow")).to_be_visible()
+    expect(tab).to_have_url(re.compile("surrogate=ridge"))
+
+
 def test_a_held_fader_stays(tab, page):
     visit(tab, page, "explore")
     tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="hold")
@@ -100,7 +129,7 @@ def test_a_link_restores_the_view(tab, page, browser):
     tracks = tab.get_by_role("slider", name="Share of")
     assert [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)] == ["50.0", "30.0", "20.0"]
     expect(tab.get_by_text("Quadratic ridge on 19 runs")).to_be_visible()
-    expect(tab.get_by_text("The other domains keep their proportions.")).to_be_visible()
+    expect(tab.get_by_text("comes from the others in proportion")).to_be_visible()
 
 
 def test_a_tampered_link_is_harmless(tab, page):
@@ -131,7 +160,8 @@ def test_brushing_filters_the_table_and_keeps_the_chart(tab, page):
 
 def test_every_look_is_drawn(tab, page):
     visit(tab, page, "explore")
-    for look in ("Response", "Ternary", "How far to trust it", "Influence"):
+    looks = ("Response", "Interactions", "Ternary", "Contributions", "Residuals", "How far to trust it", "Influence")
+    for look in looks:
         tab.get_by_role("radio", name=look).or_(tab.get_by_role("button", name=look)).first.click()
         settled(tab)
         expect(tab.get_by_test_id("stException")).to_have_count(0)

@@ -35,11 +35,13 @@ def plot(figure: go.Figure, key: str, on_pick=None):
     )
 
 
-def desk(faders: list[dict], key: str, reset: str):
-    """A mixing desk: one fader a domain; moving one renormalises the unlocked others in proportion.
+def desk(faders: list[dict], key: str, reset: str, giver: int | None = None):
+    """A mixing desk: one fader a domain; moving one renormalises the unlocked others in proportion, or the fader
+    at the place `giver` alone gives way.
 
     faders: {"name", "colour", "value", "upper", "mark" (share in the prior), "mark_name", "low", "high"
     (near-optimal range, or None)} each. reset: whenever this text changes, the faders jump to the values given.
     Returns the component's state: `weights` is the list of shares, in the order of the faders, or None.
     """
-    return _component("desk")(key=key, data={"faders": faders, "reset": reset}, on_weights_change=lambda: None)
+    data = {"faders": faders, "reset": reset, "giver": giver}
+    return _component("desk")(key=key, data=data, on_weights_change=lambda: None)

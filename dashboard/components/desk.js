@@ -1,4 +1,5 @@
-// The mixing desk: vertical faders over a simplex. Moving one renormalises the unlocked others in proportion.
+// The mixing desk: vertical faders over a simplex. Moving one renormalises the unlocked others in proportion, or one
+// chosen fader alone gives way.
 
 const SEND_EVERY = 120; // milliseconds between two messages to the server while a fader moves
 
@@ -8,8 +9,15 @@ const power = (faders) => (faders.length > MANY ? 2 : 1);
 
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 
-// Give `wanted` to fader i and what is left to the unlocked others, in proportion to what they have.
-export function moved(values, locked, i, wanted) {
+// Give `wanted` to fader i and what is left to the unlocked others, in proportion to what they have; with a giver, give
+// or take the difference from that one alone.
+export function moved(values, locked, i, wanted, giver = null) {
+  if (giver !== null && giver !== i) {
+    if (locked[giver]) return values;
+    const both = values[i] + values[giver];
+    const value = clamp(wanted, 0, both);
+    return values.map((v, j) => (j === i ? value : j === giver ? both - value : v));
+  }
   const fixed = values.reduce((sum, v, j) => sum + (locked[j] && j !== i ? v : 0), 0);
   const others = values.map((v, j) => (j === i || locked[j] ? 0 : v));
   const free = locked.filter((is, j) => !is && j !== i).length;
@@ -92,7 +100,7 @@ function listen(host, i) {
   const { track, lock } = host.desk.parts[i];
   const set = (value, now) => {
     if (host.desk.locked[i]) return;
-    host.desk.values = moved(host.desk.values, host.desk.locked, i, value);
+    host.desk.values = moved(host.desk.values, host.desk.locked, i, value, host.desk.giver);
     draw(host);
     send(host, now);
   };
@@ -133,6 +141,6 @@ export default function ({ data, parentElement, setStateValue }) {
     desk.reset = data.reset;
     desk.values = data.faders.map((fader) => fader.value);
   }
-  Object.assign(desk, { faders: data.faders, tell: setStateValue, top: Math.max(...data.faders.map((f) => f.upper)) });
+  Object.assign(desk, { faders: data.faders, giver: data.giver, tell: setStateValue, top: Math.max(...data.faders.map((f) => f.upper)) });
   draw(host);
 }

@@ -10,21 +10,42 @@ import numpy as np
 
 from engine.errors import Problem
 from engine.surrogates.base import Surrogate
+from engine.surrogates.bimix import BiMix
+from engine.surrogates.bradley_terry import BradleyTerry
+from engine.surrogates.evidential import Evidential
+from engine.surrogates.extra_trees import ExtraTrees
 from engine.surrogates.gp import GP
-from engine.surrogates.lightgbm import LightGBM, LightGBMLinear
+from engine.surrogates.gp_rational import RationalGP
+from engine.surrogates.hl_gauss import HLGauss
+from engine.surrogates.lambdarank import LambdaRank
+from engine.surrogates.lasso import Lasso
+from engine.surrogates.lightgbm import LightGBM
+from engine.surrogates.lightgbm_linear import LightGBMLinear
 from engine.surrogates.linear import Linear
 from engine.surrogates.log_linear import LogLinear
 from engine.surrogates.own_share import OwnShare
+from engine.surrogates.power_law import PowerLaw
 from engine.surrogates.ridge import Ridge
+from engine.surrogates.stack import Stack
 
 SURROGATES: dict[str, type[Surrogate]] = {
     "own_share": OwnShare,
     "linear": Linear,
     "log_linear": LogLinear,
+    "power_law": PowerLaw,
+    "bimix": BiMix,
+    "lasso": Lasso,
     "ridge": Ridge,
+    "gp_rational": RationalGP,
     "gp": GP,
+    "hl_gauss": HLGauss,
+    "evidential": Evidential,
+    "bradley_terry": BradleyTerry,
     "lightgbm": LightGBM,
     "lightgbm_linear": LightGBMLinear,
+    "lambdarank": LambdaRank,
+    "extra_trees": ExtraTrees,
+    "stack": Stack,
 }
 VERSION = 1  # of the file's layout
 NAMES = {kind: name for name, kind in SURROGATES.items()}

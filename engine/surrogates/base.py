@@ -6,7 +6,10 @@ One metric is one regression; they are never mixed before they are predicted (fi
 far worse on few runs). Runs that lack a metric (NaN) are left out of that metric's regression only.
 """
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, Self
 
@@ -23,12 +26,13 @@ class Surrogate(ABC):
 
     noise (M,): variance of a measured loss around the true mean function, as the fit sees it;
     scale (M,): what the standard deviations are multiplied by, correlation (M, M): of the metrics' errors.
-    Both come from cross-validation (engine/league.py); until then 1 and the identity.
+    Both come from cross-validation (engine/league); until then 1 and the identity.
     """
 
     title: ClassVar[str]
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
+    slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray
@@ -122,6 +126,21 @@ class Spanned(Surrogate):
         return self.mean(weights), (self.factor(weights) ** 2).sum(axis=2)
 
 
+def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
+    """Call `score` on slices of `size` points that cover them all, on as many threads as numpy may use.
+
+    Its products release the interpreter's lock; OMP_NUM_THREADS says how many (jobs and the page: 1).
+    """
+    blocks = [slice(start, min(points, start + size)) for start in range(0, points, size)]
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    if threads == 1 or len(blocks) < 8 * threads:
+        for block in blocks:
+            score(block)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(score, blocks))
+
+
 def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Metrics that the same runs have, together: [(metrics (m,), runs (R,) bool)], so that they share the
     algebra.
@@ -132,11 +151,13 @@ def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def centre_and_spread(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread,
-    not 0.
+    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread, not 0.
+
+    Tiny is relative to the metric: one of 1e-9 and one of 1e9 are fitted alike.
     """
     mean = np.nanmean(losses, axis=0)
-    return mean, np.maximum(np.nanstd(losses, axis=0), 1e-6 * np.maximum(1, np.abs(mean)))
+    least = 1e-6 * np.abs(mean)
+    return mean, np.maximum(np.nanstd(losses, axis=0), np.where(least > 0, least, 1e-6))
 
 
 def least_squares(features: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, ...]:

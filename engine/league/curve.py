@@ -1,0 +1,144 @@
+"""The learning curve: how well a surrogate would rank with fewer runs, and whether more would pay.
+
+A surrogate is fitted to some of the training runs of each fold and tested on the runs of that fold. What it lacks to a
+rank correlation of one falls about as a power of the number of runs, a n^-b (Hestness et al., arXiv:1712.00409); the
+line through the points says from where on doubling the runs would gain less than GAIN. S sizes, R runs.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from engine.crew import Do
+from engine.league.scores import bootstrap, rank_correlations, score_of
+from engine.league.standing import BASELINE
+from engine.league.validation import Progress, Trial
+from engine.surrogates import SURROGATES
+from engine.surrogates.base import FEWEST
+
+GAIN = 0.01  # of rank correlation: a doubling that brings less is not worth its runs
+STEPS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)  # of a fold's training runs
+SMALLEST = 6
+FARTHEST = 4  # times the runs: beyond, a curve is not believed
+
+
+@dataclass(frozen=True)
+class Curve:
+    """sizes (S,): runs fitted on. scores: name -> [[score, low, high] a size], 95%; a size that could not be fitted is
+    None. enough: runs from which on a doubling gains less than GAIN for the surrogate `of`, with its 80% interval
+    `between`; None where the line does not say. state: "enough", "more", "far" (beyond FARTHEST times the runs),
+    "flat" (more runs have not helped) or "short" (fewer than three sizes: no line).
+    """
+
+    of: str
+    runs: int
+    sizes: list[int]
+    scores: dict[str, list[list[float] | None]]
+    state: str
+    enough: int | None
+    between: list[int] | None
+
+    @property
+    def verdict(self) -> str:
+        """In one sentence."""
+        title, worth = SURROGATES[self.of].title, f"doubling the runs gains less than {GAIN} of rank correlation"
+        if self.state == "flat":
+            return f"More runs have not made {title} rank better: it has learnt what it can, or noise hides the rest."
+        if self.state == "short":
+            return f"{self.runs} runs are too few for a learning curve: nothing can be said about how many it takes."
+        if self.state == "far":
+            return (
+                f"Not yet: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, farther than this curve "
+                "can be believed."
+            )
+        low, high = self.between
+        if self.state == "enough":
+            fewest = " or fewer" if self.enough <= rounded(self.sizes[0]) else ""
+            return f"{self.enough} runs{fewest} would have been enough ({low} to {high}): from there on {worth}."
+        more, least, most = self.enough - self.runs, max(0, low - self.runs), max(0, high - self.runs)
+        return f"Not yet: about {more} more runs ({least} to {most}), then {worth}."
+
+    def to_dict(self) -> dict:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def learning_curve(trial: Trial, default: str, held_out: dict[str, np.ndarray], do: Do, progress: Progress) -> Curve:
+    """The curve of the default surrogate beside the trivial baseline; the full size is taken from the league's own
+    held-out means (2, R, M). Fits the folds of the first repeat, of two where runs are few.
+    """
+    names = [name for name in (default, BASELINE) if name in held_out]
+    full = int((~trial.parts[0, 0]).sum())
+    sizes = sorted({round(full * step) for step in STEPS if full * step >= SMALLEST})
+    repeats = min(len(trial.parts), 2 if len(trial.weights) <= 128 else 1)
+    folds = trial.parts.shape[1]
+    tasks = [(name, size, *cell) for name in names for size in sizes[:-1] for cell in np.ndindex(repeats, folds)]
+    means = {(name, size): np.full((repeats, *trial.losses.shape), np.nan) for name in names for size in sizes[:-1]}
+    for place, mean in do(_fit_some, tasks, lambda done, total: progress(done, total, "learning curve")):
+        name, size, repeat, fold = tasks[place]
+        means[name, size][repeat, trial.parts[repeat, fold]] = mean
+    means |= {(name, size): held_out[name][:1] for name in names for size in sizes[-1:]}
+    drawn = {key: _drawn(trial, mean) for key, mean in means.items()}
+    scores = {name: [_summary(drawn[name, size]) for size in sizes] for name in names}
+    return Curve(default, len(trial.weights), sizes, scores, *_verdict(len(trial.weights), sizes, default, drawn))
+
+
+def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int):
+    """Mean of the fold's runs by a fit to `size` of the others; NaN where so few do not do."""
+    test = trial.parts[repeat, fold]
+    rows = np.random.default_rng([trial.seed, repeat, fold]).permutation(np.flatnonzero(~test))[:size]
+    known = np.isfinite(trial.losses[rows]).sum(axis=0) >= FEWEST
+    mean = np.full((test.sum(), len(known)), np.nan)
+    if known.any():
+        fitted = SURROGATES[name].fit(trial.weights[rows], trial.losses[rows][:, known], trial.seed)
+        mean[:, known] = fitted.mean(trial.weights[test])
+    return mean
+
+
+def _drawn(trial: Trial, mean: np.ndarray) -> np.ndarray | None:
+    """(1 + DRAWS,) score of held-out means (F, R, M), then on runs drawn again; None where one could not be fitted."""
+    if np.isnan(mean).any():
+        return None
+    ranks = rank_correlations(np.broadcast_to(trial.losses, mean.shape), mean, trial.share)
+    return np.r_[score_of(ranks).mean(), bootstrap(trial.losses, mean[0], trial.share, trial.seed)[:, 0]]
+
+
+def _summary(drawn: np.ndarray | None) -> list[float] | None:
+    return None if drawn is None else [float(drawn[0]), *np.nanquantile(drawn[1:], [0.025, 0.975]).tolist()]
+
+
+def _verdict(runs: int, sizes: list[int], name: str, drawn: dict) -> tuple[str, int | None, list[int] | None]:
+    """State, enough and between of a Curve."""
+    known = [size for size in sizes if drawn[name, size] is not None]
+    if len(known) < 3:
+        return "short", None, None
+    scores = np.array([drawn[name, size] for size in known])  # (S, 1 + DRAWS)
+    points = np.array([enough_runs(np.array(known), column) for column in scores.T])
+    first, others = points[0], points[1:]
+    if np.isnan(first):
+        return "flat", None, None
+    if first > FARTHEST * runs:
+        return "far", None, None
+    low, high = np.nanquantile(np.where(np.isnan(others), np.inf, others), [0.1, 0.9], method="nearest")
+    between = [rounded(low), rounded(min(high, FARTHEST * runs))]
+    return "enough" if first <= runs else "more", rounded(first), between
+
+
+def enough_runs(sizes: np.ndarray, scores: np.ndarray) -> float:
+    """From how many runs on a doubling gains less than GAIN, by the line of log(1 - score) over log size (S,).
+
+    At least the smallest size; NaN where the line does not fall.
+    """
+    lacks = np.log(np.maximum(1 - scores, 1e-4))
+    slope, level = np.polyfit(np.log(sizes), lacks, 1)
+    if slope >= -1e-3 or not np.isfinite(slope):
+        return np.nan
+    gain_at_one = np.exp(level) * (1 - 2**slope)
+    exponent = np.log(gain_at_one / GAIN) / -slope
+    return float(max(sizes[0], np.exp(min(exponent, 30))))
+
+
+def rounded(runs: float) -> int:
+    """As exact as it deserves: to the next 4, above a hundred to the next 10, above a thousand to the next 100."""
+    step = 4 if runs < 100 else 10 if runs < 1000 else 100
+    return int(np.ceil(runs / step - 1e-9)) * step

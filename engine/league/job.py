@@ -1,0 +1,106 @@
+"""The background job "fit": the league of a study's runs, its learning curve, and all surrogates fitted and saved.
+
+R runs, D domains, M metrics.
+"""
+
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.crew import crew
+from engine.design import dirichlet, normalised
+from engine.errors import Problem
+from engine.jobs import Job
+from engine.league.curve import learning_curve
+from engine.league.standing import BASELINE, League, Standing
+from engine.league.validation import Trial, judged, trial_of, with_members
+from engine.space import Simplex
+from engine.surrogates import SURROGATES, load, save
+from engine.surrogates.stack import Stack
+from engine.workspace import checked_name
+
+PROCESSES = 2
+CANDIDATES = 2000  # mixtures that refits choose from, for the stability of what is recommended
+STRENGTHS = (0.5, 50.0)  # of the Dirichlet they are drawn from, around the prior: as in the search
+HELD_OUT = "held_out.npz"
+PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # shares of the progress bar
+
+
+def run(job: Job) -> None:
+    """Judge, fit and save; emits `league.finished`.
+
+    spec: {"study", "fingerprint", "domains" [D], "metrics" [M], "runs" [R ids], "weights" [R][D], "losses" [R][M] with
+    null, "surrogates" [names] or null, "folds", "repeats", "seed", "priorities" [M], "space": engine.space.Simplex as
+    a dict, "prior" [D]}; from "folds" on all may be absent. Saves <name>.npz and what was predicted of runs that were
+    held out to surrogates/<study>/<fingerprint> in the workspace.
+    """
+    spec = job.spec
+    folder = job.workspace / "surrogates" / checked_name(spec["study"], "study")
+    folder = folder / checked_name(spec["fingerprint"], "fingerprint")
+    names = with_members(spec.get("surrogates"))
+    weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
+    trial = trial_of(
+        weights, losses, spec.get("folds", 5), spec.get("repeats", 3), spec.get("seed", 0), spec.get("priorities"),
+        candidates_of(spec, weights),
+    )  # fmt: skip
+    parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
+    with crew(PROCESSES if parallel else 1, trial) as do:
+        league, held_out = judged(trial, names, do, phase(job, "validate"))
+        if BASELINE in held_out:
+            curve = learning_curve(trial, league.default, held_out, do, phase(job, "curve"))
+            league = replace(league, curve=curve.to_dict())
+        save_fits(league, do, folder, phase(job, "fit"))
+    save_held_out(held_out, folder)
+    job.emit("league.finished", study=spec["study"], fingerprint=spec["fingerprint"], runs=len(weights),
+             league=league.to_dict())  # fmt: skip
+    job.progress(1, 1, "done")
+
+
+def phase(job: Job, name: str):
+    """A progress function for one phase of the job."""
+    start, end = PHASES[name]
+    return lambda done, total, note: job.progress(start + (end - start) * done / max(1, total), 1 + 1e-9, note)
+
+
+def candidates_of(spec: dict, weights: np.ndarray) -> np.ndarray:
+    """(CANDIDATES, D) mixtures that the study's constraints allow, around its prior, or around the mean of the runs."""
+    centre = normalised(np.array(spec["prior"], float)) if "prior" in spec else weights.mean(axis=0)
+    drawn = dirichlet(centre, CANDIDATES, np.random.default_rng(0), STRENGTHS)
+    return Simplex.from_dict(spec["space"]).project(drawn) if "space" in spec else drawn
+
+
+def save_fits(league: League, do, folder: Path, progress) -> None:
+    """Fit all but the stack to all runs, calibrate and save them; the stack is made of these."""
+    single = [standing for standing in league.fitted if standing.name != "stack"]
+    list(do(_save_fit, [(one, folder) for one in single], lambda done, total: progress(done, total, "final fits")))
+    for standing in league.fitted:
+        if standing.name == "stack":
+            members = {name: load(folder / f"{name}.npz") for name in standing.members}
+            stack = Stack.combined(members, standing.members)
+            save(stack.calibrated(standing.scale, standing.correlation), folder / "stack.npz")
+
+
+def _save_fit(trial: Trial, standing: Standing, folder: Path) -> None:
+    """Fit one surrogate to all runs, calibrate it by its standing, and save it as `<name>.npz`."""
+    fitted = SURROGATES[standing.name].fit(trial.weights, trial.losses, trial.seed)
+    save(fitted.calibrated(standing.scale, standing.correlation), folder / f"{standing.name}.npz")
+
+
+def save_held_out(held_out: dict[str, np.ndarray], folder: Path) -> None:
+    """Write name -> mean and standard deviation (2, R, M), whole or not at all."""
+    part = folder / f".{HELD_OUT}.{os.getpid()}"
+    with open(part, "wb") as file:
+        np.savez_compressed(file, **held_out)
+    part.replace(folder / HELD_OUT)
+
+
+def held_out_of(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and calibrated std (R, M) that a surrogate predicted of runs it had not seen; Problem where not there."""
+    try:
+        with np.load(folder / HELD_OUT, allow_pickle=False) as file:
+            return tuple(file[name])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise Problem(f"Cannot read what {name} predicted of held-out runs: {error}. Fit the runs again.") from error

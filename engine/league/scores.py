@@ -1,0 +1,125 @@
+"""How held-out predictions are scored: rank correlation, error, coverage, regret, and how far noise reaches.
+
+R runs, M metrics, F repeats of cross-validation. share (M,): signed weights of the metrics, negative where higher is
+better, so that the aggregate is better when lower.
+"""
+
+import numpy as np
+
+LEVELS = {"50": 0.674490, "80": 1.281552, "95": 1.959964}  # nominal coverage in percent -> standard deviations
+DRAWS = 200  # bootstrap draws over runs
+
+
+def rank_correlations(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """(..., 2 + M) Spearman of the aggregate, the mean over metrics, and each metric; inputs (..., R, M).
+
+    The aggregate is over runs that have every metric that counts. A metric that does not vary cannot be ranked: it is
+    NaN, and stays out of the mean. A prediction that does not vary ranks nothing: 0.
+    """
+    counted = share != 0
+    each = _spearman(np.moveaxis(losses, -1, 0), np.moveaxis(predicted, -1, 0))
+    whole = _spearman(losses[..., counted] @ share[counted], predicted[..., counted] @ share[counted])
+    known = ~np.isnan(each)
+    mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+    return np.stack([whole, mean, *each], axis=-1)
+
+
+def score_of(ranks: np.ndarray) -> np.ndarray:
+    """(...,) what the league is sorted by, of rank correlations (..., 2 + M): the mean of the first two."""
+    whole, mean = ranks[..., 0], ranks[..., 1]
+    return np.where(np.isnan(whole), mean, (whole + mean) / 2)
+
+
+def _spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Rank correlation over the last axis, NaN in `measured` left out. Ties get their mean rank."""
+    from scipy.stats import rankdata
+
+    missing = np.isnan(measured)
+    ranks = [rankdata(np.where(missing, np.inf, values), axis=-1) for values in (measured, predicted)]
+    count = np.maximum(1, (~missing).sum(axis=-1, keepdims=True))
+    left, right = (np.where(missing, 0, r - r.sum(axis=-1, keepdims=True, where=~missing) / count) for r in ranks)
+    varies, told = (left**2).sum(axis=-1), (right**2).sum(axis=-1)
+    size = np.sqrt(varies * told)
+    found = np.where(size > 1e-9, (left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
+    return np.where(varies > 1e-9, found, np.nan)
+
+
+def bootstrap(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
+    """(DRAWS, 2) score and mean Spearman on runs drawn with replacement; the same draws for every surrogate.
+
+    A draw is how often each run is in it. Runs are sorted once, and their ranks in a draw are sums of these counts: the
+    same numbers as from sorting every draw, fifty times sooner. losses, predicted (R, M).
+    """
+    runs, counted = len(losses), share != 0
+    drawn = np.random.default_rng(seed).integers(0, runs, (DRAWS, runs))
+    counts = np.stack([np.bincount(rows, minlength=runs) for rows in drawn]).astype(float)
+    each = np.array([_drawn_spearman(x, y, counts) for x, y in zip(losses.T, predicted.T, strict=True)])
+    whole = _drawn_spearman(losses[:, counted] @ share[counted], predicted[:, counted] @ share[counted], counts)
+    known = ~np.isnan(each)
+    mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+    return np.stack([score_of(np.stack([whole, mean], axis=1)), mean], axis=1)
+
+
+def _drawn_spearman(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(B,) rank correlations of (R,) and (R,), NaN in measured left out, run r taken counts (B, R)[:, r] times."""
+    known = ~np.isnan(measured)
+    counts = counts[:, known]
+    total = np.maximum(1, counts.sum(axis=1, keepdims=True))
+    centred = []
+    for values in (measured[known], predicted[known]):
+        ranks = _drawn_ranks(values, counts)
+        centred.append(ranks - (counts * ranks).sum(axis=1, keepdims=True) / total)
+    left, right = centred
+    varies, told = (counts * left**2).sum(axis=1), (counts * right**2).sum(axis=1)
+    size = np.sqrt(varies * told)
+    found = np.where(size > 1e-9, (counts * left * right).sum(axis=1) / np.maximum(size, 1e-9), 0.0)
+    return np.where(varies > 1e-9, found, np.nan)
+
+
+def _drawn_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(B, R) mean ranks of values (R,) of which each is there counts (B, R) times."""
+    _, group = np.unique(values, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    if not len(starts):
+        return np.zeros_like(counts)
+    held = np.add.reduceat(counts[:, order], starts, axis=1)
+    return (held.cumsum(axis=1) - (held - 1) / 2)[:, group]
+
+
+def coverage(standardised: np.ndarray) -> dict[str, float]:
+    """Nominal percent -> share of the measured losses inside that interval."""
+    measured = np.abs(standardised[~np.isnan(standardised)])
+    return {level: float((measured <= width).mean()) for level, width in LEVELS.items()}
+
+
+def scale_of(missed: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(M,) what standard deviations (F, R, M) are to be multiplied by, given what was missed."""
+    found = np.sqrt(np.nanmean((missed / std) ** 2, axis=(0, 1)))
+    return np.maximum(found, 1e-6)  # a metric that never varies is predicted exactly
+
+
+def regret_of(losses: np.ndarray, mean: np.ndarray, share: np.ndarray) -> float | None:
+    """How much worse the run with the lowest prediction is than the best one, averaged over repeats (F, R, M)."""
+    counted = share != 0
+    aggregate = losses[:, counted] @ share[counted]
+    whole = np.isfinite(aggregate)
+    if not whole.any():
+        return None
+    picked = (mean[:, whole][..., counted] @ share[counted]).argmin(axis=1)
+    return float((aggregate[whole][picked] - aggregate[whole].min()).mean())
+
+
+def error_correlation(standardised: np.ndarray) -> np.ndarray:
+    """(M, M) correlation of errors (R, M), shrunk towards none as few runs demand (R / (R + 10))."""
+    runs, metrics = standardised.shape
+    if runs < 3:
+        return np.eye(metrics)
+    second = standardised.T @ standardised / runs
+    size = np.sqrt(np.maximum(np.diag(second), 1e-300))
+    return np.eye(metrics) + (second / np.outer(size, size) - np.eye(metrics)) * runs / (runs + 10)
+
+
+def numbers(values: np.ndarray) -> list:
+    """(N,) as JSON can hold them: None for NaN."""
+    return [None if np.isnan(value) else float(value) for value in values]

@@ -1,0 +1,105 @@
+"""What the league says: one standing a surrogate, and the choice of the default."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from engine.surrogates import SURROGATES
+
+BASELINE = "own_share"  # what every surrogate has to beat
+WORTH = 0.002  # of rank correlation: a smaller gain is not worth a rougher or slower surrogate, however sure it is
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What cross-validation found out about one surrogate. Rank correlations are Spearman's, -1 to 1.
+
+    spearman, rmse, scale (M,): per metric (rmse in the metric's unit; scale multiplies the standard
+    deviation). A metric that does not vary has no rank correlation: None. mean_spearman: their mean, with its 95%
+    interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
+    score: the mean of the two, which the league is sorted by. margin: score above the trivial baseline's, and its 95%
+    interval (None for the baseline itself). coverage: nominal percent -> share of measured losses inside, before and
+    after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
+    unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
+    seconds of all its fits; repeats: of cross-validation. level: as good as the best, by WORTH or the noise.
+    correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it
+    could not be fitted, instead of all the rest.
+    """
+
+    name: str
+    spearman: list[float | None] | None = None
+    mean_spearman: float | None = None
+    interval: list[float] | None = None
+    aggregate_spearman: float | None = None
+    score: float | None = None
+    margin: list[float] | None = None
+    rmse: list[float] | None = None
+    coverage: dict[str, float] | None = None
+    calibrated_coverage: dict[str, float] | None = None
+    regret: float | None = None
+    stability: float | None = None
+    seconds: float = 0.0
+    repeats: int = 1
+    level: bool = False
+    scale: list[float] | None = None
+    correlation: list[list[float]] | None = None
+    members: dict[str, float] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class League:
+    """Standings, best score first, those with a problem last; `default`: the surrogate to use.
+
+    repeats: of the quick surrogates (a standing has its own); curve: engine.league.curve.Curve as a dict, or None.
+    """
+
+    standings: tuple[Standing, ...]
+    default: str
+    runs: int
+    folds: int
+    repeats: int
+    seed: int
+    curve: dict | None = None
+
+    def __getitem__(self, name: str) -> Standing:
+        return next(standing for standing in self.standings if standing.name == name)
+
+    @property
+    def fitted(self) -> list[Standing]:
+        """Those without a problem."""
+        return [standing for standing in self.standings if standing.problem is None]
+
+    def to_dict(self) -> dict:
+        """As JSON can hold it: no NaN, no arrays."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict) -> "League":
+        """What `to_dict` gave, or a version before it: what it did not know is left out."""
+        known = Standing.__dataclass_fields__
+        standings = tuple(
+            Standing(**{key: item for key, item in one.items() if key in known}) for one in value["standings"]
+        )
+        return cls(**{**value, "standings": standings})
+
+
+def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[list[Standing], str]:
+    """Sorted standings, and the default: the plainest of those that the noise cannot tell from the best.
+
+    scores: name -> bootstrapped scores, the same draws for all. A surrogate is level with the best while its score is
+    behind by no more than one standard deviation of the difference over the draws, or by less than WORTH.
+    The baseline is the default only where nothing else is level with it: it knows nothing of how domains act together.
+    """
+    best = max(scores, key=lambda name: judged[name].score)
+    for name in scores:
+        behind = judged[best].score - judged[name].score
+        judged[name] = replace(judged[name], level=bool(behind <= max(WORTH, (scores[best] - scores[name]).std())))
+        if name != BASELINE and BASELINE in scores:
+            gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
+            margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
+            judged[name] = replace(judged[name], margin=margin)
+    level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
+    default = min(level, key=lambda name: (SURROGATES[name].complexity, -judged[name].score))
+    order = sorted(judged.values(), key=lambda one: np.inf if one.score is None else -one.score)
+    return order, default

@@ -1,0 +1,65 @@
+"""Processes that share a job's tasks: every task once, and nobody left behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.crew import crew
+from engine.errors import Stopped
+from tests.conftest import until
+
+
+def slowly(shared, number):
+    time.sleep(0.05)
+    return shared + number
+
+
+def forever(shared):
+    Path(shared).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def test_a_crew_does_every_task_once():
+    with crew(2, 100) as do:
+        assert sorted(do(slowly, [(n,) for n in range(6)], lambda *_: None)) == [(n, 100 + n) for n in range(6)]
+
+
+def test_a_crew_ends_when_told(tmp_path):
+    """In the middle of a task, and with all of its processes."""
+    place = tmp_path / "pid"
+
+    def tick(*_):
+        if place.exists() and place.read_text():
+            raise Stopped
+
+    with pytest.raises(Stopped), crew(2, str(place)) as do:
+        list(do(forever, [()], tick))
+    until(lambda: not alive(int(place.read_text())))
+
+
+def test_a_crew_ends_when_its_parent_is_killed(tmp_path):
+    place = tmp_path / "pid"
+    code = (
+        "import sys; from engine.crew import crew; from tests.test_crew import forever\n"
+        "with crew(2, sys.argv[1]) as do: list(do(forever, [()], lambda *_: None))"
+    )
+    root = Path(__file__).parents[1]
+    parent = subprocess.Popen([sys.executable, "-c", code, str(place)], cwd=root)
+    try:
+        until(lambda: place.exists() and place.read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    until(lambda: not alive(int(place.read_text())))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
