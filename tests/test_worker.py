@@ -45,13 +45,21 @@ def workers(spool):
         worker.kill()
         worker.communicate()
     for folder in spool.folders("active"):
-        if (folder / "pid").exists():
-            kill(int((folder / "pid").read_text()))
+        if pid_of(folder):
+            kill(pid_of(folder))
 
 
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def pid_of(folder) -> int:
+    """The process of an active job; 0 before the worker has noted it."""
+    try:
+        return int(json.loads((folder / "lease.json").read_text())["handle"] or 0)
+    except FileNotFoundError:
+        return 0
 
 
 def train(count: int = 2, **changes) -> dict:
@@ -71,7 +79,7 @@ def place(spool, job_id):
 def pid_once_it_trains(spool, job_id) -> int:
     """The job's process, once it has made some steps."""
     until(lambda: "runs.progress" in kinds(spool, job_id))
-    return int((spool.find(job_id) / "pid").read_text())
+    return pid_of(spool.find(job_id))
 
 
 def test_a_job_runs_to_its_end(spool, workers):
@@ -141,7 +149,7 @@ def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, worker
     step = max(event["step"] for event in read_events(spool.find("t")) if event["kind"] == "runs.progress")
     workers()
     until(lambda: "runs.progress" in kinds(spool, "t")[kinds(spool, "t").index("job.paused") :])
-    kill(int((spool.find("t") / "pid").read_text()))
+    kill(pid_of(spool.find("t")))
     until(lambda: place(spool, "t") == "ended", 180)
     events, found = read_events(spool.find("t")), kinds(spool, "t")
     for interruption in ("job.paused", "job.died"):
@@ -155,9 +163,9 @@ def test_a_job_that_keeps_dying_fails_with_its_cause(spool, workers):
     workers()
     for attempt in range(1, 4):
         until(lambda n=attempt: kinds(spool, "t").count("job.started") == n)
-        until(lambda: (spool.find("t") / "pid").exists())
+        until(lambda: pid_of(spool.find("t")))
         time.sleep(0.3)
-        kill(int((spool.find("t") / "pid").read_text()))
+        kill(pid_of(spool.find("t")))
         until(lambda n=attempt: kinds(spool, "t").count("job.died") == n or place(spool, "t") == "ended")
     last = read_events(spool.find("t"))[-1]
     assert last["kind"] == "job.failed" and "killed (out of memory, or by hand)" in last["message"]

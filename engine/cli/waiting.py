@@ -76,7 +76,7 @@ class working:
 
     def __enter__(self):
         if self.needed:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[1])
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
         return self
 
     def check(self) -> None:
