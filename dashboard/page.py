@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import corpus, explore, export, parts, runs, search, studies
+from dashboard.views import corpus, explore, export, jobs, notices, parts, runs, search, studies
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -13,6 +13,7 @@ PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
     "corpus": ("Corpus", ":material/library_books:", corpus),
     "runs": ("Runs", ":material/timeline:", runs),
+    "jobs": ("Jobs", ":material/memory:", jobs),
     "explore": ("Explore", ":material/instant_mix:", explore),
     "search": ("Search", ":material/travel_explore:", search),
     "export": ("Export", ":material/ios_share:", export),
@@ -59,6 +60,7 @@ if trouble:
     parts.refusal(
         f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
     )
+parts.live(notices.toast)
 pages = [
     st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()

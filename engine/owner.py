@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 
-from engine import steward
+from engine import notices, steward
 from engine.workspace import Workspace
 from store.database import Store
 
@@ -26,6 +26,7 @@ class Owner:
         try:
             self.store = Store(workspace)
             steward.recover(self.store)
+            self.webhook = notices.webhook_of(self.store)
         except BaseException:
             os.close(self._lock)
             raise
@@ -50,5 +51,7 @@ class Owner:
         """Stop reading, close the database, give the lock back."""
         self._stop.set()
         self._thread.join(timeout=10)
+        if self.webhook is not None:
+            self.webhook.close()
         self.store.close()
         os.close(self._lock)

@@ -13,12 +13,15 @@ import uuid
 
 import numpy as np
 
+from engine import devices, notices
 from engine.baselines import baselines, epoch_caps
+from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.errors import Problem
-from engine.fidelity import group_size
+from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
+from engine.run_job import KINDS
 from engine.search import LARGEST
 from engine.study import (
     DEMO,
@@ -30,6 +33,7 @@ from engine.study import (
     split_evenly,
     target_tokens,
 )
+from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
@@ -88,14 +92,61 @@ def cancel(store: Store, study: str) -> None:
     store.ingest()
 
 
+def pause(store: Store, study: str) -> None:
+    """Hold a study up: nothing of it starts, and what runs stops at a checkpoint. Nothing is cancelled."""
+    if (found := studies.get(store, study)).state != "active":
+        raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
+    store.write("study.paused", study=study)
+    store.spool.pause(study)
+
+
 def resume(store: Store, study: str) -> None:
-    """Go on with a cancelled study, and retry what failed."""
+    """Go on with a paused or cancelled study, and retry what failed."""
     store.write("study.resumed", study=study)
+    store.spool.unpause(study)
     for job in jobs.of_study(store, study):
         if job.state in ("failed", "cancelled"):
-            store.spool.retry(job.id)
+            store.spool.retry(job.id, "the study was resumed")
     store.ingest()
     advance(store)
+
+
+def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
+    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem for a spec that cannot be."""
+    settings = JobSpec.read(spec)
+    if settings.kind not in KINDS:
+        raise Problem(f"Cannot submit a job of kind {settings.kind!r}: the kinds are {', '.join(KINDS)}.")
+    check_fields(spec)
+    if settings.study is not None:
+        studies.get(store, settings.study)
+    job_id = checked_name(job_id or f"{settings.kind}-{uuid.uuid4().hex[:8]}", "job")
+    store.submit(job_id, spec, settings.study)
+    return job_id
+
+
+def cancel_job(store: Store, job_id: str) -> None:
+    """Ask for the end of one job."""
+    found = known_job(store, job_id)
+    if found.state not in jobs.UNFINISHED:
+        raise Problem(f"Cannot cancel job {job_id!r}: it has ended ({found.state}).")
+    store.spool.cancel(job_id)
+    store.ingest()
+
+
+def prioritise(store: Store, job_id: str, priority: float) -> None:
+    """Move a job that waits in the queue; lower runs sooner."""
+    if known_job(store, job_id).state not in ("queued", "paused"):
+        raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+    store.spool.reprioritise(job_id, priority)
+    store.write("job.prioritised", job=job_id, priority=priority)
+
+
+def known_job(store: Store, job_id: str) -> jobs.JobRow:
+    """One job. Raises Problem where there is none of that id."""
+    found = jobs.find(store, job_id)
+    if found is None:
+        raise Problem(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")
+    return found
 
 
 def retry(store: Store, job_id: str) -> None:
@@ -129,13 +180,23 @@ def advance(store: Store) -> None:
                 search_if_due(store, study)
         except Problem as problem:  # one study that cannot go on must not hold up the others
             store.write("study.failed", study=study.id, message=str(problem))
+    notices.raise_due(store)
 
 
 def recover(store: Store) -> None:
-    """After a start: read on in all journals, spool what a killed owner had only planned, and go on."""
+    """After a start: read on in all journals, carry out what a killed owner had only decided, and go on."""
     store.ingest()
-    for job_id, spec in jobs.never_started(store):
+    for job_id, spec, priority in jobs.never_started(store):
         store.spool.submit(spec, job_id)
+        if priority != spec.get("priority", 0):
+            store.spool.reprioritise(job_id, priority)
+    for study in studies.all_studies(store):
+        (store.spool.pause if study.state == "paused" else store.spool.unpause)(study.id)
+        if study.state == "cancelled":
+            for job in jobs.of_study(store, study.id):
+                if job.state in jobs.UNFINISHED:
+                    store.spool.cancel(job.id)
+    store.ingest()
     advance(store)
 
 
@@ -149,7 +210,10 @@ def plan(store: Store, study: studies.Study) -> None:
         return
     domains = chosen_domains(spec, manifest)
     planned = plan_runs(spec, study.id, domains, available_tokens(manifest, domains))
-    groups = split_evenly(planned, group_size(spec.fidelity.width), os.cpu_count() or 1)
+    vocabulary, gpus = manifest["tokenizer"]["vocabulary"], devices.find().gpus
+    groups = split_evenly(
+        planned, *group_and_lanes(spec.compute, spec.fidelity, vocabulary, gpus, os.cpu_count() or 1)
+    )
     planned_jobs = []
     for number, group in enumerate(groups, 1):
         job_id = f"{study.id}-train-{number:04d}"
@@ -158,12 +222,12 @@ def plan(store: Store, study: studies.Study) -> None:
         members = [{key: run[key] for key in ("id", "weights", "seed")} for run in group]
         task = {
             "kind": "train",
-            "study": study.id,
+            **spec.compute.settings(study.id),
             "corpus": spec.corpus,
             "domains": domains,
             "runs": members,
         }
-        planned_jobs.append({"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict(), "device": "auto"}})
+        planned_jobs.append({"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict()}})
     kept = {name: manifest["domains"][name] for name in domains}
     store.write(
         "study.planned",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.baselines import baselines
+from engine.compute import Compute
 from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
@@ -24,7 +25,7 @@ class StudySpec:
     the natural mixture is trained again with other seeds, which measures the noise; common_random_numbers: same data
     order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the
     corpus holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's
-    loss counts in the mean, 1 where absent.
+    loss counts in the mean, 1 where absent; compute: how its training is cut into jobs (engine.compute).
     """
 
     name: str
@@ -41,6 +42,7 @@ class StudySpec:
     target_tokens: float = 0.0
     epoch_cap: float = 4.0
     priorities: dict[str, float] = field(default_factory=dict)
+    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
@@ -84,6 +86,7 @@ class StudySpec:
             fidelity = Fidelity.from_dict(fidelity)
         elif not isinstance(fidelity, Fidelity):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+        values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
             for name in {"domains", "strength"} & set(values):
                 check(isinstance(values[name], list | tuple), name, values[name], "a list")

@@ -40,6 +40,10 @@ def study_resumed(cursor, journal, e):
     cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e["study"]])
 
 
+def study_paused(cursor, journal, e):
+    cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e["study"]])
+
+
 def study_failed(cursor, journal, e):
     cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e["message"], e["study"]])
 
@@ -62,11 +66,17 @@ def study_planned(cursor, journal, e):
 
 
 def job_planned(cursor, journal, e):
-    values = [e["job"], e.get("study"), e["spec"]["kind"], json.dumps(e["spec"]), e["t"]]
+    spec = e["spec"]
+    values = [e["job"], e.get("study"), spec["kind"], json.dumps(spec), spec.get("priority", 0), e["t"]]
     cursor.execute(
-        "INSERT OR IGNORE INTO jobs (id, study, kind, spec, state, planned_at) VALUES (?, ?, ?, ?, 'queued', ?)",
+        "INSERT OR IGNORE INTO jobs (id, study, kind, spec, state, priority, planned_at) "
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?)",
         values,
     )
+
+
+def job_prioritised(cursor, journal, e):
+    cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e["priority"], e["job"]])
 
 
 def corpus_planned(cursor, journal, e):
@@ -78,14 +88,25 @@ def corpus_planned(cursor, journal, e):
     )
 
 
+def notice_raised(cursor, journal, e):
+    values = [e["notice"], e["study"], e["outcome"], e["text"], e["t"]]
+    cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def notice_told(cursor, journal, e):
+    """The webhook took it, or never will: `trouble` says why."""
+    values = [e["t"], e.get("trouble"), e["notice"]]
+    cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
+
+
 # What a job becomes --------------------------------------------------------------------------------------
 
 
 def job_started(cursor, journal, e):
     cursor.execute(
         "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1, "
-        "ended_at = NULL, message = NULL WHERE id = ?",
-        [e["t"], journal],
+        "ended_at = NULL, message = NULL, host = ?, attempt_at = ? WHERE id = ?",
+        [e["t"], e.get("host"), e["t"], journal],
     )
 
 
@@ -161,6 +182,7 @@ def runs_progress(cursor, journal, events):
     cursor.execute("INSERT INTO curve BY NAME SELECT * FROM lines")
     cursor.unregister("lines")
     last = events[-1]
+    cursor.execute("UPDATE jobs SET tokens_per_second = ? WHERE id = ?", [last["tokens_per_second"], journal])
     cursor.execute(
         "UPDATE runs SET step = ?, steps = ? WHERE list_contains(?, id)",
         [last["step"], last["steps"], last["runs"]],
@@ -215,11 +237,15 @@ def search_finished(cursor, journal, e):
 EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
+    "study.paused": study_paused,
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
     "job.planned": job_planned,
+    "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
+    "notice.raised": notice_raised,
+    "notice.told": notice_told,
     "job.started": job_started,
     "job.died": job_waits("queued"),
     "job.paused": job_waits("paused"),

@@ -12,6 +12,7 @@ HEADLESS = {
     "commands",
     "client",
     "candidates",
+    "notices",
 }  # the engine's part that uses the store
 TORCH_WING = {"proxy", "lean", "train", "evaluate"}
 FORBIDDEN = {

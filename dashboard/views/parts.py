@@ -36,11 +36,11 @@ def live(draw: Callable[[], None]) -> None:
 
     Nothing polls while nothing runs.
     """
-    busy = jobs.any_unfinished(state.store())
+    busy = jobs.any_busy(state.store())
 
     @st.fragment(run_every=LIVE_SECONDS if busy else None)
     def part():
-        if busy and not jobs.any_unfinished(state.store()):
+        if busy and not jobs.any_busy(state.store()):
             st.rerun()
         draw()
 

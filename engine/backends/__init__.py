@@ -5,6 +5,7 @@ what it printed. It knows nothing of studies, runs or journals: those are in the
 """
 
 import importlib
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,3 +93,14 @@ def share_of_card(need: JobSpec, card_mb: int) -> float:
     if not need.gpu_memory_mb or not card_mb:
         return 1.0
     return min(1.0, round(need.gpu_memory_mb / card_mb + 0.0005, 3))
+
+
+def cause_of(code: int) -> str:
+    """An exit code in words."""
+    if code == -signal.SIGKILL:
+        return "it was killed (out of memory, or by hand)"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    if code == 0:
+        return "its process ended with code 0 and no result"
+    return f"its process exited with code {code}"

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from engine import devices
-from engine.backends import Backend, Status
+from engine.backends import Backend, Status, cause_of
 from engine.devices import Found, Lease
 from engine.job_spec import JobSpec
 
-LOOK_SECONDS = 10.0  # between questions to nvidia-smi while a card is wanted or held
+LOOK_SECONDS = 5.0  # between questions to nvidia-smi while a card is wanted or held
 
 
 class Local(Backend):
@@ -25,7 +25,8 @@ class Local(Backend):
     def __init__(self, slots: int):
         self.slots, self.children = slots, {}
         self.found: Found = devices.find()
-        self.looked, self.seen = time.monotonic(), set()  # seen: cards that have been there
+        self.looked = time.monotonic()
+        self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards that have been there
         self.missing: dict[str, int] = {}  # card -> how many looks in a row it has been missing
 
     def look(self) -> Found:
@@ -81,22 +82,12 @@ class Local(Backend):
         return log.read_text(errors="replace") if log.exists() else ""
 
     def lost(self, lease: Lease) -> str | None:
-        self.look()
+        if lease.gpu:
+            self.look()
         if lease.gpu and self.missing.get(lease.gpu, 0) >= 2:
             return f"its GPU {lease.gpu} vanished: nvidia-smi does not list it any more"
         return None
 
     def devices(self) -> dict:
-        found = self.look()
+        found = self.found  # no question of its own: an idle worker leaves the cards alone
         return {"slots": self.slots, "gpus": [asdict(gpu) for gpu in found.gpus], "trouble": found.trouble}
-
-
-def cause_of(code: int) -> str:
-    """An exit code in words."""
-    if code == -signal.SIGKILL:
-        return "it was killed (out of memory, or by hand)"
-    if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
-    if code == 0:
-        return "its process ended with code 0 and no result"
-    return f"its process exited with code {code}"
