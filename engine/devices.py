@@ -29,13 +29,17 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Lease:
-    """What a running job holds. gpus: whole cards or a share of one; gpu: the card's uuid where we chose it."""
+    """What a running job holds. gpus: whole cards or a share of one; gpu: the card's uuid where we chose it.
+
+    begins: how long the job's journal was when this attempt began.
+    """
 
     job: str
     study: str | None = None
     attempt: str = ""
     backend: str = "local"
     handle: str = ""
+    begins: int = 0
     cpus: int = 1
     gpus: float = 0.0
     gpu: str | None = None

@@ -78,10 +78,10 @@ def append_event(descriptor: int, kind: str, fields: dict) -> None:
         raise
 
 
-def read_events(folder: Path) -> list[dict]:
-    """All whole lines of a job's journal; a torn last line and corrupt lines are left out."""
+def read_events(folder: Path, offset: int = 0) -> list[dict]:
+    """All whole lines of a job's journal from an offset on; a torn last line and corrupt lines are left out."""
     try:
-        lines = (folder / "events.jsonl").read_bytes().split(b"\n")[:-1]
+        lines = (folder / "events.jsonl").read_bytes()[offset:].split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     return [event for line in lines if (event := parse_event(line)) is not None]

@@ -30,6 +30,7 @@ class Owner:
         except BaseException:
             os.close(self._lock)
             raise
+        self.answered = -1  # the store's version to which `advance` has answered
         self.trouble: str | None = None  # what the last round failed with; pages show it
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="owner", daemon=True)
@@ -41,7 +42,7 @@ class Owner:
             try:
                 if self.store.ingest() or behind:
                     steward.advance(self.store)
-                behind, self.trouble = False, None
+                behind, self.trouble, self.answered = False, None, self.store.version
             except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
                 if str(error) != self.trouble:
                     log.exception("reading the journals failed; trying again")

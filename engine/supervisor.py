@@ -36,13 +36,14 @@ from engine.workspace import write_json
 
 ROOT = Path(__file__).parents[1]
 POLL_SECONDS = 0.25
-REPORT_SECONDS = 5.0  # between looks at devices, logs and heartbeats
+REPORT_SECONDS = 5.0  # between words for the page
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
 LOG_BYTES = 64 << 20  # a log that grows beyond this loses its beginning
 # Processes side by side have one thread each: two thread pools on two cores spin against each other.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
+HELD_UP = ("the worker stops", "its study is paused")  # reasons to end a job that are no fault of its own
 CLUSTER_KINDS = ("train",)  # what a cluster is for; all else takes seconds and runs beside the page
 
 
@@ -136,7 +137,8 @@ class Supervisor:
                 return  # its last process still runs; `watch` sees to it
             mend_journal(folder)
             attempt = uuid.uuid4().hex[:12]
-            lease = Lease(folder.name, spec.study, attempt, backend.name, "", **place)
+            begins = journal.stat().st_size if (journal := folder / "events.jsonl").exists() else 0
+            lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
             write_whole(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
             argv, env = self.command(folder, lease)
             try:
@@ -173,9 +175,10 @@ class Supervisor:
             if lock is not None:
                 status = self.status(lease)
                 if status.state == "ended":
-                    self.file_away(folder, status)
+                    self.file_away(folder, lease, status)
                     return
                 waits = status.state == "waiting"
+        trim_log(folder / "log.txt")
         if waits:
             self.beats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
         if reason := self.reason_to_end(folder, lease):
@@ -213,11 +216,11 @@ class Supervisor:
     def reason_to_end(self, folder: Path, lease: Lease) -> str:
         """Why a running job should end; empty while it may go on."""
         if self.stopping:
-            return "the worker stops"
+            return HELD_UP[0]
         if (folder / "cancel").exists():
             return "it was cancelled"
         if lease.study is not None and (self.spool.root / "paused" / lease.study).exists():
-            return "its study is paused"
+            return HELD_UP[1]
         if folder.name in self.told_to_end:
             return self.told_to_end[folder.name][1]
         backend = self.backends.get(lease.backend)
@@ -241,46 +244,42 @@ class Supervisor:
         if backend and (since == now or now - since > KILL_AFTER_SECONDS):
             backend.cancel(lease.handle, kill=since != now)
 
-    def file_away(self, folder: Path, status: Status) -> None:
+    def file_away(self, folder: Path, lease: Lease, status: Status) -> None:
         """Decide what a job whose process is gone has become. Called with its lock held."""
         _, reason = self.told_to_end.get(folder.name, (0.0, ""))
-        attempt = this_round(read_events(folder))
-        fate = attempt[-1]["kind"] if attempt and attempt[-1]["kind"] in FATES else None
-        if any(event["kind"] in TERMINAL for event in attempt):
+        own = read_events(folder, lease.begins)
+        fate = own[-1]["kind"] if own and own[-1]["kind"] in FATES else None
+        if fate in TERMINAL:
             place = "ended"
         elif (folder / "cancel").exists():
             write_event(folder, "job.cancelled", note="while it ran")
             place = "ended"
-        elif fate == "job.paused" or reason in ("the worker stops", "its study is paused"):
+        elif fate == "job.paused" or reason in HELD_UP:
             if fate != "job.paused":
                 write_event(folder, "job.paused")
             place = "queued"
         else:
-            place = self.after_a_death(folder, attempt, reason or status.cause or "its process ended")
+            if fate != "job.died":
+                write_event(folder, "job.died", message=reason or status.cause or "its process ended")
+            place = self.after_a_death(folder)
         for known in (self.leases, self.specs, self.told_to_end, self.beats):
             known.pop(folder.name, None)
         self.spool.move(folder, place)
 
-    def after_a_death(self, folder: Path, attempt: list[dict], cause: str) -> str:
-        """Try a job again, with the reason in its journal, or give it up; returns the place where it goes."""
-        died = [event for event in attempt if event["kind"] == "job.died"]
-        if attempt and attempt[-1]["kind"] == "job.died":  # the job has said itself what happened to it
-            died, cause = died[:-1], attempt[-1]["message"]
-        retries = self.specs[folder.name].retries
-        if len(died) < retries:
-            if not (attempt and attempt[-1]["kind"] == "job.died"):
-                write_event(folder, "job.died", message=cause)
+    def after_a_death(self, folder: Path) -> str:
+        """Try a job again, or give it up; returns the place where it goes. The reasons are in its journal."""
+        died = [event["message"] for event in this_round(read_events(folder)) if event["kind"] == "job.died"]
+        if len(died) <= self.specs[folder.name].retries:
             return "queued"
-        count = f"{retries + 1} times, last" if retries else "and may not be retried"
-        write_event(folder, "job.failed", message=f"It ended without a result {count}: {cause}. The log may say more.")
+        count = f"{len(died)} times, last" if len(died) > 1 else "and may not be retried"
+        message = f"It ended without a result {count}: {died[-1]}. Its log may say more."
+        write_event(folder, "job.failed", message=message)
         return "ended"
 
     # Telling -------------------------------------------------------------------------------------------------
 
     def report(self) -> None:
-        """Keep logs small, and leave word of devices and leases for the page."""
-        for folder in self.spool.folders("active"):
-            trim_log(folder / "log.txt")
+        """Leave word of devices and leases for the page."""
         shown = {name: backend.devices() for name, backend in self.backends.items()}
         troubles = [found["trouble"] for found in shown.values() if found["trouble"]]
         for name in {lease.backend for lease in self.leases.values()} - self.backends.keys():

@@ -52,6 +52,9 @@ def headline(desk: activity.Desk) -> None:
 def devices(desk: activity.Desk) -> None:
     """Use and memory of this machine and of its GPUs."""
     machine, gpus = desk.word.get("machine"), desk.word.get("gpus", ())
+    if not desk.running and not desk.waiting:
+        st.caption("Nothing runs and nothing waits. A study that is started on the page Studies shows its jobs here.")
+        return
     if not desk.working or not machine:
         return
     with st.container(border=True):

@@ -1,4 +1,4 @@
-"""Toasts: a study has finished, or needs somebody. Each browser session is told once, of what happens while it looks."""
+"""Toasts: a study has finished, or needs somebody. Each browser session is told once, of what happens meanwhile."""
 
 import time
 

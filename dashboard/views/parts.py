@@ -12,7 +12,7 @@ from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
 from engine.league import League
 from engine.surrogates import SURROGATES
-from store import jobs, studies
+from store import studies
 
 LIVE_SECONDS = 2.0
 ICONS = {
@@ -36,11 +36,11 @@ def live(draw: Callable[[], None]) -> None:
 
     Nothing polls while nothing runs.
     """
-    busy = jobs.any_busy(state.store())
+    busy = state.busy()
 
     @st.fragment(run_every=LIVE_SECONDS if busy else None)
     def part():
-        if busy and not jobs.any_busy(state.store()):
+        if busy and not state.busy():
             st.rerun()
         draw()
 
