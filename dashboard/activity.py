@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from dashboard import queries
-from engine.jobs import log_tail
+from engine import logs
 from engine.queue import fate_of
 from store import jobs, studies
 from store.database import Store
@@ -122,4 +122,4 @@ def advice(message: str) -> str:
 
 def log_of(store: Store, job_id: str) -> str:
     folder = store.spool.find(job_id)
-    return log_tail(folder) if folder else ""
+    return logs.tail(folder / "log.txt") if folder else ""

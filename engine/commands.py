@@ -6,10 +6,9 @@ there or, where no page runs, in its own process. So a command behaves the same 
 
 from dataclasses import asdict
 
-from engine import recipe, steward
+from engine import logs, recipe, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
-from engine.jobs import log_tail
 from engine.league import FEWEST_RUNS
 from engine.study import StudySpec
 from store import corpora, jobs, runs, searches, studies
@@ -78,7 +77,7 @@ def job_log(store: Store, job_id: str) -> dict:
     folder = store.spool.find(job_id)
     if folder is None:
         raise Problem(f"Cannot show the log of {job_id!r}: there is no such job.")
-    return {"job": job_id, "log": log_tail(folder)}
+    return {"job": job_id, "log": logs.tail(folder / "log.txt")}
 
 
 def list_studies(store: Store) -> list[dict]:

@@ -238,16 +238,6 @@ def last_fate(folder: Path) -> dict | None:
     return None
 
 
-def log_tail(folder: Path, size: int = 16384) -> str:
-    """The end of what a job printed."""
-    try:
-        with open(folder / "log.txt", "rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - size))
-            return log.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
-
-
 def write_whole(path: Path, text: str) -> None:
     """Write a small file so that it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

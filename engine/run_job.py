@@ -15,6 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
+from engine import logs
 from engine.errors import Problem, Stopped, Transient
 from engine.job_spec import JobSpec, check_fields
 from engine.jobs import Job
@@ -47,6 +48,7 @@ def main(folder: Path, workspace: Path, attempt: str, locked: bool) -> int:
 def perform(job: Job) -> int:
     """Do what the job's spec says, and write into its journal what became of it."""
     signal.signal(signal.SIGTERM, lambda *_: setattr(job, "stopping", True))
+    logs.keep_short(job.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the worker, which stops its jobs in order
     job.emit("job.started", pid=os.getpid(), host=socket.gethostname())
     try:

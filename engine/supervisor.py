@@ -14,6 +14,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from engine import logs
 from engine.backends import Backend, Status
 from engine.devices import Lease, machine
 from engine.errors import Problem
@@ -24,7 +25,6 @@ from engine.jobs import (
     Spool,
     held,
     last_fate,
-    log_tail,
     mend_journal,
     read_events,
     write_event,
@@ -38,7 +38,6 @@ ROOT = Path(__file__).parents[1]
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between words for the page
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
-LOG_BYTES = 64 << 20  # a log that grows beyond this loses its beginning
 # Processes side by side have one thread each: two thread pools on two cores spin against each other.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -65,6 +64,7 @@ class Supervisor:
         self.specs: dict[str, JobSpec] = {}
         self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when it was sent TERM (monotonic), and why
         self.beats: dict[str, tuple[int, float]] = {}  # job -> the time of its last beat, and when we saw that change
+        self.loud: dict[str, int] = {}  # job -> how long its log had grown when it was last cut, bytes
         self.reported, self.stopping = -REPORT_SECONDS, False
 
     def run(self) -> None:
@@ -178,7 +178,8 @@ class Supervisor:
                     self.file_away(folder, lease, status)
                     return
                 waits = status.state == "waiting"
-        trim_log(folder / "log.txt")
+        if size := logs.trim(folder / "log.txt"):
+            self.loud[folder.name] = size
         if waits:
             self.beats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
         if reason := self.reason_to_end(folder, lease):
@@ -262,7 +263,7 @@ class Supervisor:
             if fate != "job.died":
                 write_event(folder, "job.died", message=reason or status.cause or "its process ended")
             place = self.after_a_death(folder)
-        for known in (self.leases, self.specs, self.told_to_end, self.beats):
+        for known in (self.leases, self.specs, self.told_to_end, self.beats, self.loud):
             known.pop(folder.name, None)
         self.spool.move(folder, place)
 
@@ -284,6 +285,8 @@ class Supervisor:
         troubles = [found["trouble"] for found in shown.values() if found["trouble"]]
         for name in {lease.backend for lease in self.leases.values()} - self.backends.keys():
             troubles.append(f"Jobs run on {name}, and this worker cannot see them: start it with --backend {name}.")
+        for name, size in self.loud.items():
+            troubles.append(f"Job {name} prints without end: its log was cut at {size >> 20:,} MB.")
         word = {
             "t": time.time(), "slots": {name: found["slots"] for name, found in shown.items()},
             "gpus": shown["local"]["gpus"], "troubles": troubles, "machine": machine(),
@@ -309,16 +312,3 @@ def this_round(events: list[dict]) -> list[dict]:
 def search_path() -> str:
     """PYTHONPATH of a job: Mixdesk's root before whatever was there."""
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-
-
-def trim_log(path: Path) -> None:
-    """Cut the beginning off a log that a job fills without end. The job appends, so it goes on behind what is left."""
-    try:
-        size = path.stat().st_size
-        if size > LOG_BYTES:
-            kept = log_tail(path.parent, 1 << 20)
-            os.truncate(path, 0)
-            with open(path, "a") as log:
-                log.write(f"[Mixdesk cut this log: it had grown to {size:,} bytes.]\n{kept}")
-    except FileNotFoundError:
-        pass

@@ -3,18 +3,20 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from engine import run_job
+from engine import logs, run_job
 from engine.backends.local import Local
 from engine.errors import Problem, Transient
 from engine.job_spec import VERSION, JobSpec
 from engine.jobs import Job, Spool, read_events, write_event
-from engine.supervisor import Supervisor, trim_log
-from tests.conftest import until
+from engine.supervisor import Supervisor
+from tests.conftest import ROOT, until
 from tests.working import corpus_job, faults, kinds, last, pid_of, place, small_text, worker
 
 
@@ -194,29 +196,45 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.slow
-def test_a_job_that_prints_without_end_fills_no_disk(spool, job, tmp_path):
+def test_a_job_that_prints_without_end_fills_no_disk_and_is_named(spool, job, tmp_path):
+    """It prints 5 MB a second, 40 MB in all, and may keep 2."""
     job("prints")
-    with worker(spool, **faults(tmp_path / "faults")):
+    with worker(spool, MIXDESK_LOG_MB="2", **faults(tmp_path / "faults")):
         log = until(lambda: (path := spool.find("prints") / "log.txt").exists() and path)
-        until(lambda: "Mixdesk cut this log" in log.read_text()[:200])
+        until(lambda: b"Mixdesk cut this log" in log.read_bytes()[:200])
         largest = 0
         for _ in range(20):
             largest = max(largest, log.stat().st_size)
             time.sleep(0.1)
+        word = until(lambda: "prints without end" in (text := (spool.root / "devices.json").read_text()) and text)
+        assert "Job prints prints without end" in json.loads(word)["troubles"][0]
         spool.cancel("prints")
         until(lambda: all_ended(spool, "prints"), 30)
-    assert largest < 3 << 30
+    assert largest < 20 << 20
     assert kinds(spool, "prints")[-1] == "job.cancelled"
 
 
+def test_a_job_cuts_its_own_log_when_its_supervisor_is_gone(tmp_path):
+    """A process that outlives its supervisor prints 12 MB, 1 MB at a time, and may keep 1."""
+    log = tmp_path / "log.txt"
+    script = (
+        "import os, pathlib, time; from engine import logs; logs.keep_short(pathlib.Path(os.environ['LOG']))\n"
+        "for _ in range(12):\n    os.write(1, b'x' * 2**20); time.sleep(0.3)\nos.write(1, b'the end')"
+    )
+    environment = {**os.environ, "MIXDESK_LOG_MB": "1", "LOG": str(log), "PYTHONPATH": str(ROOT)}
+    with open(log, "ab") as output:
+        subprocess.run([sys.executable, "-c", script], stdout=output, env=environment, check=True, timeout=60)
+    text = log.read_text()
+    assert text.startswith("[Mixdesk cut this log") and text.endswith("the end") and len(text) < 6 << 20
+
+
 def test_a_trimmed_log_keeps_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.supervisor.LOG_BYTES", 1000)
+    monkeypatch.setenv("MIXDESK_LOG_MB", "1")
     (tmp_path / "log.txt").write_text("x" * 2_000_000 + "the end")
-    trim_log(tmp_path / "log.txt")
+    assert logs.trim(tmp_path / "log.txt") == 2_000_007
     text = (tmp_path / "log.txt").read_text()
     assert text.startswith("[Mixdesk cut this log: it had grown to 2,000,007 bytes.]") and text.endswith("the end")
-    assert len(text) < 1_100_000
+    assert len(text) < 600_000 and logs.trim(tmp_path / "log.txt") == 0
 
 
 @pytest.mark.parametrize(

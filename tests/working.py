@@ -32,8 +32,10 @@ if "engine.run_job" in words:
             file.write(str(child.pid))
         time.sleep(10**6)
     if name.startswith("prints"):
-        while True:
-            os.write(1, b"all work and no play" * 4096)
+        for _ in range(400):  # never more than 40 MB, whatever the product does
+            os.write(1, b"all work and no play" * 5000)
+            time.sleep(0.02)
+        time.sleep(10**6)
 '''
 
 
