@@ -70,7 +70,8 @@ async def command(request: Request) -> JSONResponse:
 
 
 async def journal(request: Request) -> JSONResponse:
-    """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal.
+    """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
+    ?log=1 it posts the end of what the job printed.
 
     The token opens one attempt at one job (engine/tokens.py); the page's own token opens nothing here.
     """
@@ -82,6 +83,9 @@ async def journal(request: Request) -> JSONResponse:
     try:
         if request.method == "GET":
             return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
+        if request.query_params.get("log"):
+            await run_in_threadpool(posting.take_log, spool, job_id, attempt, await body_of(request) or b"")
+            return JSONResponse({"have": 0})
         offset, data = request.query_params.get("offset", ""), await body_of(request)
         if not offset.isdecimal() or data is None:
             said = f"Cannot take that: offset is {offset!r}, and at most {posting.LARGEST} bytes come at once."

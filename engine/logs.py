@@ -13,6 +13,7 @@ from pathlib import Path
 LARGEST_MB = 64  # a log that grows beyond this loses its beginning; $MIXDESK_LOG_MB says otherwise
 KEPT = 1 << 20  # bytes that stay, at most half of what is allowed
 LOOK_SECONDS = 0.25
+SHOWN = 16384  # bytes that people and pages read
 
 
 def largest() -> int:
@@ -20,7 +21,7 @@ def largest() -> int:
     return int(float(os.environ.get("MIXDESK_LOG_MB") or LARGEST_MB) * 2**20)
 
 
-def tail(path: Path, size: int = 16384) -> str:
+def tail(path: Path, size: int = SHOWN) -> str:
     """The end of a log."""
     try:
         with open(path, "rb") as log:

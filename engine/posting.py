@@ -9,7 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from engine.jobs import Spool, held
+from engine import logs
+from engine.jobs import Spool, held, write_whole
 from engine.run_job import attempt_of
 
 LARGEST = 8 << 20  # bytes in one post
@@ -51,6 +52,11 @@ def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -
                 return append(active_folder(spool, job_id, attempt) / "events.jsonl", offset, data)
         time.sleep(0.02)
     raise BlockingIOError(f"the journal of {job_id} is busy")
+
+
+def take_log(spool: Spool, job_id: str, attempt: str, data: bytes) -> None:
+    """Keep the end of what a job printed on its node, so that the page can show it. Raises Gone."""
+    write_whole(active_folder(spool, job_id, attempt) / "log.txt", data[-logs.SHOWN :].decode(errors="replace"))
 
 
 def append(journal: Path, offset: int, data: bytes) -> int:

@@ -41,6 +41,8 @@ def main(folder: Path, workspace: Path, attempt: str, locked: bool) -> int:
         return TWIN
     if attempt_of(folder) != attempt:
         return TWIN  # the worker has given this attempt up and begun another
+    if not locked:
+        print_into(folder / "log.txt")
     job = Job(folder, workspace, {})
     return perform(job)
 
@@ -110,6 +112,14 @@ def take_lock(folder: Path) -> int | None:
             time.sleep(0.05)
     os.close(descriptor)
     return None
+
+
+def print_into(log: Path) -> None:
+    """Let this process and its children print into the job's log, where the page looks, not the cluster's."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
 
 
 def attempt_of(folder: Path) -> str | None:

@@ -15,9 +15,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from engine import logs
 from engine.errors import Problem
 from engine.jobs import Job
-from engine.run_job import TWIN, perform
+from engine.run_job import TWIN, perform, print_into
 
 POST_SECONDS = 1.0
 CHUNK = 1 << 20
@@ -32,9 +33,9 @@ class Door:
             "Authorization": f"Bearer {token}", "X-Attempt": attempt, "Content-Type": "application/octet-stream",
         }  # fmt: skip
 
-    def ask(self, offset: int = 0, data: bytes | None = None) -> dict | None:
+    def ask(self, offset: int = 0, data: bytes | None = None, what: str = "offset") -> dict | None:
         """GET, or POST with data. None where the attempt is over. Raises OSError where the page is away."""
-        request = urllib.request.Request(f"{self.url}?offset={offset}", data, self.headers)
+        request = urllib.request.Request(f"{self.url}?{what}={offset}", data, self.headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return json.load(response)
@@ -49,6 +50,7 @@ class Poster:
 
     def __init__(self, door: Door, job: Job, have: int):
         self.door, self.job, self.have, self.over = door, job, have, False
+        self.printed = b""  # as it was last posted
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, name="poster", daemon=True)
         self._thread.start()
@@ -58,6 +60,7 @@ class Poster:
             try:
                 while self.post_some():
                     pass
+                self.post_log()
             except OSError as error:
                 print(f"The page is away ({error}); the journal waits.", flush=True)
 
@@ -73,6 +76,13 @@ class Poster:
         self.have = answer["have"]
         return bool(data)
 
+    def post_log(self) -> None:
+        """Post the end of what was printed, if that has changed."""
+        printed = logs.tail(self.job.folder / "log.txt").encode()
+        if printed != self.printed:
+            self.door.ask(1, printed, "log")
+            self.printed = printed
+
     def finish(self) -> bool:
         """Post the rest, however long the page is away; returns whether all of it was acknowledged."""
         self._done.set()
@@ -81,6 +91,7 @@ class Poster:
         while not self.over and time.monotonic() < deadline:
             try:
                 if not self.post_some():
+                    self.post_log()
                     return not self.over
             except OSError:
                 time.sleep(POST_SECONDS)
@@ -98,6 +109,7 @@ def main(url: str, job_id: str, attempt: str, workspace: Path) -> int:
     (folder / "spec.json").write_text(given["spec"])
     so_far = given["journal"].encode("latin-1")
     (folder / "events.jsonl").write_bytes(so_far)
+    print_into(folder / "log.txt")
     job = Job(folder, workspace, {})
     poster = Poster(door, job, len(so_far))
     code = perform(job)

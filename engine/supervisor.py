@@ -247,6 +247,7 @@ class Supervisor:
 
     def file_away(self, folder: Path, lease: Lease, status: Status) -> None:
         """Decide what a job whose process is gone has become. Called with its lock held."""
+        self.keep_log(folder, lease)
         _, reason = self.told_to_end.get(folder.name, (0.0, ""))
         own = read_events(folder, lease.begins)
         fate = own[-1]["kind"] if own and own[-1]["kind"] in FATES else None
@@ -266,6 +267,12 @@ class Supervisor:
         for known in (self.leases, self.specs, self.told_to_end, self.beats, self.loud):
             known.pop(folder.name, None)
         self.spool.move(folder, place)
+
+    def keep_log(self, folder: Path, lease: Lease) -> None:
+        """Fetch what a job printed, where it died on a cluster before it could print into its folder."""
+        log, backend = folder / "log.txt", self.backends.get(lease.backend)
+        if backend and not backend.local and lease.handle and not (log.exists() and log.stat().st_size):
+            log.write_text(backend.logs(lease.handle, log)[-logs.SHOWN :])
 
     def after_a_death(self, folder: Path) -> str:
         """Try a job again, or give it up; returns the place where it goes. The reasons are in its journal."""

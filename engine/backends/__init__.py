@@ -45,7 +45,7 @@ class Backend(ABC):
     def submit(
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
     ) -> str:
-        """Start a command and return a handle that outlives this process. `name` is unique: twice is once.
+        """Start a command and return a handle that outlives this process. `name` is unique.
 
         env: added to the environment there; log: where standard output and error go, where that can be chosen;
         lock: a descriptor that the command shall keep open. Raises OSError or Problem where it cannot be started.
@@ -61,7 +61,7 @@ class Backend(ABC):
 
     @abstractmethod
     def logs(self, handle: str, log: Path) -> str:
-        """The end of what the command printed."""
+        """What the command printed, as far as the backend can tell; empty where it cannot."""
 
     def lost(self, lease: Lease) -> str | None:
         """Why a running job's device is gone, in words; None while it is there."""
@@ -82,7 +82,7 @@ def make(name: str, **options) -> Backend:
     except ImportError as error:
         raise Problem(
             f"Cannot run jobs on {name}: the package {error.name} is missing. "
-            "Install it with: pip install -r requirements-cluster.txt"
+            f"Install it with: pip install -r requirements-{name}.txt"
         ) from error
 
 
@@ -96,7 +96,9 @@ def share_of_card(need: JobSpec, card_mb: int) -> float:
 
 
 def cause_of(code: int) -> str:
-    """An exit code in words."""
+    """An exit code in words. Shells add 128 to the signal that ended their command."""
+    if 128 < code < 128 + signal.NSIG:
+        code = 128 - code
     if code == -signal.SIGKILL:
         return "it was killed (out of memory, or by hand)"
     if code < 0:

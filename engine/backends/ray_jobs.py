@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from engine.backends import Backend, Status, share_of_card
+from engine.backends import Backend, Status, cause_of, share_of_card
 from engine.devices import Lease
 from engine.errors import Problem
 from engine.job_spec import JobSpec
@@ -71,9 +71,12 @@ class Ray(Backend):
         job = self.known.get(handle)
         if job is None:
             return Status("ended", cause="the Ray cluster does not know it any more (was it restarted?)")
-        state = STATES[job.status]
-        cause = "" if job.status == JobStatus.SUCCEEDED else f"Ray says: {first_line(job.message or job.status)}"
-        return Status(state, getattr(job, "driver_exit_code", None), cause if state == "ended" else "")
+        if (state := STATES[job.status]) != "ended":
+            return Status(state)
+        code = getattr(job, "driver_exit_code", None)
+        if code is None:
+            return Status(state, None, f"Ray says: {first_line(job.message or job.status)}")
+        return Status(state, code, cause_of(code))
 
     def cancel(self, handle: str, kill: bool = False) -> None:
         """Ray sends TERM to the command and its children, and KILL some seconds later."""
@@ -83,7 +86,11 @@ class Ray(Backend):
             self.trouble = f"The Ray cluster at {self.address} did not stop {handle}: {first_line(error)}"
 
     def logs(self, handle: str, log: Path) -> str:
-        return self.client.get_job_logs(handle)
+        """Ray keeps them on the node, which may be gone."""
+        try:
+            return self.client.get_job_logs(handle)
+        except Exception as error:
+            return f"[The Ray cluster does not show what it printed: {first_line(error)}]"
 
     def devices(self) -> dict:
         return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
