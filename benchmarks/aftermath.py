@@ -29,6 +29,7 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     times = {text: sum(text in line for line in found) for text in garbage}
     wrong += [f"corrupt line {text!r} set aside {n} times" for text, n in times.items() if n != 1]
     wrong += [f"corrupt line that nobody wrote: {f[:80]!r}" for f in found if "chaos-" not in f]
+    causes = store.rows("SELECT message FROM jobs WHERE state = 'failed'")
     live = tables(store)
     store.close()
     fresh = root / "again.duckdb"
@@ -36,8 +37,10 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     again = Store(workspace, fresh)
     wrong += [f"the rebuilt table {name} differs" for name, rows in tables(again).items() if rows != live[name]]
     again.close()
-    counts = {"jobs": fates, "states in the database": states, "events in journals": events}
-    return counts | {"rows of curves": len(live["curve"]), "corrupt lines set aside": len(found), "wrong": wrong}
+    why = Counter(cause[:160] for (cause,) in causes)
+    counts = {"jobs": fates, "causes of failures": dict(why), "states in the database": states}
+    counts |= {"events in journals": events, "rows of curves": len(live["curve"])}
+    return counts | {"corrupt lines set aside": len(found), "wrong": wrong}
 
 
 def last_fate_of(spool: Spool, job_id: str) -> dict:

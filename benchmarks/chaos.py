@@ -76,7 +76,7 @@ class Chaos:
         for name, line in TEXT.items():
             (folder / "text" / name).mkdir(parents=True)
             for part in range(8):
-                words = "".join(line.format(part * 10**6 + n) for n in range(300))
+                words = "".join(line.format(part * 10**6 + n) for n in range(700))
                 (folder / "text" / name / f"{part}.txt").write_text(words)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -96,6 +96,16 @@ class Chaos:
                 [sys.executable, "-m", *words], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
+
+    def begin(self) -> None:
+        """Before the first blow: the corpus that all training jobs read."""
+        deadline = time.monotonic() + 120
+        while not self.spool.folders("sealed"):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"chaos: nothing works even in peace: {(self.folder / 'dashboard.log').read_text()}")
+            if not self.acknowledged:
+                self.submit()
+            time.sleep(0.5)
 
     def keep_up(self) -> None:
         """Start again what was killed, or could not live on a full disk."""
@@ -148,10 +158,12 @@ class Chaos:
                 self.counts["kills of jobs"] += 1
 
     def kill_worker(self) -> None:
-        self.kill(self.worker, "kills of the worker")
+        if Workspace(self.root).is_held("worker"):  # one that still starts would never get anything done
+            self.kill(self.worker, "kills of the worker")
 
     def kill_page(self) -> None:
-        self.kill(self.page, "kills of the page")
+        if self.ask("list_studies") is not None:
+            self.kill(self.page, "kills of the page")
 
     def kill(self, process: subprocess.Popen, word: str) -> None:
         if process.poll() is None:
@@ -253,6 +265,7 @@ def attack(kills: int, seconds: float, patience: float, seed: int, disk: bool) -
     chaos, began = None, time.monotonic()
     try:
         chaos = Chaos(folder, mounted(folder / "disk") if disk else None, seed)
+        chaos.begin()
         while chaos.kills() < kills and time.monotonic() - began < seconds:
             chaos.act()
             time.sleep(chaos.random.uniform(0.05, 0.5))

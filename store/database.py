@@ -131,9 +131,7 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
     """Connect to the file read-write. Raises Problem when it is taken, or is no database of ours."""
     try:
         if not file.exists():
-            quoted = str(file).replace("'", "''")
-            with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
-                maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
+            make(file)
         return duckdb.connect(str(file), config={"enable_external_access": False, "threads": 2})
     except duckdb.Error as error:
         reason = str(error).split("\n")[0]
@@ -145,3 +143,15 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
             f"Cannot open {file}: {reason}. Free disk space or restore the file; "
             "`python -m store.rebuild` builds it anew from the journals."
         ) from error
+
+
+def make(file: Path) -> None:
+    """Make an empty database. It appears whole: half a file, of a kill or a full disk, would never open again."""
+    half = file.with_name(f"half-{file.name}")
+    for left in (half, half.with_name(half.name + ".wal")):
+        left.unlink(missing_ok=True)
+    quoted = str(half).replace("'", "''")
+    with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
+        maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
+        maker.execute("DETACH fresh")
+    half.replace(file)
