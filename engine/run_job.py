@@ -83,6 +83,8 @@ def message_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "The machine ran out of memory. Choose a smaller model or fewer members a group."
+    if "No space left on device" in str(error):  # of safetensors, whose errors are no OSErrors
+        return "The disk is full. Free disk space, then retry: it goes on from its last checkpoint."
     if isinstance(error, OSError):
         return f"Reading or writing failed: {error}. Free disk space or check the path, then retry."
     return f"Unexpected {type(error).__name__}: {error}. The log has the traceback."

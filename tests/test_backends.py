@@ -178,10 +178,10 @@ def test_jobs_survive_kills_of_themselves_and_of_the_worker(spool, options):
     """Three jobs: one is let be, one is killed and goes on from its checkpoint, one is cancelled. The worker is killed
     while they run; nothing is doubled."""
     spool.submit(train(20_000, "easy"), "easy")
-    spool.submit(train(1_500_000, "killed", gpu_memory_mb=8000), "killed")
+    spool.submit(train(400_000, "killed", gpu_memory_mb=8000), "killed")
     spool.submit(train(10**8, "cancelled", gpu_memory_mb=8000), "cancelled")
     with worker(spool, "--slots", "3", *options) as first:
-        until(lambda: kinds(spool, "killed").count("runs.progress") > 2)
+        until(lambda: "runs.progress" in kinds(spool, "killed"))
         until(lambda: "runs.progress" in kinds(spool, "cancelled"))
         first.kill()
         first.wait()
@@ -218,7 +218,7 @@ def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
     from store.database import Store
 
     workspace = tmp_path / "workspace"
-    spec = train(600_000, "posted")
+    spec = train(300_000, "posted")
     store = Store(Workspace.open(workspace))
     store.submit("corpus", corpus_job(small_text(tmp_path / "text"), "small"))
     store.submit("posted", spec)

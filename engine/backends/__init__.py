@@ -103,6 +103,8 @@ def cause_of(code: int) -> str:
         return "it was killed (out of memory, or by hand)"
     if code < 0:
         return f"it was ended by {signal.Signals(-code).name}"
+    if code == 127:
+        return "its command is not there (is --python right for that node?)"
     if code == 0:
         return "its process ended with code 0 and no result"
     return f"its process exited with code {code}"

@@ -17,17 +17,22 @@ from engine.errors import Problem
 from engine.job_spec import JobSpec
 
 DAY_MINUTES = 24 * 60
+NOT_FOUND = 127  # what shells say of a command that is not there
 WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
 
 
 def follow(argv: list[str], env: dict[str, str], log: str) -> int:
     """On the node: run the command in a session of its own, pass TERM on (a second one as KILL); its exit code."""
     told = []
-    with open(log, "ab") as output:
-        child = subprocess.Popen(
-            argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
+    with open(log, "ab", buffering=0) as output:
+        try:
+            child = subprocess.Popen(
+                argv, env={**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            output.write(f"Cannot start {argv[0]} on this node: {error}\n".encode())
+            return NOT_FOUND
 
     def pass_on(number, frame):
         told.append(number)
