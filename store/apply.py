@@ -6,6 +6,7 @@ the state of the job and of its runs.
 """
 
 import json
+from contextlib import contextmanager
 
 import pyarrow as pa
 
@@ -83,10 +84,16 @@ def insert(cursor, table, columns, types, how=""):
     """Insert many rows at once, a thousand times faster than one by one. columns: lists, or one value for all rows."""
     count = max(len(values) for values in columns.values() if isinstance(values, list))
     lists = {name: values if isinstance(values, list) else [values] * count for name, values in columns.items()}
-    rows = pa.table({name: pa.array(values, types.get(name)) for name, values in lists.items()})
-    cursor.register("new_rows", rows)
-    cursor.execute(f"INSERT {how} INTO {table} BY NAME SELECT * FROM new_rows")
-    cursor.unregister("new_rows")
+    with new_rows(cursor, lists, types):
+        cursor.execute(f"INSERT {how} INTO {table} BY NAME SELECT * FROM new_rows")
+
+
+@contextmanager
+def new_rows(cursor, columns, types):
+    """Columns as a table `new_rows` inside the block."""
+    cursor.register("new_rows", pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()}))
+    yield
+    cursor.unregister("new_rows")  # where the block failed, the cursor is rolled back and thrown away
 
 
 def job_prioritised(cursor, journal, e):
@@ -204,29 +211,33 @@ def runs_evaluated(cursor, journal, e):
     cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
 
 
-def run_finished(cursor, journal, e):
-    found = cursor.execute(
-        "SELECT studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
-        [e["run"]],
-    ).fetchone()
-    if found is None:
-        return  # of a study that this workspace does not know: a job folder copied in by hand
-    losses, errors = ([e[field].get(name) for name in found[0]] for field in ("losses", "losses_se"))
-    cursor.execute(
-        "UPDATE runs SET state = 'done', losses = ?, losses_se = ?, shares = ?, tokens = ?, seconds = ?, "
-        "cpu_seconds = ?, device = ?, parameters = ?, message = NULL WHERE id = ?",
-        [
-            losses,
-            errors,
-            e["shares"],
-            e["tokens"],
-            e["seconds"],
-            e["cpu_seconds"],
-            e["device"],
-            e["parameters"],
-            e["run"],
-        ],
+def runs_finished(cursor, journal, events):
+    """What the runs of a chunk measured, in one statement: one by one it costs 6 ms a run."""
+    order = dict(
+        cursor.execute(
+            "SELECT runs.id, studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id IN "
+            "(SELECT unnest(?))",
+            [[e["run"] for e in events]],
+        ).fetchall()
     )
+    known = {e["run"]: e for e in events if e["run"] in order}  # a job folder copied in by hand has other studies'
+    if not known:
+        return
+    columns = {name: [e[name] for e in known.values()] for name in MEASURED}
+    for name in ("losses", "losses_se"):
+        columns[name] = [[e[name].get(metric) for metric in order[run]] for run, e in known.items()]
+    with new_rows(cursor, columns | {"id": list(known)}, MEASURED):
+        sets = ", ".join(f"{name} = new_rows.{name}" for name in MEASURED)
+        cursor.execute(
+            f"UPDATE runs SET state = 'done', message = NULL, {sets} FROM new_rows WHERE runs.id = new_rows.id"
+        )
+
+
+MEASURED = {
+    "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
+    "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
+    "parameters": pa.int64(),
+}  # fmt: skip
 
 
 def run_diverged(cursor, journal, e):
@@ -267,9 +278,9 @@ EVENTS = {
     "corpus.built": corpus_built,
     "runs.started": runs_started,
     "runs.evaluated": runs_evaluated,
-    "run.finished": run_finished,
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
 }
-BULK = {"job.progress": job_progress, "runs.progress": runs_progress}
+# Applied after the others of their chunk: what comes before or after them in a journal leaves the same.
+BULK = {"job.progress": job_progress, "runs.progress": runs_progress, "run.finished": runs_finished}
