@@ -167,14 +167,8 @@ def run_table(store: Store, study: studies.Study) -> RunTable:
     columns = {name: table.column(name).to_pylist() for name in (
         "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "seconds", "job", "message",
     )}  # fmt: skip
-    missing = [np.nan] * len(study.domains)
-    losses = [
-        [np.nan if x is None else x for x in row] if row else missing for row in table.column("losses").to_pylist()
-    ]
-    shape = (-1, len(study.domains))
-    losses = np.array(losses, dtype=float).reshape(shape)
+    shares, losses = (runs.matrix(table, name, len(study.domains)) for name in ("weights", "losses"))
     mean = losses @ priority_weights(study.spec["priorities"], study.domains)
-    shares = np.array(table.column("weights").to_pylist(), dtype=float).reshape(shape)
     return RunTable(study.domains, columns, shares, losses, mean)
 
 

@@ -194,7 +194,8 @@ class Spool:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
             (folder / "cancel").unlink(missing_ok=True)
             write_event(folder, "job.requeued", reason=reason)
-            self.move(folder, "queued")
+            while self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
+                folder = self.find(job_id)
 
 
 @contextmanager

@@ -37,6 +37,14 @@ def table(store: Store, study: str) -> pa.Table:
     return store.arrow("SELECT * FROM runs WHERE study = ? ORDER BY number", [study])
 
 
+def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
+    """(R, width) a column of lists as numbers, NaN where one is missing."""
+    lists = table.column(column).combine_chunks()
+    found, there = np.full((len(lists), width), np.nan), lists.is_valid().to_numpy(zero_copy_only=False)
+    found[there] = lists.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return found
+
+
 def measured(store: Store, study: str) -> Measured:
     """What the finished runs measured."""
     rows = store.rows(
@@ -47,21 +55,25 @@ def measured(store: Store, study: str) -> Measured:
     return Measured(list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float))
 
 
-def curves(store: Store, study: str, points: int = 120) -> pa.Table:
-    """Training curves, thinned to about `points` a run: run, number, step, tokens, loss (bits per byte)."""
+def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
+    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` a run:
+    run, number, step, tokens, loss (bits per byte)."""
     return store.arrow(
         """
-        WITH last AS (
-            SELECT run, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
-            FROM curve JOIN runs ON runs.id = curve.run WHERE study = $study GROUP BY run, curve.step
+        WITH chosen AS (
+            SELECT id, number FROM runs WHERE study = $study
+            QUALIFY row_number() OVER (ORDER BY number) % greatest(1, ceil(count(*) OVER () / $most)::INT) = 0
+        ), last AS (
+            SELECT run, number, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
+            FROM curve JOIN chosen ON chosen.id = curve.run GROUP BY ALL
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY run ORDER BY step) AS place,
                    count(*) OVER (PARTITION BY run) AS lines FROM last
         )
-        SELECT run, number, ranked.step, ranked.tokens, loss FROM ranked JOIN runs ON runs.id = ranked.run
-        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, ranked.step
+        SELECT run, number, step, tokens, loss FROM ranked
+        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, step
         """,
-        {"study": study, "points": points},
+        {"study": study, "points": points, "most": most},
     )
 
 

@@ -9,6 +9,9 @@ from dashboard.views import parts
 from engine import steward
 from store import jobs, studies
 
+MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
+MOST_JOBS = 12  # shown here; the page Jobs has all
+
 
 def render(name: str | None) -> None:
     st.title("Runs")
@@ -40,9 +43,10 @@ def progress_and_curves(name: str) -> None:
     dominant = {n: study.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     components.plot(charts.curves(labelled, dominant, charts.colour_of(study.domains)), key="curves")
+    of = "" if len(lines) == study.runs else f" of {study.runs:,}"
     st.caption(
-        f"{len(lines)} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: compare "
-        "proxies by their losses per domain below."
+        f"{len(lines)}{of} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: "
+        "compare proxies by their losses per domain below."
     )
 
 
@@ -56,7 +60,9 @@ def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
     store = state.store()
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
-    for job in shown:
+    if len(shown) > MOST_JOBS:
+        st.caption(f"{MOST_JOBS} of {len(shown):,} running and failed jobs are shown; the page Jobs has more.")
+    for job in shown[:MOST_JOBS]:
         what, button = st.columns([5, 1], vertical_alignment="center")
         share = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
         icon = parts.ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
@@ -79,16 +85,24 @@ def table_and_parallel(name: str) -> None:
     st.subheader("Shares and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
-        figure = charts.parallel(study.domains, table.shares[done], table.mean_loss[done], table.losses[done])
+        drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
+        figure = charts.parallel(study.domains, table.shares[drawn], table.mean_loss[drawn], table.losses[drawn])
         brush = components.plot(figure, key="parallel").brush or {}
         kept = done.copy() if brush else kept
         for axis, ranges in brush.items():
             values = axis_values(table, axis)
             kept &= np.any([(values >= low) & (values <= high) for low, high in ranges], axis=0)
+        shown = "" if len(drawn) == done.sum() else f", {len(drawn):,} of them drawn"
         st.caption(
-            f"{done.sum()} finished runs, losses in bits per byte. Drag along an axis to filter; the table follows."
+            f"{done.sum():,} finished runs{shown}, losses in bits per byte. "
+            "Drag along an axis to filter; the table follows."
         )
     filters_and_table(table, kept)
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, in equal steps."""
+    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
 def axis_values(table: queries.RunTable, axis: str) -> np.ndarray:
