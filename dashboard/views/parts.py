@@ -104,7 +104,8 @@ def fit_of(study: studies.Study) -> Fit | None:
     )  # fmt: skip
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)
-    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs.")
+    left_out = f", {diverged} diverged and left out" if (diverged := study.counts.get("diverged")) else ""
+    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs{left_out}.")
     standing = fit.league[name]
     trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and name != "own_share" and standing.score <= trivial.score:
