@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from engine.fidelity import Fidelity, larger
 from engine.jobs import Spool, read_events
-from engine.study import DEMO, priority_weights
+from engine.study import DEMO
 from engine.surrogates import load
 
 ROOT = Path(__file__).parents[1]
@@ -123,7 +123,7 @@ def held_against_larger(desk: Desk, study: str) -> dict:
     small = np.array([[row["losses"][d] for d in domains] for row in chosen])
     name, fingerprint = shown["league"]["league"]["default"], shown["league"]["fingerprint"]
     predicted = load(desk.workspace / "surrogates" / study / fingerprint / f"{name}.npz").mean(weights)
-    share = priority_weights(shown["spec"]["priorities"], domains)
+    share = np.array(shown["aggregate"]["weights"])
     return {
         "mixtures": len(chosen), "factor": FACTOR, "width": fidelity.width, "tokens": fidelity.tokens,
         "small_to_large": ranked(small, large, share), "surrogate_to_large": ranked(predicted, large, share),

@@ -3,9 +3,14 @@
 Backgrounds are transparent and the text colour is set in the browser, so figures fit the light and the dark page.
 """
 
+import colorsys
+
 import numpy as np
 import plotly.graph_objects as go
 
+from engine.objectives import BITS
+
+MANY = 10  # domains or metrics from which on charts are laid out for many
 # Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
 PALETTE = (
     "#d9480f", "#1c7ed6", "#2f9e44", "#ae3ec9", "#e8a10c", "#0c8599",
@@ -15,12 +20,21 @@ INK, FAINT, GRID = "#8a8279", "rgba(138,130,121,0.35)", "rgba(138,130,121,0.18)"
 GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
 DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
 LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
-BITS = "bits per byte"
 
 
-def colour_of(domains: list[str]) -> dict[str, str]:
-    """The colour of each domain, by its place in its corpus."""
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(domains)}
+def colour_of(domains: list[str], metrics: list[str] = ()) -> dict[str, str]:
+    """The colour of each domain, by its place in its corpus; a metric that is no domain's loss has its own."""
+    return {name: nth_colour(i) for i, name in enumerate(dict.fromkeys([*domains, *metrics]))}
+
+
+def nth_colour(place: int) -> str:
+    """The palette, and beyond it hues a golden angle apart in turns of light and dark."""
+    if place < len(PALETTE):
+        return PALETTE[place]
+    beyond = place - len(PALETTE)
+    lightness, saturation = ((0.36, 0.55), (0.66, 0.5), (0.5, 0.3))[beyond % 3]
+    red, green, blue = colorsys.hls_to_rgb((0.03 + 0.618034 * beyond) % 1, lightness, saturation)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
 
 
 AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
@@ -56,61 +70,92 @@ def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str,
     return fig.update_layout(showlegend=True)
 
 
-def parallel(domains: list[str], shares: np.ndarray, mean_loss: np.ndarray, losses: np.ndarray) -> go.Figure:
-    """Runs as lines: shares (R, D), then every domain's loss (R, D), then their mean; brush any axis."""
-    fig = figure(430, margin={"l": 60, "r": 40, "t": 90, "b": 20})
-    names = [escape(name) for name in domains]
-    axes = [
-        {
-            "label": f"share {name}", "name": f"share {i}", "values": shares[:, i], "tickformat": ".0%",
-            "range": [0, max(1e-3, float(shares[:, i].max()))],
-        }
-        for i, name in enumerate(names)
-    ]  # fmt: skip
-    axes += [
-        {"label": f"loss {name}", "name": f"loss {i}", "values": losses[:, i], "tickformat": ".2f"}
-        for i, name in enumerate(names)
-    ]
-    axes.append({"label": "mean loss", "name": "mean", "values": mean_loss, "tickformat": ".3f"})
-    bar = {"title": {"text": "mean loss,<br>bits/byte"}, "thickness": 10}
-    line = {"color": mean_loss, "colorscale": LOSS_SCALE, "showscale": True, "colorbar": bar}
+def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go.Figure:
+    """Runs as lines over axes {"label", "name", "values" (R,), "percent"}; coloured by the score (R,). Brush any axis.
+
+    title: of the score, with its unit; better: "lower" or "higher".
+    """
+    fig = figure(430, margin={"l": 60, "r": 40, "t": 110, "b": 20})
+    dimensions = []
+    for axis in axes:
+        one = {"label": escape(axis["label"]), "name": axis["name"], "values": axis["values"]}
+        low, top = float(np.nanmin(axis["values"])), max(1e-3, float(np.nanmax(axis["values"])))
+        one |= {"tickformat": ".0%", "range": [0, top]} if axis["percent"] else {"tickformat": ".4~g"}
+        if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
+            one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
+        dimensions.append(one)
+    scale = turned(LOSS_SCALE, better)
+    bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}
     hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
     fig.add_parcoords(
-        dimensions=axes, line=line, labelangle=-30, labelfont={"size": 12}, rangefont=hidden,
-        unselected={"line": {"opacity": 0.06}},
+        dimensions=dimensions, line={"color": score, "colorscale": scale, "showscale": True, "colorbar": bar},
+        labelangle=-30, labelfont={"size": 12}, rangefont=hidden, unselected={"line": {"opacity": 0.06}},
     )  # fmt: skip
     return fig
 
 
-def losses_with_intervals(domains, colours, reference, current, best) -> go.Figure:
-    """Predicted losses at the faders, against a reference: one row a domain, difference in bits per byte.
+def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> go.Figure:
+    """The points (n, D) of a design: a triangle for three domains, else parallel coordinates; colour: the largest."""
+    largest = points.argmax(axis=1)
+    if len(domains) != 3:
+        axes = [
+            {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
+        ]
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "r": 70})
+        steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
+        line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
+        return fig.update_traces(line=line)
+    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
+    a, b, c = (escape(name) for name in domains)
+    fig.add_scatterternary(
+        a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers", cliponaxis=False,
+        marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
+        hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
+    )  # fmt: skip
+    return fig.update_layout(ternary=triangle((a, b, c)))
 
-    reference: (name, losses (M,)); current: (mean (M,), std of the difference to the reference (M,));
-    best: (name, losses (M,)) of the best measured run, or None.
+
+def triangle(names: tuple[str, str, str]) -> dict:
+    """The layout of a ternary plot with these corners."""
+    corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
+    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", names, strict=True)}
+    return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
+
+
+def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
+    """Predicted metrics at the faders, against a reference: one row a metric, differences on one scale.
+
+    names: dashboard.names.Named; reference: (name, values (M,)); current: (mean (M,), std of the difference to the
+    reference (M,)); best: (name, values (M,)) of the best measured run, or None; scale: engine.objectives.Scale.
     """
     name, base = reference
     mean, std = current
-    fig = figure(70 + 42 * len(domains), xaxis_title=f"difference to {escape(name)}, {BITS} (left is better)")
-    labels = [escape(domain) for domain in domains]
+    side = "left" if scale.better == "lower" else "right"
+    fig = figure(
+        70 + 42 * len(base), xaxis_title=f"difference to {escape(name)}, {escape(scale.unit)} ({side} is better)"
+    )
+    labels = [escape(metric) for metric in names.metrics]
+    units = np.array([escape(unit) for unit in names.units])
     fig.add_vline(x=0, line={"color": INK, "width": 1.2})
     if best is not None:
         fig.add_scatter(
-            x=best[1] - base, y=labels, mode="markers", name=f"measured: {escape(best[0])}",
+            x=scale.factor * (best[1] - base), y=labels, mode="markers", name=f"measured: {escape(best[0])}",
             marker={"symbol": "line-ns", "size": 15, "line": {"width": 2, "color": INK}},
-            customdata=best[1], hovertemplate=f"{escape(best[0])}, measured: %{{customdata:.3f}} {BITS}<extra></extra>",
+            customdata=np.stack([best[1].astype(object), units], axis=1),
+            hovertemplate=f"{escape(best[0])}, measured: %{{customdata[0]:.3f}} %{{customdata[1]}}<extra></extra>",
         )  # fmt: skip
     fig.add_scatter(
-        x=mean - base, y=labels, mode="markers", name="predicted at the faders, 95% interval",
-        marker={"size": 13, "color": [colours[d] for d in domains]},
-        error_x={"array": 1.96 * std, "thickness": 2, "width": 5, "color": INK},
-        customdata=np.stack([mean, 1.96 * std], axis=1),
-        hovertemplate=f"%{{y}}: %{{customdata[0]:.3f}} ± %{{customdata[1]:.3f}} {BITS}<extra></extra>",
+        x=scale.factor * (mean - base), y=labels, mode="markers", name="predicted at the faders, 95% interval",
+        marker={"size": 13, "color": [names.colours[d] for d in names.metrics]},
+        error_x={"array": 1.96 * std * np.abs(scale.factor), "thickness": 2, "width": 5, "color": INK},
+        customdata=np.stack([mean.astype(object), 1.96 * std, units], axis=1),
+        hovertemplate="%{y}: %{customdata[0]:.3f} ± %{customdata[1]:.3f} %{customdata[2]}<extra></extra>",
     )  # fmt: skip
     return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
 
 
-def influence(domains: list[str], metrics: list[str], effect: np.ndarray, std: np.ndarray, step: float) -> go.Figure:
-    """What +`step` of each domain (rows) does to each loss (columns). effect, std: (D, M) bits per byte.
+def influence(domains: list[str], metrics: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
+    """What +`step` of each domain (rows) does to each metric (columns). effect, std: (D, M) in `unit`.
 
     Where zero lies inside the 95% interval the sign is not known, and the cell says so with a question mark.
     """
@@ -119,30 +164,31 @@ def influence(domains: list[str], metrics: list[str], effect: np.ndarray, std: n
         [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
     ]
     limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
+    scale = turned(DIVERGING, better)
     fig = figure(
         90 + 40 * len(domains),
-        xaxis={"side": "top", "title": {"text": "loss of"}},
+        xaxis={"side": "top", "title": {"text": "effect on"}},
         yaxis={"autorange": "reversed", "title": {"text": f"+{step:.0%} of"}},
     )
     fig.add_heatmap(
         z=effect, x=[escape(m) for m in metrics], y=[escape(d) for d in domains], text=text, texttemplate="%{text}",
-        colorscale=DIVERGING, zmin=-limit, zmax=limit, xgap=3, ygap=3, customdata=1.96 * std,
-        colorbar={"title": {"text": "bits/byte"}, "thickness": 10},
-        hovertemplate=f"+{step:.0%} %{{y}}: loss of %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {BITS}<extra></extra>",
+        colorscale=scale, zmin=-limit, zmax=limit, xgap=3, ygap=3, customdata=1.96 * std,
+        colorbar={"title": {"text": escape(unit)}, "thickness": 10},
+        hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {escape(unit)}<extra></extra>",
     )  # fmt: skip
-    fig.update_xaxes(showgrid=False)
+    fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
 
 
 def response(
-    domain: str, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metrics, colours, now: float
+    domain: str, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metrics, colours, now: float, unit: str
 ) -> go.Figure:
-    """Every loss along one domain's share (the others in proportion). mean, std: (P, M) bits per byte."""
+    """Metrics of one unit along one domain's share (the others in proportion). mean, std: (P, M)."""
     fig = figure(
         340,
         xaxis={"title": {"text": f"share of {escape(domain)}"}, "tickformat": ".0%"},
-        yaxis_title=f"loss, {BITS}",
+        yaxis_title=escape(unit),
     )
     for m, metric in enumerate(metrics):
         low, high = mean[:, m] - 1.96 * std[:, m], mean[:, m] + 1.96 * std[:, m]
@@ -161,23 +207,24 @@ def response(
         )
         fig.add_scatter(
             x=shares, y=mean[:, m], mode="lines", line={"color": colours[metric], "width": 2.2}, name=escape(metric),
-            hovertemplate=f"{escape(metric)} at %{{x:.1%}}: %{{y:.3f}} {BITS}<extra></extra>",
+            hovertemplate=f"{escape(metric)} at %{{x:.1%}}: %{{y:.3f}} {escape(unit)}<extra></extra>",
         )  # fmt: skip
     fig.add_vline(x=now, line={"color": INK, "width": 1, "dash": "dot"})
     return fig.update_layout(showlegend=True)
 
 
 def ternary(
-    names: list[str], points: np.ndarray, mean: np.ndarray, std: np.ndarray, runs: np.ndarray, title: str
+    names: list[str], points: np.ndarray, mean: np.ndarray, std: np.ndarray, runs: np.ndarray, title: str, better: str
 ) -> go.Figure:
-    """Predicted loss over three domains. points (N, 3) barycentric; mean, std (N,); runs (R, 3) measured, as dots."""
+    """A predicted metric over three domains. points (N, 3); mean, std (N,); runs (R, 3) measured, as dots."""
     fig = figure(470, margin={"l": 40, "r": 40, "t": 40, "b": 40})
     a, b, c = (escape(name) for name in names)
     fig.add_scatterternary(
         a=points[:, 0], b=points[:, 1], c=points[:, 2], mode="markers", customdata=np.stack([mean, 1.96 * std], 1),
         marker={
-            "symbol": "hexagon", "size": 9, "color": mean, "colorscale": LOSS_SCALE, "opacity": 0.9,
-            "colorbar": {"title": {"text": escape(title)}, "thickness": 10},
+            "symbol": "hexagon", "size": 9, "color": mean, "opacity": 0.9,
+            "colorscale": turned(LOSS_SCALE, better),
+            "colorbar": {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10},
         },
         hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}} ± "
         "%{customdata[1]:.3f}<extra></extra>",
@@ -186,15 +233,13 @@ def ternary(
         a=runs[:, 0], b=runs[:, 1], c=runs[:, 2], mode="markers", hoverinfo="skip",
         marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": "#ffffff", "width": 1.5}},
     )  # fmt: skip
-    corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
-    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", (a, b, c), strict=True)}
-    return fig.update_layout(ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes})
+    return fig.update_layout(ternary=triangle((a, b, c)))
 
 
 def league(rows: list[dict]) -> go.Figure:
     """Held-out rank correlation of each surrogate: rows of {"title", "spearman", "low", "high", "chosen"}."""
     rows = rows[::-1]
-    fig = figure(80 + 38 * len(rows), xaxis_title="Spearman on held-out runs, mean over domains (right is better)")
+    fig = figure(80 + 38 * len(rows), xaxis_title="Spearman on held-out runs, mean over metrics (right is better)")
     spearman = np.array([row["spearman"] for row in rows])
     fig.add_scatter(
         x=spearman, y=[row["title"] for row in rows], mode="markers+text", textposition="top center",
@@ -209,9 +254,11 @@ def league(rows: list[dict]) -> go.Figure:
     return fig
 
 
-def predicted_against_measured(metrics, colours, measured: np.ndarray, predicted: np.ndarray, labels) -> go.Figure:
-    """Each held-out run's loss, predicted by surrogates that never saw it. measured, predicted: (R, M)."""
-    fig = figure(380, xaxis_title=f"measured, {BITS}", yaxis_title=f"predicted without this run, {BITS}")
+def predicted_against_measured(metrics, colours, measured, predicted, labels, unit: str) -> go.Figure:
+    """Each held-out run's metrics of one unit, predicted by surrogates that never saw it. Both (R, M)."""
+    fig = figure(
+        380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted without this run, {escape(unit)}"
+    )
     ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
     fig.add_scatter(
         x=ends,
@@ -253,7 +300,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
             marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": {"width": 2}},
             hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
-    return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
+    return fig.update_layout(showlegend=True, yaxis={"range": [len(domains) - 0.4, -0.6]})
 
 
 def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray) -> go.Figure:
@@ -271,6 +318,11 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )  # fmt: skip
+    if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
+        a_row = max(1, int(900 / (45 + 7 * max(map(len, domains)))))  # entries of a legend as wide as the page
+        under = 20 * -(-len(domains) // a_row)
+        fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)
+        fig.update_layout(legend={"yref": "container", "y": 0.01, "yanchor": "bottom"})
     return fig.update_layout(showlegend=True, legend_traceorder="normal")
 
 
@@ -290,6 +342,11 @@ def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> 
             hovertemplate=f"%{{y}}, {name}: %{{x:.2f}} MB<extra></extra>",
         )  # fmt: skip
     return fig
+
+
+def turned(scale: list, better: str) -> list:
+    """A colour scale made for losses, the other way round where higher is better."""
+    return scale if better == "lower" else [[1 - at, colour] for at, colour in scale[::-1]]
 
 
 def faded(colour: str, alpha: float = 0.14) -> str:

@@ -3,7 +3,20 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import corpus, explore, export, jobs, notices, parts, runs, search, studies
+from dashboard.views import (
+    confirm,
+    corpus,
+    explore,
+    export,
+    importing,
+    jobs,
+    next_runs,
+    notices,
+    parts,
+    runs,
+    search,
+    studies,
+)
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -12,10 +25,13 @@ st.set_page_config(page_title="Mixdesk", page_icon="dashboard/icon.png", layout=
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
     "corpus": ("Corpus", ":material/library_books:", corpus),
+    "import": ("Import", ":material/upload_file:", importing),
     "runs": ("Runs", ":material/timeline:", runs),
     "jobs": ("Jobs", ":material/memory:", jobs),
     "explore": ("Explore", ":material/instant_mix:", explore),
     "search": ("Search", ":material/travel_explore:", search),
+    "next-runs": ("Next runs", ":material/next_plan:", next_runs),
+    "confirm": ("Confirm", ":material/verified:", confirm),
     "export": ("Export", ":material/ios_share:", export),
 }
 
@@ -61,8 +77,9 @@ if trouble:
         f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
     )
 parts.live(notices.toast)
-pages = [
-    st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
+pages = {
+    path: st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()
-]
-st.navigation(pages).run()
+}
+st.session_state["pages"] = pages  # for views that lead on to another page
+st.navigation(list(pages.values())).run()

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.fidelity import Fidelity
-from engine.study import priority_weights
+from engine.fidelity import Fidelity, larger
+from engine.objectives import Aggregate
+from engine.steward import aggregate_of
 from store import jobs, runs, studies
 from store.database import Store
 
@@ -48,6 +49,8 @@ class Progress:
 def progress(store: Store, study: studies.Study) -> Progress:
     """The stages corpus, proxies, surrogates, search of one study."""
     own = jobs.of_study(store, study.id)
+    if study.imported:
+        return imported_progress(store, study, own)
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (
@@ -69,6 +72,16 @@ def progress(store: Store, study: studies.Study) -> Progress:
     end = None if left is None else left + ANSWER_SECONDS
     first = None if left is None or latest else left * FIRST_SHARE + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
+
+
+def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
+    """The stages of a study whose runs were trained elsewhere."""
+    stages = [Stage("Imported runs", "done", 1.0, f"{study.done} runs")]
+    for name, kind in (("Surrogates", "fit"), ("Search", "search")):
+        stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
+    if (latest := studies.league(store, study.id)) and stages[1].state == "done":
+        stages[1] = replace(stages[1], note=f"on {latest['runs']} runs")
+    return Progress(stages, None, None, [job.message or "failed" for job in own if job.state == "failed"])
 
 
 def seconds_planned(store: Store, study: studies.Study) -> float | None:
@@ -147,29 +160,40 @@ def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots:
     return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
 
 
+# What confirming an answer trains: the chosen mixture, three baselines and one more, larger and with several seeds.
+CONFIRMED, CONFIRMING_SEEDS, CONFIRMING_SIZE = 5, 3, 4
+
+
+def confirmation_cost(store: Store, fidelity: Fidelity, vocabulary: int, slots: int) -> Cost:
+    """The price of confirming an answer with models CONFIRMING_SIZE times as large, on as many more tokens."""
+    return cost(store, larger(fidelity, CONFIRMING_SIZE), CONFIRMED * CONFIRMING_SEEDS, vocabulary, slots)
+
+
 @dataclass(frozen=True)
 class RunTable:
-    """The runs of a study as columns. shares, losses: (R, D), NaN where there is no result yet.
+    """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
 
-    mean_loss: (R,) mean over the domains by the study's priorities, bits per byte.
+    score: (R,) the metrics as one number, as people read it: `aggregate` has its title and unit.
     """
 
-    domains: list[str]
     columns: dict[str, list]
     shares: np.ndarray
     losses: np.ndarray
-    mean_loss: np.ndarray
+    score: np.ndarray
+    aggregate: Aggregate
 
 
-def run_table(store: Store, study: studies.Study) -> RunTable:
-    """Every run of a study, in the order of their numbers."""
+def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None) -> RunTable:
+    """Every run of a study, in the order of their numbers. whole: how metrics are weighed (default: as the study)."""
     table = runs.table(store, study.id)
     columns = {name: table.column(name).to_pylist() for name in (
-        "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "seconds", "job", "message",
+        "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "parameters", "seconds", "job",
+        "message",
     )}  # fmt: skip
-    shares, losses = (runs.matrix(table, name, len(study.domains)) for name in ("weights", "losses"))
-    mean = losses @ priority_weights(study.spec["priorities"], study.domains)
-    return RunTable(study.domains, columns, shares, losses, mean)
+    shares = runs.matrix(table, "weights", len(study.domains))
+    losses = runs.matrix(table, "losses", len(study.metrics))
+    whole = whole or aggregate_of(store, study)
+    return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
 
 
 def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:

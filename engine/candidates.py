@@ -7,12 +7,11 @@ from functools import lru_cache
 import numpy as np
 
 from engine import surrogates
-from engine.baselines import baselines
 from engine.errors import Problem
 from engine.league import League
+from engine.objectives import Aggregate
 from engine.recipe import Recipe
-from engine.steward import for_fitting
-from engine.study import StudySpec, available_tokens, priority_weights, target_tokens
+from engine.steward import aggregate_of, for_fitting, frame_of_study
 from engine.surrogates import Surrogate
 from store import runs, searches, studies
 from store.database import Store
@@ -60,16 +59,17 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     return Fit(name, load(path), league, latest["fingerprint"], behind)
 
 
-def named_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
-    """The mixtures that have a name: the baselines, what the latest search found, the best measured run."""
-    spec = StudySpec.from_dict(study.spec)
-    available = available_tokens(study.corpus, study.domains)
-    points = dict(baselines(available, target_tokens(spec, available), spec.epoch_cap))
+def named_points(store: Store, study: studies.Study, whole: Aggregate | None = None) -> dict[str, np.ndarray]:
+    """The mixtures that have a name: the baselines, what the latest search found, the best measured run.
+
+    whole: how metrics are weighed where the study's own priorities do not count.
+    """
+    points = dict(frame_of_study(study).baselines)
     if found := searches.of_study(store, study.id):
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = runs.measured(store, study.id)
-    if len(measured.ids):
-        best = int(np.nanargmin(measured.losses @ priority_weights(spec.priorities, study.domains)))
+    whole = whole or aggregate_of(store, study)
+    if len(measured.ids) and (best := whole.best(measured.losses)) is not None:
         points[f"best run ({measured.ids[best]})"] = measured.weights[best]
     return points
 
@@ -95,19 +95,19 @@ def recipe_of(
     """A mixture ready for export, with its predictions and where it comes from."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    spec = StudySpec.from_dict(study.spec)
-    available = available_tokens(study.corpus, study.domains)
+    frame = frame_of_study(study)
     fit = fit_of(store, study, surrogate)
-    predictions, provenance = (), {"study": study.id, "corpus": spec.corpus, "runs": 0, "surrogate": None}
+    predictions, provenance = (), {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None}
     if fit is not None:
         mean, std = fit.surrogate.predict(shares[None])
         predictions = tuple(
-            {"metric": domain, "unit": "bits per byte", "mean": float(m), "std": float(s)}
-            for domain, m, s in zip(study.domains, mean[0], std[0], strict=True)
+            {"metric": one.metric, "unit": one.unit, "mean": float(m), "std": float(s)}
+            for one, m, s in zip(study.objectives, mean[0], std[0], strict=True)
         )
         provenance |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint}
     return Recipe(
         study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
-        available_tokens=tuple(available.tolist()), target_tokens=tokens or target_tokens(spec, available),
+        available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
+        target_tokens=tokens or frame.budget,
         predictions=predictions, provenance=provenance,
     )  # fmt: skip

@@ -6,7 +6,7 @@ there or, where no page runs, in its own process. So a command behaves the same 
 
 from dataclasses import asdict
 
-from engine import logs, recipe, steward
+from engine import adopt, logs, recipe, round_commands, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
@@ -88,7 +88,8 @@ def list_studies(store: Store) -> list[dict]:
 def summary(found: studies.Study) -> dict:
     return {
         "study": found.id, "name": found.name, "state": found.state, "message": found.message,
-        "corpus": found.spec["corpus"],        "domains": found.domains, "runs": found.runs, "counts": found.counts,
+        "corpus": found.spec["corpus"], "domains": found.domains, "metrics": [asdict(one) for one in found.objectives],
+        "imported": found.imported, "runs": found.runs, "counts": found.counts,
     }  # fmt: skip
 
 
@@ -100,19 +101,21 @@ def show(store: Store, name: str) -> dict:
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
+        "aggregate": steward.aggregate_of(store, found).to_dict() if found.domains else None,
         "settled": steward.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
 
 
 def list_runs(store: Store, name: str) -> list[dict]:
-    """The runs of a study, one row each, with shares and losses by domain."""
+    """The runs of a study, one row each, with shares by domain and losses by metric."""
     found = studies.get(store, name)
     rows = runs.table(store, found.id).to_pylist()
     for row in rows:
-        for column in ("weights", "losses", "losses_se", "shares"):
+        named = {"weights": found.domains, "losses": found.metrics, "losses_se": found.metrics, "shares": found.domains}
+        for column, names in named.items():
             values = row.pop(column)
-            row[column] = dict(zip(found.domains, values, strict=True)) if values else None
+            row[column] = dict(zip(names, values, strict=True)) if values else None
     return rows
 
 
@@ -151,15 +154,13 @@ def fit(store: Store, name: str) -> dict:
 
 
 def search(
-    store: Store,
-    name: str,
-    surrogate: str | None = None,
-    priorities: dict | None = None,
-    points: int = 1_000_000,
-) -> dict:
+    store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None, points: int = 1_000_000,
+    method: str = "simulate", prices: dict | None = None,
+) -> dict:  # fmt: skip
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
     found = studies.get(store, name)
-    return {"study": found.id, "job": steward.queue_search(store, found, surrogate, priorities, points)}
+    job = steward.queue_search(store, found, surrogate, priorities, points, method, prices)
+    return {"study": found.id, "job": job}
 
 
 def candidates(store: Store, name: str) -> list[dict]:
@@ -177,10 +178,31 @@ def export(store: Store, name: str, format: str, candidate: str = "best", tokens
     return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
 
 
+def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
+    """Make a study of runs in files of the workspace's imports folder (engine.adopt.adopt has the options)."""
+    return adopt.adopt(store, name, format, weights, metrics, **options)
+
+
+def preview_import(store: Store, format: str, weights: str, metrics: str | None = None, **columns) -> dict:
+    """What an import would make of its files, without doing it: guessed columns, notes or the refusal, first rows."""
+    return adopt.preview(store, format, weights, metrics, **columns)
+
+
+def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
+    """Where a study's fitted surrogate lies in the workspace, and what its columns are called."""
+    return adopt.fitted(store, name, surrogate)
+
+
+def predict(store: Store, name: str, weights: list[dict], surrogate: str | None = None) -> list[dict]:
+    """Predicted metrics, mean and std, of a few mixtures {domain: share}."""
+    return adopt.predict(store, name, weights, surrogate)
+
+
 COMMANDS = {
     command.__name__: command
     for command in (
         list_corpora, build_corpus, job, list_jobs, submit_job, cancel_job, retry_job, prioritise_job, job_log,
-        list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export,
+        list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export, import_runs,
+        preview_import, fitted, predict, *round_commands.COMMANDS,
     )
 }  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import Problem
-from engine.search import difference_std
+from engine.search.prediction import difference_std
 from engine.space import Simplex
 from engine.surrogates import Surrogate
 

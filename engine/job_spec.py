@@ -17,7 +17,8 @@ FIELDS = {
     "corpus": {"corpus": str, "source": dict},
     "train": {"corpus": str, "domains": list, "runs": list, "fidelity": dict},
     "fit": {"study": str, "domains": list, "runs": list, "weights": list, "losses": list},
-    "search": {"study": str, "file": str, "settings": dict, "domains": list, "upper": list, "prior": list},
+    "search": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list},
+    "propose": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list, "weights": list},
 }
 WORDS = {str: "a text", list: "a list", dict: "a table"}
 

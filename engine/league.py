@@ -94,16 +94,17 @@ def cross_validate(
     """Judge surrogates on runs: weights (R, D), losses (R, M) with NaN where unmeasured; all of the table by
     default.
 
-    priorities (M,) weigh the metrics in the aggregate (equal by default). Duplicated mixtures share a fold,
-    else a surrogate would be asked what it was told. progress(done, total, note) is called before each fit.
+    priorities (M,): signed weights of the metrics in the aggregate (their mean by default). Duplicated
+    mixtures share a fold, else a surrogate would be asked what it was told. progress(done, total, note) is
+    called before each fit.
     Raises Problem for fewer than 5 runs, for unknown names, and when no surrogate can be fitted.
     """
     weights, losses = np.asarray(weights, float), np.asarray(losses, float)
     names = list(SURROGATES) if surrogates is None else list(surrogates)
     _check(weights, names)
     parts = _folds(weights, folds, repeats, seed)
-    share = np.full(losses.shape[1], 1.0) if priorities is None else np.asarray(priorities, float)
-    share = share / share.sum()
+    metrics = losses.shape[1]
+    share = np.full(metrics, 1 / metrics) if priorities is None else np.asarray(priorities, float)
     judged, scores = {}, {}
     for place, name in enumerate(names):
         report = _reporter(progress, place * parts.size, len(names) * parts.size, SURROGATES[name].title)

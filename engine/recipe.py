@@ -28,10 +28,11 @@ Files = dict[str, str]  # file name -> text
 class Recipe:
     """A mixture with all that is known of it.
 
-    domains and shares: D of each, shares of tokens that sum to 1; target_tokens: the training budget;
-    available_tokens: D; predictions: rows such as {"metric", "unit", "mean", "std"}; provenance: JSON-able
-    facts (study, corpus, runs, surrogate, seed, version); approved: False makes a draft, and every file says
-    so. Raises Problem for shares that are no mixture, and for names that no file could hold.
+    domains and shares: D of each, shares of tokens that sum to 1; target_tokens: the training budget, 0 where
+    none is known; available_tokens: D, None where unknown: then nothing is said of epochs; predictions: rows such
+    as {"metric", "unit", "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, seed,
+    version); approved: False makes a draft, and every file says so. Raises Problem for shares that are no mixture,
+    and for names that no file could hold.
     """
 
     study: str
@@ -39,16 +40,17 @@ class Recipe:
     domains: tuple[str, ...]
     shares: tuple[float, ...]
     target_tokens: float
-    available_tokens: tuple[float, ...]
+    available_tokens: tuple[float, ...] | None
     predictions: tuple[dict, ...] = ()
     provenance: dict = field(default_factory=dict)
     approved: bool = False
 
     def __post_init__(self):
-        if not len(self.domains) == len(self.shares) == len(self.available_tokens) or not self.domains:
+        counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
+        if not len(self.domains) == len(self.shares) == counts or not self.domains:
             raise Problem(
                 f"Cannot make a recipe of {len(self.domains)} domains, {len(self.shares)} shares and "
-                f"{len(self.available_tokens)} token counts: there must be one of each for every domain."
+                f"{counts} token counts: there must be one of each for every domain."
             )
         if any(not 0 <= share <= 1 for share in self.shares) or abs(sum(self.shares) - 1) > TOLERANCE:
             raise Problem(
@@ -62,19 +64,25 @@ class Recipe:
             raise Problem("Cannot export two domains of one name. Rename one of them.")
 
     @property
-    def epochs(self) -> list[float]:
-        """Passes over each domain's tokens at the target budget, D of them."""
+    def epochs(self) -> list[float] | None:
+        """Passes over each domain's tokens at the target budget, D of them; None where either is unknown."""
+        if self.available_tokens is None or not self.target_tokens:
+            return None
         return epochs(self.shares, self.available_tokens, self.target_tokens).tolist()
 
     @property
     def header(self) -> list[str]:
         """Lines for the comment at the top of a file."""
         state = "approved" if self.approved else "DRAFT: not approved"
-        rows = zip(self.domains, self.shares, self.epochs, strict=True)
+        budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
+        told = self.epochs is not None
+        seen = [f", {epoch:.3g} epochs" for epoch in self.epochs] if told else [""] * len(self.domains)
+        rows = zip(self.domains, self.shares, seen, strict=True)
         return [
             f"{self.name}, a mixture of study {self.study} ({state}). Written by Mixdesk.",
-            f"Weights are shares of tokens. Target budget: {self.target_tokens:,.0f} tokens; epochs at that:",
-            *(f"  {domain}: share {share:.6f}, {epoch:.3g} epochs" for domain, share, epoch in rows),
+            f"Weights are shares of tokens. Target budget: {budget}; "
+            + ("epochs at that:" if told else "epochs are not known without the budget and the tokens of each domain:"),
+            *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
         ]
 
 
@@ -190,8 +198,14 @@ def _write_csv(recipe: Recipe) -> Files:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["domain", "share_of_tokens", "epochs", "available_tokens", "state"])
     state = "approved" if recipe.approved else "draft"
-    columns = zip(recipe.domains, recipe.shares, recipe.epochs, recipe.available_tokens, strict=True)
-    rows.writerows([d, f"{share:.9f}", f"{epoch:.6g}", f"{tokens:.0f}", state] for d, share, epoch, tokens in columns)
+    empty = [None] * len(recipe.domains)  # what is not known stays empty
+    columns = zip(
+        recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True
+    )
+    rows.writerows(
+        [d, f"{share:.9f}", "" if epoch is None else f"{epoch:.6g}", "" if tokens is None else f"{tokens:.0f}", state]
+        for d, share, epoch, tokens in columns
+    )
     return {"mixture.csv": text.getvalue()}
 
 
@@ -202,10 +216,11 @@ def _read_csv(files: Files) -> dict[str, float]:
 
 def _write_json(recipe: Recipe) -> Files:
     """Everything, predictions and provenance too."""
+    empty = [None] * len(recipe.domains)  # what is not known is null
     domains = [
         {"name": d, "share": share, "epochs": epoch, "available_tokens": tokens}
         for d, share, epoch, tokens in zip(
-            recipe.domains, recipe.shares, recipe.epochs, recipe.available_tokens, strict=True
+            recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True
         )
     ]
     kept = {key: value for key, value in asdict(recipe).items() if key not in ("domains", "shares", "available_tokens")}

@@ -25,6 +25,7 @@ KINDS = {
     "train": "engine.train:run",
     "fit": "engine.league:run",
     "search": "engine.search_job:run",
+    "propose": "engine.propose_job:run",
 }
 
 # For people who read logs of clusters: what became of the job is in its journal.

@@ -21,13 +21,20 @@ class Sampler:
     """The sequences of G training runs of `slots` sequences each, planned whole at the start.
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
-    seeds: (G,); context: positions T of a sequence. It has no state: batch t is the same whenever it is asked
-    for, so a resumed run needs no position. Raises Problem for a sampled domain with less than T + 1 tokens.
+    seeds: (G,); context: positions T of a sequence; keep: the part of every domain that may be seen at all. With
+    keep = proxy tokens / target tokens a proxy repeats each domain as often as the target will (simulated epoching,
+    UtiliMax, arXiv:2501.11747); which windows are kept hangs on the domain's name alone. It has no state: batch t is
+    the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
+    less than T + 1 tokens.
     """
 
-    def __init__(self, shards: list, names: list[str], weights: np.ndarray, seeds: list[int], context: int, slots: int):
+    def __init__(
+        self, shards: list, names: list[str], weights: np.ndarray, seeds: list[int], context: int, slots: int,
+        keep: float = 1.0,
+    ):  # fmt: skip
         self.shards, self.context = shards, context
-        self.windows = [max(0, (len(shard) - 1) // context) for shard in shards]
+        kept = [kept_windows(n, max(0, (len(s) - 1) // context), keep) for n, s in zip(names, shards, strict=True)]
+        self.windows = [len(places) for places in kept]
         self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
@@ -41,7 +48,7 @@ class Sampler:
                 )
             orders = {seed: window_order(name, seed, self.windows[j], most) for seed in set(seeds)}
             for g, seed in enumerate(seeds):
-                self.start[g, taken[g]] = orders[seed][: taken[g].sum()] * context
+                self.start[g, taken[g]] = kept[j][orders[seed][: taken[g].sum()]] * context
 
     def shares(self) -> np.ndarray:
         """The realised shares (G, D): what part of its tokens each run takes from each domain."""
@@ -67,6 +74,14 @@ def domains_of_slots(weights: np.ndarray, seed: int, slots: int) -> np.ndarray:
     uniform = (np.random.default_rng([seed, 0]).random() + GOLDEN * np.arange(slots)) % 1.0  # (S,) in [0, 1)
     cdf = np.cumsum(weights)
     return np.searchsorted(cdf[:-1] / cdf[-1], uniform, side="right").astype(np.int16)
+
+
+def kept_windows(name: str, windows: int, keep: float) -> np.ndarray:
+    """The windows of a domain that may be seen: all, or a fixed random part of them, one at least."""
+    if keep >= 1 or windows == 0:
+        return np.arange(windows)
+    order = np.random.default_rng([2, zlib.crc32(name.encode())]).permutation(windows)
+    return order[: max(1, round(keep * windows))]
 
 
 def window_order(name: str, seed: int, windows: int, count: int) -> np.ndarray:

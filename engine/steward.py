@@ -7,32 +7,28 @@ owner of the store, twice or after a kill: every job's id follows from what it i
 
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
+from dataclasses import asdict
 
 import numpy as np
 
 from engine import devices, notices
-from engine.baselines import baselines, epoch_caps
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.errors import Problem
+from engine.frame import Frame, frame_of
 from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
+from engine.objectives import Aggregate, aggregate, domain_losses
 from engine.run_job import KINDS
 from engine.search import LARGEST
-from engine.study import (
-    DEMO,
-    StudySpec,
-    available_tokens,
-    chosen_domains,
-    plan_runs,
-    priority_weights,
-    split_evenly,
-    target_tokens,
-)
+from engine.search.methods import check_method
+from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
+from engine.surrogates import SURROGATES
 from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -76,7 +72,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        chosen_domains(spec, manifest)
+        planned(spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
@@ -208,37 +204,50 @@ def plan(store: Store, study: studies.Study) -> None:
         if jobs.find(store, f"corpus-{spec.corpus}") is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
-    domains = chosen_domains(spec, manifest)
-    planned = plan_runs(spec, study.id, domains, available_tokens(manifest, domains))
-    vocabulary, gpus = manifest["tokenizer"]["vocabulary"], devices.find().gpus
-    groups = split_evenly(
-        planned, *group_and_lanes(spec.compute, spec.fidelity, vocabulary, gpus, os.cpu_count() or 1)
-    )
-    planned_jobs = []
-    for number, group in enumerate(groups, 1):
-        job_id = f"{study.id}-train-{number:04d}"
-        for run in group:
-            run["job"] = job_id
-        members = [{key: run[key] for key in ("id", "weights", "seed")} for run in group]
-        task = {
-            "kind": "train",
-            **spec.compute.settings(study.id),
-            "corpus": spec.corpus,
-            "domains": domains,
-            "runs": members,
-        }
-        planned_jobs.append({"job": job_id, "spec": {**task, "fidelity": spec.fidelity.to_dict()}})
+    domains, rows, planned_jobs = planned(spec, study.id, manifest)
     kept = {name: manifest["domains"][name] for name in domains}
     store.write(
         "study.planned",
         study=study.id,
         domains=domains,
+        metrics=[asdict(one) for one in domain_losses(domains)],
         corpus={"domains": kept},
-        runs=planned,
+        runs=rows,
         jobs=planned_jobs,
     )
     for job in planned_jobs:
         store.spool.submit(job["spec"], job["job"])
+
+
+def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], list[dict], list[dict]]:
+    """The domains and runs of a study on a built corpus, and the jobs that train them."""
+    domains = chosen_domains(spec, manifest)
+    frame = frame_of(spec, domains, manifest)
+    rows = plan_runs(spec, study, frame)
+    return domains, rows, training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+
+
+def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
+    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
+    domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
+    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    made = []
+    for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
+        job_id = f"{study}-train-{group[0]['number']:05d}"
+        for run in group:
+            run["job"] = job_id
+        task = {
+            "kind": "train", **spec.compute.settings(study), "corpus": spec.corpus, "domains": domains, "keep": keep,
+            "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
+            "fidelity": fidelity.to_dict(),
+        }  # fmt: skip
+        made.append({"job": job_id, "spec": task})
+    return made
+
+
+def vocabulary_of(store: Store, corpus: str) -> int:
+    """How many tokens the tokenizer of a built corpus knows."""
+    return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
@@ -246,6 +255,8 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    if newer and study.open:  # runs carried over from another study lack the losses of new domains
+        newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS
     if newer or complete:
         queue_fit(store, study)
@@ -259,15 +270,19 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
         return None
     if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
         return None
+    store.submit(job_id, fit_task(study, measured), study.id)
+    return job_id
+
+
+def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
+    """The spec of the job that fits the league to these runs (engine/league.py)."""
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
-    spec = {
-        "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.domains,
+    return {
+        "kind": "fit", "priority": -1, "study": study.id, "domains": study.domains, "metrics": study.metrics,
         "runs": measured.ids, "weights": measured.weights.tolist(), "losses": losses,
         "fingerprint": measured.fingerprint,
-        "priorities": priority_weights(study.spec["priorities"], study.domains).tolist(),
+        "priorities": aggregate(study.objectives, measured.losses).weights.tolist(),
     }  # fmt: skip
-    store.submit(job_id, spec, study.id)
-    return job_id
 
 
 def search_if_due(store: Store, study: studies.Study) -> None:
@@ -278,51 +293,82 @@ def search_if_due(store: Store, study: studies.Study) -> None:
 
 def queue_search(
     store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None,
-    points: int = SEARCH_POINTS,
+    points: int = SEARCH_POINTS, method: str = "simulate", prices: dict[str, float] | None = None,
 ) -> str:  # fmt: skip
     """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
 
-    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's).
-    Raises Problem before the first fit, and for a metric that the study does not have.
+    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's);
+    method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
+    Problem before the first fit, for what the study does not have, and for a method that does not fit the surrogate.
     """
-    latest = studies.league(store, study.id)
-    if latest is None:
-        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
-    unknown = [name for name in priorities or {} if name not in study.domains]
-    if unknown:
-        raise Problem(f"Cannot weigh {unknown[0]!r}: the losses of this study are {', '.join(study.domains)}.")
-    fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
-    if surrogate is not None and surrogate not in fitted:
-        raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
     if not 1000 <= points <= LARGEST:
         raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
-    settings = {
-        "surrogate": surrogate or latest["league"]["default"],
-        "priorities": study.spec["priorities"] if priorities is None else priorities,
-        "points": points,
-        "seed": 0,
-        "fingerprint": latest["fingerprint"],
-    }
-    priority_weights(settings["priorities"], study.domains)  # raises where none counts
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    job_id = f"{study.id}-search-{digest}"
+    question = question_of(store, study, surrogate, priorities)
+    check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
+    settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
+    job_id = job_id_of(study, "search", settings)
     if jobs.find(store, job_id) is None:
         store.submit(job_id, search_task(store, study, settings), study.id)
     return job_id
 
 
+def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
+    """What a search and a proposal have in common: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
+    latest = studies.league(store, study.id)
+    if latest is None:
+        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
+    fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
+    if surrogate is not None and surrogate not in fitted:
+        raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
+    return {
+        "surrogate": surrogate or latest["league"]["default"],
+        "priorities": study.spec["priorities"] if priorities is None else priorities,
+        "fingerprint": latest["fingerprint"],
+        "aggregate": aggregate_of(store, study, priorities).to_dict(),
+    }
+
+
+def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
+    """The id of the job that answers a question: the same question is one job."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{study.id}-{kind}-{digest}"
+
+
+def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
+    """Raises Problem for the price of a domain that is not there, and for one that is no number of at least 0."""
+    for name, price in (prices or {}).items():
+        if name not in study.domains:
+            raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")
+        if not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise Problem(f"Cannot use {price!r} as the price of {name!r}: give a number of at least 0.")
+    return dict(prices or {})
+
+
 def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
     """The spec of a search job (engine/search_job.py)."""
-    spec = StudySpec.from_dict(study.spec)
-    available = available_tokens(study.corpus, study.domains)
-    budget = target_tokens(spec, available)
-    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
-    fixed = baselines(available, budget, spec.epoch_cap)
+    frame = frame_of_study(study)
     return {
-        "kind": "search", "priority": -1, "study": study.id, "file": str(folder / f"{settings['surrogate']}.npz"),
-        "settings": settings, "domains": study.domains, "upper": epoch_caps(available, budget, spec.epoch_cap).tolist(),
-        "prior": (available / available.sum()).tolist(), "baselines": {k: v.tolist() for k, v in fixed.items()},
+        "kind": "search", "priority": -1, "study": study.id, "file": surrogate_file(store, study, settings),
+        "settings": settings, "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
+        "baselines": {name: shares.tolist() for name, shares in frame.baselines.items()},
+        "available": None if frame.available is None else frame.available.tolist(), "budget": frame.budget,
     }  # fmt: skip
+
+
+def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:
+    """Where the surrogate of a question lies, relative to the workspace."""
+    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
+    return str(folder / f"{settings['surrogate']}.npz")
+
+
+def frame_of_study(study: studies.Study) -> Frame:
+    """The prior, constraints and baselines of a study that is planned or imported."""
+    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
+
+
+def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
+    """How the study's metrics become one number, by its own priorities or others, on the runs that are done."""
+    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
 
 
 def is_settled(store: Store, study: studies.Study) -> bool:
@@ -351,6 +397,17 @@ def for_fitting(store: Store, study: str) -> runs.Measured:
 
 
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:
-    """(M,) standard deviation of each loss over seeds, bits per byte, from the repeats. None with fewer than 3."""
-    repeats = measured.losses[[i for i, role in enumerate(measured.roles) if role == "repeat"]]
-    return repeats.std(axis=0, ddof=1) if len(repeats) >= 3 else None
+    """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
+
+    In the metrics' units; None where fewer than 2 runs repeat another one.
+    """
+    if not len(measured.ids):
+        return None
+    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = 0.0, 0
+    for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
+        losses = measured.losses[mixtures == mixture]
+        if np.isfinite(losses).all():
+            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(losses) - 1
+    return np.sqrt(squares / degrees) if degrees >= 2 else None

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.baselines import baselines
 from engine.compute import Compute
-from engine.design import DESIGNS
+from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
+from engine.objectives import check_priorities
 from engine.space import Simplex
 
 
@@ -19,41 +19,57 @@ from engine.space import Simplex
 class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.fidelity.Fidelity's fields.
 
-    domains: empty means all of the corpus; largest_share: of one domain in the design (mixtures that are nearly one
-    domain have huge losses on all others and teach little about the rest); strength: range of the Dirichlet's
-    strength in RegMix's design (low: few domains in a mixture, high: all of them); repeats: how often
-    the natural mixture is trained again with other seeds, which measures the noise; common_random_numbers: same data
-    order and initialisation for every mixture; target_tokens: the budget of the real training run (0: as many as the
-    corpus holds); epoch_cap: how often a domain may be repeated there at most; priorities: how much each domain's
-    loss counts in the mean, 1 where absent; compute: how its training is cut into jobs (engine.compute).
+    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
+    the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
+    others and teach little about the rest); strength, temperature, max_ratio, smallest_share: of RegMix's Dirichlet
+    (engine.design.Around); repeats: how often the natural mixture is trained again with other seeds, which measures the
+    noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the budget of the
+    real training run (0: as many as the corpus holds); epoch_cap: how often a domain may be repeated there at most;
+    cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching: proxies see the repetition
+    that the target will see (engine/sampling.py); bounds: domain -> [least, most] share, or one fixed share; groups:
+    {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number} where the proportions
+    inside stay}; both hold in design and search; priorities: how much each metric counts in the mean, 1 where absent;
+    compute: how its training is cut into jobs (engine.compute).
     """
 
     name: str
-    fidelity: Fidelity
-    corpus: str = "default"
+    fidelity: Fidelity | None
+    corpus: str | None = "default"
     domains: tuple[str, ...] = ()
     design: str = "regmix"
     runs: int = 64
     largest_share: float = 0.95
     strength: tuple[float, float] = (0.1, 5.0)
+    temperature: float = 0.5
+    max_ratio: float = 15.0
+    smallest_share: float = 2e-4
     repeats: int = 4
     seed: int = 1
     common_random_numbers: bool = True
     target_tokens: float = 0.0
     epoch_cap: float = 4.0
+    cap_design: bool = False
+    simulated_epoching: bool = False
+    bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
+    groups: tuple[dict, ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
-        check(8 <= self.runs <= 100_000, "runs", self.runs, "8 to 100,000")
+        fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
+        check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
         check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
         named = all(isinstance(name, str) for name in self.domains)
         check(named, "domains", self.domains, "a list of names of the corpus' domains")
         low, high = self.strength
         check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
+        check(0.01 <= self.temperature <= 10, "temperature", self.temperature, "a number from 0.01 to 10")
+        check(self.max_ratio >= 1, "max_ratio", self.max_ratio, "a number of at least 1")
+        check(0 <= self.smallest_share < 0.5, "smallest_share", self.smallest_share, "at least 0 and under 0.5")
+        check_constraints(self.bounds, self.groups)
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
         check(
             0 <= self.target_tokens < math.inf,
@@ -63,11 +79,11 @@ class StudySpec:
         )
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
-        priority_weights(self.priorities, [*self.priorities, "others"])
+        check_priorities(self.priorities)
 
     def to_dict(self) -> dict:
-        lists = {"domains": list(self.domains), "strength": list(self.strength)}
-        return {**asdict(self), **lists, "fidelity": self.fidelity.to_dict()}
+        lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
+        return {**asdict(self), **lists, "fidelity": self.fidelity and self.fidelity.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict) -> "StudySpec":
@@ -84,11 +100,11 @@ class StudySpec:
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
-        elif not isinstance(fidelity, Fidelity):
+        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and values.get("corpus", "") is None):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
-            for name in {"domains", "strength"} & set(values):
+            for name in {"domains", "strength", "groups"} & set(values):
                 check(isinstance(values[name], list | tuple), name, values[name], "a list")
                 values[name] = tuple(values[name])
             return cls(fidelity=fidelity, **values)
@@ -109,10 +125,37 @@ def check(condition, name: str, value, wanted: str) -> None:
         raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
 
 
+def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
+    """Raise Problem for bounds and groups that are not of the shape that StudySpec describes."""
+    check(isinstance(bounds, dict), "bounds", bounds, "a table of shares by domain")
+    for name, bound in bounds.items():
+        least, most = ends(bound)
+        check(0 <= least <= most <= 1, f"bounds of {name!r}", bound, "a share, or two that rise, from 0 to 1")
+    for group in groups:
+        named = isinstance(group, dict) and {"name", "domains"} <= set(group)
+        check(named, "group", group, "a table with name and domains")
+        unknown = set(group) - {"name", "domains", "share", "ratios"}
+        check(not unknown, "group", group, "a table of name, domains, share and ratios only")
+        least, most = ends(group.get("share", (0.0, 1.0)))
+        what = f"share of the group {group['name']!r}"
+        check(0 <= least <= most <= 1, what, group.get("share"), "a share, or two that rise, from 0 to 1")
+        ratios = group.get("ratios")
+        fine = ratios in (None, "prior") or isinstance(ratios, dict)
+        check(fine, f"ratios of the group {group['name']!r}", ratios, '"prior", or a table of numbers by domain')
+
+
+def ends(bound) -> tuple[float, float]:
+    """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
+    numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
+    fine = len(numbers) == 2 and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    return tuple(numbers) if fine else (math.nan, math.nan)
+
+
 def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
     """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
     there = list(manifest["domains"])
-    missing = [name for name in (*spec.domains, *spec.priorities) if name not in there]
+    grouped = [name for group in spec.groups for name in group["domains"]]
+    missing = [name for name in (*spec.domains, *spec.priorities, *spec.bounds, *grouped) if name not in there]
     if missing:
         raise Problem(
             f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. "
@@ -131,35 +174,20 @@ def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
 
 
-def priority_weights(priorities: dict[str, float], domains: list[str]) -> np.ndarray:
-    """(D,) what each domain's loss counts in the mean, summing to one.
-
-    Raises Problem where none counts, and for a priority that is no number of at least 0.
-    """
-    for name, weight in priorities.items():
-        if not (isinstance(weight, int | float) and 0 <= weight < math.inf):
-            raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
-    weights = np.array([priorities.get(name, 1.0) for name in domains], dtype=float)
-    if not weights.any():
-        raise Problem("Cannot weigh the losses: every priority is 0. Give at least one domain a priority above 0.")
-    return weights / weights.sum()
-
-
 def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
     """The budget of the real run, in tokens; by default as many as there are."""
     return spec.target_tokens or float(available.sum())
 
 
-def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.ndarray) -> list[dict]:
-    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
-    space = Simplex(tuple(domains), upper=np.full(len(domains), spec.largest_share))
-    prior = available / available.sum()
-    fixed = baselines(available, target_tokens(spec, available), spec.epoch_cap)
-    options = {"strength": spec.strength} if spec.design == "regmix" else {}
-    points = DESIGNS[spec.design](space, prior, spec.runs, spec.seed, **options)
-    rows = [("baseline", name, point) for name, point in distinct(fixed).items()]
+def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds.
+
+    frame: engine.frame.Frame.
+    """
+    points = design_points(spec, frame.design_space, frame.prior, spec.runs)
+    rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
-    rows += [("repeat", "natural", prior)] * spec.repeats
+    rows += [("repeat", "natural", frame.prior)] * spec.repeats
     seeds = seeds_of(rows, spec)
     return [
         {
@@ -168,6 +196,32 @@ def plan_runs(spec: StudySpec, study: str, domains: list[str], available: np.nda
         }
         for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
     ]  # fmt: skip
+
+
+def design_points(spec: StudySpec, space: Simplex, prior: np.ndarray, count: int) -> np.ndarray:
+    """(count, D) points of the study's design in a space around a prior (D,)."""
+    around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
+    return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
+
+
+def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
+    """The part of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
+
+    Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
+    Problem where a domain would be cut to less than one sequence.
+    """
+    if not spec.simulated_epoching:
+        return 1.0
+    fidelity = spec.fidelity
+    share = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
+    least = min(tokens, key=tokens.get)
+    if tokens[least] * share < fidelity.context + 1:
+        raise Problem(
+            f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
+            f"be cut from {tokens[least]:,.0f} to {tokens[least] * share:.0f} tokens, and a sequence takes "
+            f"{fidelity.context + 1}. Train longer proxies, add text, or lower the target budget."
+        )
+    return share
 
 
 def seeds_of(rows: list[tuple], spec: StudySpec) -> list[int]:

@@ -36,17 +36,21 @@ AHEAD = 16  # steps whose batches are read from the shards at once
 class Training:
     """The state of one stack in training. `advance` makes one step; `save` and `resume` keep it on disk.
 
-    runs: G of {"id", "weights" (D,), "seed"}; corpus: as engine.corpus.load gives it; domains: its D names.
+    runs: G of {"id", "weights" (D,), "seed"}; corpus: as engine.corpus.load gives it; domains: its D names; keep: as
+    engine.sampling.Sampler's.
     """
 
-    def __init__(self, fidelity: Fidelity, corpus, domains: list[str], runs: list[dict], device: str):
+    def __init__(
+        self, fidelity: Fidelity, corpus, domains: list[str], runs: list[dict], device: str, keep: float = 1.0
+    ):
         self.fidelity, self.device, self.ids = fidelity, device, [run["id"] for run in runs]
         weights, seeds = (
             np.array([run["weights"] for run in runs], dtype=float),
             [run["seed"] for run in runs],
         )
         shards = [corpus.train(domain) for domain in domains]
-        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, fidelity.steps * fidelity.batch)
+        slots = fidelity.steps * fidelity.batch
+        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, keep)
         self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
         self.optimiser = torch.optim.AdamW(
             [self.stack.flat],
@@ -145,8 +149,8 @@ def whole(path: Path, write) -> None:
 
 def run(job: Job) -> None:
     """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
-    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "save": bool,
-    "checkpoint_seconds": between checkpoints}.
+    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "save": bool, "keep": the part of
+    every domain that may be seen (engine/sampling.py), 1 where absent, "checkpoint_seconds": between checkpoints}.
 
     Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
     Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
@@ -217,7 +221,7 @@ def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: 
     if all(run["id"] in over for run in runs):
         return
     try:
-        training = Training(fidelity, corpus, job.spec["domains"], runs, device)
+        training = Training(fidelity, corpus, job.spec["domains"], runs, device, job.spec.get("keep", 1.0))
         follow(job, training, corpus, over)
         return
     except torch.OutOfMemoryError:

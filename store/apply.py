@@ -52,10 +52,24 @@ def study_failed(cursor, journal, e):
 
 
 def study_planned(cursor, journal, e):
-    """The study's runs, the jobs that will train them, and the corpus they are made for."""
-    values = [e["domains"], json.dumps(e["corpus"]), e["study"]]
-    cursor.execute("UPDATE studies SET domains = ?, corpus = ? WHERE id = ?", values)
+    """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
+    that this one goes on from, which count here too (engine/changes.py)."""
+    metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
+    values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
+    cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
+    runs_added(cursor, journal, e)
+    for run in e.get("carried", ()):
+        cursor.execute(
+            "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
+            [run["id"], e["study"], *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
+        )
+
+
+def runs_added(cursor, journal, e):
+    """Runs to be trained, and the jobs that will train them."""
     columns = {name: [run.get(name) for run in e["runs"]] for name in RUN_COLUMNS}
+    columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e["runs"]]
     insert(cursor, "runs", columns | {"study": e["study"], "state": "planned"}, RUN_COLUMNS)
     jobs_planned(cursor, e["study"], e["jobs"], e["t"])
 
@@ -63,8 +77,24 @@ def study_planned(cursor, journal, e):
 # Of a planned run, and their types in Arrow where that cannot tell by itself (all may be None).
 RUN_COLUMNS = {
     "id": pa.string(), "number": pa.int64(), "role": pa.string(), "label": pa.string(),
-    "weights": pa.list_(pa.float64()), "seed": pa.int64(), "job": pa.string(),
+    "weights": pa.list_(pa.float64()), "seed": pa.int64(), "job": pa.string(), "fidelity": pa.string(),
 }  # fmt: skip
+
+
+def study_imported(cursor, journal, e):
+    """A study of runs that were trained elsewhere, with all that they measured."""
+    values = [e["study"], e["name"], json.dumps(e["spec"]), e["domains"], json.dumps(e["metrics"])]
+    values += [e["corpus"] and json.dumps(e["corpus"]), json.dumps(e["imported"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
+        values,
+    )
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    columns["study"] = e["study"]
+    types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
+    types["weights"] = types["losses"]
+    insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
 
 
 def job_planned(cursor, journal, e):
@@ -221,13 +251,14 @@ def runs_evaluated(cursor, journal, e):
 def runs_finished(cursor, events):
     """What runs measured, in one statement for all: one by one it costs 6 ms a run."""
     finished = {e["run"]: e for _, e in events}
-    order = dict(
-        cursor.execute(
-            "SELECT runs.id, studies.domains FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id IN "
-            "(SELECT unnest(?))",
+    order = {
+        run: [one["metric"] for one in json.loads(metrics)] if metrics else domains
+        for run, domains, metrics in cursor.execute(
+            "SELECT runs.id, studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study "
+            "WHERE runs.id IN (SELECT unnest(?))",
             [list(finished)],
         ).fetchall()
-    )
+    }
     known = {run: e for run, e in finished.items() if run in order}  # a folder copied in by hand has others' runs
     columns = {name: [e[name] for e in known.values()] for name in MEASURED}
     for name in ("losses", "losses_se"):
@@ -257,6 +288,11 @@ def search_finished(cursor, journal, e):
     cursor.execute("INSERT OR REPLACE INTO searches VALUES (?, ?, ?, ?, ?)", values)
 
 
+def proposal_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO proposals VALUES (?, ?, ?, ?, ?)", values)
+
+
 EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
@@ -264,6 +300,8 @@ EVENTS = {
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
+    "runs.added": runs_added,
+    "study.imported": study_imported,
     "job.planned": job_planned,
     "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
@@ -283,6 +321,7 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "proposal.finished": proposal_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.
 BULK = {"job.progress": job_progress, "runs.progress": runs_progress, "run.finished": runs_finished}

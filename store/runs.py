@@ -1,6 +1,7 @@
 """Questions about runs: their table, their measured points, their curves."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Measured:
-    """The finished runs of a study. weights: (R, D) shares; losses: (R, M) bits per byte, NaN where missing."""
+    """The finished runs of a study. weights: (R, D) shares; losses: (R, M) in the order and
+    units of the study's metrics, NaN where missing."""
 
     ids: list[str]
     labels: list[str | None]
@@ -46,13 +48,58 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """What the finished runs measured."""
+    """What the finished runs measured, at the study's own fidelity."""
     rows = store.rows(
-        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' ORDER BY number",
+        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
+        "ORDER BY number",
         [study],
     )
     ids, labels, roles, weights, losses = zip(*rows, strict=True) if rows else ([], [], [], [], [])
     return Measured(list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float))
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """One run of a confirmation. losses (M,), None until it is done; fidelity as engine.fidelity.Fidelity.to_dict."""
+
+    id: str
+    label: str
+    state: str
+    weights: np.ndarray
+    seed: int
+    fidelity: dict
+    losses: np.ndarray | None
+
+
+def confirmations(store: Store, study: str) -> list[Confirmed]:
+    """The runs that confirm a study's mixtures at other fidelities, finished or not, in the order of their numbers."""
+    rows = store.rows(
+        "SELECT id, label, state, weights, seed, fidelity, losses FROM runs WHERE study = ? AND role = 'confirm' "
+        "ORDER BY number",
+        [study],
+    )
+    return [
+        Confirmed(
+            id_, label, state, np.array(weights), seed, json.loads(fidelity),
+            np.array(losses, dtype=float) if state == "done" else None,
+        )
+        for id_, label, state, weights, seed, fidelity, losses in rows
+    ]  # fmt: skip
+
+
+def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known."""
+    rows = store.rows(
+        "SELECT weights, [parameters, tokens], losses FROM runs WHERE study = ? AND state = 'done' "
+        "AND parameters > 0 AND tokens > 0 ORDER BY number",
+        [study],
+    )
+    return tuple(np.array([row[k] for row in rows], dtype=float) for k in range(3))
+
+
+def last_number(store: Store, study: str) -> int:
+    """The largest number of a run of a study; 0 before there is one."""
+    return store.rows("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [study])[0][0]
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
@@ -94,6 +141,15 @@ def speed(store: Store, study: str | None = None) -> dict[str, float]:
         {"study": study},
     )
     return {(parameters, device): rate for parameters, device, rate in rows}
+
+
+def spent(store: Store, study: str) -> tuple[int, float, int]:
+    """Of the runs whose size and tokens are known: how many, FLOPs by 6 x parameters x tokens, and tokens."""
+    return store.rows(
+        "SELECT count(*), coalesce(sum(6.0 * parameters * tokens), 0), coalesce(sum(tokens), 0) FROM runs "
+        "WHERE study = ? AND parameters > 0 AND tokens > 0",
+        [study],
+    )[0]
 
 
 def corrupt_lines(store: Store) -> list[tuple[str, int, str]]:

@@ -4,12 +4,18 @@ CREATE TABLE IF NOT EXISTS studies (
     id VARCHAR PRIMARY KEY,
     name VARCHAR NOT NULL,
     spec JSON NOT NULL,            -- engine.study.StudySpec as a dict
-    domains VARCHAR[],             -- in the order of every list of shares and losses; NULL until planned
-    corpus JSON,                   -- of those domains, what the corpus held when the runs were planned
+    domains VARCHAR[],             -- in the order of every list of shares; NULL until planned
+    metrics JSON,                  -- [engine.objectives.Objective], in the order of every list of losses; NULL: the
+                                   -- loss of each domain
+    corpus JSON,                   -- of those domains, the tokens there are, where that is known
+    imported JSON,                 -- where runs that were trained elsewhere come from (engine/adopt.py); else NULL
     state VARCHAR NOT NULL,        -- active | paused | cancelled | failed
     message VARCHAR,               -- why it cannot go on, in words for people
     created_at DOUBLE NOT NULL     -- seconds since 1970
 );
+-- Files of version 0.1 lack these two.
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS metrics JSON;
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS imported JSON;
 
 CREATE TABLE IF NOT EXISTS jobs (
     id VARCHAR PRIMARY KEY,
@@ -36,19 +42,22 @@ CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
-    role VARCHAR NOT NULL,         -- design | baseline | repeat
+    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
-    seed BIGINT NOT NULL,
+    seed BIGINT,                   -- NULL: an imported run that does not tell
     job VARCHAR,
     state VARCHAR NOT NULL,        -- planned | running | done | diverged | failed | cancelled
     step INTEGER, steps INTEGER,
-    losses DOUBLE[],               -- bits per byte, in the order of the study's domains
+    losses DOUBLE[],               -- in the order and units of the study's metrics; NULL where one is missing
     losses_se DOUBLE[],            -- standard error over validation windows
     shares DOUBLE[],               -- what the proxy really saw
     tokens BIGINT, seconds DOUBLE, cpu_seconds DOUBLE, device VARCHAR, parameters BIGINT,
-    message VARCHAR
+    message VARCHAR,
+    fidelity JSON                  -- engine.fidelity.Fidelity; NULL: the study's own
 );
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
+ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.
 CREATE TABLE IF NOT EXISTS curve (
@@ -81,6 +90,11 @@ CREATE TABLE IF NOT EXISTS notices (
     outcome VARCHAR NOT NULL,      -- finished | failed
     text VARCHAR NOT NULL, t DOUBLE NOT NULL,
     told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
+);
+
+-- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).
+CREATE TABLE IF NOT EXISTS proposals (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.

@@ -1,25 +1,39 @@
 """Questions about studies and the leagues fitted on their runs."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.errors import Problem
+from engine.objectives import Objective, domain_losses
 from store.database import Store
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study and how far it is. `counts`: run state -> number of runs; `domains` is empty until it is planned."""
+    """A study and how far it is. `counts`: run state -> number of runs, those of confirmations apart; `domains` is
+    empty until it is planned.
+
+    objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
+    {"train_tokens"}}} of what there is, None where that is not known; imported: where its runs come from, None where
+    it trains its own.
+    """
 
     id: str
     name: str
     spec: dict
     domains: list[str]
+    objectives: list[Objective]
     corpus: dict | None
+    imported: dict | None
     state: str
     message: str | None
     created_at: float
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of its metrics, in the order of every run's losses."""
+        return [one.metric for one in self.objectives]
 
     @property
     def runs(self) -> int:
@@ -38,25 +52,25 @@ class Study:
 def all_studies(store: Store) -> list[Study]:
     """Every study, newest first."""
     rows = store.rows(
-        "SELECT id, name, spec, domains, corpus, state, message, created_at FROM studies ORDER BY created_at DESC, id"
+        "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at FROM studies "
+        "ORDER BY created_at DESC, id"
     )
     counts: dict[str, dict] = {}
-    for study, state, number in store.rows("SELECT study, state, count(*) FROM runs GROUP BY ALL"):
+    own = "SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"
+    for study, state, number in store.rows(own):
         counts.setdefault(study, {})[state] = number
-    return [
-        Study(
-            id_,
-            name,
-            json.loads(spec),
-            domains or [],
-            corpus and json.loads(corpus),
-            state,
-            message,
-            at,
-            counts.get(id_, {}),
-        )
-        for id_, name, spec, domains, corpus, state, message, at in rows
-    ]
+    return [_study(row, counts.get(row[0], {})) for row in rows]
+
+
+def _study(row: tuple, counts: dict[str, int]) -> Study:
+    """A row of the table as a Study."""
+    name, title, spec, domains, metrics, corpus, imported, *rest = row
+    spec, domains = json.loads(spec), domains or []
+    objectives = [Objective(**one) for one in json.loads(metrics)] if metrics else domain_losses(domains)
+    priorities = spec.get("priorities", {})
+    objectives = [replace(one, priority=priorities.get(one.metric, 1.0)) for one in objectives]
+    corpus, imported = (value and json.loads(value) for value in (corpus, imported))
+    return Study(name, title, spec, domains, objectives, corpus, imported, *rest, counts)
 
 
 def get(store: Store, study: str) -> Study:

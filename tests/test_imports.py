@@ -13,6 +13,10 @@ HEADLESS = {
     "client",
     "candidates",
     "notices",
+    "rounds",
+    "changes",
+    "round_commands",
+    "adopt",
 }  # the engine's part that uses the store
 TORCH_WING = {"proxy", "lean", "train", "evaluate"}
 FORBIDDEN = {
@@ -56,7 +60,8 @@ def test_sql_stands_in_the_store_only():
 def test_the_page_does_not_load_torch():
     code = (
         "import sys, dashboard.app, dashboard.queries, dashboard.charts, dashboard.views.studies, dashboard.views.runs,"
-        "dashboard.views.corpus, dashboard.views.explore, dashboard.views.search, dashboard.views.export;"
+        "dashboard.views.corpus, dashboard.views.explore, dashboard.views.search, dashboard.views.export,"
+        "dashboard.views.importing;"
         "print(sorted({'torch', 'sklearn', 'lightgbm'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

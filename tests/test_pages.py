@@ -14,6 +14,8 @@ PAGES = {
     "jobs": "Jobs",
     "explore": "Explore",
     "search": "Search",
+    "next-runs": "Next runs",
+    "confirm": "Confirm",
     "export": "Export",
 }
 HARMLESS = "404"  # Streamlit asks for its health under a page's path first

@@ -177,6 +177,21 @@ def test_an_epoch_takes_every_window_once():
     assert (np.sort(starts, 1) == np.arange(0, 100, 10)).all() and not np.array_equal(starts[0], starts[1])
 
 
+def test_simulated_epochs_are_those_of_the_target():
+    """10,000 slots stand for a target of 40,000: each domain is cut to a quarter and repeated four times as often."""
+    shards = [np.arange(40_001), np.arange(4_001)]
+    whole, cut = (
+        Sampler(shards, DOMAINS[:2], np.array([[0.5, 0.5]] * 2), [0, 1], context=10, slots=10_000, keep=keep)
+        for keep in (1.0, 0.25)
+    )
+    for j, windows in enumerate((4000, 400)):
+        starts = [{*sampler.start[0, sampler.domain[0] == j].tolist()} for sampler in (whole, cut)]
+        assert [len(one) for one in starts] == [windows, windows // 4]
+        assert starts[1] == {*cut.start[1, cut.domain[1] == j].tolist()}, "the same text for every seed"
+        assert (cut.domain[0] == j).sum() / len(starts[1]) == pytest.approx(0.5 * 40_000 / windows, rel=0.01)
+    np.testing.assert_array_equal(whole.shares(), cut.shares())
+
+
 def test_evaluate_by_hand(workspace):
     corpus, training = corpora.load(workspace / "corpora" / "bpe"), trained(workspace, runs(), corpus="bpe")
     losses, errors = evaluate(training.stack, corpus, DOMAINS, 256)

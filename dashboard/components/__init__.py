@@ -9,6 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
+MANY = 8  # faders from which on their tracks are square-root scales (desk.js)
 HERE = Path(__file__).parent
 
 
@@ -37,8 +38,8 @@ def plot(figure: go.Figure, key: str, on_pick=None):
 def desk(faders: list[dict], key: str, reset: str):
     """A mixing desk: one fader a domain; moving one renormalises the unlocked others in proportion.
 
-    faders: {"name", "colour", "value", "upper", "mark" (share in the corpus), "low", "high" (near-optimal range,
-    or None)} each. reset: whenever this text changes, the faders jump to the values given.
+    faders: {"name", "colour", "value", "upper", "mark" (share in the prior), "mark_name", "low", "high"
+    (near-optimal range, or None)} each. reset: whenever this text changes, the faders jump to the values given.
     Returns the component's state: `weights` is the list of shares, in the order of the faders, or None.
     """
     return _component("desk")(key=key, data={"faders": faders, "reset": reset}, on_weights_change=lambda: None)

@@ -2,6 +2,10 @@
 
 const SEND_EVERY = 120; // milliseconds between two messages to the server while a fader moves
 
+const PER_ROW = 10; // faders; more of them stand in rows of one length
+const MANY = 8; // faders from which on most shares are small: then the tracks are square-root scales
+const power = (faders) => (faders.length > MANY ? 2 : 1);
+
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 
 // Give `wanted` to fader i and what is left to the unlocked others, in proportion to what they have.
@@ -22,6 +26,9 @@ export function moved(values, locked, i, wanted) {
 
 function build(host, faders) {
   host.replaceChildren();
+  const rows = Math.ceil(faders.length / PER_ROW);
+  host.style.setProperty("--columns", Math.ceil(faders.length / rows));
+  host.classList.toggle("tall", rows > 2);
   return faders.map((fader) => {
     const box = document.createElement("div");
     box.className = "fader";
@@ -39,7 +46,8 @@ function build(host, faders) {
     const mark = part("div", "mark", track), cap = part("div", "cap", track);
     const name = part("div", "name");
     const lock = part("button", "lock");
-    name.textContent = name.title = fader.name;
+    name.title = fader.name;
+    name.textContent = fader.name.replaceAll("_", "_\u200b"); // long names break at their underscores
     lock.textContent = "hold";
     lock.title = "Hold this share while others move";
     track.tabIndex = 0;
@@ -54,14 +62,14 @@ function build(host, faders) {
 function draw(host) {
   const { parts, faders, values, locked, top } = host.desk;
   parts.forEach((part, i) => {
-    const percent = (x) => `${clamp((100 * x) / top, 0, 100)}%`;
+    const percent = (x) => `${clamp(100 * (x / top) ** (1 / power(faders)), 0, 100)}%`;
     part.share.textContent = `${(100 * values[i]).toFixed(1)}%`;
     part.level.style.height = part.cap.style.bottom = percent(values[i]);
     part.mark.style.bottom = percent(faders[i].mark);
-    part.mark.title = `natural: ${(100 * faders[i].mark).toFixed(1)}%`;
+    part.mark.title = `${faders[i].mark_name}: ${(100 * faders[i].mark).toFixed(1)}%`;
     part.near.hidden = faders[i].low === null;
     part.near.style.bottom = percent(faders[i].low ?? 0);
-    part.near.style.height = percent((faders[i].high ?? 0) - (faders[i].low ?? 0));
+    part.near.style.height = `${parseFloat(percent(faders[i].high ?? 0)) - parseFloat(percent(faders[i].low ?? 0))}%`;
     part.lock.setAttribute("aria-pressed", String(locked[i]));
     part.box.classList.toggle("locked", locked[i]);
     part.track.setAttribute("aria-valuemin", "0");
@@ -90,7 +98,7 @@ function listen(host, i) {
   };
   const at = (event) => {
     const box = track.getBoundingClientRect();
-    return (host.desk.top * (box.bottom - event.clientY)) / box.height;
+    return host.desk.top * clamp((box.bottom - event.clientY) / box.height, 0, 1) ** power(host.desk.faders);
   };
   track.addEventListener("pointerdown", (event) => {
     track.setPointerCapture(event.pointerId);

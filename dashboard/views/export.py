@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, components, state
+from dashboard.names import Named
 from dashboard.views import parts
 from dashboard.views.explore import linked_mixture
 from engine.candidates import named_points, recipe_of
@@ -27,10 +28,18 @@ def render(name: str | None) -> None:
     label, shares = choose(study)
     recipe = settings(study, label, shares)
     st.subheader("What the real run would see", anchor=False)
-    figure = charts.shares_bar([label], study.domains, charts.colour_of(study.domains), shares[None])
-    components.plot(figure, key="shares")
+    names = parts.named_of(study)
+    components.plot(charts.shares_bar([label], names.domains, names.colours, shares[None]), key="shares")
     st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
-    over = [d for d, e in zip(recipe.domains, recipe.epochs, strict=True) if e > study.spec["epoch_cap"] + 1e-9]
+    if recipe.predictions:
+        st.subheader("What it is predicted to measure", anchor=False)
+        st.dataframe(predictions_table(recipe, names), hide_index=True, column_config=COLUMNS)
+    if recipe.epochs is None:
+        st.caption(
+            "How often each domain would be repeated is not said: that takes the tokens that there are of each domain "
+            "(give them when you import) and a target budget."
+        )
+    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
     if over:
         st.warning(
             f"At this budget {', '.join(over)} would be repeated more than {study.spec['epoch_cap']:g} times, the "
@@ -53,33 +62,39 @@ def choose(study: studies.Study) -> tuple[str, np.ndarray]:
 def settings(study: studies.Study, label: str, shares: np.ndarray) -> Recipe:
     """The budget of the real run, and the recipe that follows."""
     budget = st.number_input(
-        "Target budget, tokens", 1.0, 1e15, recipe_of(state.store(), study, shares, label).target_tokens, format="%.4g",
+        "Target budget, tokens", 0.0, 1e15, recipe_of(state.store(), study, shares, label).target_tokens, format="%.4g",
         help="Of the real training run: says how often each domain is repeated. The shares do not depend on it.",
     )  # fmt: skip
-    return recipe_of(state.store(), study, shares, label, budget)
+    return recipe_of(state.store(), study, shares, label, budget or None)
 
 
 COLUMNS = {
     "share of tokens": st.column_config.NumberColumn(format="percent"),
     "tokens": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.2f"),
-    "predicted loss, bits per byte": st.column_config.NumberColumn(format="%.3f"),
-    "± 95%": st.column_config.NumberColumn(format="%.3f"),
+    "predicted": st.column_config.NumberColumn(format="%.4f"),
+    "± 95%": st.column_config.NumberColumn(format="%.4f"),
 }
 
 
 def epochs_table(recipe: Recipe) -> pd.DataFrame:
-    """Share, tokens and epochs of each domain, with the predicted loss where a surrogate is fitted."""
-    table = {
-        "domain": recipe.domains,
-        "share of tokens": recipe.shares,
-        "tokens": [round(share * recipe.target_tokens) for share in recipe.shares],
-        "epochs": recipe.epochs,
-    }
-    if recipe.predictions:
-        table["predicted loss, bits per byte"] = [row["mean"] for row in recipe.predictions]
-        table["± 95%"] = [1.96 * row["std"] for row in recipe.predictions]
+    """Share, tokens and epochs of each domain, as far as they are known."""
+    table = {"domain": recipe.domains, "share of tokens": recipe.shares}
+    if recipe.target_tokens:
+        table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
+    if recipe.epochs is not None:
+        table["epochs"] = recipe.epochs
     return pd.DataFrame(table)
+
+
+def predictions_table(recipe: Recipe, names: Named) -> pd.DataFrame:
+    """Every metric with its interval and unit."""
+    return pd.DataFrame({
+        "metric": names.metrics,
+        "predicted": [row["mean"] for row in recipe.predictions],
+        "± 95%": [1.96 * row["std"] for row in recipe.predictions],
+        "unit": names.units,
+    })
 
 
 def download(recipe: Recipe) -> None:

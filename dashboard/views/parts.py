@@ -8,9 +8,12 @@ import numpy as np
 import streamlit as st
 
 from dashboard import queries, state
+from dashboard.names import Named, named
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
-from engine.league import League
+from engine.league import FEWEST_RUNS, League
+from engine.objectives import Aggregate
+from engine.steward import aggregate_of
 from engine.surrogates import SURROGATES
 from store import studies
 
@@ -78,12 +81,34 @@ def study_of(name: str | None) -> studies.Study | None:
     if name is None:
         st.info("There is no study yet. Start one on the page Studies.", icon=":material/info:")
         return None
-    return studies.get(state.store(), name)
+    study = studies.get(state.store(), name)
+    if too_few(study):
+        st.warning(too_few(study))
+    return study
+
+
+def too_few(study: studies.Study) -> str:
+    """A warning where the finished runs are fewer than the domains; empty otherwise, and before there are any."""
+    domains = len(study.domains)
+    if not 0 < study.done < domains or study.open:
+        return ""
+    return (
+        f"Fewer runs ({study.done}) than domains ({domains}): what is predicted here is little better than a guess, "
+        f"and no mixture can be called better. {3 * (domains + 1)} runs are enough for the smooth laws."
+    )
+
+
+def number(value: float, sign: str = "") -> str:
+    """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
+    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
 def fit_of(study: studies.Study) -> Fit | None:
     """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
     latest = studies.league(state.store(), study.id)
+    if latest is None and study.imported and study.done < FEWEST_RUNS:
+        st.info(f"Nothing can be fitted to so few runs ({study.done}): {FEWEST_RUNS} are the fewest. Import more.")
+        return None
     if latest is None:
         st.info(
             "No surrogate is fitted yet: the first one needs a few finished runs. The page Studies says when the first "
@@ -116,34 +141,87 @@ def fit_of(study: studies.Study) -> Fit | None:
     return fit
 
 
-def priorities_of(study: studies.Study) -> np.ndarray:
-    """(M,) how much each loss matters, summing to one; turned in the sidebar, kept in the link."""
-    own = study.spec["priorities"]
-    start = own | parse_priorities(st.query_params.get("priorities", ""), study.domains)
-    left_out = [name for name, weight in start.items() if weight == 0]
-    with st.sidebar.expander("Priorities" + (f" · {', '.join(left_out)} not counted" if left_out else "")):
-        st.caption("How much each domain's loss counts in the mean. Nothing is fitted anew.")
-        values = [
-            st.slider(domain, 0.0, 3.0, start.get(domain, 1.0), 0.25, key=f"priority-{study.id}-{domain}")
-            for domain in study.domains
-        ]
-    changed = {d: v for d, v in zip(study.domains, values, strict=True) if v != own.get(d, 1.0)}
+def the(baseline: str) -> str:
+    """A baseline as a sentence names it."""
+    return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"
+
+
+def named_of(study: studies.Study) -> Named:
+    """What the study's domains and metrics are called on the page."""
+    return named(study.domains, study.objectives)
+
+
+def priorities_of(study: studies.Study) -> Aggregate:
+    """How much each metric counts; turned in the sidebar, kept in the link. Nothing is fitted anew."""
+    own = {one.metric: one.priority for one in study.objectives}
+    start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
+    labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
+    left_out = [labels[name] for name, weight in start.items() if weight == 0]
+    with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
+        st.caption("How much each metric counts. Nothing is fitted anew.")
+        only = st.selectbox("Count only", ["all, as set below", *labels.values()], key=f"only-{study.id}")
+        values = {
+            one.metric: st.slider(
+                plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
+                0.0, 3.0, start[one.metric], 0.25, key=f"priority-{study.id}-{one.metric}",
+            )
+            for one in study.objectives
+        }  # fmt: skip
+    if only in labels.values():
+        values = {name: float(label == only) for name, label in labels.items()}
+    changed = {name: value for name, value in values.items() if value != own[name]}
     if changed:
-        st.query_params["priorities"] = ",".join(f"{d}:{v:g}" for d, v in changed.items())
+        st.query_params["priorities"] = ",".join(f"{name}:{value:g}" for name, value in changed.items())
     elif "priorities" in st.query_params:
         del st.query_params["priorities"]
-    if not any(values):
-        st.sidebar.warning("All priorities are zero: every loss counts the same.")
-        values = [1.0] * len(values)
-    return np.array(values) / sum(values)
+    if not any(values.values()):
+        st.sidebar.warning("All priorities are zero: every metric counts the same.")
+        values = dict.fromkeys(values, 1.0)
+    whole = aggregate_of(state.store(), study, values)
+    if whole.note:
+        st.sidebar.caption(whole.note)
+    return whole
 
 
-def parse_priorities(text: str, domains: list[str]) -> dict[str, float]:
+def priorities_asked(whole: Aggregate) -> dict[str, float]:
+    """Priorities as a search writes them down: relative to the largest, those that are it left out."""
+    top = max(whole.priorities.values())
+    return {name: round(value / top, 4) for name, value in whole.priorities.items() if value != top}
+
+
+def set_faders(study: studies.Study, shares: np.ndarray) -> None:
+    """Set the desk of Explore to a mixture (D,), and say so."""
+    st.session_state[f"mix-{study.id}"] = np.asarray(shares, float).tolist()
+    st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
+    st.toast("The faders on Explore stand at this mixture.")
+
+
+def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:
+    """The places of the metrics that a chart with one axis can show, and their unit; asked for where there are several.
+
+    most: where there are more metrics than this, which ones is asked for as well.
+    """
+    units = list(dict.fromkeys(one.unit for one in study.objectives))
+    unit = units[0]
+    if len(units) > 1:
+        unit = st.pills("Unit", units, default=unit, format_func=plain, key=f"unit-{key}", required=True)
+    places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
+    if most is None or len(places) <= most:
+        return places, unit
+    names = named_of(study).metrics
+    first = sorted(places, key=lambda place: -study.objectives[place].priority)[:most]
+    chosen = st.multiselect(
+        "Metrics", places, default=sorted(first), format_func=lambda place: names[place], key=f"metrics-{key}-{unit}"
+    )
+    return chosen or first[:1], unit
+
+
+def parse_priorities(text: str, metrics: list[str]) -> dict[str, float]:
     """ "python:2,docs:0.5" -> {"python": 2.0, "docs": 0.5}; what does not fit is left out."""
     found = {}
     for part in text.split(","):
-        domain, _, value = part.rpartition(":")
+        metric, _, value = part.rpartition(":")
         with contextlib.suppress(ValueError):
-            if domain in domains and 0 <= float(value) <= 3:
-                found[domain] = float(value)
+            if metric in metrics and 0 <= float(value) <= 3:
+                found[metric] = float(value)
     return found

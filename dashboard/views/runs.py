@@ -5,10 +5,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, components, queries, state
+from dashboard.names import Named
 from dashboard.views import parts
 from engine import steward
+from engine.objectives import Aggregate
 from store import jobs, studies
 
+MOST_AXES = 16  # of parallel coordinates: more cannot be read
 MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
 MOST_JOBS = 12  # shown here; the page Jobs has all
 
@@ -22,7 +25,8 @@ def render(name: str | None) -> None:
         parts.live(lambda: parts.stages(queries.progress(state.store(), studies.get(state.store(), study.id))))
         return
     parts.live(lambda: progress_and_curves(study.id))
-    parts.live(lambda: table_and_parallel(study.id))
+    whole = parts.priorities_of(study)
+    parts.live(lambda: table_and_parallel(study.id, whole))
 
 
 def progress_and_curves(name: str) -> None:
@@ -34,20 +38,31 @@ def progress_and_curves(name: str) -> None:
     if words := parts.expected(progress):
         st.caption(f":material/hourglass_top: {words}")
     job_controls(study)
+    if study.imported:
+        st.caption(imported_from(study))
+        return
     st.subheader("Training curves", anchor=False)
     table = queries.run_table(store, study)
     lines = queries.training_curves(store, study)
     if not lines:
         st.caption("The first points appear a few seconds after the first proxies start.")
         return
-    dominant = {n: study.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
+    names = parts.named_of(study)
+    dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
-    components.plot(charts.curves(labelled, dominant, charts.colour_of(study.domains)), key="curves")
+    components.plot(charts.curves(labelled, dominant, charts.colour_of(names.domains)), key="curves")
     of = "" if len(lines) == study.runs else f" of {study.runs:,}"
     st.caption(
         f"{len(lines)}{of} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: "
         "compare proxies by their losses per domain below."
     )
+
+
+def imported_from(study: studies.Study) -> str:
+    """Where the runs of a study come from, in a sentence."""
+    files = " and ".join(parts.plain(name) for name in study.imported["files"])
+    said = " ".join(parts.plain(note) for note in study.imported["notes"])
+    return f"{study.runs} runs that were trained elsewhere, imported from {files}. {said}"
 
 
 def label_of(table: queries.RunTable, number: int) -> str:
@@ -77,27 +92,35 @@ def job_controls(study: studies.Study) -> None:
             st.rerun()
 
 
-def table_and_parallel(name: str) -> None:
+def table_and_parallel(name: str, whole: Aggregate) -> None:
     """Finished runs: brushing the parallel coordinates filters the table under them."""
     study = studies.get(state.store(), name)
-    table = queries.run_table(state.store(), study)
-    done = np.isfinite(table.mean_loss)
-    st.subheader("Shares and losses", anchor=False)
+    table, names = queries.run_table(state.store(), study, whole), parts.named_of(study)
+    done = np.isfinite(table.score)
+    title = f"{table.aggregate.title}, {table.aggregate.unit}"
+    st.subheader("Shares and metrics" if study.imported else "Shares and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
+        wanted = chosen_axes(table, names)
+        axes = [axis for axis in axes_of(table, names) if axis["name"] in wanted]
         drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
-        figure = charts.parallel(study.domains, table.shares[drawn], table.mean_loss[drawn], table.losses[drawn])
+        shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
+        whole = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
+        figure = charts.parallel([*shown, whole], table.score[drawn], title, table.aggregate.better)
         brush = components.plot(figure, key="parallel").brush or {}
         kept = done.copy() if brush else kept
+        values = {axis["name"]: axis["values"] for axis in axes} | {"score": table.score}
         for axis, ranges in brush.items():
-            values = axis_values(table, axis)
-            kept &= np.any([(values >= low) & (values <= high) for low, high in ranges], axis=0)
-        shown = "" if len(drawn) == done.sum() else f", {len(drawn):,} of them drawn"
+            if axis in values:
+                kept &= np.any([(values[axis] >= low) & (values[axis] <= high) for low, high in ranges], axis=0)
+        part = "" if len(drawn) == done.sum() else f", {len(drawn):,} of them drawn"
         st.caption(
-            f"{done.sum():,} finished runs{shown}, losses in bits per byte. "
-            "Drag along an axis to filter; the table follows."
+            f"{done.sum():,} finished runs{part}; colour is the {parts.plain(title)} "
+            f"({table.aggregate.better} is better). Drag along an axis to filter; the table follows."
         )
-    filters_and_table(table, kept)
+        if table.aggregate.note:
+            st.caption(table.aggregate.note)
+    filters_and_table(study, table, names, kept)
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
@@ -105,40 +128,61 @@ def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
-def axis_values(table: queries.RunTable, axis: str) -> np.ndarray:
-    """The values of one axis of the parallel coordinates ("share 2", "loss 0", "mean")."""
-    kind, _, place = axis.partition(" ")
-    if kind == "mean":
-        return table.mean_loss
-    return (table.shares if kind == "share" else table.losses)[:, int(place)]
+def axes_of(table: queries.RunTable, names: Named) -> list[dict]:
+    """Every axis that the parallel coordinates can have: shares first, then metrics."""
+    metrics = [
+        {"label": name, "name": f"loss {i}", "values": table.losses[:, i], "percent": False}
+        for i, name in enumerate(names.metrics)
+    ]
+    for axis in metrics:
+        if axis["label"] in names.domains:
+            axis["label"] = f"loss {axis['label']}"
+    shares = [
+        {"label": f"share {name}", "name": f"share {i}", "values": table.shares[:, i], "percent": True}
+        for i, name in enumerate(names.domains)
+    ]
+    return shares + metrics
 
 
-def filters_and_table(table: queries.RunTable, kept: np.ndarray) -> None:
+def chosen_axes(table: queries.RunTable, names: Named) -> set[str]:
+    """The axes to draw: all where they are few; else the shares that vary most and the first metrics, or as chosen."""
+    everything = {axis["name"]: axis["label"] for axis in axes_of(table, names)}
+    if len(everything) <= MOST_AXES:
+        return set(everything)
+    widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
+    start = [f"share {i}" for i in sorted(widest)] + [f"loss {i}" for i in range(len(names.metrics))][: MOST_AXES // 3]
+    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
+        chosen = st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes")
+    return set(chosen or start)
+
+
+def filters_and_table(study: studies.Study, table: queries.RunTable, names: Named, kept: np.ndarray) -> None:
     """The table of runs, filtered by state and role."""
     left, right = st.columns(2)
     chosen = {}
     for column, name in ((left, "state"), (right, "role")):
         options = sorted(set(table.columns[name]))
-        chosen[name] = column.pills(name.capitalize(), options, selection_mode="multi", key=f"filter-{name}")
-        if chosen[name]:
+        if len(options) > 1:
+            chosen[name] = column.pills(name.capitalize(), options, selection_mode="multi", key=f"filter-{name}")
+        if chosen.get(name):
             kept = kept & np.isin(table.columns[name], chosen[name])
     rows = np.flatnonzero(kept)
+    score = f"{table.aggregate.title}, {table.aggregate.unit}"
+    titles = [f"{name} [{unit}]" for name, unit in zip(names.metrics, names.units, strict=True)]
+    metrics = dict(zip(titles, table.losses[rows].T, strict=True))
+    facts = ("seed", "parameters", "tokens", "seconds", "message")
     frame = pd.DataFrame({
         "run": [table.columns["number"][i] for i in rows],
-        "role": [table.columns["label"][i] or table.columns["role"][i] for i in rows],
+        "key" if study.imported else "role": [table.columns["label"][i] or table.columns["role"][i] for i in rows],
         "state": [table.columns["state"][i] for i in rows],
-        "mean loss": table.mean_loss[rows],
-        **{f"loss {d}": table.losses[rows, j] for j, d in enumerate(table.domains)},
-        **{f"share {d}": 100 * table.shares[rows, j] for j, d in enumerate(table.domains)},
-        "seed": [table.columns["seed"][i] for i in rows],
-        "seconds": [table.columns["seconds"][i] for i in rows],
-        "message": [table.columns["message"][i] for i in rows],
-    })  # fmt: skip
-    if frame["message"].isna().all():
-        del frame["message"]
+        score: table.score[rows],
+        **metrics,
+        **{f"share {d}": 100 * table.shares[rows, j] for j, d in enumerate(names.domains)},
+        **{name: [table.columns[name][i] for i in rows] for name in facts},
+    }).dropna(axis="columns", how="all")  # fmt: skip
     number = st.column_config.NumberColumn
-    formats = {name: number(format="%.3f") for name in frame if name.startswith(("loss", "mean"))}
-    formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share")}
-    formats["seconds"] = number(format="%.1f s")
+    formats = {name: number(format="%.4f") for name in (score, *metrics)}
+    formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share ")}
+    formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
     st.dataframe(frame, hide_index=True, column_config=formats, height=380)
-    st.caption(f"{len(rows)} of {len(kept)} runs. Losses in bits per byte on held-out text, shares of tokens.")
+    st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens.")

@@ -1,19 +1,16 @@
-"""Studies: the list with states and progress, and the form that starts a new one and says what it will cost."""
-
-import dataclasses
-import os
+"""Studies: the list with states and progress, and what can be done with each."""
 
 import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, queries, state
-from dashboard.views import parts
+from dashboard.views import changing, parts
+from dashboard.views.new_study import new_study
+from dashboard.views.search import aggregate_in
 from engine import steward
-from engine.design import DESIGNS
-from engine.errors import Problem
-from engine.fidelity import DIAL, Fidelity, learning_rate
-from engine.study import StudySpec
-from store import corpora, runs, searches, studies
+from engine.fidelity import Fidelity
+from engine.league import FEWEST_RUNS
+from store import runs, searches, studies
 
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
@@ -27,7 +24,7 @@ def render(current: str | None) -> None:
     head.title("Studies")
     if button.button("New study", icon=":material/add:", type="primary", width="stretch"):
         new_study()
-    st.markdown(INTRODUCTION)
+    st.markdown(INTRODUCTION + " Runs that were trained elsewhere come in on the page *Import*.")
     found = studies.all_studies(state.store())
     if not found:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
@@ -53,6 +50,8 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(describe(study))
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
+        for note in (study.imported or {}).get("notes", ()):
+            st.caption(f":material/info: {parts.plain(note)}")
         parts.stages(progress)
         st.markdown(happening(study, progress))
         if progress.finished:
@@ -72,6 +71,8 @@ def happening(study: studies.Study, progress: queries.Progress) -> str:
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
+    if study.imported and study.done < FEWEST_RUNS:
+        return f"Nothing can be fitted to so few runs: {FEWEST_RUNS} are the fewest."
     if running == "Corpus" and study.spec["corpus"] == "default":
         return (
             "Collecting text that is already on this machine, from the installed packages: documentation, Python, C++, "
@@ -88,26 +89,45 @@ def happening(study: studies.Study, progress: queries.Progress) -> str:
 
 def answer(study: studies.Study) -> None:
     """The answer of a finished study, in one line and one bar, never a winner inside the noise."""
-    found = searches.of_study(state.store(), study.id)[0]["found"]
-    gap = found["differences"]["natural"]
+    latest = searches.of_study(state.store(), study.id)[0]
+    found, whole, names = latest["found"], aggregate_in(study, latest), parts.named_of(study)
+    baseline, gap = next(iter(found["differences"].items()))
     better = "**better** than" if gap["aggregate"] < 0 else "worse than"
     words = "**inside the noise** of" if gap["inside_noise"] else better
+    if few := parts.too_few(study):
+        st.warning(few)
+        words = "predicted, from too few runs to claim anything, against"
+    size = f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}"
     st.markdown(
-        f"The best mixture found is {words} the natural one: {gap['aggregate']:+.3f} ± "
-        f"{1.96 * gap['aggregate_std']:.3f} bits per byte predicted (95%), from {study.done} runs."
+        f"The best mixture found is {words} {parts.the(baseline)}: {size} {parts.plain(whole.unit)} predicted (95%), "
+        f"from {study.done} runs."
     )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
-    figure = charts.shares_bar(["best found", "natural"], study.domains, charts.colour_of(study.domains), shares)
+    figure = charts.shares_bar(["best found", baseline], names.domains, names.colours, shares)
     components.plot(figure, key=f"answer-{study.id}")
 
 
 def describe(study: studies.Study) -> str:
     """A study's settings in one line."""
+    if study.imported:
+        files = " and ".join(parts.plain(name) for name in study.imported["files"])
+        return (
+            f"{len(study.domains)} domains, {len(study.metrics)} metrics · {study.runs} runs imported from {files}"
+            f"{spent(study)}"
+        )
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = study.runs or study.spec["runs"]
     budget = f"{fidelity.tokens / 1e6:.2g} million tokens"
     return f"{domains}corpus {study.spec['corpus']} · {runs} proxies of width {fidelity.width}, {budget} each"
+
+
+def spent(study: studies.Study) -> str:
+    """What imported runs have cost, where the file tells their sizes and tokens."""
+    counted, flops, tokens = runs.spent(state.store(), study.id)
+    if not counted:
+        return ""
+    return f" · {counted} of them took {tokens / 1e6:,.1f} million tokens, about {flops:.2g} FLOPs (6 x size x tokens)"
 
 
 def actions(study: studies.Study, progress: queries.Progress, is_current: bool) -> None:
@@ -116,6 +136,10 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
+    if progress.finished and not study.imported and st.button(
+        "Change domains", key=f"change-{study.id}", icon=":material/call_split:"
+    ):
+        changing.change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"
@@ -133,104 +157,3 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:"):
         steward.resume(store, study.id)
         st.rerun()
-
-
-@st.dialog("New study", width="large")
-def new_study() -> None:
-    """Ask for a study's settings, show what it will cost, start it."""
-    try:
-        spec, domains, vocabulary = ask()
-    except Problem as problem:
-        parts.refusal(problem)
-        return
-    members = spec.runs + spec.repeats + queries.BASELINES
-    slots = os.cpu_count() or 1
-    price = queries.cost(state.store(), spec.fidelity, members, vocabulary, slots)
-    minutes = "unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
-    st.markdown(
-        f"**It will take {minutes}** on {slots} cores ({price.basis}): {members} proxies of "
-        f"{spec.fidelity.parameters(vocabulary):,} parameters, {price.tokens / 1e6:,.1f} million tokens, "
-        f"{price.flops:.2g} FLOPs."
-    )
-    if domains and spec.runs < 3 * (domains + 1):
-        st.warning(
-            f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws; "
-            "LightGBM wants over 100."
-        )
-    if st.button("Start", type="primary", icon=":material/play_arrow:"):
-        try:
-            st.session_state["next_study"] = steward.create(state.store(), spec)
-        except Problem as problem:
-            parts.refusal(problem)
-            return
-        st.rerun()
-
-
-def ask() -> tuple[StudySpec, int, int]:
-    """The form. Returns the study's settings, its number of domains (0: not known yet) and the vocabulary."""
-    store = state.store()
-    left, right = st.columns(2)
-    name = left.text_input("Name", "My study", max_chars=80)
-    corpus = right.selectbox("Corpus", corpora.names(store) or ["default"], help="Built on the page Corpus.")
-    manifest = corpora.manifest(store, corpus)
-    there = list(manifest["domains"]) if manifest else []
-    domains = st.multiselect("Domains", there, default=there) if there else []
-    uncounted = []
-    if there:
-        control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
-        uncounted = st.multiselect(
-            "Domains whose loss does not count", domains, default=control,
-            help="Text that may be trained on but that nobody wants a model of. Priorities can be turned later too.",
-        )  # fmt: skip
-    left, right = st.columns(2)
-    runs = left.slider("Mixtures to train", 8, 512, 64, help="Proxies on mixtures of the design, one each.")
-    dial = right.select_slider("Proxy size and budget", list(DIAL), value="demo")
-    fidelity, rest = advanced(DIAL[dial], dial)
-    chosen = () if domains == there else tuple(domains)
-    rest["priorities"] = dict.fromkeys(uncounted, 0.0)
-    spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **rest)
-    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
-    return spec, len(domains), vocabulary
-
-
-def advanced(preset: Fidelity, dial: str) -> tuple[Fidelity, dict]:
-    """Everything behind the dial."""
-    with st.expander("Advanced"):
-        a, b, c = st.columns(3)
-        width = a.select_slider("Width", [16, 32, 64, 128, 256, 512], value=preset.width, key=f"width-{dial}")
-        changes = {
-            "width": width,
-            "heads": max(1, width // 32),
-            "layers": b.number_input("Layers", 1, 48, preset.layers, key=f"layers-{dial}"),
-            "context": c.number_input("Context, tokens", 8, 8192, preset.context, key=f"context-{dial}"),
-            "batch": a.number_input("Batch, sequences", 1, 4096, preset.batch, key=f"batch-{dial}"),
-            "tokens": b.number_input("Tokens a proxy", 1024, 10**12, preset.tokens, key=f"tokens-{dial}"),
-            "learning_rate": c.number_input(
-                "Learning rate", 1e-6, 1.0, learning_rate(width), format="%.1e", key=f"rate-{dial}-{width}",
-                help="By default what the sweep that ships with Mixdesk found for this width.",
-            ),
-            "schedule": a.selectbox("Schedule", ["cosine", "wsd", "constant"], key=f"schedule-{dial}"),
-            "activation": b.selectbox("Activation", ["swiglu", "gelu"], key=f"activation-{dial}"),
-            "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{dial}"),
-        }  # fmt: skip
-        rest = {
-            "design": a.selectbox("Design", list(DESIGNS)),
-            "largest_share": c.slider(
-                "Largest share of one domain", 0.3, 1.0, 0.95, help="In the design. Nearly pure mixtures teach little."
-            ),
-            "strength": a.slider(
-                "Strength of the Dirichlet", 0.1, 20.0, (0.1, 5.0), help="Low: few domains a mixture. High: all."
-            ),
-            "repeats": b.number_input("Repeats of natural", 0, 100, 4, help="With other seeds: they show the noise."),
-            "seed": c.number_input("Seed", 0, 10**6, 1),
-            "target_tokens": a.number_input(
-                "Target budget, tokens", 0.0, 1e15, 0.0, format="%.3g",
-                help="Of the real training run; 0: as many as the corpus holds.",
-            ),
-            "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run repeats a domain."),
-            "common_random_numbers": c.checkbox(
-                "Common random numbers", True,
-                help="Same data order and initialisation for every mixture: differences are far less noisy.",
-            ),
-        }  # fmt: skip
-    return dataclasses.replace(preset, **changes), rest

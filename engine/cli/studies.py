@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.cli.waiting import wait_for_study, waited
-from engine.cli.words import pairs, plain
+from engine.cli.words import numbers, plain
 from engine.errors import Problem
 
 
@@ -24,8 +24,13 @@ def add(command) -> None:
 
 
 def search_options(one) -> None:
+    from engine.search.methods import METHODS
+
     one.add_argument("--surrogate", help="default: the best of the league")
     one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
+    one.add_argument("--method", choices=list(METHODS), default="simulate", help="default: %(default)s")
+    price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
+    one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
     one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
 
 
@@ -63,16 +68,15 @@ def fit(client, workspace, options):
 
 
 def search(client, workspace, options):
-    try:
-        priorities = {name: float(value) for name, value in pairs(options.priority).items()} or None
-    except ValueError as error:
-        raise Problem(f"Cannot read the priorities: {error}. Write them as --priority python=2.") from error
+    priorities = numbers(options.priority) or None
     result = client.call(
         "search",
         name=options.study,
         surrogate=options.surrogate,
         priorities=priorities,
         points=options.points,
+        method=options.method,
+        prices=numbers(options.price),
     )
     if not options.wait:
         return result

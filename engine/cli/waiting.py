@@ -12,6 +12,7 @@ from engine.errors import Problem
 from engine.workspace import Workspace
 
 POLL_SECONDS = 0.5
+GRACE_SECONDS = 5.0  # that a page's own worker has to come up
 UNFINISHED = ("queued", "running", "paused")
 
 
@@ -67,11 +68,13 @@ def waited(client, workspace, job_ids: list[str]):
 
 
 class working:
-    """A worker for as long as we wait, where none serves the workspace and no page runs that has its own."""
+    """A worker for as long as we wait, where none serves the workspace. A page that just starts has its own soon."""
 
     def __init__(self, client, workspace: Workspace):
         self.workspace, self.process = workspace, None
-        self.needed = isinstance(client, Local) and not workspace.is_held("worker")
+        if not isinstance(client, Local) and not workspace.is_held("worker"):
+            time.sleep(GRACE_SECONDS)
+        self.needed = not workspace.is_held("worker")
         self.command = [sys.executable, "-m", "engine.worker", "--workspace", str(workspace.root)]
 
     def __enter__(self):

@@ -11,6 +11,14 @@ def pairs(entries) -> dict[str, str]:
     return dict(entry.partition("=")[::2] for entry in entries)
 
 
+def numbers(entries) -> dict[str, float]:
+    """{name: number} of entries NAME=NUMBER. Raises Problem for one that is none."""
+    try:
+        return {name: float(value) for name, value in pairs(entries).items()}
+    except ValueError as error:
+        raise Problem(f"Cannot read the numbers: {error}. Write them as NAME=NUMBER, such as python=2.") from error
+
+
 def plain(command: str):
     """A command that only asks: with a study's name where it takes one."""
 

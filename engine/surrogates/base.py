@@ -29,6 +29,7 @@ class Surrogate(ABC):
     title: ClassVar[str]
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
+    convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray
     scale: np.ndarray = None

@@ -27,6 +27,7 @@ class LogLinear(Spanned):
     title = "Log-linear law"
     summary = "Each loss is a floor plus one exponential of the shares: a published law that carries over to scale."
     complexity = 1
+    convex = True
 
     law: np.ndarray
     spread: np.ndarray

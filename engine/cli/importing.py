@@ -1,0 +1,197 @@
+"""Commands about runs that were trained elsewhere: import them as a study, predict new mixtures with it."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+from engine.cli.waiting import wait_for_study, waited
+from engine.cli.words import pairs
+from engine.errors import Problem
+from engine.importing import FORMATS, Table, read_points, read_table
+from engine.importing.mapping import KEYS
+from engine.jobs import read_events
+from engine.surrogates import Surrogate, load
+from engine.worker import ONE_THREAD
+from engine.workspace import Workspace
+
+CHUNK = 4096  # mixtures predicted at once
+REPEATS = 1  # of the cross-validation that calibrates a surrogate fitted alone
+
+
+def add(command) -> None:
+    one = command("import", import_runs, "make a study of runs that were trained elsewhere", wait=True)
+    one.add_argument("--study", required=True, metavar="NAME", help="name of the new study")
+    one.add_argument("--format", required=True, choices=list(FORMATS), help="docs/IMPORT.md describes them")
+    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with the shares")
+    one.add_argument("--metrics", type=Path, metavar="CSV", help="the second file of a pair")
+    column_options(one)
+    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, tokens there are")
+    one.add_argument("--prior", type=Path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known")
+    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: all 1")
+    one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
+    one.add_argument("--constraints", type=Path, metavar="TOML", help="bounds and groups, as in a study's file")
+    one.add_argument("--epoch-cap", type=float, default=4.0, help="how often a domain may be repeated there at most")
+    predict_options(command("predict", predict, "predict the metrics of new mixtures"))
+
+
+def column_options(one) -> None:
+    for name, what in (("weight", "shares"), ("metric", "metrics")):
+        text = f"columns of {what}, names or globs (guessed where absent)"
+        one.add_argument(f"--{name}-columns", nargs="+", action="extend", metavar="COLUMN", help=text)
+    one.add_argument(
+        "--higher-is-better", nargs="*", metavar="COLUMN", help="metrics that are better when higher, names or globs"
+    )
+    one.add_argument("--unit", help="unit of the metrics (guessed from their names)")
+    for name in ("key", "seed", "model-size", "n-tokens"):
+        one.add_argument(f"--{name}", metavar="COLUMN", help="its column (guessed)")
+
+
+def predict_options(one) -> None:
+    from engine.surrogates import SURROGATES
+
+    one.add_argument("--study", required=True, metavar="NAME", help="the study's id or name")
+    one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best of the league")
+    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
+    one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
+
+
+def import_runs(client, workspace, options):
+    files = {
+        name: brought(workspace, options.study, path)
+        for name, path in (("weights", options.weights), ("metrics", options.metrics))
+        if path is not None
+    }
+    names = ("weight_columns", "metric_columns", "higher_is_better", "unit", "key", "seed", "model_size", "n_tokens")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given |= {
+        name: numbers_in(path)
+        for name, path in (("available_tokens", options.available_tokens), ("prior", options.prior))
+        if path is not None
+    }
+    given |= constraints_in(options.constraints) if options.constraints else {}
+    try:
+        priorities = {name: float(value) for name, value in pairs(options.priority).items()}
+    except ValueError as error:
+        raise Problem(f"Cannot read the priorities: {error}. Write them as --priority METRIC=2.") from error
+    result = client.call(
+        "import_runs", name=options.study, format=options.format, **files, **given, priorities=priorities,
+        target_tokens=options.target_tokens, epoch_cap=options.epoch_cap,
+    )  # fmt: skip
+    for note in result["notes"]:
+        print(note, file=sys.stderr)
+    if options.wait:
+        wait_for_study(client, workspace, result["study"])
+    return result
+
+
+def brought(workspace: Workspace, study: str, path: Path) -> str:
+    """Copy a file into the workspace's imports folder, and return its name there."""
+    folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
+    target = workspace.root / "imports" / folder / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
+    if path.resolve() != target.resolve():
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(path, part)
+        part.replace(target)
+    return f"{folder}/{path.name}"
+
+
+def numbers_in(path: Path) -> dict[str, float]:
+    """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
+    if path.suffix.lower() == ".json":
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise Problem(f"Cannot read {path}: {error}. Write {{\"domain\": number, ...}}.") from error
+        if not isinstance(found, dict):
+            raise Problem(f"Cannot read {path}: it holds no object. Write {{\"domain\": number, ...}}.")
+        return found
+    table = read_table(path)
+    if len(table.columns) < 2:
+        raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
+    names, values = list(table.columns)[:2]
+    return dict(zip(table.keys(names), table.numbers(values).tolist(), strict=True))
+
+
+def constraints_in(path: Path) -> dict:
+    """Bounds and groups of a TOML file. Raises Problem for a file that is none, or says anything else."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read the constraints in {path}: {error}. Mend the file.") from error
+    if unknown := set(found) - {"bounds", "groups"}:
+        raise Problem(f"Cannot use {min(unknown)!r} in {path}: it may hold [bounds] and [[groups]].")
+    return found
+
+
+def predict(client, workspace, options):
+    """One row per input row, in its order: the key's column, then <metric> and <metric>_std for every metric."""
+    table = read_table(options.weights)
+    told = client.call("fitted", name=options.study, surrogate=options.surrogate)
+    points, normalised = read_points(table, told["columns"])
+    if told["file"] is None and options.surrogate:
+        print(f"{options.surrogate} is not fitted yet: fitting it to the runs, alone.", file=sys.stderr)
+        told["file"] = fitted_alone(workspace, told["fit"], options.surrogate)
+    elif told["file"] is None:
+        print("No surrogate is fitted yet: waiting for the league, which chooses the best.", file=sys.stderr)
+        waited(client, workspace, [told["job"]])
+        told = client.call("fitted", name=options.study)
+    if normalised:
+        print(f"{normalised} mixtures did not sum to 1 exactly and were normalised.", file=sys.stderr)
+    write_predictions(options.out, table, told, load(workspace.root / told["file"]), points)
+    return {
+        "study": told["study"], "surrogate": told["surrogate"], "rows": len(points), "metrics": told["metrics"],
+        "written": str(options.out),
+    }  # fmt: skip
+
+
+def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
+    """Fit one surrogate as the league would, in a process of its own with one thread; returns its file.
+
+    Nothing of it goes into the study's journals: the league comes when a worker does.
+    """
+    spec = {**spec, "surrogates": [surrogate], "repeats": REPEATS}
+    with tempfile.TemporaryDirectory(dir=workspace.root) as name:
+        folder = Path(name)
+        (folder / "spec.json").write_text(json.dumps(spec))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine.run_job", name, str(workspace.root)], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, **ONE_THREAD}, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        try:
+            while process.poll() is None:
+                time.sleep(0.2)
+        finally:
+            process.kill()
+        events = read_events(folder)
+    if process.returncode:
+        failed = next((event["message"] for event in events if event["kind"] == "job.failed"), "its process ended")
+        raise Problem(failed)
+    return f"surrogates/{spec['study']}/{spec['fingerprint']}/{surrogate}.npz"
+
+
+def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate, points) -> None:
+    """Write the file whole, or not at all."""
+    wanted = dict.fromkeys([told["key"], *KEYS])
+    carried = [name for name in wanted if name in table.columns and name not in told["columns"].values()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(part, "w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow([*carried, *(name for metric in told["metrics"] for name in (metric, f"{metric}_std"))])
+        for start in range(0, len(points), CHUNK):
+            mean, std = surrogate.predict(points[start : start + CHUNK])
+            for place, (m, s) in enumerate(zip(mean.tolist(), std.tolist(), strict=True), start):
+                kept = [table.columns[name][place] for name in carried]
+                rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair)])
+    part.replace(path)

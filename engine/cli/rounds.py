@@ -1,0 +1,83 @@
+"""Commands about rounds: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
+
+from engine.cli.waiting import wait_for_study, waited
+from engine.cli.words import numbers, pairs, plain
+from engine.errors import Problem
+
+
+def add(command) -> None:
+    one = command("trade-off", trade_off, "mixtures that nothing beats in all of some metrics", study=True)
+    one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
+    one = command("wish", wish, "mixtures that should keep limits on losses (or reach scores)", study=True)
+    one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
+    propose_options(command("propose", propose, "the runs worth doing next, and what they should gain", True, True))
+    confirm_options(command("confirm", confirm, "train a mixture larger, beside others, with seeds", True, True))
+    command("trust", plain("trust"), "how far proxies speak for the larger models", study=True)
+    command("scale", plain("scale"), "the law over shares and size, checked at the largest size", study=True)
+    change_options(command("change", change, "what a study becomes when its domains change", True, True))
+
+
+def propose_options(one) -> None:
+    from engine.next_runs import PROPOSERS
+
+    one.add_argument("--by", choices=list(PROPOSERS), default="improvement", help="default: %(default)s")
+    one.add_argument("--count", type=int, default=8, help="runs (default: %(default)s)")
+    one.add_argument("--start", action="store_true", help="wait for it, then train its runs")
+
+
+def confirm_options(one) -> None:
+    one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
+    one.add_argument("--times", type=float, default=4, help="times a proxy's weights and tokens (default: %(default)g)")
+    one.add_argument("--seeds", type=int, default=3, help="runs a mixture (default: %(default)s)")
+    one.add_argument("--spread", type=int, default=4, help="other measured mixtures beside it (default: %(default)s)")
+
+
+def change_options(one) -> None:
+    one.add_argument("--corpus", required=True, help="a built corpus with the new domains")
+    one.add_argument("--into", action="append", default=[], metavar="OLD=NEW:SHARE,...", help="a split domain; repeat")
+    one.add_argument("--remove", action="append", default=[], metavar="OLD", help="removed or replaced; repeat")
+    one.add_argument("--name", help="of the new study")
+    one.add_argument("--start", action="store_true", help="create the study and train its new runs")
+
+
+def trade_off(client, workspace, options):
+    return client.call("trade_off", name=options.study, metrics=options.metric)
+
+
+def wish(client, workspace, options):
+    return client.call("wishes", name=options.study, limits=numbers(options.limit))
+
+
+def propose(client, workspace, options):
+    result = client.call("propose", name=options.study, proposer=options.by, count=options.count)
+    if not (options.wait or options.start):
+        return result
+    waited(client, workspace, [result["job"]])
+    found = next(one for one in client.call("list_proposals", name=options.study) if one["job"] == result["job"])
+    if not options.start:
+        return found
+    started = client.call("start_proposed", name=options.study, points=found["found"]["points"])
+    return wait_for_study(client, workspace, result["study"]) if options.wait else {**found, **started}
+
+
+def confirm(client, workspace, options):
+    wanted = {key: getattr(options, key) for key in ("candidate", "times", "seeds", "spread")}
+    result = client.call("confirm", name=options.study, **wanted)
+    if not options.wait:
+        return result
+    wait_for_study(client, workspace, result["study"])
+    return client.call("trust", name=options.study)
+
+
+def change(client, workspace, options):
+    parts = {old: {} for old in options.remove}
+    for old, new in pairs(options.into).items():
+        try:
+            parts[old] = {name: float(share) for name, share in (part.rsplit(":", 1) for part in new.split(","))}
+        except ValueError:
+            raise Problem(f"Cannot read {old}={new!r}: write it as web=blogs:0.7,news:0.3.") from None
+    result = client.call(
+        "change_domains", name=options.study, corpus=options.corpus, parts=parts, new_name=options.name,
+        start=options.start,
+    )  # fmt: skip
+    return wait_for_study(client, workspace, result["study"]) if options.wait and options.start else result

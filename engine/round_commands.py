@@ -1,0 +1,136 @@
+"""What people can ask for of rounds: trade-offs and wishes of a search, next runs, confirmations, changed domains."""
+
+
+import numpy as np
+
+from engine import changes, rounds
+from engine.candidates import load
+from engine.errors import Problem
+from engine.search import plain
+from engine.search.pool import Pool, front, wish
+from engine.search_job import draws_file
+from store import proposals, searches, studies
+from store.database import Store
+
+
+def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
+    """A study, its latest search and that search's draws. Raises Problem before the first search."""
+    found = studies.get(store, name)
+    if not (done := searches.of_study(store, found.id)):
+        raise Problem(f"Cannot ask the draws of {name!r}: nothing was searched yet. Search first.")
+    return found, done[0], Pool.load(store.workspace.root / draws_file(done[0]["job"]))
+
+
+def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
+    """Mixtures that no other draw of the latest search beats in all of the metrics, along the first of them."""
+    study, _, pool = latest_search(store, name)
+    columns, signs = columns_of(study, metrics)
+    return [
+        {
+            "shares": dict(zip(study.domains, pool.points[row].round(6).tolist(), strict=True)),
+            "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
+        }
+        for row in front(pool, columns, signs)
+    ]
+
+
+def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.ndarray]:
+    """The columns of metrics by name, and the signs (M,) of all. Raises Problem for one that is not there."""
+    if unknown := [metric for metric in metrics if metric not in study.metrics]:
+        raise Problem(f"Cannot ask about {unknown[0]!r}: the metrics of this study are {', '.join(study.metrics)}.")
+    signs = np.array([-1.0 if one.higher_is_better else 1.0 for one in study.objectives])
+    return [study.metrics.index(metric) for metric in metrics], signs
+
+
+def wishes(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
+    """Inverse search: the likeliest mixtures for losses of at most (scores of at least) `limits` {metric: value}."""
+    study, search, pool = latest_search(store, name)
+    columns, signs = columns_of(study, list(limits))
+    wanted = np.full(len(study.metrics), np.nan)
+    wanted[columns] = list(limits.values())
+    settings = search["settings"]
+    folder = store.workspace.surrogates(study.id, settings["fingerprint"])
+    found = wish(pool, load(folder / f"{settings['surrogate']}.npz"), wanted, signs)
+    ranges = None
+    if found.lowest is not None:
+        ranges = {
+            domain: [float(low), float(high)]
+            for domain, low, high in zip(study.domains, found.lowest, found.highest, strict=True)
+        }
+    mixtures = [
+        {
+            "chance": round(float(chance), 4),
+            "shares": dict(zip(study.domains, pool.points[row].tolist(), strict=True)),
+            "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
+        }
+        for row, chance in zip(found.rows[:most], found.chance[:most], strict=True)
+    ]
+    return {
+        "predicted_to_keep_all": found.expected, "draws": len(pool.points), "ranges": ranges,
+        "in_the_way": study.metrics[found.in_the_way], "mixtures": mixtures,
+    }  # fmt: skip
+
+
+def propose(
+    store: Store, name: str, proposer: str = "improvement", count: int = 8, surrogate: str | None = None,
+    priorities: dict | None = None,
+) -> dict:  # fmt: skip
+    """Queue the question which runs are worth doing next."""
+    found = studies.get(store, name)
+    return {"study": found.id, "job": rounds.queue_proposal(store, found, proposer, count, surrogate, priorities)}
+
+
+def list_proposals(store: Store, name: str) -> list[dict]:
+    """What was proposed for a study, latest first."""
+    return proposals.of_study(store, studies.get(store, name).id)
+
+
+def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
+    """Train proxies at proposed mixtures; the league refits when they are in."""
+    found = studies.get(store, name)
+    return {"study": found.id, "runs": rounds.start_proposed(store, found, np.array(points, float))}
+
+
+def confirm(
+    store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+) -> dict:
+    """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
+    found = studies.get(store, name)
+    plan = rounds.plan_confirmation(store, found, candidate, times, seeds, spread)
+    return {"study": found.id, "mixtures": list(plan.mixtures), "runs": rounds.confirm(store, found, plan)}
+
+
+def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
+    """How far the proxies speak for the larger models that were trained, the largest first."""
+    found = studies.get(store, name)
+    return [
+        {
+            "fidelity": one.fidelity.to_dict(), "mixtures": one.names, "predicted": one.predicted.tolist(),
+            "runs": one.runs, "done": one.done, "waiting": one.waiting, "trust": plain(one.trust),
+        }
+        for one in rounds.confirmations(store, found, surrogate)
+    ]  # fmt: skip
+
+
+def scale(store: Store, name: str) -> dict:
+    """The law over shares and fidelity, fitted without the largest size and checked there."""
+    return plain(rounds.scale_check(store, studies.get(store, name)))
+
+
+def change_domains(
+    store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
+) -> dict:
+    """What a study becomes on a corpus with other domains, and what it costs against starting anew; start: do it."""
+    found = studies.get(store, name)
+    plan = changes.plan_change(store, found, corpus, parts, new_name)
+    told = {
+        "domains": list(plan.change.new), "opened": plan.change.touched, "removed": plan.change.removed,
+        "frozen": plan.change.unchanged, "runs_that_count": len(plan.ids), "of": found.done,
+        "new_runs": plan.count, "runs_if_started_anew": changes.SPARE * plan.reuse.anew,
+    }  # fmt: skip
+    return told | ({"study": changes.start_change(store, found, plan)} if start else {})
+
+
+COMMANDS = (
+    trade_off, wishes, propose, list_proposals, start_proposed, confirm, trust, scale, change_domains,
+)  # fmt: skip

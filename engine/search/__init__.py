@@ -1,0 +1,171 @@
+"""Search: the mixture with the lowest predicted losses, and how much of that is known rather than hoped.
+
+Very many mixtures are drawn around the prior and predicted; a method (engine/search/methods.py) takes the answer from
+them. Beside it stands what makes it honest: the near-optimal set, differences to the baselines with their noise, and
+a pool of draws for trade-offs and wishes (engine/search/pool.py). A point chosen because its prediction is lowest will
+measure worse than predicted (the optimiser's curse): the near-optimal set says how arbitrary the choice is.
+N points, D domains, M metrics; the aggregate is better when lower.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from engine.design import dirichlet, normalised
+from engine.errors import Problem
+from engine.search.methods import METHODS, check_method
+from engine.search.pool import Collector, Pool
+from engine.search.prediction import Difference, Prediction, checked_priorities, difference, predict
+from engine.space import Space
+from engine.surrogates import Surrogate
+
+STRENGTHS = (0.5, 50.0)  # of the Dirichlet around the prior: from nearly one domain to nearly the prior
+CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
+LARGEST = 10_000_000  # draws: 4 (D + 1) bytes each are kept
+ELITE = 128  # best draws that a method gets
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True)
+class Price:
+    """What the text of a mixture costs: prices (D,) a million unique tokens, available (D,) tokens, budget in tokens.
+
+    A repeated token costs nothing again, so a domain costs price x min(share x budget, available).
+    """
+
+    prices: np.ndarray
+    available: np.ndarray
+    budget: float
+
+    def of(self, shares: np.ndarray) -> np.ndarray:
+        """(N,) cost of mixtures (N, D)."""
+        return np.minimum(np.asarray(shares, float) * self.budget, self.available) @ self.prices / 1e6
+
+
+@dataclass(frozen=True)
+class NearOptimal:
+    """The drawn mixtures whose predicted aggregate is within one standard deviation of the lowest.
+
+    lowest, highest (D,): range of each domain's share among them; fraction of all draws; nearest_prior: the
+    member with the smallest total variation distance to the prior, the least change that is not worse for all
+    we know; cheapest: the member whose text costs least, and cheapest_price what it costs (None without prices).
+    """
+
+    threshold: float
+    count: int
+    fraction: float
+    lowest: np.ndarray
+    highest: np.ndarray
+    nearest_prior: Prediction
+    cheapest: Prediction | None
+    cheapest_price: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """found: the method's answer; best: the single lowest draw; differences by baseline name; price of the answer."""
+
+    found: Prediction
+    best: Prediction
+    near_optimal: NearOptimal
+    differences: dict[str, Difference]
+    method: str
+    draws: int
+    seconds: float
+    price: float | None
+
+    def to_dict(self) -> dict:
+        """As JSON can hold it."""
+        return plain(self)
+
+
+def search(
+    surrogate: Surrogate, space: Space, prior: np.ndarray, priorities: np.ndarray, *, method: str = "simulate",
+    baselines: dict[str, np.ndarray] | None = None, n: int = 1_000_000, seed: int = 0, price: Price | None = None,
+    progress: Progress | None = None,
+) -> tuple[Found, Pool]:  # fmt: skip
+    """Draw n mixtures around the prior, predict them, and take the answer from them by a method.
+
+    prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher
+    is better (engine.objectives.Aggregate.weights);
+    method: a name of engine.search.methods.METHODS; baselines: name -> shares (D,). Epoch caps are upper bounds of
+    the space. Draws outside the bounds are projected onto them. progress(done, total, note) after each chunk. Raises
+    Problem for unusable priorities or n, and for a method that does not fit the surrogate.
+    """
+    started = time.monotonic()
+    prior, share = normalised(prior), checked_priorities(priorities, len(surrogate.noise))
+    check_method(method, surrogate, share)
+    if not ELITE <= n <= LARGEST:
+        raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
+    rng = np.random.default_rng(seed)
+    points, scores, pool = _draw(surrogate, space, prior, share, n, rng, progress)
+    elite = space.project(points[scores.argsort(kind="stable")[:ELITE]].astype(float))
+    answer = METHODS[method](lambda mixtures: surrogate.mean(mixtures) @ share, space, prior, elite, rng)
+    lowest = predict(surrogate, elite[0], share)
+    near = _near_optimal(surrogate, space, prior, share, points, scores, lowest, price)
+    differences = {
+        name: difference(surrogate, answer, np.asarray(shares, float), share)
+        for name, shares in (baselines or {}).items()
+    }
+    seconds, cost = time.monotonic() - started, None if price is None else float(price.of(answer[None])[0])
+    return Found(predict(surrogate, answer, share), lowest, near, differences, method, n, seconds, cost), pool
+
+
+def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray, np.ndarray, Pool]:
+    """float32 draws (n, D), their predicted aggregates (n,), and the pool of some of them with all metrics."""
+    points, scores = np.empty((n, len(prior)), np.float32), np.empty(n, np.float32)
+    collector = None
+    for start in range(0, n, CHUNK):
+        chunk = space.project(space.tied(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS)))
+        mean = surrogate.mean(chunk)
+        collector = collector or Collector(share, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
+        collector.add(chunk, mean)
+        points[start : start + len(chunk)] = chunk
+        scores[start : start + len(chunk)] = mean @ share
+        if progress:
+            progress(min(n, start + CHUNK), n, f"{min(n, start + CHUNK):,} mixtures predicted")
+    return points, scores, collector.pool()
+
+
+def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: int) -> float:
+    """How long the draws of `search` will take on this machine now, from one timed chunk. Takes well under a
+    second with all surrogates but the trees."""
+    size = min(n, CHUNK // 4)
+    surrogate.mean(space.sample(2, np.random.default_rng(0)))  # what is done once is not counted
+    started = time.perf_counter()
+    share = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
+    _draw(surrogate, space, normalised(prior), share, size, np.random.default_rng(0), None)
+    return (time.perf_counter() - started) * n / size
+
+
+def _near_optimal(surrogate, space, prior, share, points, scores, lowest: Prediction, price) -> NearOptimal:
+    threshold = lowest.aggregate + lowest.aggregate_std
+    inside = points[(scores <= threshold) | (scores == scores.min())]
+    distance = np.abs(inside - prior.astype(np.float32)).sum(axis=1)
+    nearest = predict(surrogate, _clean(inside[distance.argmin()], space), share)
+    cheapest, cost = None, None
+    if price is not None:
+        costs = price.of(inside)
+        cheapest = predict(surrogate, _clean(inside[np.lexsort((distance, costs))[0]], space), share)
+        cost = float(price.of(cheapest.shares[None])[0])
+    return NearOptimal(
+        threshold, len(inside), len(inside) / len(points), inside.min(axis=0).astype(float),
+        inside.max(axis=0).astype(float), nearest, cheapest, cost,
+    )  # fmt: skip
+
+
+def _clean(point: np.ndarray, space: Space) -> np.ndarray:
+    """A float32 draw as exact shares (D,)."""
+    return space.project(np.asarray(point, float)[None])[0]
+
+
+def plain(value):
+    """Dataclasses and arrays as JSON can hold them."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,148 @@
+"""The pool of a search: a few thousand of its draws with all their predicted metrics, to be asked again at once.
+
+Trade-offs and wishes ("these losses at most") are answered from it without a new search. It holds the best draws by
+the aggregate, the best by each metric and by random weightings of them, and some of the rest. N points, D domains,
+M metrics; `signs` (M,): 1 where lower is better, -1 where higher is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import Problem
+from engine.surrogates import Surrogate
+
+WEIGHTINGS = 48  # random directions between the metrics
+FRONT = 60  # members of a front that are kept
+
+
+@dataclass(frozen=True)
+class Pool:
+    """points (N, D) mixtures; mean (N, M) predicted metrics."""
+
+    points: np.ndarray
+    mean: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with open(part, "wb") as file:
+            np.savez_compressed(file, points=self.points.astype(np.float32), mean=self.mean.astype(np.float32))
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Pool":
+        """Raises Problem for a file that is missing or damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(file["points"].astype(float), file["mean"].astype(float))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise Problem(f"Cannot read the draws of this search: {error}. Search again.") from error
+
+
+class Collector:
+    """Keeps, chunk by chunk, the draws that a pool is made of.
+
+    share (M,): signed weights of the metrics; signs (M,). `spread` scales the metrics in the random weightings.
+    """
+
+    def __init__(self, share: np.ndarray, spread: np.ndarray, rng: np.random.Generator, keep: int = 48):
+        signs = np.where(share < 0, -1.0, 1.0)
+        mixed = rng.dirichlet(np.full(len(share), 0.5), WEIGHTINGS)
+        self.directions = np.concatenate([share[None], np.eye(len(share)) * signs, mixed * signs]) / spread
+        self.directions[0] = share
+        self.quota = np.full(len(self.directions), keep)
+        self.quota[0] = 1024
+        self.points, self.mean = [np.empty((0, 0))] * len(self.directions), [np.empty((0, 0))] * len(self.directions)
+        self.rest: list[tuple[np.ndarray, np.ndarray]] = []
+        self.rng = rng
+
+    def add(self, points: np.ndarray, mean: np.ndarray) -> None:
+        """Look at a chunk: points (n, D), their metrics (n, M)."""
+        scores = mean @ self.directions.T
+        for k, quota in enumerate(self.quota):
+            count = min(quota, len(points) - 1)
+            first = np.argpartition(scores[:, k], count)[:count]
+            if len(self.points[k]):
+                first_points = np.concatenate([self.points[k], points[first]])
+                first_mean = np.concatenate([self.mean[k], mean[first]])
+            else:
+                first_points, first_mean = points[first], mean[first]
+            order = np.argsort(first_mean @ self.directions[k], kind="stable")[:quota]
+            self.points[k], self.mean[k] = first_points[order], first_mean[order]
+        some = self.rng.integers(len(points), size=24)
+        self.rest.append((points[some], mean[some]))
+
+    def pool(self) -> Pool:
+        """What was kept, without repeats; the best by the aggregate come first."""
+        points = np.concatenate([*self.points, *(p for p, _ in self.rest)])
+        mean = np.concatenate([*self.mean, *(m for _, m in self.rest)])
+        _, first = np.unique(np.round(points, 6), axis=0, return_index=True)
+        first = np.sort(first)
+        return Pool(points[first], mean[first])
+
+
+def front(pool: Pool, metrics: list[int], signs: np.ndarray) -> np.ndarray:
+    """Rows of the pool that no other one beats in all of the metrics [at least 2], along the first; at most FRONT.
+
+    Thinned to even steps of the first metric, both ends kept. Raises Problem for fewer than two metrics.
+    """
+    if len(set(metrics)) < 2:
+        raise Problem(f"Cannot trade off {len(set(metrics))} metrics: choose two or three different ones.")
+    costs = pool.mean[:, metrics] * signs[metrics]
+    order = np.lexsort(costs.T[::-1])
+    kept: list[int] = []
+    for row in order:  # sorted by the first: only earlier ones can beat it
+        if not kept or not (costs[kept] <= costs[row]).all(axis=1).any():
+            kept.append(int(row))
+    kept_rows = np.array(kept)
+    if len(kept_rows) <= FRONT:
+        return kept_rows
+    along = costs[kept_rows, 0]
+    places = np.searchsorted(along, np.linspace(along[0], along[-1], FRONT))
+    return kept_rows[np.unique(np.clip(places, 0, len(kept_rows) - 1))]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a wish for limits came to.
+
+    rows: the pool's rows asked more closely, likeliest first; chance (rows,): probability that a run there keeps
+    every limit; expected: how many rows of the pool are predicted to keep all; lowest, highest (D,): range of shares
+    among these (None where none does); in_the_way: the metric that the likeliest row most probably breaks.
+    """
+
+    rows: np.ndarray
+    chance: np.ndarray
+    expected: int
+    lowest: np.ndarray | None
+    highest: np.ndarray | None
+    in_the_way: int
+
+
+def wish(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray, seed: int = 0) -> Wish:
+    """Inverse search: which mixtures keep limits (M,), NaN where there is none? For losses "at most", for scores
+    "at least".
+
+    The chance that a measured run keeps all limits at once is by simulation, with the errors of the metrics hanging
+    together as cross-validation found. Raises Problem where no limit is set.
+    """
+    asked = np.flatnonzero(np.isfinite(limits))
+    if len(asked) == 0:
+        raise Problem("Cannot look for mixtures: no limit is set. Set at least one.")
+    over = (pool.mean[:, asked] - limits[asked]) * signs[asked]
+    inside = (over <= 0).all(axis=1)
+    spread = np.maximum(pool.mean[:, asked].std(axis=0), 1e-9)
+    rows = np.argsort((over / spread).max(axis=1), kind="stable")[:200]
+    mean, std = surrogate.predict(pool.points[rows])
+    root = np.linalg.cholesky(surrogate.correlation[np.ix_(asked, asked)] + 1e-9 * np.eye(len(asked)))
+    noise = np.random.default_rng(seed).standard_normal((2000, len(asked))) @ root.T
+    margin = (limits[asked] - mean[:, asked]) * signs[asked] / std[:, asked]  # in standard deviations
+    kept = noise[None] <= margin[:, None]
+    chance = kept.all(axis=2).mean(axis=1)
+    order = np.argsort(-chance, kind="stable")
+    shares = pool.points[inside]
+    ranges = (shares.min(axis=0), shares.max(axis=0)) if len(shares) else (None, None)
+    return Wish(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[margin[order[0]].argmin()]))
