@@ -18,8 +18,8 @@ from engine.errors import Problem
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
 from engine.jobs import read_events
+from engine.supervisor import ONE_THREAD
 from engine.surrogates import Surrogate, load
-from engine.worker import ONE_THREAD
 from engine.workspace import Workspace
 
 CHUNK = 4096  # mixtures predicted at once
