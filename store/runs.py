@@ -49,13 +49,16 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 def measured(store: Store, study: str) -> Measured:
     """What the finished runs measured, at the study's own fidelity."""
-    rows = store.rows(
+    found = store.arrow(
         "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
         "ORDER BY number",
         [study],
     )
-    ids, labels, roles, weights, losses = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    return Measured(list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float))
+    if not len(found):
+        return Measured([], [], [], np.array([]), np.array([]))
+    widths = (len(found.column(name)[0]) for name in ("weights", "losses"))
+    numbers = (matrix(found, name, width) for name, width in zip(("weights", "losses"), widths, strict=True))
+    return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers)
 
 
 @dataclass(frozen=True)
