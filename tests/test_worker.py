@@ -18,7 +18,7 @@ from tests.conftest import ROOT, until
 
 DOMAINS = ["digits", "prose", "python"]
 FIDELITY = {
-    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 400_000, "eval_tokens": 2048,
+    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 200_000, "eval_tokens": 2048,
     "learning_rate": 0.01,
 }  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_a_cancelled_job_ends_within_seconds(spool, workers):
 @pytest.mark.slow
 def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, workers):
     """From the checkpoint of the stop; and a kill after that goes back to the checkpoint, not to the beginning."""
-    spool.submit(train(tokens=800_000), "t")
+    spool.submit(train(tokens=400_000), "t")
     first = workers()
     pid_once_it_trains(spool, "t")
     first.terminate()

@@ -124,7 +124,8 @@ def queue(desk: activity.Desk) -> None:
     st.subheader("Queue", anchor=False)
     frame = pd.DataFrame({
         "job": [row.id for row, _ in desk.waiting], "kind": [row.kind for row, _ in desk.waiting],
-        "study": [row.study for row, _ in desk.waiting], "priority": [row.priority or 0.0 for row, _ in desk.waiting],
+        "study": [row.study or "" for row, _ in desk.waiting],
+        "priority": [row.priority or 0.0 for row, _ in desk.waiting],
         "attempts": [row.attempts for row, _ in desk.waiting], "why it waits": [why for _, why in desk.waiting],
     })  # fmt: skip
     st.dataframe(frame, hide_index=True, height=min(380, 38 + 35 * len(frame)))
@@ -150,7 +151,8 @@ def failures(desk: activity.Desk) -> None:
     for row in desk.failed[:LISTED]:
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
-            words.markdown(f"{parts.ICONS['failed']} **{parts.plain(row.id)}** · {row.kind} · {row.attempts} attempts")
+            attempts = f"{row.attempts} attempt{'s' * (row.attempts != 1)}"
+            words.markdown(f"{parts.ICONS['failed']} **{parts.plain(row.id)}** · {row.kind} · {attempts}")
             message = row.message or "It failed without a word."
             words.markdown(parts.plain(f"{message} {activity.advice(message)}".strip()))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
