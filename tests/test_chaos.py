@@ -11,8 +11,8 @@ from tests.conftest import ROOT
 
 @pytest.mark.slow
 def test_a_minute_of_chaos_loses_and_doubles_nothing():
-    """Bounded to three minutes by itself: 45 s of attack, and at most 90 s for what is left to come to its end."""
-    words = [sys.executable, "-m", "benchmarks.chaos", "--kills", "24", "--seconds", "45", "--patience", "90"]
+    """Bounded to three minutes by itself: 35 s of attack, and at most 90 s for what is left to come to its end."""
+    words = [sys.executable, "-m", "benchmarks.chaos", "--kills", "18", "--seconds", "35", "--patience", "90"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)

@@ -101,17 +101,6 @@ def test_an_unknown_kind_and_a_damaged_spec_fail_with_a_word(spool, workers):
 
 
 @pytest.mark.slow
-def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
-    spool.submit(train(), "t")
-    workers()
-    kill(pid_once_it_trains(spool, "t"))
-    until(lambda: place(spool, "t") == "ended", 180)
-    found = kinds(spool, "t")
-    assert found.count("job.died") == 1 and found.count("job.started") == 2
-    assert found.count("run.finished") == 2 and found[-1] == "job.finished"
-
-
-@pytest.mark.slow
 def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
     spool.submit(train(), "t")
     first = workers()
