@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from engine.cli import corpus, importing, jobs, rounds, studies
+from engine.cli import corpus, importing, jobs, merging, rounds, studies
 from engine.client import connect
 from engine.errors import Problem
 from engine.workspace import Workspace
@@ -21,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     client = None
     try:
-        workspace = Workspace.open(options.workspace)
-        client = connect(workspace)
+        workspace = None if options.alone else Workspace.open(options.workspace)
+        client = None if options.alone else connect(workspace)
         result = options.run(client, workspace, options)
         if result is not None:
             print(json.dumps(result, indent=2, ensure_ascii=False))
@@ -61,10 +61,10 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("study", metavar="STUDY", help="the study's id or name (`list` shows them)")
         if wait:
             one.add_argument("--wait", action="store_true", help="show progress until it is done")
-        one.set_defaults(run=run)
+        one.set_defaults(run=run, alone=False)  # alone: it needs no workspace
         return one
 
-    for subject in (corpus, studies, importing, rounds, jobs):
+    for subject in (corpus, studies, importing, rounds, merging, jobs):
         subject.add(command)
     return root
 

@@ -145,6 +145,9 @@ def matter(study: studies.Study, found: dict) -> None:
     components.plot(figure, key="relevance")
     idle = [name for name, out in zip(names.domains, one["idle"], strict=True) if out]
     words = f"No metric depends on {', '.join(idle)}: stop sampling it." if idle else "Every domain matters somewhere."
+    effort = sorted(zip(one["effort"], names.domains, strict=True), reverse=True)[:6]
+    earned = ", ".join(f"{name} {share:.0%}" for share, name in effort)
+    st.caption(f"Sampling effort that the next round should give by relevance, the most first: {parts.plain(earned)}.")
     st.caption(
         f"{parts.plain(words)} Lasso on log shares: how many spreads a metric moves a spread of the share. Empty where "
         "under half of the resamples keep the domain, **?** where under 90% do."

@@ -1,0 +1,195 @@
+"""Merging against mergekit: CPU seconds and memory, `python -m benchmarks.merging [METHOD ...]`.
+
+Makes a base and three experts of about 200 million parameters in bf16 (a Llama's tensors, random), merges them by both
+with one thread each, in turn, in processes of their own, and writes the ratios of CPU seconds, the peak of anonymous
+memory (what a process holds beside mapped files), and ours for twice the layers, to results/merging.json and .md.
+Needs 4 GB of disk in $TMPDIR and requirements-dev.txt.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import date
+from pathlib import Path
+
+from engine.workspace import write_json
+
+ROOT, RESULTS = Path(__file__).parents[1], Path(__file__).parent / "results"
+WIDTH, HIDDEN, LAYERS, VOCABULARY = 1024, 2816, 12, 32_000
+CASES = {
+    "linear": {}, "slerp": {"t": 0.4}, "task_arithmetic": {}, "dare_linear": {"density": 0.5},
+    "dare_ties": {"density": 0.5}, "ties": {"density": 0.5}, "breadcrumbs": {"density": 0.5, "gamma": 0.01},
+    "della": {"density": 0.5, "epsilon": 0.1},
+}  # fmt: skip
+TARGETS = {
+    "linear": 2.5, "task_arithmetic": 2.5, "slerp": 6, "ties": 6, "breadcrumbs": 9, "dare_linear": 4, "dare_ties": 4,
+    "della": 2,
+}  # fmt: skip
+REPEATS = 1
+
+
+def make(folder: Path, layers: int) -> None:
+    """base, a, b, c: folders with config.json and one safetensors file."""
+    import torch
+    from safetensors.torch import save_file
+
+    shapes = {"model.embed_tokens.weight": (VOCABULARY, WIDTH), "model.norm.weight": (WIDTH,)}
+    shapes["lm_head.weight"] = (VOCABULARY, WIDTH)
+    for n in range(layers):
+        head = f"model.layers.{n}"
+        shapes |= {f"{head}.{name}.weight": (WIDTH,) for name in ("input_layernorm", "post_attention_layernorm")}
+        shapes |= {f"{head}.self_attn.{name}_proj.weight": (WIDTH, WIDTH) for name in "qkvo"}
+        shapes |= {f"{head}.mlp.{name}_proj.weight": (HIDDEN, WIDTH) for name in ("gate", "up")}
+        shapes[f"{head}.mlp.down_proj.weight"] = (WIDTH, HIDDEN)
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "vocab_size": VOCABULARY,
+        "intermediate_size": HIDDEN, "num_hidden_layers": layers, "num_attention_heads": 16, "num_key_value_heads": 16,
+        "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    base = {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    for model in ("base", "a", "b", "c"):
+        moved = 0.0 if model == "base" else 0.002
+        tensors = {
+            name: (value + moved * torch.randn(value.shape, generator=generator)).bfloat16()
+            for name, value in base.items()
+        }
+        (folder / model).mkdir(parents=True)
+        (folder / model / "config.json").write_text(json.dumps(config))
+        save_file(tensors, folder / model / "model.safetensors")
+
+
+def config_of(method: str, folder: Path) -> dict:
+    """The merge file of a method; weights that do not cancel."""
+    experts = "a" if method == "slerp" else "abc"
+    weights = {} if method == "slerp" else {"weight": 0.4}
+    own = {} if method == "slerp" else CASES[method]
+    models = [{"model": str(folder / one), "parameters": {**weights, **own}} for one in experts]
+    made = {"merge_method": method, "models": models, "dtype": "bfloat16"}
+    if method != "linear":
+        made["base_model"] = str(folder / "base")
+    if method == "slerp":
+        made["parameters"] = CASES[method]
+    return made
+
+
+def child(who: str, method: str, folder: Path, out: Path) -> None:
+    """One merge in this process; prints CPU seconds and the peak of anonymous memory, above what it began with."""
+    import torch
+
+    torch.set_num_threads(1)
+    if who == "mixdesk":
+        from engine.merge import merge
+        from engine.merge_config import from_dict
+
+        config = from_dict(config_of(method, folder), folder)
+
+        def work():
+            return merge(config, out)
+    else:
+        from mergekit.config import MergeConfiguration
+        from mergekit.merge import run_merge
+        from mergekit.options import MergeOptions
+
+        config = MergeConfiguration.model_validate(config_of(method, folder))
+        options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
+
+        def work():
+            return run_merge(config, str(out), options)
+
+    before, peak, over = anonymous(), [0], threading.Event()
+
+    def watch():
+        while not over.wait(0.01):
+            peak[0] = max(peak[0], anonymous())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    started = time.process_time()
+    work()
+    seconds = time.process_time() - started
+    over.set()
+    watcher.join()
+    print(json.dumps({"cpu_seconds": seconds, "anonymous_mb": (peak[0] - before) / 1e6}))
+
+
+def anonymous() -> int:
+    """Bytes of this process that no file stands behind (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def measure(who: str, method: str, folder: Path, out: Path) -> dict:
+    """One merge in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.merging", "--child", who, method, str(folder), str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TRANSFORMERS_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    shutil.rmtree(out, ignore_errors=True)
+    if done.returncode:
+        raise SystemExit(f"{who} failed on {method}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main(methods: list[str]) -> None:
+    """Measure both in turn, and ours with twice the layers; write the results."""
+    rows = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make(folder / "models", LAYERS)
+        for method in methods:
+            pairs = [
+                [measure(who, method, folder / "models", folder / "out") for who in ("mixdesk", "mergekit")]
+                for _ in range(REPEATS)
+            ]
+            ratios = sorted(theirs["cpu_seconds"] / ours["cpu_seconds"] for ours, theirs in pairs)
+            rows[method] = {
+                "ratio": ratios[len(ratios) // 2], "ratios": ratios, "target": TARGETS[method],
+                "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(2)],
+                "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(2)],
+            }  # fmt: skip
+            print(method, json.dumps(rows[method]), flush=True)
+        shutil.rmtree(folder / "models")
+        make(folder / "models", 2 * LAYERS)
+        for method in methods:
+            rows[method]["anonymous_mb_twice"] = measure("mixdesk", method, folder / "models", folder / "out")[
+                "anonymous_mb"
+            ]
+    report = {"command": "python -m benchmarks.merging", "date": date.today().isoformat(), "rows": rows}
+    write_json(RESULTS / "merging.json", report)
+    (RESULTS / "merging.md").write_text(page(report))
+    print(page(report))
+
+
+def page(report: dict) -> str:
+    """The report as Markdown."""
+    lines = [
+        "# Merging against mergekit 0.1.5", "",
+        f"`{report['command']}`, {report['date']}. A base and 3 experts (slerp: 1) of 217 million parameters, bf16, "
+        f"one thread each, {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
+        "seconds, and the peak of anonymous memory above the start.", "",
+        "| method | times less CPU | aim | CPU s, ours | CPU s, mergekit | MB, ours | MB, ours, twice the layers | "
+        "MB, mergekit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for method, row in report["rows"].items():
+        span = f"{row['ratios'][0]:.1f} to {row['ratios'][-1]:.1f}"
+        lines.append(
+            f"| {method} | {row['ratio']:.1f} ({span}) | {row['target']} | {row['cpu_seconds'][0]:.2f} | "
+            f"{row['cpu_seconds'][1]:.2f} | {row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | "
+            f"{row['anonymous_mb'][1]:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
+    else:
+        main(sys.argv[1:] or list(CASES))

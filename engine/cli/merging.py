@@ -1,0 +1,26 @@
+"""The command `merge`: a merge file in, a checkpoint out. Needs no workspace, no server and no worker."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+def add(command) -> None:
+    one = command("merge", run, "merge checkpoints as a mergekit file says, into a checkpoint")
+    one.add_argument("config", type=Path, metavar="CONFIG.yml", help="in mergekit's syntax")
+    one.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
+    one.set_defaults(alone=True)
+
+
+def run(client, workspace, options):
+    from engine.merge import merge
+    from engine.merge_config import read_config
+
+    with tqdm(total=1, unit="B", unit_scale=True, file=sys.stderr) as bar:
+
+        def progress(done: float, total: float, note: str) -> None:
+            bar.total, bar.n = total, done
+            bar.set_postfix_str(note)
+
+        return merge(read_config(options.config), options.out, progress)

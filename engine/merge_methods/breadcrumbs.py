@@ -1,0 +1,35 @@
+"""Model Breadcrumbs: drop the largest and the smallest changes of every expert, add the rest; with or without TIES."""
+
+import torch
+
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish, weighted_sum
+from engine.merge_methods.largest import trimmed
+
+
+def breadcrumbs(
+    x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
+) -> At:
+    """Drop the int(gamma n) largest |d|, keep the next int(density n), add (arXiv:2312.06795), per tensor."""
+    weights = torch.tensor(weight, dtype=torch.float32)
+    kept = crumbs(x, density, gamma)
+    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+
+
+def breadcrumbs_ties(
+    x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
+) -> At:
+    """The same trim, then the election of TIES."""
+    weights = torch.tensor(weight, dtype=torch.float32)
+    kept = crumbs(x, density, gamma)
+    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+
+
+def crumbs(x: Tensors, density: list[float], gamma: list[float]):
+    """The trimmed task vectors. A large gamma shrinks, so that the density holds."""
+    keep = [x.n if share >= 1 else int(share * x.n) for share in density]
+    skip = [0 if k == x.n else min(int(g * x.n), x.n - k) for g, k in zip(gamma, keep, strict=True)]
+    return trimmed(x, skip, keep)
+
+
+METHOD = Method(breadcrumbs, "Breadcrumbs", "arXiv:2312.06795", restores=True)
+TIES = Method(breadcrumbs_ties, "Breadcrumbs with TIES", "arXiv:2312.06795", restores=True)

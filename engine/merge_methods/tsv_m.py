@@ -1,0 +1,33 @@
+"""TSV-M: the strongest singular directions of every task, made orthogonal to each other's."""
+
+import torch
+
+from engine.merge_methods.base import At, Method, PerExpert, Tensors
+from engine.merge_methods.iso_c import summed
+
+
+def tsv_m(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
+    """Matrices: the top int(R/K) singular triplets of each w d, concatenated; U and V are replaced by their polar
+    factors, the singular values stay (arXiv:2412.00081). Other shapes: the mean of w d."""
+    count = len(x.experts)
+    if len(x.shape) != 2 or min(x.shape) < count:
+        total = summed(x, weight) / count
+    else:
+        keep = min(x.shape) // count
+        pieces = []
+        for expert, one in zip(x.experts, weight, strict=True):
+            delta = one * (expert.float() - x.base.float()).reshape(x.shape)
+            u, s, v = torch.linalg.svd(delta, full_matrices=False)
+            pieces.append((u[:, :keep], s[:keep], v[:keep]))
+        u, s, v = (torch.cat(parts, dim=axis) for parts, axis in zip(zip(*pieces, strict=True), (1, 0, 0), strict=True))
+        total = (polar(u) * s @ polar(v)).reshape(-1)
+    return lambda part: x.base32(part).add(total[part], alpha=lam)
+
+
+def polar(matrix: torch.Tensor) -> torch.Tensor:
+    """The nearest matrix with orthonormal columns (or rows)."""
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    return u @ v
+
+
+METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081")

@@ -1,0 +1,305 @@
+"""The command `merge` on real checkpoints: the same tensors as mergekit, whole output or none, and bad input named."""
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.__main__ import main
+from engine.checkpoints import Checkpoint
+from engine.errors import Problem
+from engine.merge import merge
+from engine.merge_config import from_dict
+from tests.conftest import ROOT
+
+FILE = "model.safetensors"
+LAYERS, WIDTH, HIDDEN, VOCABULARY = 3, 32, 48, 64
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": HIDDEN,
+    "num_hidden_layers": LAYERS, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": VOCABULARY,
+    "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "torch_dtype": "float32",
+}  # fmt: skip
+
+
+def llama(seed: int, base: dict | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a tiny Llama: random, or near a base."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"model.embed_tokens.weight": (VOCABULARY, WIDTH), "model.norm.weight": (WIDTH,)}
+    shapes["lm_head.weight"] = (VOCABULARY, WIDTH)
+    for n in range(LAYERS):
+        head = f"model.layers.{n}"
+        shapes |= {f"{head}.{name}.weight": (WIDTH,) for name in ("input_layernorm", "post_attention_layernorm")}
+        shapes |= {f"{head}.self_attn.{name}_proj.weight": (WIDTH, WIDTH) for name in "qo"}
+        shapes |= {f"{head}.self_attn.{name}_proj.weight": (WIDTH // 2, WIDTH) for name in "kv"}
+        shapes |= {f"{head}.mlp.{name}_proj.weight": (HIDDEN, WIDTH) for name in ("gate", "up")}
+        shapes[f"{head}.mlp.down_proj.weight"] = (WIDTH, HIDDEN)
+    drawn = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    return drawn if base is None else {name: base[name] + 0.1 * value for name, value in drawn.items()}
+
+
+def write(folder, tensors, shards=1):
+    """A model's folder, in one file or several."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    names = sorted(tensors)
+    if shards == 1:
+        save_file(tensors, folder / FILE)
+        return
+    index = {}
+    for n in range(shards):
+        part = {name: tensors[name] for name in names[n::shards]}
+        file = f"model-{n + 1:05d}-of-{shards:05d}.safetensors"
+        save_file(part, folder / file)
+        index |= dict.fromkeys(part, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """A base and two experts, one of them sharded; and three bare files."""
+    root = tmp_path_factory.mktemp("zoo")
+    base = llama(0)
+    write(root / "base", base)
+    for n, name in enumerate(("one", "two"), 1):
+        write(root / name, llama(n, base), shards=n)
+    for name in ("base", "one", "two"):
+        save_file(tensors_of(root / name), root / f"{name}.safetensors")
+    return root
+
+
+def tensors_of(folder) -> dict[str, torch.Tensor]:
+    found = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        found |= load_file(file)
+    return found
+
+
+def run(zoo, out, text: str):
+    """Merge as a YAML text says, through the command."""
+    config = zoo / f"{out.name}.yml"
+    config.write_text(text)
+    assert main(["merge", str(config), str(out)]) == 0
+    return tensors_of(out) if out.is_dir() else load_file(out)
+
+
+TIES = """
+merge_method: ties
+base_model: base
+models:
+  - model: one
+    parameters: {weight: [0.2, 1.0], density: 0.4}
+  - model: two
+    parameters:
+      weight:
+        - {filter: self_attn, value: 0.9}
+        - {filter: layers.1., value: [0.1, 0.5]}
+        - value: 0.3
+      density: 0.7
+parameters: {normalize: false, lambda: 0.8}
+dtype: float32
+"""
+SLERP = """
+merge_method: slerp
+base_model: base
+models: [{model: base}, {model: one}]
+parameters:
+  t:
+    - {filter: mlp, value: [0, 0.5, 1]}
+    - {value: 0.4}
+dtype: float32
+"""
+SLICES = """
+merge_method: linear
+slices:
+  - sources:
+      - {model: one, layer_range: [0, 2], parameters: {weight: 0.7}}
+      - {model: two, layer_range: [1, 3], parameters: {weight: [0.1, 0.9]}}
+  - sources:
+      - {model: base, layer_range: [2, 3], parameters: {weight: 1.0}}
+      - {model: one, layer_range: [2, 3], parameters: {weight: 1e-1}}
+dtype: float32
+"""
+ARITHMETIC = """
+merge_method: task_arithmetic
+base_model: base
+models: [{model: one, parameters: {weight: 0.6}}, {model: two, parameters: {weight: 0.3}}]
+dtype: float32
+out_dtype: bfloat16
+"""
+STOCK = "{merge_method: model_stock, base_model: base, models: [{model: one}, {model: two}], dtype: float32}"
+CONFIGS = {"ties": TIES, "slerp": SLERP, "slices": SLICES, "arithmetic": ARITHMETIC, "stock": STOCK}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_same_file_gives_the_tensors_of_mergekit(zoo, tmp_path, name, monkeypatch):
+    pytest.importorskip("mergekit", reason="mergekit is not installed")
+    import yaml
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    found = run(zoo, tmp_path / name, CONFIGS[name])
+    monkeypatch.chdir(zoo)
+    options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(CONFIGS[name])), str(tmp_path / "theirs"), options)
+    theirs = tensors_of(tmp_path / "theirs")
+    assert found.keys() == theirs.keys()
+    for tensor, value in theirs.items():
+        assert found[tensor].dtype == value.dtype and found[tensor].shape == value.shape, tensor
+        step = 1e-2 if value.dtype == torch.bfloat16 else 1e-5
+        torch.testing.assert_close(found[tensor], value, rtol=step, atol=step, msg=lambda m, t=tensor: f"{t}: {m}")
+
+
+def test_bare_files_merge_into_a_file(zoo, tmp_path):
+    text = TIES
+    for name in ("base", "one", "two"):
+        text = text.replace(f"model: {name}", f"model: {name}.safetensors")
+    found = run(zoo, tmp_path / "out.safetensors", text)
+    folders = run(zoo, tmp_path / "out", TIES)
+    assert found.keys() == folders.keys() and all(torch.equal(found[name], folders[name]) for name in found)
+
+
+def test_the_output_is_a_whole_model(zoo, tmp_path):
+    config = from_dict({"merge_method": "linear", "models": [
+        {"model": "one", "parameters": {"weight": 1}}, {"model": "two", "parameters": {"weight": 1}}],
+        "out_dtype": "bfloat16"}, zoo)  # fmt: skip
+    told = merge(config, tmp_path / "out", shard_bytes=30_000)
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) > 1 and told["tensors"] == len(index["weight_map"])
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert "`linear`" in (tmp_path / "out" / "README.md").read_text()
+    again = Checkpoint(tmp_path / "out")
+    for name, stored in again.tensors.items():
+        mean = (tensors_of(zoo / "one")[name] + tensors_of(zoo / "two")[name]) / 2
+        torch.testing.assert_close(again.flat(name).reshape(stored.shape), mean.bfloat16())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_whole_numbers_are_copied_and_must_agree(tmp_path):
+    for name, ids in (("a", [1, 2]), ("b", [1, 2]), ("c", [1, 3])):
+        save_file({"ids": torch.tensor(ids), "w": torch.ones(3)}, tmp_path / f"{name}.safetensors")
+
+    def pair(other):
+        weight = {"parameters": {"weight": 1}}
+        names = [{"model": "a.safetensors", **weight}, {"model": f"{other}.safetensors", **weight}]
+        return from_dict({"merge_method": "linear", "models": names}, tmp_path)
+
+    merge(pair("b"), tmp_path / "out.safetensors")
+    assert load_file(tmp_path / "out.safetensors")["ids"].tolist() == [1, 2]
+    with pytest.raises(Problem, match=r"'ids'.*whole numbers"):
+        merge(pair("c"), tmp_path / "no.safetensors")
+    assert not (tmp_path / "no.safetensors").exists() and not list(tmp_path.glob(".*"))
+
+
+# Bad input -------------------------------------------------------------------------------------------------
+
+
+def refused(capsys, zoo, tmp_path, text, out=None) -> str:
+    """The one sentence of a merge that cannot be done; nothing is left behind."""
+    config = zoo / "bad.yml"
+    config.write_text(text)
+    out = out or tmp_path / "out"
+    assert main(["merge", str(config), str(out)]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Cannot")]
+    assert len(said) == 1 and not out.exists() and not list(out.parent.glob(".*"))
+    return said[0]
+
+
+ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("merge_method: tise\nbase_model: base\n" + ONE, "'tise'"),
+        ("merge_method: ties\nbase_modle: base\n" + ONE, "'base_modle'"),
+        ("merge_method: ties\n" + ONE, "needs a base_model"),
+        ("merge_method: ties\nbase_model: base\n" + ONE + "\nparameters: {densty: 1}", "'densty'"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one, weight: 1}]", "'weight'"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one}]", "'weight' is not given"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "much"), "'much'"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: .nan"), "nan"),
+        ("merge_method: ties\nbase_model: nowhere\n" + ONE, "nowhere"),
+        ("merge_method: slerp\nbase_model: base\nmodels: [{model: one}, {model: two}]\nparameters: {t: 1}", "takes 1"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one}, {model: one}]", "named twice"),
+        ("merge_method: ties\nbase_model: base\ndtype: int4\n" + ONE, "'int4'"),
+        ("merge_method: ties\nbase_model: base", "`models` or `slices`"),
+        ("merge_method: linear\nslices: [{sources: [{model: one, layer_range: [2, 1]}]}]", r"[2, 1]"),
+        ("just words", "just words"),
+        ("a: [", "bad.yml"),
+    ],
+)  # fmt: skip
+def test_a_bad_merge_file_is_a_sentence(capsys, zoo, tmp_path, text, said):
+    assert said in refused(capsys, zoo, tmp_path, text)
+
+
+def changed(zoo, tmp_path, change) -> str:
+    """A merge of base and one with a changed copy of an expert."""
+    tensors = dict(tensors_of(zoo / "two"))
+    write(tmp_path / "bad", tensors)
+    change(tensors, tmp_path / "bad")
+    one, two = (f"{{model: {path}, parameters: {{weight: 1}}}}" for path in ("one", tmp_path / "bad"))
+    return f"merge_method: task_arithmetic\nbase_model: base\nmodels: [{one}, {two}]"
+
+
+def rewrite(tensors, folder):
+    save_file(tensors, folder / FILE)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t, f: (t.pop("model.norm.weight"), rewrite(t, f)), "has no tensor 'model.norm.weight'"),
+        (lambda t, f: (t.update({"model.norm.weight": torch.ones(7)}), rewrite(t, f)), "[7]"),
+        (lambda t, f: (t.update({"lm_head.weight": torch.ones(99, WIDTH)}), rewrite(t, f)), "vocabularies differ"),
+        (lambda t, f: (t.update({"model.norm.weight": torch.full((WIDTH,), torch.nan)}), rewrite(t, f)), "not finite"),
+        (lambda t, f: (f / FILE).write_bytes((f / FILE).read_bytes()[:5000]), "truncated"),
+        (lambda t, f: (f / FILE).write_bytes(struct.pack("<Q", 10**15) + b"{}"), "damaged"),
+        (lambda t, f: (f / FILE).write_bytes(b""), "damaged"),
+        (lambda t, f: (f / FILE).rename(f / "pytorch_model.bin"), "is a pickle"),
+        (lambda t, f: (f / FILE).unlink(), "no .safetensors file"),
+    ],
+)  # fmt: skip
+def test_a_bad_checkpoint_is_named(capsys, zoo, tmp_path, change, said):
+    sentence = refused(capsys, zoo, tmp_path, changed(zoo, tmp_path, change))
+    assert said in sentence
+
+
+def test_what_stands_there_is_kept(capsys, zoo, tmp_path):
+    (tmp_path / "out").mkdir()
+    config = zoo / "kept.yml"
+    config.write_text(ARITHMETIC)
+    assert main(["merge", str(config), str(tmp_path / "out")]) == 1
+    assert "it exists" in capsys.readouterr().err and list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(zoo, tmp_path):
+    """A file-size limit stands for the disk: the room is taken before anything is merged."""
+    config = zoo / "full.yml"
+    config.write_text(ARITHMETIC)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        f"from engine.__main__ import main; sys.exit(main(['merge', {str(config)!r}, {str(tmp_path / 'out')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Free disk space" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forty_experts(zoo, tmp_path):
+    for n in range(40):
+        shutil.copytree(zoo / "two", tmp_path / f"e{n}")
+    models = [{"model": str(tmp_path / f"e{n}"), "parameters": {"weight": 1 / 40, "density": 0.5}} for n in range(40)]
+    config = from_dict({"merge_method": "ties", "base_model": "base", "models": models}, zoo)
+    merge(config, tmp_path / "out")
+    one = from_dict({"merge_method": "ties", "base_model": "base", "models": [
+        {"model": "two", "parameters": {"weight": 1, "density": 0.5}}]}, zoo)  # fmt: skip
+    merge(one, tmp_path / "single")
+    for name, value in tensors_of(tmp_path / "single").items():
+        torch.testing.assert_close(tensors_of(tmp_path / "out")[name], value, rtol=1e-4, atol=1e-5)
