@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import Problem
-from engine.worker import ONE_THREAD
+from engine.supervisor import ONE_THREAD
 from engine.workspace import Workspace
 
 LOCAL = ("127.0.0.1", "localhost")

@@ -10,8 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dashboard import state
+from engine import posting
 from engine.commands import COMMANDS
 from engine.errors import Problem
+from engine.tokens import job_token
 
 log = logging.getLogger("mixdesk.api")
 
@@ -67,6 +69,45 @@ async def command(request: Request) -> JSONResponse:
     return JSONResponse({"result": result})
 
 
+async def journal(request: Request) -> JSONResponse:
+    """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
+    ?log=1 it posts the end of what the job printed.
+
+    The token opens one attempt at one job (engine/tokens.py); the page's own token opens nothing here.
+    """
+    spool, job_id = state.store().spool, request.path_params["job"]
+    attempt = request.headers.get("x-attempt", "")
+    token = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if not hmac.compare_digest(token.encode(), job_token(state.store().workspace.root, job_id, attempt).encode()):
+        return JSONResponse({"error": "Cannot take that journal: the token is not one of this attempt."}, 401)
+    try:
+        if request.method == "GET":
+            return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
+        if request.query_params.get("log"):
+            await run_in_threadpool(posting.take_log, spool, job_id, attempt, await body_of(request) or b"")
+            return JSONResponse({"have": 0})
+        offset, data = request.query_params.get("offset", ""), await body_of(request)
+        if not offset.isdecimal() or data is None:
+            said = f"Cannot take that: offset is {offset!r}, and at most {posting.LARGEST} bytes come at once."
+            return JSONResponse({"error": said}, 400)
+        have = await run_in_threadpool(posting.receive, spool, job_id, attempt, int(offset), data)
+        return JSONResponse({"have": have})
+    except posting.Gone as gone:
+        return JSONResponse({"error": str(gone)}, 410)
+    except (OSError, Problem) as error:
+        return JSONResponse({"error": f"Cannot write the journal: {error}. Post it again."}, 503)
+
+
+async def body_of(request: Request) -> bytes | None:
+    """The posted bytes; None where there are too many."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > posting.LARGEST:
+            return None
+    return bytes(data)
+
+
 async def health(request: Request) -> JSONResponse:
     """GET /api/v1/health: whether the journals are being read."""
     trouble = state.owner().trouble
@@ -86,6 +127,7 @@ async def plotly_js(request: Request) -> Response:
 
 ROUTES = [
     Route("/api/v1/health", health),
+    Route("/api/v1/journal/{job}", journal, methods=["GET", "POST"]),
     Route("/api/v1/{name}", command, methods=["POST"]),
     Route("/assets/plotly.min.js", plotly_js),
 ]

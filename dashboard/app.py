@@ -38,7 +38,7 @@ async def lifespan(app):
 def warm_up() -> None:
     """Load what the first visit needs while its browser is still loading the page's scripts (about 2 CPU seconds)."""
     from dashboard import charts
-    from dashboard.views import corpus, explore, export, importing, runs, search, studies  # noqa: F401
+    from dashboard.views import corpus, explore, export, importing, jobs, runs, search, studies  # noqa: F401
 
     charts.figure(100).to_json()
     import lightgbm  # noqa: F401

@@ -3,7 +3,21 @@
 import streamlit as st
 
 from dashboard import state
-from dashboard.views import confirm, corpus, explore, export, importing, league, next_runs, parts, runs, search, studies
+from dashboard.views import (
+    confirm,
+    corpus,
+    explore,
+    export,
+    importing,
+    jobs,
+    league,
+    next_runs,
+    notices,
+    parts,
+    runs,
+    search,
+    studies,
+)
 from engine.errors import Problem
 from store import studies as studies_in
 
@@ -14,6 +28,7 @@ PAGES = {
     "corpus": ("Corpus", ":material/library_books:", corpus),
     "import": ("Import", ":material/upload_file:", importing),
     "runs": ("Runs", ":material/timeline:", runs),
+    "jobs": ("Jobs", ":material/memory:", jobs),
     "explore": ("Explore", ":material/instant_mix:", explore),
     "league": ("League", ":material/leaderboard:", league),
     "search": ("Search", ":material/travel_explore:", search),
@@ -63,6 +78,7 @@ if trouble:
     parts.refusal(
         f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
     )
+parts.live(notices.toast)
 pages = {
     path: st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
     for path, (title, icon, view) in PAGES.items()

@@ -190,12 +190,8 @@ def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None
         "id", "number", "role", "label", "state", "step", "steps", "seed", "tokens", "parameters", "seconds", "job",
         "message",
     )}  # fmt: skip
-    missing = [np.nan] * len(study.metrics)
-    losses = [
-        [np.nan if x is None else x for x in row] if row else missing for row in table.column("losses").to_pylist()
-    ]
-    losses = np.array(losses, dtype=float).reshape(-1, len(study.metrics))
-    shares = np.array(table.column("weights").to_pylist(), dtype=float).reshape(-1, len(study.domains))
+    shares = runs.matrix(table, "weights", len(study.domains))
+    losses = runs.matrix(table, "losses", len(study.metrics))
     whole = whole or aggregate_of(store, study)
     return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
 

@@ -3,6 +3,7 @@
 import secrets
 
 from engine.owner import Owner
+from store import jobs
 from store.database import Store
 
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
@@ -24,3 +25,8 @@ def owner() -> Owner:
 
 def store() -> Store:
     return owner().store
+
+
+def busy() -> bool:
+    """Whether anything runs or waits, or may be about to: only then do pages poll."""
+    return owner().answered < store().version or jobs.any_busy(store())

@@ -11,7 +11,7 @@ from engine.objectives import domain_losses
 from engine.reuse import Change, Reuse, reuse
 from engine.rounds import trainable
 from engine.space import Simplex
-from engine.steward import advance, for_fitting, training_jobs
+from engine.steward import advance, for_fitting, training_jobs, vocabulary_of
 from engine.study import StudySpec, chosen_domains, design_points
 from store import corpora, studies
 from store.database import Store
@@ -99,7 +99,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     fresh += [{"role": "design", "label": None, "weights": p.tolist()} for p in opened(plan, frame)]
     for number, row in enumerate([*rows, *fresh], 1):
         row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
-    planned = training_jobs(successor, plan.spec, frame, fresh)
+    planned = training_jobs(successor, plan.spec, frame, fresh, vocabulary_of(store, plan.spec.corpus))
     store.write("study.created", study=successor, name=plan.spec.name, spec=plan.spec.to_dict())
     store.write(
         "study.planned", study=successor, domains=new, metrics=[asdict(one) for one in domain_losses(new)],

@@ -6,13 +6,15 @@ there or, where no page runs, in its own process. So a command behaves the same 
 
 from dataclasses import asdict
 
-from engine import adopt, recipe, round_commands, steward
+from engine import adopt, logs, recipe, round_commands, steward
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
 from engine.study import StudySpec
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
+
+JOBS = 500  # of one state, listed at once
 
 
 def list_corpora(store: Store) -> list[dict]:
@@ -36,6 +38,46 @@ def job(store: Store, job_id: str) -> dict:
     if found is None:
         raise Problem(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
     return asdict(found)
+
+
+def list_jobs(store: Store, name: str | None = None) -> list[dict]:
+    """The jobs of a study, or all that have not ended and the last that failed."""
+    if name is not None:
+        return [asdict(found) for found in jobs.of_study(store, studies.get(store, name).id)]
+    found = jobs.in_state(store, ("running",), JOBS) + jobs.in_state(store, ("queued", "paused"), JOBS)
+    return [asdict(row) for row in found + jobs.in_state(store, ("failed",), JOBS)]
+
+
+def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
+    """Queue a job of any kind; `after` in its spec names the jobs that must be done first."""
+    return {"job": steward.submit_job(store, spec, job_id)}
+
+
+def cancel_job(store: Store, job_id: str) -> dict:
+    """Stop one job; a running one keeps a checkpoint."""
+    steward.cancel_job(store, job_id)
+    return job(store, job_id)
+
+
+def retry_job(store: Store, job_id: str) -> dict:
+    """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    steward.known_job(store, job_id)
+    steward.retry(store, job_id)
+    return job(store, job_id)
+
+
+def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
+    """Move a job that waits in the queue; lower runs sooner."""
+    steward.prioritise(store, job_id, priority)
+    return job(store, job_id)
+
+
+def job_log(store: Store, job_id: str) -> dict:
+    """The end of what a job printed."""
+    folder = store.spool.find(job_id)
+    if folder is None:
+        raise Problem(f"Cannot show the log of {job_id!r}: there is no such job.")
+    return {"job": job_id, "log": logs.tail(folder / "log.txt")}
 
 
 def list_studies(store: Store) -> list[dict]:
@@ -88,8 +130,14 @@ def cancel(store: Store, name: str) -> dict:
     return {"study": name, "state": "cancelled"}
 
 
+def pause(store: Store, name: str) -> dict:
+    """Hold a study up: its jobs stop at a checkpoint and wait."""
+    steward.pause(store, studies.get(store, name).id)
+    return {"study": name, "state": "paused"}
+
+
 def resume(store: Store, name: str) -> dict:
-    """Go on with a cancelled study and retry its failed jobs."""
+    """Go on with a paused or cancelled study and retry its failed jobs."""
     steward.resume(store, studies.get(store, name).id)
     return {"study": name, "state": "active"}
 
@@ -153,7 +201,8 @@ def predict(store: Store, name: str, weights: list[dict], surrogate: str | None 
 COMMANDS = {
     command.__name__: command
     for command in (
-        list_corpora, build_corpus, job, list_studies, show, list_runs, start, cancel, resume, fit, search,
-        candidates, export, import_runs, preview_import, fitted, predict, *round_commands.COMMANDS,
+        list_corpora, build_corpus, job, list_jobs, submit_job, cancel_job, retry_job, prioritise_job, job_log,
+        list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export, import_runs,
+        preview_import, fitted, predict, *round_commands.COMMANDS,
     )
 }  # fmt: skip

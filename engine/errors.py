@@ -10,3 +10,7 @@ class Problem(Exception):
 
 class Stopped(Exception):
     """The job was asked to stop (cancelled, or its machine goes down). Raised from `Job.progress`."""
+
+
+class Transient(Problem):
+    """What may pass by itself (a GPU that was lost, say): the job is tried again, up to its limit of retries."""

@@ -6,8 +6,10 @@ A job is a folder that moves between four places of `<workspace>/jobs/`; the ren
 
 Inside: `spec.json` (written whole before the folder appears), `events.jsonl` (append-only journal of what
 the job measured and became), `log.txt` (what it printed), `lock` (held with flock by the running process:
-whoever can take it knows that nobody runs the job), `cancel` (somebody asked for its end), and whatever
-the job keeps between attempts. Workers know nothing of the database and go on without its owner.
+whoever can take it knows that nobody runs the job), `beat` (its time changes while the job makes progress),
+`lease.json` (which attempt this is, where it runs, what it holds), `priority` (somebody moved it in the queue),
+`cancel` (somebody asked for its end), and whatever the job keeps between attempts. A file `paused/<study>` holds
+up all jobs of a study. Workers know nothing of the database and go on without its owner.
 """
 
 import fcntl
@@ -21,10 +23,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import Problem, Stopped
+from engine.job_spec import VERSION, JobSpec
 
 PLACES = ("queued", "active", "ended", "sealed")
 TERMINAL = ("job.finished", "job.failed", "job.cancelled")
+FATES = (*TERMINAL, "job.died", "job.paused")  # how an attempt ends
 PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
+TAIL_BYTES = 65536
 
 
 class Job:
@@ -45,12 +50,16 @@ class Job:
         append_event(self._journal, kind, fields)
 
     def progress(self, done: float, total: float, note: str = "") -> None:
-        """Say how far the job is (any unit). Cheap: lines are thinned out. Raises Stopped when told to stop."""
+        """Say how far the job is (any unit), and that it is not stuck. Cheap: lines are thinned out.
+
+        Raises Stopped when told to stop.
+        """
         if self.stopping:
             raise Stopped
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_SECONDS or done >= total:
             self._last_progress = now
+            (self.folder / "beat").touch()
             self.emit("job.progress", done=done, total=total, note=note)
 
 
@@ -69,10 +78,10 @@ def append_event(descriptor: int, kind: str, fields: dict) -> None:
         raise
 
 
-def read_events(folder: Path) -> list[dict]:
-    """All whole lines of a job's journal; a torn last line and corrupt lines are left out."""
+def read_events(folder: Path, offset: int = 0) -> list[dict]:
+    """All whole lines of a job's journal from an offset on; a torn last line and corrupt lines are left out."""
     try:
-        lines = (folder / "events.jsonl").read_bytes().split(b"\n")[:-1]
+        lines = (folder / "events.jsonl").read_bytes()[offset:].split(b"\n")[:-1]
     except FileNotFoundError:
         return []
     return [event for line in lines if (event := parse_event(line)) is not None]
@@ -92,14 +101,17 @@ class Spool:
 
     def __init__(self, workspace: Path):
         self.workspace, self.root = workspace, workspace / "jobs"
-        for place in (*PLACES, "incoming"):
+        for place in (*PLACES, "incoming", "paused"):
             (self.root / place).mkdir(parents=True, exist_ok=True)
 
     def submit(self, spec: dict, job_id: str | None = None) -> str:
         """Queue a job and return its id. The same id twice is one job, so a repeated submit is harmless.
 
-        spec: {"kind": one of the kinds in engine/run_job.py, "priority": lower runs sooner, ...}.
+        spec: {"kind": one of the kinds in engine/run_job.py, the settings of engine.job_spec.JobSpec, and the fields of
+        its kind}. Raises Problem for a setting that cannot be.
         """
+        spec = {"version": VERSION, **spec}
+        JobSpec.read(spec)
         job_id = job_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
         if self.find(job_id):
             return job_id
@@ -147,7 +159,32 @@ class Spool:
                 write_event(ended, "job.cancelled", note="before it started")
             return
 
-    def retry(self, job_id: str) -> None:
+    def reprioritise(self, job_id: str, priority: float) -> None:
+        """Move a queued job to another place in the queue (lower runs sooner). It has no effect on one that runs."""
+        JobSpec.read({"kind": "any", "priority": priority})
+        folder = self.find(job_id)
+        if folder is None or folder.parent.name in ("ended", "sealed"):
+            raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+        try:
+            write_whole(folder / "priority", str(priority))
+            os.utime(self.root / "queued")  # workers look at the queue again when it has changed
+        except FileNotFoundError as error:
+            raise Problem(f"Cannot move job {job_id!r} in the queue: a worker has just taken it.") from error
+
+    def pause(self, study: str) -> None:
+        """Hold up all jobs of a study: none starts, and those that run stop at a checkpoint."""
+        (self.root / "paused" / study).touch()
+        os.utime(self.root / "queued")
+
+    def unpause(self, study: str) -> None:
+        (self.root / "paused" / study).unlink(missing_ok=True)
+        os.utime(self.root / "queued")
+
+    def paused(self) -> set[str]:
+        """The studies whose jobs are held up."""
+        return set(os.listdir(self.root / "paused"))
+
+    def retry(self, job_id: str, reason: str = "somebody asked for it") -> None:
         """Queue an ended job again; it goes on from what its folder holds. Raises Problem if it has not ended."""
         folder = self.find(job_id)
         if folder is None or folder.parent.name not in ("ended", "sealed"):
@@ -156,8 +193,9 @@ class Spool:
             if not free:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
             (folder / "cancel").unlink(missing_ok=True)
-            write_event(folder, "job.requeued")
-            self.move(folder, "queued")
+            write_event(folder, "job.requeued", reason=reason)
+            while self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
+                folder = self.find(job_id)
 
 
 @contextmanager
@@ -183,6 +221,29 @@ def write_event(folder: Path, kind: str, **fields) -> None:
         append_event(descriptor, kind, fields)
     finally:
         os.close(descriptor)
+
+
+def last_fate(folder: Path) -> dict | None:
+    """The last event that says how an attempt ended, or that it began; read off the journal's tail."""
+    try:
+        with open(folder / "events.jsonl", "rb") as journal:
+            size = journal.seek(0, os.SEEK_END)
+            journal.seek(max(0, size - TAIL_BYTES))
+            lines = journal.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        event = parse_event(line)
+        if event is not None and event["kind"] in (*FATES, "job.requeued", "job.started"):
+            return event
+    return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that it appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
 
 
 def mend_journal(folder: Path) -> None:

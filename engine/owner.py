@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 
-from engine import steward
+from engine import notices, steward
 from engine.workspace import Workspace
 from store.database import Store
 
@@ -26,9 +26,11 @@ class Owner:
         try:
             self.store = Store(workspace)
             steward.recover(self.store)
+            self.webhook = notices.webhook_of(self.store)
         except BaseException:
             os.close(self._lock)
             raise
+        self.answered = -1  # the store's version to which `advance` has answered
         self.trouble: str | None = None  # what the last round failed with; pages show it
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_up, name="owner", daemon=True)
@@ -40,7 +42,7 @@ class Owner:
             try:
                 if self.store.ingest() or behind:
                     steward.advance(self.store)
-                behind, self.trouble = False, None
+                behind, self.trouble, self.answered = False, None, self.store.version
             except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
                 if str(error) != self.trouble:
                     log.exception("reading the journals failed; trying again")
@@ -50,5 +52,7 @@ class Owner:
         """Stop reading, close the database, give the lock back."""
         self._stop.set()
         self._thread.join(timeout=10)
+        if self.webhook is not None:
+            self.webhook.close()
         self.store.close()
         os.close(self._lock)

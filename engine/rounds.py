@@ -18,6 +18,7 @@ from engine.steward import (
     question_of,
     surrogate_file,
     training_jobs,
+    vocabulary_of,
 )
 from engine.study import StudySpec
 from engine.trust import Trust, trust
@@ -95,7 +96,9 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
         row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": None if own else fidelity.to_dict()}
-    planned = training_jobs(study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows)
+    planned = training_jobs(
+        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
+    )
     store.write("runs.added", study=study.id, runs=rows, jobs=planned)
     for job in planned:
         store.spool.submit(job["spec"], job["job"])

@@ -15,17 +15,21 @@ from dataclasses import asdict
 
 import numpy as np
 
+from engine import devices, notices
+from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.errors import Problem
-from engine.fidelity import group_size
 from engine.frame import Frame, frame_of
+from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
 from engine.objectives import Aggregate, aggregate, domain_losses
+from engine.run_job import KINDS
 from engine.search import LARGEST
 from engine.search.methods import check_method
 from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
 from engine.surrogates import SURROGATES
+from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
@@ -84,14 +88,61 @@ def cancel(store: Store, study: str) -> None:
     store.ingest()
 
 
+def pause(store: Store, study: str) -> None:
+    """Hold a study up: nothing of it starts, and what runs stops at a checkpoint. Nothing is cancelled."""
+    if (found := studies.get(store, study)).state != "active":
+        raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
+    store.write("study.paused", study=study)
+    store.spool.pause(study)
+
+
 def resume(store: Store, study: str) -> None:
-    """Go on with a cancelled study, and retry what failed."""
+    """Go on with a paused or cancelled study, and retry what failed."""
     store.write("study.resumed", study=study)
+    store.spool.unpause(study)
     for job in jobs.of_study(store, study):
         if job.state in ("failed", "cancelled"):
-            store.spool.retry(job.id)
+            store.spool.retry(job.id, "the study was resumed")
     store.ingest()
     advance(store)
+
+
+def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
+    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem for a spec that cannot be."""
+    settings = JobSpec.read(spec)
+    if settings.kind not in KINDS:
+        raise Problem(f"Cannot submit a job of kind {settings.kind!r}: the kinds are {', '.join(KINDS)}.")
+    check_fields(spec)
+    if settings.study is not None:
+        studies.get(store, settings.study)
+    job_id = checked_name(job_id or f"{settings.kind}-{uuid.uuid4().hex[:8]}", "job")
+    store.submit(job_id, spec, settings.study)
+    return job_id
+
+
+def cancel_job(store: Store, job_id: str) -> None:
+    """Ask for the end of one job."""
+    found = known_job(store, job_id)
+    if found.state not in jobs.UNFINISHED:
+        raise Problem(f"Cannot cancel job {job_id!r}: it has ended ({found.state}).")
+    store.spool.cancel(job_id)
+    store.ingest()
+
+
+def prioritise(store: Store, job_id: str, priority: float) -> None:
+    """Move a job that waits in the queue; lower runs sooner."""
+    if known_job(store, job_id).state not in ("queued", "paused"):
+        raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+    store.spool.reprioritise(job_id, priority)
+    store.write("job.prioritised", job=job_id, priority=priority)
+
+
+def known_job(store: Store, job_id: str) -> jobs.JobRow:
+    """One job. Raises Problem where there is none of that id."""
+    found = jobs.find(store, job_id)
+    if found is None:
+        raise Problem(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")
+    return found
 
 
 def retry(store: Store, job_id: str) -> None:
@@ -125,13 +176,23 @@ def advance(store: Store) -> None:
                 search_if_due(store, study)
         except Problem as problem:  # one study that cannot go on must not hold up the others
             store.write("study.failed", study=study.id, message=str(problem))
+    notices.raise_due(store)
 
 
 def recover(store: Store) -> None:
-    """After a start: read on in all journals, spool what a killed owner had only planned, and go on."""
+    """After a start: read on in all journals, carry out what a killed owner had only decided, and go on."""
     store.ingest()
-    for job_id, spec in jobs.never_started(store):
+    for job_id, spec, priority in jobs.never_started(store):
         store.spool.submit(spec, job_id)
+        if priority != spec.get("priority", 0):
+            store.spool.reprioritise(job_id, priority)
+    for study in studies.all_studies(store):
+        (store.spool.pause if study.state == "paused" else store.spool.unpause)(study.id)
+        if study.state == "cancelled":
+            for job in jobs.of_study(store, study.id):
+                if job.state in jobs.UNFINISHED:
+                    store.spool.cancel(job.id)
+    store.ingest()
     advance(store)
 
 
@@ -163,25 +224,30 @@ def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], lis
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)
-    return domains, rows, training_jobs(study, spec, frame, rows)
+    return domains, rows, training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
 
 
-def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict]) -> list[dict]:
+def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
     """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
-    domains, fidelity = list(frame.space.names), spec.fidelity
+    domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
     keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
     made = []
-    for group in split_evenly(runs, group_size(fidelity.width), os.cpu_count() or 1):
+    for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
         task = {
-            "kind": "train", "study": study, "corpus": spec.corpus, "domains": domains, "keep": keep,
+            "kind": "train", **spec.compute.settings(study), "corpus": spec.corpus, "domains": domains, "keep": keep,
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
-            "fidelity": fidelity.to_dict(), "device": "auto",
+            "fidelity": fidelity.to_dict(),
         }  # fmt: skip
         made.append({"job": job_id, "spec": task})
     return made
+
+
+def vocabulary_of(store: Store, corpus: str) -> int:
+    """How many tokens the tokenizer of a built corpus knows."""
+    return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:

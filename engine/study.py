@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.compute import Compute
 from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
@@ -27,7 +28,8 @@ class StudySpec:
     cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching: proxies see the repetition
     that the target will see (engine/sampling.py); bounds: domain -> [least, most] share, or one fixed share; groups:
     {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number} where the proportions
-    inside stay}; both hold in design and search; priorities: how much each metric counts in the mean, 1 where absent.
+    inside stay}; both hold in design and search; priorities: how much each metric counts in the mean, 1 where absent;
+    compute: how its training is cut into jobs (engine.compute).
     """
 
     name: str
@@ -51,6 +53,7 @@ class StudySpec:
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict, ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
+    compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
@@ -99,6 +102,7 @@ class StudySpec:
             fidelity = Fidelity.from_dict(fidelity)
         elif not isinstance(fidelity, Fidelity) and not (fidelity is None and values.get("corpus", "") is None):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+        values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
             for name in {"domains", "strength", "groups"} & set(values):
                 check(isinstance(values[name], list | tuple), name, values[name], "a list")

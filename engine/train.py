@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine import corpus as corpora
+from engine.compute import members_that_fit
 from engine.errors import Problem, Stopped
 from engine.evaluate import evaluate, validation_windows
 from engine.fidelity import Fidelity
@@ -25,7 +26,7 @@ from engine.jobs import Job, read_events
 from engine.proxy import Stack
 from engine.sampling import Sampler
 
-CHECKPOINT_SECONDS = 15.0
+CHECKPOINT_SECONDS = 15.0  # between checkpoints, where the spec does not say
 REPORT_SECONDS = 1.0
 LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, as shares of the steps
 LOOK_TOKENS = 2048  # and on how many validation tokens a domain
@@ -149,7 +150,7 @@ def whole(path: Path, write) -> None:
 def run(job: Job) -> None:
     """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
     "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "save": bool, "keep": the part of
-    every domain that may be seen (engine/sampling.py), 1 where absent}.
+    every domain that may be seen (engine/sampling.py), 1 where absent, "checkpoint_seconds": between checkpoints}.
 
     Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
     Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
@@ -163,7 +164,24 @@ def run(job: Job) -> None:
     fidelity = Fidelity.from_dict(spec["fidelity"])
     for domain in spec["domains"]:  # better now than after the training
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
-    train_group(job, corpus, fidelity, spec["runs"], device)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and spec.get("device") == "auto":
+        job.emit("job.note", text="torch cannot use the GPU that this job was given: training on the CPU. See its log.")
+    for group in sized_to_card(job, fidelity, corpus.vocabulary, spec["runs"], device):
+        train_group(job, corpus, fidelity, group, device)
+
+
+def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict], device: str) -> list[list[dict]]:
+    """The runs in groups of as many as the card's memory, or the leased part of it, should hold; says so if not all."""
+    if device != "cuda":
+        return [runs]
+    total = torch.cuda.get_device_properties(0).total_memory
+    leased = int(os.environ.get("MIXDESK_GPU_MEMORY_MB", 0)) << 20 or total
+    if leased < total:  # whoever shares the card keeps what it was promised
+        torch.cuda.set_per_process_memory_fraction(leased / total)
+    size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
+    if size < len(runs):
+        job.emit("job.note", text=f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time.")
+    return [runs[start : start + size] for start in range(0, len(runs), size)]
 
 
 def choose_device(wanted: str) -> str:
@@ -228,12 +246,12 @@ def follow(job: Job, training: Training, corpus, over: set[str]) -> None:
     path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
     training.resume(path)
     reporter = Reporter(job, training, corpus, over)
-    saved = time.monotonic()
+    saved, interval = time.monotonic(), job.spec.get("checkpoint_seconds", CHECKPOINT_SECONDS)
     try:
         while training.step < training.fidelity.steps and reporter.living():
             training.advance()
             reporter.after_step()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            if time.monotonic() - saved > interval:
                 reporter.clock()
                 training.save(path)
                 saved = time.monotonic()

@@ -6,22 +6,25 @@ the state of the job and of its runs.
 """
 
 import json
+from collections.abc import Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 
 from store.journal import Chunk
 
 
-def apply(cursor, chunk: Chunk) -> None:
-    """Bring one chunk of a journal into the tables. Unknown kinds are left alone: a newer worker's."""
-    bulk: dict[str, list[dict]] = {}
-    for event in chunk.events:
-        if event["kind"] in BULK:
-            bulk.setdefault(event["kind"], []).append(event)
-        elif event["kind"] in EVENTS:
-            EVENTS[event["kind"]](cursor, chunk.name, event)
+def apply(cursor, chunks: Sequence[Chunk]) -> None:
+    """Bring chunks of journals into the tables. Unknown kinds are left alone: a newer worker's."""
+    bulk: dict[str, list[tuple[str, dict]]] = {}
+    for chunk in chunks:
+        for event in chunk.events:
+            if event["kind"] in BULK:
+                bulk.setdefault(event["kind"], []).append((chunk.name, event))
+            elif event["kind"] in EVENTS:
+                EVENTS[event["kind"]](cursor, chunk.name, event)
     for kind, events in bulk.items():
-        BULK[kind](cursor, chunk.name, events)
+        BULK[kind](cursor, events)
 
 
 # What people and the owner decide ------------------------------------------------------------------------
@@ -38,6 +41,10 @@ def study_cancelled(cursor, journal, e):
 
 def study_resumed(cursor, journal, e):
     cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e["study"]])
+
+
+def study_paused(cursor, journal, e):
+    cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e["study"]])
 
 
 def study_failed(cursor, journal, e):
@@ -61,18 +68,17 @@ def study_planned(cursor, journal, e):
 
 def runs_added(cursor, journal, e):
     """Runs to be trained, and the jobs that will train them."""
-    rows = [
-        (r["id"], e["study"], r["number"], r["role"], r.get("label"), r["weights"], r["seed"], r["job"], fidelity)
-        for r in e["runs"]
-        for fidelity in [json.dumps(r["fidelity"]) if r.get("fidelity") else None]
-    ]
-    cursor.executemany(
-        "INSERT INTO runs (id, study, number, role, label, weights, seed, job, fidelity, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')",
-        rows,
-    )
-    for job in e["jobs"]:
-        job_planned(cursor, journal, {**job, "study": e["study"], "t": e["t"]})
+    columns = {name: [run.get(name) for run in e["runs"]] for name in RUN_COLUMNS}
+    columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e["runs"]]
+    insert(cursor, "runs", columns | {"study": e["study"], "state": "planned"}, RUN_COLUMNS)
+    jobs_planned(cursor, e["study"], e["jobs"], e["t"])
+
+
+# Of a planned run, and their types in Arrow where that cannot tell by itself (all may be None).
+RUN_COLUMNS = {
+    "id": pa.string(), "number": pa.int64(), "role": pa.string(), "label": pa.string(),
+    "weights": pa.list_(pa.float64()), "seed": pa.int64(), "job": pa.string(), "fidelity": pa.string(),
+}  # fmt: skip
 
 
 def study_imported(cursor, journal, e):
@@ -85,21 +91,52 @@ def study_imported(cursor, journal, e):
         values,
     )
     columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
-    columns["study"] = [e["study"]] * len(e["runs"])
+    columns["study"] = e["study"]
     types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
     types["weights"] = types["losses"]
-    rows = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
-    cursor.register("imported_runs", rows)
-    cursor.execute("INSERT INTO runs BY NAME SELECT *, 'imported' AS role, 'done' AS state FROM imported_runs")
-    cursor.unregister("imported_runs")
+    insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
 
 
 def job_planned(cursor, journal, e):
-    values = [e["job"], e.get("study"), e["spec"]["kind"], json.dumps(e["spec"]), e["t"]]
-    cursor.execute(
-        "INSERT OR IGNORE INTO jobs (id, study, kind, spec, state, planned_at) VALUES (?, ?, ?, ?, 'queued', ?)",
-        values,
-    )
+    jobs_planned(cursor, e.get("study"), [e], e["t"])
+
+
+def jobs_planned(cursor, study, jobs, t):
+    """Jobs that are to be spooled; each is one row, however often it was planned."""
+    specs = [job["spec"] for job in jobs]
+    columns = {
+        "id": [job["job"] for job in jobs], "kind": [spec["kind"] for spec in specs],
+        "spec": [json.dumps(spec) for spec in specs], "priority": [float(spec.get("priority", 0)) for spec in specs],
+        "study": study, "state": "queued", "planned_at": t,
+    }  # fmt: skip
+    insert(cursor, "jobs", columns, {"study": pa.string()}, "OR IGNORE")
+
+
+def insert(cursor, table, columns, types, how=""):
+    """Insert many rows at once, a thousand times faster than one by one. columns: lists, or one value for all rows."""
+    count = max(len(values) for values in columns.values() if isinstance(values, list))
+    lists = {name: values if isinstance(values, list) else [values] * count for name, values in columns.items()}
+    with new_rows(cursor, lists, types):
+        cursor.execute(f"INSERT {how} INTO {table} BY NAME SELECT * FROM new_rows")
+
+
+def update(cursor, table, columns, types, also=""):
+    """Update many rows at once, by their id; `also`: what is set in all of them."""
+    with new_rows(cursor, columns, types):
+        sets = [f"{name} = new_rows.{name}" for name in columns if name != "id"] + [also] * bool(also)
+        cursor.execute(f"UPDATE {table} SET {', '.join(sets)} FROM new_rows WHERE {table}.id = new_rows.id")
+
+
+@contextmanager
+def new_rows(cursor, columns, types):
+    """Columns as a table `new_rows` inside the block."""
+    cursor.register("new_rows", pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()}))
+    yield
+    cursor.unregister("new_rows")  # where the block failed, the cursor is rolled back and thrown away
+
+
+def job_prioritised(cursor, journal, e):
+    cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e["priority"], e["job"]])
 
 
 def corpus_planned(cursor, journal, e):
@@ -111,14 +148,25 @@ def corpus_planned(cursor, journal, e):
     )
 
 
+def notice_raised(cursor, journal, e):
+    values = [e["notice"], e["study"], e["outcome"], e["text"], e["t"]]
+    cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def notice_told(cursor, journal, e):
+    """The webhook took it, or never will: `trouble` says why."""
+    values = [e["t"], e.get("trouble"), e["notice"]]
+    cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
+
+
 # What a job becomes --------------------------------------------------------------------------------------
 
 
 def job_started(cursor, journal, e):
     cursor.execute(
         "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1, "
-        "ended_at = NULL, message = NULL WHERE id = ?",
-        [e["t"], journal],
+        "ended_at = NULL, message = NULL, host = ?, attempt_at = ? WHERE id = ?",
+        [e["t"], e.get("host"), e["t"], journal],
     )
 
 
@@ -152,12 +200,11 @@ def job_ended(state, run_state):
     return change
 
 
-def job_progress(cursor, journal, events):
-    e = events[-1]
-    cursor.execute(
-        "UPDATE jobs SET done = ?, total = ?, note = ? WHERE id = ?",
-        [e["done"], e["total"], e["note"], journal],
-    )
+def job_progress(cursor, events):
+    last = dict(events)  # of each journal
+    columns = {name: [e[name] for e in last.values()] for name in ("done", "total", "note")}
+    types = {"done": pa.float64(), "total": pa.float64(), "note": pa.string()}
+    update(cursor, "jobs", columns | {"id": list(last)}, types)
 
 
 def job_note(cursor, journal, e):
@@ -179,25 +226,21 @@ def runs_started(cursor, journal, e):
     )
 
 
-def runs_progress(cursor, journal, events):
+def runs_progress(cursor, events):
+    lines = [e for _, e in events]
     columns = {
-        "run": [run for e in events for run in e["runs"]],
-        "step": [e["step"] for e in events for _ in e["runs"]],
-        "tokens": [e["tokens"] for e in events for _ in e["runs"]],
-        "loss": [loss for e in events for loss in e["loss"]],
-        "tokens_per_second": [e["tokens_per_second"] for e in events for _ in e["runs"]],
-        "t": [e["t"] for e in events for _ in e["runs"]],
-    }
-    types = {"loss": pa.float64(), "tokens_per_second": pa.float64(), "t": pa.float64()}
-    lines = pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()})
-    cursor.register("lines", lines)
-    cursor.execute("INSERT INTO curve BY NAME SELECT * FROM lines")
-    cursor.unregister("lines")
-    last = events[-1]
-    cursor.execute(
-        "UPDATE runs SET step = ?, steps = ? WHERE list_contains(?, id)",
-        [last["step"], last["steps"], last["runs"]],
-    )
+        "run": [run for e in lines for run in e["runs"]], "loss": [loss for e in lines for loss in e["loss"]],
+        **{name: [e[name] for e in lines for _ in e["runs"]] for name in ("step", "tokens", "tokens_per_second", "t")},
+    }  # fmt: skip
+    insert(cursor, "curve", columns, {"loss": pa.float64(), "tokens_per_second": pa.float64(), "t": pa.float64()})
+    speeds = {journal: e["tokens_per_second"] for journal, e in events}
+    update(
+        cursor, "jobs", {"id": list(speeds), "tokens_per_second": list(speeds.values())},
+        {"tokens_per_second": pa.float64()},
+    )  # fmt: skip
+    reached = {run: (e["step"], e["steps"]) for e in lines for run in e["runs"]}
+    step, steps = zip(*reached.values(), strict=True)
+    update(cursor, "runs", {"id": list(reached), "step": step, "steps": steps}, {})
 
 
 def runs_evaluated(cursor, journal, e):
@@ -205,30 +248,29 @@ def runs_evaluated(cursor, journal, e):
     cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
 
 
-def run_finished(cursor, journal, e):
-    found = cursor.execute(
-        "SELECT studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study WHERE runs.id = ?",
-        [e["run"]],
-    ).fetchone()
-    if found is None:
-        return  # of a study that this workspace does not know: a job folder copied in by hand
-    metrics = [one["metric"] for one in json.loads(found[1])] if found[1] else found[0]
-    losses, errors = ([e[field].get(name) for name in metrics] for field in ("losses", "losses_se"))
-    cursor.execute(
-        "UPDATE runs SET state = 'done', losses = ?, losses_se = ?, shares = ?, tokens = ?, seconds = ?, "
-        "cpu_seconds = ?, device = ?, parameters = ?, message = NULL WHERE id = ?",
-        [
-            losses,
-            errors,
-            e["shares"],
-            e["tokens"],
-            e["seconds"],
-            e["cpu_seconds"],
-            e["device"],
-            e["parameters"],
-            e["run"],
-        ],
-    )
+def runs_finished(cursor, events):
+    """What runs measured, in one statement for all: one by one it costs 6 ms a run."""
+    finished = {e["run"]: e for _, e in events}
+    order = {
+        run: [one["metric"] for one in json.loads(metrics)] if metrics else domains
+        for run, domains, metrics in cursor.execute(
+            "SELECT runs.id, studies.domains, studies.metrics FROM runs JOIN studies ON studies.id = runs.study "
+            "WHERE runs.id IN (SELECT unnest(?))",
+            [list(finished)],
+        ).fetchall()
+    }
+    known = {run: e for run, e in finished.items() if run in order}  # a folder copied in by hand has others' runs
+    columns = {name: [e[name] for e in known.values()] for name in MEASURED}
+    for name in ("losses", "losses_se"):
+        columns[name] = [[e[name].get(metric) for metric in order[run]] for run, e in known.items()]
+    update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
+
+
+MEASURED = {
+    "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
+    "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
+    "parameters": pa.int64(),
+}  # fmt: skip
 
 
 def run_diverged(cursor, journal, e):
@@ -254,13 +296,17 @@ def proposal_finished(cursor, journal, e):
 EVENTS = {
     "study.created": study_created,
     "study.cancelled": study_cancelled,
+    "study.paused": study_paused,
     "study.resumed": study_resumed,
     "study.failed": study_failed,
     "study.planned": study_planned,
     "runs.added": runs_added,
     "study.imported": study_imported,
     "job.planned": job_planned,
+    "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
+    "notice.raised": notice_raised,
+    "notice.told": notice_told,
     "job.started": job_started,
     "job.died": job_waits("queued"),
     "job.paused": job_waits("paused"),
@@ -272,10 +318,10 @@ EVENTS = {
     "corpus.built": corpus_built,
     "runs.started": runs_started,
     "runs.evaluated": runs_evaluated,
-    "run.finished": run_finished,
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
     "proposal.finished": proposal_finished,
 }
-BULK = {"job.progress": job_progress, "runs.progress": runs_progress}
+# Applied after the others of their chunk: what comes before or after them in a journal leaves the same.
+BULK = {"job.progress": job_progress, "runs.progress": runs_progress, "run.finished": runs_finished}

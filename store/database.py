@@ -1,7 +1,7 @@
 """The one owner of the DuckDB file: opens it, reads with cursors, writes journals in whole transactions."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ UNUSABLE = (
     LookupError, TypeError, ValueError, AttributeError,
     duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError,
 )  # fmt: skip
+AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
 STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 
 
@@ -67,7 +68,7 @@ class Store:
         """Record a decision (a study, a cancel, ...): into the owner's journal first, then into the tables."""
         with self._writing:
             self.journal.append(kind, fields)
-            self._take(self.journal.folder, self.journal.name)
+            self._take([self.journal.folder])
 
     def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
@@ -80,60 +81,76 @@ class Store:
         A job that has ended and is read to its end is sealed: its journal is never looked at again.
         """
         with self._writing:
-            taken = self._take(self.journal.folder, self.journal.name)
+            taken = self._take([self.journal.folder])
             for place in ("queued", "active"):
-                taken += sum(self._take(folder, folder.name) for folder in self.spool.folders(place))
-            for folder in self.spool.folders("ended"):
-                taken += self._take(folder, folder.name)
+                taken += self._take(self.spool.folders(place))
+            ended = self.spool.folders("ended")
+            taken += self._take(ended)
+            for folder in ended:
                 self.spool.move(folder, "sealed")
             return taken
 
     def take_sealed(self) -> int:
         """Read the journals of sealed jobs: needed only where the tables are built anew."""
         with self._writing:
-            return sum(self._take(folder, folder.name) for folder in self.spool.folders("sealed"))
+            return self._take(self.spool.folders("sealed"))
 
-    def _take(self, folder: Path, name: str) -> int:
-        """Bring a journal's new lines into the tables, rows and offset in one transaction."""
-        taken = 0
-        while chunk := read_on(folder, name, self._read_to.get(name, 0)):
-            try:
-                self._land(chunk)
-            except UNUSABLE:  # one event is not what its kind should be: it must not hold up the others
-                for one in chunk.apart():
-                    try:
-                        self._land(one)
-                    except UNUSABLE:
-                        self._land(one.set_aside())
-            taken += len(chunk.events)
-        return taken
+    def _take(self, folders: Iterable[Path]) -> int:
+        """Bring the journals' new lines into the tables, many of them in one transaction."""
+        taken, batch, events = 0, [], 0
+        for folder in folders:
+            name, read_to = folder.name, self._read_to.get(folder.name, 0)
+            while chunk := read_on(folder, name, read_to):
+                batch.append(chunk)
+                read_to, events = chunk.read_to, events + len(chunk.events)
+                if events >= AT_ONCE:
+                    self._land_all(batch)
+                    taken, batch, events = taken + events, [], 0
+        self._land_all(batch)
+        return taken + events
 
-    def _land(self, chunk: Chunk) -> None:
-        """Rows and offset of one chunk, all or nothing."""
+    def _land_all(self, batch: list[Chunk]) -> None:
+        """Land chunks together. One event that is not what its kind should be must not hold up the others: it is
+        found by halving."""
+        try:
+            self._land(batch)
+        except UNUSABLE:
+            if len(batch) == 1 and len(batch[0].events) <= 1:
+                self._land([batch[0].set_aside()])
+                return
+            ones = batch if len(batch) > 1 else list(batch[0].apart())
+            half = (len(ones) + 1) // 2
+            self._land_all(ones[:half])
+            self._land_all(ones[half:])
+
+    def _land(self, chunks: list[Chunk]) -> None:
+        """Rows and offsets, all or nothing."""
+        if not chunks:
+            return
         with self.transaction() as cursor:
-            apply.apply(cursor, chunk)
-            remember(cursor, chunk)
-        self._read_to[chunk.name] = chunk.read_to
+            apply.apply(cursor, chunks)
+            remember(cursor, chunks)
+        self._read_to |= {chunk.name: chunk.read_to for chunk in chunks}
 
     def close(self) -> None:
         self._connection.close()
         self.journal.close()
 
 
-def remember(cursor, chunk: Chunk) -> None:
-    """Write a journal's offset and its corrupt lines."""
-    cursor.execute("INSERT OR REPLACE INTO journals VALUES (?, ?)", [chunk.name, chunk.read_to])
-    for offset, text in chunk.corrupt:
-        cursor.execute("INSERT INTO corrupt_lines VALUES (?, ?, ?)", [chunk.name, offset, text])
+def remember(cursor, chunks: list[Chunk]) -> None:
+    """Write the journals' offsets and their corrupt lines."""
+    read_to = {chunk.name: chunk.read_to for chunk in chunks}
+    apply.insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
+    for chunk in chunks:
+        for offset, text in chunk.corrupt:
+            cursor.execute("INSERT INTO corrupt_lines VALUES (?, ?, ?)", [chunk.name, offset, text])
 
 
 def connect(file: Path) -> duckdb.DuckDBPyConnection:
     """Connect to the file read-write. Raises Problem when it is taken, or is no database of ours."""
     try:
         if not file.exists():
-            quoted = str(file).replace("'", "''")
-            with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
-                maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
+            make(file)
         return duckdb.connect(str(file), config={"enable_external_access": False, "threads": 2})
     except duckdb.Error as error:
         reason = str(error).split("\n")[0]
@@ -145,3 +162,15 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
             f"Cannot open {file}: {reason}. Free disk space or restore the file; "
             "`python -m store.rebuild` builds it anew from the journals."
         ) from error
+
+
+def make(file: Path) -> None:
+    """Make an empty database. It appears whole: half a file, of a kill or a full disk, would never open again."""
+    half = file.with_name(f"half-{file.name}")
+    for left in (half, half.with_name(half.name + ".wal")):
+        left.unlink(missing_ok=True)
+    quoted = str(half).replace("'", "''")
+    with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
+        maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
+        maker.execute("DETACH fresh")
+    half.replace(file)

@@ -24,6 +24,10 @@ class JobRow:
     planned_at: float
     started_at: float | None
     ended_at: float | None
+    priority: float | None = None
+    attempt_at: float | None = None
+    host: str | None = None
+    tokens_per_second: float | None = None
 
 
 COLUMNS = ", ".join(JobRow.__dataclass_fields__)
@@ -50,12 +54,38 @@ def latest(store: Store, kind: str, prefix: str) -> JobRow | None:
     return JobRow(*rows[0]) if rows else None
 
 
-def any_unfinished(store: Store) -> bool:
-    """Whether anything runs or waits: only then do pages poll."""
-    return store.rows(f"SELECT count(*) FROM jobs WHERE state IN {UNFINISHED}")[0][0] > 0
+def any_busy(store: Store) -> bool:
+    """Whether anything runs, or waits for its turn: only then do pages poll. What is paused does not count."""
+    return store.rows(
+        "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
+        "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"
+    )[0][0] > 0
 
 
-def never_started(store: Store) -> list[tuple[str, dict]]:
-    """(id, spec) of jobs that were planned and have not begun: a killed owner may not have spooled them."""
-    rows = store.rows("SELECT id, spec FROM jobs WHERE state = 'queued' AND attempts = 0")
-    return [(job_id, json.loads(spec)) for job_id, spec in rows]
+def counts(store: Store) -> dict[str, int]:
+    """state -> number of jobs."""
+    return dict(store.rows("SELECT state, count(*) FROM jobs GROUP BY ALL"))
+
+
+def in_state(store: Store, states: tuple[str, ...], limit: int) -> list[JobRow]:
+    """Jobs in these states: those that wait in the order of the queue, others the latest first."""
+    order = "coalesce(priority, 0), id" if "queued" in states else "coalesce(ended_at, attempt_at) DESC, id"
+    marks = ", ".join("?" for _ in states)
+    wanted = f"SELECT {COLUMNS} FROM jobs WHERE state IN ({marks}) ORDER BY {order} LIMIT {limit:d}"
+    rows = store.rows(wanted, [*states])
+    return [JobRow(*row) for row in rows]
+
+
+def spec(store: Store, job_id: str) -> dict:
+    """What a job was asked to do; empty where there is no such job."""
+    rows = store.rows("SELECT spec FROM jobs WHERE id = ?", [job_id])
+    return json.loads(rows[0][0]) if rows else {}
+
+
+def never_started(store: Store) -> list[tuple[str, dict, float]]:
+    """(id, spec, priority) of jobs that were planned and have not begun: a killed owner may not have spooled them."""
+    rows = store.rows(
+        "SELECT id, spec, coalesce(priority, 0) FROM jobs WHERE state = 'queued' AND attempts = 0 "
+        "ORDER BY planned_at, id"
+    )
+    return [(job_id, json.loads(spec), priority) for job_id, spec, priority in rows]

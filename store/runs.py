@@ -39,15 +39,26 @@ def table(store: Store, study: str) -> pa.Table:
     return store.arrow("SELECT * FROM runs WHERE study = ? ORDER BY number", [study])
 
 
+def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
+    """(R, width) a column of lists as numbers, NaN where one is missing."""
+    lists = table.column(column).combine_chunks()
+    found, there = np.full((len(lists), width), np.nan), lists.is_valid().to_numpy(zero_copy_only=False)
+    found[there] = lists.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    return found
+
+
 def measured(store: Store, study: str) -> Measured:
     """What the finished runs measured, at the study's own fidelity."""
-    rows = store.rows(
+    found = store.arrow(
         "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
         "ORDER BY number",
         [study],
     )
-    ids, labels, roles, weights, losses = zip(*rows, strict=True) if rows else ([], [], [], [], [])
-    return Measured(list(ids), list(labels), list(roles), np.array(weights, dtype=float), np.array(losses, dtype=float))
+    if not len(found):
+        return Measured([], [], [], np.array([]), np.array([]))
+    widths = (len(found.column(name)[0]) for name in ("weights", "losses"))
+    numbers = (matrix(found, name, width) for name, width in zip(("weights", "losses"), widths, strict=True))
+    return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers)
 
 
 @dataclass(frozen=True)
@@ -94,21 +105,25 @@ def last_number(store: Store, study: str) -> int:
     return store.rows("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [study])[0][0]
 
 
-def curves(store: Store, study: str, points: int = 120) -> pa.Table:
-    """Training curves, thinned to about `points` a run: run, number, step, tokens, loss (bits per byte)."""
+def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
+    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` a run:
+    run, number, step, tokens, loss (bits per byte)."""
     return store.arrow(
         """
-        WITH last AS (
-            SELECT run, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
-            FROM curve JOIN runs ON runs.id = curve.run WHERE study = $study GROUP BY run, curve.step
+        WITH chosen AS (
+            SELECT id, number FROM runs WHERE study = $study
+            QUALIFY row_number() OVER (ORDER BY number) % greatest(1, ceil(count(*) OVER () / $most)::INT) = 0
+        ), last AS (
+            SELECT run, number, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
+            FROM curve JOIN chosen ON chosen.id = curve.run GROUP BY ALL
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY run ORDER BY step) AS place,
                    count(*) OVER (PARTITION BY run) AS lines FROM last
         )
-        SELECT run, number, ranked.step, ranked.tokens, loss FROM ranked JOIN runs ON runs.id = ranked.run
-        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, ranked.step
+        SELECT run, number, step, tokens, loss FROM ranked
+        WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, step
         """,
-        {"study": study, "points": points},
+        {"study": study, "points": points, "most": most},
     )
 
 

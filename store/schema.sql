@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS studies (
                                    -- loss of each domain
     corpus JSON,                   -- of those domains, the tokens there are, where that is known
     imported JSON,                 -- where runs that were trained elsewhere come from (engine/adopt.py); else NULL
-    state VARCHAR NOT NULL,        -- active | cancelled | failed
+    state VARCHAR NOT NULL,        -- active | paused | cancelled | failed
     message VARCHAR,               -- why it cannot go on, in words for people
     created_at DOUBLE NOT NULL     -- seconds since 1970
 );
@@ -23,12 +23,20 @@ CREATE TABLE IF NOT EXISTS jobs (
     kind VARCHAR NOT NULL,         -- corpus | train | fit | search
     spec JSON NOT NULL,
     state VARCHAR NOT NULL,        -- queued | running | paused | done | failed | cancelled
+    priority DOUBLE,               -- lower runs sooner
     attempts INTEGER NOT NULL DEFAULT 0,
     done DOUBLE, total DOUBLE, note VARCHAR,
     message VARCHAR,               -- why it failed, in words for people
     planned_at DOUBLE NOT NULL,
-    started_at DOUBLE, ended_at DOUBLE
+    started_at DOUBLE, ended_at DOUBLE,
+    attempt_at DOUBLE, host VARCHAR, -- when and where the last attempt began
+    tokens_per_second DOUBLE       -- of the whole job, as last measured
 );
+-- Of a database from 0.1.0, which lacked them.
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS priority DOUBLE;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS attempt_at DOUBLE;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS host VARCHAR;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS tokens_per_second DOUBLE;
 
 CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
@@ -74,6 +82,14 @@ CREATE TABLE IF NOT EXISTS leagues (
 
 CREATE TABLE IF NOT EXISTS searches (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- What people are told once: a study has ended, or needs them.
+CREATE TABLE IF NOT EXISTS notices (
+    id VARCHAR PRIMARY KEY, study VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,      -- finished | failed
+    text VARCHAR NOT NULL, t DOUBLE NOT NULL,
+    told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
 );
 
 -- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).

@@ -102,10 +102,15 @@ class Page:
     def __init__(self, workspace: pathlib.Path, demo: bool = False):
         self.port, self.log = free_port(), workspace.parent / "web.log"
         self.url = f"http://127.0.0.1:{self.port}"
-        environment = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
+        settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
+        self.environment = {**os.environ, **settings}
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the server, again on the same port, and wait until it answers."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard"], cwd=ROOT, env={**os.environ, **environment}, stdout=log, stderr=log
+                [sys.executable, "-m", "dashboard"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
         self.wait()
 

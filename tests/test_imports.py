@@ -12,6 +12,7 @@ HEADLESS = {
     "commands",
     "client",
     "candidates",
+    "notices",
     "rounds",
     "changes",
     "round_commands",

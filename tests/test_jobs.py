@@ -22,7 +22,7 @@ def test_submit_is_whole_and_idempotent(spool):
     assert spool.submit({"kind": "fit", "x": 1}, "one") == "one"
     spool.submit({"kind": "fit", "x": 2}, "one")
     (folder,) = spool.folders("queued")
-    assert json.loads((folder / "spec.json").read_text()) == {"kind": "fit", "x": 1}
+    assert json.loads((folder / "spec.json").read_text()) == {"version": 2, "kind": "fit", "x": 1}
     assert list((spool.root / "incoming").iterdir()) == []
 
 

@@ -11,6 +11,7 @@ PAGES = {
     "": "Studies",
     "corpus": "Corpus",
     "runs": "Runs",
+    "jobs": "Jobs",
     "explore": "Explore",
     "league": "League",
     "search": "Search",

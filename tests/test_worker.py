@@ -18,7 +18,7 @@ from tests.conftest import ROOT, until
 
 DOMAINS = ["digits", "prose", "python"]
 FIDELITY = {
-    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 400_000, "eval_tokens": 2048,
+    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 200_000, "eval_tokens": 2048,
     "learning_rate": 0.01,
 }  # fmt: skip
 
@@ -45,13 +45,21 @@ def workers(spool):
         worker.kill()
         worker.communicate()
     for folder in spool.folders("active"):
-        if (folder / "pid").exists():
-            kill(int((folder / "pid").read_text()))
+        if pid_of(folder):
+            kill(pid_of(folder))
 
 
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def pid_of(folder) -> int:
+    """The process of an active job; 0 before the worker has noted it."""
+    try:
+        return int(json.loads((folder / "lease.json").read_text())["handle"] or 0)
+    except FileNotFoundError:
+        return 0
 
 
 def train(count: int = 2, **changes) -> dict:
@@ -71,7 +79,7 @@ def place(spool, job_id):
 def pid_once_it_trains(spool, job_id) -> int:
     """The job's process, once it has made some steps."""
     until(lambda: "runs.progress" in kinds(spool, job_id))
-    return int((spool.find(job_id) / "pid").read_text())
+    return pid_of(spool.find(job_id))
 
 
 def test_a_job_runs_to_its_end(spool, workers):
@@ -90,17 +98,6 @@ def test_an_unknown_kind_and_a_damaged_spec_fail_with_a_word(spool, workers):
     until(lambda: place(spool, "unknown") == "ended" and place(spool, "damaged") == "ended")
     assert "'paint'" in read_events(spool.find("unknown"))[-1]["message"]
     assert "spec" in read_events(spool.find("damaged"))[-1]["message"]
-
-
-@pytest.mark.slow
-def test_a_killed_job_goes_on_and_doubles_nothing(spool, workers):
-    spool.submit(train(), "t")
-    workers()
-    kill(pid_once_it_trains(spool, "t"))
-    until(lambda: place(spool, "t") == "ended", 180)
-    found = kinds(spool, "t")
-    assert found.count("job.died") == 1 and found.count("job.started") == 2
-    assert found.count("run.finished") == 2 and found[-1] == "job.finished"
 
 
 @pytest.mark.slow
@@ -132,7 +129,7 @@ def test_a_cancelled_job_ends_within_seconds(spool, workers):
 @pytest.mark.slow
 def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, workers):
     """From the checkpoint of the stop; and a kill after that goes back to the checkpoint, not to the beginning."""
-    spool.submit(train(tokens=800_000), "t")
+    spool.submit(train(tokens=400_000), "t")
     first = workers()
     pid_once_it_trains(spool, "t")
     first.terminate()
@@ -141,7 +138,7 @@ def test_a_stopped_worker_pauses_its_jobs_and_the_next_one_goes_on(spool, worker
     step = max(event["step"] for event in read_events(spool.find("t")) if event["kind"] == "runs.progress")
     workers()
     until(lambda: "runs.progress" in kinds(spool, "t")[kinds(spool, "t").index("job.paused") :])
-    kill(int((spool.find("t") / "pid").read_text()))
+    kill(pid_of(spool.find("t")))
     until(lambda: place(spool, "t") == "ended", 180)
     events, found = read_events(spool.find("t")), kinds(spool, "t")
     for interruption in ("job.paused", "job.died"):
@@ -155,9 +152,9 @@ def test_a_job_that_keeps_dying_fails_with_its_cause(spool, workers):
     workers()
     for attempt in range(1, 4):
         until(lambda n=attempt: kinds(spool, "t").count("job.started") == n)
-        until(lambda: (spool.find("t") / "pid").exists())
+        until(lambda: pid_of(spool.find("t")))
         time.sleep(0.3)
-        kill(int((spool.find("t") / "pid").read_text()))
+        kill(pid_of(spool.find("t")))
         until(lambda n=attempt: kinds(spool, "t").count("job.died") == n or place(spool, "t") == "ended")
     last = read_events(spool.find("t"))[-1]
     assert last["kind"] == "job.failed" and "killed (out of memory, or by hand)" in last["message"]

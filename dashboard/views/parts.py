@@ -15,7 +15,7 @@ from engine.league import FEWEST_RUNS, League
 from engine.objectives import Aggregate
 from engine.steward import aggregate_of
 from engine.surrogates import SURROGATES
-from store import jobs, studies
+from store import studies
 
 LIVE_SECONDS = 2.0
 ICONS = {
@@ -39,11 +39,11 @@ def live(draw: Callable[[], None]) -> None:
 
     Nothing polls while nothing runs.
     """
-    busy = jobs.any_unfinished(state.store())
+    busy = state.busy()
 
     @st.fragment(run_every=LIVE_SECONDS if busy else None)
     def part():
-        if busy and not jobs.any_unfinished(state.store()):
+        if busy and not state.busy():
             st.rerun()
         draw()
 
@@ -129,7 +129,8 @@ def fit_of(study: studies.Study) -> Fit | None:
     )  # fmt: skip
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)
-    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs.")
+    left_out = f", {diverged} diverged and left out" if (diverged := study.counts.get("diverged")) else ""
+    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs{left_out}.")
     standing = fit.league[name]
     trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and name != "own_share" and standing.score <= trivial.score:

@@ -12,6 +12,8 @@ from engine.objectives import Aggregate
 from store import jobs, studies
 
 MOST_AXES = 16  # of parallel coordinates: more cannot be read
+MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
+MOST_JOBS = 12  # shown here; the page Jobs has all
 
 
 def render(name: str | None) -> None:
@@ -49,9 +51,10 @@ def progress_and_curves(name: str) -> None:
     dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     components.plot(charts.curves(labelled, dominant, charts.colour_of(names.domains)), key="curves")
+    of = "" if len(lines) == study.runs else f" of {study.runs:,}"
     st.caption(
-        f"{len(lines)} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: compare "
-        "proxies by their losses per domain below."
+        f"{len(lines)}{of} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: "
+        "compare proxies by their losses per domain below."
     )
 
 
@@ -72,7 +75,9 @@ def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
     store = state.store()
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
-    for job in shown:
+    if len(shown) > MOST_JOBS:
+        st.caption(f"{MOST_JOBS} of {len(shown):,} running and failed jobs are shown; the page Jobs has more.")
+    for job in shown[:MOST_JOBS]:
         what, button = st.columns([5, 1], vertical_alignment="center")
         share = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
         icon = parts.ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
@@ -98,22 +103,29 @@ def table_and_parallel(name: str, whole: Aggregate) -> None:
     if done.sum() >= 2:
         wanted = chosen_axes(table, names)
         axes = [axis for axis in axes_of(table, names) if axis["name"] in wanted]
-        shown = [{**axis, "values": axis["values"][done]} for axis in axes]
-        whole = {"label": table.aggregate.title, "name": "score", "values": table.score[done], "percent": False}
-        figure = charts.parallel([*shown, whole], table.score[done], title, table.aggregate.better)
+        drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
+        shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
+        whole = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
+        figure = charts.parallel([*shown, whole], table.score[drawn], title, table.aggregate.better)
         brush = components.plot(figure, key="parallel").brush or {}
         kept = done.copy() if brush else kept
         values = {axis["name"]: axis["values"] for axis in axes} | {"score": table.score}
         for axis, ranges in brush.items():
             if axis in values:
                 kept &= np.any([(values[axis] >= low) & (values[axis] <= high) for low, high in ranges], axis=0)
+        part = "" if len(drawn) == done.sum() else f", {len(drawn):,} of them drawn"
         st.caption(
-            f"{done.sum()} finished runs; colour is the {parts.plain(title)} ({table.aggregate.better} is better). "
-            "Drag along an axis to filter; the table follows."
+            f"{done.sum():,} finished runs{part}; colour is the {parts.plain(title)} "
+            f"({table.aggregate.better} is better). Drag along an axis to filter; the table follows."
         )
         if table.aggregate.note:
             st.caption(table.aggregate.note)
     filters_and_table(study, table, names, kept)
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, in equal steps."""
+    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
 def axes_of(table: queries.RunTable, names: Named) -> list[dict]:

@@ -56,7 +56,9 @@ def card(study: studies.Study, is_current: bool) -> None:
         st.markdown(happening(study, progress))
         if progress.finished:
             answer(study)
-        if study.state == "cancelled":
+        if study.state == "paused":
+            st.warning("Paused. Its jobs wait at their checkpoints; **Resume** goes on with them.")
+        elif study.state == "cancelled":
             st.warning("Cancelled. What was measured is kept; **Resume** goes on where it stopped.")
         elif words := parts.expected(progress):
             st.caption(f":material/hourglass_top: {words}")
@@ -146,7 +148,11 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     ):
         steward.cancel(store, study.id)
         st.rerun()
-    word = "Resume" if study.state == "cancelled" else "Retry"
+    pausable = study.state == "active" and unfinished
+    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:"):
+        steward.pause(store, study.id)
+        st.rerun()
+    word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:"):
         steward.resume(store, study.id)

@@ -18,8 +18,8 @@ from engine.errors import Problem
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
 from engine.jobs import read_events
+from engine.supervisor import ONE_THREAD
 from engine.surrogates import Surrogate, load
-from engine.worker import ONE_THREAD
 from engine.workspace import Workspace
 
 CHUNK = 4096  # mixtures predicted at once
@@ -164,8 +164,9 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
     with tempfile.TemporaryDirectory(dir=workspace.root) as name:
         folder = Path(name)
         (folder / "spec.json").write_text(json.dumps(spec))
+        (folder / "lease.json").write_text(json.dumps({"attempt": "alone"}))
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.run_job", name, str(workspace.root)], stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", "engine.run_job", name, str(workspace.root), "alone"], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={**os.environ, **ONE_THREAD}, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         try:

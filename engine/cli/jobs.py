@@ -1,0 +1,49 @@
+"""Commands about background jobs: list, submit, cancel, retry, move in the queue, read the log."""
+
+import json
+from pathlib import Path
+
+from engine.cli.waiting import waited
+from engine.errors import Problem
+
+
+def add(command) -> None:
+    one = command("jobs", jobs, "list the jobs that run, wait or failed, or all of a study")
+    one.add_argument("study", nargs="?", metavar="STUDY")
+    one = command("submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True)
+    one.add_argument("file", type=Path, metavar="SPEC.json")
+    one.add_argument("--id", help="the job's id; the same id twice is one job")
+    one.add_argument("--after", action="append", default=[], metavar="JOB", help="wait until that job is done; repeat")
+    for name, of, words in (
+        ("job-cancel", "cancel_job", "stop one job; it keeps a checkpoint"),
+        ("job-retry", "retry_job", "queue a failed or cancelled job again"),
+        ("job-log", "job_log", "the end of what a job printed"),
+    ):
+        command(name, about(of), words).add_argument("job", metavar="JOB")
+    one = command("job-priority", priority, "move a job that waits; lower numbers run sooner")
+    one.add_argument("job", metavar="JOB")
+    one.add_argument("priority", type=float)
+
+
+def jobs(client, workspace, options):
+    return client.call("list_jobs", name=options.study)
+
+
+def submit(client, workspace, options):
+    try:
+        spec = json.loads(options.file.read_text())
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read the spec {options.file}: {error}. Mend it and try again.") from error
+    if options.after:
+        spec = {**spec, "after": [*spec.get("after", []), *options.after]}
+    result = client.call("submit_job", spec=spec, job_id=options.id)
+    return waited(client, workspace, [result["job"]]) if options.wait else result
+
+
+def about(command: str):
+    """A command about one job."""
+    return lambda client, workspace, options: client.call(command, job_id=options.job)
+
+
+def priority(client, workspace, options):
+    return client.call("prioritise_job", job_id=options.job, priority=options.priority)
