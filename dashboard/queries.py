@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.fidelity import Fidelity, larger
+from engine.measured import aggregate_of
 from engine.objectives import Aggregate
-from engine.steward import aggregate_of
 from store import jobs, runs, studies
 from store.database import Store
 

@@ -18,6 +18,7 @@ from engine.candidates import fit_of
 from engine.errors import Problem
 from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
 from engine.league import FEWEST_RUNS
+from engine.measured import aggregate_of, for_fitting
 from engine.objectives import aggregate
 from engine.study import StudySpec
 from engine.surrogates import SURROGATES
@@ -104,7 +105,7 @@ def adopt(
     return {
         "study": study, "already_there": already, "runs": found.runs, "domains": found.domains,
         "columns": mapping.to_dict(), "notes": list(runs.notes), "prior": event["imported"]["prior_name"],
-        "aggregate": steward.aggregate_of(store, found).to_dict(),
+        "aggregate": aggregate_of(store, found).to_dict(),
         "jobs": [job.id for job in jobs.of_study(store, study) if job.state in jobs.UNFINISHED],
     }  # fmt: skip
 
@@ -190,7 +191,7 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
         return {**told, "surrogate": fit.name, "file": str(file.relative_to(store.workspace.root))}
     if surrogate is not None and surrogate not in SURROGATES:
         raise Problem(f"Cannot use the surrogate {surrogate!r}: choose one of {', '.join(SURROGATES)}.")
-    measured = steward.for_fitting(store, study.id)
+    measured = for_fitting(store, study.id)
     if len(measured.ids) < FEWEST_RUNS:
         raise Problem(
             f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done, and {FEWEST_RUNS} are the "

@@ -10,9 +10,9 @@ import numpy as np
 from engine import surrogates
 from engine.errors import Problem
 from engine.league import League, Standing, held_out_of
+from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.objectives import Aggregate
 from engine.recipe import Recipe
-from engine.steward import aggregate_of, for_fitting, frame_of_study
 from engine.surrogates import Surrogate
 from store import runs, searches, studies
 from store.database import Store

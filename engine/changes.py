@@ -7,11 +7,12 @@ import numpy as np
 from engine.candidates import named_points
 from engine.errors import Problem
 from engine.frame import Frame, frame_of
+from engine.measured import for_fitting
 from engine.objectives import domain_losses
 from engine.reuse import Change, Reuse, reuse
 from engine.rounds import trainable
 from engine.space import Simplex
-from engine.steward import advance, for_fitting, training_jobs, vocabulary_of
+from engine.steward import advance, training_jobs, vocabulary_of
 from engine.study import StudySpec, chosen_domains, design_points
 from store import corpora, studies
 from store.database import Store

@@ -7,9 +7,11 @@ there or, where no page runs, in its own process. So a command behaves the same 
 from dataclasses import asdict
 
 from engine import adopt, logs, recipe, round_commands, steward
+from engine.asking import queue_search
 from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
+from engine.measured import aggregate_of
 from engine.study import StudySpec
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -101,7 +103,7 @@ def show(store: Store, name: str) -> dict:
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
-        "aggregate": steward.aggregate_of(store, found).to_dict() if found.domains else None,
+        "aggregate": aggregate_of(store, found).to_dict() if found.domains else None,
         "settled": steward.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
@@ -159,7 +161,7 @@ def search(
 ) -> dict:  # fmt: skip
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
     found = studies.get(store, name)
-    job = steward.queue_search(store, found, surrogate, priorities, points, method, prices)
+    job = queue_search(store, found, surrogate, priorities, points, method, prices)
     return {"study": found.id, "job": job}
 
 

@@ -5,21 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine import scaling
+from engine.asking import job_id_of, question_of, surrogate_file
 from engine.candidates import fit_of, point_of
 from engine.errors import Problem
 from engine.fidelity import Fidelity, larger
+from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.next_runs import PROPOSERS
 from engine.search.prediction import predict
-from engine.steward import (
-    aggregate_of,
-    for_fitting,
-    frame_of_study,
-    job_id_of,
-    question_of,
-    surrogate_file,
-    training_jobs,
-    vocabulary_of,
-)
+from engine.steward import training_jobs, vocabulary_of
 from engine.study import StudySpec
 from engine.trust import Trust, trust
 from store import jobs, proposals, runs, studies

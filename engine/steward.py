@@ -5,9 +5,6 @@ runs, fit surrogates when enough runs are new, search when a fit is there. It ma
 owner of the store, twice or after a kill: every job's id follows from what it is for, so nothing is done twice.
 """
 
-import hashlib
-import json
-import math
 import os
 import re
 import uuid
@@ -16,6 +13,7 @@ from dataclasses import asdict
 import numpy as np
 
 from engine import devices, notices
+from engine.asking import queue_search
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
@@ -23,18 +21,15 @@ from engine.errors import Problem
 from engine.frame import Frame, frame_of
 from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
-from engine.objectives import Aggregate, aggregate, domain_losses
+from engine.measured import for_fitting, frame_of_study
+from engine.objectives import aggregate, domain_losses
 from engine.run_job import KINDS
-from engine.search import LARGEST
-from engine.search.methods import check_method
 from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
-from engine.surrogates import SURROGATES
 from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
 
 REFIT_GROWTH = 2.5  # while runs still come in, fit again when there are this many times more
-SEARCH_POINTS = 1_000_000
 DEFAULT_CORPUS = {"source": {"type": "default"}}
 
 
@@ -293,86 +288,6 @@ def search_if_due(store: Store, study: studies.Study) -> None:
         queue_search(store, study)
 
 
-def queue_search(
-    store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None,
-    points: int = SEARCH_POINTS, method: str = "simulate", prices: dict[str, float] | None = None,
-) -> str:  # fmt: skip
-    """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
-
-    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's);
-    method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
-    Problem before the first fit, for what the study does not have, and for a method that does not fit the surrogate.
-    """
-    if not 1000 <= points <= LARGEST:
-        raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
-    question = question_of(store, study, surrogate, priorities)
-    check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
-    settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
-    job_id = job_id_of(study, "search", settings)
-    if jobs.find(store, job_id) is None:
-        store.submit(job_id, search_task(store, study, settings), study.id)
-    return job_id
-
-
-def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
-    """What a search and a proposal have in common: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
-    latest = studies.league(store, study.id)
-    if latest is None:
-        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
-    fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
-    if surrogate is not None and surrogate not in fitted:
-        raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
-    return {
-        "surrogate": surrogate or latest["league"]["default"],
-        "priorities": study.spec["priorities"] if priorities is None else priorities,
-        "fingerprint": latest["fingerprint"],
-        "aggregate": aggregate_of(store, study, priorities).to_dict(),
-    }
-
-
-def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
-    """The id of the job that answers a question: the same question is one job."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{study.id}-{kind}-{digest}"
-
-
-def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
-    """Raises Problem for the price of a domain that is not there, and for one that is no number of at least 0."""
-    for name, price in (prices or {}).items():
-        if name not in study.domains:
-            raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")
-        if not isinstance(price, int | float) or not 0 <= price < math.inf:
-            raise Problem(f"Cannot use {price!r} as the price of {name!r}: give a number of at least 0.")
-    return dict(prices or {})
-
-
-def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
-    """The spec of a search job (engine/search_job.py)."""
-    frame = frame_of_study(study)
-    return {
-        "kind": "search", "priority": -1, "study": study.id, "file": surrogate_file(store, study, settings),
-        "settings": settings, "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
-        "baselines": {name: shares.tolist() for name, shares in frame.baselines.items()},
-        "available": None if frame.available is None else frame.available.tolist(), "budget": frame.budget,
-    }  # fmt: skip
-
-
-def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:
-    """Where the surrogate of a question lies, relative to the workspace."""
-    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
-    return str(folder / f"{settings['surrogate']}.npz")
-
-
-def frame_of_study(study: studies.Study) -> Frame:
-    """The prior, constraints and baselines of a study that is planned or imported."""
-    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
-
-
-def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
-    """How the study's metrics become one number, by its own priorities or others, on the runs that are done."""
-    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
-
-
 def is_settled(store: Store, study: studies.Study) -> bool:
     """Whether nothing is left to do: all runs are over, fitted, and the default search on that fit is there."""
     if study.state != "active":
@@ -386,30 +301,3 @@ def is_settled(store: Store, study: studies.Study) -> bool:
         and last["fingerprint"] == for_fitting(store, study.id).fingerprint
         and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in searches.of_study(store, study.id))
     )
-
-
-def for_fitting(store: Store, study: str) -> runs.Measured:
-    """The runs that surrogates learn from: all that finished but the repeats, which measure the noise.
-
-    A repeat in the training folds would tell the answer for its twin in the test fold.
-    """
-    measured = runs.measured(store, study)
-    keep = [i for i, role in enumerate(measured.roles) if role != "repeat"]
-    return measured.take(keep)
-
-
-def noise_floor(measured: runs.Measured) -> np.ndarray | None:
-    """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
-
-    In the metrics' units; None where fewer than 2 runs repeat another one.
-    """
-    if not len(measured.ids):
-        return None
-    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
-    squares, degrees = 0.0, 0
-    for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
-        losses = measured.losses[mixtures == mixture]
-        if np.isfinite(losses).all():
-            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
-            degrees += len(losses) - 1
-    return np.sqrt(squares / degrees) if degrees >= 2 else None

@@ -258,7 +258,7 @@ def test_nothing_is_imported_while_anything_is_wrong(store, options, said):
 
 
 def test_tokens_priors_and_constraints_make_the_frame(store, adopted):
-    from engine.steward import frame_of_study
+    from engine.measured import frame_of_study
 
     frame = frame_of_study(studies.get(store, adopted))
     assert frame.prior_name == "mean of the runs" and frame.available is None

@@ -12,6 +12,8 @@ HEADLESS = {
     "commands",
     "client",
     "candidates",
+    "asking",
+    "measured",
     "notices",
     "rounds",
     "changes",

@@ -8,9 +8,9 @@ from dashboard.views import parts
 from dashboard.views.looks import closer_look
 from engine import explain
 from engine.candidates import Fit, named_points
+from engine.measured import frame_of_study
 from engine.objectives import Aggregate, common_scale
 from engine.search.prediction import difference, predict
-from engine.steward import frame_of_study
 from store import searches, studies
 
 PRIORS = {

@@ -10,9 +10,9 @@ from engine import explain
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
 from engine.errors import Problem
+from engine.measured import aggregate_of, noise_floor
 from engine.objectives import Aggregate, common_scale
 from engine.space import Simplex
-from engine.steward import aggregate_of, noise_floor
 from store import runs
 
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains

@@ -12,8 +12,8 @@ from dashboard.names import Named, named
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
 from engine.league import FEWEST_RUNS, League
+from engine.measured import aggregate_of
 from engine.objectives import Aggregate
-from engine.steward import aggregate_of
 from engine.surrogates import SURROGATES
 from store import studies
 

@@ -5,11 +5,11 @@ import streamlit as st
 
 from dashboard import charts, components, state
 from dashboard.views import draws, parts
-from engine import steward
+from engine.asking import queue_search
 from engine.errors import Problem
+from engine.measured import aggregate_of, frame_of_study
 from engine.objectives import Aggregate
 from engine.search.methods import METHODS, TITLES
-from engine.steward import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
 
@@ -38,7 +38,7 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     prices = ask_prices(study)
     if right.button("Search", type="primary", icon=":material/travel_explore:", width="stretch"):
         try:
-            steward.queue_search(
+            queue_search(
                 state.store(), study, surrogate, parts.priorities_asked(whole), points, method, prices
             )
         except Problem as problem:

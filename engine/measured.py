@@ -1,0 +1,49 @@
+"""What a study's finished runs are to everybody: its frame, its aggregate, the runs that are learnt from, their noise.
+
+Uses the store.
+"""
+
+import numpy as np
+
+from engine.frame import Frame, frame_of
+from engine.objectives import Aggregate, aggregate
+from engine.study import StudySpec
+from store import runs, studies
+from store.database import Store
+
+
+def frame_of_study(study: studies.Study) -> Frame:
+    """The prior, constraints and baselines of a study that is planned or imported."""
+    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
+
+
+def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
+    """How the study's metrics become one number, by its own priorities or others, on the runs that are done."""
+    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
+
+
+def for_fitting(store: Store, study: str) -> runs.Measured:
+    """The runs that surrogates learn from: all that finished but the repeats, which measure the noise.
+
+    A repeat in the training folds would tell the answer for its twin in the test fold.
+    """
+    measured = runs.measured(store, study)
+    keep = [i for i, role in enumerate(measured.roles) if role != "repeat"]
+    return measured.take(keep)
+
+
+def noise_floor(measured: runs.Measured) -> np.ndarray | None:
+    """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
+
+    In the metrics' units; None where fewer than 2 runs repeat another one.
+    """
+    if not len(measured.ids):
+        return None
+    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = 0.0, 0
+    for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
+        losses = measured.losses[mixtures == mixture]
+        if np.isfinite(losses).all():
+            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(losses) - 1
+    return np.sqrt(squares / degrees) if degrees >= 2 else None
