@@ -113,12 +113,14 @@ class Slurm(Backend):
 
 
 def is_controller(handle: str) -> bool:
-    """Whether submitit's local controller of that id lives. A zombie of ours has ended."""
+    """Whether submitit's local controller of that id lives. A zombie of ours has ended; one that has only just been
+    started may have no words yet."""
     try:
         words = Path("/proc", handle, "cmdline").read_bytes()
+        state = Path("/proc", handle, "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return b"submitit" in words
+    return state != "Z" and (not words or b"submitit" in words)
 
 
 def number_or_text(value: str) -> int | str:
