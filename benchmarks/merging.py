@@ -30,7 +30,7 @@ TARGETS = {
     "linear": 2.5, "task_arithmetic": 2.5, "slerp": 6, "ties": 6, "breadcrumbs": 9, "dare_linear": 4, "dare_ties": 4,
     "della": 2,
 }  # fmt: skip
-REPEATS = 1
+REPEATS = 3
 
 
 def make(folder: Path, layers: int) -> None:
