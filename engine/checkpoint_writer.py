@@ -4,6 +4,7 @@ Pieces are written, not mapped: filling fresh pages of a mapped file costs nine 
 """
 
 import json
+import math
 import os
 import shutil
 import struct
@@ -31,11 +32,13 @@ class Slot:
     shape: tuple[int, ...]
 
     @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
     def bytes(self) -> int:
-        size = self.dtype.itemsize
-        for side in self.shape:
-            size *= side
-        return size
+        return self.size * self.dtype.itemsize
 
 
 class Writer:

@@ -1,8 +1,10 @@
 """Checkpoints on disk: safetensors, one file or sharded, memory-mapped tensor by tensor; nothing that runs code."""
 
 import json
+import math
 import mmap
 import re
+import shlex
 import struct
 from dataclasses import dataclass
 from functools import cached_property
@@ -124,10 +126,15 @@ def weight_files(path: Path) -> list[Path]:
 
 def pickled(file: Path) -> str:
     """Why a pickle is refused, and the command that converts it."""
+    code = (
+        "import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous().clone() "
+        "for k, v in torch.load(sys.argv[1], weights_only=True).items()}, sys.argv[2])"
+    )
+    # A file's name may hold quotes: it is passed as an argument, never pasted into code.
+    command = shlex.join(["python", "-c", code, str(file), str(file.with_suffix(".safetensors"))])
     return (
         f"Cannot open {file}: it is a pickle, which can run any code when it is read. If you trust where it comes "
-        "from, convert it: python -c \"import torch, safetensors.torch as s; s.save_file({k: v.contiguous().clone() "
-        f"for k, v in torch.load('{file}', weights_only=True).items()}}, '{file.with_suffix('.safetensors')}')\""
+        f"from, convert it: {command}"
     )
 
 
@@ -158,9 +165,7 @@ def read_header(file: Path) -> list[Stored]:
                 f"Cannot read {file}: the tensor {name!r} has the dtype {code}, which cannot be merged. "
                 f"Convert it to one of {', '.join(DTYPES)}."
             )
-        count = 1
-        for side in shape:
-            count *= side
+        count = math.prod(shape)
         if not 0 <= begin <= end <= size - 8 - length or count * DTYPES[code].itemsize != end - begin:
             raise damaged(f"the tensor {name!r} {shape} should lie at bytes {begin:,} to {end:,}")
         found.append(Stored(name, file, DTYPES[code], shape, 8 + length + begin, 8 + length + end))

@@ -60,7 +60,7 @@ def merge(
             done += one.slot.bytes
     if progress:
         progress(total, total, "written")
-    count = sum(models[next(iter(one.inputs))].tensors[one.inputs[next(iter(one.inputs))]].size for one in planned)
+    count = sum(one.slot.size for one in planned)
     return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
 
 

@@ -57,20 +57,16 @@ def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.nd
     noise = pooled_noise(measured)
     error = np.zeros(len(mean)) if noise is None else noise / np.sqrt(counts)
     k = max(1, len(mean) // 3)
-    best = int(mean.argmin())
+    best, pick = int(mean.argmin()), int(predicted.argmin())
     apart = margin(measured) * np.sqrt(error**2 + error[best] ** 2)
     rivals = [int(i) for i in np.argsort(mean) if noise is None or mean[i] - mean[best] <= apart[i]]
     level = predicted - predicted.mean(), mean - mean.mean()
     return Trust(
         spearman(predicted, mean), interval(predicted, mean, error), k, overlap(predicted, mean, k),
-        float(mean[chosen_by(predicted)] - mean[best]), float(np.hypot(error[chosen_by(predicted)], error[best])),
+        float(mean[pick] - mean[best]), float(np.hypot(error[pick], error[best])),
         float(level[0][chosen] - level[1][chosen]), float(np.hypot(predicted_std[chosen], error[chosen])), noise, mean,
         error, best, rivals, counts,
     )  # fmt: skip
-
-
-def chosen_by(predicted: np.ndarray) -> int:
-    return int(predicted.argmin())
 
 
 def pooled_noise(measured: list[np.ndarray]) -> float | None:

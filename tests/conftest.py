@@ -18,6 +18,7 @@ from store.database import Store
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 CHROMIUM = "/usr/bin/chromium"
+HARMLESS = "404"  # Streamlit asks for its health under a page's path first
 
 STUDY = """
 name = "Small"
@@ -136,6 +137,17 @@ def page(finished):
     running = Page(finished)
     yield running
     running.stop()
+
+
+def watched_tab(browser, height: int):
+    """A browser tab of its own, for a fixture; nothing may be written to its console as an error."""
+    context = browser.new_context(viewport={"width": 1360, "height": height}, accept_downloads=True)
+    opened, errors = context.new_page(), []
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert [error for error in errors if HARMLESS not in error] == []
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import Page, engine
+from tests.conftest import Page, engine, watched_tab
 from tests.test_importing import FLAT, changed, write
-from tests.test_pages import HARMLESS, settled, visit
+from tests.test_pages import settled, visit
 
 pytestmark = pytest.mark.browser
 
@@ -24,13 +24,7 @@ def desk(tmp_path_factory):
 
 @pytest.fixture
 def tab(browser, desk):
-    context = browser.new_context(viewport={"width": 1360, "height": 1600})
-    opened, errors = context.new_page(), []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    context.close()
-    assert [error for error in errors if HARMLESS not in error] == []
+    yield from watched_tab(browser, 1600)
 
 
 @pytest.mark.parametrize("path", ["", "runs", "explore", "search", "export", "corpus", "import"])

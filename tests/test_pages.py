@@ -6,6 +6,8 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
+from tests.conftest import watched_tab
+
 pytestmark = pytest.mark.browser
 PAGES = {
     "": "Studies",
@@ -19,19 +21,12 @@ PAGES = {
     "confirm": "Confirm",
     "export": "Export",
 }
-HARMLESS = "404"  # Streamlit asks for its health under a page's path first
 
 
 @pytest.fixture
 def tab(browser, page):
     """A browser tab of its own; nothing may be written to the console as an error."""
-    context = browser.new_context(viewport={"width": 1360, "height": 1400}, accept_downloads=True)
-    opened, errors = context.new_page(), []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    context.close()
-    assert [error for error in errors if HARMLESS not in error] == []
+    yield from watched_tab(browser, 1400)
 
 
 def visit(tab, page, path: str) -> None:

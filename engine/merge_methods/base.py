@@ -133,6 +133,18 @@ def finish(x: Tensors, mixed: Tensor, scale: float) -> Tensor:
     return mixed.mul_(scale).add_(x._base[: len(mixed)])
 
 
+def added(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> At:
+    """base + lam x the weighted sum of what `kept` leaves of the task vectors (K, len)."""
+    weights = torch.tensor(weight, dtype=torch.float32)
+    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+
+
+def elected(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> At:
+    """base + lam x the election among what `kept` leaves of the task vectors (K, len)."""
+    weights = torch.tensor(weight, dtype=torch.float32)
+    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+
+
 def weighted_sum(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
     """sum(w d), divided by sum(w) where asked. kept (K, len), weight (K,)."""
     total = float(weight.sum())

@@ -1,8 +1,6 @@
 """Model Breadcrumbs: drop the largest and the smallest changes of every expert, add the rest; with or without TIES."""
 
-import torch
-
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish, weighted_sum
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected
 from engine.merge_methods.largest import trimmed
 
 
@@ -10,18 +8,14 @@ def breadcrumbs(
     x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
 ) -> At:
     """Drop the int(gamma n) largest |d|, keep the next int(density n), add (arXiv:2312.06795), per tensor."""
-    weights = torch.tensor(weight, dtype=torch.float32)
-    kept = crumbs(x, density, gamma)
-    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+    return added(x, crumbs(x, density, gamma), weight, normalize, lam)
 
 
 def breadcrumbs_ties(
     x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
 ) -> At:
     """The same trim, then the election of TIES."""
-    weights = torch.tensor(weight, dtype=torch.float32)
-    kept = crumbs(x, density, gamma)
-    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+    return elected(x, crumbs(x, density, gamma), weight, normalize, lam)
 
 
 def crumbs(x: Tensors, density: list[float], gamma: list[float]):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish, weighted_sum
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected
 
 LEVELS = 1 << 32
 
@@ -20,8 +20,7 @@ def dare_linear(
     lam: float = 1.0,
 ) -> At:  # fmt: skip
     """Drop with probability 1 - density, rescale to the same L1 norm, add (arXiv:2311.03099; mergekit's rescaling)."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), dropped(x, density, "l1" if rescale else None)
-    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+    return added(x, dropped(x, density, "l1" if rescale else None), weight, normalize, lam)
 
 
 def dare_ties(
@@ -29,24 +28,21 @@ def dare_ties(
     lam: float = 1.0,
 ) -> At:  # fmt: skip
     """The same, then the election of TIES."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), dropped(x, density, "l1" if rescale else None)
-    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+    return elected(x, dropped(x, density, "l1" if rescale else None), weight, normalize, lam)
 
 
 def dare_linear_paper(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = False, lam: float = 1.0
 ) -> At:
     """Drop, rescale by 1 / density as the paper does, add."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), dropped(x, density, "density")
-    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+    return added(x, dropped(x, density, "density"), weight, normalize, lam)
 
 
 def dare_ties_paper(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = False, lam: float = 1.0
 ) -> At:
     """Drop, rescale by 1 / density as the paper does, elect."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), dropped(x, density, "density")
-    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+    return elected(x, dropped(x, density, "density"), weight, normalize, lam)
 
 
 def dropped(x: Tensors, density: list[float], rescale: str | None) -> Callable[[slice], Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish, weighted_sum
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected
 from engine.merge_methods.dare import LEVELS, masked_to_l1
 from engine.merge_methods.largest import bits_of
 
@@ -18,8 +18,7 @@ def della(
 ) -> At:  # fmt: skip
     """Keep with probability density - eps + 2 eps r / (c - 1), r the rank by |d| in its row; then elect
     (arXiv:2406.11617). rescale: to the same L1 norm."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), pruned(x, density, epsilon, rescale)
-    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+    return elected(x, pruned(x, density, epsilon, rescale), weight, normalize, lam)
 
 
 def della_linear(
@@ -27,8 +26,7 @@ def della_linear(
     rescale: bool = True, lam: float = 1.0,
 ) -> At:  # fmt: skip
     """The same draws, then a weighted sum."""
-    weights, kept = torch.tensor(weight, dtype=torch.float32), pruned(x, density, epsilon, rescale)
-    return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
+    return added(x, pruned(x, density, epsilon, rescale), weight, normalize, lam)
 
 
 def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool) -> Callable[[slice], Tensor]:

@@ -1,16 +1,13 @@
 """Task arithmetic: the base plus a weighted sum of task vectors."""
 
-import torch
-
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish, weighted_sum
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added
 
 
 def task_arithmetic(
     x: Tensors, weight: PerExpert, *, normalize: bool = False, lam: float = 1.0, density: PerExpert | float = 1.0
 ) -> At:
     """t0 + lam sum(w d) (arXiv:2212.04089). density stands in shared configs and means nothing here."""
-    weights = torch.tensor(weight, dtype=torch.float32)
-    return lambda part: finish(x, weighted_sum(x.deltas(part), weights, normalize), lam)
+    return added(x, x.deltas, weight, normalize, lam)
 
 
 METHOD = Method(task_arithmetic, "Task arithmetic", "arXiv:2212.04089", restores=True)

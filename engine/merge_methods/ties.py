@@ -1,8 +1,6 @@
 """TIES: keep the largest changes of every expert, elect a sign for each weight, average those that agree."""
 
-import torch
-
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, elect, finish
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, elected
 from engine.merge_methods.largest import trimmed
 
 
@@ -11,9 +9,8 @@ def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool =
 
     The trim is per tensor, as in mergekit; the paper's, over the whole model, is another method.
     """
-    weights = torch.tensor(weight, dtype=torch.float32)
     kept = trimmed(x, [0] * len(density), [keep_of(share, x.n) for share in density])
-    return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
+    return elected(x, kept, weight, normalize, lam)
 
 
 def keep_of(density: float, n: int) -> int:

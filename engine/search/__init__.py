@@ -89,11 +89,10 @@ def search(
 ) -> tuple[Found, Pool]:  # fmt: skip
     """Draw n mixtures around the prior, predict them, and take the answer from them by a method.
 
-    prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher
-    is better (engine.objectives.Aggregate.weights);
-    method: a name of engine.search.methods.METHODS; baselines: name -> shares (D,). Epoch caps are upper bounds of
-    the space. Draws outside the bounds are projected onto them. progress(done, total, note) after each chunk. Raises
-    Problem for unusable priorities or n, and for a method that does not fit the surrogate.
+    prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher is better
+    (engine.objectives.Aggregate.weights); method: a name of engine.search.methods.METHODS; baselines: name -> shares
+    (D,). Epoch caps are upper bounds of the space. Draws outside the bounds are projected onto them. progress(done,
+    total, note) after each chunk. Raises Problem for unusable priorities or n, and for a method that does not fit.
     """
     started = time.monotonic()
     prior, share = normalised(prior), checked_priorities(priorities, len(surrogate.noise))
