@@ -1,6 +1,7 @@
 """The command `merge` on real checkpoints: the same tensors as mergekit, whole output or none, and bad input named."""
 
 import json
+import shlex
 import shutil
 import struct
 import subprocess
@@ -268,6 +269,16 @@ def rewrite(tensors, folder):
 def test_a_bad_checkpoint_is_named(capsys, zoo, tmp_path, change, said):
     sentence = refused(capsys, zoo, tmp_path, changed(zoo, tmp_path, change))
     assert said in sentence
+
+
+def test_the_command_that_converts_a_pickle_is_safe_to_paste(tmp_path):
+    """A file's name may hold quotes and commands: it stays one argument."""
+    file = tmp_path / "it's; $(touch owned) \"x\".bin"
+    file.write_bytes(b"")
+    with pytest.raises(Problem, match="is a pickle") as refused:
+        Checkpoint(file)
+    words = shlex.split(str(refused.value).split("convert it: ")[1])
+    assert words[:2] == ["python", "-c"] and words[3:] == [str(file), str(file.with_suffix(".safetensors"))]
 
 
 def test_what_stands_there_is_kept(capsys, zoo, tmp_path):
