@@ -1,0 +1,13 @@
+"""What people can ask for, headless: each command takes the store and plain values and returns plain values.
+
+The page's process serves the same table over HTTP (dashboard/api.py), and `python -m engine` calls it either
+there or, where no page runs, in its own process. So a command behaves the same wherever it is given.
+"""
+
+from engine.commands import corpora, imports, jobs, rounds, studies
+
+COMMANDS = {
+    command.__name__: command
+    for subject in (corpora, jobs, studies, rounds, imports)
+    for command in subject.COMMANDS
+}

@@ -1,0 +1,25 @@
+"""What people can ask for of corpora."""
+
+from dataclasses import asdict
+
+from engine import steward
+from store import corpora, jobs
+from store.database import Store
+
+
+def list_corpora(store: Store) -> list[dict]:
+    """All corpora with their sizes, or how far they are."""
+    found = []
+    for name in corpora.names(store):
+        manifest, job = corpora.manifest(store, name), jobs.find(store, f"corpus-{name}")
+        sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
+        found.append({"corpus": name, "train_tokens": sizes, "job": job and asdict(job)})
+    return found
+
+
+def build_corpus(store: Store, name: str, spec: dict) -> dict:
+    """Queue the building of a corpus."""
+    return {"corpus": name, "job": steward.build_corpus(store, name, spec)}
+
+
+COMMANDS = (list_corpora, build_corpus,)

@@ -1,0 +1,61 @@
+"""What people can ask for of jobs: the list, a log, cancel, retry, another place in the queue."""
+
+from dataclasses import asdict
+
+from engine import logs, steward
+from engine.errors import Problem
+from store import jobs, studies
+from store.database import Store
+
+JOBS = 500  # of one state, listed at once
+
+
+def job(store: Store, job_id: str) -> dict:
+    """How far one job is."""
+    found = jobs.find(store, job_id)
+    if found is None:
+        raise Problem(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
+    return asdict(found)
+
+
+def list_jobs(store: Store, name: str | None = None) -> list[dict]:
+    """The jobs of a study, or all that have not ended and the last that failed."""
+    if name is not None:
+        return [asdict(found) for found in jobs.of_study(store, studies.get(store, name).id)]
+    found = jobs.in_state(store, ("running",), JOBS) + jobs.in_state(store, ("queued", "paused"), JOBS)
+    return [asdict(row) for row in found + jobs.in_state(store, ("failed",), JOBS)]
+
+
+def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
+    """Queue a job of any kind; `after` in its spec names the jobs that must be done first."""
+    return {"job": steward.submit_job(store, spec, job_id)}
+
+
+def cancel_job(store: Store, job_id: str) -> dict:
+    """Stop one job; a running one keeps a checkpoint."""
+    steward.cancel_job(store, job_id)
+    return job(store, job_id)
+
+
+def retry_job(store: Store, job_id: str) -> dict:
+    """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    steward.known_job(store, job_id)
+    steward.retry(store, job_id)
+    return job(store, job_id)
+
+
+def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
+    """Move a job that waits in the queue; lower runs sooner."""
+    steward.prioritise(store, job_id, priority)
+    return job(store, job_id)
+
+
+def job_log(store: Store, job_id: str) -> dict:
+    """The end of what a job printed."""
+    folder = store.spool.find(job_id)
+    if folder is None:
+        raise Problem(f"Cannot show the log of {job_id!r}: there is no such job.")
+    return {"job": job_id, "log": logs.tail(folder / "log.txt")}
+
+
+COMMANDS = (job, list_jobs, submit_job, cancel_job, retry_job, prioritise_job, job_log,)

@@ -1,0 +1,114 @@
+"""What people can ask for of studies: start, look, stop, fit, search, export."""
+
+from dataclasses import asdict
+
+from engine import recipe, steward
+from engine.asking import queue_search
+from engine.candidates import point_of, recipe_of
+from engine.errors import Problem
+from engine.league import FEWEST_RUNS
+from engine.measured import aggregate_of
+from engine.study import StudySpec
+from store import jobs, runs, searches, studies
+from store.database import Store
+
+
+def list_studies(store: Store) -> list[dict]:
+    """All studies, newest first."""
+    return [summary(found) for found in studies.all_studies(store)]
+
+
+def summary(found: studies.Study) -> dict:
+    return {
+        "study": found.id, "name": found.name, "state": found.state, "message": found.message,
+        "corpus": found.spec["corpus"], "domains": found.domains, "metrics": [asdict(one) for one in found.objectives],
+        "imported": found.imported, "runs": found.runs, "counts": found.counts,
+    }  # fmt: skip
+
+
+def show(store: Store, name: str) -> dict:
+    """One study: its runs, jobs and latest league."""
+    found = studies.get(store, name)
+    return {
+        **summary(found),
+        "spec": found.spec,
+        "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
+        "league": studies.league(store, found.id),
+        "aggregate": aggregate_of(store, found).to_dict() if found.domains else None,
+        "settled": steward.is_settled(store, found),
+        "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+    }
+
+
+def list_runs(store: Store, name: str) -> list[dict]:
+    """The runs of a study, one row each, with shares by domain and losses by metric."""
+    found = studies.get(store, name)
+    rows = runs.table(store, found.id).to_pylist()
+    for row in rows:
+        named = {"weights": found.domains, "losses": found.metrics, "losses_se": found.metrics, "shares": found.domains}
+        for column, names in named.items():
+            values = row.pop(column)
+            row[column] = dict(zip(names, values, strict=True)) if values else None
+    return rows
+
+
+def start(store: Store, spec: dict) -> dict:
+    """Create a study from its settings (engine.StudySpec) and start it."""
+    return {"study": steward.create(store, StudySpec.from_dict(spec))}
+
+
+def cancel(store: Store, name: str) -> dict:
+    """Stop a study's jobs; its finished runs stay."""
+    steward.cancel(store, studies.get(store, name).id)
+    return {"study": name, "state": "cancelled"}
+
+
+def pause(store: Store, name: str) -> dict:
+    """Hold a study up: its jobs stop at a checkpoint and wait."""
+    steward.pause(store, studies.get(store, name).id)
+    return {"study": name, "state": "paused"}
+
+
+def resume(store: Store, name: str) -> dict:
+    """Go on with a paused or cancelled study and retry its failed jobs."""
+    steward.resume(store, studies.get(store, name).id)
+    return {"study": name, "state": "active"}
+
+
+def fit(store: Store, name: str) -> dict:
+    """Queue the league on the runs that are there now."""
+    found = studies.get(store, name)
+    if found.done < FEWEST_RUNS:
+        raise Problem(
+            f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs {FEWEST_RUNS}. "
+            "Wait for more."
+        )
+    return {"study": found.id, "job": steward.queue_fit(store, found)}
+
+
+def search(
+    store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None, points: int = 1_000_000,
+    method: str = "simulate", prices: dict | None = None,
+) -> dict:  # fmt: skip
+    """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
+    found = studies.get(store, name)
+    job = queue_search(store, found, surrogate, priorities, points, method, prices)
+    return {"study": found.id, "job": job}
+
+
+def candidates(store: Store, name: str) -> list[dict]:
+    """What the searches of a study found, latest first."""
+    return searches.of_study(store, studies.get(store, name).id)
+
+
+def export(store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None) -> dict:
+    """The files of a mixture in a loader's format: {file name: text}.
+
+    candidate: "best" (the latest search's), a baseline's name, or a run's id.
+    """
+    found = studies.get(store, name)
+    shares = point_of(store, found, candidate)
+    return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
+
+
+COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export,)
