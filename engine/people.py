@@ -56,7 +56,7 @@ def need(role: str, what: str) -> Person:
     person = acting()
     if ROLES.index(person.role) < ROLES.index(role):
         raise Problem(
-            f"Cannot {what}: {person.name} is a {person.role} here, and that needs a{'n' * (role == 'operator')} {role}. "
+            f"Cannot {what}: {person.name} is a {person.role} here, and that takes the role {role}. "
             "Ask whoever runs this workspace."
         )
     return person
