@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine import corpus as corpora
+from engine import windows
 from engine.compute import members_that_fit
 from engine.errors import Problem, Stopped
-from engine.evaluate import evaluate, validation_windows
+from engine.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
 from engine.fidelity import Fidelity
 from engine.jobs import Job, read_events
 from engine.proxy import Stack
@@ -150,7 +151,8 @@ def whole(path: Path, write) -> None:
 def run(job: Job) -> None:
     """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
     "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "save": bool, "keep": the part of
-    every domain that may be seen (engine/sampling.py), 1 where absent, "checkpoint_seconds": between checkpoints}.
+    every domain that may be seen (engine/sampling.py), 1 where absent, "checkpoint_seconds": between checkpoints,
+    "keep_windows": whether the losses of single validation windows are kept (engine/windows.py)}.
 
     Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
     Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
@@ -329,16 +331,19 @@ class Reporter:
 
     def finish(self) -> None:
         """Measure every domain in full, and emit each living member's result. Raises Stopped."""
-        training, columns = self.training, []
+        training, sums = self.training, {}
         for domain in self.domains:
             self.progress(f"measuring {domain}")
-            columns.append(evaluate(training.stack, self.corpus, [domain], training.fidelity.eval_tokens))
-        losses, errors = (np.concatenate(part, 1) for part in zip(*columns, strict=True))  # (G, D) each
+            sums[domain] = window_sums(training.stack, self.corpus, domain, training.fidelity.eval_tokens)
+        found = [bits_per_byte(*one) for one in sums.values()]
+        losses, errors = (np.stack(part, 1) for part in zip(*found, strict=True))  # (G, D) each
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         for g in self.living():
             if self.job.spec.get("save", False):
                 self.save_model(g)
+            if self.job.spec.get("keep_windows", False):
+                self.save_windows(g, sums)
             self.job.emit(
                 "run.finished", run=training.ids[g],
                 losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
@@ -347,6 +352,13 @@ class Reporter:
                 seconds=training.seconds / members, cpu_seconds=training.cpu_seconds / members,
                 device=training.device, parameters=training.stack.parameters,
             )  # fmt: skip
+
+    def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
+        fidelity = self.training.fidelity
+        bits = {name: nats[g] / math.log(2) / np.maximum(sizes, 1) for name, (nats, sizes) in sums.items()}
+        path = windows.file_of(self.job.workspace, self.training.ids[g])
+        windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
 
     def save_model(self, g: int) -> None:
         """Write a member's weights to models/<run>.safetensors in the job's folder, whole."""

@@ -70,6 +70,12 @@ class Store:
             self.journal.append(kind, fields)
             self._take([self.journal.folder])
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes inside the block: what is read there stays true until the block has written."""
+        with self._writing:
+            yield
+
     def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
         self.write("job.planned", job=job_id, study=study, spec=spec)

@@ -16,6 +16,8 @@ HEADLESS = {
     "measured",
     "notices",
     "rounds",
+    "review",
+    "reviews",
     "changes",
     "adopt",
 }  # the engine's part that uses the store
