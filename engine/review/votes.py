@@ -45,7 +45,7 @@ def bradley_terry(wins: np.ndarray) -> Preference:
 
 
 def _fit(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strengths (k,) that sum to about 0, and their covariance (k, k). Concave, so Newton's steps settle it."""
+    """Strengths (k,) that sum to 0, and their covariance (k, k). Concave, so Newton's steps settle it."""
     strength, games = np.zeros(len(wins)), wins + wins.T
     for _ in range(100):
         slope, curvature = _slope(strength, wins, games)
@@ -53,7 +53,8 @@ def _fit(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         strength += step / max(1.0, np.abs(step).max())
         if np.abs(step).max() < 1e-10:
             break
-    return strength, np.linalg.inv(_slope(strength, wins, games)[1])
+    centred = np.eye(len(wins)) - 1 / len(wins)  # votes say nothing of a level that all share
+    return centred @ strength, centred @ np.linalg.inv(_slope(strength, wins, games)[1]) @ centred
 
 
 def _slope(strength: np.ndarray, wins: np.ndarray, games: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
