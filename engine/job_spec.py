@@ -16,6 +16,7 @@ DEVICES = ("auto", "cpu", "cuda")
 FIELDS = {
     "corpus": {"corpus": str, "source": dict},
     "train": {"corpus": str, "domains": list, "runs": list, "fidelity": dict},
+    "merge": {"merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "runs": list},
     "fit": {"study": str, "domains": list, "runs": list, "weights": list, "losses": list},
     "search": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list},
     "propose": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list, "weights": list},

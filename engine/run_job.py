@@ -23,6 +23,7 @@ from engine.jobs import Job
 KINDS = {
     "corpus": "engine.corpus.build:run",
     "train": "engine.train:run",
+    "merge": "engine.merge_job:run",
     "fit": "engine.league:run",
     "search": "engine.search_job:run",
     "propose": "engine.propose_job:run",

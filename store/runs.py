@@ -100,6 +100,16 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return tuple(np.array([row[k] for row in rows], dtype=float) for k in range(3))
 
 
+def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]:
+    """(id, weights) of at most `most` runs of a study's own design and baselines, evenly by number."""
+    found = store.rows(
+        "SELECT id, weights FROM runs WHERE study = ? AND role IN ('design', 'baseline', 'imported') ORDER BY number",
+        [study],
+    )
+    count = min(most, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
+
+
 def last_number(store: Store, study: str) -> int:
     """The largest number of a run of a study; 0 before there is one."""
     return store.rows("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [study])[0][0]

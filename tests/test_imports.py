@@ -10,6 +10,7 @@ HEADLESS = {
     "steward",
     "owner",
     "commands",
+    "merge_plans",
     "client",
     "candidates",
     "asking",
@@ -21,7 +22,10 @@ HEADLESS = {
     "changes",
     "adopt",
 }  # the engine's part that uses the store
-TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge"}
+TORCH_WING = {
+    "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",
+    "merge_search", "proxy_merges", "language_models", "live_merges",
+}  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
     "engine": {"streamlit", "plotly", "duckdb", "dashboard"},

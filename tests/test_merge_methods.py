@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from engine.errors import Problem
-from engine.merge_config import knobs_of
 from engine.merge_methods import METHODS, Tensors
 from engine.merge_methods.base import CHUNK
+from engine.merge_methods.knobs import knobs_of
 from engine.merge_methods.largest import trimmed
 from tests.conftest import ROOT
 
