@@ -75,6 +75,13 @@ def history(store: Store, study: str) -> list[Event]:
     return [Event(n, *about, json.loads(body), t) for n, *about, body, t in rows]
 
 
-def last(store: Store, study: str) -> int:
-    """The number of the last line of a study's history; 0 before the first. Cheap: pages ask every second."""
-    return store.rows("SELECT coalesce(max(n), 0) FROM reviews WHERE study = ?", [study])[0][0]
+def state(store: Store, study: str) -> tuple[int, int]:
+    """Changes whenever a study's review does: the last line of its history, and how many runs confirmed something.
+
+    Cheap: pages ask every second.
+    """
+    return store.rows(
+        "SELECT (SELECT coalesce(max(n), 0) FROM reviews WHERE study = $study), (SELECT count(*) FROM runs "
+        "WHERE study = $study AND role = 'confirm' AND state = 'done')",
+        {"study": study},
+    )[0]

@@ -246,7 +246,7 @@ def test_many_at_once_lose_nothing(open_desk):
 
 def test_viewers_look_and_do_nothing(open_desk):
     store, study = open_desk
-    candidate, before = reviews.of_study(store, study.id)[0].id, reviews.last(store, study.id)
+    candidate, before = reviews.of_study(store, study.id)[0].id, reviews.state(store, study.id)
     other = reviews.of_study(store, study.id)[1].id
     with as_person(EVE):
         for act in (
@@ -256,7 +256,7 @@ def test_viewers_look_and_do_nothing(open_desk):
         ):  # fmt: skip
             with pytest.raises(Problem, match="Eve is a viewer"):
                 act()
-    assert reviews.last(store, study.id) == before
+    assert reviews.state(store, study.id) == before
 
 
 def test_votes_are_one_a_person_and_pair(open_desk):

@@ -46,16 +46,29 @@ def freeze(
         )
     point = checked_point(frame, point, about["name"])
     whole = aggregate_of(store, study, priorities)
-    return json.dumps({
+    record = {
         "form": FORM, **about, "put_at": time.time(), "study": study.id, "study_name": study.name,
         "kind": "mixture" if isinstance(frame.space, Simplex) else "merge", "names": list(frame.space.names),
-        "point": point.tolist(), "metrics": [plain(one) for one in study.objectives], "aggregate": whole.to_dict(),
-        "predicted": predicted(fit, point, whole), "surrogate": behind(fit), "baselines": beside(fit, frame, point,
-        whole), "corpus": study.spec["corpus"], "fidelity": study.spec["fidelity"], "budget": frame.budget,
-        "available": None if frame.available is None else frame.available.tolist(), "epoch_cap":
-        study.spec["epoch_cap"], "caveats": caveats(study, frame, fit, point), "versions": {"mixdesk": VERSION,
-        "python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}, },
-        ensure_ascii=False, sort_keys=True, allow_nan=False)  # fmt: skip
+        "point": point.tolist(), "metrics": plain_metrics(study), "aggregate": whole.to_dict(),
+        "predicted": predicted(fit, point, whole), "surrogate": behind(fit),
+        "baselines": beside(fit, frame, point, whole), "corpus": study.spec["corpus"],
+        "fidelity": study.spec["fidelity"], "budget": frame.budget, "epoch_cap": study.spec["epoch_cap"],
+        "available": None if frame.available is None else frame.available.tolist(),
+        "merge": study.spec.get("merge"), "experts": (study.corpus or {}).get("experts"),
+        "caveats": caveats(study, frame, fit, point), "versions": versions(),
+    }  # fmt: skip
+    return json.dumps(record, ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def plain_metrics(study: studies.Study) -> list[dict]:
+    """The study's objectives, in the order of every list of losses."""
+    return [plain(one) for one in study.objectives]
+
+
+def versions() -> dict[str, str]:
+    """Of Mixdesk, Python and the packages that results depend on."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"mixdesk": VERSION, "python": platform.python_version(), **found}
 
 
 def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
@@ -113,13 +126,11 @@ def beside(fit: Fit, frame: Frame, point: np.ndarray, whole: Aggregate) -> dict[
 
 def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
     """What speaks against believing the predictions, in sentences."""
-    found = ["The predictions are for models of the proxies' size. Larger ones may differ: confirm before you train."]
-    support = explain.support(point[None], fit.measured.weights)
-    if support.badge[0] == "extrapolated":
-        found.append(
-            f"It is extrapolated: {100 * support.distance[0]:.0f}% of it differs from the nearest run, and runs are up "
-            f"to {100 * support.reach:.0f}% apart from each other."
-        )
+    found = []
+    if study.spec["fidelity"]:
+        found.append("The predictions are for models of the proxies' size. Larger ones may differ: confirm it first.")
+    if explain.support(point[None], fit.measured.weights).badge[0] == "extrapolated":
+        found.append("It is extrapolated: it lies farther from every run than the runs lie from each other.")
     if not frame.space.contains(point[None])[0]:
         found.append("It breaks the study's constraints (bounds, groups or the epoch cap).")
     if len(fit.measured.ids) < len(frame.space.names):
