@@ -17,6 +17,11 @@ def number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
+def counted(count: float, what: str) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
+
+
 def moment(t: float) -> str:
     """A time as people say it, in UTC: everybody in a call reads the same."""
     return datetime.fromtimestamp(t, UTC).strftime("%d %b %Y, %H:%M UTC")
@@ -40,7 +45,7 @@ def size_words(one: dict) -> str:
     fidelity = one["fidelity"]
     own = "The proxies' own size" if one["own"] else "Larger"
     tokens = f"{fidelity['tokens'] / 1e6:.2g} million tokens"
-    return f"{own}: width {fidelity['width']}, {fidelity['layers']} layers, {tokens}"
+    return f"{own}: width {fidelity['width']}, {counted(fidelity['layers'], 'layer')}, {tokens}"
 
 
 def gap_words(one: dict, whole: Aggregate) -> str:

@@ -139,7 +139,8 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
     seeds = one["points"][CANDIDATE]["seeds"]
     st.caption(
         f"{whole.title.capitalize()}, {parts.plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
-        f"{seeds} seeds of the candidate, {one['done']} runs in all. Only runs trained to confirm it count."
+        f"{wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all."
+        " Only runs trained to confirm it count."
     )
     if one["gap"]:
         gap = one["gap"]

@@ -190,8 +190,8 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
         key="runs-table",
     ).selection.rows  # fmt: skip
     st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens. Tick a run "
-        "to put its point forward."
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens. Tick a "
+        "run to put its point forward."
     )
     if picked and picked[0] < len(rows):
         row = rows[picked[0]]
