@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import Page, engine, watched_tab
+from tests.conftest import ROOT, Page, engine, watched_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = ("Mostly python", "<b>Mostly</b> *prose* \u202eesrever")
@@ -158,3 +160,55 @@ def test_a_megabyte_is_refused_and_stays_in_the_box(tab, room):
     expect(tab.get_by_text("10,000 are the most")).to_be_visible(timeout=30_000)
     assert len(box.input_value()) == 1_000_000
     expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
+
+
+def test_a_session_is_walked_by_the_keyboard(tab, room):
+    visit(tab, room, f"review?study={room.study}&candidate={room.ids[0]}")
+    expect(tab.locator("h1")).to_have_text(re.compile("Mostly python"))
+    size = tab.locator("h1").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert size > 50, "for the back of the room"
+    tab.locator("h1").click()
+    tab.keyboard.press("ArrowRight")
+    expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*", timeout=20_000)
+    expect(tab).to_have_url(re.compile(f"candidate={room.ids[1]}"))
+    tab.keyboard.press("ArrowLeft")
+    expect(tab.locator("h1")).to_have_text(re.compile("Mostly python"), timeout=20_000)
+    tab.keyboard.press("o")
+    expect(tab.get_by_text("Predicted against measured")).to_be_visible(timeout=30_000)
+    expect(tab).to_have_url(re.compile(f"candidates.*candidate={room.ids[0]}"))
+
+
+def test_the_report_opens_without_a_network(tab, room, browser, tmp_path):
+    visit(tab, room, f"candidates?study={room.study}&candidate={room.ids[1]}")
+    with tab.expect_download(timeout=60_000) as download:
+        tab.get_by_role("button", name="Download the report").click()
+    path = tmp_path / "report.html"
+    download.value.save_as(path)
+    assert path.stat().st_size < 6e6, "plotly.js once"
+    context = browser.new_context(offline=True)
+    opened, asked, said = context.new_page(), [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("dialog", lambda dialog: said.append(f"a script ran: {dialog.message}"))
+    opened.goto(path.as_uri())
+    opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 2", timeout=30_000)
+    expect(opened.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
+    expect(opened.get_by_text("because <script>alert(1)</script> it helps").first).to_be_visible()
+    expect(opened.get_by_text("Draft.")).to_be_visible()
+    for heading in ("Decision", "The mixture", "Predicted", "Predicted against measured", "How to reproduce"):
+        expect(opened.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    opened.locator(".js-plotly-plot .barlayer path").first.hover()
+    expect(opened.locator(".hoverlayer .hovertext").first).to_be_visible()
+    assert opened.pdf(format="A4")[:4] == b"%PDF"
+    assert asked == [path.as_uri()] and said == []
+    context.close()
+
+
+def test_the_report_from_the_command_line(room, tmp_path):
+    out = tmp_path / "report.html"
+    place = ["--workspace", str(room.workspace), "--out", str(out)]
+    command = [sys.executable, "-m", "dashboard.report", *place]
+    subprocess.run([*command, room.ids[0]], cwd=ROOT, check=True, timeout=120)
+    assert "&lt;script&gt;" in out.read_text() and "<script>alert" not in out.read_text()
+    wrong = subprocess.run([*command, "nobody"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert wrong.returncode == 1 and "Cannot find the candidate 'nobody'" in wrong.stderr

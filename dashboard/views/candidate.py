@@ -5,8 +5,8 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components, queries, review_charts, state, wording
-from dashboard.names import Named, named
+from dashboard import components, queries, report, review_charts, state, wording
+from dashboard.names import Named, named_in
 from dashboard.views import parts
 from engine.errors import Problem
 from engine.measured import for_fitting
@@ -38,7 +38,7 @@ def render(study: studies.Study) -> bool:
     seen = st.session_state.get(seen_key, found["revision"])  # what this person looked at, before this run
     head(found)
     frozen = found["frozen"]
-    names, whole = names_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     left, right = st.columns(2)
     with left:
         st.markdown("**The point and its baselines**")
@@ -57,13 +57,9 @@ def render(study: studies.Study) -> bool:
     with verdict:
         decision(study, found, seen)
     history(found)
+    take_along(study, found)
     st.session_state[seen_key] = found["revision"]
     return True
-
-
-def names_in(frozen: dict) -> Named:
-    """What coordinates and metrics are called on the page, as they were frozen."""
-    return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
 
 
 def head(found: dict) -> None:
@@ -241,6 +237,18 @@ def stands(standing: dict) -> None:
             st.text(last["reason"])
     if standing["missing"]:
         st.caption(f"Approval still needs {parts.plain(standing['missing'])}.")
+
+
+def take_along(study: studies.Study, found: dict) -> None:
+    """The report, made when it is asked for, and the way to the files."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the report", lambda: report.html(found), f"{found['id']}-report.html", "text/html",
+            icon=":material/description:", help="One HTML file that opens without a network, and prints.",
+        )  # fmt: skip
+        query = {"study": study.id, "candidate": found["frozen"]["name"]}
+        if st.button("Export", icon=":material/ios_share:"):
+            st.switch_page(st.session_state["pages"]["export"], query_params=query)
 
 
 def history(found: dict) -> None:

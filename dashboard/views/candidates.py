@@ -122,8 +122,8 @@ def preferences(rows: list[dict], votes: list[dict]) -> None:
     level = ", ".join(parts.named_as(names[other]) for other in best["level"])
     apart = f"There are {groups} groups that no vote connects: they cannot be compared with each other."
     st.caption(
-        f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts half "
-        "for each. "
+        f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts "
+        "half for each. "
         + (f"The votes cannot tell {parts.named_as(labels[0])} from {level}. " if level else "")
         + (apart if groups > 1 else "")
     )
