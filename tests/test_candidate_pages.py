@@ -197,7 +197,7 @@ def test_the_report_opens_without_a_network(tab, room, browser, tmp_path):
     expect(opened.get_by_text("Draft.")).to_be_visible()
     for heading in ("Decision", "The mixture", "Predicted", "Predicted against measured", "How to reproduce"):
         expect(opened.get_by_role("heading", name=heading, exact=True)).to_be_visible()
-    opened.locator(".js-plotly-plot .barlayer path").first.hover()
+    opened.locator(".js-plotly-plot .barlayer path").first.hover(force=True)
     expect(opened.locator(".hoverlayer .hovertext").first).to_be_visible()
     assert opened.pdf(format="A4")[:4] == b"%PDF"
     assert asked == [path.as_uri()] and said == []
