@@ -2,6 +2,7 @@
 
 import secrets
 
+from engine.live import Live
 from engine.owner import Owner
 from store import jobs
 from store.database import Store
@@ -9,18 +10,27 @@ from store.database import Store
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
 
 _owner: Owner | None = None
+_live: Live | None = None
 
 
 def use(owner: Owner | None) -> None:
     """Called when the server starts, before any session, and with None when it stops."""
-    global _owner
-    _owner = owner
+    global _owner, _live
+    if _live is not None:
+        _live.close()
+    _owner, _live = owner, owner and Live(owner.workspace.root)
 
 
 def owner() -> Owner:
     if _owner is None:
         raise RuntimeError("The page was started without its server. Start it with `python -m dashboard`.")
     return _owner
+
+
+def live() -> Live:
+    """What measures merges while a fader moves."""
+    owner()
+    return _live
 
 
 def store() -> Store:

@@ -249,10 +249,14 @@ def vocabulary_of(store: Store, corpus: str) -> int:
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
-    """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
+    """Queue a fit when all runs are in, or many more than at the last one; then the default search.
+
+    Merges are measured so fast that only the whole is fitted.
+    """
     enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    newer = newer and study.spec.get("merge") is None
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS

@@ -266,6 +266,19 @@ def runs_finished(cursor, events):
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
 
 
+def runs_measured(cursor, journal, e):
+    """Runs that a search chose and measured by itself."""
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    floats = pa.list_(pa.float64())
+    types = {"losses": floats, "losses_se": floats, "weights": floats, "parameters": pa.int64()}
+    insert(cursor, "runs", columns | {"study": e["study"], "job": journal, "state": "done"}, types)
+
+
+def merge_search_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO merge_searches VALUES (?, ?, ?, ?, ?)", values)
+
+
 MEASURED = {
     "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
     "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
@@ -321,6 +334,8 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "runs.measured": runs_measured,
+    "merge_search.finished": merge_search_finished,
     "proposal.finished": proposal_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.

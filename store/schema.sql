@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
-    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried
+    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
+                                   -- mirror | search
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
     seed BIGINT,                   -- NULL: an imported run that does not tell
@@ -94,6 +95,11 @@ CREATE TABLE IF NOT EXISTS notices (
 
 -- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).
 CREATE TABLE IF NOT EXISTS proposals (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- What `merge_search` jobs measured best (engine/merge_search.py); their runs stand with all others.
+CREATE TABLE IF NOT EXISTS merge_searches (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 

@@ -11,6 +11,8 @@ HEADLESS = {
     "owner",
     "commands",
     "merge_plans",
+    "merge_asking",
+    "merge_mirror",
     "client",
     "candidates",
     "asking",

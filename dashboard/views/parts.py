@@ -18,6 +18,11 @@ from engine.surrogates import SURROGATES
 from store import studies
 
 LIVE_SECONDS = 2.0
+BADGES = {
+    "measured": ":green-badge[:material/verified: measured]",
+    "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
+    "extrapolated": ":orange-badge[:material/explore: extrapolated]",
+}
 ICONS = {
     "done": ":material/check_circle:", "running": ":material/autorenew:",
     "waiting": ":material/schedule:", "failed": ":material/error:",

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, state
-from dashboard.views import draws, parts
+from dashboard.views import draws, merge_search, parts
 from engine.asking import queue_search
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
@@ -18,7 +18,12 @@ CHEAPEST = "near-optimal, cheapest"
 
 def render(name: str | None) -> None:
     st.title("Search")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None:
+        return
+    if study.spec.get("merge"):
+        merge_search.render(study)
+        return
+    if (fit := parts.fit_of(study)) is None:
         return
     ask(study, fit.name, parts.priorities_of(study))
     parts.live(lambda: results(study.id))
