@@ -6,7 +6,7 @@ largest tensor), not by the model. One thread; tensors are independent.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +52,13 @@ def merge(
     reference = models[config.base or config.slices[0].sources[0].model]
     total = sum(one.slot.bytes for one in planned)
     done = 0
+    look = Look(config, models, planned, progress)
+    seen = config.method.survey(look) if config.method.survey else None
     with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
         for one in planned:
             if progress:
                 progress(done, total, one.slot.name)
-            merge_tensor(config, models, one, file)
+            merge_tensor(config, models, one, file, seen)
             done += one.slot.bytes
     if progress:
         progress(total, total, "written")
@@ -64,21 +66,48 @@ def merge(
     return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
 
 
-def merge_tensor(config: MergeConfig, models: dict[str, Checkpoint], one: Planned, file: Writer) -> None:
-    """Merge one tensor into the file."""
-    sources = [models[path].flat(name) for path, name in one.inputs.items()]
+@dataclass(frozen=True)
+class Look:
+    """All that is merged, tensor by tensor, with the method's arguments: as often as its survey iterates."""
+
+    config: MergeConfig
+    models: dict[str, Checkpoint]
+    planned: list[Planned]
+    progress: Progress | None
+
+    def __iter__(self) -> Iterator[tuple[Tensors, dict]]:
+        total = sum(one.slot.bytes for one in self.planned)
+        for one in self.planned:
+            if one.slot.dtype.is_floating_point and one.slot.size:
+                if self.progress:
+                    self.progress(0, total, f"a look at {one.slot.name} first")
+                yield inputs_of(self.config, self.models, one)
+
+
+def inputs_of(config: MergeConfig, models: dict[str, Checkpoint], one: Planned) -> tuple[Tensors, dict]:
+    """A tensor of every model, and the method's arguments there."""
+    experts = [models[source.model].flat(one.inputs[source.model]) for source in experts_of(config, one.piece)]
+    has_base = config.method.base != "none" and one.piece.base is not None
+    base = models[one.piece.base].flat(one.inputs[one.piece.base]) if has_base else None
+    arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+    return Tensors(one.slot.name, one.slot.shape, base, experts, config.seed), arguments
+
+
+def merge_tensor(
+    config: MergeConfig, models: dict[str, Checkpoint], one: Planned, file: Writer, seen: object
+) -> None:
+    """Merge one tensor into the file. seen: what the method's survey gave."""
     if not one.slot.dtype.is_floating_point:
+        sources = [models[path].flat(name) for path, name in one.inputs.items()]
         if any(not torch.equal(sources[0], other) for other in sources[1:]):
             raise Problem(f"Cannot merge {one.slot.name!r}: it holds whole numbers, and they differ between models.")
         file.put(one.slot.name, 0, sources[0])
         return
-    experts = [models[source.model].flat(one.inputs[source.model]) for source in experts_of(config, one.piece)]
-    has_base = config.method.base != "none" and one.piece.base is not None
-    base = models[one.piece.base].flat(one.inputs[one.piece.base]) if has_base else None
-    x = Tensors(one.slot.name, one.slot.shape, base, experts, config.seed)
+    x, arguments = inputs_of(config, models, one)
     if x.n == 0:
         return
-    at = config.method.merge(x, **values_for(config, one.piece, one.slot.name, one.inputs, one.t))
+    x.seen = seen
+    at = config.method.merge(x, **arguments)
     for part in x.chunks():
         values = at(part)
         if not torch.isfinite(values.sum()):
