@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from engine.adapters import open_model
 from engine.checkpoint_writer import SHARD_BYTES, Slot, Writer, writing
 from engine.checkpoints import Checkpoint, layer_of
 from engine.errors import Problem
@@ -46,7 +47,7 @@ def merge(
     Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before a
     byte is written where the models do not fit together, and leaves nothing behind where it fails later.
     """
-    models = {path: Checkpoint(Path(path)) for path in config.models}
+    models = {path: open_model(path) for path in config.models}
     planned = plan(config, models)
     torch.set_num_threads(1)
     reference = models[config.base or config.slices[0].sources[0].model]

@@ -19,7 +19,7 @@ HEADLESS = {
     "changes",
     "adopt",
 }  # the engine's part that uses the store
-TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge"}
+TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge", "adapters"}
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
     "engine": {"streamlit", "plotly", "duckdb", "dashboard"},
