@@ -19,7 +19,10 @@ HEADLESS = {
     "changes",
     "adopt",
 }  # the engine's part that uses the store
-TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge", "adapters"}
+TORCH_WING = {
+    "proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_plan", "adapters",
+    "ancestry", "preflight",
+}  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
     "engine": {"streamlit", "plotly", "duckdb", "dashboard"},
