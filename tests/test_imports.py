@@ -25,6 +25,7 @@ HEADLESS = {
 TORCH_WING = {
     "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",
     "merge_search", "proxy_merges", "language_models", "live_merges",
+    "merge_plan", "adapters", "ancestry", "preflight",
 }  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
