@@ -1,7 +1,8 @@
-"""What all sessions of the web process share: the owner of the workspace, and the token of its HTTP API."""
+"""What all sessions of the web process share: the owner of the workspace, who may come in, the door for commands."""
 
 import secrets
 
+from engine.access import Access, Watched
 from engine.owner import Owner
 from store import jobs
 from store.database import Store
@@ -9,12 +10,13 @@ from store.database import Store
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
 
 _owner: Owner | None = None
+_access: Watched | None = None
 
 
-def use(owner: Owner | None) -> None:
+def use(owner: Owner | None, access: Watched | None = None) -> None:
     """Called when the server starts, before any session, and with None when it stops."""
-    global _owner
-    _owner = owner
+    global _owner, _access
+    _owner, _access = owner, access
 
 
 def owner() -> Owner:
@@ -25,6 +27,11 @@ def owner() -> Owner:
 
 def store() -> Store:
     return owner().store
+
+
+def access() -> Access | None:
+    """Who may come in, as access.toml says it now; None where nobody has to sign in."""
+    return _access.now() if _access is not None else None
 
 
 def busy() -> bool:

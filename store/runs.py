@@ -100,6 +100,16 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return tuple(np.array([row[k] for row in rows], dtype=float) for k in range(3))
 
 
+def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
+    """What is there of runs that were posted, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
+    rows = store.rows(
+        "SELECT id, weights, losses, seed, parameters, tokens FROM runs WHERE study = ? AND list_contains(?, id)",
+        [study, ids],
+    )
+    names = ("weights", "losses", "seed", "parameters", "tokens")
+    return {run: dict(zip(names, values, strict=True)) for run, *values in rows}
+
+
 def last_number(store: Store, study: str) -> int:
     """The largest number of a run of a study; 0 before there is one."""
     return store.rows("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [study])[0][0]

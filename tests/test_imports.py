@@ -18,6 +18,9 @@ HEADLESS = {
     "rounds",
     "changes",
     "adopt",
+    "api_tokens",
+    "submitting",
+    "backup",
 }  # the engine's part that uses the store
 TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge"}
 TORCH_ROOMS = {"merge_methods"}
