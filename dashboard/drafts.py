@@ -6,7 +6,8 @@ Both stay in the browser's tab (`sessionStorage`), which outlives the way to the
     st.text_area("Comment", key="comment-7")
     drafts.keep("comment-7")
 
-and after its text has been stored, `drafts.forget("comment-7")` clears the browser's copy.
+and once its text has been stored, `drafts.forget("comment-7")` drops the browser's copy. Store it in the button's
+callback (`on_click`): there the box can be emptied too, by `st.session_state["comment-7"] = ""`.
 """
 
 import secrets
@@ -32,7 +33,7 @@ def keep(key: str) -> None:
 
 
 def forget(key: str) -> None:
-    """Drop the browser's copy: the text has been stored."""
+    """Drop the browser's copy, when the box is drawn next: the text has been stored."""
     st.session_state[f"draft-{key}-gone"] = secrets.token_hex(8)
 
 

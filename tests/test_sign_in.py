@@ -171,8 +171,9 @@ def test_a_text_outlives_the_sign_in(tab, signed):
         tab.wait_for_timeout(3500)
         tab.get_by_role("button", name="Make").click()
         expect(tab.get_by_text("Your sign-in has ended")).to_be_visible(timeout=20_000)
-        write_access(signed.workspace, short.replace("hours = 0.0003\n", ""))
         tab.get_by_role("button", name="Sign in").click()
+        expect(tab.get_by_text("Authorize Client")).to_be_visible(timeout=20_000)
+        write_access(signed.workspace, short.replace("hours = 0.0003\n", ""))
         through_provider(tab, "rob@example.org")
         settled(tab, "API tokens")
         expect(tab.get_by_label("What it is for")).to_have_value("half a sentence <b>that", timeout=10_000)
@@ -246,7 +247,7 @@ def test_on_any_address_with_https_outside(tmp_path, provider):
         assert ask(running.url, host="mixdesk.example.org")[0] == 200
         assert ask(running.url, host="evil.example")[0] == 400
         assert door(tmp_path / "workspace")["url"] == running.url
-        _, headers, _ = ask(f"{running.url}/_stcore/host-config", host="mixdesk.example.org")
+        _, headers, _ = ask(f"{running.url}/_stcore/health", host="mixdesk.example.org")
         cookies = [value for name, value in headers.items() if name.lower() == "set-cookie"]
         assert cookies and all("; Secure" in value and "SameSite" in value for value in cookies)
         said = running.log.read_text()

@@ -54,7 +54,7 @@ def badge(person: Person) -> None:
     if state.access() is None:
         return
     with st.sidebar.container(border=True):
-        st.markdown(f":material/person: **{parts.plain(person.name)}**")
+        st.text(person.name)  # Markdown would make a link of an e-mail
         st.caption(f"{person.role}: {MAY[person.role]}")
         if st.button("Sign out", icon=":material/logout:", width="stretch"):
             st.logout()

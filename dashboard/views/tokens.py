@@ -34,18 +34,27 @@ def render(study: str | None) -> None:
 def ask() -> None:
     """What a new token is for, what it may do, how long it lives."""
     left, middle, right, button = st.columns([4, 2, 2, 1], vertical_alignment="bottom")
-    label = left.text_input("What it is for", key="token-label", placeholder="CI of the training repository")
+    left.text_input("What it is for", key="token-label", placeholder="CI of the training repository")
     drafts.keep("token-label")
     mine = [role for role in ROLES if allows(acting(), role)]
     role = middle.selectbox("It may do what a ... may", mine, key="token-role")
     days = right.selectbox("Days", [7, 30, 90, 365], 2, key="token-days")
-    if button.button("Make", type="primary", width="stretch"):
-        try:
-            st.session_state["token-made"], _ = api_tokens.create(state.store(), label, role, days)
-        except Problem as problem:
-            parts.refusal(problem)
-            return
-        drafts.forget("token-label")
+    button.button("Make", type="primary", width="stretch", on_click=make, args=(role, days))
+    if problem := st.session_state.pop("token-refused", None):
+        parts.refusal(problem)
+
+
+def make(role: str, days: int) -> None:
+    """Make the token, before the page is drawn anew: the box can then be emptied."""
+    st.session_state.pop("token-made", None)
+    try:
+        label = st.session_state["token-label"]
+        st.session_state["token-made"], _ = api_tokens.create(state.store(), label, role, days)
+    except Problem as problem:
+        st.session_state["token-refused"] = str(problem)
+        return
+    st.session_state["token-label"] = ""
+    drafts.forget("token-label")
 
 
 def card(row: TokenRow) -> None:
