@@ -110,6 +110,16 @@ def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]
     return [found[i * len(found) // count] for i in range(count)]
 
 
+def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
+    """What is there of runs that were posted, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
+    rows = store.rows(
+        "SELECT id, weights, losses, seed, parameters, tokens FROM runs WHERE study = ? AND list_contains(?, id)",
+        [study, ids],
+    )
+    names = ("weights", "losses", "seed", "parameters", "tokens")
+    return {run: dict(zip(names, values, strict=True)) for run, *values in rows}
+
+
 def last_number(store: Store, study: str) -> int:
     """The largest number of a run of a study, those included that a search will give to its own; 0 before there is one.
     """

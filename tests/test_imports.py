@@ -21,6 +21,9 @@ HEADLESS = {
     "rounds",
     "changes",
     "adopt",
+    "api_tokens",
+    "submitting",
+    "backup",
 }  # the engine's part that uses the store
 TORCH_WING = {
     "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",

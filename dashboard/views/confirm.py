@@ -52,7 +52,8 @@ def ask(study: studies.Study) -> None:
         f"{plan.fidelity.layers} layers and {plan.fidelity.tokens / 1e6:.2g} million tokens: {minutes} on this "
         f"machine, {price.flops:.2g} FLOPs."
     )
-    if right.button("Confirm", type="primary", icon=":material/verified:", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
+    if right.button("Confirm", **wanted, **parts.takes("operator")):
         rounds.confirm(state.store(), study, plan)
         st.rerun()
 

@@ -14,6 +14,7 @@ from engine.candidates import fit_of as fit_of_study
 from engine.league import FEWEST_RUNS, League
 from engine.measured import aggregate_of
 from engine.objectives import Aggregate
+from engine.people import acting, allows
 from engine.surrogates import SURROGATES
 from store import studies
 
@@ -37,6 +38,14 @@ def plain(text: object) -> str:
 def refusal(problem: object) -> None:
     """Show why something cannot be done."""
     st.error(plain(problem), icon=":material/error:")
+
+
+def takes(role: str, disabled: bool = False) -> dict:
+    """What a button gets that only a role may press: disabled, with the reason, for everybody else."""
+    person = acting()
+    if allows(person, role):
+        return {"disabled": disabled}
+    return {"disabled": True, "help": f"This takes the role {role}. You are signed in as a {person.role}."}
 
 
 def live(draw: Callable[[], None]) -> None:

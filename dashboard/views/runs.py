@@ -73,7 +73,7 @@ def label_of(table: queries.RunTable, number: int) -> str:
 
 def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
-    store = state.store()
+    store, may = state.store(), parts.takes("operator")
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
     if len(shown) > MOST_JOBS:
         st.caption(f"{MOST_JOBS} of {len(shown):,} running and failed jobs are shown; the page Jobs has more.")
@@ -84,10 +84,10 @@ def job_controls(study: studies.Study) -> None:
         what.caption(f"{icon} {job.id} · {job.state} · {share or 'starting'}")
         if job.message:
             what.caption(parts.plain(job.message))
-        if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}"):
-            store.spool.cancel(job.id)
+        if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **may):
+            steward.cancel_job(store, job.id)
             st.rerun()
-        if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}"):
+        if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **may):
             steward.retry(store, job.id)
             st.rerun()
 

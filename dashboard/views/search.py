@@ -41,7 +41,8 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     )
     method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
     prices = ask_prices(study)
-    if right.button("Search", type="primary", icon=":material/travel_explore:", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
+    if right.button("Search", **wanted, **parts.takes("operator")):
         try:
             queue_search(
                 state.store(), study, surrogate, parts.priorities_asked(whole), points, method, prices

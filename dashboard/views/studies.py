@@ -22,7 +22,8 @@ INTRODUCTION = (
 def render(current: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Studies")
-    if button.button("New study", icon=":material/add:", type="primary", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New study", **wanted, **parts.takes("operator")):
         new_study()
     st.markdown(INTRODUCTION + " Runs that were trained elsewhere come in on the page *Import*.")
     found = studies.all_studies(state.store())
@@ -136,28 +137,28 @@ def spent(study: studies.Study) -> str:
 
 def actions(study: studies.Study, progress: queries.Progress, is_current: bool) -> None:
     """The buttons of a card."""
-    store = state.store()
+    store, may = state.store(), parts.takes("operator")
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
     if progress.finished and not study.imported and st.button(
-        "Change domains", key=f"change-{study.id}", icon=":material/call_split:"
+        "Change domains", key=f"change-{study.id}", icon=":material/call_split:", **may
     ):
         changing.change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"
         and unfinished
-        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:")
+        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **may)
     ):
         steward.cancel(store, study.id)
         st.rerun()
     pausable = study.state == "active" and unfinished
-    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:"):
+    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **may):
         steward.pause(store, study.id)
         st.rerun()
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
-    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:"):
+    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **may):
         steward.resume(store, study.id)
         st.rerun()
