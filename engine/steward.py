@@ -254,7 +254,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
         task = {
             "kind": "train", **spec.compute.settings(study), "corpus": spec.corpus, "domains": domains, "keep": keep,
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
-            "fidelity": fidelity.to_dict(),
+            "fidelity": fidelity.to_dict(), "keep_windows": any(run.get("role") == "confirm" for run in group),
         }  # fmt: skip
         made.append({"job": job_id, "spec": task})
     return made

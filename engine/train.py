@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine import corpus as corpora
+from engine import windows
 from engine.errors import Problem, Stopped
-from engine.evaluate import evaluate, validation_windows
+from engine.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
 from engine.fidelity import Fidelity
 from engine.jobs import Job, read_events
 from engine.proxy import Stack
@@ -153,7 +154,8 @@ def run(job: Job) -> None:
     "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "keep": the part of every
     domain that may be seen (engine/sampling.py), 1 where absent, "start": the file of weights that all begin with,
     "save": the folder that their last weights go to as <run>.safetensors, both in the workspace,
-    "checkpoint_seconds": between checkpoints}.
+    "checkpoint_seconds": between checkpoints, "keep_windows": whether the losses of single validation windows are kept
+    (engine/windows.py)}.
 
     Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
     Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
@@ -315,16 +317,19 @@ class Reporter:
 
     def finish(self) -> None:
         """Measure every domain in full, and emit each living member's result. Raises Stopped."""
-        training, columns = self.training, []
+        training, sums = self.training, {}
         for domain in self.domains:
             self.progress(f"measuring {domain}")
-            columns.append(evaluate(training.stack, self.corpus, [domain], training.fidelity.eval_tokens))
-        losses, errors = (np.concatenate(part, 1) for part in zip(*columns, strict=True))  # (G, D) each
+            sums[domain] = window_sums(training.stack, self.corpus, domain, training.fidelity.eval_tokens)
+        found = [bits_per_byte(*one) for one in sums.values()]
+        losses, errors = (np.stack(part, 1) for part in zip(*found, strict=True))  # (G, D) each
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         for g in self.living():
             if "save" in self.job.spec:
                 self.save_model(g)
+            if self.job.spec.get("keep_windows", False):
+                self.save_windows(g, sums)
             self.job.emit(
                 "run.finished", run=training.ids[g],
                 losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
@@ -333,6 +338,13 @@ class Reporter:
                 seconds=training.seconds / members, cpu_seconds=training.cpu_seconds / members,
                 device=training.device, parameters=training.stack.parameters,
             )  # fmt: skip
+
+    def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
+        fidelity = self.training.fidelity
+        bits = {name: nats[g] / math.log(2) / np.maximum(sizes, 1) for name, (nats, sizes) in sums.items()}
+        path = windows.file_of(self.job.workspace, self.training.ids[g])
+        windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
 
     def save_model(self, g: int) -> None:
         """Write a member's weights, whole."""

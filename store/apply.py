@@ -191,6 +191,22 @@ def token_used(cursor, journal, e):
     cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [e["t"], e["token"]])
 
 
+def candidate_put(cursor, journal, e):
+    """A point that somebody put forward."""
+    frozen = json.loads(e["frozen"])
+    values = [e["candidate"], e["study"], frozen["name"], frozen["author"], e["frozen"], e["t"]]
+    cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
+    review_added(cursor, journal, e | {"what": "put", "author": frozen["author"], "body": {"name": frozen["name"]}})
+
+
+def review_added(cursor, journal, e):
+    """Somebody commented, voted, decided or set the rules: the next line of the history."""
+    values = [e["study"], e.get("candidate"), e["what"], e["author"], json.dumps(e["body"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values
+    )
+
+
 # What a job becomes --------------------------------------------------------------------------------------
 
 
@@ -351,6 +367,8 @@ EVENTS = {
     "job.planned": job_planned,
     "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
+    "candidate.put": candidate_put,
+    "review.added": review_added,
     "notice.raised": notice_raised,
     "notice.told": notice_told,
     "token.created": token_created,

@@ -104,6 +104,22 @@ CREATE TABLE IF NOT EXISTS merge_searches (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
+-- Points that somebody named and put forward (engine/review/freeze.py).
+CREATE TABLE IF NOT EXISTS candidates (
+    id VARCHAR PRIMARY KEY,        -- begins the SHA-256 of `frozen`: who changes a word of it makes another candidate
+    study VARCHAR NOT NULL, name VARCHAR NOT NULL, author VARCHAR NOT NULL,
+    frozen VARCHAR NOT NULL,       -- JSON: the point, what was predicted there and by what
+    t DOUBLE NOT NULL
+);
+
+-- Who said and did what, in the order of the owner's journal; nothing is ever taken back.
+CREATE TABLE IF NOT EXISTS reviews (
+    n BIGINT PRIMARY KEY, study VARCHAR NOT NULL,
+    candidate VARCHAR,             -- NULL: about the study (its rules)
+    what VARCHAR NOT NULL,         -- put | comment | vote | decision | rules | confirm
+    author VARCHAR NOT NULL, body JSON NOT NULL, t DOUBLE NOT NULL
+);
+
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.
 CREATE TABLE IF NOT EXISTS journals (name VARCHAR PRIMARY KEY, read_to BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS corrupt_lines (

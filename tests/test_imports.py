@@ -19,6 +19,8 @@ HEADLESS = {
     "measured",
     "notices",
     "rounds",
+    "review",
+    "reviews",
     "changes",
     "adopt",
     "api_tokens",

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import charts, components, state
 from dashboard.views import merging, parts
+from dashboard.views.forward import put_forward
 from dashboard.views.looks import closer_look
 from engine import explain
 from engine.candidates import Fit, named_points
@@ -35,6 +36,7 @@ def render(name: str | None) -> None:
         points = named_points(state.store(), study, whole)
         giver = giving(study)
         at = faders(study, points, giver)
+        put_forward(study, {"the faders": at}, "explore", fit.name, whole)
         predictions(study, fit, whole, at, points)
         closer_look(study, fit, whole, at, giver)
 

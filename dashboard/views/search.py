@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import charts, components, state
 from dashboard.views import draws, merge_search, parts
+from dashboard.views.forward import put_forward
 from engine.asking import queue_search
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
@@ -134,6 +135,7 @@ def one_result(study: studies.Study, search: dict) -> None:
             + price_words(found)
         )
     table(study, found, points, near_prior, whole)
+    put_forward(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], whole)
 
 
 def price_words(found: dict) -> str:
