@@ -18,12 +18,17 @@ from dashboard.views import (
     review,
     runs,
     search,
+    sign_in,
     studies,
+    tokens,
 )
 from engine.errors import Problem
 from store import studies as studies_in
 
-st.set_page_config(page_title="Mixdesk", page_icon="dashboard/icon.png", layout="wide")
+st.set_page_config(page_title="Mixdesk", layout="wide")
+person = sign_in.gate()
+# Images are served to those who have signed in.
+st.set_page_config(page_icon="dashboard/icon.png")
 
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
@@ -39,6 +44,7 @@ PAGES = {
     "candidates": ("Candidates", ":material/how_to_vote:", candidates),
     "review": ("Review", ":material/co_present:", review),
     "export": ("Export", ":material/ios_share:", export),
+    "tokens": ("API tokens", ":material/key:", tokens),
 }
 
 
@@ -89,3 +95,4 @@ pages = {
 }
 st.session_state["pages"] = pages  # for views that lead on to another page
 st.navigation(list(pages.values()), expanded=True).run()
+sign_in.badge(person)

@@ -106,13 +106,17 @@ def known(where: str, values: object, keys: tuple[str, ...]) -> None:
 
 
 def model_path(value: object, folder: Path) -> str | None:
-    """The path of a model: beside the file, or as it stands."""
+    """The path of a model, or of BASE+ADAPTER: beside the file, or as it stands."""
     if value is None:
         return None
     if not isinstance(value, str):
         raise Problem(f"Cannot use {value!r} as a model: give the path of a folder or of a .safetensors file.")
     beside = folder / value
-    return str(beside) if not Path(value).is_absolute() and beside.exists() else value
+    if not Path(value).is_absolute() and beside.exists():
+        return str(beside)
+    if "+" in value and not Path(value).exists():
+        return "+".join(model_path(part, folder) for part in value.rsplit("+", 1))
+    return value
 
 
 def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slice:

@@ -7,6 +7,8 @@ import torch
 
 from engine.errors import Problem
 from engine.jobs import Job, read_events
+from engine.merge_study import anatomy_file
+from engine.workspace import write_json
 
 
 def run(job: Job) -> None:
@@ -24,12 +26,20 @@ def run(job: Job) -> None:
     if not left:
         return
     merges = merges_of(job)
+    describe(job, merges)
     job.emit("runs.started", runs=[run["id"] for run in left], device=merges.device, parameters=merges.parameters)
     for start in range(0, len(left), merges.at_once):
         group = left[start : start + merges.at_once]
         job.progress(len(over) + start, len(spec["runs"]), f"measuring merges: {start} of {len(left)}")
         measure(job, merges, group)
     job.progress(len(spec["runs"]), len(spec["runs"]), "done")
+
+
+def describe(job: Job, merges) -> None:
+    """Keep which expert moved which layer where the page finds it (engine.merge_study.anatomy_file)."""
+    path = job.workspace / anatomy_file(job.spec["study"])
+    if not path.exists():
+        write_json(path, {"experts": list(job.spec["experts"]), **merges.anatomy()})
 
 
 def merges_of(job: Job):

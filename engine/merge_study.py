@@ -264,6 +264,11 @@ def layers_of(folder: Path) -> int:
     raise Problem(f"Cannot tell how many layers {folder.name} has: its config.json lacks num_hidden_layers.")
 
 
+def anatomy_file(study: str) -> str:
+    """Where it stands which expert moved which tensor, relative to the workspace."""
+    return f"experts/{checked_name(study, 'study')}/anatomy.json"
+
+
 def expert_file(study: str, run: str) -> str:
     """Where a proxy that is a base or an expert is kept, relative to the workspace."""
     return f"experts/{checked_name(study, 'study')}/{checked_name(run, 'run')}.safetensors"

@@ -105,6 +105,18 @@ class ProxyMerges:
     def _named(self, flat: Tensor) -> dict[str, Tensor]:
         return {name: flat[part].view(self.shapes[name]) for name, part in self.blocks.items()}
 
+    def anatomy(self) -> dict:
+        """Which expert moved which tensor, and how alike: {"tensors" [T], "moved" [K][T]: |d| / |base|, "cosines"
+        [T][K][K] between task vectors; 0 where one did not move}."""
+        moved, cosines = [], []
+        for part in self.blocks.values():
+            base, delta = self.base[part].double(), self.deltas[:, part].double()
+            size = delta.norm(dim=1)
+            moved.append((size / base.norm().clamp_min(1e-12)).tolist())
+            unit = delta / size.clamp_min(1e-12)[:, None]
+            cosines.append((unit @ unit.T).tolist())
+        return {"tensors": list(self.shapes), "moved": np.array(moved).T.tolist(), "cosines": cosines}
+
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M).
 

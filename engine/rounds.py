@@ -11,6 +11,7 @@ from engine.errors import Problem
 from engine.fidelity import Fidelity, larger
 from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.next_runs import PROPOSERS
+from engine.people import need
 from engine.search.prediction import predict
 from engine.steward import training_jobs, vocabulary_of
 from engine.study import StudySpec
@@ -32,6 +33,7 @@ def queue_proposal(
 
     Raises Problem before the first fit, and for a proposer or a count that cannot be.
     """
+    need("operator", "ask for the next runs")
     if proposer not in PROPOSERS:
         raise Problem(f"Cannot propose by {proposer!r}: choose one of {', '.join(PROPOSERS)}.")
     if not isinstance(count, int) or not 1 <= count <= MOST:
@@ -59,6 +61,7 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> li
     Returns the runs' ids. Raises Problem for mixtures that the study's constraints forbid, and for a study that
     cannot train.
     """
+    need("operator", "train proposed mixtures")
     points = np.atleast_2d(np.asarray(points, float))
     space = frame_of_study(study).space
     if points.shape[1] != len(space.names) or not space.contains(points).all():
@@ -85,6 +88,7 @@ def trainable(study: studies.Study) -> StudySpec:
 
 def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
     """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
+    need("operator", "add runs to a study")
     spec, first = trainable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
@@ -147,6 +151,7 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
 
     What an earlier confirmation trained, or is about to, is not trained again.
     """
+    need("operator", "confirm mixtures")
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
     alive = ("planned", "running", "done")
     there = [one for one in runs.confirmations(store, study.id) if one.state in alive]

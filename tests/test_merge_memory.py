@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from engine.errors import Problem
-from engine.merge_methods import METHODS
+from engine.merge_methods import METHODS, Tensors
 from engine.merge_methods.__main__ import described
 from engine.merge_methods.knobs import REQUIRED, knobs_of
 from engine.merge_methods.memory import merge_in_memory
+from engine.merge_methods.whole import kth
 from engine.merge_table import FILE, MethodKnob, method_cards
 
 
@@ -29,7 +30,7 @@ def family(count=2, seed=0):
 def settings(method):
     """Middle values for knobs without a default."""
     return {
-        name: (knob.low + knob.high) / 2
+        name: knob.low if knob.kind is int else (knob.low + knob.high) / 2
         for name, knob in knobs_of(method).items() if knob.default is REQUIRED and name != "weight"
     }  # fmt: skip
 
@@ -95,3 +96,88 @@ def test_the_table_for_pages_is_what_the_code_says():
     assert json.loads(FILE.read_text()) == described()
     assert list(method_cards()) == list(METHODS)
     assert method_cards()["slerp"].knobs[0] == MethodKnob("t", "float", False, None, 0.0, 1.0)
+
+
+# Methods that look at the whole model ------------------------------------------------------------------------
+
+
+def flat(tensors):
+    return torch.cat([tensors[key].reshape(-1) for key in ("layers.0.weight", "norm")])
+
+
+def uneven(count=3):
+    """Two tensors whose task vectors differ in size, so that one threshold for both is not one for each."""
+    base, experts = family(count)
+    for expert in experts:
+        expert["norm"] = base["norm"] + 5 * (expert["norm"] - base["norm"])
+    return base, experts
+
+
+def test_the_trim_of_ties_global_is_one_for_the_whole_model():
+    base, experts = uneven()
+    merged = merge_in_memory("ties_global_max", base, experts, [1.0] * 3, {"density": 0.1, "lam": 1.0})
+    deltas = torch.stack([flat(one) - flat(base) for one in experts])
+    keep = int(0.1 * deltas.shape[1]) + 1  # what equals the (1 - density) quantile stays, too
+    largest = deltas.abs().topk(keep, dim=1).indices
+    kept = torch.zeros_like(deltas).scatter_(1, largest, deltas.gather(1, largest))
+    total = kept.sum(dim=0)
+    known = torch.where(total > 0, kept.amax(dim=0), torch.where(total < 0, kept.amin(dim=0), 0))
+    torch.testing.assert_close(flat(merged) - flat(base), known, rtol=1e-5, atol=1e-5)
+
+
+def test_pcb_is_its_formula_on_the_flattened_model():
+    base, experts = uneven()
+    deltas = torch.stack([flat(one) - flat(base) for one in experts])
+    count, n = deltas.shape
+    ratio = 0.2
+
+    def to_unit(values):
+        low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
+        return (values - low) / (high - low)
+
+    ordered = deltas.abs().sort(dim=1).values
+    sizes = deltas.abs().clamp(ordered[:, :1], ordered[:, int(n * (1 - 1e-4) - 1)][:, None])
+    beta = torch.exp(count * to_unit(sizes) ** 2) * torch.tanh(deltas * deltas.sum(dim=0))
+    floor = beta.sort(dim=1).values[:, int(n * (1 - ratio))][:, None]
+    share = to_unit(beta.maximum(floor))
+    weight = torch.tensor([0.9, 0.5, 1.2])
+    known = (weight[:, None] * deltas.sign() * sizes * share).sum(dim=0) / share.sum(dim=0).clamp(min=1e-12)
+    merged = merge_in_memory("pcb", base, experts, weight.tolist(), {"ratio": ratio, "lam": 0.8})
+    torch.testing.assert_close(flat(merged) - flat(base), 0.8 * known, rtol=1e-4, atol=1e-5)
+
+
+def test_order_statistics_of_a_model_are_exact():
+    """Against a sort: repeated values, both signs, zeros, and values that share their upper bits."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(2, 5000, generator=generator)
+    values[0, :1000] = values[0, 0]
+    values[1, 100:2000] = 0.0
+    values[1, 2000:3000] = 1 + torch.rand(1000, generator=generator) * 1e-5
+    ranks = [0, 1, 700, 1999, 2500, 4998, 4999]
+    found = kth(lambda: values.split(777, dim=1), lambda n: [ranks, ranks])
+    assert torch.equal(found, values.sort(dim=1).values[:, ranks])
+
+
+def test_what_is_global_is_one_value_for_all():
+    x = Tensors("b", (3,), torch.zeros(3), [torch.ones(3)])
+    with pytest.raises(Problem, match=r"'b'.*density"):
+        METHODS["ties_global"].survey([(x, {"density": [0.5]}), (x, {"density": [0.6]})])
+
+
+def test_emr_of_one_task_has_its_direction_and_size():
+    base, experts = uneven()
+    own = flat(experts[1]) - flat(base)
+    merged = flat(merge_in_memory("emr_task", base, experts, [1.0] * 3, {"task": 2})) - flat(base)
+    assert (own * merged >= 0).all() and torch.count_nonzero(merged) > 0
+    sizes = [(one - flat(base)).split([120, 7]) for one in (flat(experts[1]), merged + flat(base))]
+    assert sum(float(part.abs().mean()) for part in sizes[0]) == pytest.approx(
+        sum(float(part.abs().mean()) for part in sizes[1]), rel=1e-5
+    )
+    with pytest.raises(Problem, match="task 4"):
+        merge_in_memory("emr_task", base, experts, [1.0] * 3, {"task": 4})
+
+
+def test_more_than_all_cannot_agree():
+    base, experts = family()
+    with pytest.raises(Problem, match="3 experts to agree"):
+        merge_in_memory("consensus", base, experts, [1.0] * 2, {"agree": 3})

@@ -17,7 +17,7 @@ from store import corpora, runs, studies
 
 def render(name: str | None) -> None:
     st.title("Confirm")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
         return
     whole = parts.priorities_of(study)
     st.markdown(
@@ -54,7 +54,8 @@ def ask(study: studies.Study) -> None:
         f"{plan.fidelity.layers} layers and {plan.fidelity.tokens / 1e6:.2g} million tokens: {minutes} on this "
         f"machine, {price.flops:.2g} FLOPs."
     )
-    if right.button("Confirm", type="primary", icon=":material/verified:", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
+    if right.button("Confirm", **wanted, **parts.takes("operator")):
         rounds.confirm(state.store(), study, plan)
         st.rerun()
 

@@ -15,10 +15,16 @@ from engine.candidates import fit_of as fit_of_study
 from engine.league import FEWEST_RUNS, League
 from engine.measured import aggregate_of
 from engine.objectives import Aggregate
+from engine.people import acting, allows
 from engine.surrogates import SURROGATES
 from store import studies
 
 LIVE_SECONDS, WATCH_SECONDS = 2.0, 1.0
+BADGES = {
+    "measured": ":green-badge[:material/verified: measured]",
+    "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
+    "extrapolated": ":orange-badge[:material/explore: extrapolated]",
+}
 ICONS = {
     "done": ":material/check_circle:", "running": ":material/autorenew:",
     "waiting": ":material/schedule:", "failed": ":material/error:",
@@ -45,6 +51,14 @@ def named_as(text: str) -> str:
 def refusal(problem: object) -> None:
     """Show why something cannot be done."""
     st.error(plain(problem), icon=":material/error:")
+
+
+def takes(role: str, disabled: bool = False) -> dict:
+    """What a button gets that only a role may press: disabled, with the reason, for everybody else."""
+    person = acting()
+    if allows(person, role):
+        return {"disabled": disabled}
+    return {"disabled": True, "help": f"This takes the role {role}. You are signed in as a {person.role}."}
 
 
 def live(draw: Callable[[], None]) -> None:
@@ -110,6 +124,17 @@ def study_of(name: str | None) -> studies.Study | None:
     if too_few(study):
         st.warning(too_few(study))
     return study
+
+
+def is_merge(study: studies.Study) -> bool:
+    """Whether it is a study of merges; says where to go on with those."""
+    if not study.spec.get("merge"):
+        return False
+    st.info(
+        "This study turns merges, and measuring one takes a moment: searches on the page Search choose and measure the "
+        "next merges by themselves, and a candidate is confirmed on its own page, on all validation text."
+    )
+    return True
 
 
 def too_few(study: studies.Study) -> str:

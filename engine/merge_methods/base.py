@@ -115,9 +115,9 @@ class Method:
     """A merge method of the table.
 
     merge: the function; base: "required", "optional" or "none"; least, most: experts it takes (most 0: any number);
-    paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert; survey: for
-    methods that are global over the model, a look at all tensors and their arguments before any is merged. It may
-    iterate several times, and what it returns stands in `Tensors.seen` when `merge` is called.
+    paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert; ordered: it
+    matters in which order the experts come; survey: for methods that are global over the model, a look at all tensors
+    and their arguments before any is merged. It may iterate several times; its result is `Tensors.seen` for `merge`.
     """
 
     merge: Callable[..., At]
@@ -127,6 +127,7 @@ class Method:
     least: int = 1
     most: int = 0
     restores: bool = False
+    ordered: bool = False
     survey: Callable[[Iterable[tuple[Tensors, dict]]], object] | None = None
 
 
