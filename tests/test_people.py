@@ -22,7 +22,8 @@ from tests.working import worker
 
 # What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
 READS = {
-    "list_corpora", "job", "list_jobs", "job_log", "list_studies", "show", "list_runs", "candidates", "export",
+    "list_corpora", "job", "list_jobs", "job_log", "list_studies", "show", "list_runs", "list_searches", "export",
+    "formats", "list_candidates", "dossier", "compare_candidates", "history",
     "trade_off", "wishes", "list_proposals", "trust", "scale", "change_domains", "preview_import", "fitted", "predict",
     "list_tokens", "create_token", "revoke_token",
 }  # fmt: skip
@@ -84,7 +85,7 @@ def test_what_reads_is_left_alone(store):
     before = journal.read_bytes()
     for name in READS - {"create_token", "revoke_token"}:
         arguments = {"name": "S", "job_id": "x", "metrics": ["x"], "limits": {}, "format": "csv", "weights": [{"x": 1}]}
-        arguments["corpus"] = "default"
+        arguments |= {"corpus": "default", "candidate": "x", "candidates": ["x", "y"], "reference": "x"}
         wanted = {one: value for one, value in arguments.items() if one in inspect.signature(COMMANDS[name]).parameters}
         with as_person(VIEWER), contextlib.suppress(Problem):
             COMMANDS[name](store, **wanted)

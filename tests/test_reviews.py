@@ -80,7 +80,7 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
     assert answer(
         desk, "export", "Small", "--format", "csv", "--candidate", "Own point", "--out", str(desk.parent / "own")
     )
-    assert "draft" in (desk.parent / "own" / "mixture.csv").read_text()
+    assert "draft" in (desk.parent / "own" / "draft_mixture.csv").read_text()
     assert [one["name"] for one in answer(desk, "candidates", "Small")["candidates"]] == ["Own point", "First"]
     assert own["candidate"] != made["candidate"]
 

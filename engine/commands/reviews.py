@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.candidates import point_of
 from engine.errors import Problem
+from engine.people import need
 from engine.review import acts, compare, confirming
 from engine.review import dossier as dossiers
 from store import reviews, studies
@@ -27,6 +28,7 @@ def put_forward(
     """Put a point of a study forward under a name: one that has a name or is a run (as in `export`), or {name:
     value}.
     """
+    need("reviewer", "put a candidate forward")
     study = studies.get(store, name)
     if (candidate is None) == (point is None):
         raise Problem("Cannot put that forward: give either the name of a point (or a run's id), or its values.")
@@ -69,6 +71,7 @@ def standing(store: Store, candidate: str) -> dict:
 
 def set_rules(store: Store, name: str, approvals: int, author_alone: bool = False) -> dict:
     """How many people must approve a candidate of a study, and whether its author alone may."""
+    need("operator", "set the rules")
     study = studies.get(store, name)
     acts.set_rules(store, study, approvals, author_alone)
     return dossiers.overview(store, study)["rules"]
