@@ -21,7 +21,7 @@ HEADLESS = {
 }  # the engine's part that uses the store
 TORCH_WING = {
     "proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_plan", "adapters",
-    "ancestry", "preflight",
+    "ancestry", "preflight", "resized",
 }  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
