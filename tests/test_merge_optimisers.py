@@ -65,9 +65,10 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(strategy):
 
 
 def test_strategies_that_learn_find_the_bottom():
-    found = {strategy: regret(run(strategy, question())) for strategy in STRATEGIES}
-    assert found["guided"] < 1e-3 and found["cma"] < 2e-2
-    assert max(found["guided"], found["cma"]) < min(found["random"], found["grid"], found["sobol"])
+    """A surrogate finds it in 64 measurements; CMA-ES, which learns nothing from those before it, in 240."""
+    baselines = [regret(run(strategy, question(evaluations=240))) for strategy in ("random", "grid", "sobol")]
+    assert regret(run("guided", question())) < 1e-3 < min(baselines)
+    assert regret(run("cma", question(evaluations=240))) < min(baselines)
 
 
 def test_a_spread_search_covers_the_front():

@@ -11,8 +11,6 @@ from engine.box import Box
 from engine.errors import Problem
 from engine.live import Live
 from engine.merge_asking import measure_points, merge_spec, task_of
-from engine.merge_catalogue import FILE
-from engine.merge_methods.knobs import catalogue_text
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_mirror import correlations, mirror
 from engine.merge_study import (
@@ -38,11 +36,6 @@ EXPERTS = ["digits", "prose", "python"]
 
 
 # Plain data --------------------------------------------------------------------------------------------------
-
-
-def test_the_catalogue_is_what_the_methods_say():
-    """`python -m engine.merge_methods` writes it anew."""
-    assert FILE.read_text() == catalogue_text()
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ class Method:
     paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert; ordered: it
     matters in which order the experts come; survey: for methods that are global over the model, a look at all tensors
     and their arguments before any is merged. It may iterate several times; its result is `Tensors.seen` for `merge`.
+    holds: bytes that are held an element of the tensor at hand, once and for each expert, beside the chunks; cubic:
+    its time grows with rows x columns x the lesser of the two.
     """
 
     merge: Callable[..., At]
@@ -129,6 +131,8 @@ class Method:
     restores: bool = False
     ordered: bool = False
     survey: Callable[[Iterable[tuple[Tensors, dict]]], object] | None = None
+    holds: tuple[float, float] = (0, 0)
+    cubic: bool = False
 
 
 # What several task-vector methods share ---------------------------------------------------------------------

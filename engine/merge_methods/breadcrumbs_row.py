@@ -22,4 +22,4 @@ def breadcrumbs_row(x: Tensors, weight: PerExpert, *, beta: float = 0.85, gamma:
     return lambda part: finish(x, weights @ x.deltas(part).mul_(keep[:, part]), lam)
 
 
-METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795")
+METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795", holds=(0, 1))

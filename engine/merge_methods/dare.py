@@ -87,7 +87,7 @@ def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Te
 
 
 PAPER = "arXiv:2311.03099"
-LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True)
-TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True)
+LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True, holds=(0, 1))
+TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True, holds=(0, 1))
 LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", PAPER, restores=True, ordered=True)
 TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", PAPER, restores=True, ordered=True)

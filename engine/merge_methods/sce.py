@@ -49,4 +49,4 @@ def selected(x: Tensors, share: float):
     return inside
 
 
-METHOD = Method(sce, "SCE", "arXiv:2408.07990", restores=True)
+METHOD = Method(sce, "SCE", "arXiv:2408.07990", restores=True, holds=(4, 0.1))
