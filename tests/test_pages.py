@@ -19,6 +19,8 @@ PAGES = {
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
+    "candidates": "Candidates",
+    "review": "Review",
     "export": "Export",
 }
 

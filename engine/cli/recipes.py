@@ -8,10 +8,10 @@ from engine.errors import Problem
 
 
 def add(command) -> None:
-    from engine.recipes import FORMATS
+    from engine.recipes import FORMATS, MERGE_FORMATS
 
     one = command("export", export, "write a mixture in a loader's format", study=True)
-    choices = ("all", *FORMATS)
+    choices = ("all", *dict.fromkeys([*FORMATS, *MERGE_FORMATS]))
     one.add_argument("--format", choices=choices, required=True, help="all: a folder each, of those that can hold it")
     point_of(one)
     one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")

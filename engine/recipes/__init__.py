@@ -1,4 +1,4 @@
-"""Recipes: a mixture as the files that a training tool takes. A new format is a file here and a line in the table.
+"""Recipes: a mixture, or a merge, as the files that a tool takes. A new format is a file here and a line in the table.
 
 Nothing leaves unchecked: after writing, each file is read back by a reader that shares no code with its writer, and
 its weights are compared with the recipe's. Loaders count tokens, rows or chunks; every file says what its weights
@@ -27,8 +27,9 @@ from engine.recipes import (
     torchtitan,
 )
 from engine.recipes.base import TOLERANCE, Files, Format, Recipe
+from engine.recipes.merges import MERGE_FORMATS, MergeRecipe
 
-__all__ = ["FORMATS", "Files", "Format", "Recipe", "export", "standing"]
+__all__ = ["FORMATS", "MERGE_FORMATS", "Files", "Format", "MergeRecipe", "Recipe", "export", "formats_of", "standing"]
 
 FORMATS: dict[str, Format] = {
     "regmix_yaml": regmix.FORMAT, "litgpt": litgpt.FORMAT, "megatron": megatron.FORMAT, "nemo": nemo.FORMAT,
@@ -40,14 +41,20 @@ FORMATS: dict[str, Format] = {
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, SyntaxError, yaml.YAMLError)
 
 
-def export(recipe: Recipe, format: str) -> Files:
+def formats_of(recipe: Recipe | MergeRecipe) -> dict[str, Format]:
+    """The formats that a mixture, or a merge, can leave in."""
+    return MERGE_FORMATS if isinstance(recipe, MergeRecipe) else FORMATS
+
+
+def export(recipe: Recipe | MergeRecipe, format: str) -> Files:
     """The files of a recipe in one format of the table, {name: content}, written, read back and compared.
 
     Raises Problem for an unknown format, for what the format cannot express, and for weights that come back different.
     """
-    if format not in FORMATS:
-        raise Problem(f"Cannot export as {format!r}: the formats are {', '.join(FORMATS)}.")
-    one = FORMATS[format]
+    formats = formats_of(recipe)
+    if format not in formats:
+        raise Problem(f"Cannot export as {format!r}: the formats are {', '.join(formats)}.")
+    one = formats[format]
     try:
         wanted = one.wanted(recipe)
     except Problem as problem:
@@ -67,7 +74,7 @@ def export(recipe: Recipe, format: str) -> Files:
     return {f"{'' if recipe.approved else 'draft_'}{name}": content for name, content in files.items()}
 
 
-def provenance(recipe: Recipe) -> str:
+def provenance(recipe: Recipe | MergeRecipe) -> str:
     """What stands behind a recipe, as the file that lies beside it."""
     facts = {"name": recipe.name, "study_name": recipe.study, "state": recipe.state, **recipe.provenance}
     try:
@@ -76,10 +83,10 @@ def provenance(recipe: Recipe) -> str:
         raise Problem(f"Cannot export: the provenance holds {error}. Remove that value.") from error
 
 
-def standing(recipe: Recipe) -> dict[str, dict]:
+def standing(recipe: Recipe | MergeRecipe) -> dict[str, dict]:
     """What can be said of every format before it is taken: {"title", "unit", "notes", "problem": why it cannot be}."""
     found = {}
-    for name, one in FORMATS.items():
+    for name, one in formats_of(recipe).items():
         try:
             notes, problem = one.notes(recipe), None
         except Problem as cannot:

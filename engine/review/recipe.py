@@ -12,14 +12,17 @@ import numpy as np
 from engine.candidates import fit_of, point_of
 from engine.errors import Problem
 from engine.measured import frame_of_study
-from engine.recipes import Recipe
+from engine.merge_study import MergeSpec, expert_file
+from engine.recipes import MergeRecipe, Recipe, merges
 from engine.review.freeze import versions
 from engine.review.standing import standings
 from store import reviews, studies
 from store.database import Store
 
 
-def recipe_of(store: Store, study: studies.Study, candidate: str, tokens: float | None = None, **options) -> Recipe:
+def recipe_of(
+    store: Store, study: studies.Study, candidate: str, tokens: float | None = None, **options
+) -> Recipe | MergeRecipe:  # fmt: skip
     """The recipe of a name, a run's id, or a candidate's name or id. options: as `recipe_at` takes them."""
     there = reviews.of_study(store, study.id)
     found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
@@ -33,21 +36,32 @@ def recipe_at(
     store: Store, study: studies.Study, shares: np.ndarray, name: str, tokens: float | None = None,
     candidate: reviews.Candidate | None = None, paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
-) -> Recipe:  # fmt: skip
-    """A mixture (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
+) -> Recipe | MergeRecipe:  # fmt: skip
+    """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
     tokens_per_document: by domain, where the corpus does not tell or another tokenizer counts."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    if study.spec.get("merge"):
-        raise Problem(f"Cannot export {name!r} for a data loader: {study.name!r} is a study of merges.")
-    frame = frame_of_study(study)
     predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
+    told = {"predictions": predictions, "provenance": provenance, "approved": approved}
+    if study.spec.get("merge"):
+        return merge_at(study, shares, name, told)
+    frame = frame_of_study(study)
     return Recipe(
         study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
         available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
-        target_tokens=tokens or frame.budget, predictions=predictions, provenance=provenance, approved=approved,
-        paths=dict(paths or {}), tokens_per_document=lengths(study, tokens_per_document),
+        target_tokens=tokens or frame.budget, paths=dict(paths or {}),
+        tokens_per_document=lengths(study, tokens_per_document), **told,
     )  # fmt: skip
+
+
+def merge_at(study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
+    """A merge (D,) ready for export."""
+    merge, experts = MergeSpec.from_dict(study.spec["merge"]), study.corpus["experts"]
+    ids = [f"{study.id}-{number:05d}" for number in range(1, len(experts) + 2)]
+    trained = [] if merge.brought else [expert_file(study.id, run) for run in ids]
+    files = merges.files_of(merge, study.name, experts, trained)
+    coordinates = {"names": tuple(study.domains), "point": tuple(point.tolist())}
+    return MergeRecipe(study.name, name, merge, tuple(experts), files=files, **coordinates, **told)
 
 
 def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
