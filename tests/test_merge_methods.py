@@ -6,7 +6,7 @@ import torch
 
 from engine.errors import Problem
 from engine.merge_methods import METHODS, Tensors
-from engine.merge_methods.base import CHUNK
+from engine.merge_methods.base import CHUNK, stays
 from engine.merge_methods.knobs import knobs_of
 from engine.merge_methods.largest import trimmed
 from engine.merge_methods.memory import merge_in_memory
@@ -187,6 +187,15 @@ def test_random_masks_keep_their_density():
     kept = merged("della_linear", base, ramp, density=0.5, epsilon=0.2) != 0
     assert kept[:, :50].float().mean() == pytest.approx(0.32, abs=0.02)
     assert kept[:, -50:].float().mean() == pytest.approx(0.68, abs=0.02)
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-4, 1 / 512, 0.3, 0.5, 255.5 / 256, 1.0])
+def test_draws_have_their_probability(share):
+    """Five standard deviations; a share that falls between two bytes is met, too."""
+    found = stays(np.random.Generator(np.random.SFC64(1)), share, (1000, 1000))
+    assert abs(found.mean() - share) <= 5 * np.sqrt(share * (1 - share) / 1e6) + 2**-31
+    columns = stays(np.random.Generator(np.random.SFC64(2)), np.array([0.1, share, 0.7003]), (400_000, 3)).mean(axis=0)
+    assert np.abs(columns - [0.1, share, 0.7003]).max() < 0.004
 
 
 def test_the_docs_name_every_method_and_knob():
