@@ -40,14 +40,13 @@ def models(tmp_path_factory):
     return root, base, experts
 
 
-def by_mergekit(root, text, out, monkeypatch):
-    """The tensors that the real mergekit makes of a file."""
+def by_mergekit(text, out):
+    """The tensors that the real mergekit makes of a file. Paths are whole: it remembers models by their names."""
     pytest.importorskip("mergekit", reason="mergekit is not installed")
     from mergekit.config import MergeConfiguration
     from mergekit.merge import run_merge
     from mergekit.options import MergeOptions
 
-    monkeypatch.chdir(root)
     options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
     run_merge(MergeConfiguration.model_validate(yaml.safe_load(text)), str(out), options)
     return tensors_of(out)
@@ -60,24 +59,25 @@ def same(found, known):
 
 
 @pytest.mark.parametrize("method", ["task_arithmetic", "linear"])
-def test_mergekit_runs_coefficients_of_every_tensor_to_the_same(models, tmp_path, monkeypatch, method):
+def test_mergekit_runs_coefficients_of_every_tensor_to_the_same(models, tmp_path, method):
     root, base, experts = models
     generator = torch.Generator().manual_seed(4)
     weight = {name: (torch.rand(2, generator=generator) + 0.1).tolist() for name in base} | {"*": [9.0, 9.0]}
-    text = mergekit_yaml(method, "base", ["one", "two"], weight)
-    found = by_mergekit(root, text, tmp_path / "theirs", monkeypatch)
+    text = mergekit_yaml(method, f"{root}/base", [f"{root}/one", f"{root}/two"], weight)
+    found = by_mergekit(text, tmp_path / "theirs")
     same(found, merge_in_memory(method, base, experts, weight.__getitem__))
     merge(from_dict(yaml.safe_load(text), root), tmp_path / "ours")
     same(tensors_of(tmp_path / "ours"), found)
 
 
-def test_mergekit_runs_coefficients_of_layers_to_the_same(models, tmp_path, monkeypatch):
+def test_mergekit_runs_coefficients_of_layers_to_the_same(models, tmp_path):
     """Parts of names: layer 1 is not layer 11, and the longest part counts."""
     root, base, experts = models
     weight = {f"layers.{n}.": [0.1 * n, 1 - 0.05 * n] for n in range(12)}
     weight |= {"layers.11.mlp": [0.7, 0.3], "*": [0.2, 0.4]}
-    text = mergekit_yaml("task_arithmetic", "base", ["one", "two"], weight, {"normalize": False, "lam": 0.8})
-    found = by_mergekit(root, text, tmp_path / "theirs", monkeypatch)
+    models = f"{root}/base", [f"{root}/one", f"{root}/two"]
+    text = mergekit_yaml("task_arithmetic", *models, weight, {"normalize": False, "lam": 0.8})
+    found = by_mergekit(text, tmp_path / "theirs")
     known = merge_in_memory("task_arithmetic", base, experts, lambda name: coefficients_at(weight, name), {"lam": 0.8})
     same(found, known)
     assert coefficients_at(weight, "model.layers.11.mlp.up_proj.weight") == [0.7, 0.3]
@@ -96,13 +96,13 @@ OWN = {"ties": {"density": [0.3, 0.6]}, "breadcrumbs": {"density": 0.7, "gamma":
 
 
 @pytest.mark.parametrize("name", MERGEKIT)
-def test_mergekit_runs_each_of_its_methods_to_the_same(models, tmp_path, monkeypatch, name):
+def test_mergekit_runs_each_of_its_methods_to_the_same(models, tmp_path, name):
     """Those that draw keep everything here: their masks are compared elsewhere."""
     root, base, experts = models
     count = METHODS[name].most or 2
     knobs = settings(name) | OWN.get(name, {})
-    text = mergekit_yaml(name, "base", ["one", "two"][:count], [0.3, 0.6][:count], knobs)
-    found = by_mergekit(root, text, tmp_path / "theirs", monkeypatch)
+    text = mergekit_yaml(name, f"{root}/base", [f"{root}/one", f"{root}/two"][:count], [0.3, 0.6][:count], knobs)
+    found = by_mergekit(text, tmp_path / "theirs")
     same(found, merge_in_memory(name, base, experts[:count], [0.3, 0.6][:count], knobs))
 
 
