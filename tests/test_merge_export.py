@@ -22,6 +22,7 @@ from engine.merge_export import (
 from engine.merge_methods import METHODS
 from engine.merge_methods.knobs import REQUIRED, knobs_of
 from engine.merge_methods.memory import merge_in_memory
+from engine.merge_point import point_of
 from tests import checkpoints
 from tests.checkpoints import llama, tensors_of, write
 
@@ -121,6 +122,42 @@ def test_our_own_file_gives_the_same_merge(models, tmp_path, name):
     merge(from_dict(yaml.safe_load(text), root), tmp_path / "out")
     same(tensors_of(tmp_path / "out"), merge_in_memory(name, base, experts[:count], [0.3, 0.6], knobs, seed=5)
          if count == 2 else merge_in_memory(name, base, experts[:count], [0.3], knobs, seed=5))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "weight", "knobs"),
+    [
+        ("ties", [0.3, 0.6], {"density": [0.3, 0.6], "normalize": False, "lam": 0.8}),
+        ("linear", {"model.layers.3.mlp.up_proj.weight": [0.1, 0.2], "model.norm.weight": [5.0, 6.0], "*": [1.0, 2.0]},
+         {"normalize": True}),
+        ("model_stock", [], {"filter_wise": True}),
+        ("pcb", [1.0, 0.5], {"ratio": 0.2, "lam": 1.0}),
+    ],
+)  # fmt: skip
+def test_a_file_is_opened_as_the_point_that_it_was(models, method, weight, knobs):
+    root, _, _ = models
+    text = merge_yaml(method, "base", ["one", "two"], weight, knobs, seed=4)
+    found = point_of(from_dict(yaml.safe_load(text), root))
+    base = None if method == "linear" else f"{root}/base"
+    assert found == {"method": method, "base": base, "experts": [f"{root}/one", f"{root}/two"], "weight": weight,
+                     "knobs": knobs, "seed": 4}  # fmt: skip
+
+
+def test_a_gradient_is_opened_as_coefficients_of_tensors(models):
+    root, _, _ = models
+    weights = [{"model": "one", "parameters": {"weight": [0.0, 1.1]}}, {"model": "two", "parameters": {"weight": 0.5}}]
+    told = {"merge_method": "task_arithmetic", "base_model": "base", "models": weights}
+    found = point_of(from_dict(told, root))["weight"]
+    for n in range(12):
+        assert coefficients_at(found, f"model.layers.{n}.mlp.up_proj.weight") == pytest.approx([0.1 * n, 0.5])
+    told["models"][0]["parameters"] = {"weight": 1.0}
+    told["parameters"] = {"lambda": [0.0, 1.0]}
+    with pytest.raises(Problem, match="its lam differs between tensors"):
+        point_of(from_dict(told, root))
+    sliced = {"merge_method": "linear", "slices": [{"sources": [
+        {"model": "one", "layer_range": [0, 2], "parameters": {"weight": 1}}]}]}  # fmt: skip
+    with pytest.raises(Problem, match="slices"):
+        point_of(from_dict(sliced, root))
 
 
 def test_what_mergekit_cannot_say_is_a_sentence():

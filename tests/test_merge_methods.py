@@ -205,7 +205,7 @@ def test_the_docs_name_every_method_and_knob():
         if not name.endswith("_paper"):
             knobs = {"lambda" if knob == "lam" else knob for knob in knobs_of(method)}
             told = {word.strip(" *") for word in rows[name].split("|")[4].split(",")}
-            assert told == knobs - ({"density"} if name == "task_arithmetic" else set()), name
+            assert told == knobs, name
 
 
 def test_what_cannot_be_pruned():
