@@ -30,7 +30,7 @@ SHOULD_AGREE = (
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
 BUFFERS = 6, 8  # chunks in fp32, and for each expert
-PROBE = 8 * CHUNK, 256  # elements, and rows and columns, that are merged to time a method
+PROBE, SIDE = 64 * CHUNK, 256  # elements of all models together, or rows and columns, merged to time a method
 MOST = 20  # sentences of one kind
 
 
@@ -223,9 +223,9 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     method, piece = config.method, config.slices[0]
     count = len(experts_of(config, piece))
     matrix = max(planned, key=lambda one: one.slot.size)
-    shape = (PROBE[0],)
+    shape = (min(8 * CHUNK, PROBE // (count + 1)),)
     if method.cubic:
-        shape = tuple(min(PROBE[1], side) for side in matrix.slot.shape) if len(matrix.slot.shape) == 2 else shape
+        shape = tuple(min(SIDE, side) for side in matrix.slot.shape) if len(matrix.slot.shape) == 2 else shape
     generator = torch.Generator().manual_seed(0)
     drawn = [torch.randn(math.prod(shape), generator=generator) for _ in range(count + 1)]
     arguments = values_for(config, piece, matrix.slot.name, matrix.inputs, matrix.t)

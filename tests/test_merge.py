@@ -74,7 +74,7 @@ dtype: float32
 ARITHMETIC = """
 merge_method: task_arithmetic
 base_model: base
-models: [{model: one, parameters: {weight: 0.6}}, {model: two, parameters: {weight: 0.3}}]
+models: [{model: one, parameters: {weight: 0.6, density: 0.5}}, {model: two, parameters: {weight: 0.3}}]
 dtype: float32
 out_dtype: bfloat16
 """

@@ -54,6 +54,20 @@ def test_weights_may_differ_by_tensor():
     torch.testing.assert_close(merged[key], known)
 
 
+def test_parameters_and_turned_tensors_go_in():
+    """As a module holds them: with gradients, in any layout. They stay as they are."""
+    base, experts = family()
+    del base["ids"]
+    known = merge_in_memory("ties", base, experts, [0.5, 0.5], {"density": 0.5})
+    parameters = {key: torch.nn.Parameter(value) for key, value in base.items()}
+    turned = [{key: value.T.contiguous().T if value.ndim == 2 else value for key, value in one.items()}
+              for one in (parameters, *experts)]  # fmt: skip
+    found = merge_in_memory("ties", turned[0], turned[1:], [0.5, 0.5], {"density": 0.5})
+    for key, value in known.items():
+        assert torch.equal(found[key], value) and not found[key].requires_grad
+        assert torch.equal(parameters[key], base[key])
+
+
 def test_half_precision_stays():
     base, experts = ({k: v.bfloat16() if v.is_floating_point() else v for k, v in one.items()} for one in
                      (family()[0], family()[1][0]))  # fmt: skip

@@ -290,12 +290,34 @@ def test_a_tensor_that_stands_twice_in_a_header(zoo, capsys):
     assert "'model.norm.weight' twice" in capsys.readouterr().err and not (zoo / "out").exists()
 
 
-def test_forty_experts_are_foreseen(zoo):
+def test_forty_experts_are_foreseen_and_merged(zoo, capsys):
     for n in range(40):
         shutil.copytree(zoo / "two", zoo / f"e{n}")
     found = preflight(merging(zoo, [f"e{n}" for n in range(40)]), zoo / "out")
     assert found.refusals == [] and len(found.ancestry) == 40
     assert found.memory > preflight(merging(zoo, ["e0"]), zoo / "out").memory
+    models = ", ".join(f"{{model: e{n}, parameters: {{weight: 1}}}}" for n in range(40))
+    assert command(zoo, f"{{merge_method: linear, models: [{models}]}}") == 0
+    for name, value in tensors_of(zoo / "two").items():
+        torch.testing.assert_close(tensors_of(zoo / "out")[name], value)
+
+
+def test_an_adapter_is_looked_at_as_the_model_that_it_makes(zoo):
+    adapter = zoo / "adapter"
+    adapter.mkdir()
+    module = "base_model.model.model.layers.0.mlp.up_proj"
+    pair = {f"{module}.lora_A.weight": torch.ones(2, WIDTH), f"{module}.lora_B.weight": torch.ones(48, 2)}
+    save_file(pair, adapter / "adapter_model.safetensors")
+    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2}))
+    found = preflight(merging(zoo, ["base+adapter"]), zoo / "out")
+    assert found.refusals == []
+    (one,) = found.ancestry
+    assert [name for name, (_, same) in one.tensors.items() if same < 1] == ["model.layers.0.mlp.up_proj.weight"]
+    for tensor in pair.values():
+        tensor.zero_()
+    save_file(pair, adapter / "adapter_model.safetensors")
+    (said,) = preflight(merging(zoo, ["base+adapter"]), zoo / "out").refusals
+    assert "every weight equals" in said
 
 
 @pytest.mark.parametrize("name", METHODS)
