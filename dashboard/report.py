@@ -203,7 +203,7 @@ def measured(found: dict, names: Named, whole: Aggregate) -> str:
             [name, f"{whole.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
              f"{whole.sign * gap['measured']:+.4f}"
              + ("" if gap["measured_half"] is None else f" ± {gap['measured_half']:.4f}"),
-             "noise not known: one seed" if gap["inside_noise"] is None
+             "noise not known" if gap["inside_noise"] is None
              else "inside the noise" if gap["inside_noise"] else "better" if gap["measured"] < 0 else "worse"]
             for name, gap in one["differences"].items()
         ]  # fmt: skip

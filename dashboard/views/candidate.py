@@ -42,7 +42,8 @@ def render(study: studies.Study) -> bool:
     left, right = st.columns(2)
     with left:
         st.markdown("**The point and its baselines**")
-        others = {label: there["point"] for label, there in frozen["baselines"].items()}
+        few = len(frozen["baselines"]) if frozen["kind"] == "mixture" else 2  # bars of merges stand side by side
+        others = {label: there["point"] for label, there in list(frozen["baselines"].items())[:few]}
         values = np.array([frozen["point"], *others.values()])
         labels = [frozen["name"], *others]
         components.plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
@@ -123,7 +124,7 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
             "against": name,
             "predicted": whole.sign * gap["predicted"], "± 95%": gap["predicted_half"],
             "measured": whole.sign * gap["measured"], "± 95% ": half,
-            "": "one seed: noise not known" if half is None else "inside the noise" if gap["inside_noise"]
+            "": "noise not known" if half is None else "inside the noise" if gap["inside_noise"]
             else "better" if gap["measured"] < 0 else "worse",
         })  # fmt: skip
     number = st.column_config.NumberColumn(format="%+.3f")
@@ -150,7 +151,10 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
 
 def ask(study: studies.Study, found: dict) -> None:
     """Confirm it, and what that will cost."""
-    if study.imported or study.spec.get("merge"):
+    if study.imported:
+        return
+    if study.spec.get("merge"):
+        ask_merge(study, found)
         return
     with st.expander("Measure it: several seeds, beside the baselines", icon=":material/verified:"):
         a, b = st.columns(2)
@@ -166,13 +170,25 @@ def ask(study: studies.Study, found: dict) -> None:
             f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
             "on this machine. Baselines that were trained before are not trained again."
         )
-        if st.button("Confirm", type="primary", icon=":material/verified:"):
-            try:
-                confirming.confirm(state.store(), found["id"], times, seeds)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.rerun()
+        confirm_button(found, times, seeds)
+
+
+def ask_merge(study: studies.Study, found: dict) -> None:
+    """Confirm a merge: it has no seeds, only more text."""
+    with st.expander("Measure it: on all validation text, beside the baselines", icon=":material/verified:"):
+        st.caption(f"{1 + len(found['frozen']['baselines'])} merges, each built once. What was measured before is not.")
+        confirm_button(found, 1, 1)
+
+
+def confirm_button(found: dict, times: float, seeds: int) -> None:
+    """Queue it, or say why not."""
+    if st.button("Confirm", type="primary", icon=":material/verified:"):
+        try:
+            confirming.confirm(state.store(), found["id"], times, seeds)
+        except Problem as problem:
+            parts.refusal(problem)
+            return
+        st.rerun()
 
 
 def discussion(found: dict) -> None:

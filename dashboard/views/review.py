@@ -111,7 +111,7 @@ def numbers(found: dict, whole: Aggregate) -> None:
     )  # fmt: skip
     own = next((one for one in found["evidence"] if one["own"] and one["gap"]), None)
     if own is None:
-        columns[2].metric("Measured since", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
+        elsewhere(columns[2], found["evidence"], name, whole)
         return
     measured = own["gap"]
     columns[2].metric(
@@ -120,3 +120,14 @@ def numbers(found: dict, whole: Aggregate) -> None:
         "outside what was promised" if measured["outside"] else "as promised",
         delta_color="inverse" if measured["outside"] else "normal", delta_arrow="off",
     )  # fmt: skip
+
+
+def elsewhere(column, evidence: list[dict], name: str, whole: Aggregate) -> None:
+    """Where nothing was measured at the proxies' size: the difference to the first baseline at another, or nothing."""
+    gap = next((one["differences"][name] for one in evidence[::-1] if name in one["differences"]), None)
+    if gap is None:
+        column.metric("Measured since", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
+        return
+    half = gap["measured_half"]
+    told = "" if half is None else f" ± {parts.number(half)}"
+    column.metric(f"Against {name}, measured", f"{parts.number(whole.sign * gap['measured'], '+')}{told}")

@@ -136,8 +136,7 @@ class Format(NamedTuple):
         """What to know before taking it, in sentences. Raises Problem where it cannot be taken at all."""
         self.wanted(recipe)
         found = [f"Weights count {self.unit}."]
-        left_out = [name for i, name in enumerate(recipe.domains) if i not in recipe.used]
-        if self.positive and left_out:
+        if self.positive and (left_out := [n for i, n in enumerate(recipe.domains) if i not in recipe.used]):
             found.append(f"It takes no weight of 0: {', '.join(left_out)} is left out of the file.")
         return found
 
