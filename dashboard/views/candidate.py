@@ -5,7 +5,7 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components, queries, report, review_charts, state, wording
+from dashboard import components, drafts, queries, report, review_charts, state, wording
 from dashboard.names import Named, named_in
 from dashboard.views import parts
 from engine.errors import Problem
@@ -34,8 +34,6 @@ def render(study: studies.Study) -> bool:
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["candidate"]
         st.rerun()
-    seen_key = f"seen-{found['id']}"
-    seen = st.session_state.get(seen_key, found["revision"])  # what this person looked at, before this run
     head(found)
     frozen = found["frozen"]
     names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
@@ -56,10 +54,9 @@ def render(study: studies.Study) -> bool:
     with talk:
         discussion(found)
     with verdict:
-        decision(study, found, seen)
+        decision(study, found)
     history(found)
     take_along(study, found)
-    st.session_state[seen_key] = found["revision"]
     return True
 
 
@@ -176,13 +173,13 @@ def ask(study: studies.Study, found: dict) -> None:
 def ask_merge(study: studies.Study, found: dict) -> None:
     """Confirm a merge: it has no seeds, only more text."""
     with st.expander("Measure it: on all validation text, beside the baselines", icon=":material/verified:"):
-        st.caption(f"{1 + len(found['frozen']['baselines'])} merges, each built once. What was measured before is not.")
+        st.caption(f"{1 + len(found['frozen']['baselines'])} merges, each built once. What was measured before is kept.")
         confirm_button(found, 1, 1)
 
 
 def confirm_button(found: dict, times: float, seeds: int) -> None:
     """Queue it, or say why not."""
-    if st.button("Confirm", type="primary", icon=":material/verified:"):
+    if st.button("Confirm", type="primary", icon=":material/verified:", **parts.takes("operator")):
         try:
             confirming.confirm(state.store(), found["id"], times, seeds)
         except Problem as problem:
@@ -198,45 +195,69 @@ def discussion(found: dict) -> None:
         with st.container(border=True):
             st.caption(f"**{parts.named_as(one['author'])}**, {wording.moment(one['t'])}")
             st.text(one["text"])
-    turn = st.session_state.setdefault(f"said-{found['id']}", 0)
-    with st.form(f"comment-{found['id']}-{turn}", border=False):
-        text = st.text_area(f"Comment as {acting().name}", key=f"comment-text-{found['id']}-{turn}")
-        if st.form_submit_button("Comment", icon=":material/chat:"):
-            try:
-                acts.comment(state.store(), found["id"], text)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.session_state[f"said-{found['id']}"] = turn + 1
-            st.rerun()
+    box = f"comment-{found['id']}"
+    with st.form(f"form-{box}", border=False):
+        st.text_area(f"Comment as {acting().name}", key=box)
+        st.form_submit_button(
+            "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **parts.takes("reviewer")
+        )
+    drafts.keep(box)
+    told(box)
 
 
-def decision(study: studies.Study, found: dict, seen: str) -> None:
-    """Where it stands, and a form to decide on what was seen."""
+def say(candidate: str, box: str) -> None:
+    """Store a comment, and empty its box; what cannot be taken stays in it."""
+    try:
+        acts.comment(state.store(), candidate, st.session_state[box])
+    except Problem as problem:
+        st.session_state[f"{box}-problem"] = str(problem)
+        return
+    st.session_state[box] = ""
+    drafts.forget(box)
+
+
+def told(box: str) -> None:
+    """Why what was typed into a box could not be taken."""
+    if problem := st.session_state.pop(f"{box}-problem", None):
+        parts.refusal(problem)
+
+
+def decision(study: studies.Study, found: dict) -> None:
+    """Where it stands, and a form to decide on what is seen here."""
+    seen = found["revision"]
     st.subheader("Decision", anchor=False)
     standing = found["standing"]
     stands(standing)
-    turn = st.session_state.setdefault(f"decided-{found['id']}", 0)
-    key = f"{found['id']}-{turn}"
+    box = f"reason-{found['id']}"
     others = {one.id: one.frozen["name"] for one in reviews.of_study(state.store(), study.id) if one.id != found["id"]}
-    with st.form(f"decide-{key}", border=False):
+    with st.form(f"form-{box}", border=False):
         choices = [one for one in VERDICTS if others or one != "superseded"]
-        verdict = st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"verdict-{key}")
-        reason = st.text_area("Because", key=f"reason-{key}", height=80)
-        successor = None
+        st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"{box}-verdict")
+        st.text_area("Because", key=box, height=80)
         if others:
-            successor = st.selectbox(
-                "Superseded by (where that is the decision)", [None, *others], key=f"successor-{key}",
+            st.selectbox(
+                "Superseded by (where that is the decision)", [None, *others], key=f"{box}-successor",
                 format_func=lambda one: "-" if one is None else others[one],
             )  # fmt: skip
-        if st.form_submit_button("Decide", type="primary", icon=":material/gavel:"):
-            try:
-                acts.decide(state.store(), found["id"], verdict or "", reason, seen, successor)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.session_state[f"decided-{found['id']}"] = turn + 1
-            st.rerun()
+        given = (found["id"], box, seen)
+        st.form_submit_button(
+            "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **parts.takes("reviewer")
+        )
+    drafts.keep(box)
+    told(box)
+
+
+def settle(candidate: str, box: str, seen: str) -> None:
+    """Decide on what was seen, and empty the box; what cannot be taken stays in it."""
+    typed = st.session_state
+    verdict, successor = typed.get(f"{box}-verdict") or "", typed.get(f"{box}-successor")
+    try:
+        acts.decide(state.store(), candidate, verdict, typed[box], seen, successor)
+    except Problem as problem:
+        typed[f"{box}-problem"] = str(problem)
+        return
+    typed[box], typed[f"{box}-verdict"] = "", None
+    drafts.forget(box)
 
 
 def stands(standing: dict) -> None:
