@@ -1,6 +1,7 @@
 """What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
 from engine import merge_asking, merge_mirror
+from engine.candidates import point_of
 from engine.search import plain
 from store import searches, studies
 from store.database import Store
@@ -25,6 +26,17 @@ def search_merges(
     return {"study": found.id, "job": job}
 
 
+def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", out: str | None = None) -> dict:
+    """Queue the writing of a merge as a checkpoint into the workspace's exports/.
+
+    at: a candidate's or baseline's name, a run's id, or coefficients {coordinate: value}.
+    """
+    study = studies.get(store, name)
+    point = merge_asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
+    out = out or f"{study.id}-{merge_asking.short_hash(point)}"
+    return {"study": study.id, "job": merge_asking.queue_write(store, study, point, out), "out": out}
+
+
 def merge_searches(store: Store, name: str) -> list[dict]:
     """What the searches of a merge study measured best, latest first."""
     return searches.of_merges(store, studies.get(store, name).id)
@@ -36,4 +48,4 @@ def merge_as_proxy(store: Store, name: str) -> dict:
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 
-COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy)
+COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy, write_merge)
