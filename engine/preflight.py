@@ -232,12 +232,12 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     x = Tensors(matrix.slot.name, shape, drawn[0], drawn[1:], config.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    started = time.process_time()
+    started = time.thread_time()
     x.seen = method.survey([(x, arguments)]) if method.survey else None
     at = method.merge(x, **arguments)
     for part in x.chunks():
         at(part)
-    spent = time.process_time() - started
+    spent = time.thread_time() - started
     torch.set_num_threads(threads)
     return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
 
