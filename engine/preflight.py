@@ -29,7 +29,7 @@ SHOULD_AGREE = (
     "sliding_window", "max_position_embeddings",
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
-BUFFERS = 6, 8  # chunks in fp32, and for each expert
+BUFFERS = 6, 10  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 256  # elements of all models together, or rows and columns, merged to time a method
 MOST = 20  # sentences of one kind
 
