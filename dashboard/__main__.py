@@ -1,6 +1,7 @@
 """Start the page: `python -m dashboard` (the `web` line of the Procfile). Says what is in the way before it starts.
 
-$PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where.
+$PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where. Who may come in says the
+workspace's access.toml (docs/SIGN_IN.md): without it, the page serves this machine only.
 """
 
 import os
@@ -8,26 +9,30 @@ import socket
 import sys
 from pathlib import Path
 
+from engine import access
 from engine.errors import Problem
 from engine.supervisor import ONE_THREAD
 from engine.workspace import Workspace
 
-LOCAL = ("127.0.0.1", "localhost")
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # and how this machine reaches what listens there
 
 
 def main() -> None:
     address, port = os.environ.get("MIXDESK_ADDRESS", "127.0.0.1"), os.environ.get("PORT", "8501")
     try:
-        check_address(address)
-        check_port(address, port)
         workspace = Workspace.open()
+        found = access.read(workspace.root)
+        check_address(address, found)
+        check_port(address, port)
         os.close(workspace.lock("owner"))  # taken again by the server; here it only shows that it is free
     except Problem as problem:
         sys.exit(f"web: {problem}")
-    print(f"\n  Mixdesk is at http://{address}:{port}\n  Its workspace is {workspace.root}\n", flush=True)
+    here = f"http://{EVERYWHERE.get(address, address)}:{port}"
+    there = f", for this machine at {here}" if found and found.url != here else ""
+    print(f"\n  Mixdesk is at {found.url if found else here}{there}\n  Its workspace is {workspace.root}\n", flush=True)
     os.environ["MIXDESK_WORKSPACE"] = str(workspace.root)
     os.environ |= ONE_THREAD  # a prediction is quick with one, and two pools on two cores spin against each other
-    os.environ["MIXDESK_URL"] = f"http://{address}:{port}"
+    os.environ |= {"MIXDESK_URL": here, "MIXDESK_ADDRESS": address}
     root = Path(__file__).parents[1]
     os.chdir(root)  # streamlit reads .streamlit/config.toml from here
     options = ["--server.address", address, "--server.port", port]
@@ -35,12 +40,13 @@ def main() -> None:
     os.execv(sys.executable, [sys.executable, *arguments])
 
 
-def check_address(address: str) -> None:
-    """Only this machine, until somebody can sign in: an open port without sign-in is everybody's desk."""
-    if address not in LOCAL:
+def check_address(address: str, found: access.Access | None) -> None:
+    """Only this machine, where nobody signs in: an open port without sign-in is everybody's desk."""
+    if found is None and address not in access.LOCAL:
         raise Problem(
-            f"Cannot serve on {address}: this version has no sign-in, so it serves 127.0.0.1 only. "
-            "Unset MIXDESK_ADDRESS, and reach it from elsewhere through an SSH tunnel."
+            f"Cannot serve on {address}: nobody has to sign in yet, so it serves this machine only. Write "
+            f"{access.FILE} into the workspace, which says how people sign in and who may do what (docs/SIGN_IN.md); "
+            "or unset MIXDESK_ADDRESS, and reach it from elsewhere through an SSH tunnel."
         )
 
 
@@ -48,7 +54,7 @@ def check_port(address: str, port: str) -> None:
     """Raises Problem when the port is no port, or somebody listens there."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise Problem(f"Cannot serve on port {port!r}: a port is a number from 1 to 65535. Set PORT to one.")
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, int(port)))

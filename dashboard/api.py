@@ -1,7 +1,10 @@
-"""The HTTP routes beside the page: engine.commands for headless clients, plotly.js for the page's charts."""
+"""The HTTP routes beside the page: engine.commands for headless clients (docs/API.md), and plotly.js for its charts."""
 
 import hmac
+import json
 import logging
+import time
+from collections import Counter
 from importlib import resources
 
 from starlette.concurrency import run_in_threadpool
@@ -10,108 +13,180 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dashboard import state
-from engine import posting
+from engine import adopt, api_tokens, posting
 from engine.commands import COMMANDS
-from engine.errors import Problem
+from engine.errors import Missing, Problem
+from engine.people import NotSignedIn, Person, Refused, as_person, local_user, need
 from engine.tokens import job_token
 
 log = logging.getLogger("mixdesk.api")
 
-POLICY = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss: data: blob:; "
-    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
-)
+LARGEST = 16 << 20  # bytes of a command's arguments
+LARGEST_FILE = 200 << 20  # bytes of a file to import
+STATUS = {NotSignedIn: 401, Refused: 403, Missing: 404}  # of a Problem; 400 for any other
 
 
-class PageHeaders:
-    """Adds the headers that Streamlit leaves out: nothing is loaded from elsewhere, nobody frames the page, and the
-    browser fetches what draws the charts while it still starts the page."""
-
-    PRELOAD = (b"link", b"</assets/plotly.min.js>; rel=preload; as=script")
-    HEADERS = (
-        (b"content-security-policy", POLICY.encode()),
-        (b"x-frame-options", b"DENY"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-    )
-
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        async def send_with_headers(message):
-            if message["type"] == "http.response.start":
-                sent = list(message["headers"])
-                is_page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in sent)
-                message["headers"] = [*sent, *self.HEADERS, *([self.PRELOAD] if is_page else [])]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+class TooLarge(Exception):
+    """More was sent than is taken at once."""
 
 
-async def command(request: Request) -> JSONResponse:
-    """POST /api/v1/<command> with its arguments as a JSON object and the workspace's token."""
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(token.encode(), state.TOKEN.encode()):
-        return JSONResponse({"error": "Cannot do that: the token is missing or wrong. It is in web.json."}, 401)
-    function = COMMANDS.get(request.path_params["name"])
-    if function is None:
-        return JSONResponse({"error": f"There is no such command. Commands: {', '.join(COMMANDS)}."}, 404)
+class Failures:
+    """Counts tokens that were wrong, so that guessing is seen in the log: one line a minute and address."""
+
+    def __init__(self):
+        self.since, self.counts = 0.0, Counter()
+
+    def add(self, address: str) -> None:
+        if time.monotonic() - self.since > 60:
+            for other, count in self.counts.items():
+                if count > 1:
+                    log.warning("%d requests from %s had no token that opens anything, within a minute", count, other)
+            self.since, self.counts = time.monotonic(), Counter()
+        self.counts[address] += 1
+        if self.counts[address] == 1:
+            log.warning("a request from %s had no token that opens anything", address)
+
+
+failures = Failures()
+
+
+def bearer(request: Request) -> str:
+    """The token of a request: it comes in a header only, which no page elsewhere can make a browser send."""
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def person_of(request: Request) -> Person:
+    """Who asks. Raises NotSignedIn for a token that opens nothing, Refused for who has no role any more."""
+    token = bearer(request)
+    if hmac.compare_digest(token.encode(), state.TOKEN.encode()):
+        return local_user()  # a command on this machine, by who can read web.json
     try:
-        arguments = await request.json()
-        result = await run_in_threadpool(lambda: function(state.store(), **arguments))
-    except (Problem, TypeError, ValueError) as problem:
-        return JSONResponse({"error": str(problem)}, 400)
-    except Exception as error:
-        log.exception("the command %s failed", function.__name__)
-        sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
-        return JSONResponse({"error": sentence}, 500)
-    return JSONResponse({"result": result})
+        return api_tokens.person_of(state.store(), token, state.access())
+    except NotSignedIn:
+        failures.add(request.client.host if request.client else "somewhere")
+        raise
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The posted bytes. Raises TooLarge."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > most:
+            raise TooLarge
+    return bytes(data)
+
+
+def answering(handler):
+    """An endpoint of the API: who asks is found first, and whatever goes wrong is a sentence with its status."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            person = await run_in_threadpool(person_of, request)
+            return await handler(request, person)
+        except TooLarge:
+            return JSONResponse({"error": "Cannot take that: it is too large. Send less at once."}, 413)
+        except Problem as problem:
+            status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
+            return JSONResponse({"error": str(problem)}, status)
+        except (TypeError, ValueError, RecursionError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except Exception as error:
+            log.exception("%s failed", request.url.path)
+            sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
+            return JSONResponse({"error": sentence}, 500)
+
+    return endpoint
+
+
+async def called(person: Person, name: str, arguments: dict):
+    """What a command answers."""
+    function = COMMANDS.get(name)
+    if function is None:
+        raise Missing(f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}.")
+
+    def call():
+        with as_person(person):
+            return function(state.store(), **arguments)
+
+    return await run_in_threadpool(call)
+
+
+@answering
+async def command(request: Request, person: Person) -> JSONResponse:
+    """POST /api/v1/<command> with its arguments as a JSON object."""
+    arguments = json.loads(await body_of(request, LARGEST) or b"{}")
+    if not isinstance(arguments, dict):
+        raise Problem("Cannot read the arguments: send a JSON object, a mapping of names to values.")
+    return JSONResponse({"result": await called(person, request.path_params["name"], arguments)})
+
+
+@answering
+async def recipe(request: Request, person: Person) -> Response:
+    """GET /api/v1/recipe/<study>?format=...&candidate=...&tokens=...&file=...: one file, as a trainer takes it."""
+    asked = dict(request.query_params)
+    file = asked.pop("file", None)
+    arguments = {"name": request.path_params["study"], **asked}
+    if "tokens" in arguments:
+        arguments["tokens"] = float(arguments["tokens"])
+    files = (await called(person, "export", arguments))["files"]
+    name = file or next(iter(files))
+    if name not in files:
+        raise Missing(f"Cannot find {name!r} in this recipe: its files are {', '.join(files)}.")
+    return Response(files[name], media_type="text/plain; charset=utf-8", headers={"x-files": ", ".join(files)})
+
+
+@answering
+async def bring(request: Request, person: Person) -> JSONResponse:
+    """PUT /api/v1/imports/<file>: put a file where `import_runs` and `preview_import` find it."""
+    with as_person(person):
+        need("operator", "bring files")  # before anything of it is read
+    data = await body_of(request, LARGEST_FILE)
+
+    def keep():
+        with as_person(person):
+            return adopt.keep_file(state.store().workspace, request.path_params["file"], [data])
+
+    return JSONResponse({"result": {"file": await run_in_threadpool(keep)}})
 
 
 async def journal(request: Request) -> JSONResponse:
     """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
     ?log=1 it posts the end of what the job printed.
 
-    The token opens one attempt at one job (engine/tokens.py); the page's own token opens nothing here.
+    The token opens one attempt at one job (engine/tokens.py); no other token opens anything here.
     """
     spool, job_id = state.store().spool, request.path_params["job"]
     attempt = request.headers.get("x-attempt", "")
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not hmac.compare_digest(token.encode(), job_token(state.store().workspace.root, job_id, attempt).encode()):
+    wanted = job_token(state.store().workspace.root, job_id, attempt)
+    if not hmac.compare_digest(bearer(request).encode(), wanted.encode()):
+        failures.add(request.client.host if request.client else "somewhere")
         return JSONResponse({"error": "Cannot take that journal: the token is not one of this attempt."}, 401)
     try:
         if request.method == "GET":
             return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
+        data = await body_of(request, posting.LARGEST)
         if request.query_params.get("log"):
-            await run_in_threadpool(posting.take_log, spool, job_id, attempt, await body_of(request) or b"")
+            await run_in_threadpool(posting.take_log, spool, job_id, attempt, data)
             return JSONResponse({"have": 0})
-        offset, data = request.query_params.get("offset", ""), await body_of(request)
-        if not offset.isdecimal() or data is None:
-            said = f"Cannot take that: offset is {offset!r}, and at most {posting.LARGEST} bytes come at once."
-            return JSONResponse({"error": said}, 400)
+        offset = request.query_params.get("offset", "")
+        if not offset.isdecimal():
+            return JSONResponse({"error": f"Cannot take that: offset is {offset!r}, and it must be a number."}, 400)
         have = await run_in_threadpool(posting.receive, spool, job_id, attempt, int(offset), data)
         return JSONResponse({"have": have})
+    except TooLarge:
+        return JSONResponse({"error": f"Cannot take that: at most {posting.LARGEST} bytes come at once."}, 413)
     except posting.Gone as gone:
         return JSONResponse({"error": str(gone)}, 410)
     except (OSError, Problem) as error:
         return JSONResponse({"error": f"Cannot write the journal: {error}. Post it again."}, 503)
 
 
-async def body_of(request: Request) -> bytes | None:
-    """The posted bytes; None where there are too many."""
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > posting.LARGEST:
-            return None
-    return bytes(data)
-
-
 async def health(request: Request) -> JSONResponse:
     """GET /api/v1/health: whether the journals are being read."""
     trouble = state.owner().trouble
-    return JSONResponse({"ok": trouble is None, "trouble": trouble}, 200 if trouble is None else 503)
+    told = trouble if state.access() is None else trouble and "see the page, or the server's output"
+    return JSONResponse({"ok": trouble is None, "trouble": told}, 200 if trouble is None else 503)
 
 
 async def plotly_js(request: Request) -> Response:
@@ -128,6 +203,8 @@ async def plotly_js(request: Request) -> Response:
 ROUTES = [
     Route("/api/v1/health", health),
     Route("/api/v1/journal/{job}", journal, methods=["GET", "POST"]),
+    Route("/api/v1/imports/{file}", bring, methods=["PUT"]),
+    Route("/api/v1/recipe/{study}", recipe, methods=["GET"]),
     Route("/api/v1/{name}", command, methods=["POST"]),
     Route("/assets/plotly.min.js", plotly_js),
 ]

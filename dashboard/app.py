@@ -9,8 +9,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dashboard import api, state
-from engine import steward
+from dashboard import api, guard, session, state
+from engine import access, people, steward
 from engine.owner import Owner
 from engine.workspace import Workspace, write_json
 from store import studies
@@ -19,14 +19,16 @@ from store import studies
 @asynccontextmanager
 async def lifespan(app):
     """Own the workspace while the server runs; a new workspace gets the demo study."""
-    workspace = Workspace.open()
+    workspace = WORKSPACE
     owner = Owner(workspace)
-    state.use(owner)
+    state.use(owner, WATCHED)
+    people.ask_first(session.who)
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
     door = workspace.root / "web.json"  # for commands on this machine, readable by this user only
     write_json(door, {"url": os.environ.get("MIXDESK_URL", ""), "token": state.TOKEN}, mode=0o600)
     if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
-        steward.create_demo(owner.store)
+        with people.as_person(people.SYSTEM):
+            steward.create_demo(owner.store)
     try:
         yield
     finally:
@@ -48,13 +50,21 @@ def warm_up() -> None:
     gc.freeze()
 
 
+WORKSPACE = Workspace.open()
+WATCHED = access.Watched(WORKSPACE.root)
+FOUND = WATCHED.now()
+HOSTS = {*access.LOCAL, os.environ.get("MIXDESK_ADDRESS", ""), FOUND.host if FOUND else ""} - {"", "0.0.0.0", "::"}
+
 app = st.App(
     "page.py",
+    secrets=FOUND and FOUND.secrets(WORKSPACE.root),
     lifespan=lifespan,
     routes=api.ROUTES,
     middleware=[
-        Middleware(api.PageHeaders),  # first, so that refusals carry the headers as well
-        # A page elsewhere whose name resolves to 127.0.0.1 must not reach this one.
-        Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+        # First, so that refusals carry the headers as well.
+        Middleware(guard.PageHeaders, secure=FOUND is not None and FOUND.secure),
+        # A page elsewhere whose name resolves to this address must not reach this one.
+        Middleware(TrustedHostMiddleware, allowed_hosts=sorted(HOSTS)),
+        Middleware(guard.Guard),
     ],
 )

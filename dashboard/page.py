@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.views import (
+    candidates,
     confirm,
     corpus,
     explore,
@@ -16,12 +17,17 @@ from dashboard.views import (
     parts,
     runs,
     search,
+    sign_in,
     studies,
+    tokens,
 )
 from engine.errors import Problem
 from store import studies as studies_in
 
-st.set_page_config(page_title="Mixdesk", page_icon="dashboard/icon.png", layout="wide")
+st.set_page_config(page_title="Mixdesk", layout="wide")
+person = sign_in.gate()
+# Images are served to those who have signed in.
+st.set_page_config(page_icon="dashboard/icon.png")
 
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
@@ -34,7 +40,9 @@ PAGES = {
     "search": ("Search", ":material/travel_explore:", search),
     "next-runs": ("Next runs", ":material/next_plan:", next_runs),
     "confirm": ("Confirm", ":material/verified:", confirm),
+    "candidates": ("Candidates", ":material/how_to_vote:", candidates),
     "export": ("Export", ":material/ios_share:", export),
+    "tokens": ("API tokens", ":material/key:", tokens),
 }
 
 
@@ -85,3 +93,4 @@ pages = {
 }
 st.session_state["pages"] = pages  # for views that lead on to another page
 st.navigation(list(pages.values())).run()
+sign_in.badge(person)

@@ -1,7 +1,9 @@
-"""What all sessions of the web process share: the owner of the workspace, and the token of its HTTP API."""
+"""What all sessions of the web process share: the owner of the workspace, who may come in, the door for commands."""
 
 import secrets
 
+from engine.access import Access, Watched
+from engine.live import Live
 from engine.owner import Owner
 from store import jobs
 from store.database import Store
@@ -9,12 +11,16 @@ from store.database import Store
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
 
 _owner: Owner | None = None
+_live: Live | None = None
+_access: Watched | None = None
 
 
-def use(owner: Owner | None) -> None:
+def use(owner: Owner | None, access: Watched | None = None) -> None:
     """Called when the server starts, before any session, and with None when it stops."""
-    global _owner
-    _owner = owner
+    global _owner, _access, _live
+    if _live is not None:
+        _live.close()
+    _owner, _access, _live = owner, access, owner and Live(owner.workspace.root)
 
 
 def owner() -> Owner:
@@ -23,8 +29,19 @@ def owner() -> Owner:
     return _owner
 
 
+def live() -> Live:
+    """What measures merges while a fader moves."""
+    owner()
+    return _live
+
+
 def store() -> Store:
     return owner().store
+
+
+def access() -> Access | None:
+    """Who may come in, as access.toml says it now; None where nobody has to sign in."""
+    return _access.now() if _access is not None else None
 
 
 def busy() -> bool:

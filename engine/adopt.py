@@ -8,6 +8,8 @@ import hashlib
 import json
 import math
 import re
+import secrets
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, rea
 from engine.league import FEWEST_RUNS
 from engine.measured import aggregate_of, for_fitting
 from engine.objectives import aggregate
+from engine.people import need
 from engine.study import StudySpec
 from engine.surrogates import SURROGATES
-from engine.workspace import Workspace
+from engine.workspace import Workspace, checked_name
 from store import jobs, studies
 from store.database import Store
 
@@ -36,6 +39,22 @@ def imported_file(workspace: Workspace, name: str) -> Path:
     if not path.is_relative_to(folder) or not path.is_file():
         raise Problem(f"Cannot import {str(name)!r}: there is no such file in {folder}. Put it there first.")
     return path
+
+
+def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
+    """Put a file that somebody sends into the imports folder, whole or not at all; returns its name there."""
+    need("operator", "bring files")
+    folder = workspace.root / "imports" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / checked_name(name, "file")
+    part = folder / f".{name}.{secrets.token_hex(4)}"
+    try:
+        with open(part, "wb") as file:
+            file.writelines(pieces)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return f"uploads/{name}"
 
 
 def tables_of(workspace: Workspace, weights: str, metrics: str | None) -> tuple[Table, Table | None]:
@@ -80,6 +99,7 @@ def adopt(
     same runs under the same name are one study. Raises Problem, and changes nothing, where anything is wrong with any
     row.
     """
+    need("operator", "import runs")
     tables = tables_of(store.workspace, weights, metrics)
     mapping = guess(format, *tables, **given)
     runs = read_runs(mapping, *tables)

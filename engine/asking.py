@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
+from engine.people import need
 from engine.search import LARGEST
 from engine.search.methods import check_method
 from engine.surrogates import SURROGATES
@@ -27,6 +28,7 @@ def queue_search(
     method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
     Problem before the first fit, for what the study does not have, and for a method that does not fit the surrogate.
     """
+    need("operator", "start a search")
     if not 1000 <= points <= LARGEST:
         raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
     question = question_of(store, study, surrogate, priorities)

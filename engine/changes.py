@@ -9,6 +9,7 @@ from engine.errors import Problem
 from engine.frame import Frame, frame_of
 from engine.measured import for_fitting
 from engine.objectives import domain_losses
+from engine.people import need
 from engine.reuse import Change, Reuse, reuse
 from engine.rounds import trainable
 from engine.space import Simplex
@@ -83,6 +84,7 @@ def same_text(study: studies.Study, manifest: dict, domain: str) -> bool:
 
 def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     """Create the study that goes on, with the runs that count, and queue the new ones; returns its id."""
+    need("operator", "change the domains of a study")
     manifest = corpora.manifest(store, plan.spec.corpus)
     new = list(plan.change.new)
     frame = frame_of(plan.spec, new, manifest)

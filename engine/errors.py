@@ -8,6 +8,10 @@ class Problem(Exception):
     """
 
 
+class Missing(Problem):
+    """There is no such study, job, run, ... here."""
+
+
 class Stopped(Exception):
     """The job was asked to stop (cancelled, or its machine goes down). Raised from `Job.progress`."""
 

@@ -5,6 +5,7 @@ Uses the store.
 
 import numpy as np
 
+from engine.errors import Problem
 from engine.frame import Frame, frame_of
 from engine.objectives import Aggregate, aggregate
 from engine.study import StudySpec
@@ -12,23 +13,35 @@ from store import runs, studies
 from store.database import Store
 
 
+def check_planned(study: studies.Study) -> None:
+    """Raises Problem for a study whose domains are not known yet."""
+    if not study.domains:
+        raise Problem(f"Cannot ask {study.name!r} for that: it is not planned yet. Wait until its corpus is built.")
+
+
 def frame_of_study(study: studies.Study) -> Frame:
-    """The prior, constraints and baselines of a study that is planned or imported."""
+    """The prior, constraints and baselines of a study that is planned or imported. Raises Problem for any other."""
+    check_planned(study)
     return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
-    """How the study's metrics become one number, by its own priorities or others, on the runs that are done."""
+    """How the study's metrics become one number, by its own priorities or others, on the runs that are done.
+
+    Raises Problem for a study that is not planned yet: its metrics are not known.
+    """
+    check_planned(study)
     return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
 
 
 def for_fitting(store: Store, study: str) -> runs.Measured:
-    """The runs that surrogates learn from: all that finished but the repeats, which measure the noise.
+    """The runs that surrogates learn from: all that finished but repeats, which measure the noise, and the training of
+    a merge study's experts, which is no merge.
 
     A repeat in the training folds would tell the answer for its twin in the test fold.
     """
     measured = runs.measured(store, study)
-    keep = [i for i, role in enumerate(measured.roles) if role != "repeat"]
+    keep = [i for i, role in enumerate(measured.roles) if role not in ("repeat", "expert")]
     return measured.take(keep)
 
 

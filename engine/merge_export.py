@@ -13,7 +13,7 @@ import math
 import yaml
 
 from engine.errors import Problem
-from engine.merge_table import method_cards
+from engine.merge_catalogue import catalogue
 
 MERGEKIT = (  # methods that mergekit 0.1.5 has, and means the same by
     "linear", "slerp", "nuslerp", "multislerp", "karcher", "model_stock", "nearswap", "task_arithmetic", "ties",
@@ -33,7 +33,7 @@ def mergekit_yaml(
     weight: for methods with that knob, else empty; knobs: by their names in the table, one value or one an expert.
     Raises Problem for a method that mergekit lacks or means otherwise, and names what to export instead.
     """
-    if method in method_cards() and method not in MERGEKIT:
+    if method in catalogue() and method not in MERGEKIT:
         raise Problem(
             f"Cannot write {method} as a file for mergekit: mergekit has no such method, and masks, spectra and "
             "descents cannot be said by coefficients. Export the merged weights, or Mixdesk's own merge file, instead."
@@ -50,7 +50,7 @@ def merge_yaml(
 ) -> str:  # fmt: skip
     """The merge as a file for `python -m engine merge`, in mergekit's syntax; any method of the table."""
     card, knobs = _checked(method, base, experts, weight, knobs or {})
-    each = {knob.name for knob in card.knobs if knob.each}
+    each = {knob.name for knob in card.knobs.values() if knob.each}
     own = [{} for _ in experts]
     if "weight" in each:
         for place, parameters in enumerate(own):
@@ -103,10 +103,10 @@ def coefficients_json(
 
 def _checked(method: str, base: str | None, experts: list[str], weight: Coefficients, knobs: dict):
     """The method's card and the knobs. Raises Problem for what cannot be written."""
-    if method not in method_cards():
-        raise Problem(f"Cannot write a merge by {method!r}: the methods are {', '.join(method_cards())}.")
-    card = method_cards()[method]
-    names = [knob.name for knob in card.knobs]
+    if method not in catalogue():
+        raise Problem(f"Cannot write a merge by {method!r}: the methods are {', '.join(catalogue())}.")
+    card = catalogue()[method]
+    names = list(card.knobs)
     if unknown := [name for name in knobs if name not in names or name == "weight"]:
         raise Problem(f"Cannot write a merge by {method} with {unknown[0]!r}: its knobs are {', '.join(names)}.")
     if card.base == "required" and base is None:

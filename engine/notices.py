@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 
 from engine.errors import Problem
+from engine.people import SYSTEM, as_person, need
 from store import corpora, jobs, notices, studies
 from store.database import Store
 
@@ -26,6 +27,7 @@ log = logging.getLogger("mixdesk.notices")
 
 def raise_due(store: Store) -> None:
     """Record a notice for every study that has come to its end, or cannot go on, since the last look."""
+    need("operator", "raise notices")
     known = notices.known(store)
     found = {study.id: study for study in studies.all_studies(store)}
     due = [over(found[rest.study], rest) for rest in notices.at_rest(store)]
@@ -84,7 +86,8 @@ class Webhook:
                 continue
             version = self.store.version
             try:
-                self.send_due()
+                with as_person(SYSTEM):
+                    self.send_due()
             except Exception:  # a full disk: the notice stays due
                 log.exception("sending notices failed; trying again")
 

@@ -8,6 +8,7 @@ import os
 import threading
 
 from engine import notices, steward
+from engine.people import SYSTEM, as_person
 from engine.workspace import Workspace
 from store.database import Store
 
@@ -25,7 +26,8 @@ class Owner:
         self._lock = workspace.lock("owner")
         try:
             self.store = Store(workspace)
-            steward.recover(self.store)
+            with as_person(SYSTEM):
+                steward.recover(self.store)
             self.webhook = notices.webhook_of(self.store)
         except BaseException:
             os.close(self._lock)
@@ -40,8 +42,9 @@ class Owner:
         behind = False  # whether the last round failed, so that `advance` has not answered all that was read
         while not self._stop.wait(POLL_SECONDS):
             try:
-                if self.store.ingest() or behind:
-                    steward.advance(self.store)
+                with as_person(SYSTEM):
+                    if self.store.ingest() or behind:
+                        steward.advance(self.store)
                 behind, self.trouble, self.answered = False, None, self.store.version
             except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
                 if str(error) != self.trouble:

@@ -1,5 +1,6 @@
 """Models whose vocabulary is longer or shorter than the base's, seen with the base's rows."""
 
+import re
 from dataclasses import replace
 from functools import cached_property
 
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 
 from engine.adapters import Adapted
-from engine.checkpoints import Checkpoint, Stored
+from engine.checkpoints import Checkpoint, Stored, layer_of
+
+ROWS = re.compile(r"(?:^|\.)(?:\w*(?:emb|wte|lm_head)\w*|output)\.weight$")  # embeddings and heads, by their names
 
 
 class Resized:
@@ -40,8 +43,8 @@ class Resized:
 
 
 def differs_in_rows(model: Checkpoint | Adapted, lead: Checkpoint | Adapted, name: str) -> bool:
-    """Whether a matrix has other rows than the lead's and as many columns."""
-    if name not in lead.tensors:
+    """Whether a matrix with a row a token has other rows than the lead's and as many columns."""
+    if name not in lead.tensors or not ROWS.search(name) or layer_of(name) >= 0:
         return False
     own, wanted = model.tensors[name].shape, lead.tensors[name].shape
     return len(own) == len(wanted) == 2 and own[0] != wanted[0] and own[1] == wanted[1]

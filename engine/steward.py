@@ -12,19 +12,20 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine import devices, notices
+from engine import devices, merge_plans, notices
 from engine.asking import queue_search
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
-from engine.errors import Problem
+from engine.errors import Missing, Problem
 from engine.frame import Frame, frame_of
 from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
 from engine.measured import for_fitting, frame_of_study
 from engine.objectives import aggregate, domain_losses
+from engine.people import need
 from engine.run_job import KINDS
-from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
+from engine.study import DEMO, DEMO_MERGE, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
 from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -34,8 +35,11 @@ DEFAULT_CORPUS = {"source": {"type": "default"}}
 
 
 def create_demo(store: Store) -> str:
-    """Create the demo study, with its corpus, in a workspace that has none. Returns the study's id."""
-    return create(store, DEMO, study="demo")
+    """Create the demo study, its corpus, and the merge study beside it. Returns the demo study's id."""
+    need("operator", "start the demo")
+    demo = create(store, DEMO, study="demo")
+    create(store, DEMO_MERGE, study="demo-merge")
+    return demo
 
 
 # What people ask for -----------------------------------------------------------------------------------------
@@ -46,6 +50,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
 
     Raises Problem when a corpus of that name exists with another spec.
     """
+    need("operator", "build a corpus")
     folder = store.workspace.corpus(name)
     if (old := corpora.spec(store, name)) is not None and old != spec:
         raise Problem(
@@ -61,13 +66,14 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
 
 def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
     """Record a new study and start it; returns its id. Raises Problem for a corpus that nobody has named."""
+    need("operator", "start a study")
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        planned(spec, "check", manifest)  # raises for constraints that leave too few mixtures
+        planned(store, spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
@@ -77,6 +83,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
 
 def cancel(store: Store, study: str) -> None:
     """Stop everything of a study; what was measured stays. Running jobs keep a checkpoint."""
+    need("operator", "cancel a study")
     store.write("study.cancelled", study=study)
     for job in jobs.of_study(store, study):
         store.spool.cancel(job.id)
@@ -85,6 +92,7 @@ def cancel(store: Store, study: str) -> None:
 
 def pause(store: Store, study: str) -> None:
     """Hold a study up: nothing of it starts, and what runs stops at a checkpoint. Nothing is cancelled."""
+    need("operator", "pause a study")
     if (found := studies.get(store, study)).state != "active":
         raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
     store.write("study.paused", study=study)
@@ -93,6 +101,7 @@ def pause(store: Store, study: str) -> None:
 
 def resume(store: Store, study: str) -> None:
     """Go on with a paused or cancelled study, and retry what failed."""
+    need("operator", "resume a study")
     store.write("study.resumed", study=study)
     store.spool.unpause(study)
     for job in jobs.of_study(store, study):
@@ -104,6 +113,7 @@ def resume(store: Store, study: str) -> None:
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
     """Queue a job that somebody wrote the spec of; returns its id. Raises Problem for a spec that cannot be."""
+    need("operator", "submit a job")
     settings = JobSpec.read(spec)
     if settings.kind not in KINDS:
         raise Problem(f"Cannot submit a job of kind {settings.kind!r}: the kinds are {', '.join(KINDS)}.")
@@ -117,15 +127,18 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
 
 def cancel_job(store: Store, job_id: str) -> None:
     """Ask for the end of one job."""
+    need("operator", "cancel a job")
     found = known_job(store, job_id)
     if found.state not in jobs.UNFINISHED:
         raise Problem(f"Cannot cancel job {job_id!r}: it has ended ({found.state}).")
+    store.write("job.cancel_asked", job=job_id)
     store.spool.cancel(job_id)
     store.ingest()
 
 
 def prioritise(store: Store, job_id: str, priority: float) -> None:
     """Move a job that waits in the queue; lower runs sooner."""
+    need("operator", "move a job in the queue")
     if known_job(store, job_id).state not in ("queued", "paused"):
         raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
     store.spool.reprioritise(job_id, priority)
@@ -136,18 +149,21 @@ def known_job(store: Store, job_id: str) -> jobs.JobRow:
     """One job. Raises Problem where there is none of that id."""
     found = jobs.find(store, job_id)
     if found is None:
-        raise Problem(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")
+        raise Missing(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")
     return found
 
 
 def retry(store: Store, job_id: str) -> None:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    need("operator", "retry a job")
     store.spool.retry(job_id)
+    store.write("job.retry_asked", job=job_id)
     store.ingest()
 
 
 def retry_or_submit(store: Store, job_id: str, spec: dict) -> None:
     """Queue a job; one of that id that failed or was cancelled is tried again."""
+    need("operator", "start a job")
     job = jobs.find(store, job_id)
     if job is None:
         store.submit(job_id, spec)
@@ -160,6 +176,7 @@ def retry_or_submit(store: Store, job_id: str, spec: dict) -> None:
 
 def advance(store: Store) -> None:
     """Do what is missing in every active study. Harmless to repeat."""
+    need("operator", "go on with the studies")
     for study in studies.all_studies(store):
         if study.state != "active":
             continue
@@ -176,6 +193,7 @@ def advance(store: Store) -> None:
 
 def recover(store: Store) -> None:
     """After a start: read on in all journals, carry out what a killed owner had only decided, and go on."""
+    need("operator", "go on with the studies")
     store.ingest()
     for job_id, spec, priority in jobs.never_started(store):
         store.spool.submit(spec, job_id)
@@ -193,33 +211,35 @@ def recover(store: Store) -> None:
 
 def plan(store: Store, study: studies.Study) -> None:
     """Choose the points of the study and queue their training; build the corpus first if it is not there."""
+    need("operator", "plan a study")
     spec = StudySpec.from_dict(study.spec)
     manifest = corpora.manifest(store, spec.corpus)
     if manifest is None:
         if jobs.find(store, f"corpus-{spec.corpus}") is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
-    domains, rows, planned_jobs = planned(spec, study.id, manifest)
-    kept = {name: manifest["domains"][name] for name in domains}
-    store.write(
-        "study.planned",
-        study=study.id,
-        domains=domains,
-        metrics=[asdict(one) for one in domain_losses(domains)],
-        corpus={"domains": kept},
-        runs=rows,
-        jobs=planned_jobs,
-    )
-    for job in planned_jobs:
+    if (found := planned(store, spec, study.id, manifest)) is None:
+        return
+    store.write("study.planned", study=study.id, **found)
+    for job in found["jobs"]:
         store.spool.submit(job["spec"], job["job"])
 
 
-def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], list[dict], list[dict]]:
-    """The domains and runs of a study on a built corpus, and the jobs that train them."""
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
+    """What the event "study.planned" says: a study's coordinates, metrics, runs, and the jobs that measure them.
+
+    None while it waits for another study.
+    """
+    if spec.merge is not None:
+        return merge_plans.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)
-    return domains, rows, training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    return {
+        "domains": domains, "metrics": [asdict(one) for one in domain_losses(domains)],
+        "corpus": {"domains": {name: manifest["domains"][name] for name in domains}}, "runs": rows,
+        "jobs": training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"]),
+    }  # fmt: skip
 
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
@@ -234,7 +254,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
         task = {
             "kind": "train", **spec.compute.settings(study), "corpus": spec.corpus, "domains": domains, "keep": keep,
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
-            "fidelity": fidelity.to_dict(),
+            "fidelity": fidelity.to_dict(), "keep_windows": any(run.get("role") == "confirm" for run in group),
         }  # fmt: skip
         made.append({"job": job_id, "spec": task})
     return made
@@ -246,10 +266,15 @@ def vocabulary_of(store: Store, corpus: str) -> int:
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
-    """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
+    """Queue a fit when all runs are in, or many more than at the last one; then the default search.
+
+    Merges are measured so fast that only the whole is fitted.
+    """
+    need("operator", "fit surrogates")
     enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    newer = newer and study.spec.get("merge") is None
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS
@@ -259,6 +284,7 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
 
 def queue_fit(store: Store, study: studies.Study) -> str | None:
     """Queue the league on the runs measured so far; None when it is done, under way or failed for these runs."""
+    need("operator", "fit surrogates")
     measured = for_fitting(store, study.id)
     job_id = f"{study.id}-fit-{measured.fingerprint}"
     if jobs.find(store, job_id) is not None:
@@ -284,6 +310,7 @@ def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
 
 def search_if_due(store: Store, study: studies.Study) -> None:
     """Queue the default search once for every new league."""
+    need("operator", "search")
     if studies.league(store, study.id) is not None:
         queue_search(store, study)
 

@@ -97,6 +97,21 @@ def study_imported(cursor, journal, e):
     insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
 
 
+def runs_submitted(cursor, journal, e):
+    """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
+    last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e["study"]]).fetchone()[0]
+    columns = {name: [run.get(name) for run in e["runs"]] for name in SUBMITTED}
+    columns["number"] = list(range(last + 1, last + 1 + len(e["runs"])))
+    columns |= {"study": e["study"], "role": "submitted", "state": "done"}
+    insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
+
+
+SUBMITTED = {
+    "id": pa.string(), "label": pa.string(), "weights": pa.list_(pa.float64()), "losses": pa.list_(pa.float64()),
+    "seed": pa.int64(), "parameters": pa.int64(), "tokens": pa.int64(), "seconds": pa.float64(), "device": pa.string(),
+}  # fmt: skip
+
+
 def job_planned(cursor, journal, e):
     jobs_planned(cursor, e.get("study"), [e], e["t"])
 
@@ -157,6 +172,39 @@ def notice_told(cursor, journal, e):
     """The webhook took it, or never will: `trouble` says why."""
     values = [e["t"], e.get("trouble"), e["notice"]]
     cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
+
+
+def token_created(cursor, journal, e):
+    names = ("token", "person", "local", "role", "label", "hash", "t", "expires_at")
+    cursor.execute(
+        "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [e.get(name) for name in names],
+    )
+
+
+def token_revoked(cursor, journal, e):
+    cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [e["t"], e["token"]])
+
+
+def token_used(cursor, journal, e):
+    cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [e["t"], e["token"]])
+
+
+def candidate_put(cursor, journal, e):
+    """A point that somebody put forward."""
+    frozen = json.loads(e["frozen"])
+    values = [e["candidate"], e["study"], frozen["name"], frozen["author"], e["frozen"], e["t"]]
+    cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
+    review_added(cursor, journal, e | {"what": "put", "author": frozen["author"], "body": {"name": frozen["name"]}})
+
+
+def review_added(cursor, journal, e):
+    """Somebody commented, voted, decided or set the rules: the next line of the history."""
+    values = [e["study"], e.get("candidate"), e["what"], e["author"], json.dumps(e["body"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values
+    )
 
 
 # What a job becomes --------------------------------------------------------------------------------------
@@ -266,6 +314,19 @@ def runs_finished(cursor, events):
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
 
 
+def runs_measured(cursor, journal, e):
+    """Runs that a search chose and measured by itself."""
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    floats = pa.list_(pa.float64())
+    types = {"losses": floats, "losses_se": floats, "weights": floats, "parameters": pa.int64()}
+    insert(cursor, "runs", columns | {"study": e["study"], "job": journal, "state": "done"}, types)
+
+
+def merge_search_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO merge_searches VALUES (?, ?, ?, ?, ?)", values)
+
+
 MEASURED = {
     "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
     "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
@@ -302,11 +363,17 @@ EVENTS = {
     "study.planned": study_planned,
     "runs.added": runs_added,
     "study.imported": study_imported,
+    "runs.submitted": runs_submitted,
     "job.planned": job_planned,
     "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
+    "candidate.put": candidate_put,
+    "review.added": review_added,
     "notice.raised": notice_raised,
     "notice.told": notice_told,
+    "token.created": token_created,
+    "token.revoked": token_revoked,
+    "token.used": token_used,
     "job.started": job_started,
     "job.died": job_waits("queued"),
     "job.paused": job_waits("paused"),
@@ -321,6 +388,8 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "runs.measured": runs_measured,
+    "merge_search.finished": merge_search_finished,
     "proposal.finished": proposal_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.

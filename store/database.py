@@ -9,6 +9,7 @@ import duckdb
 
 from engine.errors import Problem
 from engine.jobs import Spool
+from engine.people import acting
 from engine.workspace import Workspace
 from store import apply
 from store.journal import Chunk, OwnerJournal, read_on
@@ -64,10 +65,17 @@ class Store:
             cursor.commit()
             self.version += 1
 
-    def write(self, kind: str, **fields) -> None:
-        """Record a decision (a study, a cancel, ...): into the owner's journal first, then into the tables."""
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else writes inside the block: what is read in it still holds when it writes."""
         with self._writing:
-            self.journal.append(kind, fields)
+            yield
+
+    def write(self, kind: str, **fields) -> None:
+        """Record a decision (a study, a cancel, ...), and by whom: into the owner's journal first, then into the
+        tables."""
+        with self._writing:
+            self.journal.append(kind, {"by": acting().name, **fields})
             self._take([self.journal.folder])
 
     def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:

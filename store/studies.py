@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field, replace
 
-from engine.errors import Problem
+from engine.errors import Missing
 from engine.objectives import Objective, domain_losses
 from store.database import Store
 
@@ -74,14 +74,14 @@ def _study(row: tuple, counts: dict[str, int]) -> Study:
 
 
 def get(store: Store, study: str) -> Study:
-    """One study by id or name. Raises Problem where there is none."""
+    """One study by id or name. Raises Missing where there is none."""
     studies = all_studies(store)
     for key in ("id", "name"):
         for candidate in studies:
             if getattr(candidate, key) == study:
                 return candidate
     known = ", ".join(s.id for s in studies) or "none yet"
-    raise Problem(f"Cannot find the study {study!r}: it may have another name. Studies here: {known}.")
+    raise Missing(f"Cannot find the study {study!r}: it may have another name. Studies here: {known}.")
 
 
 def league(store: Store, study: str) -> dict | None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -81,6 +82,19 @@ def finished(tmp_path_factory) -> pathlib.Path:
     return root / "workspace"
 
 
+MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]\nof = "Small"\n[fidelity]')
+
+
+@pytest.fixture(scope="session")
+def merged(finished, tmp_path_factory) -> pathlib.Path:
+    """A copy of that workspace with a merge study beside the other, finished: experts, merges, fits, a search."""
+    root = tmp_path_factory.mktemp("merged")
+    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    (root / "merge.toml").write_text(MERGE)
+    engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
+    return root / "workspace"
+
+
 def until(condition, seconds: float = 120):
     """Wait until the condition holds and return what it gave."""
     deadline = time.monotonic() + seconds
@@ -100,8 +114,8 @@ def free_port() -> int:
 class Page:
     """A running `python -m dashboard`."""
 
-    def __init__(self, workspace: pathlib.Path, demo: bool = False):
-        self.port, self.log = free_port(), workspace.parent / "web.log"
+    def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None):
+        self.port, self.log = port or free_port(), workspace.parent / "web.log"
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
         self.environment = {**os.environ, **settings}

@@ -10,17 +10,26 @@ HEADLESS = {
     "steward",
     "owner",
     "commands",
+    "merge_plans",
+    "merge_asking",
+    "merge_mirror",
     "client",
     "candidates",
     "asking",
     "measured",
     "notices",
     "rounds",
+    "review",
+    "reviews",
     "changes",
     "adopt",
+    "api_tokens",
+    "submitting",
+    "backup",
 }  # the engine's part that uses the store
 TORCH_WING = {
-    "proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_plan", "adapters",
+    "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",
+    "merge_search", "proxy_merges", "language_models", "live_merges", "merge_checks", "merge_plan", "adapters",
     "ancestry", "preflight", "resized",
 }  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}

@@ -1,17 +1,15 @@
 """Merging in memory gives what each method gives tensor by tensor, and every knob has a range."""
 
-import json
 
 import pytest
 import torch
 
 from engine.errors import Problem
+from engine.merge_catalogue import FILE, Knob, catalogue
 from engine.merge_methods import METHODS, Tensors
-from engine.merge_methods.__main__ import described
-from engine.merge_methods.knobs import REQUIRED, knobs_of
+from engine.merge_methods.knobs import REQUIRED, catalogue_text, knobs_of
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_methods.whole import kth
-from engine.merge_table import FILE, MethodKnob, method_cards
 
 
 def family(count=2, seed=0):
@@ -107,9 +105,9 @@ def test_what_does_not_fit_is_a_sentence(change, said):
 
 def test_the_table_for_pages_is_what_the_code_says():
     """After a change: `python -m engine.merge_methods`."""
-    assert json.loads(FILE.read_text()) == described()
-    assert list(method_cards()) == list(METHODS)
-    assert method_cards()["slerp"].knobs[0] == MethodKnob("t", "float", False, None, 0.0, 1.0)
+    assert FILE.read_text() == catalogue_text()
+    assert list(catalogue()) == list(METHODS)
+    assert catalogue()["slerp"].knobs["t"] == Knob("t", "float", False, True, None, 0.0, 1.0)
 
 
 # Methods that look at the whole model ------------------------------------------------------------------------

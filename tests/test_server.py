@@ -94,8 +94,9 @@ def test_no_port(tmp_path, port):
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_an_address_for_everybody(tmp_path, address):
+    """tests/test_sign_in.py: with access.toml it starts."""
     said = refusal(tmp_path, MIXDESK_ADDRESS=address)
-    assert f"Cannot serve on {address}" in said and "SSH tunnel" in said
+    assert f"Cannot serve on {address}" in said and "SSH tunnel" in said and "access.toml" in said
 
 
 def test_a_newer_workspace(tmp_path):
@@ -142,7 +143,7 @@ def test_a_foreign_host_is_refused(open_page, host, path):
 @pytest.mark.parametrize("token", ["", "wrong", "ä"])
 def test_without_the_token_nothing_is_done(open_page, token):
     status, said = post(open_page, "list_studies", token=token.encode().decode("latin-1"))
-    assert status == 401 and "web.json" in said["error"]
+    assert status == 401 and "token create" in said["error"]
 
 
 def test_commands_over_http(open_page):
@@ -154,16 +155,33 @@ def test_commands_over_http(open_page):
 @pytest.mark.parametrize(
     ("command", "body", "said"),
     [
-        ("show", b"{}", "name"),
         ("show", b'{"name": "nope"}', "Cannot find the study 'nope'"),
+        ("export", b'{"name": "x", "format": "docx"}', "Cannot find the study 'x'"),
+        ("job", b'{"job_id": "../x"}', "Cannot find the job '../x'"),
+        ("revoke_token", b'{"token": "x"}', "Cannot revoke the token 'x'"),
+    ],
+)
+def test_what_is_not_there_is_404(open_page, command, body, said):
+    status, answer = post(open_page, command, body)
+    assert status == 404 and said in answer["error"]
+
+
+def test_too_much_is_413(open_page):
+    status, answer = post(open_page, "show", b'{"name": "' + b"x" * (17 << 20) + b'"}')
+    assert status == 413 and "too large" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("command", "body", "said"),
+    [
+        ("show", b"{}", "name"),
         ("show", b'{"name": "x", "speed": 3}', "speed"),
         ("show", b"[1]", "mapping"),
         ("show", b"{broken", "line 1"),
         ("show", b"\xff", "utf-8"),
-        ("job", b'{"job_id": "../x"}', "'../x'"),
         ("build_corpus", b'{"name": "../x", "spec": {}}', "'../x'"),
         ("start", b'{"spec": {"name": "x", "speed": 1}}', "'speed'"),
-        ("export", b'{"name": "x", "format": "docx"}', "Cannot find the study 'x'"),
+        ("show", b"[" * 100_000, "recursion"),
     ],
 )
 def test_bad_arguments_are_a_sentence(open_page, command, body, said):

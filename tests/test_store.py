@@ -57,6 +57,9 @@ def everything(store: Store) -> dict:
         "corpora",
         "leagues",
         "searches",
+        "proposals",
+        "notices",
+        "api_tokens",
         "corrupt_lines",
     )
     return {table: sorted(map(repr, store.rows(f"SELECT * FROM {table}"))) for table in tables}

@@ -30,7 +30,7 @@ def change_domains(study: studies.Study) -> None:
         parts.refusal(problem)
         return
     show(study, plan)
-    if st.button("Start", type="primary", icon=":material/play_arrow:"):
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
         try:
             st.session_state["next_study"] = changes.start_change(store, study, plan)
         except Problem as problem:

@@ -17,7 +17,8 @@ from store import corpora, jobs, studies
 def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
-    if button.button("New corpus", icon=":material/add:", type="primary", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New corpus", **wanted, **parts.takes("operator")):
         new_corpus()
     names = corpora.names(state.store())
     if not names:
@@ -38,7 +39,7 @@ def one_corpus(name: str) -> None:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
         parts.refusal(job.message or "Building was cancelled; what was read is kept.")
-        if st.button("Try again", icon=":material/replay:"):
+        if st.button("Try again", icon=":material/replay:", **parts.takes("operator")):
             steward.retry(state.store(), job.id)
             st.rerun()
     if manifest:
@@ -48,8 +49,8 @@ def one_corpus(name: str) -> None:
 def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
-    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}"):
-        state.store().spool.cancel(job.id)
+    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **parts.takes("operator")):
+        steward.cancel_job(state.store(), job.id)
         st.rerun()
 
 
@@ -129,7 +130,7 @@ def new_corpus() -> None:
         tokenizer["vocabulary"] = st.number_input("Vocabulary", 300, 100_000, 2048)
     if tokens == "file":
         tokenizer["path"] = st.text_input("Path of tokenizer.json")
-    if st.button("Build", type="primary", icon=":material/build:"):
+    if st.button("Build", type="primary", icon=":material/build:", **parts.takes("operator")):
         try:
             steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:

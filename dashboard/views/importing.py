@@ -9,7 +9,6 @@ from dashboard import state
 from dashboard.views import parts
 from engine import adopt
 from engine.errors import Problem
-from engine.workspace import checked_name
 
 FORMATS = {
     "flat": "One table (CSV or Parquet)", "regmix": "RegMix's pair of CSV files", "olmix": "Olmix's pair of CSV files",
@@ -42,8 +41,8 @@ def render(study: str | None) -> None:
         return
     preview(shown)
     more = ask_more(shown)
-    disabled = shown["problem"] is not None
-    if st.button("Import", type="primary", icon=":material/download_done:", disabled=disabled):
+    may = parts.takes("operator", shown["problem"] is not None)
+    if st.button("Import", type="primary", icon=":material/download_done:", **may):
         try:
             done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
@@ -62,7 +61,7 @@ def ask_files(format: str) -> dict | None:
     found = {}
     for column, (what, label) in zip(st.columns(len(wanted)), wanted.items(), strict=True):
         with column:
-            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}")
+            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **parts.takes("operator"))
             if upload is not None:
                 found[what] = kept(upload)
             elif there:
@@ -84,11 +83,8 @@ def existing() -> list[str]:
 
 def kept(upload) -> str:
     """Put an uploaded file into the imports folder; returns its name there."""
-    name = checked_name(re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:], "file")
-    folder = state.store().workspace.root / "imports" / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(upload.getvalue())
-    return f"uploads/{name}"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
+    return adopt.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
 def corrected(guessed: dict, format: str, files: dict) -> dict:

@@ -80,10 +80,11 @@ def study_row(study: Study, progress) -> None:
     runs = f"{study.done} of {study.runs} runs" if study.runs else "not planned yet"
     expected = "paused" if study.state == "paused" else parts.expected(progress) or "no speed known yet"
     words.markdown(f":material/experiment: **{parts.plain(study.name)}** · {runs} · {expected}")
+    may = parts.takes("operator")
     if study.state == "paused":
-        if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch"):
+        if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **may):
             act(lambda: steward.resume(state.store(), study.id))
-    elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch"):
+    elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **may):
         act(lambda: steward.pause(state.store(), study.id))
 
 
@@ -108,7 +109,8 @@ def running(desk: activity.Desk) -> None:
             words.caption(parts.plain(" · ".join(filter(None, [job.held, row.message]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:"):
+                may = parts.takes("operator")
+                if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **may):
                     act(lambda job_id=row.id: steward.cancel_job(state.store(), job_id))
             if shown:
                 log(row.id)
@@ -135,11 +137,12 @@ def queue(desk: activity.Desk) -> None:
     chosen = job.selectbox("Job", list(frame["job"]), key="queue-job")
     value = priority.number_input("Priority", -1e6, 1e6, 0.0, 1.0, key="queue-priority")
     first = min(row.priority or 0.0 for row, _ in desk.waiting) - 1
-    if buttons[0].button("Move", width="stretch"):
+    may = parts.takes("operator")
+    if buttons[0].button("Move", width="stretch", **may):
         act(lambda: steward.prioritise(state.store(), chosen, value))
-    if buttons[1].button("To the front", width="stretch"):
+    if buttons[1].button("To the front", width="stretch", **may):
         act(lambda: steward.prioritise(state.store(), chosen, first))
-    if buttons[2].button("Cancel", key="queue-cancel", width="stretch"):
+    if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **may):
         act(lambda: steward.cancel_job(state.store(), chosen))
 
 
@@ -157,7 +160,7 @@ def failures(desk: activity.Desk) -> None:
             words.markdown(parts.plain(f"{message} {activity.advice(message)}".strip()))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:"):
+                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **parts.takes("operator")):
                     act(lambda job_id=row.id: steward.retry(state.store(), job_id))
             if shown:
                 log(row.id)

@@ -38,7 +38,7 @@ def new_study() -> None:
             f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws; "
             "LightGBM wants over 100."
         )
-    if st.button("Start", type="primary", icon=":material/play_arrow:"):
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
         try:
             st.session_state["next_study"] = steward.create(state.store(), spec)
         except Problem as problem:

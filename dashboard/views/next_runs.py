@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import charts, components, queries, round_charts, state
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from engine import rounds
 from engine.errors import Problem
 from engine.fidelity import Fidelity
@@ -19,7 +20,7 @@ from store import jobs, proposals, studies
 
 def render(name: str | None) -> None:
     st.title("Next runs")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
         return
     ask(study, fit.name, parts.priorities_of(study))
     parts.live(lambda: latest(study.id))
@@ -30,7 +31,8 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
     proposer = left.selectbox("How", list(TITLES), format_func=TITLES.get, key="proposer")
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
-    if right.button("Propose", type="primary", icon=":material/next_plan:", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
+    if right.button("Propose", **wanted, **parts.takes("operator")):
         rounds.queue_proposal(state.store(), study, proposer, count, surrogate, parts.priorities_asked(whole))
         st.rerun()
 
@@ -113,7 +115,8 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         seconds = batch_seconds(study, len(points))
         about = f" · about {parts.duration(seconds / (os.cpu_count() or 1))}" if seconds else ""
         label = f"Train these {len(points)}{about}"
-        if st.button(label, type="primary", icon=":material/play_arrow:", disabled=bool(study.imported)):
+        may = parts.takes("operator", bool(study.imported))
+        if st.button(label, type="primary", icon=":material/play_arrow:", **may):
             try:
                 rounds.start_proposed(state.store(), study, points)
             except Problem as problem:
@@ -124,6 +127,8 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         text = io.StringIO()
         pd.DataFrame(points, columns=study.domains).to_csv(text, index_label="index")
         st.download_button("Download as CSV", text.getvalue(), "next-runs.csv", "text/csv", icon=":material/download:")
+    labelled = {f"mixture {place}": point for place, point in enumerate(points, 1)}
+    put_forward(study, labelled, "next-runs", settings["surrogate"])
     if study.imported:
         st.caption(
             "The runs of this study were imported: train these where the others were trained, and import all runs."

@@ -4,7 +4,8 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, queries, state
-from dashboard.views import changing, parts
+from dashboard.views import changing, merge_card, parts
+from dashboard.views.new_merge import new_merge
 from dashboard.views.new_study import new_study
 from dashboard.views.search import aggregate_in
 from engine import steward
@@ -20,10 +21,13 @@ INTRODUCTION = (
 
 
 def render(current: str | None) -> None:
-    head, button = st.columns([5, 1], vertical_alignment="bottom")
+    head, merge, button = st.columns([4, 1, 1], vertical_alignment="bottom")
     head.title("Studies")
-    if button.button("New study", icon=":material/add:", type="primary", width="stretch"):
+    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New study", **wanted, **parts.takes("operator")):
         new_study()
+    if merge.button("New merge", icon=":material/merge:", width="stretch"):
+        new_merge()
     st.markdown(INTRODUCTION + " Runs that were trained elsewhere come in on the page *Import*.")
     found = studies.all_studies(state.store())
     if not found:
@@ -55,7 +59,7 @@ def card(study: studies.Study, is_current: bool) -> None:
         parts.stages(progress)
         st.markdown(happening(study, progress))
         if progress.finished:
-            answer(study)
+            (merge_card.answer if study.spec.get("merge") else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** goes on with them.")
         elif study.state == "cancelled":
@@ -68,6 +72,8 @@ def card(study: studies.Study, is_current: bool) -> None:
 
 def happening(study: studies.Study, progress: queries.Progress) -> str:
     """What is going on, in a few words for somebody who sees it for the first time."""
+    if study.spec.get("merge") and study.state != "failed":
+        return merge_card.happening(progress)
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
@@ -115,6 +121,8 @@ def describe(study: studies.Study) -> str:
             f"{len(study.domains)} domains, {len(study.metrics)} metrics · {study.runs} runs imported from {files}"
             f"{spent(study)}"
         )
+    if study.spec.get("merge"):
+        return merge_card.describe(study)
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = study.runs or study.spec["runs"]
@@ -132,28 +140,29 @@ def spent(study: studies.Study) -> str:
 
 def actions(study: studies.Study, progress: queries.Progress, is_current: bool) -> None:
     """The buttons of a card."""
-    store = state.store()
+    store, may = state.store(), parts.takes("operator")
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
-    if progress.finished and not study.imported and st.button(
-        "Change domains", key=f"change-{study.id}", icon=":material/call_split:"
+    own = not study.imported and not study.spec.get("merge")
+    if progress.finished and own and st.button(
+        "Change domains", key=f"change-{study.id}", icon=":material/call_split:", **may
     ):
         changing.change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"
         and unfinished
-        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:")
+        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **may)
     ):
         steward.cancel(store, study.id)
         st.rerun()
     pausable = study.state == "active" and unfinished
-    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:"):
+    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **may):
         steward.pause(store, study.id)
         st.rerun()
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
-    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:"):
+    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **may):
         steward.resume(store, study.id)
         st.rerun()

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from engine import steward
+from engine.people import need
 from store import corpora, jobs
 from store.database import Store
 
@@ -19,6 +20,7 @@ def list_corpora(store: Store) -> list[dict]:
 
 def build_corpus(store: Store, name: str, spec: dict) -> dict:
     """Queue the building of a corpus."""
+    need("operator", "build a corpus")
     return {"corpus": name, "job": steward.build_corpus(store, name, spec)}
 
 

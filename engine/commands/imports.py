@@ -1,11 +1,13 @@
 """What people can ask for of runs from elsewhere: import, preview, predict."""
 
 from engine import adopt
+from engine.people import need
 from store.database import Store
 
 
 def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
     """Make a study of runs in files of the workspace's imports folder (engine.adopt.adopt has the options)."""
+    need("operator", "import runs")
     return adopt.adopt(store, name, format, weights, metrics, **options)
 
 

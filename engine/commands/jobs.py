@@ -3,7 +3,8 @@
 from dataclasses import asdict
 
 from engine import logs, steward
-from engine.errors import Problem
+from engine.errors import Missing
+from engine.people import need
 from store import jobs, studies
 from store.database import Store
 
@@ -14,7 +15,7 @@ def job(store: Store, job_id: str) -> dict:
     """How far one job is."""
     found = jobs.find(store, job_id)
     if found is None:
-        raise Problem(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
+        raise Missing(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
     return asdict(found)
 
 
@@ -28,17 +29,20 @@ def list_jobs(store: Store, name: str | None = None) -> list[dict]:
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
     """Queue a job of any kind; `after` in its spec names the jobs that must be done first."""
+    need("operator", "submit a job")
     return {"job": steward.submit_job(store, spec, job_id)}
 
 
 def cancel_job(store: Store, job_id: str) -> dict:
     """Stop one job; a running one keeps a checkpoint."""
+    need("operator", "cancel a job")
     steward.cancel_job(store, job_id)
     return job(store, job_id)
 
 
 def retry_job(store: Store, job_id: str) -> dict:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    need("operator", "retry a job")
     steward.known_job(store, job_id)
     steward.retry(store, job_id)
     return job(store, job_id)
@@ -46,6 +50,7 @@ def retry_job(store: Store, job_id: str) -> dict:
 
 def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
     """Move a job that waits in the queue; lower runs sooner."""
+    need("operator", "move a job in the queue")
     steward.prioritise(store, job_id, priority)
     return job(store, job_id)
 
@@ -54,7 +59,7 @@ def job_log(store: Store, job_id: str) -> dict:
     """The end of what a job printed."""
     folder = store.spool.find(job_id)
     if folder is None:
-        raise Problem(f"Cannot show the log of {job_id!r}: there is no such job.")
+        raise Missing(f"Cannot show the log of {job_id!r}: there is no such job.")
     return {"job": job_id, "log": logs.tail(folder / "log.txt")}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from engine import changes, rounds
 from engine.candidates import load
 from engine.errors import Problem
+from engine.people import need
 from engine.search import plain
 from engine.search.pool import Pool, front, wish
 from engine.search_job import draws_file
@@ -76,6 +77,7 @@ def propose(
     priorities: dict | None = None,
 ) -> dict:  # fmt: skip
     """Queue the question which runs are worth doing next."""
+    need("operator", "ask for the next runs")
     found = studies.get(store, name)
     return {"study": found.id, "job": rounds.queue_proposal(store, found, proposer, count, surrogate, priorities)}
 
@@ -87,6 +89,7 @@ def list_proposals(store: Store, name: str) -> list[dict]:
 
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
     """Train proxies at proposed mixtures; the league refits when they are in."""
+    need("operator", "train proposed mixtures")
     found = studies.get(store, name)
     return {"study": found.id, "runs": rounds.start_proposed(store, found, np.array(points, float))}
 
@@ -95,6 +98,7 @@ def confirm(
     store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
 ) -> dict:
     """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
+    need("operator", "confirm mixtures")
     found = studies.get(store, name)
     plan = rounds.plan_confirmation(store, found, candidate, times, seeds, spread)
     return {"study": found.id, "mixtures": list(plan.mixtures), "runs": rounds.confirm(store, found, plan)}
@@ -121,6 +125,7 @@ def change_domains(
     store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
 ) -> dict:
     """What a study becomes on a corpus with other domains, and what it costs against starting anew; start: do it."""
+    need("operator" if start else "viewer", "change the domains of a study")
     found = studies.get(store, name)
     plan = changes.plan_change(store, found, corpus, parts, new_name)
     told = {

@@ -8,6 +8,7 @@ from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
 from engine.measured import aggregate_of
+from engine.people import need
 from engine.study import StudySpec
 from store import jobs, runs, searches, studies
 from store.database import Store
@@ -54,29 +55,34 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 def start(store: Store, spec: dict) -> dict:
     """Create a study from its settings (engine.StudySpec) and start it."""
+    need("operator", "start a study")
     return {"study": steward.create(store, StudySpec.from_dict(spec))}
 
 
 def cancel(store: Store, name: str) -> dict:
     """Stop a study's jobs; its finished runs stay."""
+    need("operator", "cancel a study")
     steward.cancel(store, studies.get(store, name).id)
     return {"study": name, "state": "cancelled"}
 
 
 def pause(store: Store, name: str) -> dict:
     """Hold a study up: its jobs stop at a checkpoint and wait."""
+    need("operator", "pause a study")
     steward.pause(store, studies.get(store, name).id)
     return {"study": name, "state": "paused"}
 
 
 def resume(store: Store, name: str) -> dict:
     """Go on with a paused or cancelled study and retry its failed jobs."""
+    need("operator", "resume a study")
     steward.resume(store, studies.get(store, name).id)
     return {"study": name, "state": "active"}
 
 
 def fit(store: Store, name: str) -> dict:
     """Queue the league on the runs that are there now."""
+    need("operator", "fit surrogates")
     found = studies.get(store, name)
     if found.done < FEWEST_RUNS:
         raise Problem(
@@ -91,12 +97,13 @@ def search(
     method: str = "simulate", prices: dict | None = None,
 ) -> dict:  # fmt: skip
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
+    need("operator", "start a search")
     found = studies.get(store, name)
     job = queue_search(store, found, surrogate, priorities, points, method, prices)
     return {"study": found.id, "job": job}
 
 
-def candidates(store: Store, name: str) -> list[dict]:
+def list_searches(store: Store, name: str) -> list[dict]:
     """What the searches of a study found, latest first."""
     return searches.of_study(store, studies.get(store, name).id)
 
@@ -111,4 +118,4 @@ def export(store: Store, name: str, format: str, candidate: str = "best", tokens
     return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
 
 
-COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export,)
+COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, list_searches, export,)

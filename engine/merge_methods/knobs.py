@@ -4,6 +4,7 @@ The signature says which knobs there are, of which kind, and their defaults; RAN
 """
 
 import inspect
+import json
 from dataclasses import dataclass
 from typing import get_args
 
@@ -65,3 +66,21 @@ def knobs_of(method: Method) -> dict[str, Knob]:
         low, high = RANGES.get(f"{method.merge.__name__}.{name}") or RANGES.get(name) or (None, None)
         found[name] = Knob(name, kind, each, default, low, high)
     return found
+
+
+def catalogue_text() -> str:
+    """What engine/merge_catalogue.json holds: every method of the table with its knobs, as JSON."""
+    from engine.merge_methods import METHODS
+
+    cards = {}
+    for name, method in METHODS.items():
+        knobs = {
+            knob.name: {
+                "kind": knob.kind.__name__, "each": knob.each, "required": knob.default is REQUIRED,
+                "default": None if knob.default is REQUIRED else knob.default, "low": knob.low, "high": knob.high,
+            }
+            for knob in knobs_of(method).values()
+        }  # fmt: skip
+        fields = {key: getattr(method, key) for key in ("title", "paper", "base", "least", "most", "restores")}
+        cards[name] = fields | {"knobs": knobs}
+    return json.dumps(cards, indent=1) + "\n"

@@ -1,0 +1,47 @@
+"""What a sign-in that ends must not lose: the text in a box, and the link that somebody came by.
+
+Both stay in the browser's tab (`sessionStorage`), which outlives the way to the sign-in and back. A box of
+`st.text_area` or `st.text_input` is kept with two lines:
+
+    st.text_area("Comment", key="comment-7")
+    drafts.keep("comment-7")
+
+and once its text has been stored, `drafts.forget("comment-7")` drops the browser's copy. Store it in the button's
+callback (`on_click`): there the box can be emptied too, by `st.session_state["comment-7"] = ""`.
+"""
+
+import secrets
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+from engine.people import acting
+
+SCRIPT = Path(__file__).parent / "components" / "drafts.js"
+
+
+@cache
+def _component():
+    return st.components.v2.component("mixdesk_drafts", js=SCRIPT.read_text(), isolate_styles=False)
+
+
+def keep(key: str) -> None:
+    """Keep what is typed into the text box with this key, and put it back where the box comes up empty again."""
+    gone = st.session_state.get(f"draft-{key}-gone", "")
+    _component()(key=f"draft-{key}", data={"do": "keep", "box": key, "who": acting().name, "gone": gone})
+
+
+def forget(key: str) -> None:
+    """Drop the browser's copy, when the box is drawn next: the text has been stored."""
+    st.session_state[f"draft-{key}-gone"] = secrets.token_hex(8)
+
+
+def remember_place() -> None:
+    """Keep the link of this page over a sign-in."""
+    _component()(key="draft-place", data={"do": "remember"})
+
+
+def go_back() -> None:
+    """Go where somebody was before they signed in, once."""
+    _component()(key="draft-back", data={"do": "go back"})

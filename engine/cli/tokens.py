@@ -1,0 +1,22 @@
+"""Commands about tokens of the HTTP API: make, list, revoke (docs/API.md)."""
+
+from engine.people import ROLES
+
+
+def add(command) -> None:
+    one = command("token", token, "make, list and revoke tokens of the HTTP API")
+    what = one.add_subparsers(dest="what", required=True, metavar="create|list|revoke")
+    make = what.add_parser("create", help="make a token that acts for you; it is shown once")
+    make.add_argument("label", help="what it is for")
+    make.add_argument("--role", choices=ROLES, help="the most it may do (default: all that you may)")
+    make.add_argument("--days", type=float, default=90, help="how long it lives (default: %(default)s)")
+    what.add_parser("list", help="the tokens there are")
+    what.add_parser("revoke", help="end a token at once").add_argument("token", help="its id")
+
+
+def token(client, workspace, options):
+    if options.what == "create":
+        return client.call("create_token", label=options.label, role=options.role, days=options.days)
+    if options.what == "revoke":
+        return client.call("revoke_token", token=options.token)
+    return client.call("list_tokens")

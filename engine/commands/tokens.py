@@ -1,0 +1,26 @@
+"""What people can ask for of tokens of the HTTP API: make, list, revoke."""
+
+from engine import api_tokens
+from engine.people import need
+from store.database import Store
+
+
+def create_token(store: Store, label: str, role: str | None = None, days: float = api_tokens.DAYS) -> dict:
+    """Make a token that acts for you, with at most your role; it is shown once."""
+    need("viewer", "make a token")
+    token, row = api_tokens.create(store, label, role, days)
+    return {"secret": token, **api_tokens.shown(row)}
+
+
+def list_tokens(store: Store) -> list[dict]:
+    """Your tokens; an operator sees everybody's."""
+    return [api_tokens.shown(row) for row in api_tokens.listed(store)]
+
+
+def revoke_token(store: Store, token: str) -> dict:
+    """End a token by its id, at once."""
+    need("viewer", "revoke a token")
+    return api_tokens.shown(api_tokens.revoke(store, token))
+
+
+COMMANDS = (create_token, list_tokens, revoke_token)

@@ -1,0 +1,36 @@
+"""Questions about the tokens of the HTTP API."""
+
+from dataclasses import dataclass
+
+from store.database import Store
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """A token: only a hash of it is kept. person: whom it acts for; local: who sat at this machine, without a sign-in;
+    role: the most that it may do; times in seconds since 1970, None: never."""
+
+    id: str
+    person: str
+    local: bool
+    role: str
+    label: str
+    hash: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    used_at: float | None
+
+
+COLUMNS = ", ".join(TokenRow.__dataclass_fields__)
+
+
+def find(store: Store, token_id: str) -> TokenRow | None:
+    """One token, or None."""
+    rows = store.rows(f"SELECT {COLUMNS} FROM api_tokens WHERE id = ?", [token_id])
+    return TokenRow(*rows[0]) if rows else None
+
+
+def all_tokens(store: Store) -> list[TokenRow]:
+    """Every token, newest first."""
+    return [TokenRow(*row) for row in store.rows(f"SELECT {COLUMNS} FROM api_tokens ORDER BY created_at DESC, id")]
