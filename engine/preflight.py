@@ -138,10 +138,10 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
     """Every model's tokens against the base's."""
     lead = models[lead_of(config)]
     for reference, model in models.items():
-        if model.path == lead.path or not (model.path.is_dir() and lead.path.is_dir()):
+        if model.home == lead.home:
             continue
         try:
-            difference = vocabulary.compared(reference, model.path, lead.path)
+            difference = vocabulary.compared(reference, model.home, lead.home)
         except Problem as problem:
             found.refusals.append(str(problem))
             continue
