@@ -7,7 +7,8 @@ import streamlit as st
 from dashboard import charts, components, queries, state
 from dashboard.names import Named
 from dashboard.views import parts
-from engine import steward
+from engine import run_table, steward
+from engine.commands import COMMANDS
 from engine.objectives import Aggregate
 from store import jobs, studies
 
@@ -186,3 +187,10 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
     st.dataframe(frame, hide_index=True, column_config=formats, height=380)
     st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens.")
+    with st.container(horizontal=True):
+        for suffix in run_table.SUFFIXES:
+            st.download_button(
+                f"All runs as {suffix[1:].upper() if suffix == '.csv' else 'Parquet'}",
+                lambda suffix=suffix: run_table.as_bytes(COMMANDS["list_runs"](state.store(), study.id), suffix),
+                f"{study.id}{suffix}", icon=":material/download:", key=f"runs-as-{suffix}",
+            )  # fmt: skip
