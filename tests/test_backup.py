@@ -91,7 +91,7 @@ def busy(store, tmp_path):
     store.spool.move(store.spool.find("one-train"), "ended")
     store.spool.move(store.spool.find("two-train"), "active")
     with journal_of(store, "two-train") as journal:
-        journal.write(line("job.started") + finished_line("two-1", 2.0) + b'{"kind": "run.fin')  # torn: it is being written
+        journal.write(line("job.started") + finished_line("two-1", 2.0) + b'{"kind": "run.fin')  # torn: being written
     for name in ("lock", "lease.json", "beat", "checkpoint-two-1.safetensors", "log.txt", ".half"):
         (store.spool.find("two-train") / name).write_text(name)
     (store.workspace.root / "corpora" / "c").mkdir(parents=True)
@@ -161,8 +161,10 @@ def test_a_backup_under_writes_is_a_moment_of_it(store, tmp_path):
             planned(store, study)
             store.spool.move(store.spool.find(f"{study}-train"), "active")
             with journal_of(store, f"{study}-train") as journal:
-                journal.write(line("job.started") + finished_line(f"{study}-1", 1.0))
-                journal.write(finished_line(f"{study}-2", 1.0) + finished_line(f"{study}-3", 1.0) + line("job.finished"))
+                journal.write(line("job.started"))
+                for run in range(1, 4):
+                    journal.write(finished_line(f"{study}-{run}", 1.0))
+                journal.write(line("job.finished"))
             store.spool.move(store.spool.find(f"{study}-train"), "ended")
             store.ingest()
 
