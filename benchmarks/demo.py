@@ -77,7 +77,7 @@ def watch(desk: Desk, study: str, began: float) -> dict:
                 seen.setdefault("good_fit", elapsed)
                 seen.setdefault("good_fit_runs", league["runs"])
         if shown and shown["settled"]:
-            found = desk.call("candidates", name=study)[0]["found"]
+            found = desk.call("list_searches", name=study)[0]["found"]
             return {**seen, "settled": elapsed, **summary(shown), "junk_share": found["found"]["shares"][-1]}
         time.sleep(1)
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.views import (
+    candidates,
     confirm,
     corpus,
     explore,
@@ -39,6 +40,7 @@ PAGES = {
     "search": ("Search", ":material/travel_explore:", search),
     "next-runs": ("Next runs", ":material/next_plan:", next_runs),
     "confirm": ("Confirm", ":material/verified:", confirm),
+    "candidates": ("Candidates", ":material/how_to_vote:", candidates),
     "export": ("Export", ":material/ios_share:", export),
     "tokens": ("API tokens", ":material/key:", tokens),
 }

@@ -51,6 +51,8 @@ def progress(store: Store, study: studies.Study) -> Progress:
     own = jobs.of_study(store, study.id)
     if study.imported:
         return imported_progress(store, study, own)
+    if study.spec.get("merge"):
+        return merge_progress(store, study, own)
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (
@@ -72,6 +74,37 @@ def progress(store: Store, study: studies.Study) -> Progress:
     end = None if left is None else left + ANSWER_SECONDS
     first = None if left is None or latest else left * FIRST_SHARE + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
+
+
+def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
+    """The stages of a merge study: its experts are trained here, or were brought."""
+    by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
+    corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
+    built = Stage("Corpus", "done", 1.0, "built")
+    corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
+    if not study.domains and corpus.state == "done":
+        corpus = replace(corpus, note="waits for the mixture study")
+    experts = together("Experts", by_kind["train"], f"{len((study.corpus or {}).get('experts', ()))} and their base")
+    if study.spec["merge"]["base"]:
+        experts = Stage("Experts", "done", 1.0, "brought")
+    merges = together("Merges", by_kind["merge"], f"{study.done} of {study.runs} measured")
+    fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
+    if (latest := studies.league(store, study.id)) and fits.state == "done":
+        fits = replace(fits, note=f"on {latest['runs']} merges")
+    failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
+    left = seconds_left(by_kind["train"])
+    return Progress([corpus, experts, merges, fits, search], None, left and left + ANSWER_SECONDS, failures)
+
+
+def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
+    """A stage that is several jobs."""
+    if not own:
+        return Stage(name, "waiting", 0.0, "waits")
+    done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in own) / len(own)
+    states = {job.state for job in own}
+    ended = "failed" if states & {"failed", "cancelled"} else "done"
+    state = "running" if "running" in states else "waiting" if states & set(jobs.UNFINISHED) else ended
+    return Stage(name, state, done, note)
 
 
 def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:

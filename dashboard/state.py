@@ -3,6 +3,7 @@
 import secrets
 
 from engine.access import Access, Watched
+from engine.live import Live
 from engine.owner import Owner
 from store import jobs
 from store.database import Store
@@ -10,19 +11,28 @@ from store.database import Store
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
 
 _owner: Owner | None = None
+_live: Live | None = None
 _access: Watched | None = None
 
 
 def use(owner: Owner | None, access: Watched | None = None) -> None:
     """Called when the server starts, before any session, and with None when it stops."""
-    global _owner, _access
-    _owner, _access = owner, access
+    global _owner, _access, _live
+    if _live is not None:
+        _live.close()
+    _owner, _access, _live = owner, access, owner and Live(owner.workspace.root)
 
 
 def owner() -> Owner:
     if _owner is None:
         raise RuntimeError("The page was started without its server. Start it with `python -m dashboard`.")
     return _owner
+
+
+def live() -> Live:
+    """What measures merges while a fader moves."""
+    owner()
+    return _live
 
 
 def store() -> Store:

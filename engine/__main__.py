@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from engine.cli import backup, corpus, importing, jobs, merging, rounds, studies, tokens
+from engine.cli import backup, corpus, importing, jobs, merge_studies, merging, reviews, rounds, studies, tokens
 from engine.client import connect
 from engine.errors import Problem
 from engine.workspace import Workspace
@@ -64,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run, alone=False)  # alone: it needs no workspace
         return one
 
-    for subject in (corpus, studies, importing, rounds, merging, jobs, tokens, backup):
+    subjects = (corpus, studies, importing, rounds, reviews, merging, merge_studies, jobs, tokens, backup)
+    for subject in subjects:
         subject.add(command)
     return root
 

@@ -14,7 +14,7 @@ from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.objectives import Aggregate
 from engine.recipe import Recipe
 from engine.surrogates import Surrogate
-from store import runs, searches, studies
+from store import reviews, runs, searches, studies
 from store.database import Store
 
 
@@ -88,11 +88,18 @@ def named_points(store: Store, study: studies.Study, whole: Aggregate | None = N
     return points
 
 
+def put_forward_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
+    """The points of a study's candidates by name, newest first."""
+    return {one.frozen["name"]: np.array(one.frozen["point"]) for one in reviews.of_study(store, study.id)}
+
+
 def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
-    """The mixture (D,) of a name or a run's id. Raises Problem where there is none."""
-    points = named_points(store, study)
+    """The mixture (D,) of a candidate's name or id, of another name, or of a run's id. Raises Problem without one."""
+    points = named_points(store, study) | put_forward_points(store, study)
     if candidate in points:
         return points[candidate]
+    if (found := next((one for one in reviews.of_study(store, study.id) if one.id == candidate), None)) is not None:
+        return np.array(found.frozen["point"])
     measured = runs.measured(store, study.id)
     if candidate in measured.ids:
         return measured.weights[measured.ids.index(candidate)]

@@ -138,6 +138,15 @@ def pickled(file: Path) -> str:
     )
 
 
+def once(pairs: list[tuple[str, object]]) -> dict:
+    """A JSON object. Raises ValueError where a name stands twice: one of the two would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it names {next(name for name in names if names.count(name) > 1)!r} twice")
+    return found
+
+
 def read_header(file: Path) -> list[Stored]:
     """The tensors of one safetensors file. Raises Problem for a file that is truncated or damaged."""
 
@@ -151,7 +160,7 @@ def read_header(file: Path) -> list[Stored]:
         if not 0 < length <= min(size - 8, HEADER_BYTES):
             raise damaged(f"it has {size:,} bytes and says that its header has {length:,}")
         try:
-            header = json.loads(opened.read(length))
+            header = json.loads(opened.read(length), object_pairs_hook=once)
             header.pop("__metadata__", None)
             entries = [
                 (name, entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"]) for name, entry in header.items()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from engine.errors import Problem
 from engine.proxy import Stack
+from engine.windows import starts
 
 ROWS = 4096  # G x tokens of one pass on a CPU: logits of 256 bytes then stay in the cache
 
@@ -51,9 +52,7 @@ def validation_windows(shard: np.ndarray, context: int, tokens: int, domain: str
             f"{len(shard)} tokens, and two windows take {2 * context + 1}. "
             "Give it more text, or shorten the context."
         )
-    count = min(available, max(2, tokens // context))
-    starts = np.arange(count) * available // count * context
-    return np.lib.stride_tricks.sliding_window_view(shard, context + 1)[starts]
+    return np.lib.stride_tricks.sliding_window_view(shard, context + 1)[starts(len(shard), context, tokens)]
 
 
 def bits_per_byte(nats: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,13 +9,14 @@ import numpy as np
 
 from engine.baselines import baselines, epoch_caps, uniform
 from engine.errors import Problem
-from engine.space import Group, Simplex
+from engine.merge_study import USUAL, baselines_of, box_of
+from engine.space import Group, Simplex, Space
 from engine.study import StudySpec, available_tokens, ends, target_tokens
 
 
 @dataclass(frozen=True)
 class Frame:
-    """space: the mixtures that the study's constraints allow a search, epoch caps included where tokens are known.
+    """space: the points that the study's constraints allow a search, epoch caps included where tokens are known.
 
     design_space: those that proxies are trained on: no domain above the study's largest_share, epoch caps only where
     it asks for them. prior (D,): centre of designs and search; prior_name: "natural" (of the available tokens), "prior"
@@ -23,8 +24,8 @@ class Frame:
     real run, 0 where unknown. baselines: name -> shares (D,), the prior first; they need not keep the constraints.
     """
 
-    space: Simplex
-    design_space: Simplex
+    space: Space
+    design_space: Space
     prior: np.ndarray
     prior_name: str
     available: np.ndarray | None
@@ -37,6 +38,8 @@ def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported:
 
     Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
     """
+    if spec.merge is not None:
+        return merge_frame(spec, domains, corpus["experts"])
     available, budget, caps = None, spec.target_tokens, None
     if corpus is None:
         prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]
@@ -55,6 +58,13 @@ def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported:
     largest = np.maximum(proxies.lower, spec.largest_share)
     design_space = limited(proxies, largest, f"the largest share of {spec.largest_share:g} in the design")
     return Frame(space, design_space, prior, prior_name, available, budget, fixed)
+
+
+def merge_frame(spec: StudySpec, names: list[str], experts: list[str]) -> Frame:
+    """The frame of a merge study with these coordinates: a box around task arithmetic."""
+    box, points = box_of(spec.merge, names), baselines_of(spec.merge, experts, names)
+    prior_name = USUAL if USUAL in points else next(iter(points))
+    return Frame(box, box, box.project(points[prior_name]), prior_name, None, 0.0, points)
 
 
 def space_of(spec: StudySpec, domains: list[str], prior: np.ndarray) -> Simplex:

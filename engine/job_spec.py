@@ -16,11 +16,16 @@ DEVICES = ("auto", "cpu", "cuda")
 FIELDS = {
     "corpus": {"corpus": str, "source": dict},
     "train": {"corpus": str, "domains": list, "runs": list, "fidelity": dict},
+    "merge": {"merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "runs": list},
+    "merge_search": {
+        "merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "space": dict,
+        "prior": list, "settings": dict, "first": int, "known": dict,
+    },
     "fit": {"study": str, "domains": list, "runs": list, "weights": list, "losses": list},
     "search": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list},
     "propose": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list, "weights": list},
 }
-WORDS = {str: "a text", list: "a list", dict: "a table"}
+WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number"}
 
 
 @dataclass(frozen=True)

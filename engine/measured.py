@@ -35,12 +35,13 @@ def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float
 
 
 def for_fitting(store: Store, study: str) -> runs.Measured:
-    """The runs that surrogates learn from: all that finished but the repeats, which measure the noise.
+    """The runs that surrogates learn from: all that finished but repeats, which measure the noise, and the training of
+    a merge study's experts, which is no merge.
 
     A repeat in the training folds would tell the answer for its twin in the test fold.
     """
     measured = runs.measured(store, study)
-    keep = [i for i, role in enumerate(measured.roles) if role != "repeat"]
+    keep = [i for i, role in enumerate(measured.roles) if role not in ("repeat", "expert")]
     return measured.take(keep)
 
 

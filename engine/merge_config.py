@@ -5,22 +5,19 @@ Precedence of a parameter, highest first: the model's own in a slice, the slice'
 that is part of the tensor's name wins. Mixdesk's other methods use the same syntax with their own parameter names.
 """
 
-import inspect
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import yaml
 
 from engine.errors import Problem
 from engine.merge_methods import METHODS, Method
-from engine.merge_methods.base import PerExpert
+from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
 
 TOP = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed")
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
-DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of knobs an expert, as mergekit has them
 
 
 @dataclass(frozen=True)
@@ -109,13 +106,17 @@ def known(where: str, values: object, keys: tuple[str, ...]) -> None:
 
 
 def model_path(value: object, folder: Path) -> str | None:
-    """The path of a model: beside the file, or as it stands."""
+    """The path of a model, or of BASE+ADAPTER: beside the file, or as it stands."""
     if value is None:
         return None
     if not isinstance(value, str):
         raise Problem(f"Cannot use {value!r} as a model: give the path of a folder or of a .safetensors file.")
     beside = folder / value
-    return str(beside) if not Path(value).is_absolute() and beside.exists() else value
+    if not Path(value).is_absolute() and beside.exists():
+        return str(beside)
+    if "+" in value and not Path(value).exists():
+        return "+".join(model_path(part, folder) for part in value.rsplit("+", 1))
+    return value
 
 
 def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slice:
@@ -173,34 +174,6 @@ def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
     if config.method.base == "none" or piece.base is None:
         return list(piece.sources)
     return [one for one in piece.sources if one.model != piece.base]
-
-
-@dataclass(frozen=True)
-class Knob:
-    """A method's parameter: `kind` is bool or float; `each`: one value an expert; default: REQUIRED if it has none."""
-
-    kind: type
-    each: bool
-    default: object
-
-
-REQUIRED = object()
-
-
-def knobs_of(method: Method) -> dict[str, Knob]:
-    """The method's parameters by name, from its signature."""
-    found = {}
-    for name, one in inspect.signature(method.merge).parameters.items():
-        if name == "x":
-            continue
-        each = one.annotation is PerExpert or PerExpert in get_args(one.annotation)
-        kinds = (one.annotation, *get_args(one.annotation))
-        default = REQUIRED if one.default is inspect.Parameter.empty else one.default
-        if each and default is REQUIRED:
-            default = DEFAULTS.get(name, REQUIRED)
-        kind = bool if bool in kinds else int if int in kinds else float
-        found[name] = Knob(kind, each, default)
-    return found
 
 
 def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str, str], t: float) -> dict:

@@ -3,12 +3,10 @@
 import numpy as np
 
 from engine import surrogates
-from engine.design import dirichlet
 from engine.errors import Problem
 from engine.jobs import Job
 from engine.next_runs import PROPOSERS, relevance
-from engine.search import STRENGTHS
-from engine.space import Simplex
+from engine.space import space_from
 
 POOL = 20_000  # mixtures drawn around the prior, as many anywhere in the space
 
@@ -22,11 +20,11 @@ def run(job: Job) -> None:
     "prior": [D], "weights": [R][D], "losses": [R][M] with null}.
     """
     spec, settings = job.spec, job.spec["settings"]
-    surrogate, space = surrogates.load(job.workspace / spec["file"]), Simplex.from_dict(spec["space"])
+    surrogate, space = surrogates.load(job.workspace / spec["file"]), space_from(spec["space"])
     weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
     share, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
     job.progress(0, 3, "drawing mixtures")
-    drawn = space.project(space.tied(dirichlet(np.array(spec["prior"]), POOL, rng, STRENGTHS)))
+    drawn = space.draw(np.array(spec["prior"]), POOL, rng)
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
     more = {"rounds_done": settings["rounds_done"]} if settings["proposer"] == "climb" else {}

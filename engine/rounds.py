@@ -92,7 +92,8 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     spec, first = trainable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
-        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": None if own else fidelity.to_dict()}
+        told = None if own and row["role"] != "confirm" else fidelity.to_dict()
+        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )
@@ -123,16 +124,16 @@ def plan_confirmation(
 ) -> Plan:
     """Which mixtures to train larger: the candidate, the baselines, and `spread` measured runs from best to worst.
 
-    times: how many times the weights of a proxy's layers, and its tokens; the spread is even in predicted rank, so
-    that a rank correlation has something to rank. Raises Problem for what cannot be.
+    times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
+    even in predicted rank, so that a rank correlation has something to rank. Raises Problem for what cannot be.
     """
     fit = fit_of(store, study)
     if fit is None:
         raise Problem(f"Cannot confirm in {study.name!r}: no surrogate is fitted yet, so nothing is predicted. Wait.")
-    if not 1 < times <= 64 or not 1 <= seeds <= 20 or not 0 <= spread <= 64:
+    if not 1 <= times <= 64 or not 1 <= seeds <= 20 or not 0 <= spread <= 64:
         raise Problem(
             f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "
-            "seeds, a size above 1 and up to 64, and a spread of 0 to 64."
+            "seeds, 1 to 64 times the size, and a spread of 0 to 64."
         )
     mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
     measured = fit.measured
@@ -146,15 +147,22 @@ def plan_confirmation(
 
 
 def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
-    """Queue the training of a plan, with the same seeds for every mixture; returns the runs' ids."""
+    """Queue the training of a plan, with the same seeds for every mixture; returns the new runs' ids.
+
+    What an earlier confirmation trained, or is about to, is not trained again.
+    """
     need("operator", "confirm mixtures")
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
+    alive = ("planned", "running", "done")
+    there = [one for one in runs.confirmations(store, study.id) if one.state in alive]
+    there = [one for one in there if one.fidelity == plan.fidelity.to_dict()]
     rows = [
         {"role": "confirm", "label": name, "weights": point.tolist(), "seed": first + seed}
         for name, point in plan.mixtures.items()
         for seed in range(plan.seeds)
+        if all(one.seed != first + seed or np.abs(one.weights - point).max() > SAME for one in there)
     ]
-    return add_runs(store, study, rows, plan.fidelity)
+    return add_runs(store, study, rows, plan.fidelity) if rows else []
 
 
 @dataclass(frozen=True)

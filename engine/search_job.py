@@ -5,7 +5,7 @@ import numpy as np
 from engine import surrogates
 from engine.jobs import Job
 from engine.search import Price, search
-from engine.space import Simplex
+from engine.space import space_from
 
 
 def run(job: Job) -> None:
@@ -14,11 +14,11 @@ def run(job: Job) -> None:
 
     spec: {"study", "file": the surrogate's path in the workspace, "settings": {"surrogate": name, "priorities":
     {metric: weight}, "points": draws, "seed", "fingerprint", "method", "prices": {domain: price}, "aggregate":
-    engine.objectives.Aggregate}, "space": engine.space.Simplex, "prior": [D], "baselines": {name: [D]}, "available":
+    engine.objectives.Aggregate}, "space": engine.space.Space, "prior": [D], "baselines": {name: [D]}, "available":
     [D] tokens or null, "budget": tokens, 0 where unknown}, dataclasses as dicts.
     """
     spec, settings = job.spec, job.spec["settings"]
-    space = Simplex.from_dict(spec["space"])
+    space = space_from(spec["space"])
     found, pool = search(
         surrogates.load(job.workspace / spec["file"]),
         space,
@@ -40,8 +40,13 @@ def draws_file(job_id: str) -> str:
     return f"draws/{job_id}.npz"
 
 
-def price_of(spec: dict, domains: tuple[str, ...]) -> Price:
-    """What text costs. Where its amount is not known there is enough of it; without a budget, of a million tokens."""
+def price_of(spec: dict, domains: tuple[str, ...]) -> Price | None:
+    """What text costs. Where its amount is not known there is enough of it; without a budget, of a million tokens.
+
+    None for merges, which need no text.
+    """
+    if "groups" not in spec["space"]:
+        return None
     prices = np.array([spec["settings"]["prices"].get(name, 1.0) for name in domains])
     available = np.full(len(domains), np.inf) if spec["available"] is None else np.array(spec["available"])
     return Price(prices, available, spec["budget"] or 1e6)

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from engine.box import Box, refuse_where, set_bounds
+from engine.dirichlet import dirichlet, normalised
 from engine.errors import Problem
 
 TOLERANCE = 1e-9  # of a sum or a bound, in shares
+STRENGTHS = (0.5, 50.0)  # of the Dirichlet a search draws from: from nearly one domain to nearly the prior
 BISECTIONS = 60  # halves a bracket of length < 10 down to 1e-17
 
 
@@ -57,9 +60,9 @@ class Simplex:
     groups: tuple[Group, ...] = ()
 
     def __post_init__(self):
-        _set_bounds(self, 0.0, 1.0)
-        _refuse_where(self.lower < 0, self, "every share is at least 0. Raise the lower bound")
-        _refuse_where(self.upper > 1, self, "no share is more than 1. Cut the upper bound")
+        set_bounds(self, 0.0, 1.0)
+        refuse_where(self.lower < 0, self, "every share is at least 0. Raise the lower bound")
+        refuse_where(self.upper > 1, self, "no share is more than 1. Cut the upper bound")
         _check_groups(self)
         blocks = [_block(self, group) for group in self.groups]
         free = np.flatnonzero(~np.isin(self.names, [name for group in self.groups for name in group.members]))
@@ -100,6 +103,17 @@ class Simplex:
         """
         room = max(0.0, 1 - self.lower.sum())
         return self.project(self.tied(self.lower + room * rng.dirichlet(np.ones(len(self.names)), n)))
+
+    def draw(self, prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """(n, D) mixtures around a prior (D,), from nearly one domain to nearly the prior: what searches look at.
+
+        Raises Problem for a prior that is no distribution.
+        """
+        return self.project(self.tied(dirichlet(normalised(prior), n, rng, STRENGTHS)))
+
+    def seen(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, D) as surrogates see them: shares, as they are."""
+        return np.asarray(points, float)
 
     def tied(self, points: np.ndarray) -> np.ndarray:
         """Points (n, D) with the share of each group that keeps its ratios divided by them; sums stay."""
@@ -170,64 +184,12 @@ class Simplex:
         return inside
 
 
-@dataclass(frozen=True)
-class Box:
-    """Coefficients of a merge, each between its own bounds. names: D of them; lower, upper (D,), None for 0
-    and 1.
-    """
-
-    names: tuple[str, ...]
-    lower: np.ndarray = None
-    upper: np.ndarray = None
-
-    def __post_init__(self):
-        _set_bounds(self, 0.0, 1.0)
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) points, uniform."""
-        return rng.uniform(self.lower, self.upper, (n, len(self.names)))
-
-    def tied(self, points: np.ndarray) -> np.ndarray:
-        """The points (n, D) as they are: a box has no groups."""
-        return points
-
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """The Euclidean nearest points (n, D) inside the box."""
-        return np.clip(np.asarray(points, float), self.lower, self.upper)
-
-    def contains(self, points: np.ndarray, tolerance: float = 1e-6) -> np.ndarray:
-        """(n,) whether each point (n, D) keeps the bounds, within `tolerance`."""
-        points = np.asarray(points, float)
-        return ((points >= self.lower - tolerance) & (points <= self.upper + tolerance)).all(axis=1)
-
-
 Space = Simplex | Box
 
 
-def _set_bounds(space: Space, lowest: float, highest: float) -> None:
-    """Fill in and check the bounds of a frozen space."""
-    names = tuple(space.names)
-    if not names or len(set(names)) != len(names):
-        raise Problem(f"Cannot make a space of the names {list(names)}: give at least one, each only once.")
-    object.__setattr__(space, "names", names)
-    for side, value in (("lower", lowest), ("upper", highest)):
-        given = getattr(space, side)
-        bound = np.full(len(names), value) if given is None else np.array(given, float)
-        if bound.shape != (len(names),) or not np.isfinite(bound).all():
-            raise Problem(
-                f"Cannot use the {side} bounds {np.ravel(bound).tolist()}: "
-                f"there must be {len(names)} finite numbers, one for each of {', '.join(names)}."
-            )
-        bound.setflags(write=False)
-        object.__setattr__(space, side, bound)
-    _refuse_where(space.lower > space.upper, space, "a lower bound lies above its upper bound. Swap or widen them")
-
-
-def _refuse_where(wrong: np.ndarray, space: Space, reason: str) -> None:
-    """Raise Problem that names the coordinates whose bounds are `wrong` (D,)."""
-    if wrong.any():
-        pairs = [f"{space.names[i]} {space.lower[i]:.4g} to {space.upper[i]:.4g}" for i in np.flatnonzero(wrong)]
-        raise Problem(f"Cannot keep the bounds of {', '.join(pairs)}: {reason}.")
+def space_from(value: dict) -> Space:
+    """The space that `to_dict` of either kind gave."""
+    return (Simplex if "groups" in value else Box).from_dict(value)
 
 
 def _listed(names: tuple[str, ...], bounds: np.ndarray, which: np.ndarray) -> str:

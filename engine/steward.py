@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine import devices, notices
+from engine import devices, merge_plans, notices
 from engine.asking import queue_search
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
@@ -25,7 +25,7 @@ from engine.measured import for_fitting, frame_of_study
 from engine.objectives import aggregate, domain_losses
 from engine.people import need
 from engine.run_job import KINDS
-from engine.study import DEMO, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
+from engine.study import DEMO, DEMO_MERGE, StudySpec, chosen_domains, kept_share, plan_runs, split_evenly
 from engine.workspace import checked_name
 from store import corpora, jobs, runs, searches, studies
 from store.database import Store
@@ -35,9 +35,11 @@ DEFAULT_CORPUS = {"source": {"type": "default"}}
 
 
 def create_demo(store: Store) -> str:
-    """Create the demo study, with its corpus, in a workspace that has none. Returns the study's id."""
+    """Create the demo study, its corpus, and the merge study beside it. Returns the demo study's id."""
     need("operator", "start the demo")
-    return create(store, DEMO, study="demo")
+    demo = create(store, DEMO, study="demo")
+    create(store, DEMO_MERGE, study="demo-merge")
+    return demo
 
 
 # What people ask for -----------------------------------------------------------------------------------------
@@ -71,7 +73,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        planned(spec, "check", manifest)  # raises for constraints that leave too few mixtures
+        planned(store, spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
@@ -216,27 +218,28 @@ def plan(store: Store, study: studies.Study) -> None:
         if jobs.find(store, f"corpus-{spec.corpus}") is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
-    domains, rows, planned_jobs = planned(spec, study.id, manifest)
-    kept = {name: manifest["domains"][name] for name in domains}
-    store.write(
-        "study.planned",
-        study=study.id,
-        domains=domains,
-        metrics=[asdict(one) for one in domain_losses(domains)],
-        corpus={"domains": kept},
-        runs=rows,
-        jobs=planned_jobs,
-    )
-    for job in planned_jobs:
+    if (found := planned(store, spec, study.id, manifest)) is None:
+        return
+    store.write("study.planned", study=study.id, **found)
+    for job in found["jobs"]:
         store.spool.submit(job["spec"], job["job"])
 
 
-def planned(spec: StudySpec, study: str, manifest: dict) -> tuple[list[str], list[dict], list[dict]]:
-    """The domains and runs of a study on a built corpus, and the jobs that train them."""
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
+    """What the event "study.planned" says: a study's coordinates, metrics, runs, and the jobs that measure them.
+
+    None while it waits for another study.
+    """
+    if spec.merge is not None:
+        return merge_plans.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)
-    return domains, rows, training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    return {
+        "domains": domains, "metrics": [asdict(one) for one in domain_losses(domains)],
+        "corpus": {"domains": {name: manifest["domains"][name] for name in domains}}, "runs": rows,
+        "jobs": training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"]),
+    }  # fmt: skip
 
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
@@ -251,7 +254,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
         task = {
             "kind": "train", **spec.compute.settings(study), "corpus": spec.corpus, "domains": domains, "keep": keep,
             "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
-            "fidelity": fidelity.to_dict(),
+            "fidelity": fidelity.to_dict(), "keep_windows": any(run.get("role") == "confirm" for run in group),
         }  # fmt: skip
         made.append({"job": job_id, "spec": task})
     return made
@@ -263,11 +266,15 @@ def vocabulary_of(store: Store, corpus: str) -> int:
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
-    """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
+    """Queue a fit when all runs are in, or many more than at the last one; then the default search.
+
+    Merges are measured so fast that only the whole is fitted.
+    """
     need("operator", "fit surrogates")
     enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    newer = newer and study.spec.get("merge") is None
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from engine.compute import Compute
 from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
+from engine.merge_study import MergeSpec
 from engine.objectives import check_priorities
 from engine.space import Simplex
 
@@ -29,7 +30,8 @@ class StudySpec:
     that the target will see (engine/sampling.py); bounds: domain -> [least, most] share, or one fixed share; groups:
     {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number} where the proportions
     inside stay}; both hold in design and search; priorities: how much each metric counts in the mean, 1 where absent;
-    compute: how its training is cut into jobs (engine.compute).
+    compute: how its training is cut into jobs (engine.compute); merge: what a merge study turns (engine.merge_study),
+    None in a mixture study. A merge study of brought checkpoints has no fidelity.
     """
 
     name: str
@@ -54,6 +56,7 @@ class StudySpec:
     groups: tuple[dict, ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     compute: Compute = field(default_factory=Compute)
+    merge: MergeSpec | None = None
 
     def __post_init__(self):
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
@@ -83,7 +86,8 @@ class StudySpec:
 
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
-        return {**asdict(self), **lists, "fidelity": self.fidelity and self.fidelity.to_dict()}
+        nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
+        return {**asdict(self), **lists, **nested}
 
     @classmethod
     def from_dict(cls, values: dict) -> "StudySpec":
@@ -93,21 +97,24 @@ class StudySpec:
             if key not in known:
                 raise Problem(f"Cannot read the study: it has no setting {key!r}. Settings: {', '.join(known)}.")
         values = dict(values)
-        fidelity = values.pop("fidelity", DIAL["demo"])
+        merge = values.pop("merge", None)
+        merge = None if merge is None else MergeSpec.from_dict(merge)
+        untrained = (merge is not None and merge.brought) or values.get("corpus", "") is None
+        fidelity = values.pop("fidelity", None if untrained else DIAL["demo"])
         if isinstance(fidelity, str):
             if fidelity not in DIAL:
                 raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
             fidelity = DIAL[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
-        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and values.get("corpus", "") is None):
+        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and untrained):
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
             for name in {"domains", "strength", "groups"} & set(values):
                 check(isinstance(values[name], list | tuple), name, values[name], "a list")
                 values[name] = tuple(values[name])
-            return cls(fidelity=fidelity, **values)
+            return cls(fidelity=fidelity, merge=merge, **values)
         except (TypeError, ValueError, AttributeError) as error:
             raise Problem(f"Cannot read the study: {error}. Compare it with the example in the README.") from error
 
@@ -254,3 +261,4 @@ def split_evenly(items: list, size: int, lanes: int) -> list[list]:
 # The study that begins by itself in a new workspace.
 # Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
 DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
+DEMO_MERGE = replace(DEMO, name="Demo: merge", runs=96, repeats=0, merge=MergeSpec(of="demo"))

@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine import corpus as corpora
-from engine.compute import members_that_fit
+from engine import windows
 from engine.errors import Problem, Stopped
-from engine.evaluate import evaluate, validation_windows
+from engine.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
 from engine.fidelity import Fidelity
 from engine.jobs import Job, read_events
 from engine.proxy import Stack
 from engine.sampling import Sampler
+from engine.torch_device import choose_device, sized_to_card
+from engine.workspace import within
 
 CHECKPOINT_SECONDS = 15.0  # between checkpoints, where the spec does not say
 REPORT_SECONDS = 1.0
@@ -149,8 +151,11 @@ def whole(path: Path, write) -> None:
 
 def run(job: Job) -> None:
     """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
-    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "save": bool, "keep": the part of
-    every domain that may be seen (engine/sampling.py), 1 where absent, "checkpoint_seconds": between checkpoints}.
+    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "keep": the part of every
+    domain that may be seen (engine/sampling.py), 1 where absent, "start": the file of weights that all begin with,
+    "save": the folder that their last weights go to as <run>.safetensors, both in the workspace,
+    "checkpoint_seconds": between checkpoints, "keep_windows": whether the losses of single validation windows are kept
+    (engine/windows.py)}.
 
     Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
     Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
@@ -164,35 +169,11 @@ def run(job: Job) -> None:
     fidelity = Fidelity.from_dict(spec["fidelity"])
     for domain in spec["domains"]:  # better now than after the training
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
+    start = load_file(within(job.workspace, spec["start"])) if "start" in spec else None
     if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and spec.get("device") == "auto":
         job.emit("job.note", text="torch cannot use the GPU that this job was given: training on the CPU. See its log.")
     for group in sized_to_card(job, fidelity, corpus.vocabulary, spec["runs"], device):
-        train_group(job, corpus, fidelity, group, device)
-
-
-def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict], device: str) -> list[list[dict]]:
-    """The runs in groups of as many as the card's memory, or the leased part of it, should hold; says so if not all."""
-    if device != "cuda":
-        return [runs]
-    total = torch.cuda.get_device_properties(0).total_memory
-    leased = int(os.environ.get("MIXDESK_GPU_MEMORY_MB", 0)) << 20 or total
-    if leased < total:  # whoever shares the card keeps what it was promised
-        torch.cuda.set_per_process_memory_fraction(leased / total)
-    size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
-    if size < len(runs):
-        job.emit("job.note", text=f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time.")
-    return [runs[start : start + size] for start in range(0, len(runs), size)]
-
-
-def choose_device(wanted: str) -> str:
-    """ "cpu" or "cuda" for what a spec wants. Raises Problem when that is not there."""
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise Problem(f"Cannot train on device {wanted!r}. This is because it is unknown. Choose auto, cpu or cuda.")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise Problem("Cannot train on cuda. This is because torch finds no GPU here. Choose cpu, or auto.")
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
+        train_group(job, corpus, fidelity, group, device, start)
 
 
 def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
@@ -215,13 +196,20 @@ def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
             )
 
 
-def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: str) -> None:
-    """Train runs as one stack; where a GPU's memory does not hold it, as two halves one after the other."""
+def train_group(
+    job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: str, start: dict | None
+) -> None:  # fmt: skip
+    """Train runs as one stack, from the weights `start` or from scratch.
+
+    Where a GPU's memory does not hold it, as two halves one after the other.
+    """
     over = {event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")}
     if all(run["id"] in over for run in runs):
         return
     try:
         training = Training(fidelity, corpus, job.spec["domains"], runs, device, job.spec.get("keep", 1.0))
+        if start is not None:
+            training.stack.load([start] * len(runs))
         follow(job, training, corpus, over)
         return
     except torch.OutOfMemoryError:
@@ -237,8 +225,8 @@ def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: 
         "job.note",
         text=f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time.",
     )
-    train_group(job, corpus, fidelity, runs[:half], device)
-    train_group(job, corpus, fidelity, runs[half:], device)
+    train_group(job, corpus, fidelity, runs[:half], device, start)
+    train_group(job, corpus, fidelity, runs[half:], device, start)
 
 
 def follow(job: Job, training: Training, corpus, over: set[str]) -> None:
@@ -329,16 +317,19 @@ class Reporter:
 
     def finish(self) -> None:
         """Measure every domain in full, and emit each living member's result. Raises Stopped."""
-        training, columns = self.training, []
+        training, sums = self.training, {}
         for domain in self.domains:
             self.progress(f"measuring {domain}")
-            columns.append(evaluate(training.stack, self.corpus, [domain], training.fidelity.eval_tokens))
-        losses, errors = (np.concatenate(part, 1) for part in zip(*columns, strict=True))  # (G, D) each
+            sums[domain] = window_sums(training.stack, self.corpus, domain, training.fidelity.eval_tokens)
+        found = [bits_per_byte(*one) for one in sums.values()]
+        losses, errors = (np.stack(part, 1) for part in zip(*found, strict=True))  # (G, D) each
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         for g in self.living():
-            if self.job.spec.get("save", False):
+            if "save" in self.job.spec:
                 self.save_model(g)
+            if self.job.spec.get("keep_windows", False):
+                self.save_windows(g, sums)
             self.job.emit(
                 "run.finished", run=training.ids[g],
                 losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
@@ -348,9 +339,16 @@ class Reporter:
                 device=training.device, parameters=training.stack.parameters,
             )  # fmt: skip
 
+    def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
+        fidelity = self.training.fidelity
+        bits = {name: nats[g] / math.log(2) / np.maximum(sizes, 1) for name, (nats, sizes) in sums.items()}
+        path = windows.file_of(self.job.workspace, self.training.ids[g])
+        windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
+
     def save_model(self, g: int) -> None:
-        """Write a member's weights to models/<run>.safetensors in the job's folder, whole."""
-        folder = self.job.folder / "models"
-        folder.mkdir(exist_ok=True)
+        """Write a member's weights, whole."""
+        folder = within(self.job.workspace, self.job.spec["save"])
+        folder.mkdir(parents=True, exist_ok=True)
         state = self.training.stack.member(g)
         whole(folder / f"{self.training.ids[g]}.safetensors", lambda part: save_file(state, part))

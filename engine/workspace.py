@@ -116,6 +116,14 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
+def within(folder: Path, name: str) -> Path:
+    """A path below a folder, links in it not followed. Raises Problem for one that would leave it."""
+    path = Path(os.path.normpath(folder / str(name)))
+    if not str(name).strip() or "\0" in str(name) or folder not in path.parents:
+        raise Problem(f"Cannot use {name!r}: it must be a path below {folder}, and must not leave it.")
+    return path
+
+
 def write_json(path: Path, value, mode: int = 0o644) -> None:
     """Write a JSON file so that it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -191,6 +191,22 @@ def token_used(cursor, journal, e):
     cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [e["t"], e["token"]])
 
 
+def candidate_put(cursor, journal, e):
+    """A point that somebody put forward."""
+    frozen = json.loads(e["frozen"])
+    values = [e["candidate"], e["study"], frozen["name"], frozen["author"], e["frozen"], e["t"]]
+    cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
+    review_added(cursor, journal, e | {"what": "put", "author": frozen["author"], "body": {"name": frozen["name"]}})
+
+
+def review_added(cursor, journal, e):
+    """Somebody commented, voted, decided or set the rules: the next line of the history."""
+    values = [e["study"], e.get("candidate"), e["what"], e["author"], json.dumps(e["body"]), e["t"]]
+    cursor.execute(
+        "INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values
+    )
+
+
 # What a job becomes --------------------------------------------------------------------------------------
 
 
@@ -298,6 +314,19 @@ def runs_finished(cursor, events):
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
 
 
+def runs_measured(cursor, journal, e):
+    """Runs that a search chose and measured by itself."""
+    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
+    floats = pa.list_(pa.float64())
+    types = {"losses": floats, "losses_se": floats, "weights": floats, "parameters": pa.int64()}
+    insert(cursor, "runs", columns | {"study": e["study"], "job": journal, "state": "done"}, types)
+
+
+def merge_search_finished(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO merge_searches VALUES (?, ?, ?, ?, ?)", values)
+
+
 MEASURED = {
     "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
     "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
@@ -338,6 +367,8 @@ EVENTS = {
     "job.planned": job_planned,
     "job.prioritised": job_prioritised,
     "corpus.planned": corpus_planned,
+    "candidate.put": candidate_put,
+    "review.added": review_added,
     "notice.raised": notice_raised,
     "notice.told": notice_told,
     "token.created": token_created,
@@ -357,6 +388,8 @@ EVENTS = {
     "run.diverged": run_diverged,
     "league.finished": league_finished,
     "search.finished": search_finished,
+    "runs.measured": runs_measured,
+    "merge_search.finished": merge_search_finished,
     "proposal.finished": proposal_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.

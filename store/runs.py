@@ -100,6 +100,16 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return tuple(np.array([row[k] for row in rows], dtype=float) for k in range(3))
 
 
+def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]:
+    """(id, weights) of at most `most` runs of a study's own design and baselines, evenly by number."""
+    found = store.rows(
+        "SELECT id, weights FROM runs WHERE study = ? AND role IN ('design', 'baseline', 'imported') ORDER BY number",
+        [study],
+    )
+    count = min(most, len(found))
+    return [found[i * len(found) // count] for i in range(count)]
+
+
 def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
     """What is there of runs that were posted, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
     rows = store.rows(
@@ -111,8 +121,15 @@ def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
 
 
 def last_number(store: Store, study: str) -> int:
-    """The largest number of a run of a study; 0 before there is one."""
-    return store.rows("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [study])[0][0]
+    """The largest number of a run of a study, those included that a search will give to its own; 0 before there is one.
+    """
+    reserved = (
+        "SELECT CAST(json_extract(spec, '$.first') AS BIGINT) - 1 + "
+        "CAST(json_extract(spec, '$.settings.evaluations') AS BIGINT) FROM jobs "
+        "WHERE study = $1 AND kind = 'merge_search'"
+    )
+    taken = f"SELECT number FROM runs WHERE study = $1 UNION ALL {reserved}"
+    return store.rows(f"SELECT coalesce(max(number), 0) FROM ({taken})", [study])[0][0]
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:

@@ -42,8 +42,8 @@ CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
-    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried |
-                                   -- submitted
+    role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
+                                   -- mirror | search | submitted
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
@@ -97,6 +97,27 @@ CREATE TABLE IF NOT EXISTS notices (
 -- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).
 CREATE TABLE IF NOT EXISTS proposals (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- What `merge_search` jobs measured best (engine/merge_search.py); their runs stand with all others.
+CREATE TABLE IF NOT EXISTS merge_searches (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- Points that somebody named and put forward (engine/review/freeze.py).
+CREATE TABLE IF NOT EXISTS candidates (
+    id VARCHAR PRIMARY KEY,        -- begins the SHA-256 of `frozen`: who changes a word of it makes another candidate
+    study VARCHAR NOT NULL, name VARCHAR NOT NULL, author VARCHAR NOT NULL,
+    frozen VARCHAR NOT NULL,       -- JSON: the point, what was predicted there and by what
+    t DOUBLE NOT NULL
+);
+
+-- Who said and did what, in the order of the owner's journal; nothing is ever taken back.
+CREATE TABLE IF NOT EXISTS reviews (
+    n BIGINT PRIMARY KEY, study VARCHAR NOT NULL,
+    candidate VARCHAR,             -- NULL: about the study (its rules)
+    what VARCHAR NOT NULL,         -- put | comment | vote | decision | rules | confirm
+    author VARCHAR NOT NULL, body JSON NOT NULL, t DOUBLE NOT NULL
 );
 
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.

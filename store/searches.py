@@ -8,7 +8,16 @@ from store.database import Store
 def of_study(store: Store, study: str) -> list[dict]:
     """What the searches of a study found, latest first: {"job", "settings", "found" (engine.search.Found),
     "t"}."""
-    rows = store.rows("SELECT job, settings, found, t FROM searches WHERE study = ? ORDER BY t DESC, job", [study])
+    return _latest_first(store, "searches", study)
+
+
+def of_merges(store: Store, study: str) -> list[dict]:
+    """What the searches of a merge study measured best, latest first: {"job", "settings", "found", "t"}."""
+    return _latest_first(store, "merge_searches", study)
+
+
+def _latest_first(store: Store, table: str, study: str) -> list[dict]:
+    rows = store.rows(f"SELECT job, settings, found, t FROM {table} WHERE study = ? ORDER BY t DESC, job", [study])
     return [
         {"job": job, "settings": json.loads(settings), "found": json.loads(found), "t": t}
         for job, settings, found, t in rows

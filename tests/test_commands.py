@@ -106,7 +106,7 @@ def test_what_a_finished_study_shows(desk, small):
 def test_a_search_follows_the_priorities(desk, small):
     """Equal settings twice is one search. On the same draws, the mixture that is best for one domain's loss alone
     is at least as good there as the one that is best for another's: how far apart depends on the little study."""
-    before, few = answer(desk, "candidates", small), ("--surrogate", "gp", "--points", "20000", "--wait")
+    before, few = answer(desk, "searches", small), ("--surrogate", "gp", "--points", "20000", "--wait")
     domains = answer(desk, "show", small)["domains"]
     only = {one: [f"--priority={name}={int(name == one)}" for name in domains] for one in ("python", "prose")}
     python, again = (answer(desk, "search", small, *only["python"], *few) for _ in range(2))
@@ -116,7 +116,7 @@ def test_a_search_follows_the_priorities(desk, small):
         mine, other = mine["found"]["best"], other["found"]["best"]
         assert mine["aggregate"] == pytest.approx(mine["mean"][domains.index(name)])
         assert mine["aggregate"] <= other["mean"][domains.index(name)] + 1e-6
-    assert answer(desk, "candidates", small) == [prose, python, *before]
+    assert answer(desk, "searches", small) == [prose, python, *before]
 
 
 def test_fit_again_on_the_same_runs_is_the_same_league(desk, small):
@@ -177,7 +177,7 @@ def test_cancel_and_resume_of_a_new_study(desk):
 # What cannot be done ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["show", "runs", "wait", "cancel", "resume", "fit", "search", "candidates"])
+@pytest.mark.parametrize("command", ["show", "runs", "wait", "cancel", "resume", "fit", "search", "searches"])
 def test_an_unknown_study_is_a_sentence(refused, command):
     assert refused(command, "nope") == "Cannot find the study 'nope': it may have another name. Studies here: none yet."
 
@@ -278,7 +278,7 @@ def test_a_corpus_that_cannot_be_built_is_a_sentence(refused, tmp_path, monkeypa
 @pytest.mark.slow
 def test_the_same_answers_through_the_page(desk, small, tmp_path, refused):
     """Where a server owns the workspace, commands go through it, and nothing else changes."""
-    wishes = [("list",), ("show", small), ("runs", small), ("candidates", small), ("corpora",)]
+    wishes = [("list",), ("show", small), ("runs", small), ("searches", small), ("corpora",)]
     wish = ("export", small, "--format", "json", "--candidate", "natural", "--out")
     here = [answer(desk, *wish) for wish in wishes]
     engine(desk, *wish, str(tmp_path / "here"))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engine.baselines import baselines, epoch_caps, epochs, unimax
-from engine.design import DESIGNS, Around, dirichlet, regmix
+from engine.design import DESIGNS, Around, regmix
+from engine.dirichlet import dirichlet
 from engine.errors import Problem
 from engine.fidelity import DIAL
 from engine.frame import frame_of

@@ -317,5 +317,5 @@ def test_predict_waits_for_the_league_where_no_surrogate_is_named(tmp_path):
     new = write(tmp_path / "new.csv", {name: FLAT[name] for name in FLAT if name.startswith("w/")})
     done = engine(workspace, "predict", "--study", "Mine", "--weights", str(new), "--out", str(tmp_path / "p.csv"))
     assert json.loads(done.stdout)["rows"] == 24
-    found = json.loads(engine(workspace, "candidates", "Mine").stdout)[0]
+    found = json.loads(engine(workspace, "searches", "Mine").stdout)[0]
     assert found["settings"]["aggregate"]["unit"] == "spreads" and "mean of the runs" in found["found"]["differences"]

@@ -10,19 +10,28 @@ HEADLESS = {
     "steward",
     "owner",
     "commands",
+    "merge_plans",
+    "merge_asking",
+    "merge_mirror",
     "client",
     "candidates",
     "asking",
     "measured",
     "notices",
     "rounds",
+    "review",
+    "reviews",
     "changes",
     "adopt",
     "api_tokens",
     "submitting",
     "backup",
 }  # the engine's part that uses the store
-TORCH_WING = {"proxy", "lean", "train", "evaluate", "checkpoints", "checkpoint_writer", "merge"}
+TORCH_WING = {
+    "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",
+    "merge_search", "proxy_merges", "language_models", "live_merges",
+    "merge_plan", "adapters", "ancestry", "preflight",
+}  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {
     "engine": {"streamlit", "plotly", "duckdb", "dashboard"},

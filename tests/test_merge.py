@@ -16,6 +16,7 @@ from engine.checkpoints import Checkpoint
 from engine.errors import Problem
 from engine.merge import merge
 from engine.merge_config import from_dict
+from engine.merge_methods.memory import merge_in_memory
 from tests.conftest import ROOT
 
 FILE = "model.safetensors"
@@ -314,3 +315,19 @@ def test_forty_experts(zoo, tmp_path):
     merge(one, tmp_path / "single")
     for name, value in tensors_of(tmp_path / "single").items():
         torch.testing.assert_close(tensors_of(tmp_path / "out")[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ties_global", "pcb", "emr_task", "doge_ta"])
+def test_a_method_that_looks_at_the_whole_model_gives_the_same_from_files_and_in_memory(zoo, tmp_path, name):
+    """In memory the tensors come in another order than in the files' headers."""
+    task = {"task": 2} if name == "emr_task" else {}
+    models = [{"model": one, "parameters": {"weight": weight}} for one, weight in (("one", 0.6), ("two", 0.9))]
+    config = {"merge_method": name, "base_model": "base", "models": models, "parameters": task}
+    told = []
+    merge(from_dict(config, zoo), tmp_path / "out", lambda done, total, note: told.append(note))
+    base, *experts = (tensors_of(zoo / one) for one in ("base", "one", "two"))
+    known = merge_in_memory(name, base, experts, [0.6, 0.9], task)
+    found = tensors_of(tmp_path / "out")
+    assert any(note.startswith("a look at") for note in told)
+    for key, value in known.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)

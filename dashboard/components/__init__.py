@@ -43,5 +43,11 @@ def desk(faders: list[dict], key: str, reset: str, giver: int | None = None):
     (near-optimal range, or None)} each. reset: whenever this text changes, the faders jump to the values given.
     Returns the component's state: `weights` is the list of shares, in the order of the faders, or None.
     """
-    data = {"faders": faders, "reset": reset, "giver": giver}
+    data = {"faders": faders, "reset": reset, "giver": giver, "free": False}
+    return _component("desk")(key=key, data=data, on_weights_change=lambda: None)
+
+
+def free_desk(faders: list[dict], key: str, reset: str):
+    """A desk on which every fader moves alone, between its own "lower" and "upper"; otherwise as `desk`."""
+    data = {"faders": faders, "reset": reset, "giver": None, "free": True}
     return _component("desk")(key=key, data=data, on_weights_change=lambda: None)

@@ -1,11 +1,13 @@
-// The mixing desk: vertical faders over a simplex. Moving one renormalises the unlocked others in proportion, or one
-// chosen fader alone gives way.
+// The mixing desk: vertical faders over a simplex, or over a box. On a simplex, moving one renormalises the unlocked
+// others in proportion, or one chosen fader alone gives way; in a box every fader moves alone, on its own scale.
 
 const SEND_EVERY = 120; // milliseconds between two messages to the server while a fader moves
 
 const PER_ROW = 10; // faders; more of them stand in rows of one length
 const MANY = 8; // faders from which on most shares are small: then the tracks are square-root scales
-const power = (faders) => (faders.length > MANY ? 2 : 1);
+const power = (desk) => (!desk.free && desk.faders.length > MANY ? 2 : 1);
+const ends = (desk, i) => (desk.free ? [desk.faders[i].lower, desk.faders[i].upper] : [0, desk.top]);
+const text = (desk, x) => (desk.free ? x.toFixed(2) : `${(100 * x).toFixed(1)}%`);
 
 const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 
@@ -32,7 +34,7 @@ export function moved(values, locked, i, wanted, giver = null) {
   });
 }
 
-function build(host, faders) {
+function build(host, faders, free) {
   host.replaceChildren();
   const rows = Math.ceil(faders.length / PER_ROW);
   host.style.setProperty("--columns", Math.ceil(faders.length / rows));
@@ -61,28 +63,30 @@ function build(host, faders) {
     track.tabIndex = 0;
     track.setAttribute("role", "slider");
     track.setAttribute("aria-orientation", "vertical");
-    track.setAttribute("aria-label", `Share of ${fader.name}`);
+    track.setAttribute("aria-label", free ? fader.name : `Share of ${fader.name}`);
+    lock.hidden = free;
     host.append(box);
     return { box, share, track, near, level, mark, cap, lock };
   });
 }
 
 function draw(host) {
-  const { parts, faders, values, locked, top } = host.desk;
+  const desk = host.desk, { parts, faders, values, locked } = desk;
   parts.forEach((part, i) => {
-    const percent = (x) => `${clamp(100 * (x / top) ** (1 / power(faders)), 0, 100)}%`;
-    part.share.textContent = `${(100 * values[i]).toFixed(1)}%`;
+    const [low, high] = ends(desk, i);
+    const percent = (x) => `${100 * clamp((x - low) / (high - low), 0, 1) ** (1 / power(desk))}%`;
+    part.share.textContent = text(desk, values[i]);
     part.level.style.height = part.cap.style.bottom = percent(values[i]);
     part.mark.style.bottom = percent(faders[i].mark);
-    part.mark.title = `${faders[i].mark_name}: ${(100 * faders[i].mark).toFixed(1)}%`;
+    part.mark.title = `${faders[i].mark_name}: ${text(desk, faders[i].mark)}`;
     part.near.hidden = faders[i].low === null;
     part.near.style.bottom = percent(faders[i].low ?? 0);
     part.near.style.height = `${parseFloat(percent(faders[i].high ?? 0)) - parseFloat(percent(faders[i].low ?? 0))}%`;
     part.lock.setAttribute("aria-pressed", String(locked[i]));
     part.box.classList.toggle("locked", locked[i]);
-    part.track.setAttribute("aria-valuemin", "0");
-    part.track.setAttribute("aria-valuemax", "100");
-    part.track.setAttribute("aria-valuenow", (100 * values[i]).toFixed(1));
+    part.track.setAttribute("aria-valuemin", desk.free ? String(low) : "0");
+    part.track.setAttribute("aria-valuemax", desk.free ? String(high) : "100");
+    part.track.setAttribute("aria-valuenow", desk.free ? values[i].toFixed(3) : (100 * values[i]).toFixed(1));
   });
 }
 
@@ -100,13 +104,17 @@ function listen(host, i) {
   const { track, lock } = host.desk.parts[i];
   const set = (value, now) => {
     if (host.desk.locked[i]) return;
-    host.desk.values = moved(host.desk.values, host.desk.locked, i, value, host.desk.giver);
+    const desk = host.desk;
+    desk.values = desk.free
+      ? desk.values.map((v, j) => (j === i ? clamp(value, ...ends(desk, i)) : v))
+      : moved(desk.values, desk.locked, i, value, desk.giver);
     draw(host);
     send(host, now);
   };
   const at = (event) => {
     const box = track.getBoundingClientRect();
-    return host.desk.top * clamp((box.bottom - event.clientY) / box.height, 0, 1) ** power(host.desk.faders);
+    const [low, high] = ends(host.desk, i);
+    return low + (high - low) * clamp((box.bottom - event.clientY) / box.height, 0, 1) ** power(host.desk);
   };
   track.addEventListener("pointerdown", (event) => {
     track.setPointerCapture(event.pointerId);
@@ -121,7 +129,8 @@ function listen(host, i) {
     const step = { ArrowUp: 0.01, ArrowDown: -0.01, PageUp: 0.1, PageDown: -0.1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
-    set(host.desk.values[i] + step, true);
+    const [low, high] = ends(host.desk, i);
+    set(host.desk.values[i] + step * (host.desk.free ? high - low : 1), true);
   });
   lock.addEventListener("click", () => {
     host.desk.locked[i] = !host.desk.locked[i];
@@ -133,7 +142,8 @@ export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-desk");
   const names = data.faders.map((fader) => fader.name).join("\n");
   if (host.desk?.names !== names) {
-    host.desk = { names, parts: build(host, data.faders), locked: data.faders.map(() => false), sent: 0 };
+    const parts = build(host, data.faders, data.free);
+    host.desk = { names, parts, locked: data.faders.map(() => false), sent: 0 };
     data.faders.forEach((_, i) => listen(host, i));
   }
   const desk = host.desk;
@@ -141,6 +151,7 @@ export default function ({ data, parentElement, setStateValue }) {
     desk.reset = data.reset;
     desk.values = data.faders.map((fader) => fader.value);
   }
-  Object.assign(desk, { faders: data.faders, giver: data.giver, tell: setStateValue, top: Math.max(...data.faders.map((f) => f.upper)) });
+  const top = Math.max(...data.faders.map((fader) => fader.upper));
+  Object.assign(desk, { faders: data.faders, free: data.free, giver: data.giver, tell: setStateValue, top });
   draw(host);
 }

@@ -7,8 +7,9 @@ import streamlit as st
 
 from dashboard import components, queries, round_charts, state
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from engine import rounds
-from engine.candidates import named_points
+from engine.candidates import named_points, put_forward_points
 from engine.errors import Problem
 from engine.objectives import Aggregate
 from store import corpora, runs, studies
@@ -33,7 +34,8 @@ def render(name: str | None) -> None:
 def ask(study: studies.Study) -> None:
     """What to confirm, and what it will cost."""
     a, b, c, d = st.columns(4)
-    candidate = a.selectbox("Mixture", list(named_points(state.store(), study)), key="confirm-candidate")
+    there = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
+    candidate = a.selectbox("Mixture", list(there), key="confirm-candidate")
     times = b.select_slider("Size, times a proxy's", [2, 4, 8], 4, key="confirm-times", help="Weights and tokens.")
     seeds = c.number_input("Seeds each", 1, 10, 3, key="confirm-seeds")
     spread = d.number_input("Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, from best to worst.")
@@ -73,6 +75,7 @@ def results(name: str, surrogate: str, whole: Aggregate) -> None:
             st.info(parts.plain(one.waiting))
         else:
             verdict(one, whole, place)
+        put_forward(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, whole)
     scale(study, whole)
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import charts, components, round_charts, state
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from engine.candidates import load
 from engine.search.pool import Pool, front, wish
 from engine.search_job import draws_file
@@ -63,8 +64,10 @@ def trade_off(study: studies.Study, search: dict) -> None:
         f"{len(rows)} of {len(pool.points):,} kept draws: none is predicted better in all of the chosen metrics. "
         f"Members that lie within each other's intervals cannot be told apart. {len(measured.ids)} runs behind it."
     )
-    if st.button("Set the faders to this", icon=":material/instant_mix:", key="front-to-faders"):
-        parts.set_faders(study, shares[place])
+    with st.container(horizontal=True):
+        if st.button("Set the faders to this", icon=":material/instant_mix:", key="front-to-faders"):
+            parts.set_faders(study, shares[place])
+        put_forward(study, {"this place on the front": shares[place]}, "front", search["settings"]["surrogate"])
 
 
 def wishes(study: studies.Study, search: dict) -> None:
@@ -103,6 +106,7 @@ def wishes(study: studies.Study, search: dict) -> None:
         components.plot(charts.shares_bar(labels, names.domains, names.colours, top), key="wish-mixtures")
         if st.button("Set the faders to the likeliest", icon=":material/instant_mix:", key="wish-to-faders"):
             parts.set_faders(study, top[0])
+        put_forward(study, dict(zip(labels, top, strict=True)), "wish", search["settings"]["surrogate"])
     if found.lowest is not None:
         with right:
             marks = {"likeliest": top[0]}

@@ -4,7 +4,8 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, state
-from dashboard.views import parts
+from dashboard.views import merging, parts
+from dashboard.views.forward import put_forward
 from dashboard.views.looks import closer_look
 from engine import explain
 from engine.candidates import Fit, named_points
@@ -17,16 +18,16 @@ PRIORS = {
     "natural": "the natural share", "prior": "the share in the prior",
     "mean of the runs": "the mean of the runs, since neither a prior nor the tokens of each domain are known",
 }  # fmt: skip
-BADGES = {
-    "measured": ":green-badge[:material/verified: measured]",
-    "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
-    "extrapolated": ":orange-badge[:material/explore: extrapolated]",
-}
 
 
 def render(name: str | None) -> None:
     st.title("Explore")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None:
+        return
+    if study.spec.get("merge"):
+        merging.render(study)
+        return
+    if (fit := parts.fit_of(study)) is None:
         return
     whole = parts.priorities_of(study)
 
@@ -35,6 +36,7 @@ def render(name: str | None) -> None:
         points = named_points(state.store(), study, whole)
         giver = giving(study)
         at = faders(study, points, giver)
+        put_forward(study, {"the faders": at}, "explore", fit.name, whole)
         predictions(study, fit, whole, at, points)
         closer_look(study, fit, whole, at, giver)
 
@@ -132,7 +134,7 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         verdict = (
             "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
         )
-        st.markdown(f"{verdict} {BADGES[support.badge[0]]}")
+        st.markdown(f"{verdict} {parts.BADGES[support.badge[0]]}")
         st.caption(
             f"{100 * support.distance[0]:.0f}% of the tokens differ from the nearest of {len(fit.measured.ids)} runs "
             f"(runs are up to {100 * support.reach:.0f}% apart from each other). Intervals are 95%, of one run."

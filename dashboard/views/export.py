@@ -12,7 +12,7 @@ from dashboard import charts, components, state
 from dashboard.names import Named
 from dashboard.views import parts
 from dashboard.views.explore import linked_mixture
-from engine.candidates import named_points, recipe_of
+from engine.candidates import named_points, put_forward_points, recipe_of
 from engine.errors import Problem
 from engine.recipe import FORMATS, Recipe, export
 from store import studies
@@ -50,7 +50,7 @@ def render(name: str | None) -> None:
 
 def choose(study: studies.Study) -> tuple[str, np.ndarray]:
     """The mixture to export: a named one, or the faders'."""
-    points = named_points(state.store(), study)
+    points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_mixture(study)
     if faders is not None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import charts, components, queries, round_charts, state
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from engine import rounds
 from engine.errors import Problem
 from engine.fidelity import Fidelity
@@ -126,6 +127,8 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         text = io.StringIO()
         pd.DataFrame(points, columns=study.domains).to_csv(text, index_label="index")
         st.download_button("Download as CSV", text.getvalue(), "next-runs.csv", "text/csv", icon=":material/download:")
+    labelled = {f"mixture {place}": point for place, point in enumerate(points, 1)}
+    put_forward(study, labelled, "next-runs", settings["surrogate"])
     if study.imported:
         st.caption(
             "The runs of this study were imported: train these where the others were trained, and import all runs."

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard import queries, state
 from dashboard.names import Named, named
+from dashboard.wording import number  # noqa: F401
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
 from engine.league import FEWEST_RUNS, League
@@ -18,16 +19,33 @@ from engine.people import acting, allows
 from engine.surrogates import SURROGATES
 from store import studies
 
-LIVE_SECONDS = 2.0
+LIVE_SECONDS, WATCH_SECONDS = 2.0, 1.0
+BADGES = {
+    "measured": ":green-badge[:material/verified: measured]",
+    "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
+    "extrapolated": ":orange-badge[:material/explore: extrapolated]",
+}
 ICONS = {
     "done": ":material/check_circle:", "running": ":material/autorenew:",
     "waiting": ":material/schedule:", "failed": ":material/error:",
 }  # fmt: skip
+# Of the states of a candidate.
+BADGES = {
+    "open": ":blue-badge[:material/forum: open]",
+    "approved": ":green-badge[:material/verified: approved]",
+    "rejected": ":red-badge[:material/block: rejected]",
+    "superseded": ":gray-badge[:material/history: superseded]",
+}
 
 
 def plain(text: object) -> str:
     """People's words and paths as they are written: Streamlit reads its texts as Markdown."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", str(text))
+
+
+def named_as(text: str) -> str:
+    """A name inside a sentence: as it is written, and marks that turn the direction of writing end with it."""
+    return f"\u2068{plain(text)}\u2069"
 
 
 def refusal(problem: object) -> None:
@@ -55,6 +73,18 @@ def live(draw: Callable[[], None]) -> None:
         if busy and not state.busy():
             st.rerun()
         draw()
+
+    part()
+
+
+def watch(look: Callable[[], object]) -> None:
+    """Draw the page anew within about a second of a change in what `look` gives: somebody else acted."""
+    seen = look()
+
+    @st.fragment(run_every=WATCH_SECONDS)
+    def part():
+        if look() != seen:
+            st.rerun()
 
     part()
 
@@ -105,11 +135,6 @@ def too_few(study: studies.Study) -> str:
         f"Fewer runs ({study.done}) than domains ({domains}): what is predicted here is little better than a guess, "
         f"and no mixture can be called better. {3 * (domains + 1)} runs are enough for the smooth laws."
     )
-
-
-def number(value: float, sign: str = "") -> str:
-    """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
-    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
 def fit_of(study: studies.Study) -> Fit | None:

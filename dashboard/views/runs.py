@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import charts, components, queries, state
 from dashboard.names import Named
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from engine import run_table, steward
 from engine.commands import COMMANDS
 from engine.objectives import Aggregate
@@ -185,8 +186,14 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
     formats = {name: number(format="%.4f") for name in (score, *metrics)}
     formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share ")}
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
-    st.dataframe(frame, hide_index=True, column_config=formats, height=380)
-    st.caption(f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens.")
+    picked = st.dataframe(
+        frame, hide_index=True, column_config=formats, height=380, on_select="rerun", selection_mode="single-row",
+        key="runs-table",
+    ).selection.rows  # fmt: skip
+    st.caption(
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens. Tick a "
+        "run to put its point forward."
+    )
     with st.container(horizontal=True):
         for suffix in run_table.SUFFIXES:
             st.download_button(
@@ -194,3 +201,6 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
                 lambda suffix=suffix: run_table.as_bytes(COMMANDS["list_runs"](state.store(), study.id), suffix),
                 f"{study.id}{suffix}", icon=":material/download:", key=f"runs-as-{suffix}",
             )  # fmt: skip
+    if picked and picked[0] < len(rows):
+        row = rows[picked[0]]
+        put_forward(study, {f"run {table.columns['number'][row]}": table.shares[row]}, "runs")

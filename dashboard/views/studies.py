@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import charts, components, queries, state
-from dashboard.views import changing, parts
+from dashboard.views import changing, merge_card, parts
 from dashboard.views.new_study import new_study
 from dashboard.views.search import aggregate_in
 from engine import steward
@@ -56,7 +56,7 @@ def card(study: studies.Study, is_current: bool) -> None:
         parts.stages(progress)
         st.markdown(happening(study, progress))
         if progress.finished:
-            answer(study)
+            (merge_card.answer if study.spec.get("merge") else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** goes on with them.")
         elif study.state == "cancelled":
@@ -69,6 +69,8 @@ def card(study: studies.Study, is_current: bool) -> None:
 
 def happening(study: studies.Study, progress: queries.Progress) -> str:
     """What is going on, in a few words for somebody who sees it for the first time."""
+    if study.spec.get("merge") and study.state != "failed":
+        return merge_card.happening(progress)
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
@@ -116,6 +118,8 @@ def describe(study: studies.Study) -> str:
             f"{len(study.domains)} domains, {len(study.metrics)} metrics · {study.runs} runs imported from {files}"
             f"{spent(study)}"
         )
+    if study.spec.get("merge"):
+        return merge_card.describe(study)
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = study.runs or study.spec["runs"]

@@ -19,7 +19,7 @@ def add(command) -> None:
     command("resume", plain("resume"), "go on with a paused or cancelled study, retry its failed jobs", study=True)
     command("fit", fit, "fit and cross-validate the surrogates on the runs there are", study=True, wait=True)
     search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
-    command("candidates", plain("candidates"), "what the searches found, latest first", study=True)
+    command("searches", plain("list_searches"), "what the searches found, latest first", study=True)
     export_options(command("export", export, "write a mixture in a loader's format", study=True))
 
 
@@ -81,7 +81,7 @@ def search(client, workspace, options):
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])
-    return client.call("candidates", name=options.study)[0]
+    return client.call("list_searches", name=options.study)[0]
 
 
 def export(client, workspace, options):

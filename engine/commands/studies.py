@@ -103,7 +103,7 @@ def search(
     return {"study": found.id, "job": job}
 
 
-def candidates(store: Store, name: str) -> list[dict]:
+def list_searches(store: Store, name: str) -> list[dict]:
     """What the searches of a study found, latest first."""
     return searches.of_study(store, studies.get(store, name).id)
 
@@ -118,4 +118,4 @@ def export(store: Store, name: str, format: str, candidate: str = "best", tokens
     return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
 
 
-COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, candidates, export,)
+COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, list_searches, export,)

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.box import Box
 from engine.crew import crew
-from engine.design import dirichlet, normalised
+from engine.dirichlet import dirichlet
 from engine.errors import Problem
 from engine.jobs import Job
 from engine.league.curve import learning_curve
 from engine.league.standing import BASELINE, League, Standing
 from engine.league.validation import Trial, judged, trial_of, with_members
-from engine.space import Simplex
+from engine.space import STRENGTHS, Space, space_from
 from engine.surrogates import SURROGATES, load, save
 from engine.surrogates.stack import Stack
 from engine.workspace import checked_name
 
 PROCESSES = 2
 CANDIDATES = 2000  # mixtures that refits choose from, for the stability of what is recommended
-STRENGTHS = (0.5, 50.0)  # of the Dirichlet they are drawn from, around the prior: as in the search
 HELD_OUT = "held_out.npz"
 PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # shares of the progress bar
 
@@ -42,9 +42,11 @@ def run(job: Job) -> None:
     folder = folder / checked_name(spec["fingerprint"], "fingerprint")
     names = with_members(spec.get("surrogates"))
     weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
+    space = space_from(spec["space"]) if "space" in spec else None
+    weights = weights if space is None else space.seen(weights)
     trial = trial_of(
         weights, losses, spec.get("folds", 5), spec.get("repeats", 3), spec.get("seed", 0), spec.get("priorities"),
-        candidates_of(spec, weights),
+        candidates_of(spec, space, weights),
     )  # fmt: skip
     parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
     with crew(PROCESSES if parallel else 1, trial) as do:
@@ -52,7 +54,7 @@ def run(job: Job) -> None:
         if BASELINE in held_out:
             curve = learning_curve(trial, league.default, held_out, do, phase(job, "curve"))
             league = replace(league, curve=curve.to_dict())
-        save_fits(league, do, folder, phase(job, "fit"))
+        save_fits(league, do, folder, space, phase(job, "fit"))
     save_held_out(held_out, folder)
     job.emit("league.finished", study=spec["study"], fingerprint=spec["fingerprint"], runs=len(weights),
              league=league.to_dict())  # fmt: skip
@@ -65,14 +67,15 @@ def phase(job: Job, name: str):
     return lambda done, total, note: job.progress(start + (end - start) * done / max(1, total), 1 + 1e-9, note)
 
 
-def candidates_of(spec: dict, weights: np.ndarray) -> np.ndarray:
-    """(CANDIDATES, D) mixtures that the study's constraints allow, around its prior, or around the mean of the runs."""
-    centre = normalised(np.array(spec["prior"], float)) if "prior" in spec else weights.mean(axis=0)
-    drawn = dirichlet(centre, CANDIDATES, np.random.default_rng(0), STRENGTHS)
-    return Simplex.from_dict(spec["space"]).project(drawn) if "space" in spec else drawn
+def candidates_of(spec: dict, space: Space | None, weights: np.ndarray) -> np.ndarray:
+    """(CANDIDATES, D) points that the study's constraints allow, around its prior, or around the mean of the runs."""
+    rng = np.random.default_rng(0)
+    if space is None:
+        return dirichlet(weights.mean(axis=0), CANDIDATES, rng, STRENGTHS)
+    return space.seen(space.draw(np.array(spec["prior"], float), CANDIDATES, rng))
 
 
-def save_fits(league: League, do, folder: Path, progress) -> None:
+def save_fits(league: League, do, folder: Path, space: Space | None, progress) -> None:
     """Fit all but the stack to all runs, calibrate and save them; the stack is made of these."""
     single = [standing for standing in league.fitted if standing.name != "stack"]
     list(do(_save_fit, [(one, folder) for one in single], lambda done, total: progress(done, total, "final fits")))
@@ -81,6 +84,9 @@ def save_fits(league: League, do, folder: Path, progress) -> None:
             members = {name: load(folder / f"{name}.npz") for name in standing.members}
             stack = Stack.combined(members, standing.members)
             save(stack.calibrated(standing.scale, standing.correlation), folder / "stack.npz")
+    if isinstance(space, Box):
+        for standing in league.fitted:
+            save(load(folder / f"{standing.name}.npz"), folder / f"{standing.name}.npz", space)
 
 
 def _save_fit(trial: Trial, standing: Standing, folder: Path) -> None:

@@ -8,7 +8,7 @@ expert. K experts; d_i = expert - base; n elements.
 
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,8 @@ At = Callable[[slice], Tensor]  # slice of the flattened tensor -> merged values
 class Tensors:
     """One tensor of the base and of every expert, flattened (n,), in whatever dtypes they are stored.
 
-    base: None where a method merges without one; shape: of the tensor; seed: for methods that draw.
+    base: None where a method merges without one; shape: of the tensor; seed: for methods that draw; seen: what the
+    method's survey of all tensors gave, where it has one.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensors:
     base: Tensor | None
     experts: list[Tensor]
     seed: int = 0
+    seen: object = None
 
     def __post_init__(self):
         size = min(CHUNK, self.n)
@@ -113,7 +115,9 @@ class Method:
     """A merge method of the table.
 
     merge: the function; base: "required", "optional" or "none"; least, most: experts it takes (most 0: any number);
-    paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert.
+    paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert; ordered: it
+    matters in which order the experts come; survey: for methods that are global over the model, a look at all tensors
+    and their arguments before any is merged. It may iterate several times; its result is `Tensors.seen` for `merge`.
     """
 
     merge: Callable[..., At]
@@ -123,6 +127,8 @@ class Method:
     least: int = 1
     most: int = 0
     restores: bool = False
+    ordered: bool = False
+    survey: Callable[[Iterable[tuple[Tensors, dict]]], object] | None = None
 
 
 # What several task-vector methods share ---------------------------------------------------------------------

@@ -86,7 +86,8 @@ def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Te
     return lambda part: x.deltas(part).mul_(keep[:, part]).mul_(scale[:, None])
 
 
-LINEAR = Method(dare_linear, "DARE", "arXiv:2311.03099", restores=True)
-TIES = Method(dare_ties, "DARE with TIES", "arXiv:2311.03099", restores=True)
-LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", "arXiv:2311.03099", restores=True)
-TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", "arXiv:2311.03099", restores=True)
+PAPER = "arXiv:2311.03099"
+LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True)
+TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True)
+LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", PAPER, restores=True, ordered=True)
+TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", PAPER, restores=True, ordered=True)

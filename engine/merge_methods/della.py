@@ -66,5 +66,5 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, 
     return torch.from_numpy(stays).reshape(-1)
 
 
-TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True)
-LINEAR = Method(della_linear, "DELLA, linear", "arXiv:2406.11617", restores=True)
+TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True, ordered=True)
+LINEAR = Method(della_linear, "DELLA, linear", "arXiv:2406.11617", restores=True, ordered=True)

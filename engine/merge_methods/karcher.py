@@ -37,4 +37,4 @@ def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> At:
     return x.combined(mean * sizes.mean())
 
 
-METHOD = Method(karcher, "Karcher mean", "arXiv:2603.04972", base="none")
+METHOD = Method(karcher, "Karcher mean", "arXiv:2603.04972", base="none", restores=True)

@@ -40,4 +40,4 @@ def norm(coefficients: np.ndarray, gram: np.ndarray) -> float:
     return float(np.sqrt(max(0.0, coefficients @ gram @ coefficients)))
 
 
-METHOD = Method(multislerp, "Multi-SLERP", "Goddard 2025", base="optional")
+METHOD = Method(multislerp, "Multi-SLERP", "Goddard 2025", base="optional", restores=True)

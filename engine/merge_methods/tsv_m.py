@@ -1,6 +1,9 @@
 """TSV-M: the strongest singular directions of every task, made orthogonal to each other's."""
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from engine.merge_methods.base import At, Method, PerExpert, Tensors
 from engine.merge_methods.iso_c import summed
@@ -15,8 +18,7 @@ def tsv_m(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
     else:
         keep = min(x.shape) // count
         pieces = []
-        for expert, one in zip(x.experts, weight, strict=True):
-            delta = one * (expert.float() - x.base.float()).reshape(x.shape)
+        for delta in weighted(x, weight):
             u, s, v = torch.linalg.svd(delta, full_matrices=False)
             pieces.append((u[:, :keep], s[:keep], v[:keep]))
         u, s, v = (torch.cat(parts, dim=axis) for parts, axis in zip(zip(*pieces, strict=True), (1, 0, 0), strict=True))
@@ -24,10 +26,16 @@ def tsv_m(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
     return lambda part: x.base32(part).add(total[part], alpha=lam)
 
 
-def polar(matrix: torch.Tensor) -> torch.Tensor:
+def weighted(x: Tensors, weight: list[float]) -> Iterator[Tensor]:
+    """Each w d as the whole tensor, in fp32."""
+    for expert, one in zip(x.experts, weight, strict=True):
+        yield one * (expert.float() - x.base.float()).reshape(x.shape)
+
+
+def polar(matrix: Tensor) -> Tensor:
     """The nearest matrix with orthonormal columns (or rows)."""
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
     return u @ v
 
 
-METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081")
+METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081", restores=True)

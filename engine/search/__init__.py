@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from engine.design import dirichlet, normalised
 from engine.errors import Problem
 from engine.search.methods import METHODS, check_method
 from engine.search.pool import Collector, Pool
@@ -21,7 +20,6 @@ from engine.search.prediction import Difference, Prediction, checked_priorities,
 from engine.space import Space
 from engine.surrogates import Surrogate
 
-STRENGTHS = (0.5, 50.0)  # of the Dirichlet around the prior: from nearly one domain to nearly the prior
 CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
 LARGEST = 10_000_000  # draws: 4 (D + 1) bytes each are kept
 ELITE = 128  # best draws that a method gets
@@ -95,7 +93,7 @@ def search(
     total, note) after each chunk. Raises Problem for unusable priorities or n, and for a method that does not fit.
     """
     started = time.monotonic()
-    prior, share = normalised(prior), checked_priorities(priorities, len(surrogate.noise))
+    share = checked_priorities(priorities, len(surrogate.noise))
     check_method(method, surrogate, share)
     if not ELITE <= n <= LARGEST:
         raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
@@ -118,7 +116,7 @@ def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray,
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n, np.float32)
     collector = None
     for start in range(0, n, CHUNK):
-        chunk = space.project(space.tied(dirichlet(prior, min(CHUNK, n - start), rng, STRENGTHS)))
+        chunk = space.draw(prior, min(CHUNK, n - start), rng)
         mean = surrogate.mean(chunk)
         collector = collector or Collector(share, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
         collector.add(chunk, mean)
@@ -136,7 +134,7 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
     surrogate.mean(space.sample(2, np.random.default_rng(0)))  # what is done once is not counted
     started = time.perf_counter()
     share = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
-    _draw(surrogate, space, normalised(prior), share, size, np.random.default_rng(0), None)
+    _draw(surrogate, space, prior, share, size, np.random.default_rng(0), None)
     return (time.perf_counter() - started) * n / size
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.box import Box
 from engine.errors import Problem
 from engine.surrogates.base import Surrogate
 from engine.surrogates.bimix import BiMix
@@ -23,6 +24,7 @@ from engine.surrogates.lightgbm import LightGBM
 from engine.surrogates.lightgbm_linear import LightGBMLinear
 from engine.surrogates.linear import Linear
 from engine.surrogates.log_linear import LogLinear
+from engine.surrogates.on_box import OnBox
 from engine.surrogates.own_share import OwnShare
 from engine.surrogates.power_law import PowerLaw
 from engine.surrogates.ridge import Ridge
@@ -51,12 +53,16 @@ VERSION = 1  # of the file's layout
 NAMES = {kind: name for name, kind in SURROGATES.items()}
 
 
-def save(surrogate: Surrogate, path: Path) -> None:
-    """Write a fitted surrogate as an npz without pickles; it appears whole or not at all."""
+def save(surrogate: Surrogate, path: Path, box: Box | None = None) -> None:
+    """Write a fitted surrogate as an npz without pickles; it appears whole or not at all.
+
+    box: where it was fitted to coefficients of merges, as `Box.seen` shows them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    around = {} if box is None else {"_names": np.array(box.names), "_lower": box.lower, "_upper": box.upper}
     with open(temporary, "wb") as file:
-        np.savez_compressed(file, _surrogate=NAMES[type(surrogate)], _version=VERSION, **surrogate.arrays())
+        np.savez_compressed(file, _surrogate=NAMES[type(surrogate)], _version=VERSION, **surrogate.arrays(), **around)
     os.replace(temporary, path)
 
 
@@ -68,6 +74,8 @@ def load(path: Path) -> Surrogate:
         name, version = str(arrays.pop("_surrogate")), int(arrays.pop("_version"))
         if version != VERSION:
             raise ValueError(f"it has version {version}, this Mixdesk reads {VERSION}")
-        return SURROGATES[name].from_arrays(arrays)
+        around = [arrays.pop(key) for key in ("_names", "_lower", "_upper") if key in arrays]
+        found = SURROGATES[name].from_arrays(arrays)
+        return OnBox.around(found, Box(tuple(map(str, around[0])), *around[1:])) if around else found
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise Problem(f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs.") from error

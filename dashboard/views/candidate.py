@@ -1,0 +1,259 @@
+"""One candidate: what was frozen, what was measured since, what people say, and the decision. Part of Candidates."""
+
+import os
+
+import numpy as np
+import streamlit as st
+
+from dashboard import components, queries, review_charts, state, wording
+from dashboard.names import Named, named
+from dashboard.views import parts
+from engine.errors import Problem
+from engine.measured import for_fitting
+from engine.objectives import Aggregate, Objective, common_scale
+from engine.people import acting
+from engine.review import acts, confirming
+from engine.review.dossier import dossier
+from engine.review.evidence import CANDIDATE
+from store import corpora, reviews, studies
+
+VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
+
+
+def render(study: studies.Study) -> bool:
+    """The candidate that the link names; False (and why) where there is none in this study."""
+    try:
+        found = dossier(state.store(), st.query_params["candidate"])
+    except Problem as problem:
+        parts.refusal(problem)
+        return False
+    if found["study"] != study.id:
+        del st.query_params["candidate"]
+        st.info(f"That candidate belongs to the study {parts.named_as(found['frozen']['study_name'])}.")
+        return False
+    if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params["candidate"]
+        st.rerun()
+    seen_key = f"seen-{found['id']}"
+    seen = st.session_state.get(seen_key, found["revision"])  # what this person looked at, before this run
+    head(found)
+    frozen = found["frozen"]
+    names, whole = names_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**The point and its baselines**")
+        others = {label: there["point"] for label, there in frozen["baselines"].items()}
+        values = np.array([frozen["point"], *others.values()])
+        labels = [frozen["name"], *others]
+        components.plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
+    with right:
+        predicted(study, frozen, names, whole)
+    for caveat in frozen["caveats"]:
+        st.caption(f":material/warning: {parts.plain(caveat)}")
+    measured(study, found, names, whole)
+    talk, verdict = st.columns([3, 2])
+    with talk:
+        discussion(found)
+    with verdict:
+        decision(study, found, seen)
+    history(found)
+    st.session_state[seen_key] = found["revision"]
+    return True
+
+
+def names_in(frozen: dict) -> Named:
+    """What coordinates and metrics are called on the page, as they were frozen."""
+    return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
+
+
+def head(found: dict) -> None:
+    """Name, state, who and why."""
+    frozen, standing = found["frozen"], found["standing"]
+    st.title(parts.named_as(frozen["name"]), anchor=False)
+    st.markdown(
+        f"{parts.BADGES[standing['state']]} put forward by **{parts.named_as(frozen['author'])}**, "
+        f"{wording.moment(found['t'])}"
+    )
+    st.text(frozen["rationale"])
+
+
+def predicted(study: studies.Study, frozen: dict, names: Named, whole: Aggregate) -> None:
+    """Every metric against a baseline, as it was frozen."""
+    baseline = st.selectbox("Predicted, against", list(frozen["baselines"]), key="candidate-baseline")
+    gap = frozen["baselines"][baseline]["difference"]
+    scale = common_scale([Objective(**one) for one in frozen["metrics"]], for_fitting(state.store(), study.id).losses)
+    side = "left" if scale.better == "lower" else "right"
+    figure = review_charts.intervals(
+        names.metrics, [names.colours[one] for one in names.metrics],
+        [("predicted", scale.factor * np.array(gap["mean"]), np.abs(scale.factor) * 1.96 * np.array(gap["std"]))],
+        f"difference to {baseline}, {scale.unit} ({side} is better)", scale.unit,
+    )  # fmt: skip
+    components.plot(figure, key="candidate-predicted")
+    behind = frozen["surrogate"]
+    verdict = "**inside the noise**" if gap["inside_noise"] else "outside the noise (95%)"
+    st.caption(
+        f"{whole.title.capitalize()}: {parts.plain(wording.predicted_words(frozen['predicted'], whole))}, "
+        f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])} against "
+        f"{parts.plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
+        f"({behind['runs_hash']}); hollow marks are inside the noise."
+    )
+
+
+def measured(study: studies.Study, found: dict, names: Named, whole: Aggregate) -> None:
+    """What confirmations measured, beside what was promised."""
+    st.subheader("Predicted against measured", anchor=False)
+    if not found["evidence"]:
+        st.info("Nothing was measured since it was put forward: these are predictions.", icon=":material/science:")
+    for place, one in enumerate(found["evidence"]):
+        with st.container(border=True):
+            at_one_size(one, found["frozen"], names, whole, place)
+    ask(study, found)
+
+
+def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: int) -> None:
+    """The gap at the proxies' size; differences to the baselines at every size."""
+    st.markdown(f"**{wording.size_words(one)}**")
+    if one["done"] < one["runs"]:
+        st.progress(one["done"] / one["runs"], text=f"{one['done']} of {one['runs']} runs are in")
+    if CANDIDATE not in one["points"]:
+        return
+    if one["gap"]:
+        told = parts.plain(wording.gap_words(one, whole))
+        (st.warning if one["gap"]["outside"] else st.success)(told, icon=":material/balance:")
+    rows = []
+    for name, gap in one["differences"].items():
+        half = gap["measured_half"]
+        rows.append({
+            "against": name,
+            "predicted": whole.sign * gap["predicted"], "± 95%": gap["predicted_half"],
+            "measured": whole.sign * gap["measured"], "± 95% ": half,
+            "": "one seed: noise not known" if half is None else "inside the noise" if gap["inside_noise"]
+            else "better" if gap["measured"] < 0 else "worse",
+        })  # fmt: skip
+    number = st.column_config.NumberColumn(format="%+.3f")
+    plus = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(
+        rows, hide_index=True,
+        column_config={"predicted": number, "measured": number, "± 95%": plus, "± 95% ": plus},
+    )  # fmt: skip
+    seeds = one["points"][CANDIDATE]["seeds"]
+    st.caption(
+        f"{whole.title.capitalize()}, {parts.plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
+        f"{seeds} seeds of the candidate, {one['done']} runs in all. Only runs trained to confirm it count."
+    )
+    if one["gap"]:
+        gap = one["gap"]
+        figure = review_charts.intervals(
+            names.metrics, [names.colours[metric] for metric in names.metrics],
+            [("measured minus predicted", np.array(gap["mean"]), np.array(gap["half"]))],
+            "measured minus predicted, in each metric's unit (0: as promised)", "",
+        )  # fmt: skip
+        components.plot(figure, key=f"candidate-gap-{place}")
+
+
+def ask(study: studies.Study, found: dict) -> None:
+    """Confirm it, and what that will cost."""
+    if study.imported or study.spec.get("merge"):
+        return
+    with st.expander("Measure it: several seeds, beside the baselines", icon=":material/verified:"):
+        a, b = st.columns(2)
+        times = a.select_slider("Also larger, times a proxy's size", [2, 4, 8], 4, key="candidate-times")
+        seeds = int(b.number_input("Seeds each", 1, 10, 3, key="candidate-seeds"))
+        plans = confirming.plans(state.store(), found["id"], times, seeds)
+        manifest = corpora.manifest(state.store(), study.spec["corpus"])
+        vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
+        prices = [queries.cost(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
+        unknown = any(price.minutes is None for price in prices)
+        time = "an unknown time" if unknown else f"about {parts.duration(60 * sum(p.minutes for p in prices))}"
+        st.caption(
+            f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
+            "on this machine. Baselines that were trained before are not trained again."
+        )
+        if st.button("Confirm", type="primary", icon=":material/verified:"):
+            try:
+                confirming.confirm(state.store(), found["id"], times, seeds)
+            except Problem as problem:
+                parts.refusal(problem)
+                return
+            st.rerun()
+
+
+def discussion(found: dict) -> None:
+    """What people say, oldest first, and a box to say more. What cannot be taken stays in the box."""
+    st.subheader("Discussion", anchor=False)
+    for one in found["comments"]:
+        with st.container(border=True):
+            st.caption(f"**{parts.named_as(one['author'])}**, {wording.moment(one['t'])}")
+            st.text(one["text"])
+    turn = st.session_state.setdefault(f"said-{found['id']}", 0)
+    with st.form(f"comment-{found['id']}-{turn}", border=False):
+        text = st.text_area(f"Comment as {acting().name}", key=f"comment-text-{found['id']}-{turn}")
+        if st.form_submit_button("Comment", icon=":material/chat:"):
+            try:
+                acts.comment(state.store(), found["id"], text)
+            except Problem as problem:
+                parts.refusal(problem)
+                return
+            st.session_state[f"said-{found['id']}"] = turn + 1
+            st.rerun()
+
+
+def decision(study: studies.Study, found: dict, seen: str) -> None:
+    """Where it stands, and a form to decide on what was seen."""
+    st.subheader("Decision", anchor=False)
+    standing = found["standing"]
+    stands(standing)
+    turn = st.session_state.setdefault(f"decided-{found['id']}", 0)
+    key = f"{found['id']}-{turn}"
+    others = {one.id: one.frozen["name"] for one in reviews.of_study(state.store(), study.id) if one.id != found["id"]}
+    with st.form(f"decide-{key}", border=False):
+        choices = [one for one in VERDICTS if others or one != "superseded"]
+        verdict = st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"verdict-{key}")
+        reason = st.text_area("Because", key=f"reason-{key}", height=80)
+        successor = None
+        if others:
+            successor = st.selectbox(
+                "Superseded by (where that is the decision)", [None, *others], key=f"successor-{key}",
+                format_func=lambda one: "-" if one is None else others[one],
+            )  # fmt: skip
+        if st.form_submit_button("Decide", type="primary", icon=":material/gavel:"):
+            try:
+                acts.decide(state.store(), found["id"], verdict or "", reason, seen, successor)
+            except Problem as problem:
+                parts.refusal(problem)
+                return
+            st.session_state[f"decided-{found['id']}"] = turn + 1
+            st.rerun()
+
+
+def stands(standing: dict) -> None:
+    """The last decision and the approvals so far."""
+    st.markdown(parts.BADGES[standing["state"]])
+    for person, one in standing["approvals"].items():
+        with st.container(border=True):
+            st.caption(f":material/check: **{parts.named_as(person)}** approved, {wording.moment(one['t'])}")
+            st.text(one["reason"])
+    last = standing["decided"]
+    if last and last["verdict"] != "approved":
+        with st.container(border=True):
+            st.caption(f"**{parts.named_as(last['author'])}**: {last['verdict']}, {wording.moment(last['t'])}")
+            st.text(last["reason"])
+    if standing["missing"]:
+        st.caption(f"Approval still needs {parts.plain(standing['missing'])}.")
+
+
+def history(found: dict) -> None:
+    """Who did what when; nothing is ever taken back."""
+    with st.expander(f"History, {len(found['history'])} entries", icon=":material/history:"):
+        rows = [
+            {
+                "when": wording.moment(one["t"]), "who": one["author"], "did": wording.did(one),
+                "words": wording.words(one),
+            }
+            for one in found["history"]
+        ]  # fmt: skip
+        st.dataframe(rows, hide_index=True)
+        st.caption(
+            f"Frozen as {found['id']}, the beginning of the SHA-256 of all that was written down when it was put "
+            "forward. Journals keep every line; nothing is edited or removed."
+        )

@@ -1,0 +1,56 @@
+"""What the card of a merge study says: what it is, what is going on, its answer."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard import components, merge_charts, queries, state
+from dashboard.views import parts
+from dashboard.views.merge_search import baseline_levels
+from engine.measured import aggregate_of, frame_of_study
+from engine.merge_catalogue import card_of
+from store import runs, studies
+
+
+def happening(progress: queries.Progress) -> str:
+    """What is going on in a merge study."""
+    running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
+    return {
+        "Corpus": "Waits for its text, and for the mixture study that it is held against.",
+        "Experts": "Training a base, and from it one expert a domain, side by side in one stack.",
+        "Merges": "Building merges in memory and measuring every domain: baselines, mixtures' shares, first points.",
+        "Surrogates": "Learning from the merges how coefficients move losses, and which method to trust on them.",
+        "Search": "Predicting the losses of a million merges.",
+        None: "Turn the faders on Explore: losses are predicted at once and measured a moment later.",
+    }[running]
+
+
+def describe(study: studies.Study) -> str:
+    """A merge study's settings in one line."""
+    merge = study.spec["merge"]
+    count = len(study.corpus["experts"]) if study.corpus else len(merge["experts"]) or "one a domain"
+    made = "brought" if merge["base"] else "trained here from one base"
+    by = "a coefficient an expert" if merge["by"] == "model" else "a coefficient an expert and layer"
+    title = card_of(merge["method"]).title
+    return f"Merges by {title} · experts: {count}, {made} · {by} · corpus {study.spec['corpus']}"
+
+
+def answer(study: studies.Study) -> None:
+    """The best merge measured, against the best baseline."""
+    measured, whole = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
+    levels = baseline_levels(study, measured, whole)
+    merged = np.where([[role != "expert"] for role in measured.roles], measured.losses, np.nan)
+    if not levels or (best := whole.best(merged)) is None:
+        return
+    name, level = next(iter(levels.items()))
+    gap = whole.sign * (whole.of(measured.losses[best]) - level)
+    count = sum(role != "expert" for role in measured.roles)
+    beaten = f"is beaten by {parts.number(abs(gap))} {parts.plain(whole.unit)}"
+    words = "is itself the best" if abs(gap) < 1e-9 else beaten
+    st.markdown(
+        f"Of {count} merges measured on the same text, {parts.the(name)} {words}. Chosen as the lowest of many, a "
+        "merge measures a little better than it is."
+    )
+    points = np.array([measured.weights[best], frame_of_study(study).baselines[name]])
+    names = parts.named_of(study)
+    figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
+    components.plot(figure, key=f"answer-{study.id}")

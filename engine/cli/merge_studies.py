@@ -1,0 +1,40 @@
+"""Commands about merge studies: measure a merge, search for a better one, hold merges against mixtures."""
+
+from engine.cli.waiting import wait_for_study, waited
+from engine.cli.words import numbers, plain
+
+
+def add(command) -> None:
+    one = command("measure-merge", measure, "measure one merge of a merge study", True, True)
+    one.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="a coefficient or knob; repeat")
+    search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
+    command("merge-searches", plain("merge_searches"), "what the searches of a merge study measured best", study=True)
+    command("merge-as-proxy", plain("merge_as_proxy"), "do merges rank as the mixtures they mirror?", study=True)
+
+
+def search_options(one) -> None:
+    from engine.merge_optimisers import STRATEGIES
+
+    one.add_argument("--by", choices=list(STRATEGIES), default="guided", help="default: %(default)s")
+    one.add_argument("--evaluations", type=int, default=128, help="merges to measure (default: %(default)s)")
+    one.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: no limit")
+    one.add_argument("--surrogate", default="gp", help="that leads guided rounds (default: %(default)s)")
+    one.add_argument("--spread", action="store_true", help="look for a front: weigh the losses anew in every round")
+    one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+
+
+def measure(client, workspace, options):
+    result = client.call("measure_merge", name=options.study, coefficients=[numbers(options.at)])
+    if not options.wait:
+        return result
+    wait_for_study(client, workspace, result["study"])
+    return [run for run in client.call("list_runs", name=options.study) if run["id"] in result["runs"]]
+
+
+def search(client, workspace, options):
+    wanted = {key: getattr(options, key) for key in ("evaluations", "minutes", "surrogate", "spread", "seed")}
+    result = client.call("search_merges", name=options.study, strategy=options.by, **wanted)
+    if not options.wait:
+        return result
+    waited(client, workspace, [result["job"]])
+    return next(one for one in client.call("merge_searches", name=options.study) if one["job"] == result["job"])

@@ -1,0 +1,104 @@
+"""Commands about candidates: put forward, look, comment, vote, decide, confirm, compare."""
+
+from engine.cli.waiting import wait_for_study
+from engine.cli.words import numbers
+
+
+def add(command) -> None:
+    command("candidates", listed, "the candidates of a study, its rules, and what the votes say", study=True)
+    forward = command("put-forward", put_forward, "put a point of a study forward under a name", study=True)
+    forward.add_argument("called", metavar="NAME", help="what it will be called")
+    forward.add_argument("--because", required=True, metavar="TEXT", help="why it should be trained")
+    forward.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
+    forward.add_argument(
+        "--point", action="append", default=[], metavar="NAME=VALUE", help="its values instead; repeat"
+    )
+    forward.add_argument("--surrogate", help="default: the best of the league")
+    candidate_of(command("candidate", dossier, "all there is to know of one candidate"))
+    said = candidate_of(command("comment", comment, "say something about a candidate"))
+    said.add_argument("text", metavar="TEXT")
+    voted = command("vote", vote, "prefer one candidate to another")
+    voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
+    voted.add_argument("other", metavar="OTHER")
+    voted.add_argument("--neither", action="store_true", help="you would not prefer either")
+    decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
+    decided.add_argument("verdict", choices=("approved", "rejected", "superseded"))
+    decided.add_argument("--because", required=True, metavar="TEXT")
+    decided.add_argument("--by", dest="successor", help="the id of the candidate that supersedes it")
+    decided.add_argument("--seen", metavar="REVISION", help="refuse if something changed since (`candidate` shows it)")
+    rules = command("rules", set_rules, "what it takes to approve a candidate of a study", study=True)
+    rules.add_argument("--approvals", type=int, default=1, help="by so many people (default: %(default)s)")
+    rules.add_argument("--author-alone", action="store_true", help="its author may be the only one")
+    confirmed = candidate_of(
+        command("confirm-candidate", confirm, "measure it with several seeds, also larger", wait=True)
+    )
+    confirmed.add_argument("--times", type=float, default=4, help="times a proxy's size (default: %(default)g)")
+    confirmed.add_argument("--seeds", type=int, default=3, help="runs a mixture and size (default: %(default)s)")
+    compared = command("compare", compare, "two to six candidates side by side")
+    compared.add_argument("candidates", nargs="+", metavar="ID")
+    compared.add_argument("--against", help="a candidate's id or a baseline's name (default: the first)")
+    compared.add_argument("--tokens", type=float, help="target budget (default: the study's)")
+    command("history", history, "who said and did what about a study's candidates", study=True)
+
+
+def candidate_of(one):
+    one.add_argument("candidate", metavar="ID", help="the candidate's id (`candidates` shows it)")
+    return one
+
+
+def listed(client, workspace, options):
+    return client.call("list_candidates", name=options.study)
+
+
+def put_forward(client, workspace, options):
+    return client.call(
+        "put_forward", name=options.study, called=options.called, rationale=options.because,
+        candidate=options.candidate, point=numbers(options.point) or None, surrogate=options.surrogate,
+    )  # fmt: skip
+
+
+def dossier(client, workspace, options):
+    return client.call("dossier", candidate=options.candidate)
+
+
+def comment(client, workspace, options):
+    return client.call("comment", candidate=options.candidate, text=options.text)
+
+
+def vote(client, workspace, options):
+    return client.call("vote", one=options.better, other=options.other, neither=options.neither)
+
+
+def decide(client, workspace, options):
+    given = {
+        "verdict": options.verdict,
+        "reason": options.because,
+        "successor": options.successor,
+        "seen": options.seen,
+    }
+    return client.call("decide", candidate=options.candidate, **given)
+
+
+def set_rules(client, workspace, options):
+    given = {"approvals": options.approvals, "author_alone": options.author_alone}
+    return client.call("set_rules", name=options.study, **given)
+
+
+def confirm(client, workspace, options):
+    given = {"times": options.times, "seeds": options.seeds}
+    result = client.call("confirm_candidate", candidate=options.candidate, **given)
+    if not options.wait:
+        return result
+    wait_for_study(client, workspace, result["study"])
+    return client.call("dossier", candidate=options.candidate)["evidence"]
+
+
+def compare(client, workspace, options):
+    return client.call(
+        "compare_candidates", candidates=options.candidates, reference=options.against or options.candidates[0],
+        tokens=options.tokens,
+    )  # fmt: skip
+
+
+def history(client, workspace, options):
+    return client.call("history", name=options.study)

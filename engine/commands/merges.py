@@ -1,0 +1,39 @@
+"""What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
+
+from engine import merge_asking, merge_mirror
+from engine.search import plain
+from store import searches, studies
+from store.database import Store
+
+
+def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]], label: str | None = None) -> dict:
+    """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
+    study = studies.get(store, name)
+    points = merge_asking.points_of(study, coefficients)
+    return {"study": study.id, "runs": merge_asking.measure_points(store, study, points, label)}
+
+
+def search_merges(
+    store: Store, name: str, strategy: str = "guided", evaluations: int = 128, minutes: float = 0,
+    surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
+) -> dict:  # fmt: skip
+    """Queue a search that measures merges of its own choice (engine.merge_asking.queue_merge_search)."""
+    found = studies.get(store, name)
+    job = merge_asking.queue_merge_search(
+        store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
+    )
+    return {"study": found.id, "job": job}
+
+
+def merge_searches(store: Store, name: str) -> list[dict]:
+    """What the searches of a merge study measured best, latest first."""
+    return searches.of_merges(store, studies.get(store, name).id)
+
+
+def merge_as_proxy(store: Store, name: str) -> dict:
+    """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
+    found = plain(merge_mirror.mirror(store, studies.get(store, name)))
+    return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
+
+
+COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy)

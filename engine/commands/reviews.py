@@ -1,0 +1,98 @@
+"""What people can ask for of candidates: put forward, look, comment, vote, decide, confirm, compare."""
+
+import numpy as np
+
+from engine.candidates import point_of
+from engine.errors import Problem
+from engine.review import acts, compare, confirming
+from engine.review import dossier as dossiers
+from store import reviews, studies
+from store.database import Store
+
+
+def list_candidates(store: Store, name: str) -> dict:
+    """The candidates of a study, its rules, and what the votes say (engine/review/dossier.py)."""
+    return dossiers.overview(store, studies.get(store, name))
+
+
+def dossier(store: Store, candidate: str) -> dict:
+    """All there is to know of one candidate."""
+    return dossiers.dossier(store, candidate)
+
+
+def put_forward(
+    store: Store, name: str, called: str, rationale: str, candidate: str | None = None,
+    point: dict[str, float] | None = None, surrogate: str | None = None, priorities: dict | None = None,
+) -> dict:  # fmt: skip
+    """Put a point of a study forward under a name: one that has a name or is a run (as in `export`), or {name:
+    value}.
+    """
+    study = studies.get(store, name)
+    if (candidate is None) == (point is None):
+        raise Problem("Cannot put that forward: give either the name of a point (or a run's id), or its values.")
+    if point is not None and set(point) != set(study.domains):
+        raise Problem(f"Cannot put {called!r} forward: give one number for each of {', '.join(study.domains)}.")
+    if point is None:
+        at = point_of(store, study, candidate)
+    else:
+        at = np.array([point[name] for name in study.domains], float)
+    made = acts.put_forward(store, study, at, called, rationale, surrogate, priorities)
+    return {"candidate": made, "study": study.id}
+
+
+def comment(store: Store, candidate: str, text: str) -> dict:
+    """Say something about a candidate."""
+    acts.comment(store, candidate, text)
+    return standing(store, candidate)
+
+
+def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
+    """Prefer one candidate to another (or neither); returns what all votes of the study say."""
+    acts.vote(store, one, other, neither)
+    study = studies.get(store, reviews.get(store, one).study)
+    return dossiers.overview(store, study)["votes"]
+
+
+def decide(
+    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+) -> dict:
+    """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
+    acts.decide(store, candidate, verdict, reason, seen, successor)
+    return standing(store, candidate)
+
+
+def standing(store: Store, candidate: str) -> dict:
+    """Where a candidate stands now."""
+    found = dossiers.dossier(store, candidate)
+    return {key: found[key] for key in ("id", "study", "revision", "standing")}
+
+
+def set_rules(store: Store, name: str, approvals: int, author_alone: bool = False) -> dict:
+    """How many people must approve a candidate of a study, and whether its author alone may."""
+    study = studies.get(store, name)
+    acts.set_rules(store, study, approvals, author_alone)
+    return dossiers.overview(store, study)["rules"]
+
+
+def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> dict:
+    """Measure a candidate beside the baselines with several seeds, at the study's size and `times` as large."""
+    runs = confirming.confirm(store, candidate, times, seeds)
+    return {"candidate": candidate, "study": reviews.get(store, candidate).study, "runs": runs}
+
+
+def compare_candidates(store: Store, candidates: list[str], reference: str, tokens: float | None = None) -> dict:
+    """Two to six candidates side by side against a reference, with the text that got worse."""
+    found = compare.compare(store, candidates, reference, tokens)
+    for row in found["rows"]:
+        row["flips"] = None if row["difference"] is None else compare.flips_against(store, row["id"], found)
+    return found
+
+
+def history(store: Store, name: str) -> list[dict]:
+    """Who said and did what when about a study's candidates, oldest first."""
+    return [dossiers.line(event) for event in reviews.history(store, studies.get(store, name).id)]
+
+
+COMMANDS = (
+    list_candidates, dossier, put_forward, comment, vote, decide, set_rules, confirm_candidate, compare_candidates,
+    history, )  # fmt: skip

@@ -1,0 +1,136 @@
+"""What people do in a review: put forward, comment, vote, decide, set the rules. Uses the store.
+
+Each is one line in the owner's journal, with its author and time. What somebody decides on may have changed since they
+looked: `seen` is the revision that they saw (engine/review/dossier.py), and if it is not the one that is there now, the
+decision is refused with what has changed. Comments and votes are never refused for that: they take nothing from
+anybody.
+"""
+
+import unicodedata
+
+import numpy as np
+
+from engine.errors import Problem
+from engine.measured import frame_of_study
+from engine.people import acting, need
+from engine.review.dossier import changes_since, revision
+from engine.review.freeze import freeze
+from engine.review.standing import VERDICTS, standings
+from store import reviews, runs, studies
+from store.database import Store
+
+NAME, TEXT = 80, 10_000  # characters
+MOST_APPROVALS = 50
+
+
+def put_forward(
+    store: Store, study: studies.Study, point: np.ndarray, name: str, rationale: str, surrogate: str | None = None,
+    priorities: dict | None = None,
+) -> str:  # fmt: skip
+    """Freeze a point (D,) of the study's space under a name; returns the candidate's id.
+
+    Raises Problem for a name that is taken or none, for a point that is none, and before the first fit.
+    """
+    need("reviewer", "put a candidate forward")
+    name, rationale = checked_text(name, "name", NAME, lines=False), checked_text(rationale, "rationale", TEXT)
+    about = {"name": name, "rationale": rationale, "author": acting().name}
+    with store.alone():
+        if name in names_taken(store, study):
+            raise Problem(
+                f"Cannot call a candidate {name!r}: {study.name!r} has something of that name. Choose another."
+            )
+        text = freeze(store, study, point, about, surrogate, priorities)
+        candidate = reviews.id_of(text)
+        store.write("candidate.put", candidate=candidate, study=study.id, frozen=text)
+    return candidate
+
+
+def names_taken(store: Store, study: studies.Study) -> set[str]:
+    """What commands and links know a point of the study by already."""
+    there = {one.frozen["name"] for one in reviews.of_study(store, study.id)}
+    return (
+        there | set(frame_of_study(study).baselines) | set(runs.measured(store, study.id).ids) | {"best", "the faders"}
+    )
+
+
+def comment(store: Store, candidate: str, text: str) -> None:
+    """Say something about a candidate. Raises Problem for nothing, and for more than 10,000 characters."""
+    need("reviewer", "comment")
+    found = reviews.get(store, candidate)
+    _add(store, found.study, found.id, "comment", text=checked_text(text, "comment", TEXT))
+
+
+def vote(store: Store, one: str, other: str, neither: bool = False) -> None:
+    """Prefer one candidate to another of the same study; the last vote of a person on a pair counts."""
+    need("reviewer", "vote")
+    better, worse = reviews.get(store, one), reviews.get(store, other)
+    if better.study != worse.study or better.id == worse.id:
+        raise Problem("Cannot vote between these: choose two different candidates of one study.")
+    _add(store, better.study, better.id, "vote", over=worse.id, neither=bool(neither))
+
+
+def decide(
+    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+) -> None:
+    """Approve, reject or supersede a candidate, for a reason. Approval takes what the study's rules ask for.
+
+    seen: the revision that was looked at; None: whatever is there. successor: the candidate that supersedes it. Raises
+    Problem where somebody commented, decided or measured since then, and for what is no decision.
+    """
+    need("reviewer", "decide")
+    if verdict not in VERDICTS:
+        raise Problem(f"Cannot decide {verdict!r}: a candidate is {', '.join(VERDICTS)}.")
+    found, reason = reviews.get(store, candidate), checked_text(reason, "reason", TEXT)
+    body = {"verdict": verdict, "reason": reason, "successor": None}
+    if verdict == "superseded":
+        other = None if successor is None else reviews.get(store, successor)
+        if other is None or other.study != found.study or other.id == found.id:
+            raise Problem("Cannot supersede a candidate by that: name another candidate of the same study.")
+        body["successor"] = other.id
+    with store.alone():
+        if seen is not None and seen != revision(store, found):
+            raise Problem(
+                f"Cannot decide on {found.frozen['name']!r} yet: since you looked, "
+                f"{changes_since(store, found, seen)}. Look at it, then decide again."
+            )
+        refuse_repeated(store, found, verdict)
+        _add(store, found.study, found.id, "decision", **body)
+
+
+def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> None:
+    """Raise Problem where the decision would change nothing."""
+    standing = standings(reviews.history(store, found.study))[found.id]
+    if verdict == "approved" and acting().name in standing.approvals:
+        raise Problem(f"Cannot approve {found.frozen['name']!r} again: {acting().name} has approved it already.")
+    if verdict == standing.state == "rejected":
+        raise Problem(f"Cannot reject {found.frozen['name']!r} again: it is rejected already. You can comment.")
+
+
+def set_rules(store: Store, study: studies.Study, approvals: int, author_alone: bool) -> None:
+    """What it takes to approve a candidate of a study from now on. Raises Problem for no number from 1 to 50."""
+    need("operator", "set the rules")
+    if not isinstance(approvals, int) or isinstance(approvals, bool) or not 1 <= approvals <= MOST_APPROVALS:
+        raise Problem(f"Cannot ask for {approvals!r} approvals: choose 1 to {MOST_APPROVALS}.")
+    _add(store, study.id, None, "rules", approvals=approvals, author_alone=bool(author_alone))
+
+
+def _add(store: Store, study: str, candidate: str | None, what: str, **body) -> None:
+    store.write("review.added", study=study, candidate=candidate, what=what, author=acting().name, body=body)
+
+
+def checked_text(text: object, what: str, most: int, lines: bool = True) -> str:
+    """People's words as they wrote them, white space at the ends aside. Raises Problem where they cannot be kept."""
+    if not isinstance(text, str) or not text.strip():
+        raise Problem(f"Cannot take an empty {what}: write one.")
+    text = text.strip()
+    if len(text) > most:
+        raise Problem(
+            f"Cannot take a {what} of {len(text):,} characters: {most:,} are the most. Shorten it, or put the long "
+            "version elsewhere and link to it. Nothing was saved."
+        )
+    odd = [
+        letter for letter in text if unicodedata.category(letter) in ("Cc", "Cs") and not (lines and letter in "\n\r\t")
+    ]
+    if odd:
+        raise Problem(f"Cannot take a {what} with the control character {odd[0]!r}: remove it.")
+    return text

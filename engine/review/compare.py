@@ -1,0 +1,131 @@
+"""Candidates side by side, with differences to a reference that are honest about their noise. Uses the store.
+
+The reference is one of the candidates, or a baseline of the first. All are weighed as the reference was when it was
+frozen, so the same link shows the same numbers whatever is turned later. D coordinates, M metrics.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from engine.candidates import load
+from engine.errors import Problem
+from engine.objectives import Aggregate
+from engine.review.flips import flips
+from engine.search.prediction import difference_std
+from engine.surrogates import Surrogate
+from store import reviews
+from store.database import Store
+
+FEWEST, MOST = 2, 6
+
+
+def compare(store: Store, candidates: list[str], reference: str, tokens: float | None = None) -> dict:
+    """Two to six candidates of one study against a reference: a candidate's id, or the name of a baseline.
+
+    tokens: the target budget (default: the first candidate's), 0 where unknown. Returns {"study", "names", "kind",
+    "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
+    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "difference": {"mean", "std",
+    "inside_noise" (M,), "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself,
+    "epochs", "unique_tokens"}]}. Raises Problem for another number of them, for two studies, and for no such
+    reference.
+    """
+    ids = list(dict.fromkeys(candidates))
+    if not FEWEST <= len(ids) <= MOST:
+        raise Problem(f"Cannot compare {len(ids)} candidates: choose {FEWEST} to {MOST}.")
+    found = [reviews.get(store, one) for one in ids]
+    if len({one.study for one in found}) > 1:
+        raise Problem("Cannot compare candidates of different studies: their points are of different spaces.")
+    first = found[0].frozen
+    base_name, base, base_frozen = reference_of(found, reference)
+    whole = Aggregate.from_dict((base_frozen or first)["aggregate"])
+    surrogate = common_surrogate(store.workspace.root, found)
+    tokens = first["budget"] if tokens is None else tokens
+    rows = [row_of(one, whole, tokens) for one in found]
+    for one, row in zip(found, rows, strict=True):
+        gap = difference(one.frozen, base, surrogate, whole)
+        row["difference"] = None if one.id == reference else gap
+    return {
+        "study": found[0].study, "names": first["names"], "kind": first["kind"], "metrics": first["metrics"],
+        "aggregate": whole.to_dict(), "reference": {"id": reference, "name": base_name, **base}, "tokens": tokens,
+        "same_fit": surrogate is not None, "rows": rows,
+    }  # fmt: skip
+
+
+def reference_of(found: list[reviews.Candidate], reference: str) -> tuple[str, dict, dict | None]:
+    """Name, {"point", "mean", "std"} and, of a candidate, the frozen record of a reference. Raises Problem."""
+    for one in found:
+        if one.id == reference:
+            return one.frozen["name"], {"point": one.frozen["point"], **_values(one.frozen["predicted"])}, one.frozen
+    baselines = found[0].frozen["baselines"]
+    if reference not in baselines:
+        names = ", ".join([one.id for one in found] + list(baselines))
+        raise Problem(f"Cannot compare with {reference!r}: choose one of {names}.")
+    there = baselines[reference]
+    return reference, {"point": there["point"], **_values(there)}, None
+
+
+def _values(there: dict) -> dict:
+    return {"mean": there["mean"], "std": there["std"]}
+
+
+def common_surrogate(root: Path, found: list[reviews.Candidate]) -> Surrogate | None:
+    """The surrogate that predicted all of the candidates, if it was one, and is still the file that it was."""
+    behind = {(one.frozen["surrogate"]["runs_hash"], one.frozen["surrogate"]["name"]) for one in found}
+    if len(behind) > 1:
+        return None
+    (fingerprint, name), one = behind.pop(), found[0]
+    path = root / "surrogates" / one.study / fingerprint / f"{name}.npz"
+    try:
+        whole = hashlib.sha256(path.read_bytes()).hexdigest() == one.frozen["surrogate"]["sha256"]
+    except OSError:
+        return None
+    return load(path) if whole else None
+
+
+def row_of(one: reviews.Candidate, whole: Aggregate, tokens: float) -> dict:
+    """A candidate's own numbers; epochs and unique tokens where the text there is is known."""
+    frozen = one.frozen
+    row = {
+        "id": one.id, "name": frozen["name"], "point": frozen["point"], **_values(frozen["predicted"]),
+        "aggregate": float(whole.of(frozen["predicted"]["mean"])), "epochs": None, "unique_tokens": None,
+        "aggregate_std": aggregate_std(frozen, whole),
+    }  # fmt: skip
+    if frozen["available"] is not None and tokens:
+        used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"])
+        row |= {"epochs": (used / there).tolist(), "unique_tokens": float(np.minimum(used, there).sum())}
+    return row
+
+
+def aggregate_std(frozen: dict, whole: Aggregate) -> float:
+    """As it was frozen; where the reference weighs metrics otherwise, as if all errors went the same way: no less."""
+    if frozen["aggregate"]["weights"] == whole.weights.tolist():
+        return frozen["predicted"]["aggregate_std"]
+    return float(np.abs(whole.weights) @ frozen["predicted"]["std"])
+
+
+def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Aggregate) -> dict:
+    """The candidate minus the reference, as two measured runs would differ.
+
+    What one surrogate gets wrong at both points cancels; predictions of different fits are taken as independent.
+    """
+    mean = np.array(frozen["predicted"]["mean"]) - base["mean"]
+    if surrogate is None:
+        std = np.hypot(frozen["predicted"]["std"], base["std"])
+        correlation = np.ones((len(mean), len(mean)))  # not known: as if all errors went the same way
+    else:
+        std = difference_std(surrogate, np.array(frozen["point"]), np.array(base["point"]), noise=True)
+        correlation = surrogate.correlation
+    weighted = std * np.abs(whole.weights) if surrogate is None else std * whole.weights
+    total, total_std = float(mean @ whole.weights), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
+    return {
+        "mean": mean.tolist(), "std": std.tolist(), "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
+        "aggregate": total, "aggregate_std": total_std, "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
+    }  # fmt: skip
+
+
+def flips_against(store: Store, candidate: str, compared: dict) -> list[dict]:
+    """Negative flips of one of the compared candidates against their reference (engine/review/flips.py)."""
+    found = reviews.get(store, candidate)
+    return flips(store, found.study, found.frozen["corpus"], found.frozen["point"], compared["reference"]["point"])

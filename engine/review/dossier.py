@@ -1,0 +1,111 @@
+"""All there is to know of a candidate as plain values: what pages, reports and commands show. Uses the store."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from engine.review.evidence import evidence, measured_runs
+from engine.review.standing import Standing, as_dict, rules_of, standings, wins
+from engine.review.votes import bradley_terry
+from store import reviews, studies
+from store.database import Store
+
+
+def dossier(store: Store, candidate: str) -> dict:
+    """One candidate: {"id", "study", "frozen", "t", "revision", "standing", "rules", "comments", "history",
+    "evidence"}. Raises Problem where there is none."""
+    found = reviews.get(store, candidate)
+    events, study = reviews.history(store, found.study), studies.get(store, found.study)
+    rules, standing = rules_of(events), standings(events)[found.id]
+    about = [event for event in events if event.candidate == found.id or event.body.get("over") == found.id]
+    return {
+        "id": found.id, "study": found.study, "frozen": found.frozen, "t": found.t,
+        "revision": revision(store, found), "standing": as_dict(standing, rules, found.frozen["author"]),
+        "rules": asdict(rules),
+        "comments": [
+            {"author": event.author, "t": event.t, "text": event.body["text"]}
+            for event in about if event.what == "comment"
+        ],
+        "history": [line(event) for event in about],
+        "evidence": evidence(store, study, found.frozen),
+    }  # fmt: skip
+
+
+def line(event: reviews.Event) -> dict:
+    """A line of the history as plain values."""
+    return {"n": event.n, "what": event.what, "author": event.author, "t": event.t, "candidate": event.candidate,
+            **event.body}  # fmt: skip
+
+
+def overview(store: Store, study: studies.Study) -> dict:
+    """All candidates of a study, newest first, with what the votes say: {"candidates", "rules", "votes"}."""
+    found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
+    rules, stand = rules_of(events), standings(events)
+    said: dict[str, int] = {}
+    for event in events:
+        if event.what == "comment":
+            said[event.candidate] = said.get(event.candidate, 0) + 1
+    rows = [
+        {
+            "id": one.id, "name": one.frozen["name"], "author": one.frozen["author"], "t": one.t,
+            "standing": as_dict(stand.get(one.id, Standing()), rules, one.frozen["author"]),
+            "point": dict(zip(one.frozen["names"], one.frozen["point"], strict=True)),
+            "predicted": one.frozen["predicted"], "aggregate": one.frozen["aggregate"],
+            "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
+            "comments": said.get(one.id, 0), "measured": len(measured_runs(store, one.frozen)),
+        }
+        for one in found
+    ]  # fmt: skip
+    return {"candidates": rows, "rules": asdict(rules), "votes": preferences(events, [one.id for one in found])}
+
+
+def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:
+    """What the votes say of each candidate that has any, the strongest of each group first.
+
+    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "level": those that the votes cannot tell from it}.
+    """
+    table = np.array(wins(events, candidates), float).reshape(len(candidates), len(candidates))
+    games = table + table.T
+    voted = np.flatnonzero(games.sum(axis=1) > 0)
+    if not len(voted):
+        return []
+    found = bradley_terry(table[np.ix_(voted, voted)])
+    rows = [
+        {
+            "id": candidates[place], "strength": float(found.strength[k]), "half": float(found.half[k]),
+            "group": int(found.group[k]), "won": float(table[place].sum()), "of": float(games[place].sum()),
+            "level": [
+                candidates[voted[j]] for j in range(len(voted))
+                if j != k and found.group[j] == found.group[k] and not found.apart(k, j)
+            ],
+        }
+        for k, place in enumerate(voted)
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row["group"], -row["strength"]))
+
+
+def revision(store: Store, found: reviews.Candidate) -> str:
+    """What a decision is checked against: the last thing said or decided, and how many of its runs are measured."""
+    about = [event.n for event in reviews.history(store, found.study) if is_about(event, found.id)]
+    return f"{max(about, default=0)}.{len(measured_runs(store, found.frozen))}"
+
+
+def is_about(event: reviews.Event, candidate: str) -> bool:
+    """Whether an event may change what somebody decides on a candidate."""
+    return event.candidate == candidate and event.what in ("put", "comment", "decision")
+
+
+def changes_since(store: Store, found: reviews.Candidate, seen: str) -> str:
+    """What has changed since a revision, in words."""
+    try:
+        number, measured = (int(part) for part in seen.split("."))
+    except ValueError:
+        return "what you saw is not known here"
+    new = [event for event in reviews.history(store, found.study) if event.n > number and is_about(event, found.id)]
+    said = [
+        f"{event.author} commented" if event.what == "comment" else f"{event.author} decided: {event.body['verdict']}"
+        for event in new
+    ]
+    if (more := len(measured_runs(store, found.frozen)) - measured) > 0:
+        said.append(f"{more} of its runs were measured")
+    return ", ".join(said) or "it has changed"

@@ -1,0 +1,131 @@
+"""What confirmations measured of a candidate, held against what was frozen. Uses the store.
+
+Only runs of confirmations count: a candidate may have been chosen because a run of it measured well, and that run's
+luck must not vote twice. At the proxies' own size predicted and measured values compare as they are; larger models
+differ in level, so there only differences to the baselines compare. All intervals are 95%: Student's t on the seeds'
+noise, pooled over the points measured at that size. M metrics, P points.
+"""
+
+import numpy as np
+
+from engine.fidelity import Fidelity
+from engine.objectives import Aggregate
+from engine.trust import pooled_noise
+from store import runs, studies
+from store.database import Store
+
+SAME = 1e-6  # coordinates that differ by less are one point
+CANDIDATE = "candidate"  # its key among the points of an evidence
+
+
+def measured_runs(store: Store, frozen: dict) -> list[runs.Confirmed]:
+    """The finished confirmation runs at a candidate's point, whoever asked for them."""
+    there = at_point(runs.confirmations(store, frozen["study"]), frozen["point"])
+    return [run for run in there if run.losses is not None]
+
+
+def at_point(rows: list[runs.Confirmed], point: list[float]) -> list[runs.Confirmed]:
+    """Those of the runs that stand at a point (D,)."""
+    return [run for run in rows if len(run.weights) == len(point) and np.abs(run.weights - point).max() < SAME]
+
+
+def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:
+    """One entry a fidelity at which the candidate is or will be measured, the smallest first.
+
+    {"fidelity", "own": whether it is the study's, "done", "runs": of the candidate and its baselines, "points": {label:
+    {"seeds", "mean", "half" (M,), "aggregate", "aggregate_half"}}, "gap": measured minus predicted at the own fidelity,
+    else None, "differences": {baseline: predicted and measured difference}}. `half` is None where no noise is known.
+    """
+    by_size: dict[str, list[runs.Confirmed]] = {}
+    for run in runs.confirmations(store, study.id):
+        by_size.setdefault(str(sorted(run.fidelity.items())), []).append(run)
+    found = [_at_one_size(rows, frozen) for rows in by_size.values() if at_point(rows, frozen["point"])]
+    return sorted(found, key=lambda one: Fidelity.from_dict(one["fidelity"]).flops(256))
+
+
+def points_of(frozen: dict) -> dict[str, list[float]]:
+    """The candidate's point and its baselines', by label."""
+    return {CANDIDATE: frozen["point"], **{name: there["point"] for name, there in frozen["baselines"].items()}}
+
+
+def measurements(rows: list[runs.Confirmed], frozen: dict) -> dict[str, np.ndarray]:
+    """Losses (S, M) of the seeds at the candidate and at its baselines, among the runs of one fidelity."""
+    found = {}
+    for label, point in points_of(frozen).items():
+        done = [run for run in at_point(rows, point) if run.losses is not None]
+        if done:
+            found[label] = np.stack([run.losses for run in done])
+    return found
+
+
+def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
+    whole = Aggregate.from_dict(frozen["aggregate"])
+    own = rows[0].fidelity == frozen["fidelity"]
+    there = measurements(rows, frozen)
+    planned = [run.id for point in points_of(frozen).values() for run in at_point(rows, point)]
+    noise, t = noise_of(list(there.values()))
+    total, _ = noise_of([whole.of(losses)[:, None] for losses in there.values()])
+    points = {
+        label: {
+            "seeds": len(losses), "mean": losses.mean(axis=0).tolist(),
+            "half": None if noise is None else (t * noise / np.sqrt(len(losses))).tolist(),
+            "aggregate": float(whole.of(losses).mean()),
+            "aggregate_half": None if total is None else float(t * total[0] / np.sqrt(len(losses))),
+        }
+        for label, losses in there.items()
+    }  # fmt: skip
+    measured = CANDIDATE in points
+    return {
+        "fidelity": rows[0].fidelity, "own": own, "done": sum(map(len, there.values())),
+        "runs": len(set(planned)), "points": points,
+        "gap": gap(points[CANDIDATE], frozen["predicted"], whole) if own and measured else None,
+        "differences": differences(points, frozen, total, t) if measured else {},
+    }  # fmt: skip
+
+
+def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
+    """(M,) standard deviation between seeds, pooled over groups of runs (S, M), None where none has two; and the
+    quantile of Student's t that makes a 95% interval of it."""
+    from scipy.stats import t
+
+    freedom = sum(len(group) - 1 for group in groups)
+    if not freedom:
+        return None, float("nan")
+    columns = [pooled_noise([group[:, m] for group in groups]) for m in range(groups[0].shape[1])]
+    return np.array(columns), float(t.ppf(0.975, freedom))
+
+
+def gap(measured: dict, predicted: dict, whole: Aggregate) -> dict:
+    """Measured minus predicted: "mean", "half" (M,), "aggregate", "aggregate_half", and "outside": whether the
+    aggregate lies outside what was promised. The interval joins that of the prediction of a mean of runs and the
+    seeds' noise.
+    """
+    std, noise, seeds = np.array(predicted["std"]), np.array(predicted["noise"]), measured["seeds"]
+    own = noise / np.sqrt(seeds) if measured["half"] is None else np.array(measured["half"]) / 1.96
+    half = 1.96 * np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)
+    one = measured["aggregate"] - predicted["aggregate"]
+    share = measured["aggregate_half"]
+    aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if share is None else share))
+    return {
+        "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(), "half": half.tolist(), "aggregate": one,
+        "aggregate_half": aggregate_half, "outside": bool(abs(one) > aggregate_half),
+    }  # fmt: skip
+
+
+def differences(points: dict, frozen: dict, noise: np.ndarray | None, t: float) -> dict[str, dict]:
+    """The candidate minus each measured baseline, of the aggregate: {"predicted", "predicted_half", "measured",
+    "measured_half", "inside_noise"}; the last two None where the seeds' noise is not known."""
+    found = {}
+    for name, there in frozen["baselines"].items():
+        if name not in points:
+            continue
+        measured = points[CANDIDATE]["aggregate"] - points[name]["aggregate"]
+        half = None
+        if noise is not None:
+            half = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
+        found[name] = {
+            "predicted": there["difference"]["aggregate"],
+            "predicted_half": 1.96 * there["difference"]["aggregate_std"], "measured": measured, "measured_half": half,
+            "inside_noise": None if half is None else bool(abs(measured) <= half),
+        }  # fmt: skip
+    return found

@@ -1,0 +1,107 @@
+"""Negative flips: validation windows that got worse under a candidate although their domain's average improved.
+
+After MUSCLE (arXiv:2407.09435), which counts test items that a new model loses. A loss always moves a little, so a
+window counts only where it got worse by more than seeds alone would move it: the difference over common seeds against
+the noise of such differences, pooled over the domain's windows. 2.5% of the windows would count by chance. Uses the
+store.
+"""
+
+import numpy as np
+
+from engine import corpus as corpora
+from engine import windows
+from engine.errors import Problem
+from engine.fidelity import Fidelity
+from engine.review.evidence import at_point
+from engine.windows import Windows
+from store import runs
+from store.database import Store
+
+BY_CHANCE = 0.025
+EXAMPLES = 3  # windows shown a domain, the worst first
+
+
+def flips(store: Store, study: str, corpus: str | None, point: list[float], reference: list[float]) -> list[dict]:
+    """One entry a fidelity at which both points (D,) were measured with their windows, the smallest first.
+
+    {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "windows", "worse":
+    outside the noise, None where one seed leaves the noise unknown, "higher": windows that are higher at all,
+    "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty where nothing was kept.
+    """
+    both: dict[str, list] = {}
+    rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
+    here, there = at_point(rows, point), at_point(rows, reference)
+    for one in here:
+        for other in there:
+            if one.fidelity == other.fidelity and one.seed == other.seed:
+                both.setdefault(str(sorted(one.fidelity.items())), []).append((one, other))
+    found = [_at_one_size(store, corpus, pairs) for pairs in both.values()]
+    kept = [one for one in found if one is not None]
+    return sorted(kept, key=lambda one: Fidelity.from_dict(one["fidelity"]).flops(256))
+
+
+def _at_one_size(store: Store, corpus: str | None, pairs: list) -> dict | None:
+    """The flips over pairs of runs of common seeds; None where their windows were not kept."""
+    root, seen = store.workspace.root, {}
+    for one, other in pairs:
+        try:
+            seen[one.seed] = tuple(windows.load(windows.file_of(root, run.id)) for run in (one, other))
+        except Problem:
+            continue
+    if not seen:
+        return None
+    first = next(iter(seen.values()))[0]
+    text = texts(store, corpus, first)
+    domains = []
+    for domain in first.bits:
+        change = np.stack([one.bits[domain] - other.bits[domain] for one, other in seen.values()])  # (S, w)
+        domains.append(of_domain(domain, change, lambda place, domain=domain: text(domain, place)))
+    return {"fidelity": pairs[0][0].fidelity, "seeds": len(seen), "domains": domains}
+
+
+def of_domain(domain: str, change: np.ndarray, text) -> dict:
+    """The flips of one domain. change (S, w): candidate minus reference of each seed; text(place): of a kept window."""
+    mean, noise = change.mean(axis=0), noise_of(change)
+    worse = None if noise is None else mean > 1.96 * noise
+    worst = np.argsort(-mean, kind="stable")[:EXAMPLES]
+    worst = [int(place) for place in worst if mean[place] > 0 and (worse is None or worse[place])]
+    return {
+        "domain": domain, "change": float(mean.mean()), "windows": len(mean),
+        "worse": None if worse is None else int(worse.sum()), "higher": int((mean > 0).sum()),
+        "by_chance": BY_CHANCE * len(mean),
+        "examples": [{"place": place, "change": float(mean[place]), "text": text(place)} for place in worst],
+    }  # fmt: skip
+
+
+def noise_of(change: np.ndarray) -> float | None:
+    """Standard error of a window's mean difference over S seeds, pooled over windows; None for one seed.
+
+    A shift that all windows of a seed share is taken out first: it moves the average, not single windows.
+    """
+    seeds, count = change.shape
+    if seeds < 2 or count < 2:
+        return None
+    alone = change - change.mean(axis=1, keepdims=True)
+    alone = alone - alone.mean(axis=0, keepdims=True)
+    variance = (alone**2).sum() / ((seeds - 1) * (count - 1))
+    return float(max(np.sqrt(variance / seeds), 1e-9))
+
+
+def texts(store: Store, corpus: str | None, like: Windows):
+    """A function (domain, place among the kept windows) -> the text of that window, None where the corpus is gone."""
+    try:
+        opened = None if corpus is None else corpora.load(store.workspace.corpus(corpus))
+    except (Problem, OSError):
+        opened = None
+
+    def text(domain: str, place: int) -> str | None:
+        if opened is None or domain not in opened.domains:
+            return None
+        shard = opened.valid(domain)
+        begin = windows.starts(len(shard), like.context, like.tokens)
+        if len(begin) != like.count[domain]:
+            return None  # the corpus was built anew since
+        at = begin[windows.kept_places(len(begin))[place]]
+        return opened.decode(np.asarray(shard[at : at + like.context + 1]))
+
+    return text

@@ -1,0 +1,145 @@
+"""A candidate as it is frozen: its point, what was predicted there by what, and the baselines beside it. Uses the
+store.
+
+D coordinates, M metrics. All of it is plain JSON. Nothing here changes afterwards, whatever is measured or fitted
+later: later knowledge stands beside it (engine/review/evidence.py).
+"""
+
+import hashlib
+import json
+import platform
+import time
+from importlib import metadata
+
+import numpy as np
+
+from engine import VERSION, explain
+from engine.baselines import epochs
+from engine.candidates import Fit, fit_of
+from engine.errors import Problem
+from engine.frame import Frame
+from engine.measured import aggregate_of, frame_of_study
+from engine.objectives import Aggregate
+from engine.search import plain
+from engine.search.prediction import difference, predict
+from engine.space import Simplex
+from store import studies
+from store.database import Store
+
+FORM = 1  # of what is frozen; a newer one is refused, never half read
+PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surrogates and proxies are made with
+
+
+def freeze(
+    store: Store, study: studies.Study, point: np.ndarray, about: dict, surrogate: str | None = None,
+    priorities: dict | None = None,
+) -> str:  # fmt: skip
+    """The frozen text of a candidate. point (D,) of the study's space; about: {"name", "rationale", "author"}.
+
+    surrogate: default the league's choice; priorities: how metrics are weighed where the study's own do not count.
+    Raises Problem before the first fit, and for a point that is none.
+    """
+    fit, frame = fit_of(store, study, surrogate), frame_of_study(study)
+    if fit is None:
+        raise Problem(
+            f"Cannot put {about['name']!r} forward: nothing is predicted in {study.name!r} yet. Wait for its first fit."
+        )
+    point = checked_point(frame, point, about["name"])
+    whole = aggregate_of(store, study, priorities)
+    record = {
+        "form": FORM, **about, "put_at": time.time(), "study": study.id, "study_name": study.name,
+        "kind": "mixture" if isinstance(frame.space, Simplex) else "merge", "names": list(frame.space.names),
+        "point": point.tolist(), "metrics": plain_metrics(study), "aggregate": whole.to_dict(),
+        "predicted": predicted(fit, point, whole), "surrogate": behind(fit),
+        "baselines": beside(fit, frame, point, whole), "corpus": study.spec["corpus"],
+        "fidelity": study.spec["fidelity"], "budget": frame.budget, "epoch_cap": study.spec["epoch_cap"],
+        "available": None if frame.available is None else frame.available.tolist(),
+        "merge": study.spec.get("merge"), "experts": (study.corpus or {}).get("experts"),
+        "caveats": caveats(study, frame, fit, point), "versions": versions(),
+    }  # fmt: skip
+    return json.dumps(record, ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def plain_metrics(study: studies.Study) -> list[dict]:
+    """The study's objectives, in the order of every list of losses."""
+    return [plain(one) for one in study.objectives]
+
+
+def versions() -> dict[str, str]:
+    """Of Mixdesk, Python and the packages that results depend on."""
+    found = {name: metadata.version(name) for name in PACKAGES}
+    return {"mixdesk": VERSION, "python": platform.python_version(), **found}
+
+
+def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
+    """A point (D,) of the study's space, its constraints aside. Raises Problem for what is none."""
+    names = frame.space.names
+    point = np.asarray(point, float)
+    if point.shape != (len(names),) or not np.isfinite(point).all():
+        raise Problem(f"Cannot put {name!r} forward: it takes one number for each of {', '.join(names)}.")
+    if not isinstance(frame.space, Simplex):
+        return point
+    if (point < -1e-6).any() or abs(point.sum() - 1) > 1e-3:
+        raise Problem(
+            f"Cannot put {name!r} forward: its shares sum to {point.sum():.4g}, and the lowest is {point.min():.4g}. "
+            "Shares are at least 0 and sum to 1."
+        )
+    point = np.maximum(point, 0)
+    return point / point.sum()
+
+
+def predicted(fit: Fit, point: np.ndarray, whole: Aggregate) -> dict:
+    """What a run there would measure: mean and std (M,), noise (M,): the part of std that a run's own noise is."""
+    here = predict(fit.surrogate, point, whole.weights)
+    return {
+        "mean": here.mean.tolist(), "std": here.std.tolist(), "aggregate": here.aggregate,
+        "aggregate_std": here.aggregate_std,
+        "noise": (fit.surrogate.scale * np.sqrt(fit.surrogate.noise)).tolist(),
+    }  # fmt: skip
+
+
+def behind(fit: Fit) -> dict:
+    """The surrogate and the runs behind it, by their hashes; how it did on runs that it had not seen."""
+    digest = hashlib.sha256((fit.folder / f"{fit.name}.npz").read_bytes()).hexdigest()
+    return {
+        "name": fit.name, "title": fit.title, "sha256": digest, "runs": len(fit.measured.ids),
+        "runs_hash": fit.fingerprint, "held_out_spearman": fit.standing.mean_spearman,
+    }  # fmt: skip
+
+
+def beside(fit: Fit, frame: Frame, point: np.ndarray, whole: Aggregate) -> dict[str, dict]:
+    """Every baseline: its point, what is predicted there, and the candidate minus it, as two measured runs differ."""
+    found = {}
+    for name, baseline in frame.baselines.items():
+        gap = difference(fit.surrogate, point, np.asarray(baseline, float), whole.weights)
+        found[name] = {
+            "point": gap.baseline.shares.tolist(), "mean": gap.baseline.mean.tolist(),
+            "std": gap.baseline.std.tolist(), "aggregate": gap.baseline.aggregate,
+            "aggregate_std": gap.baseline.aggregate_std,
+            "difference": {
+                "mean": gap.mean.tolist(), "std": gap.std.tolist(), "aggregate": gap.aggregate,
+                "aggregate_std": gap.aggregate_std, "inside_noise": gap.inside_noise,
+            },
+        }  # fmt: skip
+    return found
+
+
+def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
+    """What speaks against believing the predictions, in sentences."""
+    found = []
+    if study.spec["fidelity"]:
+        found.append("The predictions are for models of the proxies' size. Larger ones may differ: confirm it first.")
+    if explain.support(point[None], fit.measured.weights).badge[0] == "extrapolated":
+        found.append("It is extrapolated: it lies farther from every run than the runs lie from each other.")
+    if not frame.space.contains(point[None])[0]:
+        found.append("It breaks the study's constraints (bounds, groups or the epoch cap).")
+    if len(fit.measured.ids) < len(frame.space.names):
+        found.append(f"Fewer runs ({len(fit.measured.ids)}) than coordinates stand behind it.")
+    if study.imported:
+        found.append("The runs behind it were imported; Mixdesk did not see their training.")
+    if frame.available is not None and frame.budget:
+        seen = epochs(point, frame.available, frame.budget)
+        cap = study.spec["epoch_cap"] + 1e-9
+        if over := [name for name, value in zip(frame.space.names, seen, strict=True) if value > cap]:
+            found.append(f"At the target budget the epoch cap would be broken by {', '.join(over)}.")
+    return found

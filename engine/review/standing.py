@@ -1,0 +1,99 @@
+"""Where a candidate stands: what follows from the history of its study, and nothing else.
+
+Rules are those in force when somebody decided: making them stricter later takes nothing back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from store.reviews import Event
+
+VERDICTS = ("approved", "rejected", "superseded")
+OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What it takes to approve a candidate. approvals: of so many people; author_alone: whether the one who put it
+    forward may be the only one of them."""
+
+    approvals: int = 1
+    author_alone: bool = False
+
+    def met_by(self, approvals: Iterable[str], author: str) -> bool:
+        people = set(approvals)
+        return len(people) >= self.approvals and (self.author_alone or bool(people - {author}))
+
+    def missing(self, approvals: Iterable[str], author: str) -> str:
+        """What is still missing, in words; empty where nothing is."""
+        people = set(approvals)
+        if self.met_by(people, author):
+            return ""
+        if (more := self.approvals - len(people)) > 0:
+            return f"{more} more {'approval' if more == 1 else 'approvals'}"
+        return f"an approval of somebody besides {author}, who put it forward"
+
+
+@dataclass
+class Standing:
+    """state: open, or one of VERDICTS; approvals: {person: {"reason", "t"}} since it was last rejected; decided: the
+    last decision {"verdict", "reason", "author", "t", "successor"}, None before one."""
+
+    state: str = OPEN
+    approvals: dict[str, dict] = field(default_factory=dict)
+    decided: dict | None = None
+
+
+def rules_of(history: Iterable[Event]) -> Rules:
+    """The rules of a study now."""
+    rules = Rules()
+    for event in history:
+        if event.what == "rules":
+            rules = Rules(**event.body)
+    return rules
+
+
+def standings(history: Iterable[Event]) -> dict[str, Standing]:
+    """The standing of every candidate of a study, by its id."""
+    found: dict[str, Standing] = {}
+    authors: dict[str, str] = {}
+    rules = Rules()
+    for event in history:
+        if event.what == "rules":
+            rules = Rules(**event.body)
+        elif event.what == "put":
+            found[event.candidate], authors[event.candidate] = Standing(), event.author
+        elif event.what == "decision" and event.candidate in found:
+            _decide(found[event.candidate], event, rules, authors[event.candidate])
+    return found
+
+
+def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None:
+    """Bring one decision in. A rejection ends all approvals before it; approvals count until they are enough."""
+    standing.decided = {**event.body, "author": event.author, "t": event.t}
+    if event.body["verdict"] != "approved":
+        standing.state, standing.approvals = event.body["verdict"], {}
+        return
+    standing.approvals[event.author] = {"reason": event.body["reason"], "t": event.t}
+    standing.state = "approved" if rules.met_by(standing.approvals, author) else OPEN
+
+
+def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
+    """(K, K) votes for the row over the column: the last of each person on each pair; half for each where neither."""
+    place = {one: number for number, one in enumerate(candidates)}
+    last: dict[tuple, Event] = {}
+    for event in history:
+        if event.what == "vote" and event.candidate in place and event.body["over"] in place:
+            last[(event.author, frozenset((event.candidate, event.body["over"])))] = event
+    table = [[0.0] * len(candidates) for _ in candidates]
+    for event in last.values():
+        one, other = place[event.candidate], place[event.body["over"]]
+        table[one][other] += 0.5 if event.body["neither"] else 1.0
+        table[other][one] += 0.5 if event.body["neither"] else 0.0
+    return table
+
+
+def as_dict(standing: Standing, rules: Rules, author: str) -> dict:
+    """As pages and commands show it."""
+    missing = "" if standing.state != OPEN else rules.missing(standing.approvals, author)
+    return {**asdict(standing), "missing": missing}

@@ -1,0 +1,46 @@
+"""A surrogate of merges: one of the table, asked at coefficients instead of shares."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.box import Box
+from engine.surrogates.base import Surrogate
+
+
+@dataclass(kw_only=True)
+class OnBox(Surrogate):
+    """member: fitted to points as `Box.seen` shows them; box: where its coefficients lie."""
+
+    member: Surrogate
+    box: Box
+
+    @classmethod
+    def around(cls, member: Surrogate, box: Box) -> "OnBox":
+        """The member, with its noise and calibration."""
+        own = {"noise": member.noise, "scale": member.scale, "correlation": member.correlation}
+        return cls(**own, member=member, box=box)
+
+    @property
+    def title(self) -> str:
+        return self.member.title
+
+    @property
+    def convex(self) -> bool:
+        return self.member.convex
+
+    @classmethod
+    def _learn(cls, weights, losses, seed):
+        raise TypeError("fit a member of the table to the box's points, and put it around the box")
+
+    def mean(self, weights):
+        return self.member.mean(self.box.seen(weights))
+
+    def covariance(self, weights):
+        return self.member.covariance(self.box.seen(weights))
+
+    def moments(self, weights):
+        return self.member.moments(self.box.seen(weights))
+
+    def calibrated(self, scale: np.ndarray, correlation: np.ndarray) -> "OnBox":
+        return replace(super().calibrated(scale, correlation), member=self.member.calibrated(scale, correlation))

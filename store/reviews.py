@@ -1,0 +1,87 @@
+"""Questions about candidates and their review: what was put forward, who said and did what when."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from engine.errors import Problem
+from store.database import Store
+
+ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its frozen text
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point that somebody put forward. frozen: what engine/review/freeze.py wrote down; t: seconds since 1970."""
+
+    id: str
+    study: str
+    frozen: dict
+    text: str
+    t: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the history. n: 1, 2, ... in the order of the journal; candidate: None where it is about the study;
+    what: put | comment | vote | decision | rules | confirm; body: what engine/review/acts.py wrote down."""
+
+    n: int
+    study: str
+    candidate: str | None
+    what: str
+    author: str
+    body: dict
+    t: float
+
+
+def of_study(store: Store, study: str) -> list[Candidate]:
+    """The candidates of a study, newest first."""
+    rows = store.rows("SELECT id, study, frozen, t FROM candidates WHERE study = ? ORDER BY t DESC, id", [study])
+    return [_candidate(*row) for row in rows]
+
+
+def get(store: Store, candidate: str) -> Candidate:
+    """One candidate by its id. Raises Problem where there is none, and where what was frozen has been changed."""
+    rows = store.rows("SELECT id, study, frozen, t FROM candidates WHERE id = ?", [candidate])
+    if not rows:
+        raise Problem(
+            f"Cannot find the candidate {candidate[:80]!r}: it may be of another workspace, or the link was changed. "
+            "The page Candidates lists those that are here."
+        )
+    found = _candidate(*rows[0])
+    if id_of(found.text) != found.id:
+        raise Problem(
+            f"Cannot trust the candidate {found.id}: what was frozen under that name has been changed since. "
+            "`python -m store.rebuild` restores it from the journals."
+        )
+    return found
+
+
+def _candidate(id_: str, study: str, text: str, t: float) -> Candidate:
+    return Candidate(id_, study, json.loads(text), text, t)
+
+
+def id_of(frozen: str) -> str:
+    """The id of a candidate with this frozen text."""
+    return hashlib.sha256(frozen.encode()).hexdigest()[:ID]
+
+
+def history(store: Store, study: str) -> list[Event]:
+    """All that was said and done about a study's candidates, oldest first."""
+    rows = store.rows(
+        "SELECT n, study, candidate, what, author, body, t FROM reviews WHERE study = ? ORDER BY n", [study]
+    )
+    return [Event(n, *about, json.loads(body), t) for n, *about, body, t in rows]
+
+
+def state(store: Store, study: str) -> tuple[int, int]:
+    """Changes whenever a study's review does: the last line of its history, and how many runs confirmed something.
+
+    Cheap: pages ask every second.
+    """
+    return store.rows(
+        "SELECT (SELECT coalesce(max(n), 0) FROM reviews WHERE study = $study), (SELECT count(*) FROM runs "
+        "WHERE study = $study AND role = 'confirm' AND state = 'done')",
+        {"study": study},
+    )[0]
