@@ -20,6 +20,6 @@ test: .venv/test.stamp
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-ray.txt requirements-slurm.txt
+.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-ray.txt requirements-slurm.txt requirements-transformers.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@

@@ -2,7 +2,8 @@
 
 Makes a base and three experts of about 200 million parameters in bf16 (a Llama's tensors, random), merges them by both
 with one thread each, in turn, in processes of their own, and writes the ratios of CPU seconds, the peak of anonymous
-memory (what a process holds beside mapped files), and ours for twice the layers, to results/merging.json and .md.
+memory (what a process holds beside mapped files), ours for twice the layers, and what preflight foresaw, to
+results/merging.json and .md. Methods that mergekit lacks are measured alone.
 Needs 4 GB of disk in $TMPDIR and requirements-dev.txt.
 """
 
@@ -30,6 +31,7 @@ TARGETS = {
     "linear": 2.5, "task_arithmetic": 2.5, "slerp": 6, "ties": 6, "breadcrumbs": 9, "dare_linear": 4, "dare_ties": 4,
     "della": 2,
 }  # fmt: skip
+ALONE = {"ties_global": {"density": 0.5}, "consensus": {}, "emr_task": {"task": 2}, "pcb": {}}  # mergekit lacks them
 REPEATS = 3
 
 
@@ -68,14 +70,25 @@ def config_of(method: str, folder: Path) -> dict:
     """The merge file of a method; weights that do not cancel."""
     experts = "a" if method == "slerp" else "abc"
     weights = {} if method == "slerp" else {"weight": 0.4}
-    own = {} if method == "slerp" else CASES[method]
+    own = {} if method == "slerp" else CASES.get(method, {})
     models = [{"model": str(folder / one), "parameters": {**weights, **own}} for one in experts]
     made = {"merge_method": method, "models": models, "dtype": "bfloat16"}
     if method != "linear":
         made["base_model"] = str(folder / "base")
-    if method == "slerp":
-        made["parameters"] = CASES[method]
+    if method == "slerp" or method in ALONE:
+        made["parameters"] = CASES.get(method) or ALONE[method]
     return made
+
+
+def foreseen(method: str, folder: Path) -> float:
+    """Megabytes that preflight says the merge will hold."""
+    from engine.merge_config import from_dict
+    from engine.merge_plan import opened, plan
+    from engine.preflight import memory
+
+    config = from_dict(config_of(method, folder), folder)
+    models = opened(config)
+    return memory(config, models, plan(config, models)) / 1e6
 
 
 def child(who: str, method: str, folder: Path, out: Path) -> None:
@@ -144,15 +157,14 @@ def main(methods: list[str]) -> None:
         folder = Path(temporary)
         make(folder / "models", LAYERS)
         for method in methods:
-            pairs = [
-                [measure(who, method, folder / "models", folder / "out") for who in ("mixdesk", "mergekit")]
-                for _ in range(REPEATS)
-            ]
-            ratios = sorted(theirs["cpu_seconds"] / ours["cpu_seconds"] for ours, theirs in pairs)
+            whose = ("mixdesk",) if method in ALONE else ("mixdesk", "mergekit")
+            pairs = [[measure(who, method, folder / "models", folder / "out") for who in whose] for _ in range(REPEATS)]
+            ratios = sorted(one[1]["cpu_seconds"] / one[0]["cpu_seconds"] for one in pairs if len(one) > 1)
             rows[method] = {
-                "ratio": ratios[len(ratios) // 2], "ratios": ratios, "target": TARGETS[method],
-                "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(2)],
-                "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(2)],
+                "ratio": ratios[len(ratios) // 2] if ratios else None, "ratios": ratios, "target": TARGETS.get(method),
+                "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(len(whose))],
+                "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(len(whose))],
+                "foreseen_mb": foreseen(method, folder / "models"),
             }  # fmt: skip
             print(method, json.dumps(rows[method]), flush=True)
         shutil.rmtree(folder / "models")
@@ -173,17 +185,19 @@ def page(report: dict) -> str:
         "# Merging against mergekit 0.1.5", "",
         f"`{report['command']}`, {report['date']}. A base and 3 experts (slerp: 1) of 217 million parameters, bf16, "
         f"one thread each, {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
-        "seconds, and the peak of anonymous memory above the start.", "",
+        "seconds, and the peak of anonymous memory above the start; foreseen is what preflight says. Methods without "
+        "mergekit's figures are not in mergekit.", "",
         "| method | times less CPU | aim | CPU s, ours | CPU s, mergekit | MB, ours | MB, ours, twice the layers | "
-        "MB, mergekit |",
-        "|---|---|---|---|---|---|---|---|",
+        "MB, foreseen | MB, mergekit |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for method, row in report["rows"].items():
-        span = f"{row['ratios'][0]:.1f} to {row['ratios'][-1]:.1f}"
+        alone = row["ratio"] is None
+        ratio = "" if alone else f"{row['ratio']:.1f} ({row['ratios'][0]:.1f} to {row['ratios'][-1]:.1f})"
+        theirs = ("", "") if alone else (f"{row['cpu_seconds'][1]:.2f}", f"{row['anonymous_mb'][1]:.0f}")
         lines.append(
-            f"| {method} | {row['ratio']:.1f} ({span}) | {row['target']} | {row['cpu_seconds'][0]:.2f} | "
-            f"{row['cpu_seconds'][1]:.2f} | {row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | "
-            f"{row['anonymous_mb'][1]:.0f} |"
+            f"| {method} | {ratio} | {row['target'] or ''} | {row['cpu_seconds'][0]:.2f} | {theirs[0]} | "
+            f"{row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | {row['foreseen_mb']:.0f} | {theirs[1]} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -192,4 +206,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
     else:
-        main(sys.argv[1:] or list(CASES))
+        main(sys.argv[1:] or [*CASES, *ALONE])

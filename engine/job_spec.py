@@ -17,6 +17,8 @@ FIELDS = {
     "corpus": {"corpus": str, "source": dict},
     "train": {"corpus": str, "domains": list, "runs": list, "fidelity": dict},
     "merge": {"merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "runs": list},
+    "preflight": {"study": str, "base": str, "experts": dict},
+    "merge_write": {"study": str, "file": str, "out": str},
     "merge_search": {
         "merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "space": dict,
         "prior": list, "settings": dict, "first": int, "known": dict,

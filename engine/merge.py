@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from engine.adapters import open_model
+from engine.ancestry import differing, not_finite
 from engine.checkpoint_writer import SHARD_BYTES, Writer, writing
 from engine.checkpoints import layer_of
 from engine.errors import Problem
 from engine.merge_config import MergeConfig, experts_of, values_for
 from engine.merge_methods import Tensors
-from engine.merge_plan import Model, Planned, lead_of, plan
+from engine.merge_plan import Model, Planned, lead_of, opened, plan
 
 KEPT = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
@@ -35,7 +35,7 @@ def merge(
     Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before a
     byte is written where the models do not fit together, and leaves nothing behind where it fails later.
     """
-    models = {path: open_model(path) for path in config.models}
+    models = opened(config)
     planned = plan(config, models)
     torch.set_num_threads(1)
     reference = models[lead_of(config)]
@@ -87,10 +87,10 @@ def merge_tensor(
 ) -> None:
     """Merge one tensor into the file. seen: what the method's survey gave."""
     if not one.slot.dtype.is_floating_point:
-        sources = [models[path].flat(name) for path, name in one.inputs.items()]
-        if any(not torch.equal(sources[0], other) for other in sources[1:]):
-            raise Problem(f"Cannot merge {one.slot.name!r}: it holds whole numbers, and they differ between models.")
-        file.put(one.slot.name, 0, sources[0])
+        for sentence in differing(models, one):
+            raise Problem(sentence)
+        reference, name = next(iter(one.inputs.items()))
+        file.put(one.slot.name, 0, models[reference].flat(name))
         return
     x, arguments = inputs_of(config, models, one)
     if x.n == 0:
@@ -106,12 +106,9 @@ def merge_tensor(
 
 def broken(one: Planned, models: dict[str, Model]) -> str:
     """Which model's numbers are none, or that the merge made them."""
-    for path, name in one.inputs.items():
-        if not torch.isfinite(models[path].flat(name).float()).all():
-            return (
-                f"Cannot merge {one.slot.name!r}: {path} holds numbers in it that are not finite (NaN or infinity). "
-                "Take another checkpoint of that model."
-            )
+    for reference, name in one.inputs.items():
+        if not torch.isfinite(models[reference].flat(name).float()).all():
+            return not_finite(models[reference], reference, name, one.slot.name)
     return f"Cannot merge {one.slot.name!r}: the result is not finite. Use smaller weights."
 
 

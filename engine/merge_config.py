@@ -18,6 +18,7 @@ from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
 TOP = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed")
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
+UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def check_inputs(config: MergeConfig) -> None:
         scopes += [("the parameters of a slice", piece.parameters)]
         scopes += [(f"the parameters of {one.model}", one.parameters) for one in piece.sources]
     words = (*("lambda" if name == "lam" else name for name in knobs_of(method)), *NO_EFFECT)
+    words += UNUSED.get(config.name, ())
     for where, values in scopes:
         known(where, values, words)
 

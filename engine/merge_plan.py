@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.adapters import Adapted
+from engine import vocabulary
+from engine.adapters import Adapted, open_model
 from engine.checkpoint_writer import Slot
 from engine.checkpoints import Checkpoint, layer_of
 from engine.errors import Problem
 from engine.merge_config import MergeConfig, Slice
+from engine.resized import Resized
 
 NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these come with the first slice and all else with the last
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
-Model = Checkpoint | Adapted
+Model = Checkpoint | Adapted | Resized
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,22 @@ class Planned:
 def lead_of(config: MergeConfig) -> str:
     """The model whose files, names and dtypes the output takes."""
     return config.base or config.slices[0].sources[0].model
+
+
+def opened(config: MergeConfig) -> dict[str, Model]:
+    """Every model of the merge by its reference, those with other vocabularies seen with the lead's rows."""
+    models = {reference: open_model(reference) for reference in config.models}
+    lead = models[lead_of(config)]
+    return {reference: with_rows(reference, model, lead) for reference, model in models.items()}
+
+
+def with_rows(reference: str, model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> Model:
+    """A model with the lead's rows, if the two number alike the tokens that they share; else as it is."""
+    resized = Resized(model, lead)
+    if model is lead or not resized.changed or not (model.path.is_dir() and lead.path.is_dir()):
+        return model
+    difference = vocabulary.compared(reference, model.path, lead.path)
+    return model if difference is None or vocabulary.refusal(difference) else resized
 
 
 def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:

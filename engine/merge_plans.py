@@ -42,8 +42,11 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     else:
         layers, experts = spec.fidelity.layers, domains
     names = coordinates(merge, experts, layers)
-    rows, jobs = [], []
-    if not merge.brought:
+    if merge.brought:
+        task = merge_task(spec, study, experts, names, domains)
+        check = {"kind": "preflight", **{key: task[key] for key in ("study", "priority", "base", "experts")}}
+        rows, jobs = [], [{"job": f"{study}-preflight", "spec": check}]
+    else:
         rows, jobs = training(spec, study, domains, names, manifest)
     rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
@@ -123,6 +126,7 @@ def merge_task(spec: StudySpec, study: str, experts: list[str], names: list[str]
     """What all jobs that measure merges of a study are told (engine/merge_job.py)."""
     merge, settings = spec.merge, spec.compute.settings(study)
     files = {"base": f"checkpoints/{merge.base}", "experts": {n: f"checkpoints/{f}" for n, f in merge.experts.items()}}
+    settings["after"] = [f"{study}-preflight"]
     if not merge.brought:
         ids = [f"{study}-{number:05d}" for number in range(1, len(experts) + 2)]
         paths = [expert_file(study, run) for run in ids]

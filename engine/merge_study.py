@@ -32,7 +32,8 @@ class MergeSpec:
     where experts are made here: a base proxy on the natural mixture, and from it one expert a domain. method: of the
     table; knobs: those that stay fixed; tuned: those that are coordinates, name -> [least, most]; by: "model" for one
     coefficient an expert, "layer" for one an expert and layer; lower, upper: of every coefficient; share: how long an
-    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; of: the mixture study on the
+    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: of a domain's
+    validation text that brought models are measured on; of: the mixture study on the
     same domains that the merges are held against.
     """
 
@@ -46,6 +47,7 @@ class MergeSpec:
     upper: float = 1.0
     share: float = 0.5
     rate: float = 0.5
+    eval_bytes: int = 65_536
     of: str = ""
 
     def __post_init__(self):
@@ -57,6 +59,8 @@ class MergeSpec:
         for name in ("share", "rate"):
             if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
+        if not _is_number(self.eval_bytes) or not 1024 <= self.eval_bytes <= 1 << 30:
+            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes a domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
             raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
         for name in self.experts:

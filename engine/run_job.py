@@ -24,6 +24,8 @@ KINDS = {
     "corpus": "engine.corpus.build:run",
     "train": "engine.train:run",
     "merge": "engine.merge_job:run",
+    "preflight": "engine.merge_checks:check",
+    "merge_write": "engine.merge_checks:write",
     "merge_search": "engine.merge_search:run",
     "fit": "engine.league:run",
     "search": "engine.search_job:run",

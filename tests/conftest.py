@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -78,6 +79,19 @@ def finished(tmp_path_factory) -> pathlib.Path:
     (root / "study.toml").write_text(STUDY)
     engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
     engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
+    return root / "workspace"
+
+
+MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]\nof = "Small"\n[fidelity]')
+
+
+@pytest.fixture(scope="session")
+def merged(finished, tmp_path_factory) -> pathlib.Path:
+    """A copy of that workspace with a merge study beside the other, finished: experts, merges, fits, a search."""
+    root = tmp_path_factory.mktemp("merged")
+    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    (root / "merge.toml").write_text(MERGE)
+    engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
     return root / "workspace"
 
 

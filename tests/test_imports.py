@@ -29,8 +29,8 @@ HEADLESS = {
 }  # the engine's part that uses the store
 TORCH_WING = {
     "proxy", "lean", "train", "torch_device", "evaluate", "checkpoints", "checkpoint_writer", "merge", "merge_job",
-    "merge_search", "proxy_merges", "language_models", "live_merges",
-    "merge_plan", "adapters", "ancestry", "preflight",
+    "merge_search", "proxy_merges", "language_models", "live_merges", "merge_checks", "merge_plan", "adapters",
+    "ancestry", "preflight", "resized",
 }  # fmt: skip
 TORCH_ROOMS = {"merge_methods"}
 FORBIDDEN = {

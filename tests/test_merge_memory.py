@@ -1,17 +1,15 @@
 """Merging in memory gives what each method gives tensor by tensor, and every knob has a range."""
 
-import json
 
 import pytest
 import torch
 
 from engine.errors import Problem
+from engine.merge_catalogue import FILE, Knob, catalogue
 from engine.merge_methods import METHODS, Tensors
-from engine.merge_methods.__main__ import described
-from engine.merge_methods.knobs import REQUIRED, knobs_of
+from engine.merge_methods.knobs import REQUIRED, catalogue_text, knobs_of
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_methods.whole import kth
-from engine.merge_table import FILE, MethodKnob, method_cards
 
 
 def family(count=2, seed=0):
@@ -56,6 +54,20 @@ def test_weights_may_differ_by_tensor():
     torch.testing.assert_close(merged[key], known)
 
 
+def test_parameters_and_turned_tensors_go_in():
+    """As a module holds them: with gradients, in any layout. They stay as they are."""
+    base, experts = family()
+    del base["ids"]
+    known = merge_in_memory("ties", base, experts, [0.5, 0.5], {"density": 0.5})
+    parameters = {key: torch.nn.Parameter(value) for key, value in base.items()}
+    turned = [{key: value.T.contiguous().T if value.ndim == 2 else value for key, value in one.items()}
+              for one in (parameters, *experts)]  # fmt: skip
+    found = merge_in_memory("ties", turned[0], turned[1:], [0.5, 0.5], {"density": 0.5})
+    for key, value in known.items():
+        assert torch.equal(found[key], value) and not found[key].requires_grad
+        assert torch.equal(parameters[key], base[key])
+
+
 def test_half_precision_stays():
     base, experts = ({k: v.bfloat16() if v.is_floating_point() else v for k, v in one.items()} for one in
                      (family()[0], family()[1][0]))  # fmt: skip
@@ -93,9 +105,9 @@ def test_what_does_not_fit_is_a_sentence(change, said):
 
 def test_the_table_for_pages_is_what_the_code_says():
     """After a change: `python -m engine.merge_methods`."""
-    assert json.loads(FILE.read_text()) == described()
-    assert list(method_cards()) == list(METHODS)
-    assert method_cards()["slerp"].knobs[0] == MethodKnob("t", "float", False, None, 0.0, 1.0)
+    assert FILE.read_text() == catalogue_text()
+    assert list(catalogue()) == list(METHODS)
+    assert catalogue()["slerp"].knobs["t"] == Knob("t", "float", False, True, None, 0.0, 1.0)
 
 
 # Methods that look at the whole model ------------------------------------------------------------------------

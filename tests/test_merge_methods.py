@@ -6,7 +6,7 @@ import torch
 
 from engine.errors import Problem
 from engine.merge_methods import METHODS, Tensors
-from engine.merge_methods.base import CHUNK
+from engine.merge_methods.base import CHUNK, stays
 from engine.merge_methods.knobs import knobs_of
 from engine.merge_methods.largest import trimmed
 from engine.merge_methods.memory import merge_in_memory
@@ -189,6 +189,15 @@ def test_random_masks_keep_their_density():
     assert kept[:, -50:].float().mean() == pytest.approx(0.68, abs=0.02)
 
 
+@pytest.mark.parametrize("share", [0.0, 1e-4, 1 / 512, 0.3, 0.5, 255.5 / 256, 1.0])
+def test_draws_have_their_probability(share):
+    """Five standard deviations; a share that falls between two bytes is met, too."""
+    found = stays(np.random.Generator(np.random.SFC64(1)), share, (1000, 1000))
+    assert abs(found.mean() - share) <= 5 * np.sqrt(share * (1 - share) / 1e6) + 2**-31
+    columns = stays(np.random.Generator(np.random.SFC64(2)), np.array([0.1, share, 0.7003]), (400_000, 3)).mean(axis=0)
+    assert np.abs(columns - [0.1, share, 0.7003]).max() < 0.004
+
+
 def test_the_docs_name_every_method_and_knob():
     table = [row for row in (ROOT / "docs" / "MERGING.md").read_text().splitlines() if row.startswith("| ")]
     rows = {name.strip(): row for row in table for name in row.split("|")[1].split(",")}
@@ -196,7 +205,7 @@ def test_the_docs_name_every_method_and_knob():
         if not name.endswith("_paper"):
             knobs = {"lambda" if knob == "lam" else knob for knob in knobs_of(method)}
             told = {word.strip(" *") for word in rows[name].split("|")[4].split(",")}
-            assert told == knobs - ({"density"} if name == "task_arithmetic" else set()), name
+            assert told == knobs, name
 
 
 def test_what_cannot_be_pruned():

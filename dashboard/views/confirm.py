@@ -17,7 +17,7 @@ from store import corpora, runs, studies
 
 def render(name: str | None) -> None:
     st.title("Confirm")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
         return
     whole = parts.priorities_of(study)
     st.markdown(

@@ -9,6 +9,7 @@ from streamlit.errors import StreamlitAPIException
 
 from dashboard import charts, components, state
 from dashboard.views import parts
+from dashboard.views.forward import put_forward
 from dashboard.views.merge_looks import closer_look
 from engine import explain, merge_asking
 from engine.candidates import Fit, named_points
@@ -47,7 +48,9 @@ def render(study: studies.Study) -> None:
         turned = desk(study, own, ask_method(study, own), points)
         if turned.own and fit is not None:
             predictions(study, fit, whole, turned, points)
-            keep(study, turned.point)
+            with st.container(horizontal=True):
+                keep(study, turned.point)
+                put_forward(study, {"the faders": turned.point}, "merge-desk", fit.name, whole)
             closer_look(study, fit, whole, turned.point, points)
         else:
             measured_only(study, whole, turned)

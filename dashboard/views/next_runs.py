@@ -20,7 +20,7 @@ from store import jobs, proposals, studies
 
 def render(name: str | None) -> None:
     st.title("Next runs")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
         return
     ask(study, fit.name, parts.priorities_of(study))
     parts.live(lambda: latest(study.id))

@@ -126,6 +126,17 @@ def study_of(name: str | None) -> studies.Study | None:
     return study
 
 
+def is_merge(study: studies.Study) -> bool:
+    """Whether it is a study of merges; says where to go on with those."""
+    if not study.spec.get("merge"):
+        return False
+    st.info(
+        "This study turns merges, and measuring one takes a moment: searches on the page Search choose and measure the "
+        "next merges by themselves, and a candidate is confirmed on its own page, on all validation text."
+    )
+    return True
+
+
 def too_few(study: studies.Study) -> str:
     """A warning where the finished runs are fewer than the domains; empty otherwise, and before there are any."""
     domains = len(study.domains)

@@ -100,11 +100,13 @@ def table_and_parallel(name: str, whole: Aggregate) -> None:
     table, names = queries.run_table(state.store(), study, whole), parts.named_of(study)
     done = np.isfinite(table.score)
     title = f"{table.aggregate.title}, {table.aggregate.unit}"
-    st.subheader("Shares and metrics" if study.imported else "Shares and losses", anchor=False)
+    merges = bool(study.spec.get("merge"))
+    point = "Coefficients" if merges else "Shares"
+    st.subheader(f"{point} and metrics" if study.imported else f"{point} and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
-        wanted = chosen_axes(table, names)
-        axes = [axis for axis in axes_of(table, names) if axis["name"] in wanted]
+        wanted = chosen_axes(table, names, merges)
+        axes = [axis for axis in axes_of(table, names, merges) if axis["name"] in wanted]
         drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
         shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
         whole = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
@@ -130,8 +132,8 @@ def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
 
 
-def axes_of(table: queries.RunTable, names: Named) -> list[dict]:
-    """Every axis that the parallel coordinates can have: shares first, then metrics."""
+def axes_of(table: queries.RunTable, names: Named, merges: bool) -> list[dict]:
+    """Every axis that the parallel coordinates can have: shares (or coefficients) first, then metrics."""
     metrics = [
         {"label": name, "name": f"loss {i}", "values": table.losses[:, i], "percent": False}
         for i, name in enumerate(names.metrics)
@@ -140,15 +142,18 @@ def axes_of(table: queries.RunTable, names: Named) -> list[dict]:
         if axis["label"] in names.domains:
             axis["label"] = f"loss {axis['label']}"
     shares = [
-        {"label": f"share {name}", "name": f"share {i}", "values": table.shares[:, i], "percent": True}
+        {
+            "label": name if merges else f"share {name}", "name": f"share {i}", "values": table.shares[:, i],
+            "percent": not merges,
+        }
         for i, name in enumerate(names.domains)
     ]
     return shares + metrics
 
 
-def chosen_axes(table: queries.RunTable, names: Named) -> set[str]:
+def chosen_axes(table: queries.RunTable, names: Named, merges: bool) -> set[str]:
     """The axes to draw: all where they are few; else the shares that vary most and the first metrics, or as chosen."""
-    everything = {axis["name"]: axis["label"] for axis in axes_of(table, names)}
+    everything = {axis["name"]: axis["label"] for axis in axes_of(table, names, merges)}
     if len(everything) <= MOST_AXES:
         return set(everything)
     widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
@@ -172,6 +177,8 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
     score = f"{table.aggregate.title}, {table.aggregate.unit}"
     titles = [f"{name} [{unit}]" for name, unit in zip(names.metrics, names.units, strict=True)]
     metrics = dict(zip(titles, table.losses[rows].T, strict=True))
+    part, times = ("", 1) if study.spec.get("merge") else ("share ", 100)
+    points = {f"{part}{d}": times * table.shares[rows, j] for j, d in enumerate(names.domains)}
     facts = ("seed", "parameters", "tokens", "seconds", "message")
     frame = pd.DataFrame({
         "run": [table.columns["number"][i] for i in rows],
@@ -179,20 +186,20 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
         "state": [table.columns["state"][i] for i in rows],
         score: table.score[rows],
         **metrics,
-        **{f"share {d}": 100 * table.shares[rows, j] for j, d in enumerate(names.domains)},
+        **points,
         **{name: [table.columns[name][i] for i in rows] for name in facts},
     }).dropna(axis="columns", how="all")  # fmt: skip
     number = st.column_config.NumberColumn
     formats = {name: number(format="%.4f") for name in (score, *metrics)}
-    formats |= {name: number(format="%.1f%%") for name in frame if name.startswith("share ")}
+    formats |= dict.fromkeys(points, number(format="%.1f%%" if part else "%.3f"))
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
     picked = st.dataframe(
         frame, hide_index=True, column_config=formats, height=380, on_select="rerun", selection_mode="single-row",
         key="runs-table",
     ).selection.rows  # fmt: skip
     st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets; shares of tokens. Tick a "
-        "run to put its point forward."
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets. Tick a run to put its "
+        "point forward."
     )
     with st.container(horizontal=True):
         for suffix in run_table.SUFFIXES:

@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import charts, components, queries, state
 from dashboard.views import changing, merge_card, parts
+from dashboard.views.new_merge import new_merge
 from dashboard.views.new_study import new_study
 from dashboard.views.search import aggregate_in
 from engine import steward
@@ -20,11 +21,13 @@ INTRODUCTION = (
 
 
 def render(current: str | None) -> None:
-    head, button = st.columns([5, 1], vertical_alignment="bottom")
+    head, merge, button = st.columns([4, 1, 1], vertical_alignment="bottom")
     head.title("Studies")
     wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
     if button.button("New study", **wanted, **parts.takes("operator")):
         new_study()
+    if merge.button("New merge", icon=":material/merge:", width="stretch"):
+        new_merge()
     st.markdown(INTRODUCTION + " Runs that were trained elsewhere come in on the page *Import*.")
     found = studies.all_studies(state.store())
     if not found:
@@ -141,7 +144,8 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
-    if progress.finished and not study.imported and st.button(
+    own = not study.imported and not study.spec.get("merge")
+    if progress.finished and own and st.button(
         "Change domains", key=f"change-{study.id}", icon=":material/call_split:", **may
     ):
         changing.change_domains(study)

@@ -1,5 +1,6 @@
 """The command `merge`: a merge file in, a checkpoint out. Needs no workspace, no server and no worker."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,17 +11,29 @@ def add(command) -> None:
     one = command("merge", run, "merge checkpoints as a mergekit file says, into a checkpoint")
     one.add_argument("config", type=Path, metavar="CONFIG.yml", help="in mergekit's syntax")
     one.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
+    one.add_argument("--check", action="store_true", help="look at the models and foresee the merge; writes nothing")
     one.set_defaults(alone=True)
 
 
 def run(client, workspace, options):
+    from engine.errors import Problem
     from engine.merge import merge
     from engine.merge_config import read_config
+    from engine.preflight import preflight
 
+    config = read_config(options.config)
     with tqdm(total=1, unit="B", unit_scale=True, file=sys.stderr) as bar:
 
         def progress(done: float, total: float, note: str) -> None:
             bar.total, bar.n = total, done
             bar.set_postfix_str(note)
 
-        return merge(read_config(options.config), options.out, progress)
+        found = preflight(config, options.out, progress)
+        bar.clear()
+        for sentence in found.warnings:
+            print(sentence, file=sys.stderr)
+        if found.refusals:
+            if options.check:
+                print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
+            raise Problem("\n".join(found.refusals))
+        return found.to_dict() if options.check else merge(config, options.out, progress)

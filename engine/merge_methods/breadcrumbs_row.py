@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish, masked
 from engine.merge_methods.largest import bits_of
 
 
@@ -19,7 +19,7 @@ def breadcrumbs_row(x: Tensors, weight: PerExpert, *, beta: float = 0.85, gamma:
             kept = torch.from_numpy(order[:, max(0, columns - first - count) : columns - first].copy())
             mask.view(-1, columns).scatter_(1, kept, True)
     weights = torch.tensor(weight, dtype=torch.float32)
-    return lambda part: finish(x, weights @ x.deltas(part).mul_(keep[:, part]), lam)
+    return lambda part: finish(x, weights @ masked(x.deltas(part), keep[:, part]), lam)
 
 
-METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795")
+METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795", holds=(0, 1))

@@ -6,13 +6,10 @@ tensor. Draws are seeded by tensor, expert and place, so a merge can be repeated
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected
-
-LEVELS = 1 << 32
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected, masked, stays
 
 
 def dare_linear(
@@ -54,7 +51,7 @@ def dropped(x: Tensors, density: list[float], rescale: str | None) -> Callable[[
     def at(part: slice) -> Tensor:
         found = x.deltas(part)
         for i, row in enumerate(found):
-            row.mul_(drawn(x, i, row, density[i], part)).mul_(scale[i])
+            masked(row, drawn(x, i, row, density[i], part)).mul_(scale[i])
         return found
 
     return at
@@ -64,8 +61,7 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, part: slice) -> 
     """(len,) which elements stay, each with probability `density`; the draws belong to the place."""
     if density >= 1:
         return torch.ones(len(row), dtype=torch.bool)
-    numbers = np.frombuffer(x.generator(expert, part).bytes(4 * len(row)), np.uint32)
-    return torch.from_numpy(numbers < int(density * LEVELS))
+    return torch.from_numpy(stays(x.generator(expert, part), density, (len(row),)))
 
 
 def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Tensor]:
@@ -80,14 +76,14 @@ def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Te
         for i, row in enumerate(found):
             keep[i, part] = mask(i, row, part)
         before += found.abs_().sum(dim=1)
-        after += found.mul_(keep[:, part]).sum(dim=1)
+        after += masked(found, keep[:, part]).sum(dim=1)
     sound = (before >= 1e-7) & (after >= 1e-7)  # else nothing is left to grow
     scale = torch.where(sound, before / torch.where(sound, after, 1), 1).float()
-    return lambda part: x.deltas(part).mul_(keep[:, part]).mul_(scale[:, None])
+    return lambda part: masked(x.deltas(part), keep[:, part]).mul_(scale[:, None])
 
 
 PAPER = "arXiv:2311.03099"
-LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True)
-TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True)
+LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True, holds=(0, 1))
+TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True, holds=(0, 1))
 LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", PAPER, restores=True, ordered=True)
 TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", PAPER, restores=True, ordered=True)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected
-from engine.merge_methods.dare import LEVELS, masked_to_l1
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, added, elected, masked, stays
+from engine.merge_methods.dare import masked_to_l1
 from engine.merge_methods.largest import bits_of
 
 
@@ -46,25 +46,27 @@ def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool
     for part in x.chunks(rows=True):
         for i, row in enumerate(x.deltas(part)):
             keep[i, part] = mask(i, row, part)
-    return lambda part: x.deltas(part).mul_(keep[:, part])
+    return lambda part: masked(x.deltas(part), keep[:, part])
 
 
 def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, part: slice) -> Tensor:
     """(len,) which elements of whole rows of the tensor stay.
 
-    Each uniform draw is compared in the order of the ranks and carried back to its element: one sort, not two.
+    The draws are made in the order of the ranks and carried back to their elements. Size and place are sorted as one
+    integer, which takes half as long as to sort places by size.
     """
     if density >= 1 or density <= 0:
         return torch.full_like(row, density >= 1, dtype=torch.bool)
     columns = x.columns
-    order = np.argsort(bits_of(row).numpy().reshape(-1, columns), axis=1)  # of integers: six times as fast
+    both = bits_of(row).numpy().reshape(-1, columns).astype(np.int64) << 32
+    both |= np.arange(columns)
+    both.sort(axis=1)
+    both &= (1 << 32) - 1  # the places are left, smallest first
     ranks = np.linspace(0, 1, columns) if columns > 1 else np.zeros(1)
-    bound = ((density - epsilon + 2 * epsilon * ranks) * LEVELS).astype(np.uint32)
-    numbers = np.frombuffer(x.generator(expert, part).bytes(4 * len(row)), np.uint32).reshape(-1, columns)
-    stays = np.empty(order.shape, bool)
-    np.put_along_axis(stays, order, numbers < bound, axis=1)
-    return torch.from_numpy(stays).reshape(-1)
+    share = density - epsilon + 2 * epsilon * ranks
+    found = torch.from_numpy(stays(x.generator(expert, part), share, both.shape))
+    return torch.empty_like(found).scatter_(1, torch.from_numpy(both), found).reshape(-1)
 
 
-TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True, ordered=True)
-LINEAR = Method(della_linear, "DELLA, linear", "arXiv:2406.11617", restores=True, ordered=True)
+TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True, ordered=True, holds=(0, 1))
+LINEAR = Method(della_linear, "DELLA, linear", "arXiv:2406.11617", restores=True, ordered=True, holds=(0, 1))

@@ -67,4 +67,4 @@ def directions(deltas: Tensor) -> Tensor:
     return torch.linalg.svd(torch.cat(each, dim=1), full_matrices=False)[0][:, : rank // SUBSPACE]
 
 
-METHOD = Method(doge_ta, "DOGE with task arithmetic", "arXiv:2501.01230", survey=survey)
+METHOD = Method(doge_ta, "DOGE with task arithmetic", "arXiv:2501.01230", survey=survey, holds=(50, 13), cubic=True)

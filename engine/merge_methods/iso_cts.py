@@ -28,4 +28,4 @@ def iso_cts(x: Tensors, weight: PerExpert, *, common: float = 0.8, lam: float = 
     return lambda part: x.base32(part).add(total[part], alpha=lam)
 
 
-METHOD = Method(iso_cts, "Iso-CTS", "arXiv:2502.04959")
+METHOD = Method(iso_cts, "Iso-CTS", "arXiv:2502.04959", holds=(40, 16), cubic=True)

@@ -28,4 +28,4 @@ def knots(
     return lambda part: x.base32(part).add(total[part])
 
 
-METHOD = Method(knots, "KnOTS with TIES", "arXiv:2410.19735", restores=True)
+METHOD = Method(knots, "KnOTS with TIES", "arXiv:2410.19735", restores=True, holds=(40, 28), cubic=True)

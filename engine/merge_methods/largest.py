@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import Tensors
+from engine.merge_methods.base import Tensors, masked
 
 SAMPLE = 1 << 16  # elements
 SLACK = 5.0  # standard deviations of a sampled rank
@@ -24,15 +24,15 @@ def trimmed(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], T
     """Task vectors (K, len) whose elements are 0 but for ranks skip_i to skip_i + keep_i by |d|, largest first."""
     if all(s == 0 and k >= x.n for s, k in zip(skip, keep, strict=True)):
         return x.deltas
-    both = cuts(x, [s + k for s, k in zip(skip, keep, strict=True)] + list(skip))
+    both = cuts(x, [s + k for s, k in zip(skip, keep, strict=True)] + (list(skip) if any(skip) else []))
     kept, left_out = both[: len(keep)], both[len(keep) :]
 
     def at(part: slice) -> Tensor:
         found = x.deltas(part)
-        for row, inner, outer in zip(found, kept, left_out, strict=True):
-            if outer.count:
-                row.sub_(outer.only(row, part))
-            row.copy_(inner.only(row, part))
+        for row, cut in zip(found, kept, strict=True):
+            cut.keep(row, part)
+        for row, cut in zip(found, left_out, strict=False):
+            row.sub_(cut.keep(row.clone(), part))
         return found
 
     return at
@@ -40,41 +40,41 @@ def trimmed(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], T
 
 @dataclass
 class Cut:
-    """The `count` largest of n elements: all whose bits are above `bits`, and the first `equal` of those that equal it.
+    """The `count` largest of n elements: all whose bits are above `bits`, and as many of those that equal it as fit.
 
-    before: how many elements that equal it stand before each chunk; None where all of them belong, or none.
+    These are all up to the chunk that begins at `last`, and there the first `left`.
     """
 
     count: int
-    bits: int
-    equal: int
-    before: dict[int, int] | None = None
+    n: int
+    bits: int = ALL_BITS
+    last: int = -1
+    left: int = 0
 
-    def only(self, row: Tensor, part: slice) -> Tensor:
-        """A row (len,) with all other elements 0."""
-        if self.before is not None:
-            same = bits_of(row) == self.bits
-            first = same.cumsum(0) + self.before[part.start] <= self.equal
-            return row * ((bits_of(row) > self.bits) | (same & first))
-        below = self.bits - (self.equal > 0)  # the largest bits that do not belong
-        return row.clone() if below < 0 else torch.nn.functional.hardshrink(row, value_of(below))
+    def keep(self, row: Tensor, part: slice) -> Tensor:
+        """A row (len,) with all other elements made 0, in place."""
+        if self.count <= 0:
+            return row.zero_()
+        if self.count >= self.n:
+            return row
+        if part.start == self.last:
+            bits = bits_of(row)
+            same = bits == self.bits
+            return masked(row, (bits > self.bits) | (same & (same.cumsum(0) <= self.left)))
+        below = self.bits - (part.start < self.last)  # the largest bits that do not belong
+        return row if below < 0 else torch.ops.aten.hardshrink.out(row, value_of(below), out=row)
 
 
 def cuts(x: Tensors, ranks: list[int]) -> list[Cut]:
     """The cut after the r largest, for as many lists of K ranks as are given end to end: one pass over the tensor."""
-    count = len(x.experts)
     brackets = [bracket(sample, rank, x.n) for sample, rank in zip(sampled(x, len(ranks)), ranks, strict=True)]
     while True:
         found = scan(x, ranks, brackets)
         missed = [i for i, cut in enumerate(found) if cut is None]
         if not missed:
-            break
+            return found
         for i in missed:
             brackets[i] = (0, ALL_BITS)
-    for i, (cut, equals) in enumerate(found):
-        if 0 < cut.equal < equals:
-            cut.before = equals_before(x, i % count, cut.bits)
-    return [cut for cut, _ in found]
 
 
 def sampled(x: Tensors, lists: int) -> list[np.ndarray]:
@@ -98,8 +98,8 @@ def bracket(sample: np.ndarray, rank: int, n: int) -> tuple[int, int]:
     )
 
 
-def scan(x: Tensors, ranks: list[int], brackets: list[tuple[int, int]]) -> list[tuple[Cut, int] | None]:
-    """(cut, how many elements equal its bits) for each rank; None where the bracket does not hold it."""
+def scan(x: Tensors, ranks: list[int], brackets: list[tuple[int, int]]) -> list[Cut | None]:
+    """The cut for each rank; None where the bracket does not hold it."""
     above, inside = [0] * len(ranks), [[] for _ in ranks]
     for part in x.chunks():
         bits = bits_of(x.deltas(part)).numpy().view(np.uint32)
@@ -107,32 +107,26 @@ def scan(x: Tensors, ranks: list[int], brackets: list[tuple[int, int]]) -> list[
             if 0 < ranks[i] < x.n:
                 row = bits[i % len(bits)]
                 above[i] += int(np.count_nonzero(row > high))
-                inside[i].append(row[(row - np.uint32(low)) <= np.uint32(high - low)])
+                inside[i].append((part.start, row[(row - np.uint32(low)) <= np.uint32(high - low)]))
     return [decide(rank, x.n, above[i], inside[i]) for i, rank in enumerate(ranks)]
 
 
-def decide(rank: int, n: int, above: int, inside: list[np.ndarray]) -> tuple[Cut, int] | None:
-    """The cut from what lies above and inside the bracket."""
-    if rank <= 0:
-        return Cut(0, ALL_BITS, 0), 0
-    if rank >= n:
-        return Cut(n, 0, 1), 1
-    candidates = np.concatenate(inside)
+def decide(rank: int, n: int, above: int, inside: list[tuple[int, np.ndarray]]) -> Cut | None:
+    """The cut from what lies above the bracket, and inside it by chunk."""
+    if not 0 < rank < n:
+        return Cut(rank, n)
+    candidates = np.concatenate([found for _, found in inside])
     left = rank - above
     if not 0 < left <= len(candidates):
         return None
     value = np.partition(candidates, len(candidates) - left)[len(candidates) - left]
-    greater, equals = int((candidates > value).sum()), int((candidates == value).sum())
-    return Cut(rank, int(value), left - greater), equals
-
-
-def equals_before(x: Tensors, expert: int, bits: int) -> dict[int, int]:
-    """How many elements with just these bits stand before each chunk."""
-    before, total = {}, 0
-    for part in x.chunks():
-        before[part.start] = total
-        total += int((bits_of(x.deltas(part))[expert] == bits).sum())
-    return before
+    left -= int((candidates > value).sum())
+    for start, found in inside:
+        equals = int((found == value).sum())
+        if left <= equals:
+            return Cut(rank, n, int(value), start, left)
+        left -= equals
+    raise AssertionError("the value is among the candidates")
 
 
 def bits_of(values: Tensor) -> Tensor:

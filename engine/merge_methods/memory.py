@@ -33,7 +33,7 @@ def merge_in_memory(
     _check_tensors(base, experts)
     model = _Model(name, base, experts, weight, knobs or {}, seed)
     seen = method.survey(model) if method.survey else None
-    merged = {key: value.clone() for key, value in base.items()}
+    merged = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in base.items()}
     for x, arguments in model:
         x.seen = seen
         at = method.merge(x, **arguments)
@@ -75,8 +75,8 @@ class _Model:
         for key, value in self.base.items():
             if not value.is_floating_point() or value.numel() == 0:
                 continue
-            flat = [one[key].detach().reshape(-1) for one in self.experts]
-            own = value.detach().reshape(-1) if with_base else None
+            flat = [one[key].detach().cpu().reshape(-1) for one in self.experts]
+            own = value.detach().cpu().reshape(-1) if with_base else None
             arguments = dict(self.knobs)
             if "weight" in self.known:
                 given = self.weight(key) if callable(self.weight) else self.weight

@@ -49,4 +49,4 @@ def coefficients(cosine: Tensor, f: float) -> Tensor:
     return torch.where(straight, flat, round_)
 
 
-METHOD = Method(nuslerp, "NuSLERP", "mergekit", base="optional", least=2, most=2, ordered=True)
+METHOD = Method(nuslerp, "NuSLERP", "mergekit", base="optional", least=2, most=2, ordered=True, holds=(45, 0))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import At, Method, Tensors, finish
+from engine.merge_methods.base import At, Method, Tensors, finish, masked
 from engine.merge_methods.largest import cuts
 
 
@@ -44,9 +44,9 @@ def selected(x: Tensors, share: float):
     (cut,) = cuts(whole, [keep])
 
     def inside(found: Tensor, part: slice) -> Tensor:
-        return found.mul_(cut.only(spread[part], part) > 0)
+        return masked(found, cut.keep(spread[part].clone(), part) > 0)
 
     return inside
 
 
-METHOD = Method(sce, "SCE", "arXiv:2408.07990", restores=True)
+METHOD = Method(sce, "SCE", "arXiv:2408.07990", restores=True, holds=(4, 0.1))

@@ -3,10 +3,8 @@
 from engine.merge_methods.base import At, Method, PerExpert, Tensors, added
 
 
-def task_arithmetic(
-    x: Tensors, weight: PerExpert, *, normalize: bool = False, lam: float = 1.0, density: PerExpert | float = 1.0
-) -> At:
-    """t0 + lam sum(w d) (arXiv:2212.04089). density stands in shared configs and means nothing here."""
+def task_arithmetic(x: Tensors, weight: PerExpert, *, normalize: bool = False, lam: float = 1.0) -> At:
+    """t0 + lam sum(w d) (arXiv:2212.04089)."""
     return added(x, x.deltas, weight, normalize, lam)
 
 

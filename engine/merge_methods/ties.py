@@ -18,4 +18,4 @@ def keep_of(density: float, n: int) -> int:
     return n if density >= 1 else 0 if density <= 0 or n == 0 else max(1, int(density * n))
 
 
-METHOD = Method(ties, "TIES", "arXiv:2306.01708", restores=True)
+METHOD = Method(ties, "TIES", "arXiv:2306.01708", restores=True, holds=(0, 0.1))

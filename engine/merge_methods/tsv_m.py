@@ -38,4 +38,4 @@ def polar(matrix: Tensor) -> Tensor:
     return u @ v
 
 
-METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081", restores=True)
+METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081", restores=True, holds=(36, 8), cubic=True)

@@ -46,9 +46,12 @@ def slope_of(deltas: list[Tensor]) -> Callable[[Tensor], Tensor] | None:
     scaled = [delta * (2 / delta.square().sum()) for delta in deltas]
     if columns > 2 * len(deltas) * rows:
         return lambda m: sum(((m - e) @ e.T) @ s for e, s in zip(deltas, scaled, strict=True))
-    inner = [e.T @ s for e, s in zip(deltas, scaled, strict=True)]
-    through, target = sum(inner), sum(e @ one for e, one in zip(deltas, inner, strict=True))
+    through, target = torch.zeros(columns, columns), torch.zeros(rows, columns)
+    for e, s in zip(deltas, scaled, strict=True):
+        inner = e.T @ s
+        through += inner
+        target += e @ inner
     return lambda m: torch.addmm(target, m, through, beta=-1)
 
 
-METHOD = Method(wudi, "WUDI", "arXiv:2503.08099")
+METHOD = Method(wudi, "WUDI", "arXiv:2503.08099", holds=(40, 12), cubic=True)

@@ -1,0 +1,309 @@
+"""Merge studies: what is turned, experts made in one stack, merges measured, searched, and held against mixtures."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from engine.box import Box
+from engine.errors import Problem
+from engine.live import Live
+from engine.merge_asking import measure_points, merge_spec, task_of
+from engine.merge_methods.memory import merge_in_memory
+from engine.merge_mirror import correlations, mirror
+from engine.merge_study import (
+    MergeSpec,
+    anatomy_file,
+    baselines_of,
+    block_of,
+    coordinates,
+    first_points,
+    point_from,
+    setting_of,
+)
+from engine.owner import Owner
+from engine.proxy_merges import ProxyMerges
+from engine.study import StudySpec
+from engine.workspace import Workspace, within
+from store import runs, searches, studies
+from store.database import Store
+from tests.conftest import engine, until
+from tests.working import worker
+
+EXPERTS = ["digits", "prose", "python"]
+
+
+# Plain data --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"method": "magic"}, "the methods are"),
+        ({"knobs": {"densitty": 0.5}}, "densitty"),
+        ({"method": "ties", "knobs": {"density": "much"}}, "takes a float"),
+        ({"method": "ties", "knobs": {"normalize": 1.0}}, "takes a bool"),
+        ({"method": "ties", "tuned": {"density": [0.9, 0.1]}}, "rising"),
+        ({"method": "ties", "tuned": {"normalize": [0, 1]}}, "rising numbers"),
+        ({"method": "ties", "tuned": {"density": [0.1, 0.9]}, "knobs": {"density": 0.5}}, "both fix and tune"),
+        ({"method": "slerp"}, "must be fixed or tuned"),
+        ({"by": "neuron"}, "model or layer"),
+        ({"lower": 1.0, "upper": 0.5}, "rising"),
+        ({"upper": float("nan")}, "rising"),
+        ({"share": 0}, "above 0"),
+        ({"base": "llama"}, "both a base and experts"),
+        ({"base": "llama", "experts": {"a @ b": "x"}}, "a @ b"),
+        ({"experst": {}}, "experst"),
+        ("task_arithmetic", "unknown"),
+    ],
+)
+def test_what_cannot_be_turned_is_refused_with_a_sentence(values, word):
+    with pytest.raises(Problem, match=word):
+        MergeSpec.from_dict(values)
+
+
+def test_a_spec_survives_json():
+    spec = MergeSpec(method="ties", knobs={"normalize": False}, tuned={"density": (0.1, 0.9)}, by="layer", of="demo")
+    assert MergeSpec.from_dict(json.loads(json.dumps(spec.to_dict()))).to_dict() == spec.to_dict()
+    study = StudySpec.from_dict({"name": "M", "merge": spec.to_dict()})
+    assert StudySpec.from_dict(json.loads(json.dumps(study.to_dict()))).to_dict() == study.to_dict()
+
+
+def test_experts_that_a_method_cannot_take_are_refused():
+    with pytest.raises(Problem, match="it takes 1 beside the base"):
+        coordinates(MergeSpec(method="slerp", tuned={"t": (0, 1)}), EXPERTS, 2)
+    with pytest.raises(Problem, match="at least 2"):
+        coordinates(MergeSpec(method="model_stock"), ["one"], 2)
+    with pytest.raises(Problem, match="has no coefficients"):
+        coordinates(MergeSpec(method="karcher"), EXPERTS, 2)
+    with pytest.raises(Problem, match="64 are the most"):
+        coordinates(MergeSpec(), [f"e{i}" for i in range(65)], 2)
+    with pytest.raises(Problem, match="Use one an expert"):
+        coordinates(MergeSpec(by="layer"), [f"e{i}" for i in range(40)], 30)
+
+
+def test_a_point_says_which_weight_each_tensor_gets():
+    spec = MergeSpec(method="ties", tuned={"density": (0.1, 0.9)}, by="layer")
+    names = coordinates(spec, ["a", "b"], 2)
+    assert names == ["a @ rest", "a @ layer 0", "a @ layer 1", "b @ rest", "b @ layer 0", "b @ layer 1", "density"]
+    setting = setting_of(spec, ["a", "b"], names, np.array([1, 2, 3, 4, 5, 6, 0.5]))
+    assert setting.weight("layers.1.mlp.up").tolist() == [3, 6] and setting.weight("embedding").tolist() == [1, 4]
+    assert setting.knobs == {"density": 0.5} and setting.whole is None
+    same = point_from(spec, ["a", "b"], names, {"b": 0.7})
+    assert same.tolist() == [0, 0, 0, 0.7, 0.7, 0.7, 0.5]
+    assert block_of("model.layers.10.self_attn.q_proj.weight") == "layer 10" and block_of("lm_head.weight") == "rest"
+
+
+def test_baselines_and_first_points_lie_where_they_should():
+    spec = MergeSpec(upper=1.0)
+    names = coordinates(spec, EXPERTS, 1)
+    found = baselines_of(spec, EXPERTS, names)
+    assert found["base"].tolist() == [0, 0, 0] and found["prose alone"].tolist() == [0, 1, 0]
+    assert found["uniform soup"] == pytest.approx(1 / 3) and found["task arithmetic at 0.3"] == pytest.approx(0.3)
+    points = first_points(spec, EXPERTS, names, 64, 1)
+    assert points.shape == (64, 3) and (points >= 0).all() and (points <= 1).all()
+    assert len(np.unique(points.round(9), axis=0)) == 64 and points[1::2].sum(1).max() <= 1.5 + 1e-9
+
+
+def test_a_box_draws_inside_and_shows_surrogates_no_zero():
+    box = Box(("a", "b"), [0, -1], [2, 1])
+    points = box.draw(np.array([0.3, 0]), 4001, np.random.default_rng(0))
+    assert points.shape == (4001, 2) and box.contains(points).all()
+    assert box.seen(points).min() >= 1 and box.seen(points).max() <= 2
+    assert Box.from_dict(json.loads(json.dumps(box.to_dict()))).upper.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", ".", "a\0b"])
+def test_a_path_stays_in_the_workspace(tmp_path, name):
+    with pytest.raises(Problem, match="must not leave it"):
+        within(tmp_path, name)
+
+
+def test_rank_correlations_carry_their_interval():
+    rng = np.random.default_rng(0)
+    left = rng.normal(size=(40, 2))
+    right = np.column_stack([left[:, 0], rng.normal(size=40)])
+    rank, low, high = correlations(left, right)
+    assert (rank[0], low[0], high[0]) == pytest.approx((1, 1, 1))
+    assert low[1] < 0 < high[1] and high[1] - low[1] > 0.4
+
+
+# A study of proxies, from the command line ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk(merged, tmp_path_factory):
+    """A copy that these tests may change."""
+    root = tmp_path_factory.mktemp("merge-desk")
+    shutil.copytree(merged, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    return root / "workspace"
+
+
+@pytest.fixture
+def own(desk):
+    """(store, study), while no other process owns the workspace."""
+    store = Store(Workspace.open(desk))
+    yield store, studies.get(store, "Small merge")
+    store.close()
+
+
+@pytest.fixture
+def merges(own):
+    store, study = own
+    return ProxyMerges(task_of(study, merge_spec(study)), store.workspace.root, "cpu")
+
+
+def rows_of(store, study) -> list[dict]:
+    return runs.table(store, study.id).to_pylist()
+
+
+def test_experts_are_made_and_merges_measured(own):
+    store, study = own
+    rows = rows_of(store, study)
+    assert study.domains == EXPERTS and all(row["state"] == "done" for row in rows)
+    trained = {row["label"]: row["losses"] for row in rows if row["role"] == "expert"}
+    alone = {row["label"]: row["losses"] for row in rows if row["role"] == "baseline"}
+    assert list(trained) == ["base", *EXPERTS]
+    for place, name in enumerate(EXPERTS):  # each is the best of its own domain, and a merge gives it back
+        assert trained[name][place] == min(losses[place] for losses in trained.values())
+        assert alone[f"{name} alone"] == pytest.approx(trained[name], abs=1e-5)
+    assert alone["base"] == pytest.approx(trained["base"], abs=1e-5)
+    assert {row["role"] for row in rows} == {"expert", "baseline", "mirror", "design"}
+    assert studies.league(store, study.id)["runs"] == sum(row["role"] != "expert" for row in rows)
+    assert searches.of_study(store, study.id)[0]["found"]["price"] is None
+
+
+def test_a_contraction_is_the_merge_of_the_table(merges):
+    points = np.array([[0.2, 0.5, 0.9], [0, 0, 0], [1, 0, 0]])
+    flat = merges.build(points)
+    experts = [merges._named(merges.base + delta) for delta in merges.deltas]
+    for point, found in zip(points, flat, strict=True):
+        wanted = merge_in_memory("task_arithmetic", merges._named(merges.base), experts, point.tolist())
+        assert torch.allclose(found, torch.cat([value.flatten() for value in wanted.values()]), atol=1e-6)
+    assert torch.equal(flat[1], merges.base)
+
+
+def test_coefficients_by_layer_that_agree_are_the_same_merge(merges):
+    whole = merges.build(np.array([[0.2, 0.5, 0.9]]))
+    names = coordinates(MergeSpec(by="layer"), EXPERTS, merges.fidelity.layers)
+    merges.merge, merges.names = MergeSpec(by="layer"), names
+    point = point_from(merges.merge, EXPERTS, names, dict(zip(EXPERTS, (0.2, 0.5, 0.9), strict=True)))
+    assert torch.allclose(merges.build(point[None]), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["ties", "dare_linear", "iso_c", "breadcrumbs"])
+def test_other_methods_are_measured_too(merges, method):
+    merges.merge = MergeSpec(method=method)
+    losses, errors = merges.measure(np.full((2, 3), 0.3))
+    assert losses.shape == errors.shape == (2, 3) and np.isfinite(losses).all() and (losses[0] == losses[1]).all()
+
+
+def test_stacked_merges_measure_what_each_would_alone(merges):
+    points = np.random.default_rng(0).uniform(0, 1, (5, 3))
+    together, _ = merges.measure(points)
+    apart = np.concatenate([merges.measure(point[None])[0] for point in points])
+    assert together == pytest.approx(apart, abs=1e-6)
+
+
+def test_it_is_known_which_expert_moved_which_layer(own):
+    store, study = own
+    found = json.loads((store.workspace.root / anatomy_file(study.id)).read_text())
+    moved, cosines = np.array(found["moved"]), np.array(found["cosines"])
+    assert found["experts"] == EXPERTS and moved.shape == (3, len(found["tensors"])) and (moved > 0).all()
+    assert np.diagonal(cosines, axis1=1, axis2=2) == pytest.approx(1, abs=1e-6)
+
+
+def test_merges_are_held_against_the_mixtures_they_mirror(own):
+    store, study = own
+    found = mirror(store, study)
+    assert found.metrics == [*EXPERTS, "mean loss"] and len(found.runs) == len(found.points) >= 6
+    assert (found.low <= found.rank).all() and (found.rank <= found.high).all()
+    proxies = studies.get(store, "Small")
+    with pytest.raises(Problem, match="names no study of mixtures"):
+        mirror(store, proxies)
+
+
+def test_live_measurements_are_the_runs(own):
+    store, study = own
+    live = Live(store.workspace.root)
+    task = task_of(study, merge_spec(study)) | {"study": study.id}
+    row = next(row for row in rows_of(store, study) if row["role"] == "design")
+    tokens = study.spec["fidelity"]["eval_tokens"]
+    try:
+        found = until(lambda: live.measure(task, np.array(row["weights"]), tokens), 60)
+        assert found.losses == pytest.approx(row["losses"], abs=1e-6)
+        assert live.measure(task, np.array(row["weights"]), tokens, patience=0).losses is found.losses
+        other = task | {"merge": MergeSpec(method="ties").to_dict()}
+        ties = until(lambda: live.measure(other, np.array(row["weights"]), tokens), 60)
+        assert np.abs(ties.losses - found.losses).max() > 1e-3
+        with pytest.raises(Problem, match="Cannot measure merges live"):
+            until(lambda: live.measure(task | {"study": "x", "base": "experts/none"}, np.zeros(3), tokens), 60)
+    finally:
+        live.close()
+
+
+def test_a_point_is_measured_once(own):
+    store, study = own
+    row = next(row for row in rows_of(store, study) if row["role"] == "design")
+    with pytest.raises(Problem, match="measured already"):
+        measure_points(store, study, row["weights"])
+    with pytest.raises(Problem, match="finite number for each of digits"):
+        measure_points(store, study, [0.1, float("nan"), 0.2])
+    with pytest.raises(Problem, match="study of mixtures"):
+        measure_points(store, studies.get(store, "Small"), [0.1, 0.2, 0.3])
+
+
+def test_merges_from_the_command_line(desk):
+    """Measured outside the box too; searched by two strategies; unknown names are refused."""
+    found = engine(desk, "measure-merge", "Small merge", "--at", "python=1.4", "--at", "prose=0.2", "--wait")
+    (run,) = json.loads(found.stdout)
+    assert run["state"] == "done" and run["weights"] == {"digits": 0, "prose": 0.2, "python": 1.4}
+    best = {}
+    for strategy in ("guided", "random"):
+        done = engine(desk, "search-merges", "Small merge", "--by", strategy, "--evaluations", "24", "--wait")
+        best[strategy] = json.loads(done.stdout)["found"]
+        assert best[strategy]["evaluations"] == 24 and len(best[strategy]["trace"]) == 24
+    assert best["guided"]["aggregate"] <= best["random"]["aggregate"] + 1e-9
+    rows = json.loads(engine(desk, "runs", "Small merge").stdout)
+    numbers = [row["number"] for row in rows]
+    assert len(set(numbers)) == len(numbers) and sum(row["role"] == "search" for row in rows) == 48
+    for wrong, word in (
+        (("measure-merge", "Small merge", "--at", "latin=1"), "latin"),
+        (("search-merges", "Small"), "study of mixtures"),
+        (("search-merges", "Small merge", "--evaluations", "0"), "1 to 100,000"),
+        (("search-merges", "Small merge", "--by", "random", "--spread"), "only guided"),
+    ):
+        done = engine(desk, *wrong, check=False)
+        assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_paused_search_goes_on_where_it_stopped(desk):
+    """Stopped in the middle and resumed, it measures what it would have measured in one go."""
+    owner = Owner(Workspace.open(desk))
+    try:
+        store = owner.store
+        study = studies.get(store, "Small merge")
+        from engine.merge_asking import queue_merge_search
+
+        job = queue_merge_search(store, study, "cma", 1000, seed=3)
+        with worker(store.spool):
+            until(lambda: len(search_rows(store, study, 3)) > 40)
+            store.spool.pause(study.id)
+            until(lambda: store.rows("SELECT state FROM jobs WHERE id = ?", [job])[0][0] == "paused")
+        before = len(search_rows(store, study, 3))
+        assert before < 1000
+        store.spool.unpause(study.id)
+        with worker(store.spool):
+            until(lambda: searches.of_merges(store, study.id)[0]["job"] == job)
+        rows = search_rows(store, study, 3)
+        assert len(rows) == 1000 and len({row["number"] for row in rows}) == 1000
+        points = np.array([row["weights"] for row in rows])
+        assert len(np.unique(points.round(9), axis=0)) > 700  # no generation was asked for twice
+    finally:
+        owner.close()
+
+
+def search_rows(store, study, seed: int) -> list[dict]:
+    return [row for row in rows_of(store, study) if row["role"] == "search" and row["seed"] == seed]
