@@ -280,9 +280,10 @@ def served(root: Path, options) -> dict:
         url = f"http://127.0.0.1:{options.port}"
         write_access(root, url, provider.server_port, people)
         environment = {**os.environ, "MIXDESK_WORKSPACE": str(root), "PORT": str(options.port), "MIXDESK_DEMO": "0"}
-        page = subprocess.Popen(
-            [sys.executable, "-m", "dashboard"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-        )
+        with open(root.parent / "web.log", "w") as log:
+            page = subprocess.Popen(
+                [sys.executable, "-m", "dashboard"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
         try:
             wait_for(url, page)
             time.sleep(6)  # it loads what pages need

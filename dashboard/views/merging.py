@@ -207,7 +207,7 @@ def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[
         verdict = (
             "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
         )
-        st.markdown(f"{verdict} {parts.BADGES[support.badge[0]]}")
+        st.markdown(f"{verdict} {parts.SUPPORT[support.badge[0]]}")
         if live is not None:
             st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
         st.caption(
