@@ -204,9 +204,12 @@ class Session:
         await self.ask(states)
         self.seconds[kind].append(time.perf_counter() - began)
 
-    async def visit(self, page: str, query: str) -> None:
-        self.page, self.query, self.states = page, query, {}
-        await self.timed(f"open {page or 'studies'}", {})
+    async def visit(self, page: str, study: str, candidate: str = "") -> None:
+        """Choose a study by its name in the sidebar, and open a page."""
+        box = next(one for one in self.all("selectbox") if one.label == "Study")
+        self.page, self.states = page, {}
+        self.query = f"candidate={candidate}" if candidate else ""
+        await self.timed(f"open {page or 'studies'}", {box.id: {"string_value": study}})
 
     def all(self, kind: str) -> list:
         return [getattr(one, kind) for one in self.elements if one.WhichOneof("type") == kind]
@@ -224,8 +227,7 @@ async def reader(session: Session, links: list[tuple[str, str]], until: float, p
     while time.monotonic() < until:
         study, candidate = random.choice(links)
         page = random.choice(PAGES)
-        shown = f"&candidate={candidate}" if page == "candidates" and random.random() < 0.7 else ""
-        await session.visit(page, f"study={study}{shown}")
+        await session.visit(page, study, candidate if page == "candidates" and random.random() < 0.7 else "")
         for _ in range(2):
             await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
             await session.choose()
@@ -234,13 +236,16 @@ async def reader(session: Session, links: list[tuple[str, str]], until: float, p
 
 async def commenter(session: Session, link: tuple[str, str], until: float, every: float) -> list[str]:
     """Comment through the page's form, once every `every` seconds; returns what was written and taken."""
-    await session.visit("candidates", f"study={link[0]}&candidate={link[1]}")
+    await session.visit("candidates", *link)
     said, due = [], time.monotonic()
     while time.monotonic() < until:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         due += every
-        box = next(one for one in session.all("text_area") if one.label.startswith("Comment as"))
-        button = next(one for one in session.all("button") if one.label == "Comment")
+        boxes = [one for one in session.all("text_area") if one.label.startswith("Comment as")]
+        if not boxes:
+            texts = [str(one)[:200] for one in session.elements]
+            raise RuntimeError(f"{session.who} finds no box to comment in: {texts}")
+        box, button = boxes[0], next(one for one in session.all("button") if one.label == "Comment")
         text = f"comment {len(said)} at {time.time():.3f}"
         session.states = {}
         await session.timed("comment", {box.id: {"string_value": text}, button.id: {"trigger_value": True}})
@@ -253,8 +258,8 @@ async def commenter(session: Session, link: tuple[str, str], until: float, every
 
 async def measure(url: str, people: list[str], links: list, options) -> dict:
     sessions = [Session(url, who) for who in people]
-    for session in sessions:
-        await session.sign_in()
+    for first in range(0, len(sessions), 5):
+        await asyncio.gather(*(session.sign_in() for session in sessions[first : first + 5]))
     warm = time.monotonic() + options.warm
     await asyncio.gather(*(reader(session, links, warm, options.pause) for session in sessions[1:]))
     for session in sessions:
@@ -391,8 +396,8 @@ def main() -> None:
         root = folder / "workspace"
         if not (folder / "made").exists():
             write_workspace(root, options.studies, options.runs)
-            write_links(root)
             (folder / "made").touch()
+        write_links(root)
         text = report(served(root, options), options)
     finally:
         if not options.keep:
@@ -403,11 +408,11 @@ def main() -> None:
 
 
 def write_links(root: Path) -> None:
-    """[(study, candidate), ...] that sessions go to."""
+    """[(a study's name, a candidate of it), ...] that sessions go to."""
     store = Store(Workspace.open(root))
     try:
         found = [
-            (study.id, candidate.id) for study in studies.all_studies(store)
+            (study.name, candidate.id) for study in studies.all_studies(store)
             for candidate in reviews.of_study(store, study.id)
         ]  # fmt: skip
     finally:
