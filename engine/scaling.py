@@ -82,7 +82,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: 
     Raises Problem where no size is known, or there is one only, or fewer than 4 whole runs at the largest.
     """
     if not len(losses):
-        raise Problem("Cannot extrapolate over scale: no run tells its model size and tokens. Import them with the runs.")
+        raise Problem("Cannot extrapolate over scale: no run tells its size and tokens. Import them with the runs.")
     whole = ~np.isnan(losses[:, share != 0]).any(axis=1)
     size = groups_of(fidelity)
     held = (size == size.max()) & whole
