@@ -92,5 +92,5 @@ pages = {
     for path, (title, icon, view) in PAGES.items()
 }
 st.session_state["pages"] = pages  # for views that lead on to another page
-st.navigation(list(pages.values())).run()
+st.navigation(list(pages.values()), expanded=True).run()
 sign_in.badge(person)

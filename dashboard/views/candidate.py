@@ -5,7 +5,7 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components, queries, review_charts, state, wording
+from dashboard import components, drafts, queries, review_charts, state, wording
 from dashboard.names import Named, named
 from dashboard.views import parts
 from engine.errors import Problem
@@ -169,7 +169,7 @@ def ask(study: studies.Study, found: dict) -> None:
             f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
             "on this machine. Baselines that were trained before are not trained again."
         )
-        if st.button("Confirm", type="primary", icon=":material/verified:"):
+        if st.button("Confirm", type="primary", icon=":material/verified:", **parts.takes("operator")):
             try:
                 confirming.confirm(state.store(), found["id"], times, seeds)
             except Problem as problem:
@@ -188,12 +188,14 @@ def discussion(found: dict) -> None:
     turn = st.session_state.setdefault(f"said-{found['id']}", 0)
     with st.form(f"comment-{found['id']}-{turn}", border=False):
         text = st.text_area(f"Comment as {acting().name}", key=f"comment-text-{found['id']}-{turn}")
-        if st.form_submit_button("Comment", icon=":material/chat:"):
+        drafts.keep(f"comment-text-{found['id']}-{turn}", f"comment-{found['id']}")
+        if st.form_submit_button("Comment", icon=":material/chat:", **parts.takes("reviewer")):
             try:
                 acts.comment(state.store(), found["id"], text)
             except Problem as problem:
                 parts.refusal(problem)
                 return
+            drafts.forget(f"comment-{found['id']}")
             st.session_state[f"said-{found['id']}"] = turn + 1
             st.rerun()
 
@@ -210,18 +212,20 @@ def decision(study: studies.Study, found: dict, seen: str) -> None:
         choices = [one for one in VERDICTS if others or one != "superseded"]
         verdict = st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"verdict-{key}")
         reason = st.text_area("Because", key=f"reason-{key}", height=80)
+        drafts.keep(f"reason-{key}", f"reason-{found['id']}")
         successor = None
         if others:
             successor = st.selectbox(
                 "Superseded by (where that is the decision)", [None, *others], key=f"successor-{key}",
                 format_func=lambda one: "-" if one is None else others[one],
             )  # fmt: skip
-        if st.form_submit_button("Decide", type="primary", icon=":material/gavel:"):
+        if st.form_submit_button("Decide", type="primary", icon=":material/gavel:", **parts.takes("reviewer")):
             try:
                 acts.decide(state.store(), found["id"], verdict or "", reason, seen, successor)
             except Problem as problem:
                 parts.refusal(problem)
                 return
+            drafts.forget(f"reason-{found['id']}")
             st.session_state[f"decided-{found['id']}"] = turn + 1
             st.rerun()
 

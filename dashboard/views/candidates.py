@@ -96,7 +96,7 @@ def ballot(rows: list[dict]) -> None:
         "Preferred", ["left", "neither", "right"], key="vote-choice", required=True, default="neither",
         format_func={"left": ":material/arrow_back:", "neither": "neither", "right": ":material/arrow_forward:"}.get,
     )  # fmt: skip
-    if button.button("Vote", icon=":material/how_to_vote:", width="stretch"):
+    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **parts.takes("reviewer")):
         pair = (other, one) if choice == "right" else (one, other)
         try:
             acts.vote(state.store(), *pair, neither=choice == "neither")
@@ -138,7 +138,7 @@ def rules(study: studies.Study, now: dict) -> None:
     with st.expander(f"Approval takes {people}, {alone}", icon=":material/rule:"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
         author = st.checkbox("Its author alone may be enough", now["author_alone"], key="rule-author")
-        if st.form_submit_button("Change the rules"):
+        if st.form_submit_button("Change the rules", **parts.takes("operator")):
             try:
                 acts.set_rules(state.store(), study, int(approvals), author)
             except Problem as problem:

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import state
+from dashboard import drafts, state
 from dashboard.views import parts
 from engine.errors import Problem
 from engine.objectives import Aggregate
@@ -29,8 +29,10 @@ def put_forward(
         if len(points) > 1:
             chosen = st.selectbox("Point", list(points), key=f"forward-point-{key}-{turn}")
         name = st.text_input("Name", key=f"forward-name-{key}-{turn}", placeholder="more code, less junk")
+        drafts.keep(f"forward-name-{key}-{turn}", f"forward-name-{study.id}-{key}")
         why = st.text_area("Why should it be trained?", key=f"forward-why-{key}-{turn}", height=100)
-        if not st.form_submit_button("Put forward", type="primary"):
+        drafts.keep(f"forward-why-{key}-{turn}", f"forward-why-{study.id}-{key}")
+        if not st.form_submit_button("Put forward", type="primary", **parts.takes("reviewer")):
             return
         priorities = None if whole is None else whole.priorities
         try:
@@ -38,5 +40,7 @@ def put_forward(
         except Problem as problem:
             parts.refusal(problem)
             return
+    drafts.forget(f"forward-name-{study.id}-{key}")
+    drafts.forget(f"forward-why-{study.id}-{key}")
     st.session_state[f"forward-{key}"] = turn + 1
     st.switch_page(st.session_state["pages"]["candidates"], query_params={"study": study.id, "candidate": candidate})

@@ -2,6 +2,7 @@
 
 from engine import merge_asking, merge_mirror
 from engine.candidates import point_of
+from engine.people import need
 from engine.search import plain
 from store import searches, studies
 from store.database import Store
@@ -9,6 +10,7 @@ from store.database import Store
 
 def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]], label: str | None = None) -> dict:
     """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
+    need("operator", "measure merges")
     study = studies.get(store, name)
     points = merge_asking.points_of(study, coefficients)
     return {"study": study.id, "runs": merge_asking.measure_points(store, study, points, label)}
@@ -19,6 +21,7 @@ def search_merges(
     surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
 ) -> dict:  # fmt: skip
     """Queue a search that measures merges of its own choice (engine.merge_asking.queue_merge_search)."""
+    need("operator", "search merges")
     found = studies.get(store, name)
     job = merge_asking.queue_merge_search(
         store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
