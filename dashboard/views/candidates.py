@@ -64,7 +64,7 @@ def card(study: studies.Study, row: dict) -> bool:
         told.markdown(parts.plain(wording.predicted_words(row["predicted"], whole)))
         told.caption(parts.plain(wording.against_words(row["baselines"], whole)))
         said.caption(
-            f"{row['comments']} comments · {row['measured'] or 'no'} runs measured"
+            f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
             + (f" · needs {row['standing']['missing']}" if row["standing"]["missing"] else "")
         )
         if open_.button("Open", key=f"open-{row['id']}", width="stretch"):
@@ -120,14 +120,12 @@ def preferences(rows: list[dict], votes: list[dict]) -> None:
     best = votes[0]
     total = sum(one["of"] for one in votes) / 2
     level = ", ".join(parts.named_as(names[other]) for other in best["level"])
+    apart = f"There are {groups} groups that no vote connects: they cannot be compared with each other."
     st.caption(
-        f"Bradley-Terry on {total:g} votes, the last of each person on each pair; *neither* counts half for each. "
+        f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts "
+        "half for each. "
         + (f"The votes cannot tell {parts.named_as(labels[0])} from {level}. " if level else "")
-        + (
-            f"There are {groups} groups that no vote connects: they cannot be compared with each other."
-            if groups > 1
-            else ""
-        )
+        + (apart if groups > 1 else "")
     )
 
 

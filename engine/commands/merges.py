@@ -34,6 +34,7 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
 
     at: a candidate's or baseline's name, a run's id, or coefficients {coordinate: value}.
     """
+    need("operator", "write a merged checkpoint")
     study = studies.get(store, name)
     point = merge_asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
     out = out or f"{study.id}-{merge_asking.short_hash(point)}"
