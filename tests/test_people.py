@@ -24,7 +24,8 @@ from tests.working import worker
 # What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
 READS = {
     "list_corpora", "job", "list_jobs", "job_log", "list_studies", "show", "list_runs", "list_searches", "export",
-    "formats", "trade_off", "wishes", "list_proposals", "trust", "scale", "change_domains", "preview_import", "fitted", "predict",
+    "formats", "trade_off", "wishes", "list_proposals", "trust", "scale", "change_domains", "preview_import",
+    "fitted", "predict",
     "list_candidates", "dossier", "compare_candidates", "history", "merge_searches", "merge_as_proxy",
     "list_tokens", "create_token", "revoke_token",
 }  # fmt: skip
@@ -34,7 +35,8 @@ HEADLESS_READS = {
     adopt: {"imported_file", "tables_of", "preview", "fitted", "predict"},
     changes: {"plan_change", "same_text", "opened", "carried"},
     rounds: {"trainable", "plan_confirmation", "spread_of", "confirmations", "scale_check"},
-    merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"}, submitting: set(),
+    merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
+    submitting: set(),
     acts: {"names_taken", "refuse_repeated", "checked_text"}, confirming: {"plans"},
     notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
 }

@@ -173,7 +173,8 @@ def ask(study: studies.Study, found: dict) -> None:
 def ask_merge(study: studies.Study, found: dict) -> None:
     """Confirm a merge: it has no seeds, only more text."""
     with st.expander("Measure it: on all validation text, beside the baselines", icon=":material/verified:"):
-        st.caption(f"{1 + len(found['frozen']['baselines'])} merges, each built once. What was measured before is kept.")
+        count = 1 + len(found["frozen"]["baselines"])
+        st.caption(f"{count} merges, each built once. What was measured before is kept.")
         confirm_button(found, 1, 1)
 
 
