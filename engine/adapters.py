@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.checkpoints import Checkpoint, Stored
 from engine.errors import Problem
+from engine.vocabulary import has_tokens
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
@@ -44,6 +45,7 @@ class Adapted:
         """Reads headers only. Raises Problem that names the file, the tensor and the cure."""
         self.base, self.folder = base, folder
         self.path, self.config, self.layers = base.path, base.config, base.layers
+        self.home = folder if has_tokens(folder) else base.path  # an adapter may bring tokens of its own
         self.files = [*base.files, folder / WEIGHTS]
         self.weights = Checkpoint(folder / WEIGHTS)
         self.changes: dict[str, Low] = {}

@@ -49,6 +49,7 @@ class Checkpoint:
     def __init__(self, path: Path):
         """Reads the headers only. Raises Problem that names the file, the tensor and the cure."""
         self.path = Path(path)
+        self.home = self.path  # whose tokenizer is the model's
         self.files = weight_files(self.path)
         self.tensors: dict[str, Stored] = {}
         for file in self.files:

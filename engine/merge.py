@@ -121,7 +121,7 @@ def companions(config: MergeConfig, reference: Model, planned: list[Planned]) ->
         changed = dict(reference.config)
         asked = config.out_dtype or config.dtype
         if asked:
-            changed["torch_dtype"] = asked
+            changed["dtype" if "dtype" in changed else "torch_dtype"] = asked  # transformers 5 and earlier
         layers = sum(1 for n in {layer_of(one.slot.name) for one in planned} if n >= 0)
         if "num_hidden_layers" in changed and layers:
             changed["num_hidden_layers"] = layers

@@ -44,9 +44,9 @@ def opened(config: MergeConfig) -> dict[str, Model]:
 def with_rows(reference: str, model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> Model:
     """A model with the lead's rows, if the two number alike the tokens that they share; else as it is."""
     resized = Resized(model, lead)
-    if model is lead or not resized.changed or not (model.path.is_dir() and lead.path.is_dir()):
+    if model is lead or not resized.changed:
         return model
-    difference = vocabulary.compared(reference, model.path, lead.path)
+    difference = vocabulary.compared(reference, model.home, lead.home)
     return model if difference is None or vocabulary.refusal(difference) else resized
 
 

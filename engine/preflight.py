@@ -21,6 +21,7 @@ from engine.merge import KEPT
 from engine.merge_config import MergeConfig, experts_of, values_for
 from engine.merge_methods import Tensors
 from engine.merge_methods.base import CHUNK
+from engine.merge_methods.whole import BINS
 from engine.merge_plan import HEAD, Model, Planned, fitted, lead_of, opened, tied_copies
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
@@ -29,7 +30,7 @@ SHOULD_AGREE = (
     "sliding_window", "max_position_embeddings",
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
-BUFFERS = 6, 8  # chunks in fp32, and for each expert
+BUFFERS = 6, 16  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 256  # elements of all models together, or rows and columns, merged to time a method
 MOST = 20  # sentences of one kind
 
@@ -138,10 +139,10 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
     """Every model's tokens against the base's."""
     lead = models[lead_of(config)]
     for reference, model in models.items():
-        if model.path == lead.path or not (model.path.is_dir() and lead.path.is_dir()):
+        if model.home == lead.home:
             continue
         try:
-            difference = vocabulary.compared(reference, model.path, lead.path)
+            difference = vocabulary.compared(reference, model.home, lead.home)
         except Problem as problem:
             found.refusals.append(str(problem))
             continue
@@ -213,9 +214,9 @@ def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]
         model.tensors[name].size for model in models.values() if isinstance(model, Adapted) for name in model.changes
     ]
     adapted = 8 * max(changed, default=0) * sum(isinstance(model, Adapted) for model in models.values())
-    return round(
-        PROCESS + 4 * CHUNK * (BUFFERS[0] + BUFFERS[1] * count) + largest * (once + each * count) + adapted
-    )
+    buffers = 4 * CHUNK * (BUFFERS[0] + BUFFERS[1] * count)
+    histograms = 80 * BINS * count if config.method.survey else 0
+    return round(PROCESS + buffers + histograms + largest * (once + each * count) + adapted)
 
 
 def seconds(config: MergeConfig, planned: list[Planned]) -> float:
@@ -232,12 +233,12 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     x = Tensors(matrix.slot.name, shape, drawn[0], drawn[1:], config.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    started = time.process_time()
+    started = time.thread_time()
     x.seen = method.survey([(x, arguments)]) if method.survey else None
     at = method.merge(x, **arguments)
     for part in x.chunks():
         at(part)
-    spent = time.process_time() - started
+    spent = time.thread_time() - started
     torch.set_num_threads(threads)
     return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
 

@@ -22,7 +22,8 @@ class Resized:
 
     def __init__(self, model: Checkpoint | Adapted, lead: Checkpoint | Adapted):
         self.model, self.lead = model, lead
-        self.path, self.files, self.config, self.layers = model.path, model.files, model.config, model.layers
+        self.path, self.home, self.files = model.path, model.home, model.files
+        self.config, self.layers = model.config, model.layers
         self.changed = [name for name in model.tensors if differs_in_rows(model, lead, name)]
 
     @cached_property

@@ -54,6 +54,11 @@ def tokens_of(folder: Path) -> tuple[dict[str, int], Path] | None:
     return None
 
 
+def has_tokens(folder: Path) -> bool:
+    """Whether a folder has a vocabulary of its own."""
+    return any((folder / name).is_file() for name in READERS)
+
+
 def from_tokenizer(file: Path) -> dict[str, int]:
     """tokenizer.json: Unigram models list their tokens, others number them."""
     told = json.loads(file.read_text())

@@ -17,7 +17,7 @@ from engine.errors import Problem
 from engine.merge import merge
 from engine.merge_config import from_dict
 from engine.merge_methods.memory import merge_in_memory
-from tests.checkpoints import FILE, WIDTH, family, tensors_of, write
+from tests.checkpoints import CONFIG, FILE, WIDTH, family, tensors_of, write
 from tests.conftest import ROOT
 
 
@@ -120,6 +120,10 @@ def test_the_output_is_a_whole_model(zoo, tmp_path):
     assert len(set(index["weight_map"].values())) > 1 and told["tensors"] == len(index["weight_map"])
     assert json.loads((tmp_path / "out" / "config.json").read_text())["torch_dtype"] == "bfloat16"
     assert "`linear`" in (tmp_path / "out" / "README.md").read_text()
+    (zoo / "one" / "config.json").write_text(json.dumps(CONFIG | {"dtype": "float32"}))  # as transformers 5 has it
+    merge(config, tmp_path / "five")
+    (zoo / "one" / "config.json").write_text(json.dumps(CONFIG))
+    assert json.loads((tmp_path / "five" / "config.json").read_text())["dtype"] == "bfloat16"
     again = Checkpoint(tmp_path / "out")
     for name, stored in again.tensors.items():
         mean = (tensors_of(zoo / "one")[name] + tensors_of(zoo / "two")[name]) / 2

@@ -177,6 +177,22 @@ def test_rows_of_tokens_that_only_one_knows(zoo, rows):
         torch.testing.assert_close(merged[name], known)
 
 
+def test_an_adapter_may_bring_tokens_of_its_own(zoo):
+    """It keeps whole embeddings that are longer than the base's, and its folder says which tokens these are."""
+    tensors = longer(zoo, VOCABULARY + 3)
+    adapter = zoo / "adapter"
+    adapter.mkdir()
+    whole = {f"base_model.model.{name}": tensors[name] for name in ("model.embed_tokens.weight", "lm_head.weight")}
+    save_file(whole, adapter / "adapter_model.safetensors")
+    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2}))
+    shutil.copy(zoo / "other" / "tokenizer.json", adapter)
+    found = preflight(merging(zoo, ["base+adapter"]), zoo / "out")
+    assert found.refusals == [] and "'new0', 'new1', 'new2'" in found.warnings[0]
+    merge(merging(zoo, ["base+adapter"]), zoo / "out")
+    base, name = tensors_of(zoo / "base"), "lm_head.weight"
+    torch.testing.assert_close(tensors_of(zoo / "out")[name], (base[name] + tensors[name][:VOCABULARY]) / 2)
+
+
 def test_other_rows_without_a_vocabulary_are_refused(zoo):
     longer(zoo, VOCABULARY + 3)
     (zoo / "other" / "tokenizer.json").unlink()

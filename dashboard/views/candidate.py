@@ -202,7 +202,7 @@ def discussion(found: dict) -> None:
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **parts.takes("reviewer")
         )
-    drafts.keep(box)
+    drafts.keep(box, box)
     told(box)
 
 
@@ -244,7 +244,7 @@ def decision(study: studies.Study, found: dict) -> None:
         st.form_submit_button(
             "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **parts.takes("reviewer")
         )
-    drafts.keep(box)
+    drafts.keep(box, box)
     told(box)
 
 

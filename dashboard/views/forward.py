@@ -34,7 +34,7 @@ def put_forward(
         st.form_submit_button("Put forward", type="primary", on_click=take, args=given, **parts.takes("reviewer"))
         if problem := st.session_state.pop(boxes["problem"], None):
             parts.refusal(problem)
-        drafts.keep(boxes["why"])
+        drafts.keep(boxes["why"], boxes["why"])
     if candidate := st.session_state.pop(boxes["made"], None):
         query = {"study": study.id, "candidate": candidate}
         st.switch_page(st.session_state["pages"]["candidates"], query_params=query)

@@ -44,12 +44,14 @@ def put_forward(
 
 def comment(store: Store, candidate: str, text: str) -> dict:
     """Say something about a candidate."""
+    need("reviewer", "comment")
     acts.comment(store, candidate, text)
     return standing(store, candidate)
 
 
 def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
     """Prefer one candidate to another (or neither); returns what all votes of the study say."""
+    need("reviewer", "vote")
     acts.vote(store, one, other, neither)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
@@ -59,6 +61,7 @@ def decide(
     store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
 ) -> dict:
     """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
+    need("reviewer", "decide")
     acts.decide(store, candidate, verdict, reason, seen, successor)
     return standing(store, candidate)
 
@@ -79,6 +82,7 @@ def set_rules(store: Store, name: str, approvals: int, author_alone: bool = Fals
 
 def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> dict:
     """Measure a candidate beside the baselines with several seeds, at the study's size and `times` as large."""
+    need("operator", "confirm a candidate")
     runs = confirming.confirm(store, candidate, times, seeds)
     return {"candidate": candidate, "study": reviews.get(store, candidate).study, "runs": runs}
 

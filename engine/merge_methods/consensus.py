@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish, masked
 
 
 def consensus(
@@ -20,7 +20,7 @@ def consensus(
         found = x.deltas(part).mul_(weights)
         total = found.sum(dim=0)
         holds = found.abs() > (total - found).abs_().mul_(mask_lambda)
-        return finish(x, total.mul_(holds.sum(dim=0) >= agree), lam)
+        return finish(x, masked(total, holds.sum(dim=0) >= agree), lam)
 
     return at
 

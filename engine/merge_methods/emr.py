@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish, masked
 from engine.merge_methods.whole import Model
 
 
@@ -28,7 +28,7 @@ def emr_task(x: Tensors, weight: PerExpert, *, task: int, lam: float = 1.0) -> A
 
     def at(part: slice) -> Tensor:
         vector, masks = elected(x.deltas(part).mul_(weights))
-        return finish(x, vector.mul_(masks[task - 1]), lam * scale)
+        return finish(x, masked(vector, masks[task - 1]), lam * scale)
 
     return at
 

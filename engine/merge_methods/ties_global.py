@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish
+from engine.merge_methods.base import At, Method, PerExpert, Tensors, finish, masked
 from engine.merge_methods.whole import Model, all_deltas, constant, kth
 
 
@@ -43,7 +43,7 @@ def survey(model: Model) -> tuple[Tensor, float]:
 
 def trimmed(found: Tensor, thresholds: Tensor) -> Tensor:
     """Task vectors (K, len) with what is below the thresholds 0, in place."""
-    return found.mul_(found.abs() >= thresholds)
+    return masked(found, found.abs() >= thresholds)
 
 
 def disjoint(x: Tensors, weight: list[float], lam: float, gather: Callable[[Tensor, Tensor], Tensor]) -> At:

@@ -68,7 +68,8 @@ def kth(look: Callable[[], Iterable[Tensor]], ranks: Callable[[int], list[list[i
 def ordered(values: Tensor) -> np.ndarray:
     """fp32 numbers as unsigned integers of the same order."""
     bits = values.contiguous().numpy().view(np.uint32)
-    return bits ^ np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+    negative = (bits.view(np.int32) >> 31).view(np.uint32)  # all ones, or 0
+    return bits ^ (negative | np.uint32(0x80000000))
 
 
 def restored(numbers: np.ndarray) -> Tensor:

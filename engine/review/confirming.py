@@ -46,11 +46,12 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
 
 def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) -> list[str]:
     """Queue the measurement of a merge and its baselines on all validation text."""
+    need("operator", "confirm a merge")
     spec = merge_spec(study)
     if spec.fidelity is None:
         raise Problem(
-            f"Cannot confirm {found.frozen['name']!r} here: merges of brought models are measured on all of their "
-            "validation text already. Measure the merge on the page Explore."
+            f"Cannot confirm {found.frozen['name']!r} here: brought models are measured on {spec.merge.eval_bytes:,} "
+            "bytes of each domain in this study. Start a merge study with more (eval_bytes), and measure it there."
         )
     fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)
     there = [run for run in runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
