@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, review_charts, state
+from dashboard import components, review_charts, state, wording
 from dashboard.names import Named, named
 from dashboard.views import parts
 from engine.errors import Problem
@@ -137,7 +137,7 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
     frame.loc["measured since"] = [gap_words(study, row["id"], whole) for row in found["rows"]]
     for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
-        title = f"measured, width {size['width']}, {size['layers']} layers"
+        title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
         frame.loc[title] = [measured_words(row, size, whole) for row in found["rows"]]
     if found["kind"] == "mixture":
         unique = [row["unique_tokens"] for row in found["rows"]]
