@@ -31,7 +31,7 @@ SHOULD_AGREE = (
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
-PROBE, SIDE = 64 * CHUNK, 256  # elements of all models together, or rows and columns, merged to time a method
+PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
 MOST = 20  # sentences of one kind
 
 
