@@ -1,5 +1,6 @@
 """The HTTP routes beside the page: engine.commands for headless clients (docs/API.md), and plotly.js for its charts."""
 
+import base64
 import hmac
 import json
 import logging
@@ -129,11 +130,13 @@ async def recipe(request: Request, person: Person) -> Response:
     arguments = {"name": request.path_params["study"], **asked}
     if "tokens" in arguments:
         arguments["tokens"] = float(arguments["tokens"])
-    files = (await called(person, "export", arguments))["files"]
-    name = file or next(iter(files))
+    made = await called(person, "export", arguments)
+    files = {**made["files"], **{name: base64.b64decode(text) for name, text in made["binary"].items()}}
+    name = file or next(iter(made["binary"] or files))
     if name not in files:
         raise Missing(f"Cannot find {name!r} in this recipe: its files are {', '.join(files)}.")
-    return Response(files[name], media_type="text/plain; charset=utf-8", headers={"x-files": ", ".join(files)})
+    kind = "application/octet-stream" if name in made["binary"] else "text/plain; charset=utf-8"
+    return Response(files[name], media_type=kind, headers={"x-files": ", ".join(files), "x-state": made["state"]})
 
 
 @answering

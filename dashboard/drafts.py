@@ -3,11 +3,11 @@
 Both stay in the browser's tab (`sessionStorage`), which outlives the way to the sign-in and back. A box of
 `st.text_area` or `st.text_input` is kept with two lines:
 
-    st.text_area("Comment", key="comment-7")
-    drafts.keep("comment-7")
+    st.text_area("Comment", key="comment-7-of-this-session")
+    drafts.keep("comment-7-of-this-session", "comment-7")
 
 and once its text has been stored, `drafts.forget("comment-7")` drops the browser's copy. Store it in the button's
-callback (`on_click`): there the box can be emptied too, by `st.session_state["comment-7"] = ""`.
+callback (`on_click`), where the box can be emptied too, or before `st.rerun()`.
 """
 
 import secrets
@@ -26,15 +26,20 @@ def _component():
     return st.components.v2.component("mixdesk_drafts", js=SCRIPT.read_text(), isolate_styles=False)
 
 
-def keep(key: str) -> None:
-    """Keep what is typed into the text box with this key, and put it back where the box comes up empty again."""
-    gone = st.session_state.get(f"draft-{key}-gone", "")
-    _component()(key=f"draft-{key}", data={"do": "keep", "box": key, "who": acting().name, "gone": gone})
+def keep(box: str, name: str) -> None:
+    """Keep what is typed into the text box with the key `box`, and put it back where a box comes up empty.
+
+    name: what the text is for: the same in every session, as keys of widgets need not be.
+    """
+    gone = st.session_state.get(f"draft-{name}-gone", "")
+    _component()(
+        key=f"draft-{name}", data={"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone}
+    )
 
 
-def forget(key: str) -> None:
+def forget(name: str) -> None:
     """Drop the browser's copy, when the box is drawn next: the text has been stored."""
-    st.session_state[f"draft-{key}-gone"] = secrets.token_hex(8)
+    st.session_state[f"draft-{name}-gone"] = secrets.token_hex(8)
 
 
 def remember_place() -> None:

@@ -19,6 +19,11 @@ class Named:
     colours: dict[str, str]
 
 
+def named_in(frozen: dict) -> Named:
+    """What the coordinates and metrics of a candidate are called, as they were frozen."""
+    return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
+
+
 def named(domains: list[str], objectives: list[Objective]) -> Named:
     """Short names without what all have in common, unless a metric would be taken for another or for a domain."""
     short = dict(zip(domains, short_names(domains), strict=True))

@@ -15,6 +15,7 @@ from dashboard.views import (
     next_runs,
     notices,
     parts,
+    review,
     runs,
     search,
     sign_in,
@@ -41,6 +42,7 @@ PAGES = {
     "next-runs": ("Next runs", ":material/next_plan:", next_runs),
     "confirm": ("Confirm", ":material/verified:", confirm),
     "candidates": ("Candidates", ":material/how_to_vote:", candidates),
+    "review": ("Review", ":material/co_present:", review),
     "export": ("Export", ":material/ios_share:", export),
     "tokens": ("API tokens", ":material/key:", tokens),
 }
@@ -92,5 +94,5 @@ pages = {
     for path, (title, icon, view) in PAGES.items()
 }
 st.session_state["pages"] = pages  # for views that lead on to another page
-st.navigation(list(pages.values())).run()
+st.navigation(list(pages.values()), expanded=True).run()
 sign_in.badge(person)

@@ -35,7 +35,7 @@ def intervals(
             text=[escape(row) for row in rows],
         )  # fmt: skip
     axis = {"tickvals": places, "ticktext": [escape(row) for row in rows], "range": [len(rows) - 0.4, -0.6]}
-    return fig.update_layout(showlegend=len(series) > 1, yaxis={**axis, "showgrid": False})
+    return fig.update_layout(showlegend=len(series) > 1, yaxis={**axis, "showgrid": False, "zeroline": False})
 
 
 def points(kind: str, labels: list[str], names: Named, values: np.ndarray) -> go.Figure:

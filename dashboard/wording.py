@@ -5,6 +5,7 @@ streamlit.
 from datetime import UTC, datetime
 
 from engine.objectives import Aggregate
+from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
 
 DID = {
@@ -15,6 +16,11 @@ DID = {
 def number(value: float, sign: str = "") -> str:
     """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
+
+
+def counted(count: float, what: str) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
 
 
 def moment(t: float) -> str:
@@ -38,9 +44,10 @@ def against_words(baselines: dict[str, dict], whole: Aggregate) -> str:
 def size_words(one: dict) -> str:
     """A fidelity in a few words."""
     fidelity = one["fidelity"]
-    own = "The proxies' own size" if one["own"] else "Larger"
+    everything = fidelity["eval_tokens"] >= EVERYTHING
+    own = "The proxies' own size" if one["own"] else "All validation text" if everything else "Larger"
     tokens = f"{fidelity['tokens'] / 1e6:.2g} million tokens"
-    return f"{own}: width {fidelity['width']}, {fidelity['layers']} layers, {tokens}"
+    return f"{own}: width {fidelity['width']}, {counted(fidelity['layers'], 'layer')}, {tokens}"
 
 
 def gap_words(one: dict, whole: Aggregate) -> str:
@@ -66,5 +73,7 @@ def words(one: dict) -> str:
     if one["what"] == "vote":
         return "no preference in a pair" if one["neither"] else "preferred one of a pair"
     if one["what"] == "confirm":
+        if one["times"] == 1:
+            return counted(one["runs"], "new run")
         return f"{one['runs']} new runs, {one['seeds']} seeds, also {one['times']:g} times as large"
     return one.get("text") or one.get("reason") or one.get("name") or ""

@@ -10,7 +10,19 @@ import json
 import sys
 from pathlib import Path
 
-from engine.cli import backup, corpus, importing, jobs, merge_studies, merging, reviews, rounds, studies, tokens
+from engine.cli import (
+    backup,
+    corpus,
+    importing,
+    jobs,
+    merge_studies,
+    merging,
+    recipes,
+    reviews,
+    rounds,
+    studies,
+    tokens,
+)
 from engine.client import connect
 from engine.errors import Problem
 from engine.workspace import Workspace
@@ -64,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run, alone=False)  # alone: it needs no workspace
         return one
 
-    subjects = (corpus, studies, importing, rounds, reviews, merging, merge_studies, jobs, tokens, backup)
+    subjects = (corpus, studies, importing, rounds, reviews, recipes, merging, merge_studies, jobs, tokens, backup)
     for subject in subjects:
         subject.add(command)
     return root

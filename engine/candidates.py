@@ -1,6 +1,5 @@
-"""What a study can say by now: its fitted surrogate, its named mixtures, and the recipe of each."""
+"""What a study can say by now: its fitted surrogate and its named points."""
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,6 @@ from engine.errors import Problem
 from engine.league import League, Standing, held_out_of
 from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.objectives import Aggregate
-from engine.recipe import Recipe
 from engine.surrogates import Surrogate
 from store import reviews, runs, searches, studies
 from store.database import Store
@@ -107,28 +105,3 @@ def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
         f"Cannot find the candidate {candidate!r} in {study.name!r}: choose one of {', '.join(points)}, or the id of a "
         "finished run. 'best' is there after a search."
     )
-
-
-def recipe_of(
-    store: Store, study: studies.Study, shares: np.ndarray, name: str, tokens: float | None = None,
-    surrogate: str | None = None,
-) -> Recipe:  # fmt: skip
-    """A mixture ready for export, with its predictions and where it comes from."""
-    if tokens is not None and not 1 <= tokens < math.inf:
-        raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    frame = frame_of_study(study)
-    fit = fit_of(store, study, surrogate)
-    predictions, provenance = (), {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None}
-    if fit is not None:
-        mean, std = fit.surrogate.predict(shares[None])
-        predictions = tuple(
-            {"metric": one.metric, "unit": one.unit, "mean": float(m), "std": float(s)}
-            for one, m, s in zip(study.objectives, mean[0], std[0], strict=True)
-        )
-        provenance |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint}
-    return Recipe(
-        study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
-        available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
-        target_tokens=tokens or frame.budget,
-        predictions=predictions, provenance=provenance,
-    )  # fmt: skip

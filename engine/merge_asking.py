@@ -1,6 +1,9 @@
 """What people ask of a merge study: measure this point, search for a better one. Uses the store."""
 
+import hashlib
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -9,9 +12,12 @@ from engine.errors import Problem
 from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.merge_optimisers import STRATEGIES
 from engine.merge_plans import merge_jobs, merge_task
+from engine.merge_points import merge_file, references
+from engine.merge_study import anatomy_file
 from engine.people import need
 from engine.study import StudySpec
 from engine.surrogates import SURROGATES
+from engine.workspace import checked_name
 from store import jobs, runs, studies
 from store.database import Store
 
@@ -116,3 +122,34 @@ def queue_merge_search(
         }  # fmt: skip
         store.submit(job_id, task, study.id)
     return job_id
+
+
+def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> str:
+    """Queue the writing of a merge as a checkpoint into the workspace's exports/; returns the job's id.
+
+    name: of its folder, or of its file where the experts are proxies. Raises Problem for a name that cannot be one.
+    """
+    need("operator", "write a merged checkpoint")
+    spec, point = merge_spec(study), checked_points(study, point)[0]
+    task, root = task_of(study, spec), store.workspace.root
+    out = checked_name(name, "merged checkpoint") + ("" if spec.merge.brought else ".safetensors")
+    text = merge_file(
+        spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
+    )
+    job_id = job_id_of(study, "write", {"file": text, "out": out})
+    if jobs.find(store, job_id) is None:
+        store.submit(job_id, {"kind": "merge_write", "study": study.id, "file": text, "out": out}, study.id)
+    return job_id
+
+
+def short_hash(point: np.ndarray) -> str:
+    """Eight letters that name a point."""
+    return hashlib.sha256(np.round(np.asarray(point, float), 9).tobytes()).hexdigest()[:8]
+
+
+def tensors_of(root: Path, study: str) -> list[str]:
+    """The tensors of a study's models, as its first measured merge found them; empty before."""
+    try:
+        return json.loads((root / anatomy_file(study)).read_text())["tensors"]
+    except OSError:
+        return []

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import torch
 
+from engine import windows
 from engine.errors import Problem
 from engine.jobs import Job, read_events
 from engine.merge_study import anatomy_file
@@ -13,7 +14,8 @@ from engine.workspace import write_json
 
 def run(job: Job) -> None:
     """Measure the runs of a spec: {"merge": engine.merge_study.MergeSpec, "names" [D], "base", "experts": {name: path},
-    "corpus", "domains" [M], "fidelity" or null, "runs": [G of {"id", "weights" [D], "seed"}], "device"}.
+    "corpus", "domains" [M], "fidelity" or null, "runs": [G of {"id", "weights" [D], "seed"}], "device",
+    "keep_windows": as in engine/train.py, of proxies' merges}.
 
     Emits runs.started and run.finished (bits per byte). Runs that an earlier attempt finished are not measured again.
     A merge whose loss is no number is told as run.diverged. Raises Stopped, and Problem for a bad spec.
@@ -60,6 +62,11 @@ def measure(job: Job, merges, group: list[dict]) -> np.ndarray:
     """Measure runs, tell each, and return their losses (G, M)."""
     began, cpu = time.monotonic(), time.process_time()
     losses, errors = merges.measure(np.array([run["weights"] for run in group], float))
+    if job.spec.get("keep_windows") and job.spec["fidelity"] is not None:
+        fidelity = merges.fidelity
+        for run, bits in zip(group, merges.windows(), strict=True):
+            path = windows.file_of(job.workspace, run["id"])
+            windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
     domains = job.spec["domains"]
     for run, loss, error in zip(group, losses, errors, strict=True):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine import corpus as corpora
 from engine.errors import Problem
-from engine.evaluate import evaluate, validation_windows
+from engine.evaluate import evaluate, validation_windows, window_sums
 from engine.fidelity import Fidelity, group_size
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_study import MergeSpec, Setting, setting_of
@@ -128,3 +128,13 @@ class ProxyMerges:
         with torch.no_grad():
             self.stack.flat.copy_(flat)
         return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens)
+
+    @torch.no_grad()
+    def windows(self) -> list[dict[str, np.ndarray]]:
+        """Of each merge measured last: bits per byte of every validation window, {domain: (W,)}."""
+        found: list[dict] = [{} for _ in range(self.stack.members)]
+        for domain in self.domains:
+            nats, sizes = window_sums(self.stack, self.corpus, domain, self.fidelity.eval_tokens)
+            for one, own in zip(found, nats / np.log(2) / np.maximum(sizes, 1), strict=True):
+                one[domain] = own
+        return found

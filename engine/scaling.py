@@ -79,8 +79,10 @@ def groups_of(fidelity: np.ndarray) -> np.ndarray:
 def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: np.ndarray) -> Check:
     """Hold out the largest size, fit on the others, compare. share (M,): signed weights of the aggregate.
 
-    Raises Problem where there is one size only, or fewer than 4 whole runs at the largest.
+    Raises Problem where no size is known, or there is one only, or fewer than 4 whole runs at the largest.
     """
+    if not len(losses):
+        raise Problem("Cannot extrapolate over scale: no run tells its size and tokens. Import them with the runs.")
     whole = ~np.isnan(losses[:, share != 0]).any(axis=1)
     size = groups_of(fidelity)
     held = (size == size.max()) & whole

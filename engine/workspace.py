@@ -46,6 +46,14 @@ class Workspace:
             )
         return cls(root)
 
+    @classmethod
+    def there(cls, root: Path | None = None) -> "Workspace":
+        """Open one that exists. Raises Problem, and creates nothing, where there is none."""
+        found = Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
+        if not (found / "version").exists():
+            raise Problem(f"Cannot use {found}: there is no workspace. Name one with --workspace or MIXDESK_WORKSPACE.")
+        return cls.open(found)
+
     def lock(self, role: str) -> int:
         """Become the one "owner" (of the database) or "worker" of this workspace; returns the lock's descriptor.
 

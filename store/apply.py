@@ -99,7 +99,7 @@ def study_imported(cursor, journal, e):
 
 def runs_submitted(cursor, journal, e):
     """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
-    last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e["study"]]).fetchone()[0]
+    last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e["study"]]).fetchall()[0][0]
     columns = {name: [run.get(name) for run in e["runs"]] for name in SUBMITTED}
     columns["number"] = list(range(last + 1, last + 1 + len(e["runs"])))
     columns |= {"study": e["study"], "role": "submitted", "state": "done"}

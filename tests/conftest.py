@@ -115,6 +115,7 @@ class Page:
     """A running `python -m dashboard`."""
 
     def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None):
+        self.workspace = workspace
         self.port, self.log = port or free_port(), workspace.parent / "web.log"
         self.url = f"http://127.0.0.1:{self.port}"
         settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}

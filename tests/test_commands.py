@@ -7,11 +7,12 @@ import shutil
 import subprocess
 import sys
 
+import duckdb
 import pytest
 import yaml
 
 from engine.__main__ import main, parser
-from engine.recipe import FORMATS
+from engine.recipes import FORMATS
 from tests.conftest import ROOT, STUDY, Page, engine
 
 TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
@@ -124,18 +125,21 @@ def test_fit_again_on_the_same_runs_is_the_same_league(desk, small):
 
 
 def read_back(format: str, folder) -> dict[str, float]:
-    """The shares in an exported file, read by the tools that a user would read it with."""
+    """The shares in some exported files, read by the tools that a user would read them with."""
     if format == "regmix_yaml":
-        return yaml.safe_load((folder / "mixture.yaml").read_text())["train"]
+        return yaml.safe_load((folder / "draft_mixture.yaml").read_text())["train"]
     if format == "json":
-        return {one["name"]: one["share"] for one in json.loads((folder / "mixture.json").read_text())["domains"]}
+        return {one["name"]: one["share"] for one in json.loads((folder / "draft_mixture.json").read_text())["domains"]}
     if format == "csv":
-        lines = csv.DictReader((folder / "mixture.csv").open())
+        lines = csv.DictReader((folder / "draft_mixture.csv").open())
         return {line["domain"]: float(line["share_of_tokens"]) for line in lines}
     if format == "megatron":
-        words = (folder / "data_args.txt").read_text().split()
+        words = (folder / "draft_data_args.txt").read_text().split()
         return dict(zip(words[1::2], map(float, words[::2]), strict=True))
-    lines = ast.parse((folder / "litgpt_mixture.py").read_text()).body
+    if format == "parquet":
+        rows = duckdb.sql(f"SELECT domain, share_of_tokens FROM '{folder / 'draft_mixture.parquet'}'").fetchall()
+        return dict(rows)
+    lines = ast.parse((folder / "draft_litgpt_mixture.py").read_text()).body
     return next(ast.literal_eval(line.value) for line in lines if isinstance(line, ast.Assign))
 
 
@@ -143,21 +147,21 @@ def read_back(format: str, folder) -> dict[str, float]:
 def test_every_format_holds_the_same_shares(desk, small, tmp_path):
     rows = answer(desk, "runs", small)
     design = next(row for row in rows if row["role"] == "design")
-    for format in FORMATS:
-        folder = tmp_path / format
-        written = answer(desk, "export", small, "--format", format, "--candidate", design["id"], "--out", str(folder))
-        assert sorted(written["written"]) == sorted(str(path) for path in folder.iterdir())
-        shares = read_back(format, folder)
+    written = answer(desk, "export", small, "--format", "all", "--candidate", design["id"], "--out", str(tmp_path))
+    assert sorted(written["written"]) == sorted(str(path) for path in tmp_path.rglob("*") if path.is_file())
+    assert {path.name for path in tmp_path.iterdir()} == set(FORMATS) and "refused" not in written
+    for format in ("regmix_yaml", "json", "csv", "megatron", "parquet", "litgpt"):
+        shares = read_back(format, tmp_path / format)
         assert {name: shares.get(name, 0) for name in DOMAINS} == pytest.approx(design["weights"], abs=1e-6)
 
 
 def test_an_export_writes_over_nothing_unasked(desk, small, tmp_path, refused):
-    (tmp_path / "mixture.json").write_text("mine")
+    (tmp_path / "draft_mixture.json").write_text("mine")
     wish = ("export", small, "--format", "json", "--tokens", "5e9", "--out", tmp_path)
     assert "--force" in refused(*wish, workspace=desk)
-    assert (tmp_path / "mixture.json").read_text() == "mine"
+    assert (tmp_path / "draft_mixture.json").read_text() == "mine"
     engine(desk, *map(str, wish), "--force")
-    assert json.loads((tmp_path / "mixture.json").read_text())["target_tokens"] == 5e9
+    assert json.loads((tmp_path / "draft_mixture.json").read_text())["target_tokens"] == 5e9
 
 
 @pytest.mark.slow
@@ -290,7 +294,7 @@ def test_the_same_answers_through_the_page(desk, small, tmp_path, refused):
         assert "no corpus 'nope'" in refused("start", study_of(tmp_path, "nope"), workspace=desk)
     finally:
         page.stop()
-    here, there = ((tmp_path / side / "mixture.json").read_text() for side in ("here", "there"))
+    here, there = ((tmp_path / side / "draft_mixture.json").read_text() for side in ("here", "there"))
     assert here == there
 
 

@@ -19,6 +19,8 @@ PAGES = {
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
+    "candidates": "Candidates",
+    "review": "Review",
     "export": "Export",
 }
 
@@ -167,7 +169,7 @@ def test_every_look_is_drawn(tab, page):
 def test_an_export_is_the_mixture_on_the_page(tab, page):
     visit(tab, page, "export?candidate=uniform")
     with tab.expect_download() as download:
-        tab.get_by_role("button", name="Download mixture.yaml").click()
+        tab.get_by_role("button", name="Download draft_mixture.yaml").click()
     with open(download.value.path()) as file:
         shares = yaml.safe_load(file)["train"]
     assert shares == pytest.approx({"digits": 1 / 3, "prose": 1 / 3, "python": 1 / 3}, abs=1e-6)

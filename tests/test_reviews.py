@@ -10,8 +10,10 @@ import pytest
 from engine import windows
 from engine.errors import Problem
 from engine.people import Person, as_person
+from engine.recipes import export
 from engine.review import acts, compare, confirming, flips
 from engine.review.dossier import dossier, overview, revision
+from engine.review.recipe import recipe_of
 from engine.workspace import Workspace
 from store import rebuild, reviews, runs, studies
 from store.database import Store
@@ -80,7 +82,7 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
     assert answer(
         desk, "export", "Small", "--format", "csv", "--candidate", "Own point", "--out", str(desk.parent / "own")
     )
-    assert "draft" in (desk.parent / "own" / "mixture.csv").read_text()
+    assert "draft" in (desk.parent / "own" / "draft_mixture.csv").read_text()
     assert [one["name"] for one in answer(desk, "candidates", "Small")["candidates"]] == ["Own point", "First"]
     assert own["candidate"] != made["candidate"]
 
@@ -378,6 +380,35 @@ def test_windows_keep_a_bounded_number(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"half")
     with pytest.raises(Problem, match="Cannot read the windows of a"):
         windows.load(tmp_path / "a.npz")
+
+
+# What leaves -----------------------------------------------------------------------------------------------
+
+
+def test_only_an_approved_candidate_leaves_without_draft(open_desk):
+    store, study = open_desk
+    candidate = put(store, study, "To be trained", (0.2, 0.3, 0.5))
+    draft = export(recipe_of(store, study, candidate), "regmix_yaml")
+    assert set(draft) == {"draft_mixture.yaml", "draft_provenance.json"} and "DRAFT" in draft["draft_mixture.yaml"]
+    with as_person(BEN):
+        acts.decide(store, candidate, "approved", "agreed")
+    final = export(recipe_of(store, study, "To be trained"), "regmix_yaml")
+    assert set(final) == {"mixture.yaml", "provenance.json"} and "draft" not in final["mixture.yaml"].lower()
+    told = json.loads(final["provenance.json"])
+    assert (told["candidate"], told["state"], set(told["decision"]["approvals"])) == (candidate, "approved", {"Ben"})
+    assert told["runs_hash"] == dossier(store, candidate)["frozen"]["surrogate"]["runs_hash"] and told["versions"]
+    with as_person(BEN):
+        acts.decide(store, candidate, "superseded", "newer runs", successor=reviews.of_study(store, study.id)[1].id)
+    assert "draft_mixture.yaml" in export(recipe_of(store, study, candidate), "regmix_yaml")
+
+
+def test_formats_say_before_what_they_cannot(desk):
+    told = answer(desk, "formats", "Small", "--candidate", "uniform")
+    assert told["megatron"]["unit"].endswith("tokens") and told["hf_datasets"]["unit"] == "rows"
+    assert all(one["problem"] is None for one in told.values()), "a built corpus knows how long its documents are"
+    wish = ("export", "Small", "--format", "megatron", "--candidate", "uniform", "--path", "prose=my text/x")
+    sentence = said(desk, *wish)
+    assert "white space" in sentence and "--path NAME=PATH" in sentence
 
 
 def test_all_of_it_is_rebuilt_from_the_journals(open_desk, tmp_path):

@@ -12,8 +12,8 @@ function goBack() {
   if (place && place !== location.pathname + location.search) location.replace(location.origin + place);
 }
 
-function boxOf(name) {
-  const host = document.querySelector(`.st-key-${name.replace(/[^a-zA-Z0-9_-]/g, "-")}`);
+function boxOf(key) {
+  const host = document.querySelector(`.st-key-${key.replace(/[^a-zA-Z0-9_-]/g, "-")}`);
   return host?.querySelector("textarea, input");
 }
 
@@ -26,19 +26,19 @@ function type(box, text) {
   box.blur();
 }
 
-function keep({ box: name, who, gone }) {
+function keep({ box: key, name, who, gone }) {
   const slot = `mixdesk-draft:${who}:${name}`;
   if (gone && sessionStorage.getItem(`${slot}:gone`) !== gone) {
     sessionStorage.setItem(`${slot}:gone`, gone);
     sessionStorage.removeItem(slot);
   }
   const onInput = (event) => {
-    if (event.isTrusted && event.target === boxOf(name)) sessionStorage.setItem(slot, event.target.value);
+    if (event.isTrusted && event.target === boxOf(key)) sessionStorage.setItem(slot, event.target.value);
   };
   document.addEventListener("input", onInput, true);
   let tries = 0;
   const look = setInterval(() => {
-    const box = boxOf(name), text = sessionStorage.getItem(slot);
+    const box = boxOf(key), text = sessionStorage.getItem(slot);
     if (box && text && !box.value && document.activeElement !== box) type(box, text);
     if (box || ++tries > 50) clearInterval(look);
   }, 100);
@@ -48,8 +48,10 @@ function keep({ box: name, who, gone }) {
   };
 }
 
-export default function ({ data }) {
+export default function ({ data, parentElement }) {
   if (data.do === "remember") remember();
   if (data.do === "go back") goBack();
-  return data.do === "keep" ? keep(data) : undefined;
+  parentElement.undo?.(); // called again with other data
+  parentElement.undo = data.do === "keep" ? keep(data) : undefined;
+  return () => parentElement.undo?.();
 }

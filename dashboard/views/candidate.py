@@ -5,8 +5,8 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components, queries, review_charts, state, wording
-from dashboard.names import Named, named
+from dashboard import components, drafts, queries, report, review_charts, state, wording
+from dashboard.names import Named, named_in
 from dashboard.views import parts
 from engine.errors import Problem
 from engine.measured import for_fitting
@@ -34,15 +34,14 @@ def render(study: studies.Study) -> bool:
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["candidate"]
         st.rerun()
-    seen_key = f"seen-{found['id']}"
-    seen = st.session_state.get(seen_key, found["revision"])  # what this person looked at, before this run
     head(found)
     frozen = found["frozen"]
-    names, whole = names_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     left, right = st.columns(2)
     with left:
         st.markdown("**The point and its baselines**")
-        others = {label: there["point"] for label, there in frozen["baselines"].items()}
+        few = len(frozen["baselines"]) if frozen["kind"] == "mixture" else 2  # bars of merges stand side by side
+        others = {label: there["point"] for label, there in list(frozen["baselines"].items())[:few]}
         values = np.array([frozen["point"], *others.values()])
         labels = [frozen["name"], *others]
         components.plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
@@ -55,15 +54,10 @@ def render(study: studies.Study) -> bool:
     with talk:
         discussion(found)
     with verdict:
-        decision(study, found, seen)
+        decision(study, found)
     history(found)
-    st.session_state[seen_key] = found["revision"]
+    take_along(study, found)
     return True
-
-
-def names_in(frozen: dict) -> Named:
-    """What coordinates and metrics are called on the page, as they were frozen."""
-    return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
 
 
 def head(found: dict) -> None:
@@ -127,7 +121,7 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
             "against": name,
             "predicted": whole.sign * gap["predicted"], "± 95%": gap["predicted_half"],
             "measured": whole.sign * gap["measured"], "± 95% ": half,
-            "": "one seed: noise not known" if half is None else "inside the noise" if gap["inside_noise"]
+            "": "noise not known" if half is None else "inside the noise" if gap["inside_noise"]
             else "better" if gap["measured"] < 0 else "worse",
         })  # fmt: skip
     number = st.column_config.NumberColumn(format="%+.3f")
@@ -139,7 +133,8 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
     seeds = one["points"][CANDIDATE]["seeds"]
     st.caption(
         f"{whole.title.capitalize()}, {parts.plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
-        f"{seeds} seeds of the candidate, {one['done']} runs in all. Only runs trained to confirm it count."
+        f"{wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all."
+        " Only runs trained to confirm it count."
     )
     if one["gap"]:
         gap = one["gap"]
@@ -153,7 +148,10 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
 
 def ask(study: studies.Study, found: dict) -> None:
     """Confirm it, and what that will cost."""
-    if study.imported or study.spec.get("merge"):
+    if study.imported:
+        return
+    if study.spec.get("merge"):
+        ask_merge(study, found)
         return
     with st.expander("Measure it: several seeds, beside the baselines", icon=":material/verified:"):
         a, b = st.columns(2)
@@ -169,13 +167,26 @@ def ask(study: studies.Study, found: dict) -> None:
             f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
             "on this machine. Baselines that were trained before are not trained again."
         )
-        if st.button("Confirm", type="primary", icon=":material/verified:"):
-            try:
-                confirming.confirm(state.store(), found["id"], times, seeds)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.rerun()
+        confirm_button(found, times, seeds)
+
+
+def ask_merge(study: studies.Study, found: dict) -> None:
+    """Confirm a merge: it has no seeds, only more text."""
+    with st.expander("Measure it: on all validation text, beside the baselines", icon=":material/verified:"):
+        count = 1 + len(found["frozen"]["baselines"])
+        st.caption(f"{count} merges, each built once. What was measured before is kept.")
+        confirm_button(found, 1, 1)
+
+
+def confirm_button(found: dict, times: float, seeds: int) -> None:
+    """Queue it, or say why not."""
+    if st.button("Confirm", type="primary", icon=":material/verified:", **parts.takes("operator")):
+        try:
+            confirming.confirm(state.store(), found["id"], times, seeds)
+        except Problem as problem:
+            parts.refusal(problem)
+            return
+        st.rerun()
 
 
 def discussion(found: dict) -> None:
@@ -185,45 +196,69 @@ def discussion(found: dict) -> None:
         with st.container(border=True):
             st.caption(f"**{parts.named_as(one['author'])}**, {wording.moment(one['t'])}")
             st.text(one["text"])
-    turn = st.session_state.setdefault(f"said-{found['id']}", 0)
-    with st.form(f"comment-{found['id']}-{turn}", border=False):
-        text = st.text_area(f"Comment as {acting().name}", key=f"comment-text-{found['id']}-{turn}")
-        if st.form_submit_button("Comment", icon=":material/chat:"):
-            try:
-                acts.comment(state.store(), found["id"], text)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.session_state[f"said-{found['id']}"] = turn + 1
-            st.rerun()
+    box = f"comment-{found['id']}"
+    with st.form(f"form-{box}", border=False):
+        st.text_area(f"Comment as {acting().name}", key=box)
+        st.form_submit_button(
+            "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **parts.takes("reviewer")
+        )
+    drafts.keep(box, box)
+    told(box)
 
 
-def decision(study: studies.Study, found: dict, seen: str) -> None:
-    """Where it stands, and a form to decide on what was seen."""
+def say(candidate: str, box: str) -> None:
+    """Store a comment, and empty its box; what cannot be taken stays in it."""
+    try:
+        acts.comment(state.store(), candidate, st.session_state[box])
+    except Problem as problem:
+        st.session_state[f"{box}-problem"] = str(problem)
+        return
+    st.session_state[box] = ""
+    drafts.forget(box)
+
+
+def told(box: str) -> None:
+    """Why what was typed into a box could not be taken."""
+    if problem := st.session_state.pop(f"{box}-problem", None):
+        parts.refusal(problem)
+
+
+def decision(study: studies.Study, found: dict) -> None:
+    """Where it stands, and a form to decide on what is seen here."""
+    seen = found["revision"]
     st.subheader("Decision", anchor=False)
     standing = found["standing"]
     stands(standing)
-    turn = st.session_state.setdefault(f"decided-{found['id']}", 0)
-    key = f"{found['id']}-{turn}"
+    box = f"reason-{found['id']}"
     others = {one.id: one.frozen["name"] for one in reviews.of_study(state.store(), study.id) if one.id != found["id"]}
-    with st.form(f"decide-{key}", border=False):
+    with st.form(f"form-{box}", border=False):
         choices = [one for one in VERDICTS if others or one != "superseded"]
-        verdict = st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"verdict-{key}")
-        reason = st.text_area("Because", key=f"reason-{key}", height=80)
-        successor = None
+        st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"{box}-verdict")
+        st.text_area("Because", key=box, height=80)
         if others:
-            successor = st.selectbox(
-                "Superseded by (where that is the decision)", [None, *others], key=f"successor-{key}",
+            st.selectbox(
+                "Superseded by (where that is the decision)", [None, *others], key=f"{box}-successor",
                 format_func=lambda one: "-" if one is None else others[one],
             )  # fmt: skip
-        if st.form_submit_button("Decide", type="primary", icon=":material/gavel:"):
-            try:
-                acts.decide(state.store(), found["id"], verdict or "", reason, seen, successor)
-            except Problem as problem:
-                parts.refusal(problem)
-                return
-            st.session_state[f"decided-{found['id']}"] = turn + 1
-            st.rerun()
+        given = (found["id"], box, seen)
+        st.form_submit_button(
+            "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **parts.takes("reviewer")
+        )
+    drafts.keep(box, box)
+    told(box)
+
+
+def settle(candidate: str, box: str, seen: str) -> None:
+    """Decide on what was seen, and empty the box; what cannot be taken stays in it."""
+    typed = st.session_state
+    verdict, successor = typed.get(f"{box}-verdict") or "", typed.get(f"{box}-successor")
+    try:
+        acts.decide(state.store(), candidate, verdict, typed[box], seen, successor)
+    except Problem as problem:
+        typed[f"{box}-problem"] = str(problem)
+        return
+    typed[box], typed[f"{box}-verdict"] = "", None
+    drafts.forget(box)
 
 
 def stands(standing: dict) -> None:
@@ -240,6 +275,18 @@ def stands(standing: dict) -> None:
             st.text(last["reason"])
     if standing["missing"]:
         st.caption(f"Approval still needs {parts.plain(standing['missing'])}.")
+
+
+def take_along(study: studies.Study, found: dict) -> None:
+    """The report, made when it is asked for, and the way to the files."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Download the report", lambda: report.html(found), f"{found['id']}-report.html", "text/html",
+            icon=":material/description:", help="One HTML file that opens without a network, and prints.",
+        )  # fmt: skip
+        query = {"study": study.id, "candidate": found["frozen"]["name"]}
+        if st.button("Export", icon=":material/ios_share:"):
+            st.switch_page(st.session_state["pages"]["export"], query_params=query)
 
 
 def history(found: dict) -> None:

@@ -64,7 +64,7 @@ def card(study: studies.Study, row: dict) -> bool:
         told.markdown(parts.plain(wording.predicted_words(row["predicted"], whole)))
         told.caption(parts.plain(wording.against_words(row["baselines"], whole)))
         said.caption(
-            f"{row['comments']} comments · {row['measured'] or 'no'} runs measured"
+            f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
             + (f" · needs {row['standing']['missing']}" if row["standing"]["missing"] else "")
         )
         if open_.button("Open", key=f"open-{row['id']}", width="stretch"):
@@ -96,7 +96,7 @@ def ballot(rows: list[dict]) -> None:
         "Preferred", ["left", "neither", "right"], key="vote-choice", required=True, default="neither",
         format_func={"left": ":material/arrow_back:", "neither": "neither", "right": ":material/arrow_forward:"}.get,
     )  # fmt: skip
-    if button.button("Vote", icon=":material/how_to_vote:", width="stretch"):
+    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **parts.takes("reviewer")):
         pair = (other, one) if choice == "right" else (one, other)
         try:
             acts.vote(state.store(), *pair, neither=choice == "neither")
@@ -120,14 +120,12 @@ def preferences(rows: list[dict], votes: list[dict]) -> None:
     best = votes[0]
     total = sum(one["of"] for one in votes) / 2
     level = ", ".join(parts.named_as(names[other]) for other in best["level"])
+    apart = f"There are {groups} groups that no vote connects: they cannot be compared with each other."
     st.caption(
-        f"Bradley-Terry on {total:g} votes, the last of each person on each pair; *neither* counts half for each. "
+        f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts "
+        "half for each. "
         + (f"The votes cannot tell {parts.named_as(labels[0])} from {level}. " if level else "")
-        + (
-            f"There are {groups} groups that no vote connects: they cannot be compared with each other."
-            if groups > 1
-            else ""
-        )
+        + (apart if groups > 1 else "")
     )
 
 
@@ -138,7 +136,7 @@ def rules(study: studies.Study, now: dict) -> None:
     with st.expander(f"Approval takes {people}, {alone}", icon=":material/rule:"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
         author = st.checkbox("Its author alone may be enough", now["author_alone"], key="rule-author")
-        if st.form_submit_button("Change the rules"):
+        if st.form_submit_button("Change the rules", **parts.takes("operator")):
             try:
                 acts.set_rules(state.store(), study, int(approvals), author)
             except Problem as problem:

@@ -178,7 +178,7 @@ def epochs(found: dict, names: Named) -> None:
     frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.domains)
     formats = {row["name"]: st.column_config.NumberColumn(format="%.2f") for row in known}
     st.dataframe(frame, column_config={"_index": "domain", **formats})
-    st.caption(f"Passes over each domain's tokens at {found['tokens']:,.4g} tokens.")
+    st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")
 
 
 def worse(found: dict) -> None:

@@ -134,7 +134,7 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         verdict = (
             "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
         )
-        st.markdown(f"{verdict} {parts.BADGES[support.badge[0]]}")
+        st.markdown(f"{verdict} {parts.SUPPORT[support.badge[0]]}")
         st.caption(
             f"{100 * support.distance[0]:.0f}% of the tokens differ from the nearest of {len(fit.measured.ids)} runs "
             f"(runs are up to {100 * support.reach:.0f}% apart from each other). Intervals are 95%, of one run."

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import state
+from dashboard import drafts, state
 from dashboard.views import parts
 from engine.errors import Problem
 from engine.objectives import Aggregate
@@ -19,24 +19,36 @@ def put_forward(
 
     surrogate, whole: what the page predicts with and how it weighs; by default as the study does.
     """
-    turn = st.session_state.setdefault(f"forward-{key}", 0)  # a form that was taken starts anew
+    boxes = {name: f"forward-{name}-{key}" for name in ("point", "name", "why", "made", "problem")}
+    priorities = None if whole is None else whole.priorities
     with (
-        st.popover("Put forward", icon=":material/how_to_vote:", key=f"forward-{key}-{turn}"),
-        st.form(f"forward-form-{key}-{turn}", border=False),
+        st.popover("Put forward", icon=":material/how_to_vote:", key=f"forward-{key}"),
+        st.form(f"forward-form-{key}", border=False),
     ):
         st.caption("Freeze this point, its predictions and what stands behind them, for others to review.")
-        chosen = next(iter(points))
         if len(points) > 1:
-            chosen = st.selectbox("Point", list(points), key=f"forward-point-{key}-{turn}")
-        name = st.text_input("Name", key=f"forward-name-{key}-{turn}", placeholder="more code, less junk")
-        why = st.text_area("Why should it be trained?", key=f"forward-why-{key}-{turn}", height=100)
-        if not st.form_submit_button("Put forward", type="primary"):
-            return
-        priorities = None if whole is None else whole.priorities
-        try:
-            candidate = acts.put_forward(state.store(), study, points[chosen], name, why, surrogate, priorities)
-        except Problem as problem:
+            st.selectbox("Point", list(points), key=boxes["point"])
+        st.text_input("Name", key=boxes["name"], placeholder="more code, less junk")
+        st.text_area("Why should it be trained?", key=boxes["why"], height=100)
+        given = (study, points, boxes, surrogate, priorities)
+        st.form_submit_button("Put forward", type="primary", on_click=take, args=given, **parts.takes("reviewer"))
+        if problem := st.session_state.pop(boxes["problem"], None):
             parts.refusal(problem)
-            return
-    st.session_state[f"forward-{key}"] = turn + 1
-    st.switch_page(st.session_state["pages"]["candidates"], query_params={"study": study.id, "candidate": candidate})
+        drafts.keep(boxes["why"], boxes["why"])
+    if candidate := st.session_state.pop(boxes["made"], None):
+        query = {"study": study.id, "candidate": candidate}
+        st.switch_page(st.session_state["pages"]["candidates"], query_params=query)
+
+
+def take(study, points: dict[str, np.ndarray], boxes: dict[str, str], surrogate, priorities) -> None:
+    """Freeze what the form says; what cannot be taken stays in its boxes."""
+    typed = st.session_state
+    point = points[typed.get(boxes["point"], next(iter(points)))]
+    name, why = typed[boxes["name"]], typed[boxes["why"]]
+    try:
+        typed[boxes["made"]] = acts.put_forward(state.store(), study, point, name, why, surrogate, priorities)
+    except Problem as problem:
+        typed[boxes["problem"]] = str(problem)
+        return
+    typed[boxes["name"]] = typed[boxes["why"]] = ""
+    drafts.forget(boxes["why"])

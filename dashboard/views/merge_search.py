@@ -40,7 +40,7 @@ def ask(study: studies.Study, whole: Aggregate) -> None:
         spread = right.checkbox(
             "Spread over a front", help="Every round weighs the losses anew (ParEGO): many trade-offs, no single best."
         )
-    if st.button("Search", type="primary", icon=":material/travel_explore:"):
+    if st.button("Search", type="primary", icon=":material/travel_explore:", **parts.takes("operator")):
         try:
             queue_merge_search(
                 state.store(), study, strategy, int(evaluations), float(minutes), surrogate,

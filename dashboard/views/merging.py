@@ -207,7 +207,7 @@ def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[
         verdict = (
             "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
         )
-        st.markdown(f"{verdict} {parts.BADGES[support.badge[0]]}")
+        st.markdown(f"{verdict} {parts.SUPPORT[support.badge[0]]}")
         if live is not None:
             st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
         st.caption(
@@ -294,7 +294,7 @@ def keep(study: studies.Study, at: np.ndarray) -> None:
     """Queue the true measurement of this merge, as a run of the study."""
     words = "Measure this merge in full" if study.spec["fidelity"] is None else "Keep this merge as a run"
     told = "It becomes a run of the study, and surrogates learn from it."
-    if st.button(words, icon=":material/add_task:", help=told):
+    if st.button(words, **{"icon": ":material/add_task:", "help": told, **parts.takes("operator")}):
         try:
             merge_asking.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. The surrogates learn from it when it is measured.")

@@ -20,7 +20,7 @@ from engine.surrogates import SURROGATES
 from store import studies
 
 LIVE_SECONDS, WATCH_SECONDS = 2.0, 1.0
-BADGES = {
+SUPPORT = {
     "measured": ":green-badge[:material/verified: measured]",
     "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
     "extrapolated": ":orange-badge[:material/explore: extrapolated]",

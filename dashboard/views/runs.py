@@ -8,7 +8,8 @@ from dashboard import charts, components, queries, state
 from dashboard.names import Named
 from dashboard.views import parts
 from dashboard.views.forward import put_forward
-from engine import steward
+from engine import run_table, steward
+from engine.commands import COMMANDS
 from engine.objectives import Aggregate
 from store import jobs, studies
 
@@ -200,6 +201,13 @@ def filters_and_table(study: studies.Study, table: queries.RunTable, names: Name
         f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets. Tick a run to put its "
         "point forward."
     )
+    with st.container(horizontal=True):
+        for suffix in run_table.SUFFIXES:
+            st.download_button(
+                f"All runs as {suffix[1:].upper() if suffix == '.csv' else 'Parquet'}",
+                lambda suffix=suffix: run_table.as_bytes(COMMANDS["list_runs"](state.store(), study.id), suffix),
+                f"{study.id}{suffix}", icon=":material/download:", key=f"runs-as-{suffix}",
+            )  # fmt: skip
     if picked and picked[0] < len(rows):
         row = rows[picked[0]]
         put_forward(study, {f"run {table.columns['number'][row]}": table.shares[row]}, "runs")

@@ -18,6 +18,7 @@ def gate() -> Person:
     except Problem as problem:
         turn_away(problem)
     if state.access() is not None:
+        st.session_state["was-signed-in"] = True
         drafts.go_back()
     return person
 
@@ -28,9 +29,13 @@ def ask(why: str) -> None:
     with middle():
         st.title("Mixdesk")
         st.markdown(parts.plain(why))
-        if st.button("Sign in", type="primary", icon=":material/login:"):
+        home = state.access().url
+        if not f"{st.context.url or home}/".startswith(f"{home}/"):  # the cookie is for that address only
+            st.link_button(f"Go to {home}", home, type="primary", icon=":material/login:")
+        elif st.button("Sign in", type="primary", icon=":material/login:"):
             st.login()
-        st.caption("What you were writing is kept in this tab.")
+        if st.session_state.get("was-signed-in"):
+            st.caption("What you were writing is kept in this tab.")
     st.stop()
 
 

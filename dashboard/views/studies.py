@@ -13,6 +13,7 @@ from engine.fidelity import Fidelity
 from engine.league import FEWEST_RUNS
 from store import runs, searches, studies
 
+SHOWN = 10  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
     "It trains many small proxy models, each on another mixture, learns from them how every domain moves every "
@@ -40,8 +41,18 @@ def render(current: str | None) -> None:
 
 
 def all_cards(current: str | None) -> None:
-    for study in studies.all_studies(state.store()):
+    found = studies.all_studies(state.store())
+    found.sort(key=lambda study: study.id != current)  # the current one first, the others as they were
+    shown = st.session_state.setdefault("studies-shown", SHOWN)
+    for study in found[:shown]:
         card(study, study.id == current)
+    if len(found) > shown:
+        st.caption(f"{shown} of {len(found)} studies are shown; the sidebar chooses among all of them.")
+        st.button(f"Show {SHOWN} more", icon=":material/expand_more:", on_click=show_more)
+
+
+def show_more() -> None:
+    st.session_state["studies-shown"] += SHOWN
 
 
 def card(study: studies.Study, is_current: bool) -> None:

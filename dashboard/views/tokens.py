@@ -35,7 +35,7 @@ def ask() -> None:
     """What a new token is for, what it may do, how long it lives."""
     left, middle, right, button = st.columns([4, 2, 2, 1], vertical_alignment="bottom")
     left.text_input("What it is for", key="token-label", placeholder="CI of the training repository")
-    drafts.keep("token-label")
+    drafts.keep("token-label", "token-label")
     mine = [role for role in ROLES if allows(acting(), role)]
     role = middle.selectbox("It may do what a ... may", mine, key="token-role")
     days = right.selectbox("Days", [7, 30, 90, 365], 2, key="token-days")

@@ -1,2 +1,41 @@
-"""Commands that carry things away: a whole workspace, or a study's runs."""
-def add(command): pass
+"""Commands that carry things away and back: a whole workspace as one archive, a study's runs as a table."""
+
+from pathlib import Path
+
+from engine.errors import Problem
+from engine.workspace import Workspace
+
+
+def add(command) -> None:
+    one = command("backup", backup, "write the whole workspace into one archive, also while the page runs")
+    one.add_argument("file", type=Path, metavar="FILE.tar.zst")
+    one.add_argument("--checkpoints", action="store_true", help="with checkpoints and the proxies' weights")
+    one.set_defaults(alone=True)
+    one = command("restore", restore, "put a workspace up again from an archive")
+    one.add_argument("file", type=Path, metavar="FILE.tar.zst")
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="the new workspace; it must not exist yet")
+    one.set_defaults(alone=True)
+    one = command("export-runs", export_runs, "write a study's runs as CSV or Parquet", study=True)
+    one.add_argument("file", type=Path, metavar="FILE.csv|FILE.parquet")
+    one.add_argument("--force", action="store_true", help="write over a file that exists")
+
+
+def backup(client, workspace, options):
+    from engine.backup import backup as write
+
+    return write(Workspace.there(options.workspace), options.file, options.checkpoints)
+
+
+def restore(client, workspace, options):
+    from engine.backup import restore as read
+
+    return read(options.file, options.folder)
+
+
+def export_runs(client, workspace, options):
+    from engine.run_table import write
+
+    if options.file.exists() and not options.force:
+        raise Problem(f"Cannot write {options.file}: it exists. Choose another name, or add --force.")
+    rows = client.call("list_runs", name=options.study)
+    return {"written": str(write(rows, options.file)), "runs": len(rows)}

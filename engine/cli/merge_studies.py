@@ -8,6 +8,9 @@ def add(command) -> None:
     one = command("measure-merge", measure, "measure one merge of a merge study", True, True)
     one.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="a coefficient or knob; repeat")
     search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
+    one = command("write-merge", write, "write a merge as a checkpoint into the workspace's exports/", True, True)
+    one.add_argument("--at", action="append", required=True, help="best, a candidate, a run's id, or NAME=VALUE")
+    one.add_argument("--out", help="the name of its folder or file there")
     command("merge-searches", plain("merge_searches"), "what the searches of a merge study measured best", study=True)
     command("merge-as-proxy", plain("merge_as_proxy"), "do merges rank as the mixtures they mirror?", study=True)
 
@@ -29,6 +32,14 @@ def measure(client, workspace, options):
         return result
     wait_for_study(client, workspace, result["study"])
     return [run for run in client.call("list_runs", name=options.study) if run["id"] in result["runs"]]
+
+
+def write(client, workspace, options):
+    at = options.at[0] if len(options.at) == 1 and "=" not in options.at[0] else numbers(options.at)
+    result = client.call("write_merge", name=options.study, at=at, out=options.out)
+    if options.wait:
+        waited(client, workspace, [result["job"]])
+    return result
 
 
 def search(client, workspace, options):

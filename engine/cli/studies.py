@@ -1,10 +1,9 @@
-"""Commands about studies: start, look, wait, cancel, fit, search, export."""
+"""Commands about studies: start, look, wait, cancel, fit, search."""
 
 from pathlib import Path
 
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import numbers, plain
-from engine.errors import Problem
 
 
 def add(command) -> None:
@@ -20,7 +19,6 @@ def add(command) -> None:
     command("fit", fit, "fit and cross-validate the surrogates on the runs there are", study=True, wait=True)
     search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
     command("searches", plain("list_searches"), "what the searches found, latest first", study=True)
-    export_options(command("export", export, "write a mixture in a loader's format", study=True))
 
 
 def search_options(one) -> None:
@@ -32,20 +30,6 @@ def search_options(one) -> None:
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
     one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")
-
-
-def export_options(one) -> None:
-    from engine.recipe import FORMATS
-
-    one.add_argument("--format", choices=list(FORMATS), required=True)
-    one.add_argument(
-        "--candidate",
-        default="best",
-        help="best (of the latest search), natural, uniform, unimax, or a run's id",
-    )
-    one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
-    one.add_argument("--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)")
-    one.add_argument("--force", action="store_true", help="write over files that exist")
 
 
 def start(client, workspace, options):
@@ -82,20 +66,3 @@ def search(client, workspace, options):
         return result
     waited(client, workspace, [result["job"]])
     return client.call("list_searches", name=options.study)[0]
-
-
-def export(client, workspace, options):
-    files = client.call(
-        "export",
-        name=options.study,
-        format=options.format,
-        candidate=options.candidate,
-        tokens=options.tokens,
-    )["files"]
-    options.out.mkdir(parents=True, exist_ok=True)
-    taken = [name for name in files if (options.out / name).exists()]
-    if taken and not options.force:
-        raise Problem(f"Cannot write {options.out / taken[0]}: it exists. Choose another --out, or add --force.")
-    for name, text in files.items():
-        (options.out / name).write_text(text)
-    return {"written": [str(options.out / name) for name in files]}

@@ -4,10 +4,10 @@ The page's process serves the same table over HTTP (dashboard/api.py), and `pyth
 there or, where no page runs, in its own process. So a command behaves the same wherever it is given.
 """
 
-from engine.commands import corpora, imports, jobs, merges, reviews, rounds, runs, studies, tokens
+from engine.commands import corpora, imports, jobs, merges, recipes, reviews, rounds, runs, studies, tokens
 
 COMMANDS = {
     command.__name__: command
-    for subject in (corpora, jobs, studies, rounds, merges, imports, runs, reviews, tokens)
+    for subject in (corpora, jobs, studies, rounds, merges, imports, runs, reviews, recipes, tokens)
     for command in subject.COMMANDS
 }

@@ -1,6 +1,8 @@
 """What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
 from engine import merge_asking, merge_mirror
+from engine.candidates import point_of
+from engine.people import need
 from engine.search import plain
 from store import searches, studies
 from store.database import Store
@@ -8,6 +10,7 @@ from store.database import Store
 
 def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]], label: str | None = None) -> dict:
     """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
+    need("operator", "measure merges")
     study = studies.get(store, name)
     points = merge_asking.points_of(study, coefficients)
     return {"study": study.id, "runs": merge_asking.measure_points(store, study, points, label)}
@@ -18,11 +21,24 @@ def search_merges(
     surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
 ) -> dict:  # fmt: skip
     """Queue a search that measures merges of its own choice (engine.merge_asking.queue_merge_search)."""
+    need("operator", "search merges")
     found = studies.get(store, name)
     job = merge_asking.queue_merge_search(
         store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
     )
     return {"study": found.id, "job": job}
+
+
+def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", out: str | None = None) -> dict:
+    """Queue the writing of a merge as a checkpoint into the workspace's exports/.
+
+    at: a candidate's or baseline's name, a run's id, or coefficients {coordinate: value}.
+    """
+    need("operator", "write a merged checkpoint")
+    study = studies.get(store, name)
+    point = merge_asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
+    out = out or f"{study.id}-{merge_asking.short_hash(point)}"
+    return {"study": study.id, "job": merge_asking.queue_write(store, study, point, out), "out": out}
 
 
 def merge_searches(store: Store, name: str) -> list[dict]:
@@ -36,4 +52,4 @@ def merge_as_proxy(store: Store, name: str) -> dict:
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 
-COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy)
+COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy, write_merge)

@@ -4,6 +4,7 @@ import numpy as np
 
 from engine.candidates import point_of
 from engine.errors import Problem
+from engine.people import need
 from engine.review import acts, compare, confirming
 from engine.review import dossier as dossiers
 from store import reviews, studies
@@ -27,6 +28,7 @@ def put_forward(
     """Put a point of a study forward under a name: one that has a name or is a run (as in `export`), or {name:
     value}.
     """
+    need("reviewer", "put a candidate forward")
     study = studies.get(store, name)
     if (candidate is None) == (point is None):
         raise Problem("Cannot put that forward: give either the name of a point (or a run's id), or its values.")
@@ -42,12 +44,14 @@ def put_forward(
 
 def comment(store: Store, candidate: str, text: str) -> dict:
     """Say something about a candidate."""
+    need("reviewer", "comment")
     acts.comment(store, candidate, text)
     return standing(store, candidate)
 
 
 def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
     """Prefer one candidate to another (or neither); returns what all votes of the study say."""
+    need("reviewer", "vote")
     acts.vote(store, one, other, neither)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
@@ -57,6 +61,7 @@ def decide(
     store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
 ) -> dict:
     """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
+    need("reviewer", "decide")
     acts.decide(store, candidate, verdict, reason, seen, successor)
     return standing(store, candidate)
 
@@ -69,6 +74,7 @@ def standing(store: Store, candidate: str) -> dict:
 
 def set_rules(store: Store, name: str, approvals: int, author_alone: bool = False) -> dict:
     """How many people must approve a candidate of a study, and whether its author alone may."""
+    need("operator", "set the rules")
     study = studies.get(store, name)
     acts.set_rules(store, study, approvals, author_alone)
     return dossiers.overview(store, study)["rules"]
@@ -76,6 +82,7 @@ def set_rules(store: Store, name: str, approvals: int, author_alone: bool = Fals
 
 def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> dict:
     """Measure a candidate beside the baselines with several seeds, at the study's size and `times` as large."""
+    need("operator", "confirm a candidate")
     runs = confirming.confirm(store, candidate, times, seeds)
     return {"candidate": candidate, "study": reviews.get(store, candidate).study, "runs": runs}
 

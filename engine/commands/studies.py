@@ -1,10 +1,9 @@
-"""What people can ask for of studies: start, look, stop, fit, search, export."""
+"""What people can ask for of studies: start, look, stop, fit, search."""
 
 from dataclasses import asdict
 
-from engine import recipe, steward
+from engine import steward
 from engine.asking import queue_search
-from engine.candidates import point_of, recipe_of
 from engine.errors import Problem
 from engine.league import FEWEST_RUNS
 from engine.measured import aggregate_of
@@ -108,14 +107,4 @@ def list_searches(store: Store, name: str) -> list[dict]:
     return searches.of_study(store, studies.get(store, name).id)
 
 
-def export(store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None) -> dict:
-    """The files of a mixture in a loader's format: {file name: text}.
-
-    candidate: "best" (the latest search's), a baseline's name, or a run's id.
-    """
-    found = studies.get(store, name)
-    shares = point_of(store, found, candidate)
-    return {"files": recipe.export(recipe_of(store, found, shares, candidate, tokens), format)}
-
-
-COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, list_searches, export,)
+COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, list_searches,)

@@ -1,31 +1,78 @@
-"""Confirming a candidate: several seeds beside the baselines, at the study's own size and at a larger one. Uses the
-store.
+"""Confirming a candidate, beside the study's baselines: what was predicted is measured. Uses the store.
+
+A mixture is trained with several seeds, at the study's own size and at a larger one. A merge has no seeds: it is built
+once and measured on all validation text.
 """
 
+from dataclasses import replace
+
 from engine import rounds
+from engine.errors import Problem
+from engine.merge_asking import merge_spec
+from engine.merge_plans import merge_jobs
 from engine.people import acting, need
-from store import reviews, studies
+from engine.review.evidence import at_point, points_of
+from store import reviews, runs, studies
 from store.database import Store
+
+EVERYTHING = 2**40  # validation tokens: as many as there are
 
 
 def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[rounds.Plan]:
-    """What confirming would train: one plan at the proxies' own size, one `times` as large. Raises Problem as they
-    do.
+    """What confirming a mixture would train: one plan at the proxies' own size, one `times` as large.
+
+    Raises Problem as they do.
     """
     found = reviews.get(store, candidate)
-    study = studies.get(store, found.study)
-    return [
-        rounds.plan_confirmation(store, study, found.frozen["name"], size, seeds, spread=0)
-        for size in dict.fromkeys((1, times))
-    ]
+    study, name = studies.get(store, found.study), found.frozen["name"]
+    return [rounds.plan_confirmation(store, study, name, size, seeds, spread=0) for size in dict.fromkeys((1, times))]
 
 
 def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[str]:
-    """Queue it; returns the ids of the new runs, none where all of it was trained before."""
+    """Queue it; returns the ids of the new runs, none where all of it was measured before."""
     need("operator", "confirm a candidate")
     found = reviews.get(store, candidate)
     study = studies.get(store, found.study)
-    ids = [run for plan in plans(store, candidate, times, seeds) for run in rounds.confirm(store, study, plan)]
+    if study.spec.get("merge"):
+        ids, times, seeds = confirm_merge(store, study, found), 1, 1
+    else:
+        ids = [run for plan in plans(store, candidate, times, seeds) for run in rounds.confirm(store, study, plan)]
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
-    store.write("review.added", study=found.study, candidate=found.id, what="confirm", author=acting().name, body=body)
+    store.write(
+        "review.added", study=found.study, candidate=found.id, what="confirm", author=acting().name, body=body
+    )
     return ids
+
+
+def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) -> list[str]:
+    """Queue the measurement of a merge and its baselines on all validation text."""
+    need("operator", "confirm a merge")
+    spec = merge_spec(study)
+    if spec.fidelity is None:
+        raise Problem(
+            f"Cannot confirm {found.frozen['name']!r} here: brought models are measured on {spec.merge.eval_bytes:,} "
+            "bytes of each domain in this study. Start a merge study with more (eval_bytes), and measure it there."
+        )
+    fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)
+    there = [run for run in runs.confirmations(store, study.id) if run.state in ("planned", "running", "done")]
+    points = {found.frozen["name"]: found.frozen["point"]}
+    points |= {label: point for label, point in points_of(found.frozen).items() if point != found.frozen["point"]}
+    points = {label: point for label, point in points.items() if not at_point(there, point)}
+    first = runs.last_number(store, study.id) + 1
+    rows = [
+        {
+            "id": f"{study.id}-{number:05d}", "number": number, "role": "confirm", "label": label, "weights": point,
+            "seed": spec.seed, "fidelity": fidelity.to_dict(),
+        }
+        for number, (label, point) in enumerate(points.items(), first)
+    ]  # fmt: skip
+    if not rows:
+        return []
+    names, domains = study.domains, list(study.corpus["domains"])
+    jobs = merge_jobs(replace(spec, fidelity=fidelity), study.id, study.corpus["experts"], names, domains, rows)
+    for job in jobs:
+        job["spec"]["keep_windows"] = True
+    store.write("runs.added", study=study.id, runs=rows, jobs=jobs)
+    for job in jobs:
+        store.spool.submit(job["spec"], job["job"])
+    return [row["id"] for row in rows]

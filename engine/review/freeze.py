@@ -57,7 +57,7 @@ def freeze(
         "merge": study.spec.get("merge"), "experts": (study.corpus or {}).get("experts"),
         "caveats": caveats(study, frame, fit, point), "versions": versions(),
     }  # fmt: skip
-    return json.dumps(record, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
 def plain_metrics(study: studies.Study) -> list[dict]:

@@ -1,0 +1,152 @@
+"""Merges of proxies: how many a second, stacked in memory against one by one through files; and what a fader waits for.
+
+`python -m benchmarks.merges WORKSPACE` on a workspace in which the demo has run. Ratios of one run; the results are in
+benchmarks/results/merges.md.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from engine.candidates import fit_of
+from engine.evaluate import evaluate
+from engine.live import Live
+from engine.measured import aggregate_of
+from engine.merge import merge
+from engine.merge_asking import merge_spec, task_of
+from engine.merge_config import read_config
+from engine.merge_points import merge_file, references
+from engine.proxy import stack
+from engine.proxy_merges import ProxyMerges
+from engine.search.prediction import difference, predict
+from engine.workspace import Workspace
+from store import studies
+from store.database import Store
+
+STACKED, APART, BY_COMMAND, MOVES = 128, 24, 3, 40
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.merges", description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--study", default="demo-merge")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    store = Store(Workspace.open(options.workspace))
+    study = studies.get(store, options.study)
+    task = task_of(study, merge_spec(study)) | {"study": study.id}
+    points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.domains)))
+    rates = throughput(task, store.workspace.root, points)
+    waits = fader(store, study, task, points[:MOVES])
+    print(json.dumps({"study": study.id, "experts": len(task["experts"]), **rates, **waits}, indent=1))
+
+
+def throughput(task: dict, root: Path, points: np.ndarray) -> dict:
+    """CPU seconds a merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
+    merges = ProxyMerges(task, root, "cpu")
+    size = merges.at_once
+    merges.measure(points[:size])
+    began = time.process_time()
+    for start in range(0, len(points), size):
+        stacked = merges.measure(points[start : start + size])[0]
+    in_batches = (time.process_time() - began) / len(points)
+    paths = references(root, task)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        began = time.process_time()
+        for k, point in enumerate(points[:APART]):
+            apart = through_a_file(merges, paths, point, out / str(k))
+        in_one_process = (time.process_time() - began) / APART
+        began = cpu_of_children()
+        for k, point in enumerate(points[:BY_COMMAND]):
+            by_command(task, root, paths, point, out / f"command-{k}")
+        by_commands = (cpu_of_children() - began) / BY_COMMAND
+    assert np.isfinite(stacked).all() and np.isfinite(apart).all()
+    return {
+        "cpu_seconds_a_merge": {
+            "in memory, stacked": round(in_batches, 4), "through a file, one process": round(in_one_process, 4),
+            "by commands": round(by_commands, 3),
+        },
+        "files_over_stacked": round(in_one_process / in_batches, 2),
+        "commands_over_stacked": round(by_commands / in_batches, 1),
+    }  # fmt: skip
+
+
+def cpu_of_children() -> float:
+    """CPU seconds of all processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out: Path) -> np.ndarray:
+    """Merge to disk, load, evaluate, all in this process."""
+    config = out.with_suffix(".yml")
+    config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths))
+    merge(read_config(config), out.with_suffix(".safetensors"))
+    state = load_file(out.with_suffix(".safetensors"))
+    alone = stack(merges.fidelity, merges.corpus.vocabulary, [state])
+    return evaluate(alone, merges.corpus, merges.domains, merges.fidelity.eval_tokens)[0]
+
+
+def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path) -> None:
+    """What a shell does: one command merges to disk, another loads and evaluates."""
+    merges = ProxyMerges(task, root, "cpu")
+    config, file = out.with_suffix(".yml"), out.with_suffix(".safetensors")
+    config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths))
+    subprocess.run([sys.executable, "-m", "engine", "merge", str(config), str(file)], check=True, capture_output=True)
+    code = (
+        "import json, sys, pathlib, numpy, torch; from engine.proxy_merges import ProxyMerges;"
+        "torch.set_num_threads(1); "
+        "t = json.loads(sys.argv[1]); ProxyMerges(t, pathlib.Path(sys.argv[2]), 'cpu').measure(numpy.zeros((1, 1)))"
+    )
+    placed = root / "experts" / "benchmark.safetensors"
+    placed.write_bytes(file.read_bytes())
+    try:
+        own = {"base": "experts/benchmark.safetensors", "experts": {"self": "experts/benchmark.safetensors"}}
+        told = json.dumps(task | own | {"names": ["self"]})
+        subprocess.run([sys.executable, "-c", code, told, str(root)], check=True, capture_output=True)
+    finally:
+        placed.unlink()
+
+
+def fader(store: Store, study: studies.Study, task: dict, points: np.ndarray) -> dict:
+    """Milliseconds until a moved fader's losses are predicted, and until they are measured, as the page asks."""
+    fit, whole = fit_of(store, study), aggregate_of(store, study)
+    predicted, measured = [], []
+    for point in points:
+        began = time.perf_counter()
+        predict(fit.surrogate, point, whole.weights)
+        difference(fit.surrogate, point, points[0], whole.weights)
+        predicted.append(1000 * (time.perf_counter() - began))
+    live, tokens = Live(store.workspace.root), study.spec["fidelity"]["eval_tokens"]
+    try:
+        began = time.perf_counter()
+        while live.measure(task, points[0], tokens) is None:
+            pass
+        first = 1000 * (time.perf_counter() - began)
+        for point in points[1:]:
+            began = time.perf_counter()
+            while live.measure(task, point, tokens) is None:
+                pass
+            measured.append(1000 * (time.perf_counter() - began))
+    finally:
+        live.close()
+    return {
+        "surrogate": fit.name, "predicted_ms_p50": round(float(np.median(predicted)), 1),
+        "predicted_ms_p95": round(float(np.quantile(predicted, 0.95)), 1),
+        "measured_ms_p50": round(float(np.median(measured)), 1),
+        "measured_ms_p95": round(float(np.quantile(measured, 0.95)), 1), "first_measured_ms": round(first, 1),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What people can ask for of recipes: which formats there are for a point, and its files."""
+
+import base64
+
+from engine import recipes
+from engine.review.recipe import recipe_of
+from store import studies
+from store.database import Store
+
+
+def export(
+    store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None,
+    paths: dict[str, str] | None = None, tokens_per_document: dict[str, float] | None = None,
+) -> dict:  # fmt: skip
+    """The files of a mixture in a loader's format: {"files": {name: text}, "binary": {name: base64}, "state": approved
+    or draft}.
+
+    candidate: a candidate's name or id, "best" (the latest search's), a baseline's name, or a run's id; paths: where a
+    domain's text lies for the loader; tokens_per_document: for formats that count rows.
+    """
+    study = studies.get(store, name)
+    made = recipe_of(store, study, candidate, tokens, paths=paths, tokens_per_document=tokens_per_document)
+    files = recipes.export(made, format)
+    return {
+        "state": made.state,
+        "files": {file: content for file, content in files.items() if isinstance(content, str)},
+        "binary": {file: base64.b64encode(b).decode() for file, b in files.items() if isinstance(b, bytes)},
+    }
+
+
+def formats(
+    store: Store, name: str, candidate: str = "best", tokens_per_document: dict[str, float] | None = None
+) -> dict[str, dict]:
+    """What every format counts, and what cannot be said in it, before anything is exported."""
+    made = recipe_of(store, studies.get(store, name), candidate, tokens_per_document=tokens_per_document)
+    return recipes.standing(made)
+
+
+COMMANDS = (export, formats)

@@ -1,0 +1,156 @@
+"""A recipe: a mixture with all that is known of it, and what a format is. D domains."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from engine.baselines import epochs
+from engine.errors import Problem
+
+TOLERANCE = 1e-6  # between a share written and the recipe's
+LEAST = 5e-10  # shares below it are written as 0
+
+Files = dict[str, str | bytes]  # file name -> content
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mixture ready to leave.
+
+    domains and shares: D of each, shares of tokens that sum to 1; target_tokens: the training budget, 0 where none is
+    known; available_tokens: D, None where unknown: then nothing is said of epochs; predictions: rows such as
+    {"metric", "unit", "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions,
+    decision); approved: False makes a draft, and every file says so; paths: where a domain's text lies for the
+    loader, its name where absent; tokens_per_document: D, None where unknown: then formats that count documents are
+    refused. Raises Problem for shares that are no mixture, and for domains and paths that no file could hold.
+    """
+
+    study: str
+    name: str
+    domains: tuple[str, ...]
+    shares: tuple[float, ...]
+    target_tokens: float
+    available_tokens: tuple[float, ...] | None
+    predictions: tuple[dict, ...] = ()
+    provenance: dict = field(default_factory=dict)
+    approved: bool = False
+    paths: dict[str, str] = field(default_factory=dict)
+    tokens_per_document: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
+        if not len(self.domains) == len(self.shares) == counts or not self.domains:
+            raise Problem(
+                f"Cannot make a recipe of {len(self.domains)} domains, {len(self.shares)} shares and "
+                f"{counts} token counts: there must be one of each for every domain."
+            )
+        if any(not 0 <= share <= 1 for share in self.shares) or abs(sum(self.shares) - 1) > TOLERANCE:
+            raise Problem(
+                f"Cannot export shares that sum to {sum(self.shares):.8g} (lowest {min(self.shares):.4g}): "
+                "they must be at least 0 and sum to 1."
+            )
+        for name in (*self.domains, *self.paths.values()):
+            if not name or not name.isprintable():
+                raise Problem(f"Cannot export the name {name!r}: it is empty or holds control characters. Rename it.")
+        if unknown := [name for name in self.paths if name not in self.domains]:
+            raise Problem(f"Cannot give a path for {unknown[0]!r}: the domains are {', '.join(self.domains)}.")
+        if len(set(self.domains)) != len(self.domains) or len(set(self.places)) != len(self.domains):
+            raise Problem("Cannot export two domains of one name, or at one path. Rename one of them.")
+        per = self.tokens_per_document
+        if per is not None and (len(per) != len(self.domains) or any(not 0 < one < np.inf for one in per)):
+            raise Problem(f"Cannot count documents with {per} tokens each: give a number above 0 for every domain.")
+
+    @property
+    def places(self) -> list[str]:
+        """Where the text of each domain lies, D of them."""
+        return [self.paths.get(name, name) for name in self.domains]
+
+    @property
+    def state(self) -> str:
+        return "approved" if self.approved else "draft"
+
+    @property
+    def epochs(self) -> list[float] | None:
+        """Passes over each domain's tokens at the target budget, D of them; None where either is unknown."""
+        if self.available_tokens is None or not self.target_tokens:
+            return None
+        return epochs(self.shares, self.available_tokens, self.target_tokens).tolist()
+
+    @property
+    def document_shares(self) -> list[float]:
+        """Shares of documents (D,) that give these shares of tokens. Raises Problem where their lengths are unknown."""
+        if self.tokens_per_document is None:
+            raise Problem(
+                "Cannot count documents: how many tokens a document of each domain has is not known here. Give that "
+                "for every domain (--tokens-per-document NAME=NUMBER), or choose a format that counts tokens."
+            )
+        documents = np.array(self.shares) / np.array(self.tokens_per_document)
+        return (documents / documents.sum()).tolist()
+
+    @property
+    def used(self) -> list[int]:
+        """The domains with a share above 0, by their places in the lists."""
+        return [i for i, share in enumerate(self.shares) if share >= LEAST]
+
+    @property
+    def header(self) -> list[str]:
+        """Lines for the comment at the top of a file."""
+        state = "approved" if self.approved else "DRAFT: not approved"
+        budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
+        told = self.epochs is not None
+        seen = [f", {epoch:.3g} epochs" for epoch in self.epochs] if told else [""] * len(self.domains)
+        rows = zip(self.domains, self.shares, seen, strict=True)
+        return [
+            f"{shown(self.name)}, a mixture of study {shown(self.study)} ({state}). Written by Mixdesk.",
+            f"Shares of tokens. Target budget: {budget}; "
+            + ("epochs at that:" if told else "epochs are not known without the budget and the tokens of each domain:"),
+            *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
+        ]
+
+
+class Format(NamedTuple):
+    """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by code of its own.
+
+    keys, weights: what of the recipe the file holds: `domains` or `places`, `shares` or `document_shares`; unit: what a
+    weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express.
+    """
+
+    title: str
+    write: Callable[[Recipe], Files]
+    read: Callable[[Files], dict[str, float]]
+    unit: str = "tokens"
+    keys: str = "domains"
+    weights: str = "shares"
+    positive: bool = False
+    check: Callable[[Recipe], None] = lambda recipe: None
+
+    def wanted(self, recipe: Recipe) -> dict[str, float]:
+        """What the file must say. Raises Problem where it cannot be said."""
+        self.check(recipe)
+        return dict(zip(getattr(recipe, self.keys), getattr(recipe, self.weights), strict=True))
+
+    def notes(self, recipe: Recipe) -> list[str]:
+        """What to know before taking it, in sentences. Raises Problem where it cannot be taken at all."""
+        self.wanted(recipe)
+        found = [f"Weights count {self.unit}."]
+        if self.positive and (left_out := [n for i, n in enumerate(recipe.domains) if i not in recipe.used]):
+            found.append(f"It takes no weight of 0: {', '.join(left_out)} is left out of the file.")
+        return found
+
+
+def shown(text: str) -> str:
+    """A name of people's inside a comment: what could end the line, or turn it around, is written as an escape."""
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text)
+
+
+def comment(recipe: Recipe, *more: str) -> str:
+    """The header as comment lines of Python and YAML."""
+    return "".join(f"# {line}\n" for line in (*recipe.header, *more))
+
+
+def quoted(name: str) -> str:
+    """A name as JSON, which is a YAML double-quoted scalar and a Python string too."""
+    return json.dumps(name, ensure_ascii=False)

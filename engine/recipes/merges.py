@@ -1,0 +1,141 @@
+"""A merge as files: mergekit's YAML, Mixdesk's own in the same syntax, coefficients as CSV and JSON. K experts.
+
+The merged checkpoint itself is written by `python -m engine merge FILE OUT`, from the second of these.
+"""
+
+import csv
+import io
+import json
+from dataclasses import dataclass, field
+
+import yaml
+
+from engine.errors import Problem
+from engine.merge_export import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
+from engine.merge_study import REST, MergeSpec, setting_of
+from engine.recipes.base import Files, Format, shown
+
+
+@dataclass(frozen=True)
+class MergeRecipe:
+    """A merge ready to leave. experts: K names; names, point: D coordinates of the study; files: where base ("") and
+    experts lie; predictions, provenance, approved: as of engine.recipes.base.Recipe."""
+
+    study: str
+    name: str
+    merge: MergeSpec
+    experts: tuple[str, ...]
+    names: tuple[str, ...]
+    point: tuple[float, ...]
+    files: dict[str, str]
+    predictions: tuple[dict, ...] = ()
+    provenance: dict = field(default_factory=dict)
+    approved: bool = False
+
+    @property
+    def state(self) -> str:
+        return "approved" if self.approved else "draft"
+
+    @property
+    def header(self) -> list[str]:
+        """Lines for the comment at the top of a file."""
+        state = "approved" if self.approved else "DRAFT: not approved"
+        return [
+            f"{shown(self.name)}, a merge of study {shown(self.study)} ({state}). Written by Mixdesk.",
+            "Weights are coefficients of task vectors. `python -m engine merge FILE OUT` writes the checkpoint.",
+        ]
+
+    @property
+    def arguments(self) -> dict:
+        """What engine.merge_export takes."""
+        setting = setting_of(self.merge, list(self.experts), list(self.names), self.point)
+        weight = {filter_of(block): values.tolist() for block, values in setting.table.items()}
+        return {
+            "method": self.merge.method, "base": self.files[""], "experts": [self.files[name] for name in self.experts],
+            "weight": weight[ALL] if list(weight) == [ALL] else weight, "knobs": setting.knobs,
+        }  # fmt: skip
+
+    @property
+    def places(self) -> list[str]:
+        """Every coefficient's key: a part of the tensors' names, and the expert's file."""
+        weight = self.arguments["weight"]
+        rows = [ALL] if isinstance(weight, list) else list(weight)
+        return [f"{row} {expert}" for row in rows for expert in self.arguments["experts"]]
+
+    @property
+    def coefficients(self) -> list[float]:
+        """Every coefficient, in the order of `places`."""
+        weight = self.arguments["weight"]
+        return list(weight) if isinstance(weight, list) else [value for row in weight.values() for value in row]
+
+
+def filter_of(block: str) -> str:
+    """The part of a tensor's name that says its block ("" and the rest: all others)."""
+    return ALL if block in ("", REST) else f"layers.{block.removeprefix('layer ')}."
+
+
+def commented(recipe: MergeRecipe, text: str) -> str:
+    return "".join(f"# {line}\n" for line in recipe.header) + text
+
+
+def write_mergekit(recipe: MergeRecipe) -> Files:
+    return {"mergekit.yaml": commented(recipe, mergekit_yaml(**recipe.arguments))}
+
+
+def check_mergekit(recipe: MergeRecipe) -> None:
+    mergekit_yaml(**recipe.arguments)  # raises for what mergekit has no word for
+
+
+def write_own(recipe: MergeRecipe) -> Files:
+    return {"merge.yaml": commented(recipe, merge_yaml(**recipe.arguments))}
+
+
+def read_yaml(files: Files) -> dict[str, float]:
+    """Both kinds of YAML."""
+    (text,) = files.values()
+    found = {}
+    for model in yaml.safe_load(text)["models"]:
+        weight = model.get("parameters", {}).get("weight", 1.0)
+        for one in weight if isinstance(weight, list) else [{"value": weight}]:
+            found[f"{one.get('filter', ALL)} {model['model']}"] = one["value"]
+    return found
+
+
+def write_csv(recipe: MergeRecipe) -> Files:
+    given = recipe.arguments
+    return {"coefficients.csv": coefficients_csv(given["experts"], given["weight"])}
+
+
+def read_csv(files: Files) -> dict[str, float]:
+    header, *rows = csv.reader(io.StringIO(files["coefficients.csv"], newline=""))
+    return {f"{row[0]} {expert}": float(x) for row in rows for expert, x in zip(header[1:], row[1:], strict=True)}
+
+
+def write_json(recipe: MergeRecipe) -> Files:
+    told = json.loads(coefficients_json(**recipe.arguments))
+    told |= {"study": recipe.study, "name": recipe.name, "state": recipe.state, "predictions": recipe.predictions}
+    return {"merge.json": json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
+
+
+def read_json(files: Files) -> dict[str, float]:
+    told = json.loads(files["merge.json"])
+    rows = told["coefficients"].items()
+    return {f"{row} {expert}": x for row, values in rows for expert, x in zip(told["experts"], values, strict=True)}
+
+
+def files_of(merge: MergeSpec, study: str, experts: list[str], trained: list[str]) -> dict[str, str]:
+    """Where base ("") and experts lie in the workspace. trained: the files of experts made here, the base's first."""
+    if merge.brought:
+        return {"": f"checkpoints/{merge.base}", **{name: f"checkpoints/{merge.experts[name]}" for name in experts}}
+    if len(trained) != len(experts) + 1:
+        raise Problem(f"Cannot name the experts of {study!r}: {len(trained)} files for {len(experts)} and a base.")
+    return dict(zip(["", *experts], trained, strict=True))
+
+
+WHOLE = {"unit": "coefficients of task vectors", "keys": "places", "weights": "coefficients"}
+MERGE_FORMATS: dict[str, Format] = {
+    "mergekit": Format("mergekit YAML", write_mergekit, read_yaml, check=check_mergekit, **WHOLE),
+    "merge": Format("Mixdesk merge file (YAML)", write_own, read_yaml, **WHOLE),
+    "csv": Format("CSV", write_csv, read_csv, **WHOLE),
+    "json": Format("JSON", write_json, read_json, **WHOLE),
+}

@@ -1,0 +1,45 @@
+"""Olmix: the mix block of a launch file, and its pair of CSVs with the mixture and what is predicted of it."""
+
+import csv
+import io
+import math
+
+import yaml
+
+from engine.recipes.base import Files, Format, Recipe, comment, quoted
+
+
+def write(recipe: Recipe) -> Files:
+    seen = recipe.epochs or [1.0] * len(recipe.domains)
+    mix = "".join(
+        f"  {quoted(domain)}:\n    weight: {share:.9f}  # of tokens\n"
+        f"    repetition_factor: {max(1.0, math.ceil(100 * passes) / 100)}\n"
+        for domain, share, passes in zip(recipe.domains, recipe.shares, seen, strict=True)
+    )
+    metrics = [row["metric"] for row in recipe.predictions]
+    means = [f"{row['mean']:.9g}" for row in recipe.predictions]
+    return {
+        "mix.yaml": f"{comment(recipe)}mix:\n{mix}",
+        "ratios.csv": table(recipe, recipe.domains, [f"{share:.9f}" for share in recipe.shares]),
+        "predicted_metrics.csv": table(recipe, metrics, means),
+    }
+
+
+def table(recipe: Recipe, names, values) -> str:
+    """One of the pair: run, name, index and a column a domain or metric."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["run", "name", "index", *names])
+    rows.writerow(["mixdesk", f"{recipe.name} ({recipe.state})", 0, *values])
+    return text.getvalue()
+
+
+def read(files: Files) -> dict[str, float]:
+    mix = {str(name): one["weight"] for name, one in yaml.safe_load(files["mix.yaml"])["mix"].items()}
+    header, row = csv.reader(io.StringIO(files["ratios.csv"], newline=""))
+    if any(abs(mix[name] - float(share)) > 1e-9 for name, share in zip(header[3:], row[3:], strict=True)):
+        raise ValueError("the files differ")
+    return mix
+
+
+FORMAT = Format("Olmix YAML and CSV", write, read)

@@ -1,0 +1,113 @@
+"""What leaves: a point of a study as a recipe, with its predictions, what stands behind it, and the decision.
+
+A candidate leaves as it was frozen, and without "draft" only once it is approved; every other point is a draft. Uses
+the store.
+"""
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+
+from engine.candidates import fit_of, point_of
+from engine.errors import Problem
+from engine.measured import frame_of_study
+from engine.merge_study import MergeSpec, expert_file
+from engine.recipes import MergeRecipe, Recipe, merges
+from engine.review.freeze import versions
+from engine.review.standing import standings
+from store import reviews, studies
+from store.database import Store
+
+
+def recipe_of(
+    store: Store, study: studies.Study, candidate: str, tokens: float | None = None, **options
+) -> Recipe | MergeRecipe:  # fmt: skip
+    """The recipe of a name, a run's id, or a candidate's name or id. options: as `recipe_at` takes them."""
+    there = reviews.of_study(store, study.id)
+    found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
+    if found is None:
+        return recipe_at(store, study, point_of(store, study, candidate), candidate, tokens, **options)
+    one = reviews.get(store, found)
+    return recipe_at(store, study, np.array(one.frozen["point"]), one.frozen["name"], tokens, one, **options)
+
+
+def recipe_at(
+    store: Store, study: studies.Study, shares: np.ndarray, name: str, tokens: float | None = None,
+    candidate: reviews.Candidate | None = None, paths: dict[str, str] | None = None,
+    tokens_per_document: dict[str, float] | None = None,
+) -> Recipe | MergeRecipe:  # fmt: skip
+    """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
+    tokens_per_document: by domain, where the corpus does not tell or another tokenizer counts."""
+    if tokens is not None and not 1 <= tokens < math.inf:
+        raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
+    predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
+    told = {"predictions": predictions, "provenance": provenance, "approved": approved}
+    if study.spec.get("merge"):
+        return merge_at(study, shares, name, told)
+    frame = frame_of_study(study)
+    return Recipe(
+        study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
+        available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
+        target_tokens=tokens or frame.budget, paths=dict(paths or {}),
+        tokens_per_document=lengths(study, tokens_per_document), **told,
+    )  # fmt: skip
+
+
+def merge_at(study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
+    """A merge (D,) ready for export."""
+    merge, experts = MergeSpec.from_dict(study.spec["merge"]), study.corpus["experts"]
+    ids = [f"{study.id}-{number:05d}" for number in range(1, len(experts) + 2)]
+    trained = [] if merge.brought else [expert_file(study.id, run) for run in ids]
+    files = merges.files_of(merge, study.name, experts, trained)
+    coordinates = {"names": tuple(study.domains), "point": tuple(point.tolist())}
+    return MergeRecipe(study.name, name, merge, tuple(experts), files=files, **coordinates, **told)
+
+
+def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
+    """Predictions by the study's latest fit, provenance, and that nobody approved it."""
+    fit = fit_of(store, study)
+    told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
+    if fit is None:
+        return (), told | {"decision": None}, False
+    mean, std = fit.surrogate.predict(shares[None])
+    told |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
+    return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), told, False
+
+
+def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...], dict, bool]:
+    """Predictions and provenance as they were frozen, the decision, and whether it is an approval."""
+    record, standing = candidate.frozen, standings(reviews.history(store, candidate.study))[candidate.id]
+    behind = record["surrogate"]
+    told = {
+        "study": candidate.study, "corpus": record["corpus"], "candidate": candidate.id, "author": record["author"],
+        "put_forward_at": record["put_at"], "runs": behind["runs"], "runs_hash": behind["runs_hash"],
+        "surrogate": behind["name"], "surrogate_sha256": behind["sha256"], "versions": record["versions"],
+        "decision": {"state": standing.state, "approvals": standing.approvals, "last": standing.decided},
+    }  # fmt: skip
+    rows = rows_of(record["metrics"], record["predicted"]["mean"], record["predicted"]["std"])
+    return rows, told, standing.state == "approved"
+
+
+def rows_of(metrics: list[dict], mean, std) -> tuple[dict, ...]:
+    """One row a metric."""
+    return tuple(
+        {"metric": one["metric"], "unit": one["unit"], "mean": float(m), "std": float(s)}
+        for one, m, s in zip(metrics, mean, std, strict=True)
+    )
+
+
+def lengths(study: studies.Study, given: dict[str, float] | None) -> tuple[float, ...] | None:
+    """Mean tokens of a document of each domain (D,): as given, else as the corpus counted them; None where unknown."""
+    given = dict(given or {})
+    if unknown := [name for name in given if name not in study.domains]:
+        raise Problem(f"Cannot count documents of {unknown[0]!r}: the domains are {', '.join(study.domains)}.")
+    facts = (study.corpus or {}).get("domains", {})
+    found = [given.get(name) or per_document(facts.get(name, {})) for name in study.domains]
+    return None if any(one is None for one in found) else tuple(map(float, found))
+
+
+def per_document(facts: dict) -> float | None:
+    """By what a corpus says of a domain."""
+    tokens, documents = facts.get("train_tokens"), facts.get("train_documents")
+    return tokens / documents if tokens and documents else None
