@@ -319,10 +319,10 @@ def served(root: Path, options) -> dict:
             wait_for(url, page)
             time.sleep(6)  # it loads what pages need
             store_links = json.loads((root / "links.json").read_text())
-            before = cpu(page.pid)
-            began = time.monotonic()
+            before, waited, began = cpu(page.pid), pressure(), time.monotonic()
             found = asyncio.run(measure(url, people, store_links, options))
-            found["cpu"] = (cpu(page.pid) - before) / (time.monotonic() - began)
+            took = time.monotonic() - began
+            found |= {"cpu": (cpu(page.pid) - before) / took, "waited": (pressure() - waited) / took}
         finally:
             page.send_signal(signal.SIGTERM)
             page.wait(timeout=30)
@@ -356,6 +356,14 @@ def wait_for(url: str, page) -> None:
 def cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pressure() -> float:
+    """Seconds for which some process of this machine has waited for a core (Linux's pressure stall information)."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except OSError:
+        return float("nan")
 
 
 def lost(root: Path, candidate: str, author: str, said: list[str]) -> dict:
@@ -395,7 +403,9 @@ def report(found: dict, options) -> str:
         f"{options.runs} runs, a pause of about {options.pause:g} s between interactions.", "",
         f"**{within:.1f}% of {len(every)} interactions under {1000 * TARGET:.0f} ms** (target: 95%); median "
         f"{1000 * np.median(every):.0f} ms, 95th percentile {1000 * np.percentile(every, 95):.0f} ms, slowest "
-        f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core.", "",
+        f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core; for "
+        f"{100 * found['waited']:.0f}% of the time some process of this machine waited for a core (sessions and "
+        "provider share the cores with the server, and so does whatever else runs).", "",
         f"Comments: {kept['written']} written, {kept['in the journal']} in the journal, {kept['in the tables']} in the "
         f"tables, {len(kept['missing'])} missing or doubled.", "",
         "| interaction | times | median, ms | 95%, ms | slowest, ms |", "|---|---|---|---|---|", *rows, "",
