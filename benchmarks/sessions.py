@@ -46,6 +46,7 @@ DOMAINS = ["docs", "python", "cpp", "javascript", "maths", "web"]
 REVIEWED, CANDIDATES = 10, 3  # studies with candidates; candidates each
 TARGET = 0.5  # seconds, for 95% of the interactions
 PAGES = ("", "runs", "explore", "league", "search", "next-runs", "candidates", "candidates", "export", "jobs")
+WATCHING = "(looks whether somebody acted)"  # by the page itself, every second: no interaction of a person
 ROLES = ["operator", "reviewer", "viewer"]
 
 
@@ -135,6 +136,7 @@ class Session:
         self.cookies, self.socket, self.seconds = {}, None, defaultdict(list)
         self.states: dict[str, dict] = {}  # of widgets, by their ids
         self.elements: list = []  # that the last run drew
+        self.watched: dict[str, float] = {}  # fragments that the page wants drawn again, and every how many seconds
 
     async def sign_in(self) -> None:
         """As a person does: open the page, press the button, name oneself to the provider, come back."""
@@ -159,9 +161,12 @@ class Session:
         )  # fmt: skip
         await self.ask({})
 
-    async def ask(self, states: dict, redirect: bool = False) -> str | None:
-        """Send one rerun and read until the script has finished."""
+    async def ask(self, states: dict, redirect: bool = False, fragment: str = "") -> str | None:
+        """Send one rerun, of the page or of a fragment, and read until the script has finished."""
         message = BackMsg()
+        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, bool(fragment)
+        if not fragment:
+            self.watched = {}
         client = message.rerun_script
         client.query_string, client.page_script_hash = self.query, self.pages.get(self.page, "")
         kept = {one: value for one, value in self.states.items() if one not in states}
@@ -171,33 +176,54 @@ class Session:
                 setattr(state, field, content)
         self.states |= {one: value for one, value in states.items() if "trigger_value" not in value}
         await self.socket.send(message.SerializeToString())
-        return await self.read(redirect)
+        return await self.read(redirect, whole=not fragment)
 
-    async def read(self, redirect: bool) -> str | None:
-        way, refused, found = None, None, []
+    async def read(self, redirect: bool, whole: bool) -> str | None:
+        """Read to the end of the script's run, and of the next one where it asks for one."""
+        self.way, self.refused, found = None, None, []
         async with asyncio.timeout(120):
             while True:
                 told = ForwardMsg.FromString(await self.socket.recv())
                 kind = told.WhichOneof("type")
                 if kind == "delta" and told.delta.WhichOneof("type") == "new_element":
-                    element = told.delta.new_element
-                    found.append(element)
-                    if element.WhichOneof("type") == "exception":
-                        refused = element.exception.message
-                elif kind == "navigation":
-                    self.pages = {page.url_pathname: page.page_script_hash for page in told.navigation.app_pages}
-                elif kind == "page_info_changed":
-                    self.query = told.page_info_changed.query_string
-                elif kind == "auth_redirect":
-                    way = told.auth_redirect.url
+                    found.append(told.delta.new_element)
                 elif kind == "script_finished" and told.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                    found = []
-                elif kind == "script_finished" and told.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                    found, whole = [], True
+                elif kind == "script_finished":
                     break
-        if refused:
-            raise RuntimeError(f"{self.who} on {self.page}: {refused}")
-        self.elements = found
-        return way if redirect else None
+                else:
+                    self.hear(kind, told)
+        wrong = [one.exception.message for one in found if one.WhichOneof("type") == "exception"]
+        if wrong:
+            raise RuntimeError(f"{self.who} on {self.page}: {wrong[0]}")
+        if whole:
+            self.elements = found
+        return self.way if redirect else None
+
+    def hear(self, kind: str, told: ForwardMsg) -> None:
+        """What the page says beside what it draws."""
+        if kind == "navigation":
+            self.pages = {page.url_pathname: page.page_script_hash for page in told.navigation.app_pages}
+        elif kind == "page_info_changed":
+            self.query = told.page_info_changed.query_string
+        elif kind == "auth_redirect":
+            self.way = told.auth_redirect.url
+        elif kind == "auto_rerun":
+            self.watched[told.auto_rerun.fragment_id] = told.auto_rerun.interval
+
+    async def idle(self, seconds: float) -> None:
+        """Look at the page for a while: what it wants drawn again is asked for, as a browser does by itself."""
+        until, due = time.monotonic() + seconds, {one: time.monotonic() + every for one, every in self.watched.items()}
+        while due and min(due.values()) < until:
+            fragment = min(due, key=due.get)
+            await asyncio.sleep(max(0.0, due[fragment] - time.monotonic()))
+            began = time.perf_counter()
+            await self.ask({}, fragment=fragment)
+            self.seconds[WATCHING].append(time.perf_counter() - began)
+            due = {one: due.get(one, time.monotonic()) for one in self.watched}
+            if fragment in due:
+                due[fragment] = time.monotonic() + self.watched[fragment]
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def timed(self, kind: str, states: dict) -> None:
         began = time.perf_counter()
@@ -229,9 +255,9 @@ async def reader(session: Session, links: list[tuple[str, str]], until: float, p
         page = random.choice(PAGES)
         await session.visit(page, study, candidate if page == "candidates" and random.random() < 0.7 else "")
         for _ in range(2):
-            await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
+            await session.idle(random.uniform(0.5, 1.5) * pause)
             await session.choose()
-        await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
+        await session.idle(random.uniform(0.5, 1.5) * pause)
 
 
 async def commenter(session: Session, link: tuple[str, str], until: float, every: float) -> list[str]:
@@ -293,10 +319,10 @@ def served(root: Path, options) -> dict:
             wait_for(url, page)
             time.sleep(6)  # it loads what pages need
             store_links = json.loads((root / "links.json").read_text())
-            before = cpu(page.pid)
-            began = time.monotonic()
+            before, waited, began = cpu(page.pid), pressure(), time.monotonic()
             found = asyncio.run(measure(url, people, store_links, options))
-            found["cpu"] = (cpu(page.pid) - before) / (time.monotonic() - began)
+            took = time.monotonic() - began
+            found |= {"cpu": (cpu(page.pid) - before) / took, "waited": (pressure() - waited) / took}
         finally:
             page.send_signal(signal.SIGTERM)
             page.wait(timeout=30)
@@ -332,6 +358,14 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def pressure() -> float:
+    """Seconds for which some process of this machine has waited for a core (Linux's pressure stall information)."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except OSError:
+        return float("nan")
+
+
 def lost(root: Path, candidate: str, author: str, said: list[str]) -> dict:
     """What was written and taken, against the journal and the tables."""
     lines = [json.loads(line) for line in (root / "journal/owner/events.jsonl").read_text().splitlines()]
@@ -354,7 +388,7 @@ def lost(root: Path, candidate: str, author: str, said: list[str]) -> dict:
 
 
 def report(found: dict, options) -> str:
-    every = np.array([value for values in found["kinds"].values() for value in values])
+    every = np.array([value for kind, values in found["kinds"].items() if kind != WATCHING for value in values])
     rows = [
         f"| {kind} | {len(values)} | {1000 * np.median(values):.0f} | {1000 * np.percentile(values, 95):.0f} | "
         f"{1000 * max(values):.0f} |" for kind, values in sorted(found["kinds"].items())
@@ -369,7 +403,9 @@ def report(found: dict, options) -> str:
         f"{options.runs} runs, a pause of about {options.pause:g} s between interactions.", "",
         f"**{within:.1f}% of {len(every)} interactions under {1000 * TARGET:.0f} ms** (target: 95%); median "
         f"{1000 * np.median(every):.0f} ms, 95th percentile {1000 * np.percentile(every, 95):.0f} ms, slowest "
-        f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core.", "",
+        f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core; for "
+        f"{100 * found['waited']:.0f}% of the time some process of this machine waited for a core (sessions and "
+        "provider share the cores with the server, and so does whatever else runs).", "",
         f"Comments: {kept['written']} written, {kept['in the journal']} in the journal, {kept['in the tables']} in the "
         f"tables, {len(kept['missing'])} missing or doubled.", "",
         "| interaction | times | median, ms | 95%, ms | slowest, ms |", "|---|---|---|---|---|", *rows, "",

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 from contextlib import asynccontextmanager
 
@@ -48,6 +49,9 @@ def warm_up() -> None:
     # Streamlit collects garbage after every run: without this it looks through all modules each time, 0.1 to 0.2 s.
     gc.collect()
     gc.freeze()
+    # Each of a page's questions to the database gives the interpreter away, and waits for it behind whatever else
+    # computes: 5 ms each time by default, which is half a second where several sessions draw at once.
+    sys.setswitchinterval(0.0005)
 
 
 WORKSPACE = Workspace.open()

@@ -17,6 +17,7 @@ from engine.review.dossier import dossier
 from engine.review.evidence import CANDIDATE
 from store import corpora, reviews, studies
 
+SAID = 20  # comments that are shown at first: the last ones
 VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
 
 
@@ -192,7 +193,10 @@ def confirm_button(found: dict, times: float, seeds: int) -> None:
 def discussion(found: dict) -> None:
     """What people say, oldest first, and a box to say more. What cannot be taken stays in the box."""
     st.subheader("Discussion", anchor=False)
-    for one in found["comments"]:
+    earlier = found["comments"][:-SAID]
+    if earlier and not st.toggle(f"Show {len(earlier)} earlier comments", key=f"earlier-{found['id']}"):
+        earlier = []
+    for one in earlier + found["comments"][-SAID:]:
         with st.container(border=True):
             st.caption(f"**{parts.named_as(one['author'])}**, {wording.moment(one['t'])}")
             st.text(one["text"])
