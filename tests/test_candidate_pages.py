@@ -225,3 +225,19 @@ def test_the_report_from_the_command_line(room, tmp_path):
     assert "&lt;script&gt;" in out.read_text() and "<script>alert" not in out.read_text()
     wrong = subprocess.run([*command, "nobody"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert wrong.returncode == 1 and "Cannot find the candidate 'nobody'" in wrong.stderr
+
+
+def test_half_a_comment_outlives_the_page(tab, room):
+    """A reload ends the session as an expired sign-in does; what was sent does not come back."""
+    visit(tab, room, f"candidates?study={room.study}&candidate={room.ids[1]}")
+    box = tab.get_by_label(re.compile("Comment as"))
+    box.click()
+    box.press_sequentially("half a thought")
+    tab.wait_for_timeout(1000)
+    tab.reload()
+    expect(box).to_have_value("half a thought", timeout=40_000)
+    tab.get_by_role("button", name="Comment").click()
+    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible(timeout=20_000)
+    tab.reload()
+    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible(timeout=40_000)
+    expect(box).to_have_value("")
