@@ -158,7 +158,11 @@ def ask(study: studies.Study, found: dict) -> None:
         a, b = st.columns(2)
         times = a.select_slider("Also larger, times a proxy's size", [2, 4, 8], 4, key="candidate-times")
         seeds = int(b.number_input("Seeds each", 1, 10, 3, key="candidate-seeds"))
-        plans = confirming.plans(state.store(), found["id"], times, seeds)
+        try:
+            plans = confirming.plans(state.store(), found["id"], times, seeds)
+        except Problem as problem:
+            parts.refusal(problem)
+            return
         manifest = corpora.manifest(state.store(), study.spec["corpus"])
         vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
         prices = [queries.cost(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
@@ -295,7 +299,7 @@ def take_along(study: studies.Study, found: dict) -> None:
 
 def history(found: dict) -> None:
     """Who did what when; nothing is ever taken back."""
-    with st.expander(f"History, {len(found['history'])} entries", icon=":material/history:"):
+    with st.expander(f"History, {wording.counted(len(found['history']), 'line')}", icon=":material/history:"):
         rows = [
             {
                 "when": wording.moment(one["t"]), "who": one["author"], "did": wording.did(one),

@@ -150,7 +150,7 @@ def rules(study: studies.Study, now: dict) -> None:
 def history(rows: list[dict], found: list[dict]) -> None:
     """Who did what when to which candidate; nothing is ever taken back."""
     names = {row["id"]: row["name"] for row in rows}
-    with st.expander(f"History, {len(found)} entries", icon=":material/history:"):
+    with st.expander(f"History, {wording.counted(len(found), 'line')}", icon=":material/history:"):
         table = [
             {
                 "when": wording.moment(one["t"]), "who": one["author"], "did": wording.did(one),

@@ -41,7 +41,7 @@ def render(study: studies.Study) -> bool:
     losses(study, found, names)
     table(study, found, names)
     epochs(found, names)
-    worse(found)
+    worse(study, found)
     return True
 
 
@@ -197,7 +197,7 @@ def epochs(found: dict, names: Named) -> None:
     st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")
 
 
-def worse(found: dict) -> None:
+def worse(study: studies.Study, found: dict) -> None:
     """Negative flips of one candidate, with the text."""
     st.subheader("What got worse although the average improved", anchor=False)
     ids = {row["id"]: row["name"] for row in found["rows"] if row["difference"]}
@@ -206,6 +206,9 @@ def worse(found: dict) -> None:
     chosen = st.selectbox("Of", list(ids), now, format_func=ids.get)
     st.query_params["text"] = chosen
     sizes = flips_against(state.store(), chosen, found)
+    if not sizes and study.imported:
+        st.info("The runs of this study were imported: what they make of single stretches of text is not known here.")
+        return
     if not sizes:
         st.info(
             "Not measured: confirm both this candidate and the reference (open each and choose *Measure it*). Losses "

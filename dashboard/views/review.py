@@ -6,7 +6,8 @@ import streamlit as st
 from dashboard import components, review_charts, state, wording
 from dashboard.names import named_in
 from dashboard.views import parts
-from engine.objectives import Aggregate
+from engine.measured import for_fitting
+from engine.objectives import Aggregate, Objective, common_scale
 from engine.review.dossier import dossier
 from store import reviews, studies
 
@@ -74,10 +75,14 @@ def show(study: studies.Study, found: dict) -> None:
         figure = review_charts.points(frozen["kind"], [frozen["name"], first], names, values)
         components.plot(large(figure), key="session-point")
     with right:
-        gap = base["difference"]
+        gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
+        scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
         colours = [names.colours[metric] for metric in names.metrics]
-        series = [("predicted", np.array(gap["mean"]), 1.96 * np.array(gap["std"]))]
-        figure = review_charts.intervals(names.metrics, colours, series, f"predicted, minus {first} (95%)", "")
+        half = np.abs(scale.factor) * 1.96 * np.array(gap["std"])
+        series = [("predicted", scale.factor * np.array(gap["mean"]), half)]
+        side = "left" if scale.better == "lower" else "right"
+        title = f"predicted, minus {first}, {scale.unit} ({side} is better)"
+        figure = review_charts.intervals(names.metrics, colours, series, title, scale.unit)
         components.plot(large(figure), key="session-losses")
     for caveat in frozen["caveats"]:
         st.markdown(f":material/warning: {parts.plain(caveat)}")
