@@ -16,7 +16,7 @@ def intervals(
 
     Hollow where zero lies inside the interval: nothing can be claimed there. what: of the hover, with its unit.
     """
-    fig = figure(100 + len(rows) * (26 + 15 * len(series)), xaxis_title=title)
+    fig = figure(100 + len(rows) * (26 + 15 * len(series)), xaxis_title=escape(title))
     fig.add_vline(x=0, line={"color": INK, "width": 1.2})
     places = np.arange(len(rows))
     for k, (name, x, half) in enumerate(series):

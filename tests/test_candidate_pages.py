@@ -146,6 +146,8 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
     titles = "[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout?.xaxis?.title?.text || '')"
     for one in (tab, other_tab):
         one.wait_for_function(f"{titles}.some(title => title.includes('difference to uniform, bits per byte'))")
+    visit(tab, room, f"candidates?study={room.study}&compare={','.join(room.ids)}&against={room.ids[1]}")
+    tab.wait_for_function(f"{titles}.some(title => title.includes('difference to &lt;b&gt;Mostly&lt;/b&gt;'))")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def show(study: studies.Study, found: dict) -> None:
         half = np.abs(scale.factor) * 1.96 * np.array(gap["std"])
         series = [("predicted", scale.factor * np.array(gap["mean"]), half)]
         side = "left" if scale.better == "lower" else "right"
-        title = f"predicted, minus {first}, {scale.unit} ({side} is better)"
+        title = f"minus {first}, {scale.unit} ({side} is better)"
         figure = review_charts.intervals(names.metrics, colours, series, title, scale.unit)
         components.plot(large(figure), key="session-losses")
     for caveat in frozen["caveats"]:
@@ -96,7 +96,7 @@ def show(study: studies.Study, found: dict) -> None:
 
 def large(figure):
     """A figure with letters for the back of the room."""
-    return figure.update_layout(font_size=18, height=figure.layout.height + 90)
+    return figure.update_layout(font_size=18, height=figure.layout.height + 90, xaxis_title_font_size=16)
 
 
 def numbers(found: dict, whole: Aggregate) -> None:
