@@ -10,6 +10,7 @@ from engine.review.evidence import CANDIDATE
 
 DID = {
     "put": "put it forward", "comment": "commented", "vote": "voted", "decision": "decided", "confirm": "confirmed it",
+    "rules": "set the rules",
 }  # fmt: skip
 
 
@@ -72,6 +73,8 @@ def words(one: dict) -> str:
     """An entry's text, or what it was about."""
     if one["what"] == "vote":
         return "no preference in a pair" if one["neither"] else "preferred one of a pair"
+    if one["what"] == "rules":
+        return f"{counted(one['approvals'], 'approval')}{', the author alone may be enough' * one['author_alone']}"
     if one["what"] == "confirm":
         if one["times"] == 1:
             return counted(one["runs"], "new run")

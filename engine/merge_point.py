@@ -1,9 +1,12 @@
 """A merge file as a point of a study: method, experts, coefficients and knobs, as engine/merge_export.py has them."""
 
+import json
+import sys
 from collections import Counter
+from pathlib import Path
 
 from engine.errors import Problem
-from engine.merge_config import MergeConfig, experts_of, values_for
+from engine.merge_config import MergeConfig, experts_of, read_config, values_for
 from engine.merge_export import ALL
 from engine.merge_methods.knobs import knobs_of
 from engine.merge_plan import opened, plan
@@ -46,3 +49,15 @@ def simplest(weights: dict[str, list[float]]) -> list[float] | dict[str, list[fl
     common = list(Counter(map(tuple, weights.values())).most_common(1)[0][0])
     others = {name: values for name, values in weights.items() if values != common}
     return others | {ALL: common} if others else common
+
+
+def main(path: Path) -> None:
+    """`python -m engine.merge_point FILE`: the point as JSON, or the sentence why there is none."""
+    try:
+        print(json.dumps(point_of(read_config(path))))
+    except Problem as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

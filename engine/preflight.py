@@ -31,7 +31,7 @@ SHOULD_AGREE = (
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
-PROBE, SIDE = 64 * CHUNK, 256  # elements of all models together, or rows and columns, merged to time a method
+PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
 MOST = 20  # sentences of one kind
 
 
@@ -224,9 +224,7 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     method, piece = config.method, config.slices[0]
     count = len(experts_of(config, piece))
     matrix = max(planned, key=lambda one: one.slot.size)
-    shape = (min(8 * CHUNK, PROBE // (count + 1)),)
-    if method.cubic:
-        shape = tuple(min(SIDE, side) for side in matrix.slot.shape) if len(matrix.slot.shape) == 2 else shape
+    shape = probed(matrix.slot.shape, count, method.cubic)
     generator = torch.Generator().manual_seed(0)
     drawn = [torch.randn(math.prod(shape), generator=generator) for _ in range(count + 1)]
     arguments = values_for(config, piece, matrix.slot.name, matrix.inputs, matrix.t)
@@ -241,6 +239,14 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     spent = time.thread_time() - started
     torch.set_num_threads(threads)
     return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
+
+
+def probed(shape: tuple[int, ...], count: int, cubic: bool) -> tuple[int, ...]:
+    """The shape of what is merged to time a method: rows as long as the largest tensor's, or a corner of it."""
+    if len(shape) == 2 and cubic:
+        return tuple(min(SIDE, side) for side in shape)
+    most = min(8 * CHUNK, PROBE // (count + 1))
+    return (max(1, most // shape[1]), shape[1]) if len(shape) == 2 else (most,)
 
 
 def work(shape: tuple[int, ...], cubic: bool) -> float:

@@ -104,7 +104,8 @@ def interval(predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, seed: i
         if len(np.unique(rows)) > 2:
             found.append(spearman(predicted[rows], mean[rows] + error[rows] * rng.standard_normal(len(rows))))
     low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
+    here = spearman(predicted, mean)  # at its largest possible value every draw may lie below it
+    return float(min(low, here)), float(max(high, here))
 
 
 def overlap(predicted: np.ndarray, mean: np.ndarray, k: int) -> float:

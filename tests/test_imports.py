@@ -13,6 +13,7 @@ HEADLESS = {
     "merge_plans",
     "merge_asking",
     "merge_mirror",
+    "merge_opening",
     "client",
     "candidates",
     "asking",

@@ -88,6 +88,18 @@ def test_another_method_and_layers_are_measured_on_the_same_experts(tab, merge_p
     expect(tab.get_by_text("Measured, not predicted")).to_be_visible(timeout=60_000)
 
 
+def test_a_merge_file_sets_the_faders(tab, merge_page):
+    see(tab, merge_page, "explore")
+    tab.get_by_text("Open a merge file").click()
+    text = b"merge_method: task_arithmetic\nbase_model: base\nmodels: [{model: prose, parameters: {weight: 0.625}}]\n"
+    given = {"name": "merge.yml", "mimeType": "application/yaml", "buffer": text}
+    tab.locator("input[type=file]").set_input_files(given)
+    tab.get_by_role("button", name="Set the faders to this file").click()
+    prose = tab.get_by_role("slider", name="prose", exact=True)
+    expect(prose).to_have_attribute("aria-valuenow", "0.625", timeout=30_000)
+    expect(tab.get_by_role("slider", name="python", exact=True)).to_have_attribute("aria-valuenow", "0.000")
+
+
 def test_a_search_is_started_and_its_best_sets_the_faders(tab, merge_page):
     see(tab, merge_page, "search")
     expect(tab.get_by_text("No search was asked for yet")).to_be_visible()

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from engine.box import Box
 from engine.errors import Problem
@@ -13,6 +14,7 @@ from engine.live import Live
 from engine.merge_asking import measure_points, merge_spec, task_of
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_mirror import correlations, mirror
+from engine.merge_opening import open_merge_file
 from engine.merge_study import (
     MergeSpec,
     anatomy_file,
@@ -307,3 +309,59 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
 
 def search_rows(store, study, seed: int) -> list[dict]:
     return [row for row in rows_of(store, study) if row["role"] == "search" and row["seed"] == seed]
+
+
+# Merge files in and out -------------------------------------------------------------------------------------
+
+
+def test_a_merge_file_opens_as_a_point(own):
+    store, study = own
+    text = """
+merge_method: ties
+base_model: elsewhere/base
+models:
+- model: models/python
+  parameters: {weight: 0.4, density: 0.5}
+- model: prose
+  parameters: {weight: [{filter: layers.0., value: 0.2}, {value: 0.7}], density: 0.5}
+parameters: {normalize: true}
+"""
+    found = open_merge_file(store, study, text)
+    assert found["method"] == "ties" and found["by"] == "layer" and found["knobs"]["density"] == 0.5
+    assert found["coefficients"]["prose @ layer 0"] == 0.2 and found["coefficients"]["prose @ rest"] == 0.7
+    assert found["coefficients"]["digits @ rest"] == 0.0
+    plain = text.replace("[{filter: layers.0., value: 0.2}, {value: 0.7}]", "0.7")
+    assert open_merge_file(store, study, plain)["coefficients"] == {"digits": 0.0, "prose": 0.7, "python": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a: [", "Mend it"),
+        ("slices: []", "must name its `models`"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: /etc/passwd}]", "no model of this study"),
+        ("merge_method: magic\nbase_model: base\nmodels: [{model: python}]", "Cannot merge by 'magic'"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: python}]\nspeed: 3", "speed"),
+        ("x" * 5_000_000, "are the most"),
+        ("!!python/object/apply:os.system ['true']", "Mend it"),
+    ],
+)
+def test_a_file_that_is_no_merge_of_this_study_is_refused(own, text, word):
+    store, study = own
+    with pytest.raises(Problem, match=word):
+        open_merge_file(store, study, text)
+
+
+def test_a_chosen_merge_is_written_as_a_checkpoint(desk):
+    """The file holds what was measured, and the same again is the same job."""
+    engine(desk, "write-merge", "Small merge", "--at", "prose=0.5", "--at", "python=0.25", "--out", "chosen", "--wait")
+    written = load_file(desk / "exports" / "chosen.safetensors")
+    store = Store(Workspace.open(desk))
+    study = studies.get(store, "Small merge")
+    merges = ProxyMerges(task_of(study, merge_spec(study)), store.workspace.root, "cpu")
+    store.close()
+    (flat,) = merges.build(np.array([[0, 0.5, 0.25]]))
+    wanted = torch.cat([written[f"{name}.weight"].flatten() for name in merges.shapes])
+    assert torch.allclose(flat, wanted, atol=1e-6)
+    done = engine(desk, "write-merge", "Small merge", "--at", "best", "--out", "../out", check=False)
+    assert done.returncode == 1 and "'../out'" in done.stderr

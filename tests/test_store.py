@@ -60,6 +60,8 @@ def everything(store: Store) -> dict:
         "proposals",
         "notices",
         "api_tokens",
+        "candidates",
+        "reviews",
         "corrupt_lines",
     )
     return {table: sorted(map(repr, store.rows(f"SELECT * FROM {table}"))) for table in tables}

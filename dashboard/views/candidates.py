@@ -51,6 +51,7 @@ def listed(study: studies.Study, found: dict) -> None:
     ballot(rows)
     preferences(rows, found["votes"])
     rules(study, found["rules"])
+    history(rows, found["history"])
 
 
 def card(study: studies.Study, row: dict) -> bool:
@@ -144,3 +145,17 @@ def rules(study: studies.Study, now: dict) -> None:
                 return
             st.rerun()
         st.caption("From now on: what was approved before stays approved. The history keeps who changed this.")
+
+
+def history(rows: list[dict], found: list[dict]) -> None:
+    """Who did what when to which candidate; nothing is ever taken back."""
+    names = {row["id"]: row["name"] for row in rows}
+    with st.expander(f"History, {len(found)} entries", icon=":material/history:"):
+        table = [
+            {
+                "when": wording.moment(one["t"]), "who": one["author"], "did": wording.did(one),
+                "candidate": names.get(one["candidate"], ""), "words": wording.words(one),
+            }
+            for one in found[::-1]
+        ]  # fmt: skip
+        st.dataframe(table, hide_index=True)

@@ -214,12 +214,13 @@ def worse(found: dict) -> None:
         f"confirmed for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, "
         "candidate minus reference. " + ("With one seed the noise is not known." if size["seeds"] < 2 else "")
     )
-    flipped = [one for one in size["domains"] if one["change"] < 0 and one["examples"]]
+    flipped = sorted((one for one in size["domains"] if one["examples"]), key=lambda one: one["change"])
     for one in flipped:
-        with st.expander(parts.plain(f"{one['domain']}: text that got worse most")):
+        improved = "although its average improved" if one["change"] < 0 else "as its average did"
+        with st.expander(parts.plain(f"{one['domain']}: text that got worse, {improved}")):
             for example in one["examples"]:
                 st.caption(f"{example['change']:+.3f} bits per byte")
                 st.code(example["text"] or "The corpus was rebuilt or is gone: its text is not known.", language=None,
                         wrap_lines=True)  # fmt: skip
     if not flipped:
-        st.caption("In no domain that improved did single stretches get worse by more than the noise.")
+        st.caption("No single stretch got worse by more than the noise.")

@@ -1,21 +1,18 @@
-"""Explore, of a merge study: faders over coefficients, losses predicted at once and measured a moment later."""
+"""Explore, of a merge study: losses predicted at once and measured a moment later; the desk is in merge_desk.py."""
 
 import json
-from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
-from streamlit.errors import StreamlitAPIException
 
 from dashboard import charts, components, state
 from dashboard.views import parts
 from dashboard.views.forward import put_forward
+from dashboard.views.merge_desk import Turned, ask_method, desk, draw_again, open_file
 from dashboard.views.merge_looks import closer_look
 from engine import explain, merge_asking
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
-from engine.merge_catalogue import Knob, card_of, catalogue
-from engine.merge_study import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
 from engine.objectives import Aggregate, common_scale
 from engine.search.prediction import difference, predict
 from engine.study import StudySpec
@@ -23,17 +20,6 @@ from store import studies
 
 PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader that moves on is heard in between
 LOOKS = 12
-
-
-@dataclass(frozen=True)
-class Turned:
-    """Where the desk stands. merge, names: what is turned, the study's own or another method on the same experts;
-    point (D,); own: whether the study's surrogate speaks of it."""
-
-    merge: MergeSpec
-    names: list[str]
-    point: np.ndarray
-    own: bool
 
 
 def render(study: studies.Study) -> None:
@@ -46,6 +32,7 @@ def render(study: studies.Study) -> None:
     def turning():
         points = named_points(state.store(), study, whole)
         turned = desk(study, own, ask_method(study, own), points)
+        open_file(study, own)
         if turned.own and fit is not None:
             predictions(study, fit, whole, turned, points)
             with st.container(horizontal=True):
@@ -64,123 +51,6 @@ def described(study: studies.Study) -> str:
     where = "checkpoints from elsewhere" if merge["base"] else "proxies trained here from one base"
     experts = ", ".join(parts.plain(name) for name in study.corpus["experts"])
     return f"{len(study.corpus['experts'])} experts, {where}: {experts}. Method of the study: {merge['method']}."
-
-
-# What is turned ----------------------------------------------------------------------------------------------
-
-
-def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
-    """The study's method, or another one to try on the same experts, with its knobs."""
-    experts = len(study.corpus["experts"])
-    fits = [
-        name for name, card in catalogue().items()
-        if card.least <= experts and (not card.most or experts <= card.most)
-    ]  # fmt: skip
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    key = f"method-{study.id}"
-    st.session_state.setdefault(key, own.method)
-    method = left.selectbox(
-        "Method", fits, key=key,
-        format_func=lambda name: catalogue()[name].title + (" · the study's" if name == own.method else ""),
-        help="Another method is measured live on the same experts; the study's surrogate knows its own method only.",
-    )  # fmt: skip
-    by_layer = right.toggle("A fader for every layer", own.by == "layer", key=f"layers-{study.id}")
-    by = "layer" if by_layer else "model"
-    card = card_of(method)
-    fixed, tuned = (own.knobs, own.tuned) if method == own.method else ({}, {})
-    others = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.name not in tuned]
-    if others:
-        with st.expander(f"Knobs of {card.title} ({parts.plain(card.paper)})"):
-            columns = st.columns(min(4, len(others)))
-            chosen = {
-                knob.name: ask_knob(columns[place % len(columns)], study, method, knob, fixed.get(knob.name))
-                for place, knob in enumerate(others)
-            }
-        fixed = {
-            name: value for name, value in chosen.items() if name in fixed or value != start_of(card.knobs[name])
-        }
-    return replace(own, method=method, knobs=fixed, tuned=tuned, by=by)
-
-
-def start_of(knob: Knob):
-    """What a knob is set to before anybody turns it."""
-    return (knob.low + knob.high) / 2 if knob.required else knob.default
-
-
-def ask_knob(place, study: studies.Study, method: str, knob: Knob, fixed):
-    """One knob as a widget; returns its value."""
-    key, start = f"knob-{study.id}-{method}-{knob.name}", start_of(knob) if fixed is None else fixed
-    if knob.kind == "bool":
-        return place.checkbox(knob.name, bool(start), key=key)
-    if isinstance(start, list | tuple):
-        place.caption(f"{knob.name}: {list(start)}, one an expert")
-        return start
-    if knob.kind == "int":
-        return place.number_input(knob.name, int(knob.low), int(knob.high), int(start), key=key)
-    low, high = min(knob.low, start), max(knob.high, start)
-    return place.number_input(knob.name, float(low), float(high), float(start), format="%.4g", key=key)
-
-
-def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Turned:
-    """The faders, and buttons that set them."""
-    experts = study.corpus["experts"]
-    layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
-    if layers < 0:
-        layers = study.spec["fidelity"]["layers"] if study.spec["fidelity"] else 0
-    try:
-        names = study.domains if merge == own else coordinates(merge, experts, layers)
-    except Problem as problem:
-        parts.refusal(problem)
-        return Turned(own, study.domains, start_point(study, points), True)
-    presets = points if merge == own else baselines_of(merge, experts, names)
-    key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
-    chosen = st.session_state.setdefault(key, carried(study, names, merge, points))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**Set the faders to**")
-        for label, point in presets.items():
-            if st.button(parts.plain(label), key=f"set-{label}"):
-                chosen = st.session_state[key] = np.asarray(point, float).tolist()
-                st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
-    box, colours = box_of(merge, names), parts.named_of(study).colours
-    rows = [
-        {
-            "name": name, "colour": colours.get(name.partition(AT)[0], charts.INK), "value": chosen[i],
-            "lower": float(min(box.lower[i], chosen[i])), "upper": float(max(box.upper[i], chosen[i])),
-            "mark": 0.3 if name not in merge.tuned else knob_start(merge, name),
-            "mark_name": "0.3, usual in task arithmetic" if name not in merge.tuned else "its default",
-            "low": None, "high": None,
-        }
-        for i, name in enumerate(names)
-    ]  # fmt: skip
-    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
-    moved = components.free_desk(rows, key=f"desk-{reset}", reset=reset).weights
-    if moved is not None and len(moved) == len(names):
-        st.session_state[key] = chosen = moved
-    if merge == own:
-        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
-    st.caption(
-        "0 leaves an expert out, 1 adds all that it learned. Drag a fader, or focus it and press the arrow keys."
-    )
-    return Turned(merge, names, np.array(chosen, float), merge == own)
-
-
-def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
-    """The point in the link, or the first that has a name."""
-    try:
-        linked = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
-    except ValueError:
-        linked = np.array([])
-    fits = linked.shape == (len(study.domains),) and np.isfinite(linked).all()
-    return linked if fits else np.asarray(next(iter(points.values())), float)
-
-
-def carried(study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]) -> list[float]:
-    """Where a desk starts: at the study's own faders, each expert's for all of its layers."""
-    own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
-    return [
-        float(own.get(name, own.get(name.partition(AT)[0], knob_start(merge, name) if name in merge.tuned else 0.3)))
-        for name in names
-    ]
 
 
 # What becomes of it ------------------------------------------------------------------------------------------
@@ -280,14 +150,6 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
         if measured_now(study, turned, PATIENCE) is not None:
             draw_again()
     place.empty()
-
-
-def draw_again() -> None:
-    """Run the fragment again; where the whole page runs, that one."""
-    try:
-        st.rerun(scope="fragment")
-    except StreamlitAPIException:  # this is no rerun of a fragment
-        st.rerun()
 
 
 def keep(study: studies.Study, at: np.ndarray) -> None:

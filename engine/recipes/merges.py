@@ -6,6 +6,7 @@ The merged checkpoint itself is written by `python -m engine merge FILE OUT`, fr
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass, field
 
 import yaml
@@ -87,12 +88,38 @@ def check_mergekit(recipe: MergeRecipe) -> None:
 
 
 def write_own(recipe: MergeRecipe) -> Files:
-    return {"merge.yaml": commented(recipe, merge_yaml(**recipe.arguments))}
+    return {"merge.yaml": commented(recipe, merge_yaml(**recipe.arguments)), "MODEL_CARD.md": card(recipe)}
+
+
+def card(recipe: MergeRecipe) -> str:
+    """A model card for the merged checkpoint: what it is made of, predicted and measured losses. Names are escaped."""
+    given = recipe.arguments
+    rows = zip(recipe.places, recipe.coefficients, strict=True)
+    seen = [one["losses"] for one in recipe.provenance.get("measured", ())][-1:]
+    measured = seen[0] if seen else {}
+    losses = [
+        f"| {escape(row['metric'])} | {escape(row['unit'])} | {row['mean']:.4f} ± {1.96 * row['std']:.4f} | "
+        + (f"{measured[row['metric']]:.4f} |" if row["metric"] in measured else "not measured |")
+        for row in recipe.predictions
+    ]
+    return "\n".join([
+        f"# {escape(shown(recipe.name))} ({recipe.state})", "",
+        f"A merge by {given['method']} of the study {escape(shown(recipe.study))}, made with Mixdesk.", "",
+        f"- base: {escape(given['base'])}", f"- method: {given['method']}, {escape(json.dumps(given['knobs']))}", "",
+        "| tensors and expert | coefficient |", "|---|---|",
+        *(f"| {escape(key)} | {value:.6g} |" for key, value in rows), "",
+        "| metric | unit | predicted (95%) | measured |", "|---|---|---|---|", *losses, "",
+    ])  # fmt: skip
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is written."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~-])", r"\\\1", text)
 
 
 def read_yaml(files: Files) -> dict[str, float]:
     """Both kinds of YAML."""
-    (text,) = files.values()
+    text = next(content for name, content in files.items() if name.endswith(".yaml"))
     found = {}
     for model in yaml.safe_load(text)["models"]:
         weight = model.get("parameters", {}).get("weight", 1.0)

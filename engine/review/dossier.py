@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine.review.evidence import evidence, measured_runs
+from engine.review.evidence import at_point, evidence, measured_runs
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
-from store import reviews, studies
+from store import reviews, runs, studies
 from store.database import Store
 
 
@@ -38,9 +38,11 @@ def line(event: reviews.Event) -> dict:
 
 
 def overview(store: Store, study: studies.Study) -> dict:
-    """All candidates of a study, newest first, with what the votes say: {"candidates", "rules", "votes"}."""
+    """All candidates of a study, newest first, what the votes say, and all that was done: {"candidates", "rules",
+    "votes", "history"}."""
     found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
     rules, stand = rules_of(events), standings(events)
+    done = [run for run in runs.confirmations(store, study.id) if run.losses is not None]
     said: dict[str, int] = {}
     for event in events:
         if event.what == "comment":
@@ -52,11 +54,14 @@ def overview(store: Store, study: studies.Study) -> dict:
             "point": dict(zip(one.frozen["names"], one.frozen["point"], strict=True)),
             "predicted": one.frozen["predicted"], "aggregate": one.frozen["aggregate"],
             "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
-            "comments": said.get(one.id, 0), "measured": len(measured_runs(store, one.frozen)),
+            "comments": said.get(one.id, 0), "measured": len(at_point(done, one.frozen["point"])),
         }
         for one in found
     ]  # fmt: skip
-    return {"candidates": rows, "rules": asdict(rules), "votes": preferences(events, [one.id for one in found])}
+    return {
+        "candidates": rows, "rules": asdict(rules), "votes": preferences(events, [one.id for one in found]),
+        "history": [line(event) for event in events],
+    }  # fmt: skip
 
 
 def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:

@@ -14,6 +14,7 @@ from engine.errors import Problem
 from engine.measured import frame_of_study
 from engine.merge_study import MergeSpec, expert_file
 from engine.recipes import MergeRecipe, Recipe, merges
+from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
 from engine.review.standing import standings
 from store import reviews, studies
@@ -84,9 +85,21 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
         "put_forward_at": record["put_at"], "runs": behind["runs"], "runs_hash": behind["runs_hash"],
         "surrogate": behind["name"], "surrogate_sha256": behind["sha256"], "versions": record["versions"],
         "decision": {"state": standing.state, "approvals": standing.approvals, "last": standing.decided},
+        "measured": measured(store, candidate),
     }  # fmt: skip
     rows = rows_of(record["metrics"], record["predicted"]["mean"], record["predicted"]["std"])
     return rows, told, standing.state == "approved"
+
+
+def measured(store: Store, candidate: reviews.Candidate) -> list[dict]:
+    """What was measured since at the candidate's point: {"fidelity", "seeds", "losses": {metric: mean}} a size."""
+    names = [one["metric"] for one in candidate.frozen["metrics"]]
+    found = evidence(store, studies.get(store, candidate.study), candidate.frozen)
+    points = [(one["fidelity"], one["points"][CANDIDATE]) for one in found if CANDIDATE in one["points"]]
+    return [
+        {"fidelity": size, "seeds": point["seeds"], "losses": dict(zip(names, point["mean"], strict=True))}
+        for size, point in points
+    ]
 
 
 def rows_of(metrics: list[dict], mean, std) -> tuple[dict, ...]:
