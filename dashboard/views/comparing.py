@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components, review_charts, state
+from dashboard import components, review_charts, state, wording
 from dashboard.names import Named, named
 from dashboard.views import parts
 from engine.errors import Problem
@@ -135,7 +135,10 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
             claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
             rows[key].append(cell(row["mean"][m], row["std"][m], *claim))
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
-    frame.loc["measured since"] = [measured_words(study, row["id"], whole) for row in found["rows"]]
+    frame.loc["measured since"] = [gap_words(study, row["id"], whole) for row in found["rows"]]
+    for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
+        title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
+        frame.loc[title] = [measured_words(row, size, whole) for row in found["rows"]]
     if found["kind"] == "mixture":
         unique = [row["unique_tokens"] for row in found["rows"]]
         cost = ["not known" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
@@ -155,7 +158,20 @@ def cell(value: float, std: float, gap: float | None, inside: bool | None) -> st
     return f"{told}  ({parts.number(gap, '+')}{', inside the noise' if inside else ''})"
 
 
-def measured_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
+def measured_words(row: dict, size: dict, whole: Aggregate) -> str:
+    """What was measured at one size, and the difference to the reference where it was measured too."""
+    one = next((one for one in row["measured"] if one["fidelity"] == size), None)
+    if one is None:
+        return "not yet"
+    told = parts.number(whole.sign * one["aggregate"])
+    if one["difference"] is None:
+        return told
+    half = "" if one["half"] is None else f" ± {parts.number(one['half'])}"
+    verdict = ", inside the noise" if one["inside_noise"] else "" if one["half"] else ", noise not known"
+    return f"{told}  ({parts.number(whole.sign * one['difference'], '+')}{half}{verdict})"
+
+
+def gap_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
     """The gap at the proxies' size, or that there is none."""
     found = evidence(state.store(), study, reviews.get(state.store(), candidate).frozen)
     own = next((one for one in found if one["own"] and one["gap"]), None)

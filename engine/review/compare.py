@@ -12,10 +12,11 @@ import numpy as np
 from engine.candidates import load
 from engine.errors import Problem
 from engine.objectives import Aggregate
+from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
 from engine.search.prediction import difference_std
 from engine.surrogates import Surrogate
-from store import reviews
+from store import reviews, runs
 from store.database import Store
 
 FEWEST, MOST = 2, 6
@@ -28,8 +29,8 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
     "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
     "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "difference": {"mean", "std",
     "inside_noise" (M,), "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself,
-    "epochs", "unique_tokens"}]}. Raises Problem for another number of them, for two studies, and for no such
-    reference.
+    "epochs", "unique_tokens", "measured": as `measured_since` tells}]}. Raises Problem for another number of them,
+    for two studies, and for no such reference.
     """
     ids = list(dict.fromkeys(candidates))
     if not FEWEST <= len(ids) <= MOST:
@@ -46,6 +47,7 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
     for one, row in zip(found, rows, strict=True):
         gap = difference(one.frozen, base, surrogate, whole)
         row["difference"] = None if one.id == reference else gap
+    measured_since(store, rows, base["point"], whole)
     return {
         "study": found[0].study, "names": first["names"], "kind": first["kind"], "metrics": first["metrics"],
         "aggregate": whole.to_dict(), "reference": {"id": reference, "name": base_name, **base}, "tokens": tokens,
@@ -123,6 +125,36 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Agg
         "mean": mean.tolist(), "std": std.tolist(), "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
         "aggregate": total, "aggregate_std": total_std, "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
     }  # fmt: skip
+
+
+def measured_since(store: Store, rows: list[dict], base: list[float], whole: Aggregate) -> None:
+    """Tell each row what confirmations measured at it, the smallest size first.
+
+    "measured": [{"fidelity", "aggregate", "difference", "half" (95%), "inside_noise"}]; the last three None where the
+    reference (D,) was not measured at that size, `half` also where no noise is known.
+    """
+    study = reviews.get(store, rows[0]["id"]).study
+    for row in rows:
+        row["measured"] = []
+    for fidelity, there in by_size(runs.confirmations(store, study)):
+        losses, reference = [losses_at(there, row["point"]) for row in rows], losses_at(there, base)
+        noise, t = noise_of([whole.of(one)[:, None] for one in (*losses, reference) if len(one)])
+        for row, own in zip(rows, losses, strict=True):
+            if not len(own):
+                continue
+            told = {"fidelity": fidelity, "aggregate": float(whole.of(own).mean())}
+            told |= {"difference": None, "half": None, "inside_noise": None}
+            if len(reference) and row["difference"] is not None:
+                told["difference"] = float(whole.of(own).mean() - whole.of(reference).mean())
+                if noise is not None:
+                    told["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
+                    told["inside_noise"] = bool(abs(told["difference"]) <= told["half"])
+            row["measured"].append(told)
+
+
+def losses_at(rows: list[runs.Confirmed], point: list[float]) -> np.ndarray:
+    """Losses (S, M) of the finished runs at a point; empty where there is none."""
+    return np.array([run.losses for run in at_point(rows, point) if run.losses is not None])
 
 
 def flips_against(store: Store, candidate: str, compared: dict) -> list[dict]:

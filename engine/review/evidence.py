@@ -36,11 +36,17 @@ def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:
     {"seeds", "mean", "half" (M,), "aggregate", "aggregate_half"}}, "gap": measured minus predicted at the own fidelity,
     else None, "differences": {baseline: predicted and measured difference}}. `half` is None where no noise is known.
     """
-    by_size: dict[str, list[runs.Confirmed]] = {}
-    for run in runs.confirmations(store, study.id):
-        by_size.setdefault(str(sorted(run.fidelity.items())), []).append(run)
-    found = [_at_one_size(rows, frozen) for rows in by_size.values() if at_point(rows, frozen["point"])]
-    return sorted(found, key=lambda one: Fidelity.from_dict(one["fidelity"]).flops(256))
+    sizes = by_size(runs.confirmations(store, study.id))
+    return [_at_one_size(rows, frozen) for _, rows in sizes if at_point(rows, frozen["point"])]
+
+
+def by_size(rows: list[runs.Confirmed]) -> list[tuple[dict, list[runs.Confirmed]]]:
+    """Runs by their fidelity, the smallest first."""
+    groups: dict[str, list[runs.Confirmed]] = {}
+    for run in rows:
+        groups.setdefault(str(sorted(run.fidelity.items())), []).append(run)
+    found = [(group[0].fidelity, group) for group in groups.values()]
+    return sorted(found, key=lambda one: Fidelity.from_dict(one[0]).flops(256))
 
 
 def points_of(frozen: dict) -> dict[str, list[float]]:
