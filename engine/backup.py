@@ -45,7 +45,8 @@ SPARE = 256 << 20  # bytes of the disk that a restore leaves free
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
     """Write the archive; it appears whole or not at all. Returns {"file", "files", "bytes", "archive_bytes"}.
 
-    checkpoints: with those of jobs, the models that were brought, and merged ones, which may be large. Raises Problem where the file exists.
+    checkpoints: with those of jobs, the models that were brought, and merged ones, which may be large. Raises Problem
+    where the file exists.
     """
     need("operator", "back up the workspace")
     if target.exists():
