@@ -33,6 +33,7 @@ from store import studies
 from store.database import Store
 
 STACKED, APART, BY_COMMAND, MOVES = 128, 24, 3, 40
+FEW = 2048  # validation tokens a domain: as proxies are looked at while they train
 
 
 def main() -> None:
@@ -45,30 +46,34 @@ def main() -> None:
     study = studies.get(store, options.study)
     task = task_of(study, merge_spec(study)) | {"study": study.id}
     points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.domains)))
-    rates = throughput(task, store.workspace.root, points)
+    whole = study.spec["fidelity"]["eval_tokens"]
+    rates = {
+        f"{tokens:,} validation tokens a domain": throughput(task, store.workspace.root, points, tokens)
+        for tokens in (whole, FEW)
+    }
     waits = fader(store, study, task, points[:MOVES])
     print(json.dumps({"study": study.id, "experts": len(task["experts"]), **rates, **waits}, indent=1))
 
 
-def throughput(task: dict, root: Path, points: np.ndarray) -> dict:
+def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
     """CPU seconds a merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
     merges = ProxyMerges(task, root, "cpu")
     size = merges.at_once
-    merges.measure(points[:size])
+    merges.measure(points[:size], tokens)
     began = time.process_time()
     for start in range(0, len(points), size):
-        stacked = merges.measure(points[start : start + size])[0]
+        stacked = merges.measure(points[start : start + size], tokens)[0]
     in_batches = (time.process_time() - began) / len(points)
     paths = references(root, task)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         began = time.process_time()
         for k, point in enumerate(points[:APART]):
-            apart = through_a_file(merges, paths, point, out / str(k))
+            apart = through_a_file(merges, paths, point, out / str(k), tokens)
         in_one_process = (time.process_time() - began) / APART
         began = cpu_of_children()
         for k, point in enumerate(points[:BY_COMMAND]):
-            by_command(task, root, paths, point, out / f"command-{k}")
+            by_command(task, root, paths, point, out / f"command-{k}", tokens)
         by_commands = (cpu_of_children() - began) / BY_COMMAND
     assert np.isfinite(stacked).all() and np.isfinite(apart).all()
     return {
@@ -87,17 +92,17 @@ def cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out: Path) -> np.ndarray:
+def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out: Path, tokens: int) -> np.ndarray:
     """Merge to disk, load, evaluate, all in this process."""
     config = out.with_suffix(".yml")
     config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths))
     merge(read_config(config), out.with_suffix(".safetensors"))
     state = load_file(out.with_suffix(".safetensors"))
     alone = stack(merges.fidelity, merges.corpus.vocabulary, [state])
-    return evaluate(alone, merges.corpus, merges.domains, merges.fidelity.eval_tokens)[0]
+    return evaluate(alone, merges.corpus, merges.domains, tokens)[0]
 
 
-def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path) -> None:
+def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int) -> None:
     """What a shell does: one command merges to disk, another loads and evaluates."""
     merges = ProxyMerges(task, root, "cpu")
     config, file = out.with_suffix(".yml"), out.with_suffix(".safetensors")
@@ -106,14 +111,15 @@ def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out:
     code = (
         "import json, sys, pathlib, numpy, torch; from engine.proxy_merges import ProxyMerges;"
         "torch.set_num_threads(1); "
-        "t = json.loads(sys.argv[1]); ProxyMerges(t, pathlib.Path(sys.argv[2]), 'cpu').measure(numpy.zeros((1, 1)))"
+        "merges = ProxyMerges(json.loads(sys.argv[1]), pathlib.Path(sys.argv[2]), 'cpu');"
+        "merges.measure(numpy.zeros((1, 1)), int(sys.argv[3]))"
     )
     placed = root / "experts" / "benchmark.safetensors"
     placed.write_bytes(file.read_bytes())
     try:
         own = {"base": "experts/benchmark.safetensors", "experts": {"self": "experts/benchmark.safetensors"}}
         told = json.dumps(task | own | {"names": ["self"]})
-        subprocess.run([sys.executable, "-c", code, told, str(root)], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", code, told, str(root), str(tokens)], check=True, capture_output=True)
     finally:
         placed.unlink()
 

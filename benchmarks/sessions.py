@@ -249,7 +249,8 @@ class Session:
 
 
 async def reader(session: Session, links: list[tuple[str, str]], until: float, pause: float) -> None:
-    """Open pages of studies and candidates, and change what can be chosen on them."""
+    """Open pages of studies and candidates, and change what can be chosen on them; nobody begins with the others."""
+    await session.idle(random.uniform(0, 2) * pause)
     while time.monotonic() < until:
         study, candidate = random.choice(links)
         page = random.choice(PAGES)

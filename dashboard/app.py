@@ -50,7 +50,7 @@ def warm_up() -> None:
     gc.collect()
     gc.freeze()
     # Each of a page's questions to the database gives the interpreter away, and waits for it behind whatever else
-    # computes: 5 ms each time by default, which is half a second where several sessions draw at once.
+    # computes: 5 ms each time by default, which adds up where several sessions draw at once.
     sys.setswitchinterval(0.0005)
 
 

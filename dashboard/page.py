@@ -30,6 +30,11 @@ person = sign_in.gate()
 # Images are served to those who have signed in.
 st.set_page_config(page_icon="dashboard/icon.png")
 
+SECTIONS = {
+    "Measure": ("studies", "corpus", "import", "runs", "jobs"),
+    "Understand": ("explore", "league", "search", "next-runs", "confirm"),
+    "Decide": ("candidates", "review", "export", "tokens"),
+}
 PAGES = {
     "studies": ("Studies", ":material/experiment:", studies),
     "corpus": ("Corpus", ":material/library_books:", corpus),
@@ -49,7 +54,7 @@ PAGES = {
 
 
 def chosen_study() -> str | None:
-    """The study in the link, or the newest; chosen in the sidebar."""
+    """The study in the link, or the newest of mixtures; chosen in the sidebar."""
     found = studies_in.all_studies(state.store())
     if not found:
         return None
@@ -62,7 +67,8 @@ def chosen_study() -> str | None:
         linked = st.query_params.get("study")
         if linked is not None and linked not in names:
             st.sidebar.warning(f"The link names a study that is not here: {parts.plain(linked)}")
-        st.session_state["study"] = linked if linked in names else found[0].id
+        newest = next((one for one in found if not one.spec.get("merge")), found[0])
+        st.session_state["study"] = linked if linked in names else newest.id
     with st.sidebar:
         study = st.selectbox("Study", list(names), format_func=names.get, key="study")
     st.query_params["study"] = study
@@ -94,5 +100,5 @@ pages = {
     for path, (title, icon, view) in PAGES.items()
 }
 st.session_state["pages"] = pages  # for views that lead on to another page
-st.navigation(list(pages.values()), expanded=True).run()
+st.navigation({name: [pages[path] for path in paths] for name, paths in SECTIONS.items()}, expanded=True).run()
 sign_in.badge(person)

@@ -34,6 +34,7 @@ FORMAT = 1  # of the archive
 MANIFEST = "manifest.json"
 OF_A_PROCESS = ("lock", "lease.json", "beat")  # in a job's folder: of the process that runs it
 CHECKPOINTS = ("checkpoint-", "models")  # there, too: what a killed job goes on from, and trained weights
+BROUGHT = {"checkpoints", "exports"}  # models that were brought, and merged ones: of any size
 LONGEST_HEADER = 1 << 20
 PIECE = 1 << 20
 MOST_FILES = 5_000_000
@@ -44,7 +45,8 @@ SPARE = 256 << 20  # bytes of the disk that a restore leaves free
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
     """Write the archive; it appears whole or not at all. Returns {"file", "files", "bytes", "archive_bytes"}.
 
-    checkpoints: with those of jobs, and the proxies' weights, which may be large. Raises Problem where the file exists.
+    checkpoints: with those of jobs, the models that were brought, and merged ones, which may be large. Raises Problem
+    where the file exists.
     """
     need("operator", "back up the workspace")
     if target.exists():
@@ -74,7 +76,8 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
 def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
     """(name in the archive, open file) of everything that is kept, in the order in which it may be copied."""
     yield from _jobs(root / "jobs", checkpoints)
-    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in ("jobs", "journal"))
+    left_out = {"jobs", "journal"} | (set() if checkpoints else BROUGHT)
+    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in left_out)
     for folder in ("journal", *others):
         for inside, file in _opened(root / folder):
             yield f"{folder}/{inside}", file

@@ -1,9 +1,10 @@
 """The one owner of the DuckDB file: opens it, reads with cursors, writes journals in whole transactions."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
@@ -20,6 +21,7 @@ UNUSABLE = (
     LookupError, TypeError, ValueError, AttributeError,
     duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError,
 )  # fmt: skip
+Answer = TypeVar("Answer")
 AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
 STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 
@@ -42,6 +44,19 @@ class Store:
             for statement in SCHEMA.read_text().split(";\n"):
                 cursor.execute(statement)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
+        self._remembered: tuple[int, dict] = (-1, {})  # the version that it holds for, key -> answer
+
+    def remembered(self, key, ask: Callable[[], Answer]) -> Answer:
+        """An answer that many sessions ask for, worked out once for each state of the tables. Nobody may change it."""
+        version, known = self._remembered
+        if version != self.version:
+            version, known = self._remembered = (self.version, {})
+        if key not in known:
+            answer = ask()
+            if version != self.version:  # something was written meanwhile: true when asked, not kept
+                return answer
+            known[key] = answer
+        return known[key]
 
     def rows(self, sql: str, parameters: list | None = None) -> list[tuple]:
         """Rows of a query, on a cursor of its own: safe from any thread."""

@@ -56,6 +56,10 @@ def latest(store: Store, kind: str, prefix: str) -> JobRow | None:
 
 def any_busy(store: Store) -> bool:
     """Whether anything runs, or waits for its turn: only then do pages poll. What is paused does not count."""
+    return store.remembered("busy", lambda: _any_busy(store))
+
+
+def _any_busy(store: Store) -> bool:
     return store.rows(
         "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
         "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"

@@ -49,6 +49,10 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 def measured(store: Store, study: str) -> Measured:
     """What the finished runs measured, at the study's own fidelity."""
+    return store.remembered(("measured", study), lambda: _measured(store, study))
+
+
+def _measured(store: Store, study: str) -> Measured:
     found = store.arrow(
         "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
         "ORDER BY number",

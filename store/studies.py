@@ -51,6 +51,10 @@ class Study:
 
 def all_studies(store: Store) -> list[Study]:
     """Every study, newest first."""
+    return list(store.remembered("studies", lambda: _all_studies(store)))
+
+
+def _all_studies(store: Store) -> list[Study]:
     rows = store.rows(
         "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at FROM studies "
         "ORDER BY created_at DESC, id"
@@ -86,6 +90,10 @@ def get(store: Store, study: str) -> Study:
 
 def league(store: Store, study: str) -> dict | None:
     """The latest league of a study: {"fingerprint", "runs", "league", "t", "run_ids"}; None before the first fit."""
+    return store.remembered(("league", study), lambda: _league(store, study))
+
+
+def _league(store: Store, study: str) -> dict | None:
     rows = store.rows(
         "SELECT fingerprint, runs, league, t, (SELECT json_extract(spec, '$.runs') FROM jobs "
         "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "

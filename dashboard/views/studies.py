@@ -13,7 +13,7 @@ from engine.fidelity import Fidelity
 from engine.league import FEWEST_RUNS
 from store import runs, searches, studies
 
-SHOWN = 10  # cards at first: a hundred of them take two seconds
+SHOWN = 6  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
     "It trains many small proxy models, each on another mixture, learns from them how every domain moves every "
