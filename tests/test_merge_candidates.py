@@ -12,7 +12,9 @@ from safetensors.torch import load_file
 
 from engine import windows
 from engine.merge_asking import merge_spec, task_of
+from engine.merge_study import MergeSpec, coordinates
 from engine.proxy_merges import ProxyMerges
+from engine.recipes import MergeRecipe, export, standing
 from engine.workspace import Workspace
 from store import runs, studies
 from store.database import Store
@@ -54,19 +56,54 @@ def test_it_is_measured_once_on_all_text(desk, candidate):
     store.close()
 
 
+def merged_weights(desk, files, folder) -> dict:
+    """What `python -m engine merge` makes of a merge file; its paths are relative to the workspace."""
+    folder.mkdir()
+    (folder / "merge.yaml").write_text(files["draft_merge.yaml"])
+    command = [sys.executable, "-m", "engine", "merge", str(folder / "merge.yaml"), str(folder / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=desk, env=environment, check=True, timeout=120)
+    return load_file(folder / "out" / "model.safetensors")
+
+
 def test_its_files_give_the_same_weights(desk, candidate, tmp_path):
     wish = ("export", "Small merge", "--candidate", candidate, "--format", "all", "--out", str(tmp_path / "files"))
     written = {path.split("/")[-1] for path in answer(desk, *wish)["written"]}
     assert written >= {"draft_mergekit.yaml", "draft_merge.yaml", "draft_coefficients.csv", "draft_merge.json"}
-    command = [sys.executable, "-m", "engine", "merge", str(tmp_path / "files" / "merge" / "draft_merge.yaml")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # paths in the file are relative to the workspace
-    subprocess.run([*command, str(tmp_path / "out")], cwd=desk, env=environment, check=True, timeout=120)
-    weights = load_file(tmp_path / "out" / "model.safetensors")
+    file = (tmp_path / "files" / "merge" / "draft_merge.yaml").read_text()
+    weights = merged_weights(desk, {"draft_merge.yaml": file}, tmp_path / "merge")
     store = Store(Workspace.open(desk))
     study = studies.get(store, "Small merge")
     merges = ProxyMerges(task_of(study, merge_spec(study)), desk, "cpu")
-    flat = merges.build(np.array([[POINT[name] for name in study.domains]]))[0]
-    for name, part in merges.blocks.items():
-        found = weights[f"{name}.weight"].flatten().float()
-        assert found == pytest.approx(flat[part].numpy(), abs=1e-5), name
+    alike(weights, merges, np.array([POINT[name] for name in study.domains]))
     store.close()
+
+
+def alike(weights: dict, merges: ProxyMerges, point: np.ndarray) -> None:
+    """Merged files hold what Mixdesk measures."""
+    flat = merges.build(point[None])[0]
+    for name, part in merges.blocks.items():
+        assert weights[f"{name}.weight"].flatten().float() == pytest.approx(flat[part].numpy(), abs=1e-5), name
+
+
+def test_coefficients_by_layer_reach_their_layers(desk, tmp_path):
+    store = Store(Workspace.open(desk))
+    study = studies.get(store, "Small merge")
+    task, experts = task_of(study, merge_spec(study)), study.corpus["experts"]
+    spec = MergeSpec(by="layer")
+    names = coordinates(spec, experts, 1)
+    point = np.random.default_rng(1).uniform(0, 0.6, len(names))
+    files = {"": task["base"], **task["experts"]}
+    recipe = MergeRecipe("S", "by layer", spec, tuple(experts), tuple(names), tuple(point.tolist()), files)
+    assert all(export(recipe, format) for format in ("mergekit", "merge", "csv", "json"))
+    weights = merged_weights(desk, export(recipe, "merge"), tmp_path / "merge")
+    merges = ProxyMerges(task | {"merge": spec.to_dict(), "names": names}, desk, "cpu")
+    alike(weights, merges, point)
+    store.close()
+
+
+def test_mergekit_is_told_only_what_it_knows():
+    spec, files = MergeSpec(method="tsv_m"), {"": "base", "a": "a", "b": "b"}
+    recipe = MergeRecipe("S", "masks", spec, ("a", "b"), ("a", "b"), (0.5, 0.5), files)
+    told = standing(recipe)
+    assert "mergekit has no such method" in told["mergekit"]["problem"] and told["merge"]["problem"] is None
