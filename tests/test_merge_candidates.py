@@ -1,7 +1,6 @@
 """Merges as candidates: put forward, measured on all text, and taken along as files that give the same weights."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,10 +10,13 @@ import pytest
 from safetensors.torch import load_file
 
 from engine import windows
+from engine.errors import Problem
 from engine.merge_asking import merge_spec, task_of
+from engine.merge_points import references
 from engine.merge_study import MergeSpec, coordinates
 from engine.proxy_merges import ProxyMerges
 from engine.recipes import MergeRecipe, export, standing
+from engine.recipes.merges import tensor_names
 from engine.workspace import Workspace
 from store import runs, studies
 from store.database import Store
@@ -56,13 +58,12 @@ def test_it_is_measured_once_on_all_text(desk, candidate):
     store.close()
 
 
-def merged_weights(desk, files, folder) -> dict:
-    """What `python -m engine merge` makes of a merge file; its paths are relative to the workspace."""
+def merged_weights(files, folder) -> dict:
+    """What `python -m engine merge` makes of a merge file."""
     folder.mkdir()
     (folder / "merge.yaml").write_text(files["draft_merge.yaml"])
     command = [sys.executable, "-m", "engine", "merge", str(folder / "merge.yaml"), str(folder / "out")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, cwd=desk, env=environment, check=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
     return load_file(folder / "out" / "model.safetensors")
 
 
@@ -71,7 +72,7 @@ def test_its_files_give_the_same_weights(desk, candidate, tmp_path):
     written = {path.split("/")[-1] for path in answer(desk, *wish)["written"]}
     assert written >= {"draft_mergekit.yaml", "draft_merge.yaml", "draft_coefficients.csv", "draft_merge.json"}
     file = (tmp_path / "files" / "merge" / "draft_merge.yaml").read_text()
-    weights = merged_weights(desk, {"draft_merge.yaml": file}, tmp_path / "merge")
+    weights = merged_weights({"draft_merge.yaml": file}, tmp_path / "merge")
     store = Store(Workspace.open(desk))
     study = studies.get(store, "Small merge")
     merges = ProxyMerges(task_of(study, merge_spec(study)), desk, "cpu")
@@ -93,17 +94,20 @@ def test_coefficients_by_layer_reach_their_layers(desk, tmp_path):
     spec = MergeSpec(by="layer")
     names = coordinates(spec, experts, 1)
     point = np.random.default_rng(1).uniform(0, 0.6, len(names))
-    files = {"": task["base"], **task["experts"]}
-    recipe = MergeRecipe("S", "by layer", spec, tuple(experts), tuple(names), tuple(point.tolist()), files)
+    files, tensors = tuple(references(desk, task)), tuple(tensor_names(desk / task["base"]))
+    recipe = MergeRecipe("S", "by layer", spec, tuple(experts), tuple(names), tuple(point.tolist()), files, tensors)
+    (desk / "half.safetensors").write_bytes(b"half of it")
+    with pytest.raises(Problem, match="Put the checkpoint back"):
+        tensor_names(desk / "half.safetensors")
     assert all(export(recipe, format) for format in ("mergekit", "merge", "csv", "json"))
-    weights = merged_weights(desk, export(recipe, "merge"), tmp_path / "merge")
+    weights = merged_weights(export(recipe, "merge"), tmp_path / "merge")
     merges = ProxyMerges(task | {"merge": spec.to_dict(), "names": names}, desk, "cpu")
     alike(weights, merges, point)
     store.close()
 
 
 def test_mergekit_is_told_only_what_it_knows():
-    spec, files = MergeSpec(method="tsv_m"), {"": "base", "a": "a", "b": "b"}
+    spec, files = MergeSpec(method="tsv_m"), ("base", "a", "b")
     recipe = MergeRecipe("S", "masks", spec, ("a", "b"), ("a", "b"), (0.5, 0.5), files)
     told = standing(recipe)
     assert "mergekit has no such method" in told["mergekit"]["problem"] and told["merge"]["problem"] is None

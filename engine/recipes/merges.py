@@ -8,19 +8,24 @@ import io
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
 from engine.errors import Problem
 from engine.merge_export import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
-from engine.merge_study import REST, MergeSpec, setting_of
+from engine.merge_points import coefficients_of
+from engine.merge_study import MergeSpec, setting_of
 from engine.recipes.base import Files, Format, shown
+
+LARGEST_HEADER = 100 << 20  # bytes: a larger one is no header
 
 
 @dataclass(frozen=True)
 class MergeRecipe:
-    """A merge ready to leave. experts: K names; names, point: D coordinates of the study; files: where base ("") and
-    experts lie; predictions, provenance, approved: as of engine.recipes.base.Recipe."""
+    """A merge ready to leave. experts: K names; names, point: D coordinates of the study; files: of the base and each
+    expert; tensors: of the model, needed where layers differ; predictions, provenance, approved: as of
+    engine.recipes.base.Recipe."""
 
     study: str
     name: str
@@ -28,7 +33,8 @@ class MergeRecipe:
     experts: tuple[str, ...]
     names: tuple[str, ...]
     point: tuple[float, ...]
-    files: dict[str, str]
+    files: tuple[str, ...]
+    tensors: tuple[str, ...] = ()
     predictions: tuple[dict, ...] = ()
     provenance: dict = field(default_factory=dict)
     approved: bool = False
@@ -43,22 +49,22 @@ class MergeRecipe:
         state = "approved" if self.approved else "DRAFT: not approved"
         return [
             f"{shown(self.name)}, a merge of study {shown(self.study)} ({state}). Written by Mixdesk.",
-            "Weights are coefficients of task vectors. `python -m engine merge FILE OUT` writes the checkpoint.",
+            "Weights are coefficients of task vectors; paths are this machine's. `python -m engine merge FILE OUT` "
+            "writes the checkpoint.",
         ]
 
     @property
     def arguments(self) -> dict:
         """What engine.merge_export takes."""
         setting = setting_of(self.merge, list(self.experts), list(self.names), self.point)
-        weight = {filter_of(block): values.tolist() for block, values in setting.table.items()}
         return {
-            "method": self.merge.method, "base": self.files[""], "experts": [self.files[name] for name in self.experts],
-            "weight": weight[ALL] if list(weight) == [ALL] else weight, "knobs": setting.knobs,
+            "method": self.merge.method, "base": self.files[0], "experts": list(self.files[1:]),
+            "weight": coefficients_of(setting, list(self.tensors)), "knobs": setting.knobs,
         }  # fmt: skip
 
     @property
     def places(self) -> list[str]:
-        """Every coefficient's key: a part of the tensors' names, and the expert's file."""
+        """Every coefficient's key: the tensor, or all others, and the expert's file."""
         weight = self.arguments["weight"]
         rows = [ALL] if isinstance(weight, list) else list(weight)
         return [f"{row} {expert}" for row in rows for expert in self.arguments["experts"]]
@@ -70,9 +76,21 @@ class MergeRecipe:
         return list(weight) if isinstance(weight, list) else [value for row in weight.values() for value in row]
 
 
-def filter_of(block: str) -> str:
-    """The part of a tensor's name that says its block ("" and the rest: all others)."""
-    return ALL if block in ("", REST) else f"layers.{block.removeprefix('layer ')}."
+def tensor_names(path: Path) -> list[str]:
+    """The tensors of a safetensors file, or of a folder of them, by their headers. Raises Problem for what is none."""
+    files, names = [path] if path.is_file() else sorted(path.glob("*.safetensors")), []
+    try:
+        for file in files:
+            with open(file, "rb") as opened:
+                size = int.from_bytes(opened.read(8), "little")
+                if size > LARGEST_HEADER:
+                    raise ValueError(f"its header says {size:,} bytes")
+                names += [name for name in json.loads(opened.read(size)) if name != "__metadata__"]
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read the tensors' names of {path}: {error}. Put the checkpoint back.") from error
+    if not names:
+        raise Problem(f"Cannot read the tensors' names of {path}: there is no safetensors file. Put it back.")
+    return names
 
 
 def commented(recipe: MergeRecipe, text: str) -> str:
@@ -148,15 +166,6 @@ def read_json(files: Files) -> dict[str, float]:
     told = json.loads(files["merge.json"])
     rows = told["coefficients"].items()
     return {f"{row} {expert}": x for row, values in rows for expert, x in zip(told["experts"], values, strict=True)}
-
-
-def files_of(merge: MergeSpec, study: str, experts: list[str], trained: list[str]) -> dict[str, str]:
-    """Where base ("") and experts lie in the workspace. trained: the files of experts made here, the base's first."""
-    if merge.brought:
-        return {"": f"checkpoints/{merge.base}", **{name: f"checkpoints/{merge.experts[name]}" for name in experts}}
-    if len(trained) != len(experts) + 1:
-        raise Problem(f"Cannot name the experts of {study!r}: {len(trained)} files for {len(experts)} and a base.")
-    return dict(zip(["", *experts], trained, strict=True))
 
 
 WHOLE = {"unit": "coefficients of task vectors", "keys": "places", "weights": "coefficients"}

@@ -12,8 +12,10 @@ import numpy as np
 from engine.candidates import fit_of, point_of
 from engine.errors import Problem
 from engine.measured import frame_of_study
-from engine.merge_study import MergeSpec, expert_file
-from engine.recipes import MergeRecipe, Recipe, merges
+from engine.merge_asking import merge_spec, task_of
+from engine.merge_points import references
+from engine.recipes import MergeRecipe, Recipe
+from engine.recipes.merges import tensor_names
 from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
 from engine.review.standing import standings
@@ -45,7 +47,7 @@ def recipe_at(
     predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
     told = {"predictions": predictions, "provenance": provenance, "approved": approved}
     if study.spec.get("merge"):
-        return merge_at(study, shares, name, told)
+        return merge_at(store, study, shares, name, told)
     frame = frame_of_study(study)
     return Recipe(
         study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
@@ -55,14 +57,16 @@ def recipe_at(
     )  # fmt: skip
 
 
-def merge_at(study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
+def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
     """A merge (D,) ready for export."""
-    merge, experts = MergeSpec.from_dict(study.spec["merge"]), study.corpus["experts"]
-    ids = [f"{study.id}-{number:05d}" for number in range(1, len(experts) + 2)]
-    trained = [] if merge.brought else [expert_file(study.id, run) for run in ids]
-    files = merges.files_of(merge, study.name, experts, trained)
-    coordinates = {"names": tuple(study.domains), "point": tuple(point.tolist())}
-    return MergeRecipe(study.name, name, merge, tuple(experts), files=files, **coordinates, **told)
+    spec, root = merge_spec(study), store.workspace.root
+    task, tensors = task_of(study, spec), ()
+    if spec.merge.by == "layer":
+        tensors = tuple(tensor_names(root / task["base"]))
+    return MergeRecipe(
+        study.name, name, spec.merge, tuple(study.corpus["experts"]), tuple(study.domains), tuple(point.tolist()),
+        tuple(references(root, task)), tensors, **told,
+    )  # fmt: skip
 
 
 def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
