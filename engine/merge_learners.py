@@ -107,7 +107,7 @@ LEARNERS: dict[str, Learner] = {
     ),
     "self_positioning": Learner(
         "self_positioning:learn", "Self-positioning", "arXiv:2410.15035", f"a small balanced set: {ALL}", FADERS,
-        descent(300, 0.1) | SEED,
+        descent(300, 0.1) | {"batch": Knob(64, 1, 4096, "Windows of the set.")} | SEED,
     ),
     "lm_cocktail": Learner(
         "lm_cocktail:learn", "LM-Cocktail", "arXiv:2311.13534", f"a few windows: {ALL}", FADERS,

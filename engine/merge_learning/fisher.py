@@ -34,8 +34,10 @@ def squared_scores(family: Family, weights: Weights, tokens: Tensor, generator, 
     logs = family.logits(weights, tokens[:, :-1]).float().log_softmax(-1)[0]  # (T, V)
     drawn = torch.multinomial(logs.detach().exp(), 1, generator=generator)
     score = logs.gather(1, drawn).sum()
-    for name, gradient in zip(weights, torch.autograd.grad(score, list(weights.values())), strict=True):
-        total[name] += gradient.square()
+    gradients = torch.autograd.grad(score, list(weights.values()), allow_unused=True)
+    for name, gradient in zip(weights, gradients, strict=True):
+        if gradient is not None:
+            total[name] += gradient.square()
 
 
 def averaged(experts: list[Weights], fishers: list[Weights], weight: Tensor) -> Weights:

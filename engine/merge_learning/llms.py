@@ -33,7 +33,8 @@ class ModelFamily(Family):
         self.workspace, self.seed, self.model = workspace, 0, self.merges.model
         self.corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
         self.base, self.deltas = self._tensors()
-        own = {value.data_ptr(): name for name, value in self.model.named_parameters()}
+        named = [*self.model.named_buffers(), *self.model.named_parameters()]
+        own = {value.data_ptr(): name for name, value in named}
         self.names = {name: own[self.merges.places[name].data_ptr()] for name in self.base}
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
         self.context = min(CONTEXT, limit - 1)

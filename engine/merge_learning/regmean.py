@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from engine.merge_learning.base import Family, Learned, Run, Weights
 
-PRODUCTS = (F.linear, torch.bmm, torch.baddbmm)
+PRODUCTS = (F.linear, torch.bmm, torch.baddbmm, torch.addmm)  # of their arguments, the input is before the matrix
 
 
 def learn(family: Family, run: Run, *, windows: int, alpha: float) -> Learned:
@@ -23,25 +23,27 @@ def learn(family: Family, run: Run, *, windows: int, alpha: float) -> Learned:
         grams.append(watch.grams())
     experts = [family.expert(k) for k in range(len(family.experts))]
     note = f"{windows} windows an expert; {len(grams[0])} of {len(family.base)} tensors are linear layers"
-    return Learned(weights=merged(experts, grams, alpha, run.weight), note=note)
+    return Learned(weights=merged(experts, grams, alpha, run.weight, watch.inputs_first), note=note)
 
 
 class Watch(TorchFunctionMode):
-    """While it is entered: the Gram matrices (in, in) of what every matrix (out, in) of `weights` is multiplied with.
+    """While it is entered: the Gram matrices (in, in) of what every matrix of `weights` is multiplied with.
 
-    A matrix that is also an embedding, looked up or shared with the head, counts as no linear layer.
+    A matrix that is also an embedding, looked up or shared with the head, counts as no linear layer. inputs_first: the
+    matrices that lie as (in, out), as GPT-2's do; all others are (out, in).
     """
 
     def __init__(self, weights: Weights):
         super().__init__()
-        self.weights, self.sums, self.rows, self.looked_up = weights, {}, {}, set()
+        self.weights, self.sums, self.rows, self.looked_up, self.inputs_first = weights, {}, {}, set(), set()
         self.names = {value.data_ptr(): name for name, value in weights.items() if value.ndim == 2}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         for place, one in enumerate(args):
             name = self.names.get(one.data_ptr()) if isinstance(one, Tensor) and one.numel() else None
-            if name and func in PRODUCTS and place and args[place - 1].shape[-1] == self.weights[name].shape[1]:
+            if name and func in PRODUCTS and place:
                 self._add(name, args[place - 1])
+                self.inputs_first |= {name} if func is torch.addmm else set()
             elif name and func in (F.embedding, torch.gather, Tensor.gather, torch.index_select):
                 self.looked_up.add(name)
         return func(*args, **(kwargs or {}))
@@ -57,13 +59,18 @@ class Watch(TorchFunctionMode):
         return {name: total / self.rows[name] for name, total in self.sums.items() if name not in self.looked_up}
 
 
-def merged(experts: list[Weights], grams: list[Weights], alpha: float, weight: tuple[float, ...]) -> Weights:
+def merged(
+    experts: list[Weights], grams: list[Weights], alpha: float, weight: tuple[float, ...],
+    inputs_first: set[str] = frozenset(),
+) -> Weights:  # fmt: skip
     """The merge of K experts by the Gram matrices of their linear layers."""
     found = {}
     for name in experts[0]:
         own = torch.stack([one[name] for one in experts])  # (K, *shape)
         if name in grams[0]:
-            found[name] = solved(own.double(), torch.stack([one[name] for one in grams]), alpha, weight).to(own.dtype)
+            turned = own.mT if name in inputs_first else own
+            value = solved(turned.double(), torch.stack([one[name] for one in grams]), alpha, weight).to(own.dtype)
+            found[name] = value.mT.contiguous() if name in inputs_first else value
         else:
             shares = torch.tensor(weight, dtype=own.dtype, device=own.device)
             found[name] = torch.tensordot(shares / shares.sum(), own, 1)
