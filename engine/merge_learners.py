@@ -103,7 +103,7 @@ LEARNERS: dict[str, Learner] = {
     ),
     "concrete": Learner(
         "concrete:learn", "Concrete task arithmetic", "arXiv:2312.06173", f"unlabelled {ALL}", WRITTEN,
-        descent(2000, 1e-3) | {"lam": Knob(0.3, 0.0, 2.0, "Scale of the masked task vectors.")} | SEED,
+        descent(200, 1e-3) | {"lam": Knob(0.3, 0.0, 2.0, "Scale of the masked task vectors.")} | SEED,
     ),
     "self_positioning": Learner(
         "self_positioning:learn", "Self-positioning", "arXiv:2410.15035", f"a small balanced set: {ALL}", FADERS,
