@@ -185,18 +185,19 @@ def test_parts_of_a_tensor_have_coefficients_of_their_own():
     torch.testing.assert_close(rows, family.combined({"": torch.full((2,), 0.4)}))
 
 
-def test_a_descent_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("end", [Stopped, KeyboardInterrupt])
+def test_a_descent_goes_on_where_it_was_stopped_or_killed(tmp_path, monkeypatch, end):
     from engine.merge_learning import descent
 
     family, asked = Bigrams(), {"by": "tensor", "steps": 10, "rate": 0.05, "batch": 4, "start": 0.3}
     whole = adamerging.learn(family, Run(), **asked)
-    monkeypatch.setattr(descent, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(descent, "CHECKPOINT_SECONDS", 0.0 if end is KeyboardInterrupt else 1e9)
 
     def stops(done, total, note=""):
         if done == 6:
-            raise Stopped
+            raise end
 
-    with pytest.raises(Stopped):
+    with pytest.raises(end):
         adamerging.learn(family, Run(stops, tmp_path), **asked)
     seen = []
     again = adamerging.learn(family, Run(lambda done, total, note="": seen.append(done), tmp_path), **asked)
@@ -230,10 +231,17 @@ def test_fusion_bench_comes_to_the_same_by_fisher_and_by_regmean():
     torch.testing.assert_close(found, known, rtol=1e-5, atol=1e-5)
 
 
-def test_fusion_bench_draws_and_scales_concrete_masks_alike():
+def test_fusion_bench_goes_down_on_the_same_entropy():
     pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
-    from fusion_bench.utils.parameters import state_dict_to_vector  # noqa: F401  (its package loads)
+    from fusion_bench.method.adamerging.entropy_loss import entropy_loss
 
+    family = Bigrams()
+    tokens = family.batch("d0", 6, 0)
+    known = entropy_loss(family.logits(family.base, tokens[:, :-1]).flatten(0, 1))
+    torch.testing.assert_close(family.entropy(family.base, tokens), known, rtol=1e-5, atol=1e-5)
+
+
+def test_masks_are_drawn_as_torch_draws_relaxed_bernoullis():
     logits = torch.linspace(-2, 2, 4000)
     theirs = torch.distributions.RelaxedBernoulli(torch.tensor(0.5), logits=logits)
     torch.manual_seed(0)

@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.errors import Problem
+from engine.errors import Problem, Stopped
 from engine.merge_learning.base import Run
 
 CHECKPOINT_SECONDS = 15.0
+FILE = "descent.safetensors"  # of a job's folder
 
 
 def descend(
@@ -24,11 +25,16 @@ def descend(
     """
     leaves = [value.requires_grad_() for value in parameters.values()]
     made = optimiser(leaves)
-    file = run.folder / "descent.safetensors" if run.folder else None
+    file = run.folder / FILE if run.folder else None
     first = resumed(file, parameters, made) if file else 0
     saved, losses = time.monotonic(), []
     for step in range(first, steps):
-        run.progress(step, steps, f"step {step:,} of {steps:,}" + (f", loss {losses[-1]:.4f}" if losses else ""))
+        try:
+            run.progress(step, steps, f"step {step:,} of {steps:,}" + (f", loss {losses[-1]:.4f}" if losses else ""))
+        except Stopped:
+            if file:
+                keep(file, parameters, made, step)
+            raise
         made.zero_grad()
         loss = loss_of(step)
         if not torch.isfinite(loss):

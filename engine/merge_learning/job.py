@@ -12,6 +12,7 @@ import torch
 from engine.jobs import Job
 from engine.merge_learners import Learner, learner_of
 from engine.merge_learning.base import Family, Learned, Run
+from engine.merge_learning.descent import FILE
 from engine.merge_learning.proxies import written
 from engine.merge_study import MergeSpec, block_of
 from engine.workspace import within
@@ -51,6 +52,7 @@ def run(job: Job) -> None:
         spent = told["seconds"], time.process_time() - cpu
         emit_run(job, family, told, point, spent)
     job.emit("merge.learned", study=spec["study"], settings=asked, found=told)
+    (job.folder / FILE).unlink(missing_ok=True)
     job.progress(1, 1, "done")
 
 
