@@ -19,6 +19,10 @@ FIELDS = {
     "merge": {"merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "runs": list},
     "preflight": {"study": str, "base": str, "experts": dict},
     "merge_write": {"study": str, "file": str, "out": str},
+    "merge_learn": {
+        "merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "learn": dict,
+        "study": str, "out": str, "first": int,
+    },
     "merge_search": {
         "merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "space": dict,
         "prior": list, "settings": dict, "first": int, "known": dict,

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.errors import Problem
+from engine.merge_learners import refuse_without_data
 
 FILE = Path(__file__).with_suffix(".json")
 
@@ -53,6 +54,7 @@ def catalogue() -> dict[str, Card]:
 
 def card_of(name: str) -> Card:
     """One method. Raises Problem for one that is not there."""
+    refuse_without_data(name)
     if name not in catalogue():
         raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(catalogue())}.")
     return catalogue()[name]

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from engine.errors import Problem
+from engine.merge_learners import refuse_without_data
 from engine.merge_methods import METHODS, Method
 from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
 
@@ -77,6 +78,7 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
     """A merge from the values of its file; relative paths are looked up beside the file first."""
     known("the merge", values, TOP)
     name = values.get("merge_method")
+    refuse_without_data(name)
     if name not in METHODS:
         raise Problem(f"Cannot merge by {name!r}: merge_method is one of {', '.join(METHODS)}.")
     for key in ("dtype", "out_dtype"):

@@ -26,6 +26,7 @@ KINDS = {
     "merge": "engine.merge_job:run",
     "preflight": "engine.merge_checks:check",
     "merge_write": "engine.merge_checks:write",
+    "merge_learn": "engine.merge_learning.job:run",
     "merge_search": "engine.merge_search:run",
     "fit": "engine.league:run",
     "search": "engine.search_job:run",

@@ -327,6 +327,11 @@ def merge_search_finished(cursor, journal, e):
     cursor.execute("INSERT OR REPLACE INTO merge_searches VALUES (?, ?, ?, ?, ?)", values)
 
 
+def merge_learned(cursor, journal, e):
+    values = [journal, e["study"], json.dumps(e["settings"]), json.dumps(e["found"]), e["t"]]
+    cursor.execute("INSERT OR REPLACE INTO merge_learned VALUES (?, ?, ?, ?, ?)", values)
+
+
 MEASURED = {
     "losses": pa.list_(pa.float64()), "losses_se": pa.list_(pa.float64()), "shares": pa.list_(pa.float64()),
     "tokens": pa.int64(), "seconds": pa.float64(), "cpu_seconds": pa.float64(), "device": pa.string(),
@@ -390,6 +395,7 @@ EVENTS = {
     "search.finished": search_finished,
     "runs.measured": runs_measured,
     "merge_search.finished": merge_search_finished,
+    "merge.learned": merge_learned,
     "proposal.finished": proposal_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.

@@ -125,12 +125,12 @@ def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
 
 
 def last_number(store: Store, study: str) -> int:
-    """The largest number of a run of a study, those included that a search will give to its own; 0 before there is one.
-    """
+    """The largest number of a run of a study, those included that searches and learned merges will take;
+    0 before there is one."""
     reserved = (
         "SELECT CAST(json_extract(spec, '$.first') AS BIGINT) - 1 + "
         "CAST(json_extract(spec, '$.settings.evaluations') AS BIGINT) FROM jobs "
-        "WHERE study = $1 AND kind = 'merge_search'"
+        "WHERE study = $1 AND kind IN ('merge_search', 'merge_learn')"
     )
     taken = f"SELECT number FROM runs WHERE study = $1 UNION ALL {reserved}"
     return store.rows(f"SELECT coalesce(max(number), 0) FROM ({taken})", [study])[0][0]

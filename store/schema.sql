@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS runs (
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
     role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
-                                   -- mirror | search | submitted
+                                   -- mirror | search | learned | submitted
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
@@ -101,6 +101,11 @@ CREATE TABLE IF NOT EXISTS proposals (
 
 -- What `merge_search` jobs measured best (engine/merge_search.py); their runs stand with all others.
 CREATE TABLE IF NOT EXISTS merge_searches (
+    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- Merges learned from text (engine/merge_learning/job.py): their losses, and the run or file that they are.
+CREATE TABLE IF NOT EXISTS merge_learned (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 

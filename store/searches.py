@@ -16,6 +16,11 @@ def of_merges(store: Store, study: str) -> list[dict]:
     return _latest_first(store, "merge_searches", study)
 
 
+def learned(store: Store, study: str) -> list[dict]:
+    """The merges that a study learned from text, latest first: {"job", "settings", "found", "t"}."""
+    return _latest_first(store, "merge_learned", study)
+
+
 def _latest_first(store: Store, table: str, study: str) -> list[dict]:
     rows = store.rows(f"SELECT job, settings, found, t FROM {table} WHERE study = ? ORDER BY t DESC, job", [study])
     return [

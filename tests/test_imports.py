@@ -26,6 +26,7 @@ HEADLESS = {
     "adopt",
     "api_tokens",
     "submitting",
+    "merge_learn",
     "backup",
 }  # the engine's part that uses the store
 TORCH_WING = {
@@ -33,7 +34,7 @@ TORCH_WING = {
     "merge_search", "proxy_merges", "language_models", "live_merges", "merge_checks", "merge_plan", "adapters",
     "ancestry", "preflight", "resized",
 }  # fmt: skip
-TORCH_ROOMS = {"merge_methods"}
+TORCH_ROOMS = {"merge_methods", "merge_learning"}
 FORBIDDEN = {
     "engine": {"streamlit", "plotly", "duckdb", "dashboard"},
     "store": {"streamlit", "plotly", "torch", "dashboard"},

@@ -116,3 +116,17 @@ def test_a_new_merge_study_says_what_it_takes(tab, merge_page):
     tab.get_by_text("Brought: checkpoints from elsewhere").click()
     expect(tab.get_by_text("Cannot merge brought checkpoints yet")).to_be_visible(timeout=20_000)
     settled(tab)
+
+
+def test_a_merge_is_learned_from_text_on_the_page(tab, merge_page):
+    see(tab, merge_page, "search?way=Learn+from+text")
+    settled(tab)
+    expect(tab.get_by_text("Nothing was learned from text yet")).to_be_visible()
+    tab.get_by_role("combobox", name="Method").click()
+    tab.get_by_role("option", name="LM-Cocktail").click()
+    expect(tab.get_by_text("Needs a few windows")).to_be_visible()
+    tab.get_by_role("button", name="Learn", exact=True).click()
+    expect(tab.get_by_text("Unit: bits per byte")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_test_id("stDataFrame")).to_have_count(1)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    tab.screenshot(path="/tmp/learned.png")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from engine import adopt, asking, changes, merge_asking, notices, rounds, steward, submitting
+from engine import adopt, asking, changes, merge_asking, merge_learn, notices, rounds, steward, submitting
 from engine.commands import COMMANDS
 from engine.errors import Problem
 from engine.owner import Owner
@@ -27,6 +27,7 @@ READS = {
     "formats", "trade_off", "wishes", "list_proposals", "trust", "scale", "change_domains", "preview_import",
     "fitted", "predict",
     "list_candidates", "dossier", "compare_candidates", "history", "merge_searches", "merge_as_proxy",
+    "learned_merges",
     "list_tokens", "create_token", "revoke_token",
 }  # fmt: skip
 HEADLESS_READS = {
@@ -36,7 +37,7 @@ HEADLESS_READS = {
     changes: {"plan_change", "same_text", "opened", "carried"},
     rounds: {"trainable", "plan_confirmation", "spread_of", "confirmations", "scale_check"},
     merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
-    submitting: set(),
+    submitting: set(), merge_learn: {"weight_of"},
     acts: {"names_taken", "refuse_repeated", "checked_text"}, confirming: {"plans"},
     notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
 }

@@ -20,7 +20,7 @@ from store import runs, studies
 
 ROLES = {
     "baseline": "baselines", "mirror": "at mixtures' shares", "design": "first points", "search": "searches",
-    "proposed": "chosen by hand", "expert": "base and experts",
+    "proposed": "chosen by hand", "learned": "learned from text", "expert": "base and experts",
 }  # fmt: skip
 CLOSE = 0.02  # of the way's length: a run so near to it is drawn on it
 

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard import components, merge_charts, state
-from dashboard.views import parts
+from dashboard.views import merge_learning, parts
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
 from engine.merge_asking import queue_merge_search
@@ -18,6 +18,13 @@ SAME = 1e-6
 
 def render(study: studies.Study) -> None:
     """The whole page, below its title."""
+    ways = ["Search", "Learn from text"]
+    way = st.segmented_control(
+        "Way", ways, default=ways[0], label_visibility="collapsed", key="way", bind="query-params"
+    )  # fmt: skip
+    if way == ways[1]:
+        merge_learning.render(study)
+        return
     whole = parts.priorities_of(study)
     ask(study, whole)
     parts.live(lambda: results(study.id))

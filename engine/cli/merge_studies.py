@@ -8,6 +8,8 @@ def add(command) -> None:
     one = command("measure-merge", measure, "measure one merge of a merge study", True, True)
     one.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="a coefficient or knob; repeat")
     search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
+    learn_options(command("learn-merge", learn, "learn a merge from training text", True, True))
+    command("learned-merges", plain("learned_merges"), "merges learned from text, and what they measured", study=True)
     one = command("write-merge", write, "write a merge as a checkpoint into the workspace's exports/", True, True)
     one.add_argument("--at", action="append", required=True, help="best, a candidate, a run's id, or NAME=VALUE")
     one.add_argument("--out", help="the name of its folder or file there")
@@ -26,6 +28,15 @@ def search_options(one) -> None:
     one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
 
 
+def learn_options(one) -> None:
+    from engine.merge_learners import LEARNERS
+
+    one.add_argument("--by", choices=list(LEARNERS), required=True, help="the method (docs/MERGING.md)")
+    one.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="one of its knobs; repeat")
+    one.add_argument("--at", action="append", default=[], metavar="EXPERT=VALUE", help="a coefficient it weighs by")
+    one.add_argument("--large", default="", help="logit_fusion: a checkpoint that the experts steer")
+
+
 def measure(client, workspace, options):
     result = client.call("measure_merge", name=options.study, coefficients=[numbers(options.at)])
     if not options.wait:
@@ -40,6 +51,17 @@ def write(client, workspace, options):
     if options.wait:
         waited(client, workspace, [result["job"]])
     return result
+
+
+def learn(client, workspace, options):
+    result = client.call(
+        "learn_merge", name=options.study, method=options.by, knobs=numbers(options.set),
+        coefficients=numbers(options.at), large=options.large,
+    )  # fmt: skip
+    if not options.wait:
+        return result
+    waited(client, workspace, [result["job"]])
+    return next(one for one in client.call("learned_merges", name=options.study) if one["job"] == result["job"])
 
 
 def search(client, workspace, options):

@@ -1,6 +1,6 @@
 """What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
-from engine import merge_asking, merge_mirror
+from engine import merge_asking, merge_learn, merge_mirror
 from engine.candidates import point_of
 from engine.people import need
 from engine.search import plain
@@ -46,10 +46,28 @@ def merge_searches(store: Store, name: str) -> list[dict]:
     return searches.of_merges(store, studies.get(store, name).id)
 
 
+def learn_merge(
+    store: Store, name: str, method: str, knobs: dict | None = None, coefficients: dict[str, float] | None = None,
+    large: str = "",
+) -> dict:  # fmt: skip
+    """Queue a merge that is learned from training text (engine.merge_learn.queue_learning)."""
+    need("operator", "learn a merge from text")
+    study = studies.get(store, name)
+    job = merge_learn.queue_learning(store, study, method, knobs, coefficients, large)
+    return {"study": study.id, "job": job}
+
+
+def learned_merges(store: Store, name: str) -> list[dict]:
+    """The merges that a study learned from text, latest first, with their measured losses and files."""
+    return searches.learned(store, studies.get(store, name).id)
+
+
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
     found = plain(merge_mirror.mirror(store, studies.get(store, name)))
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 
-COMMANDS = (measure_merge, search_merges, merge_searches, merge_as_proxy, write_merge)
+COMMANDS = (
+    measure_merge, search_merges, merge_searches, learn_merge, learned_merges, merge_as_proxy, write_merge,
+)  # fmt: skip

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
+from engine.merge_learners import refuse_without_data
 from engine.merge_methods import METHODS
 from engine.merge_methods.base import Tensors
 from engine.merge_methods.knobs import REQUIRED, knobs_of
@@ -24,6 +25,7 @@ def merge_in_memory(
     without a base of their own (linear, karcher) merge the experts alone. Tensors of whole numbers are the base's.
     Raises Problem for an unknown method or knob, a number of experts it cannot take, and tensors that do not fit.
     """
+    refuse_without_data(name)
     if name not in METHODS:
         raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(METHODS)}.")
     method = METHODS[name]

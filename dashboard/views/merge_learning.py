@@ -1,0 +1,150 @@
+"""Learn from text, of a merge study: methods that need data, and what came of them beside the usual merges."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard import state
+from dashboard.views import parts
+from engine.errors import Problem
+from engine.measured import aggregate_of, frame_of_study
+from engine.merge_learn import queue_learning
+from engine.merge_learners import LEARNERS, Learner
+from engine.merge_study import USUAL
+from store import jobs, runs, searches, studies
+
+SAME, COLUMNS = 1e-6, 4
+
+
+def render(study: studies.Study) -> None:
+    """Ask for a merge, and see what the others measured."""
+    ask(study)
+    parts.live(lambda: results(study.id))
+
+
+def ask(study: studies.Study) -> None:
+    """A method, its knobs, and the button."""
+    name = st.selectbox(
+        "Method", list(LEARNERS), format_func=lambda one: LEARNERS[one].title, key="learn-method",
+        help="They read training text only; what they find is measured on validation text, as all merges are.",
+    )  # fmt: skip
+    learner = LEARNERS[name]
+    st.caption(f"Needs {parts.plain(learner.needs)}. Gives {parts.plain(learner.gives)}. {learner.paper}")
+    knobs, coefficients = numbers_of(name, learner), weights_of(study, name, learner)
+    large = large_of(study, learner)
+    if st.button("Learn", type="primary", icon=":material/school:", **parts.takes("operator")):
+        try:
+            queue_learning(state.store(), study, name, knobs, coefficients, large)
+        except Problem as problem:
+            parts.refusal(problem)
+            return
+        st.rerun()
+
+
+def numbers_of(name: str, learner: Learner) -> dict[str, float]:
+    """The method's knobs as they are set."""
+    found = {}
+    for place, (key, knob) in enumerate(learner.knobs.items()):
+        if place % COLUMNS == 0:
+            row = st.columns(COLUMNS)
+        kind, whole = type(knob.default), isinstance(knob.default, int)
+        found[key] = row[place % COLUMNS].number_input(
+            key, kind(knob.low), kind(knob.high), knob.default, step=1 if whole else None,
+            format="%d" if whole else "%g", help=knob.text, key=f"learn-{name}-{key}",
+        )  # fmt: skip
+    return found
+
+
+def weights_of(study: studies.Study, name: str, learner: Learner) -> dict[str, float]:
+    """Coefficients of the experts, of methods that are given them."""
+    if not learner.weighs:
+        return {}
+    experts = study.corpus["experts"]
+    usual = 1 / len(experts) if learner.large else 1.0
+    with st.expander("Coefficients of the experts"):
+        row = st.columns(COLUMNS)
+        return {
+            expert: row[place % COLUMNS].number_input(
+                parts.plain(expert), 0.0, 2.0, usual, 0.1, key=f"learn-{study.id}-{name}-{expert}"
+            )
+            for place, expert in enumerate(experts)
+        }
+
+
+def large_of(study: studies.Study, learner: Learner) -> str:
+    """The checkpoint that a fusion steers; the base itself where none is chosen."""
+    if not learner.large or not study.spec["merge"]["base"]:
+        return ""
+    folder = state.store().workspace.root / "checkpoints"
+    names = sorted(path.name for path in folder.iterdir() if (path / "config.json").exists())
+    return st.selectbox(
+        "Large model", ["", *names], format_func=lambda one: one or "the base itself", key="learn-large",
+        help="It must have the base's tokens.",
+    )  # fmt: skip
+
+
+def results(name: str) -> None:
+    """What is being learned, and what was, against task arithmetic at 0.3 and the best run."""
+    store = state.store()
+    study = studies.get(store, name)
+    for job in jobs.of_study(store, name):
+        if job.kind == "merge_learn" and job.state in jobs.UNFINISHED:
+            words = f"learning: {job.note or 'waits for its turn'}" + (" (paused)" if job.state == "paused" else "")
+            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=parts.plain(words))
+        elif job.kind == "merge_learn" and job.state == "failed":
+            parts.refusal(job.message)
+    found = searches.learned(store, name)
+    if not found:
+        st.info(
+            "Nothing was learned from text yet. **LM-Cocktail** takes a moment and learns one coefficient an expert; "
+            "**aTLAS** learns one for every tensor; **RegMean** matches the experts' outputs layer by layer."
+        )
+        return
+    measured, whole = runs.measured(store, name), aggregate_of(store, study)
+    rows = usual_rows(study, measured, whole) + [learned_row(one, whole) for one in found]
+    usual = next((row["losses"] for row in rows if row["merge"] == USUAL), None)
+    shown = []
+    for row in rows:
+        losses = row.pop("losses")
+        aggregate = whole.sign * whole.of(losses)
+        against = None if usual is None else aggregate - whole.sign * whole.of(usual)
+        shown.append({
+            "merge": row["merge"], whole.title: aggregate, "±": row["error"], f"against {USUAL}": against,
+            **dict(zip(study.metrics, losses, strict=True)), "seconds": row["seconds"], "kept as": row["kept"],
+            "note": row["note"],
+        })  # fmt: skip
+    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in (whole.title, *study.metrics)}
+    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(shown[0])[3:4]}
+    formats |= {"±": formats[whole.title], "seconds": st.column_config.NumberColumn(format="%.1f")}
+    st.dataframe(shown, hide_index=True, column_config=formats, key="learned-merges")
+    st.caption(
+        f"Unit: {parts.plain(whole.unit)}; by the study's own priorities. ± is the standard error over validation "
+        "windows; all merges share these windows, so differences between them are surer than that. A run can be "
+        "turned on the faders; a file lies in the workspace's exports folder."
+    )
+
+
+def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dict]:
+    """Task arithmetic at 0.3 and the best run, where they are measured."""
+    found, empty = [], {"error": None, "seconds": None, "note": ""}
+    usual = frame_of_study(study).baselines.get(USUAL)
+    if usual is not None and len(measured.ids):
+        same = np.flatnonzero(np.abs(measured.weights - usual).max(axis=1) < SAME)
+        found += [{"merge": USUAL, "losses": measured.losses[i], "kept": measured.ids[i], **empty} for i in same[:1]]
+    merged = np.where([[role != "expert"] for role in measured.roles], measured.losses, np.nan)
+    if len(measured.ids) and (best := whole.best(merged)) is not None:
+        words = measured.labels[best] or measured.roles[best]
+        note = {"note": f"the lowest of {len(measured.ids)} runs: a little lucky on these windows"}
+        found.append({"merge": f"best run ({words})", "losses": measured.losses[best], **empty, **note,
+                      "kept": measured.ids[best]})  # fmt: skip
+    return found
+
+
+def learned_row(one: dict, whole) -> dict:
+    """A learned merge as the table has it."""
+    told = one["found"]
+    losses, errors = (np.array(told[key], float) for key in ("losses", "losses_se"))
+    return {
+        "merge": LEARNERS[told["method"]].title, "losses": losses,
+        "error": float(np.sqrt(np.sum((whole.weights * errors) ** 2))),
+        "seconds": told["seconds"], "kept": told["run"] or told["file"] or "", "note": told["note"],
+    }  # fmt: skip
