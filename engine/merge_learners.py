@@ -51,7 +51,7 @@ class Learner:
 SEED = {"seed": Knob(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels.")}
 WINDOWS = {"windows": Knob(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one.")}
 OWN, ALL = "the text of each expert's domain", "text of all domains"
-POINT, WRITTEN = "coefficients: a run of the study", "a checkpoint"
+WRITTEN = "a checkpoint"
 FADERS = "one coefficient an expert: a run of the study"
 
 

@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from engine.errors import Problem, Stopped
+from engine.jobs import Job, read_events
 from engine.merge_asking import merge_spec, task_of
 from engine.merge_catalogue import catalogue
 from engine.merge_config import from_dict
@@ -29,7 +30,7 @@ from engine.merge_learning import (
     twin,
 )
 from engine.merge_learning.base import Family, Run
-from engine.merge_learning.job import function_of
+from engine.merge_learning.job import function_of, point_of, run
 from engine.merge_learning.proxies import ProxyFamily
 from engine.merge_methods.memory import merge_in_memory
 from engine.workspace import Workspace
@@ -537,9 +538,6 @@ def test_a_number_is_kept_for_a_run_that_is_being_learned(desk):
 
 def test_a_learned_checkpoint_of_language_models_loads(desk, tmp_path):
     transformers = pytest.importorskip("transformers", reason="requirements-transformers.txt")
-    from engine.jobs import Job, read_events
-    from engine.merge_learning.job import run
-
     spec = llama_task() | {
         "learn": {"method": "regmean", "knobs": {"windows": 4, "alpha": 0.9, "seed": 0}, "weight": [1.0, 1.0],
                   "large": ""},
@@ -554,6 +552,37 @@ def test_a_learned_checkpoint_of_language_models_loads(desk, tmp_path):
     assert "RegMean" in (folder / "README.md").read_text() and np.isfinite(told["losses"]).all()
     assert torch.isfinite(model(torch.arange(20)[None]).logits).all()
     run(job)  # a second attempt, after a kill between writing and telling, writes it anew
+
+
+def test_coefficients_are_a_run_where_the_study_has_that_point():
+    """By expert everywhere, by block in a study by layer; never by tensor, nor where another method is studied."""
+    family = Bigrams()
+    family.base = {"layers.0.w": torch.ones(2, 2), "embedding": torch.ones(2, 2)}
+    whole = {"": torch.tensor([0.1, 0.2])}
+    blocks = {"layer 0": torch.tensor([0.1, 0.2]), "rest": torch.tensor([0.3, 0.4])}
+    layered = ["d0 @ rest", "d0 @ layer 0", "d1 @ rest", "d1 @ layer 0"]
+    for merge, names, coefficients, wanted in (
+        ({}, ["d0", "d1"], whole, [0.1, 0.2]),
+        ({}, ["d0", "d1"], blocks, None),
+        ({"by": "layer"}, layered, whole, [0.1, 0.1, 0.2, 0.2]),
+        ({"by": "layer"}, layered, blocks, [0.3, 0.1, 0.4, 0.2]),
+        ({"by": "layer"}, layered, {name: whole[""] for name in family.base}, None),
+        ({"method": "ties"}, ["d0", "d1"], whole, None),
+        ({"knobs": {"lam": 0.5}}, ["d0", "d1"], whole, None),
+    ):
+        found = point_of({"merge": merge, "names": names}, family, coefficients)
+        assert found is None if wanted is None else found == pytest.approx(wanted)
+
+
+def test_a_fusion_of_language_models_is_measured_and_leaves_no_file(desk, tmp_path):
+    pytest.importorskip("transformers", reason="requirements-transformers.txt")
+    (tmp_path / "job").mkdir()
+    learn = {"method": "logit_fusion", "knobs": {"matched": 1, "seed": 0}, "weight": [0.5, 0.5], "large": "prose"}
+    job = Job(tmp_path / "job", desk, llama_task() | {"learn": learn, "out": "s-fusion", "first": 1, "device": "cpu"})
+    run(job)
+    (told,) = [event["found"] for event in read_events(job.folder) if event["kind"] == "merge.learned"]
+    assert told["file"] is None and told["run"] is None and "no checkpoint: 4 models" in told["note"]
+    assert np.isfinite(told["losses"]).all() and not list((desk / "exports").glob("s-fusion*"))
 
 
 def test_what_was_learned_outlives_a_rebuild(desk, tmp_path):

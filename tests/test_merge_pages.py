@@ -6,8 +6,10 @@ import urllib.request
 import pytest
 from playwright.sync_api import expect
 
+from engine.jobs import Spool
 from tests.conftest import Page, watched_tab
 from tests.test_pages import settled, visit
+from tests.working import worker
 
 pytestmark = pytest.mark.browser
 
@@ -126,7 +128,8 @@ def test_a_merge_is_learned_from_text_on_the_page(tab, merge_page):
     tab.get_by_role("option", name="LM-Cocktail").click()
     expect(tab.get_by_text("Needs a few windows")).to_be_visible()
     tab.get_by_role("button", name="Learn", exact=True).click()
-    expect(tab.get_by_text("Unit: bits per byte")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_text("learning: waits for its turn")).to_be_visible(timeout=20_000)
+    with worker(Spool(merge_page.workspace)):
+        expect(tab.get_by_text("Unit: bits per byte")).to_be_visible(timeout=120_000)
     expect(tab.get_by_test_id("stDataFrame")).to_have_count(1)
     expect(tab.get_by_test_id("stException")).to_have_count(0)
-    tab.screenshot(path="/tmp/learned.png")

@@ -125,18 +125,35 @@ def results(name: str) -> None:
 
 def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dict]:
     """Task arithmetic at 0.3 and the best run, where they are measured."""
-    found, empty = [], {"error": None, "seconds": None, "note": ""}
-    usual = frame_of_study(study).baselines.get(USUAL)
-    if usual is not None and len(measured.ids):
-        same = np.flatnonzero(np.abs(measured.weights - usual).max(axis=1) < SAME)
-        found += [{"merge": USUAL, "losses": measured.losses[i], "kept": measured.ids[i], **empty} for i in same[:1]]
+    if not len(measured.ids):
+        return []
+    table = runs.table(state.store(), study.id)
+    errors = runs.matrix(table, "losses_se", len(study.metrics))
+    places = {run: place for place, run in enumerate(table.column("id").to_pylist())}
+    seconds = table.column("seconds").to_pylist()
+
+    def row(merge: str, i: int, note: str = "") -> dict:
+        place = places[measured.ids[i]]
+        return {
+            "merge": merge, "losses": measured.losses[i], "error": error_of(whole, errors[place]),
+            "seconds": seconds[place], "kept": measured.ids[i], "note": note,
+        }  # fmt: skip
+
+    found, usual = [], frame_of_study(study).baselines.get(USUAL)
+    if usual is not None:
+        found += [row(USUAL, i) for i in np.flatnonzero(np.abs(measured.weights - usual).max(axis=1) < SAME)[:1]]
     merged = np.where([[role != "expert"] for role in measured.roles], measured.losses, np.nan)
-    if len(measured.ids) and (best := whole.best(merged)) is not None:
+    if (best := whole.best(merged)) is not None:
         words = measured.labels[best] or measured.roles[best]
-        note = {"note": f"the lowest of {len(measured.ids)} runs: a little lucky on these windows"}
-        found.append({"merge": f"best run ({words})", "losses": measured.losses[best], **empty, **note,
-                      "kept": measured.ids[best]})  # fmt: skip
+        count = sum(role != "expert" for role in measured.roles)
+        found.append(row(f"best run ({words})", best, f"the lowest of {count} merges: a little lucky on these windows"))
     return found
+
+
+def error_of(whole, errors: np.ndarray) -> float | None:
+    """The standard error of the aggregate, from those of its metrics (M,); None where one is not known."""
+    found = float(np.sqrt(np.sum((whole.weights * errors) ** 2)))
+    return found if np.isfinite(found) else None
 
 
 def learned_row(one: dict, whole) -> dict:
@@ -145,6 +162,6 @@ def learned_row(one: dict, whole) -> dict:
     losses, errors = (np.array(told[key], float) for key in ("losses", "losses_se"))
     return {
         "merge": LEARNERS[told["method"]].title, "losses": losses,
-        "error": float(np.sqrt(np.sum((whole.weights * errors) ** 2))),
+        "error": error_of(whole, errors),
         "seconds": told["seconds"], "kept": told["run"] or told["file"] or "", "note": told["note"],
     }  # fmt: skip

@@ -7,7 +7,7 @@ tokens; V tokens in the vocabulary. All weights in fp32; a family holds K + 1 co
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,6 @@ class Learned:
     predict: Predict | None = None
     tensors: Weights | None = None
     note: str = ""
-    facts: dict = field(default_factory=dict)
 
 
 class Family(ABC):
