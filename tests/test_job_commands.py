@@ -52,7 +52,7 @@ def test_jobs_are_submitted_moved_cancelled_retried_and_waited_for(at, spec_file
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"kind": "paint"}, "Cannot submit a job of kind 'paint': the kinds are corpus, train, fit, search"),
+        ({"kind": "paint"}, "Cannot submit a job of kind 'paint': the kinds are corpus, train, merge"),
         ({"kind": "train"}, "Cannot run a job of kind 'train' whose 'domains' is 'None'"),
         ({"version": 99}, "version 99"),
         ({"study": "nobody"}, "Cannot find the study 'nobody'"),

@@ -1,6 +1,7 @@
 """Merge studies in a real browser: faders that are predicted and measured, looks, searches, a new study."""
 
 import json
+import shutil
 import urllib.request
 
 import pytest
@@ -15,9 +16,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def merge_page(merged):
-    """The page, serving the workspace with a merge study."""
-    running = Page(merged)
+def merge_page(merged, tmp_path_factory):
+    """The page, serving a copy of the workspace with a merge study: searches are started here."""
+    root = tmp_path_factory.mktemp("merge-pages")
+    shutil.copytree(merged, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    running = Page(root / "workspace")
     yield running
     running.stop()
 

@@ -78,7 +78,7 @@ def test_member_trained_in_a_stack_is_what_it_is_alone(workspace):
 
 
 def test_whole_job_learns_reports_and_saves(workspace, tmp_path):
-    run(make_job(workspace, tmp_path / "job", save=True))
+    run(make_job(workspace, tmp_path / "job", save="models/kept"))
     events, done = read_events(tmp_path / "job"), finished(tmp_path / "job")
     assert {"runs.started", "runs.progress", "runs.evaluated", "run.finished"} <= {
         event["kind"] for event in events
@@ -87,7 +87,7 @@ def test_whole_job_learns_reports_and_saves(workspace, tmp_path):
     assert done["run-2"]["losses"]["birds"] < done["run-1"]["losses"]["birds"]
     assert done["run-1"]["losses"]["trees"] < done["run-2"]["losses"]["trees"]
     assert done["run-0"]["tokens"] == QUICK.tokens and done["run-0"]["parameters"] == QUICK.parameters(256)
-    model = stack(QUICK, 256, [load_file(tmp_path / "job" / "models" / "run-1.safetensors")])
+    model = stack(QUICK, 256, [load_file(workspace / "models" / "kept" / "run-1.safetensors")])
     corpus = corpora.load(workspace / "corpora" / "bytes")
     again, _ = evaluate(model, corpus, DOMAINS, QUICK.eval_tokens)
     np.testing.assert_allclose(again[0], list(done["run-1"]["losses"].values()), atol=1e-5)
