@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.merge_asking import merge_spec, task_of
-from engine.merge_learners import LEARNERS, checked_settings
-from engine.merge_learning.base import Run
-from engine.merge_learning.job import function_of, measured
+from engine.merging.asking import merge_spec, task_of
+from engine.merging.learners import LEARNERS, checked_settings
+from engine.merging.learning.base import Run
+from engine.merging.learning.job import function_of, measured
 from engine.workspace import Workspace
 from store import runs, studies
 from store.database import Store
@@ -28,9 +28,9 @@ def family_of(options):
     found = runs.measured(store, study.id)
     store.close()
     if task["fidelity"] is None:
-        from engine.merge_learning.llms import ModelFamily as Family
+        from engine.merging.learning.llms import ModelFamily as Family
     else:
-        from engine.merge_learning.proxies import ProxyFamily as Family
+        from engine.merging.learning.proxies import ProxyFamily as Family
     return Family(task, Path(options.workspace), "cpu"), found
 
 

@@ -19,14 +19,14 @@ from safetensors.torch import load_file
 
 from engine.candidates import fit_of
 from engine.evaluate import evaluate
-from engine.live import Live
 from engine.measured import aggregate_of
-from engine.merge import merge
-from engine.merge_asking import merge_spec, task_of
-from engine.merge_config import read_config
-from engine.merge_points import merge_file, references
+from engine.merging.asking import merge_spec, task_of
+from engine.merging.config import read_config
+from engine.merging.files import merge_file, references
+from engine.merging.live import Live
+from engine.merging.merge import merge
+from engine.merging.proxies import ProxyMerges
 from engine.proxy import stack
-from engine.proxy_merges import ProxyMerges
 from engine.search.prediction import difference, predict
 from engine.workspace import Workspace
 from store import studies
@@ -109,7 +109,7 @@ def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out:
     config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths))
     subprocess.run([sys.executable, "-m", "engine", "merge", str(config), str(file)], check=True, capture_output=True)
     code = (
-        "import json, sys, pathlib, numpy, torch; from engine.proxy_merges import ProxyMerges;"
+        "import json, sys, pathlib, numpy, torch; from engine.merging.proxies import ProxyMerges;"
         "torch.set_num_threads(1); "
         "merges = ProxyMerges(json.loads(sys.argv[1]), pathlib.Path(sys.argv[2]), 'cpu');"
         "merges.measure(numpy.zeros((1, 1)), int(sys.argv[3]))"

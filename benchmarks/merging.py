@@ -82,9 +82,9 @@ def config_of(method: str, folder: Path) -> dict:
 
 def foreseen(method: str, folder: Path) -> float:
     """Megabytes that preflight says the merge will hold."""
-    from engine.merge_config import from_dict
-    from engine.merge_plan import opened, plan
-    from engine.preflight import memory
+    from engine.merging.config import from_dict
+    from engine.merging.layout import opened, plan
+    from engine.merging.preflight import memory
 
     config = from_dict(config_of(method, folder), folder)
     models = opened(config)
@@ -97,8 +97,8 @@ def child(who: str, method: str, folder: Path, out: Path) -> None:
 
     torch.set_num_threads(1)
     if who == "mixdesk":
-        from engine.merge import merge
-        from engine.merge_config import from_dict
+        from engine.merging.config import from_dict
+        from engine.merging.merge import merge
 
         config = from_dict(config_of(method, folder), folder)
 

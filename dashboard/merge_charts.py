@@ -9,8 +9,8 @@ from dashboard.charts import BAD, GOOD, INK, LOSS_SCALE, PALETTE, escape, faded,
 def slice_of(look, names: tuple[str, str], at: tuple, runs, value, std, title: str, better: str) -> go.Figure:
     """A predicted metric over two coefficients as a heat map with contours; measured points on it.
 
-    look: engine.merge_looks.Slice; at: the faders' (x, y); value, std (N, N); runs: (x (R,), y (R,), off (R,), measured
-    (R,), labels): a run that lies off the plane is drawn smaller and paler.
+    look: engine.merging.looks.Slice; at: the faders' (x, y); value, std (N, N); runs: (x (R,), y (R,), off (R,),
+    measured (R,), labels): a run that lies off the plane is drawn smaller and paler.
     """
     fig = figure(470, xaxis_title=escape(names[0]), yaxis_title=escape(names[1]))
     fig.add_contour(

@@ -3,7 +3,7 @@
 import secrets
 
 from engine.access import Access, Watched
-from engine.live import Live
+from engine.merging.live import Live
 from engine.owner import Owner
 from store import jobs
 from store.database import Store

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.baselines import baselines, epoch_caps, uniform
 from engine.errors import Problem
-from engine.merge_study import USUAL, baselines_of, box_of
+from engine.merging.study import USUAL, baselines_of, box_of
 from engine.space import Group, Simplex, Space
 from engine.study import StudySpec, available_tokens, ends, target_tokens
 

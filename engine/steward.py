@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine import devices, merge_plans, notices
+from engine import devices, notices
 from engine.asking import queue_search
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
@@ -22,6 +22,7 @@ from engine.frame import Frame, frame_of
 from engine.job_spec import JobSpec, check_fields
 from engine.league import FEWEST_RUNS
 from engine.measured import for_fitting, frame_of_study
+from engine.merging import planning
 from engine.objectives import aggregate, domain_losses
 from engine.people import need
 from engine.run_job import KINDS
@@ -231,7 +232,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     None while it waits for another study.
     """
     if spec.merge is not None:
-        return merge_plans.planned(store, spec, study, manifest)
+        return planning.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)

@@ -11,7 +11,7 @@ from engine.compute import Compute
 from engine.design import DESIGNS, Around
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
-from engine.merge_study import MergeSpec
+from engine.merging.study import MergeSpec
 from engine.objectives import check_priorities
 from engine.space import Simplex
 
@@ -30,7 +30,7 @@ class StudySpec:
     that the target will see (engine/sampling.py); bounds: domain -> [least, most] share, or one fixed share; groups:
     {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number} where the proportions
     inside stay}; both hold in design and search; priorities: how much each metric counts in the mean, 1 where absent;
-    compute: how its training is cut into jobs (engine.compute); merge: what a merge study turns (engine.merge_study),
+    compute: how its training is cut into jobs (engine.compute); merge: what a merge study turns (engine.merging.study),
     None in a mixture study. A merge study of brought checkpoints has no fidelity.
     """
 

@@ -14,6 +14,7 @@ from engine.people import acting
 from engine.workspace import Workspace
 from store import apply
 from store.journal import Chunk, OwnerJournal, read_on
+from store.tables import insert
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # What an event of the wrong shape makes `apply` raise. A full disk is not among them: that is tried again.
@@ -163,7 +164,7 @@ class Store:
 def remember(cursor, chunks: list[Chunk]) -> None:
     """Write the journals' offsets and their corrupt lines."""
     read_to = {chunk.name: chunk.read_to for chunk in chunks}
-    apply.insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
+    insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
     for chunk in chunks:
         for offset, text in chunk.corrupt:
             cursor.execute("INSERT INTO corrupt_lines VALUES (?, ?, ?)", [chunk.name, offset, text])

@@ -99,12 +99,12 @@ CREATE TABLE IF NOT EXISTS proposals (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
--- What `merge_search` jobs measured best (engine/merge_search.py); their runs stand with all others.
+-- What `merge_search` jobs measured best (engine/merging/search.py); their runs stand with all others.
 CREATE TABLE IF NOT EXISTS merge_searches (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
--- Merges learned from text (engine/merge_learning/job.py): their losses, and the run or file that they are.
+-- Merges learned from text (engine/merging/learning/job.py): their losses, and the run or file that they are.
 CREATE TABLE IF NOT EXISTS merge_learned (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );

@@ -9,10 +9,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
-from engine.adapters import Adapted, open_model
 from engine.errors import Problem
-from engine.merge import merge
-from engine.merge_config import from_dict
+from engine.merging.adapters import Adapted, open_model
+from engine.merging.config import from_dict
+from engine.merging.merge import merge
 
 BASE = {
     "model.embed_tokens.weight": (11, 6), "model.layers.0.q_proj.weight": (6, 6),

@@ -12,11 +12,11 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from engine.errors import Problem
-from engine.language_models import ModelMerges, loaded
-from engine.merge import merge
-from engine.merge_config import from_dict
-from engine.merge_points import merge_file
-from engine.merge_study import MergeSpec, anatomy_file
+from engine.merging.config import from_dict
+from engine.merging.files import merge_file
+from engine.merging.language_models import ModelMerges, loaded
+from engine.merging.merge import merge
+from engine.merging.study import MergeSpec, anatomy_file
 from engine.workspace import Workspace
 from store import jobs, runs, studies
 from store.database import Store

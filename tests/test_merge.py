@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
-from engine.checkpoints import Checkpoint
 from engine.errors import Problem
-from engine.merge import merge
-from engine.merge_config import from_dict
 from engine.merge_methods.memory import merge_in_memory
+from engine.merging.checkpoints import Checkpoint
+from engine.merging.config import from_dict
+from engine.merging.merge import merge
 from tests.checkpoints import CONFIG, FILE, WIDTH, family, tensors_of, write
 from tests.conftest import ROOT
 

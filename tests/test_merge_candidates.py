@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 
 from engine import windows
 from engine.errors import Problem
-from engine.merge_asking import merge_spec, task_of
-from engine.merge_points import references
-from engine.merge_study import MergeSpec, coordinates
-from engine.proxy_merges import ProxyMerges
+from engine.merging.asking import merge_spec, task_of
+from engine.merging.files import references
+from engine.merging.proxies import ProxyMerges
+from engine.merging.study import MergeSpec, coordinates
 from engine.recipes import MergeRecipe, export, standing
 from engine.recipes.merges import tensor_names
 from engine.workspace import Workspace

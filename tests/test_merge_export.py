@@ -9,9 +9,11 @@ import torch
 import yaml
 
 from engine.errors import Problem
-from engine.merge import merge
-from engine.merge_config import from_dict
-from engine.merge_export import (
+from engine.merge_methods import METHODS
+from engine.merge_methods.knobs import REQUIRED, knobs_of
+from engine.merge_methods.memory import merge_in_memory
+from engine.merging.config import from_dict
+from engine.merging.export import (
     MERGEKIT,
     coefficients_at,
     coefficients_csv,
@@ -19,10 +21,8 @@ from engine.merge_export import (
     merge_yaml,
     mergekit_yaml,
 )
-from engine.merge_methods import METHODS
-from engine.merge_methods.knobs import REQUIRED, knobs_of
-from engine.merge_methods.memory import merge_in_memory
-from engine.merge_point import point_of
+from engine.merging.merge import merge
+from engine.merging.reading import point_of
 from tests import checkpoints
 from tests.checkpoints import llama, tensors_of, write
 

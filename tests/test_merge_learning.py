@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 
 from engine.errors import Problem, Stopped
 from engine.jobs import Job, read_events
-from engine.merge_asking import merge_spec, task_of
-from engine.merge_catalogue import catalogue
-from engine.merge_config import from_dict
-from engine.merge_learn import queue_learning
-from engine.merge_learners import LEARNERS, checked_settings, learner_of
-from engine.merge_learning import (
+from engine.merge_methods.memory import merge_in_memory
+from engine.merging.asking import merge_spec, task_of
+from engine.merging.catalogue import catalogue
+from engine.merging.config import from_dict
+from engine.merging.learn import queue_learning
+from engine.merging.learners import LEARNERS, checked_settings, learner_of
+from engine.merging.learning import (
     adamerging,
     atlas,
     concrete,
@@ -29,10 +30,9 @@ from engine.merge_learning import (
     scalearn,
     twin,
 )
-from engine.merge_learning.base import Family, Run
-from engine.merge_learning.job import function_of, point_of, run
-from engine.merge_learning.proxies import ProxyFamily
-from engine.merge_methods.memory import merge_in_memory
+from engine.merging.learning.base import Family, Run
+from engine.merging.learning.job import function_of, point_of, run
+from engine.merging.learning.proxies import ProxyFamily
 from engine.workspace import Workspace
 from store import runs, searches, studies
 from store.database import Store
@@ -188,7 +188,7 @@ def test_parts_of_a_tensor_have_coefficients_of_their_own():
 
 @pytest.mark.parametrize("end", [Stopped, KeyboardInterrupt])
 def test_a_descent_goes_on_where_it_was_stopped_or_killed(tmp_path, monkeypatch, end):
-    from engine.merge_learning import descent
+    from engine.merging.learning import descent
 
     family, asked = Bigrams(), {"by": "tensor", "steps": 10, "rate": 0.05, "batch": 4, "start": 0.3}
     whole = adamerging.learn(family, Run(), **asked)
@@ -275,7 +275,7 @@ def proxies(desk):
 
 
 def llama_task() -> dict:
-    from engine.merge_study import MergeSpec
+    from engine.merging.study import MergeSpec
 
     names = ["python", "prose"]
     spec = MergeSpec(base="base", experts={name: name for name in names}, eval_bytes=4096)
@@ -289,7 +289,7 @@ def llama_task() -> dict:
 @pytest.fixture(scope="module")
 def llamas(desk):
     pytest.importorskip("transformers", reason="transformers is not installed: requirements-transformers.txt")
-    from engine.merge_learning.llms import ModelFamily
+    from engine.merging.learning.llms import ModelFamily
 
     return ModelFamily(llama_task(), desk, "cpu")
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from engine.errors import Problem
-from engine.merge_catalogue import FILE, Knob, catalogue
 from engine.merge_methods import METHODS, Tensors
 from engine.merge_methods.knobs import REQUIRED, catalogue_text, knobs_of
 from engine.merge_methods.memory import merge_in_memory
 from engine.merge_methods.whole import kth
+from engine.merging.catalogue import FILE, Knob, catalogue
 
 
 def family(count=2, seed=0):

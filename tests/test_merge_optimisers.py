@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from engine.box import Box
 from engine.errors import Problem
-from engine.merge_optimisers import STRATEGIES, TITLES, History, Question
+from engine.merging.optimisers import STRATEGIES, TITLES, History, Question
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,12 +10,13 @@ from safetensors.torch import load_file
 
 from engine.box import Box
 from engine.errors import Problem
-from engine.live import Live
-from engine.merge_asking import measure_points, merge_spec, task_of
 from engine.merge_methods.memory import merge_in_memory
-from engine.merge_mirror import correlations, mirror
-from engine.merge_opening import open_merge_file
-from engine.merge_study import (
+from engine.merging.asking import measure_points, merge_spec, task_of
+from engine.merging.live import Live
+from engine.merging.mirror import correlations, mirror
+from engine.merging.opening import open_merge_file
+from engine.merging.proxies import ProxyMerges
+from engine.merging.study import (
     MergeSpec,
     anatomy_file,
     baselines_of,
@@ -26,7 +27,6 @@ from engine.merge_study import (
     setting_of,
 )
 from engine.owner import Owner
-from engine.proxy_merges import ProxyMerges
 from engine.study import StudySpec
 from engine.workspace import Workspace, within
 from store import runs, searches, studies
@@ -287,7 +287,7 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
     try:
         store = owner.store
         study = studies.get(store, "Small merge")
-        from engine.merge_asking import queue_merge_search
+        from engine.merging.asking import queue_merge_search
 
         job = queue_merge_search(store, study, "cma", 1000, seed=3)
         with worker(store.spool):

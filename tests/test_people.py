@@ -7,9 +7,10 @@ import json
 
 import pytest
 
-from engine import adopt, asking, changes, merge_asking, merge_learn, notices, rounds, steward, submitting
+from engine import adopt, asking, changes, notices, rounds, steward, submitting
 from engine.commands import COMMANDS
 from engine.errors import Problem
+from engine.merging import asking as merge_asking
 from engine.owner import Owner
 from engine.people import ROLES, SYSTEM, NotSignedIn, Person, Refused, acting, as_person, ask_first, local_user, need
 from engine.review import acts, confirming
@@ -37,7 +38,7 @@ HEADLESS_READS = {
     changes: {"plan_change", "same_text", "opened", "carried"},
     rounds: {"trainable", "plan_confirmation", "spread_of", "confirmations", "scale_check"},
     merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
-    submitting: set(), merge_learn: {"weight_of"},
+    submitting: set(), learn: {"weight_of"},
     acts: {"names_taken", "refuse_repeated", "checked_text"}, confirming: {"plans"},
     notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
 }

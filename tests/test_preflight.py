@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
-from engine.merge import merge
-from engine.merge_config import from_dict
 from engine.merge_methods import METHODS
 from engine.merge_methods.knobs import REQUIRED, knobs_of
-from engine.preflight import preflight
+from engine.merging.config import from_dict
+from engine.merging.merge import merge
+from engine.merging.preflight import preflight
 from tests.checkpoints import CONFIG, FILE, VOCABULARY, WIDTH, family, llama, tensors_of, write
 from tests.conftest import ROOT
 
@@ -114,8 +114,8 @@ def test_a_full_disk_is_foreseen(zoo):
     """The merge says that it needs more than there is; a disk's free bytes are the system's to tell."""
     found = preflight(merging(zoo), zoo / "out")
     code = (
-        "import shutil, sys; from pathlib import Path; from engine.preflight import preflight;"
-        "from engine.merge_config import read_config; usage = shutil.disk_usage;"
+        "import shutil, sys; from pathlib import Path; from engine.merging.preflight import preflight;"
+        "from engine.merging.config import read_config; usage = shutil.disk_usage;"
         f"shutil.disk_usage = lambda path: usage(path)._replace(free={found.disk - 1});"
         "print(preflight(read_config(Path(sys.argv[1])), Path(sys.argv[2])).refusals)"
     )

@@ -7,7 +7,7 @@ from dashboard import components, merge_charts, queries, state
 from dashboard.views import parts
 from dashboard.views.merge_search import baseline_levels
 from engine.measured import aggregate_of, frame_of_study
-from engine.merge_catalogue import card_of
+from engine.merging.catalogue import card_of
 from store import runs, studies
 
 

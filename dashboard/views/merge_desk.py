@@ -8,10 +8,10 @@ from streamlit.errors import StreamlitAPIException
 
 from dashboard import charts, components, state
 from dashboard.views import parts
-from engine import merge_opening
 from engine.errors import Problem
-from engine.merge_catalogue import Knob, card_of, catalogue
-from engine.merge_study import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
+from engine.merging import opening
+from engine.merging.catalogue import Knob, card_of, catalogue
+from engine.merging.study import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
 from store import studies
 
 
@@ -162,7 +162,7 @@ def open_file(study: studies.Study, own: MergeSpec) -> None:
             return
         try:
             text = given.getvalue().decode("utf-8", "replace")
-            st.session_state[f"opened-{study.id}"] = merge_opening.open_merge_file(state.store(), study, text)
+            st.session_state[f"opened-{study.id}"] = opening.open_merge_file(state.store(), study, text)
         except Problem as problem:
             parts.refusal(problem)
             return

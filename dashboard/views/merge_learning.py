@@ -7,9 +7,9 @@ from dashboard import state
 from dashboard.views import parts
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
-from engine.merge_learn import queue_learning
-from engine.merge_learners import LEARNERS, Learner
-from engine.merge_study import USUAL
+from engine.merging.learn import queue_learning
+from engine.merging.learners import LEARNERS, Learner
+from engine.merging.study import USUAL
 from store import jobs, runs, searches, studies
 
 SAME, COLUMNS = 1e-6, 4

@@ -9,12 +9,12 @@ from dashboard import components, merge_charts, state
 from dashboard.charts import BAD, GOOD, INK
 from dashboard.views import parts
 from dashboard.views.looks import chosen_metric, trust
-from engine import merge_looks
 from engine.candidates import Fit
 from engine.errors import Problem
 from engine.measured import frame_of_study
-from engine.merge_mirror import mirror
-from engine.merge_study import anatomy_file, block_of
+from engine.merging import looks
+from engine.merging.mirror import mirror
+from engine.merging.study import anatomy_file, block_of
 from engine.objectives import Aggregate
 from store import runs, studies
 
@@ -35,11 +35,11 @@ def plane(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> No
     up = b.selectbox("Up", [name for name in study.domains if name != across], index=0, key="slice-y")
     metric = c.selectbox("Metric", [whole.title, *parts.named_of(study).metrics], key="slice-metric")
     i, j = study.domains.index(across), study.domains.index(up)
-    found = merge_looks.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
+    found = looks.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
     value, std, unit, better = chosen_metric(study, fit, whole, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights
     shown, _, _, _ = chosen_metric(study, fit, whole, metric, measured, np.zeros_like(measured))
-    off = merge_looks.off_plane(weights, at, i, j)
+    off = looks.off_plane(weights, at, i, j)
     dots = (weights[:, i], weights[:, j], off, shown, fit.measured.ids)
     figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{metric}, {unit}", better)
     components.plot(figure, key="slice")
@@ -61,7 +61,7 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
     if length == 0:
         st.info("Both ends are the same merge. Choose two different ones.")
         return
-    part, _, mean, std = merge_looks.line_between(fit.surrogate, start, end)
+    part, _, mean, std = looks.line_between(fit.surrogate, start, end)
     names = parts.named_of(study)
     weights = fit.measured.weights
     along = np.clip((weights - start) @ (end - start) / ((end - start) ** 2).sum(), 0, 1)
@@ -91,7 +91,7 @@ def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -
     values = measured.losses[:, columns]
     known = np.isfinite(values).all(axis=1)
     signs = np.array([-1.0 if study.objectives[c].higher_is_better else 1.0 for c in columns])
-    front = merge_looks.front_of(values[known], signs)
+    front = looks.front_of(values[known], signs)
     mean, std = fit.surrogate.predict(at[None])
     rows = np.flatnonzero(known)
     figure = merge_charts.trade_off(

@@ -7,8 +7,8 @@ from dashboard import components, merge_charts, state
 from dashboard.views import merge_learning, parts
 from engine.errors import Problem
 from engine.measured import aggregate_of, frame_of_study
-from engine.merge_asking import queue_merge_search
-from engine.merge_optimisers import TITLES
+from engine.merging.asking import queue_merge_search
+from engine.merging.optimisers import TITLES
 from engine.objectives import Aggregate
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies

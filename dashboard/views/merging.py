@@ -10,9 +10,10 @@ from dashboard.views import parts
 from dashboard.views.forward import put_forward
 from dashboard.views.merge_desk import Turned, ask_method, desk, draw_again, open_file
 from dashboard.views.merge_looks import closer_look
-from engine import explain, merge_asking
+from engine import explain
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
+from engine.merging import asking
 from engine.objectives import Aggregate, common_scale
 from engine.search.prediction import difference, predict
 from engine.study import StudySpec
@@ -130,7 +131,7 @@ def measured_now(study: studies.Study, turned: Turned, patience: float):
     if not can_measure_live(study):
         return None
     spec = StudySpec.from_dict(study.spec)
-    task = merge_asking.task_of(study, spec) | {
+    task = asking.task_of(study, spec) | {
         "study": study.id, "merge": turned.merge.to_dict(), "names": turned.names,
     }  # fmt: skip
     try:
@@ -158,7 +159,7 @@ def keep(study: studies.Study, at: np.ndarray) -> None:
     told = "It becomes a run of the study, and surrogates learn from it."
     if st.button(words, **{"icon": ":material/add_task:", "help": told, **parts.takes("operator")}):
         try:
-            merge_asking.measure_points(state.store(), study, at, "from the faders")
+            asking.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. The surrogates learn from it when it is measured.")
         except Problem as problem:
             parts.refusal(problem)

@@ -7,8 +7,8 @@ from dashboard.views import parts
 from engine import steward
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
-from engine.merge_catalogue import card_of, catalogue
-from engine.merge_study import MergeSpec, coordinates, layers_of
+from engine.merging.catalogue import card_of, catalogue
+from engine.merging.study import MergeSpec, coordinates, layers_of
 from engine.study import StudySpec
 from store import corpora, studies
 

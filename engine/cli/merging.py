@@ -17,9 +17,9 @@ def add(command) -> None:
 
 def run(client, workspace, options):
     from engine.errors import Problem
-    from engine.merge import merge
-    from engine.merge_config import read_config
-    from engine.preflight import preflight
+    from engine.merging.config import read_config
+    from engine.merging.merge import merge
+    from engine.merging.preflight import preflight
 
     config = read_config(options.config)
     with tqdm(total=1, unit="B", unit_scale=True, file=sys.stderr) as bar:

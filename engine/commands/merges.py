@@ -1,7 +1,7 @@
 """What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
-from engine import merge_asking, merge_learn, merge_mirror
 from engine.candidates import point_of
+from engine.merging import asking, learn, mirror
 from engine.people import need
 from engine.search import plain
 from store import searches, studies
@@ -12,18 +12,18 @@ def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]],
     """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
     need("operator", "measure merges")
     study = studies.get(store, name)
-    points = merge_asking.points_of(study, coefficients)
-    return {"study": study.id, "runs": merge_asking.measure_points(store, study, points, label)}
+    points = asking.points_of(study, coefficients)
+    return {"study": study.id, "runs": asking.measure_points(store, study, points, label)}
 
 
 def search_merges(
     store: Store, name: str, strategy: str = "guided", evaluations: int = 128, minutes: float = 0,
     surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
 ) -> dict:  # fmt: skip
-    """Queue a search that measures merges of its own choice (engine.merge_asking.queue_merge_search)."""
+    """Queue a search that measures merges of its own choice (engine.merging.asking.queue_merge_search)."""
     need("operator", "search merges")
     found = studies.get(store, name)
-    job = merge_asking.queue_merge_search(
+    job = asking.queue_merge_search(
         store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
     )
     return {"study": found.id, "job": job}
@@ -36,9 +36,9 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
     """
     need("operator", "write a merged checkpoint")
     study = studies.get(store, name)
-    point = merge_asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
-    out = out or f"{study.id}-{merge_asking.short_hash(point)}"
-    return {"study": study.id, "job": merge_asking.queue_write(store, study, point, out), "out": out}
+    point = asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
+    out = out or f"{study.id}-{asking.short_hash(point)}"
+    return {"study": study.id, "job": asking.queue_write(store, study, point, out), "out": out}
 
 
 def merge_searches(store: Store, name: str) -> list[dict]:
@@ -50,10 +50,10 @@ def learn_merge(
     store: Store, name: str, method: str, knobs: dict | None = None, coefficients: dict[str, float] | None = None,
     large: str = "",
 ) -> dict:  # fmt: skip
-    """Queue a merge that is learned from training text (engine.merge_learn.queue_learning)."""
+    """Queue a merge that is learned from training text (engine.merging.learn.queue_learning)."""
     need("operator", "learn a merge from text")
     study = studies.get(store, name)
-    job = merge_learn.queue_learning(store, study, method, knobs, coefficients, large)
+    job = learn.queue_learning(store, study, method, knobs, coefficients, large)
     return {"study": study.id, "job": job}
 
 
@@ -64,7 +64,7 @@ def learned_merges(store: Store, name: str) -> list[dict]:
 
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
-    found = plain(merge_mirror.mirror(store, studies.get(store, name)))
+    found = plain(mirror.mirror(store, studies.get(store, name)))
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 

@@ -69,7 +69,7 @@ def knobs_of(method: Method) -> dict[str, Knob]:
 
 
 def catalogue_text() -> str:
-    """What engine/merge_catalogue.json holds: every method of the table with its knobs, as JSON."""
+    """What engine/merging/catalogue.json holds: every method of the table with its knobs, as JSON."""
     from engine.merge_methods import METHODS
 
     cards = {}

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_learners import refuse_without_data
 from engine.merge_methods import METHODS
 from engine.merge_methods.base import Tensors
 from engine.merge_methods.knobs import REQUIRED, knobs_of
+from engine.merging.learners import refuse_without_data
 
 Weight = Sequence[float] | Callable[[str], Sequence[float]]  # one number an expert; or a function of a tensor's name
 

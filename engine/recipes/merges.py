@@ -13,9 +13,9 @@ from pathlib import Path
 import yaml
 
 from engine.errors import Problem
-from engine.merge_export import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
-from engine.merge_points import coefficients_of
-from engine.merge_study import MergeSpec, setting_of
+from engine.merging.export import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
+from engine.merging.files import coefficients_of
+from engine.merging.study import MergeSpec, setting_of
 from engine.recipes.base import Files, Format, shown
 
 LARGEST_HEADER = 100 << 20  # bytes: a larger one is no header
@@ -55,7 +55,7 @@ class MergeRecipe:
 
     @property
     def arguments(self) -> dict:
-        """What engine.merge_export takes."""
+        """What engine.merging.export takes."""
         setting = setting_of(self.merge, list(self.experts), list(self.names), self.point)
         return {
             "method": self.merge.method, "base": self.files[0], "experts": list(self.files[1:]),

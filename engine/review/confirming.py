@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from engine import rounds
 from engine.errors import Problem
-from engine.merge_asking import merge_spec
-from engine.merge_plans import merge_jobs
+from engine.merging.asking import merge_spec
+from engine.merging.planning import merge_jobs
 from engine.people import acting, need
 from engine.review.evidence import at_point, points_of
 from store import reviews, runs, studies

@@ -12,8 +12,8 @@ import numpy as np
 from engine.candidates import fit_of, point_of
 from engine.errors import Problem
 from engine.measured import frame_of_study
-from engine.merge_asking import merge_spec, task_of
-from engine.merge_points import references
+from engine.merging.asking import merge_spec, task_of
+from engine.merging.files import references
 from engine.recipes import MergeRecipe, Recipe
 from engine.recipes.merges import tensor_names
 from engine.review.evidence import CANDIDATE, evidence

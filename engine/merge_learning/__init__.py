@@ -1,1 +1,0 @@
-"""Merge methods that need text or models in the loop, one file each; their table is engine/merge_learners.py."""

@@ -1,0 +1,60 @@
+"""The merge methods and their knobs, for pages and studies: read from a file, so that no torch is needed.
+
+catalogue.json is made from engine/merge_methods by `python -m engine.merge_methods`; a test holds the two equal.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from engine.errors import Problem
+from engine.merging.learners import refuse_without_data
+
+FILE = Path(__file__).with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A method's parameter. kind: "bool", "int" or "float"; each: one value an expert; required: it has no default;
+    low, high: what a fader or a search tries, None for a bool."""
+
+    name: str
+    kind: str
+    each: bool
+    required: bool
+    default: float | bool | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """A method as pages and studies know it; the fields of engine.merge_methods.Method, and its knobs by name."""
+
+    name: str
+    title: str
+    paper: str
+    base: str
+    least: int
+    most: int
+    restores: bool
+    knobs: dict[str, Knob]
+
+
+@cache
+def catalogue() -> dict[str, Card]:
+    """All methods by name, in the order of their table."""
+    cards = json.loads(FILE.read_text())
+    return {
+        name: Card(name, **{**card, "knobs": {key: Knob(key, **knob) for key, knob in card["knobs"].items()}})
+        for name, card in cards.items()
+    }
+
+
+def card_of(name: str) -> Card:
+    """One method. Raises Problem for one that is not there."""
+    refuse_without_data(name)
+    if name not in catalogue():
+        raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(catalogue())}.")
+    return catalogue()[name]

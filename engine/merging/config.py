@@ -1,0 +1,250 @@
+"""mergekit's YAML, read as mergekit reads it: what is merged, by which method, with which value for every tensor.
+
+Precedence of a parameter, highest first: the model's own in a slice, the slice's, the model's, the module-wide
+`parameters`. A value is a number, a list (a gradient over layers), or a list of {filter, value} where the first filter
+that is part of the tensor's name wins. Mixdesk's other methods use the same syntax with their own parameter names.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from engine.errors import Problem
+from engine.merge_methods import METHODS, Method
+from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
+from engine.merging.learners import refuse_without_data
+
+TOP = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed")
+DTYPES = ("float32", "float16", "bfloat16")
+NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
+UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's part in one slice: its path, its layers [first, last), its own parameters."""
+
+    model: str
+    layers: tuple[int, int] | None
+    parameters: dict
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Layers of the output: one source a model, in step; base: of this slice; parameters: of the slice."""
+
+    sources: tuple[Source, ...]
+    base: str | None
+    parameters: dict
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """A merge as its file asks for it. slices: one that has all layers, where the file names models."""
+
+    name: str
+    base: str | None
+    slices: tuple[Slice, ...]
+    parameters: dict
+    dtype: str | None
+    out_dtype: str | None
+    seed: int
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.name]
+
+    @property
+    def models(self) -> list[str]:
+        """Every model that is read, the base first."""
+        named = [self.base, *(s.base for s in self.slices), *(one.model for s in self.slices for one in s.sources)]
+        return list(dict.fromkeys(name for name in named if name))
+
+
+def read_config(path: Path) -> MergeConfig:
+    """Read a merge file. Raises Problem with the key that is unknown, missing or of the wrong kind."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Problem(f"Cannot read {path}: {error}. Mend it and try again.") from error
+    if not isinstance(values, dict):
+        raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
+    return from_dict(values, path.parent)
+
+
+def from_dict(values: dict, folder: Path) -> MergeConfig:
+    """A merge from the values of its file; relative paths are looked up beside the file first."""
+    known("the merge", values, TOP)
+    name = values.get("merge_method")
+    refuse_without_data(name)
+    if name not in METHODS:
+        raise Problem(f"Cannot merge by {name!r}: merge_method is one of {', '.join(METHODS)}.")
+    for key in ("dtype", "out_dtype"):
+        if values.get(key) is not None and values[key] not in DTYPES:
+            raise Problem(f"Cannot use {values[key]!r} as {key}: it is one of {', '.join(DTYPES)}.")
+    if bool(values.get("models")) == bool(values.get("slices")):
+        raise Problem("Cannot read the merge: give `models` or `slices`, and not both.")
+    seed = values.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise Problem(f"Cannot use {seed!r} as seed: it must be a whole number of at least 0.")
+    base = model_path(values.get("base_model"), folder)
+    listed = values.get("slices") or [{"sources": values["models"]}]
+    slices = tuple(slice_of(one, base, folder, bool(values.get("slices"))) for one in listed)
+    config = MergeConfig(
+        name, base, slices, values.get("parameters") or {}, values.get("dtype"), values.get("out_dtype"), seed
+    )
+    check_inputs(config)
+    return config
+
+
+def known(where: str, values: object, keys: tuple[str, ...]) -> None:
+    """Raise Problem for what is no table, and for a key that means nothing here."""
+    if not isinstance(values, dict):
+        raise Problem(f"Cannot read {where}: it is {str(values)[:80]!r}, and must be a table.")
+    for key in values:
+        if key not in keys:
+            raise Problem(f"Cannot read {where}: the key {key!r} means nothing here. It takes {', '.join(keys)}.")
+
+
+def model_path(value: object, folder: Path) -> str | None:
+    """The path of a model, or of BASE+ADAPTER: beside the file, or as it stands."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Problem(f"Cannot use {value!r} as a model: give the path of a folder or of a .safetensors file.")
+    beside = folder / value
+    if not Path(value).is_absolute() and beside.exists():
+        return str(beside)
+    if "+" in value and not Path(value).exists():
+        return "+".join(model_path(part, folder) for part in value.rsplit("+", 1))
+    return value
+
+
+def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slice:
+    """One slice; where the file names models, its sources take all layers."""
+    known("a slice", values, ("sources", "parameters", "base_model"))
+    sources = []
+    for one in values.get("sources") or []:
+        known("a model", one, ("model", "parameters", "layer_range") if sliced else ("model", "parameters"))
+        path = model_path(one.get("model"), folder)
+        if path is None:
+            raise Problem(f"Cannot read a model: {one} has no key 'model'.")
+        layers = one.get("layer_range")
+        whole = isinstance(layers, list) and len(layers) == 2 and all(isinstance(n, int) for n in layers)
+        if sliced and not (whole and 0 <= layers[0] < layers[1]):
+            raise Problem(f"Cannot use {layers!r} as layer_range of {path}: give [first, last], such as [0, 12].")
+        sources.append(Source(path, tuple(layers) if sliced else None, one.get("parameters") or {}))
+    base = model_path(values.get("base_model"), folder) or base
+    if not sources:
+        raise Problem("Cannot read the merge: a slice, or `models`, names no model.")
+    if base and not sliced and base not in [one.model for one in sources]:
+        sources.append(Source(base, None, {}))
+    if sliced and len({one.layers[1] - one.layers[0] for one in sources}) > 1:
+        raise Problem("Cannot read a slice: its sources have different numbers of layers. Give ranges of one length.")
+    return Slice(tuple(sources), base, values.get("parameters") or {})
+
+
+def check_inputs(config: MergeConfig) -> None:
+    """Raise Problem for a method that lacks what it needs, duplicates, and parameters that it does not have."""
+    method = config.method
+    scopes = [("parameters", config.parameters)]
+    for piece in config.slices:
+        experts = experts_of(config, piece)
+        if method.base == "required" and piece.base is None:
+            raise Problem(f"Cannot merge by {config.name}: it needs a base_model.")
+        if len(experts) < method.least or (method.most and len(experts) > method.most):
+            span = f"{method.least}" if method.most == method.least else f"{method.least} or more"
+            besides = "besides the base " if method.base == "required" else ""
+            raise Problem(
+                f"Cannot merge {len(experts)} models by {config.name}: it takes {span} {besides}(here: "
+                f"{', '.join(one.model for one in experts) or 'none'})."
+            )
+        names = [one.model for one in piece.sources]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise Problem(f"Cannot merge: {twice} is named twice. Name it once, with the sum of its weights.")
+        scopes += [("the parameters of a slice", piece.parameters)]
+        scopes += [(f"the parameters of {one.model}", one.parameters) for one in piece.sources]
+    words = (*("lambda" if name == "lam" else name for name in knobs_of(method)), *NO_EFFECT)
+    words += UNUSED.get(config.name, ())
+    for where, values in scopes:
+        known(where, values, words)
+
+
+def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
+    """The sources that count as experts: all but the base, where the method has one."""
+    if config.method.base == "none" or piece.base is None:
+        return list(piece.sources)
+    return [one for one in piece.sources if one.model != piece.base]
+
+
+def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str, str], t: float) -> dict:
+    """The method's arguments for one output tensor: {knob: value, or [one an expert]}.
+
+    inputs: model -> the tensor's name there (layers may have other numbers in a slice); t: how far through the
+    slice's layers, 0 to 1, which gradients follow. Raises Problem for what is missing or of the wrong kind.
+    """
+    found = {}
+    for name, knob in knobs_of(config.method).items():
+        key = "lambda" if name == "lam" else name
+        if not knob.each:
+            found[name] = resolve(key, knob, [piece.parameters, config.parameters], tensor, t, tensor)
+            continue
+        found[name] = [
+            resolve(key, knob, [one.parameters, piece.parameters, config.parameters], inputs[one.model], t,
+                    f"{one.model}: {inputs[one.model]}")
+            for one in experts_of(config, piece)
+        ]  # fmt: skip
+    return found
+
+
+def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, where: str):
+    """The first scope that says something of a parameter decides; else its default."""
+    for scope in scopes:
+        if key in scope and (value := evaluate(key, knob, scope[key], tensor, t)) is not None:
+            return value
+    if knob.default is REQUIRED:
+        raise Problem(f"Cannot merge {where}: the parameter {key!r} is not given. Add it under `parameters`.")
+    return knob.default
+
+
+def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
+    """A setting's value for a tensor: None where no filter fits."""
+    if isinstance(setting, dict):
+        setting = [setting]
+    if not isinstance(setting, list):
+        return typed(key, knob, setting)
+    if not setting:
+        return None
+    if all(isinstance(one, dict) for one in setting):
+        for one in setting:
+            known(f"{key} with a filter", one, ("filter", "value"))
+            pattern = one.get("filter")
+            if pattern is None or pattern == "*" or pattern in tensor:
+                return evaluate(key, knob, one.get("value"), tensor, t)
+        return None
+    values = [typed(key, knob, one) for one in setting]
+    place = t * (len(values) - 1)
+    if knob.kind is bool:
+        return values[int(place)]
+    low = int(place)
+    high, share = min(low + 1, len(values) - 1), place - low
+    return typed(key, knob, (1 - share) * values[low] + share * values[high])
+
+
+def typed(key: str, knob: Knob, value):
+    """A value of the knob's kind. Raises Problem for another."""
+    if knob.kind is bool:
+        if isinstance(value, bool):
+            return value
+    else:
+        try:  # YAML reads 1e-3 as a text
+            number = float(value) if not isinstance(value, bool) else math.nan
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isfinite(number):
+            return int(number) if knob.kind is int else number
+    wanted = "true or false" if knob.kind is bool else "a finite number"
+    raise Problem(f"Cannot use {value!r} as {key}: it must be {wanted}, a list of these, or a list of filters.")

@@ -1,0 +1,153 @@
+"""What learners get and give: a base and its experts as tensors by name, a model that runs with any weights, text.
+
+A learner is a function `(family: Family, run: Run, **knobs) -> Learned`. It is written once: a family is of proxies
+(proxies.py) or of causal language models of transformers (llms.py). K experts; d_i = expert - base; B windows of T
+tokens; V tokens in the vocabulary. All weights in fp32; a family holds K + 1 copies of the model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.evaluate import bits_per_byte
+from engine.merging.study import block_of
+
+Weights = dict[str, Tensor]
+Predict = Callable[[Tensor], Tensor]  # tokens (B, T) -> logits of the next one (B, T, V)
+
+
+def quiet(done: float, total: float, note: str = "") -> None:
+    """Tells nobody how far it is."""
+
+
+@dataclass
+class Run:
+    """One attempt at learning. progress(done, total, note) raises Stopped; folder: keeps it between attempts, if any;
+    seed: of all that is drawn; weight (K,): the coefficients given to learners that weigh."""
+
+    progress: Callable[[float, float, str], None] = quiet
+    folder: Path | None = None
+    seed: int = 0
+    weight: tuple[float, ...] = ()
+
+    def generator(self, step: int, device: str = "cpu") -> torch.Generator:
+        """Draws of a step: the same after a resume."""
+        return torch.Generator(device).manual_seed(1_000_003 * (self.seed + 1) + step)
+
+
+@dataclass
+class Learned:
+    """What a learner found: coefficients of plain task arithmetic, weights, or a way to predict that has no weights.
+
+    coefficients: (K,) by "" for all tensors, or by block or tensor; predict: where weights hang on the input; tensors:
+    what a file of it holds, where that is no checkpoint; note: what people should know.
+    """
+
+    coefficients: dict[str, Tensor] | None = None
+    weights: Weights | None = None
+    predict: Predict | None = None
+    tensors: Weights | None = None
+    note: str = ""
+
+
+class Family(ABC):
+    """A base and K experts of one architecture, and the text of M domains.
+
+    experts [K], domains [M]: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all.
+    """
+
+    experts: list[str]
+    domains: list[str]
+    base: Weights
+    deltas: Weights
+    device: str
+
+    @abstractmethod
+    def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """Of the next token, (B, T, V), differentiable in the weights. tokens (B, T)."""
+
+    @abstractmethod
+    def hidden(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """The last hidden states (B, T, d). tokens (B, T)."""
+
+    @abstractmethod
+    def batch(self, domain: str, rows: int, draw: int) -> Tensor:
+        """Windows of training text (rows, T + 1), another draw for another number `draw`."""
+
+    @abstractmethod
+    def write(self, weights: Weights, out: Path, card: str) -> None:
+        """Write weights as a checkpoint of the family's kind; card: what its model card says."""
+
+    @abstractmethod
+    def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Windows (B, T + 1) of validation text, and the bytes that all but their first tokens stand for (B,)."""
+
+    def expert(self, k: int) -> Weights:
+        """The weights of one expert."""
+        return {name: value + self.deltas[name][k] for name, value in self.base.items()}
+
+    def domains_of(self, k: int) -> list[str]:
+        """The domains whose text is an expert's own: the one of its name, else all."""
+        return [self.experts[k]] if self.experts[k] in self.domains else self.domains
+
+    def nll(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """Mean loss of the next token in nats. tokens (B, T + 1)."""
+        logits = self.logits(weights, tokens[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+    def entropy(self, weights: Weights, tokens: Tensor) -> Tensor:
+        """Mean entropy of the next token's distribution in nats. tokens (B, T + 1); the last is not looked at."""
+        logs = self.logits(weights, tokens[:, :-1]).float().log_softmax(-1)
+        return -(logs.exp() * logs).sum(-1).mean()
+
+    def mixed_batch(self, rows: int, draw: int) -> Tensor:
+        """Windows of training text from all domains in turn, (rows, T + 1)."""
+        size, count = len(self.domains), [0] * len(self.domains)
+        for place in range(rows):
+            count[(place + draw * rows) % size] += 1
+        return torch.cat([self.batch(d, n, draw) for d, n in zip(self.domains, count, strict=True) if n])
+
+    def combined(self, coefficients: dict[str, Tensor], deltas: Weights | None = None) -> Weights:
+        """base + sum of coefficient x task vector, differentiable: (K,) by "", by block, or by tensor."""
+        return {
+            name: value + torch.tensordot(coefficient_of(coefficients, name), (deltas or self.deltas)[name], 1)
+            for name, value in self.base.items()
+        }
+
+    @torch.no_grad()
+    def measure(self, predict: Predict, progress=quiet) -> tuple[np.ndarray, np.ndarray]:
+        """Losses (M,) of every domain in bits per byte, and their standard errors over validation windows (M,)."""
+        losses, errors = [], []
+        for place, domain in enumerate(self.domains):
+            nats, sizes = [], []
+            for tokens, size in self.validation(domain):
+                progress(place, len(self.domains), f"measuring {domain}")
+                logits = predict(tokens[:, :-1]).float()
+                own = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+                nats.append(own.view(len(tokens), -1).double().sum(1).cpu().numpy())
+                sizes.append(size)
+            loss, error = bits_per_byte(np.concatenate(nats)[None], np.concatenate(sizes).astype(float))
+            losses.append(float(loss[0]))
+            errors.append(float(error[0]))
+        return np.array(losses), np.array(errors)
+
+
+def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:
+    """(K,) the coefficients of a tensor."""
+    for key in (name, "", block_of(name)):
+        if key in coefficients:
+            return coefficients[key]
+    raise KeyError(name)
+
+
+def keys_of(family: Family, by: str) -> list[str]:
+    """What there is one coefficient an expert for: all tensors together (""), each block, or each tensor."""
+    if by == "expert":
+        return [""]
+    return list(dict.fromkeys(block_of(name) for name in family.base)) if by == "block" else list(family.base)

@@ -1,0 +1,78 @@
+"""Going downhill, step by step: told, stoppable, and on from its last checkpoint after a kill."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.errors import Problem, Stopped
+from engine.merging.learning.base import Run
+
+CHECKPOINT_SECONDS = 15.0
+FILE = "descent.safetensors"  # of a job's folder
+
+
+def descend(
+    parameters: dict[str, Tensor], optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
+    loss_of: Callable[[int], Tensor], steps: int, run: Run, clip: float = 0.0,
+) -> list[float]:  # fmt: skip
+    """Move the parameters, leaves of any shape, in place; returns the losses of the steps of this attempt.
+
+    optimiser: makes one of a list of tensors; loss_of: of a step's number, a scalar; clip: the largest gradient norm,
+    0 for none. Raises Stopped, and Problem where the loss is no number.
+    """
+    leaves = [value.requires_grad_() for value in parameters.values()]
+    made = optimiser(leaves)
+    file = run.folder / FILE if run.folder else None
+    first = resumed(file, parameters, made) if file else 0
+    saved, losses = time.monotonic(), []
+    for step in range(first, steps):
+        try:
+            run.progress(step, steps, f"step {step:,} of {steps:,}" + (f", loss {losses[-1]:.4f}" if losses else ""))
+        except Stopped:
+            if file:
+                keep(file, parameters, made, step)
+            raise
+        made.zero_grad()
+        loss = loss_of(step)
+        if not torch.isfinite(loss):
+            raise Problem(f"Cannot learn on: the loss of step {step} is {float(loss.detach())}. Use a smaller rate.")
+        loss.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(leaves, clip)
+        made.step()
+        losses.append(float(loss.detach()))
+        if file and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            keep(file, parameters, made, step + 1)
+            saved = time.monotonic()
+    for value in leaves:
+        value.requires_grad_(False)
+    return losses
+
+
+def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step: int) -> None:
+    """Write where the descent stands, whole or not at all."""
+    told = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
+    for name, value in parameters.items():
+        told |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
+    partial = file.with_suffix(".part")
+    save_file({key: value.detach().cpu().contiguous() for key, value in told.items()}, partial)
+    partial.replace(file)
+
+
+@torch.no_grad()
+def resumed(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer) -> int:
+    """Take up what an earlier attempt kept; returns the step to go on with, 0 where there is nothing."""
+    if not file.exists():
+        return 0
+    told = load_file(file)
+    for name, value in parameters.items():
+        value.copy_(told[f"value.{name}"])
+        for key, one in told.items():
+            head, _, rest = key.partition(".")
+            kind, _, of = rest.partition(".")
+            if head == "state" and of == name:
+                made.state[value][kind] = one.to(value.device) if one.ndim else one
+    return int(told["step"])

@@ -1,0 +1,159 @@
+"""The background job "merge_learn": learn a merge from training text, measure it, and keep it."""
+
+import importlib
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.jobs import Job
+from engine.merging.learners import Learner, learner_of
+from engine.merging.learning.base import Family, Learned, Run
+from engine.merging.learning.descent import FILE
+from engine.merging.learning.proxies import written
+from engine.merging.study import MergeSpec, block_of
+from engine.workspace import within
+
+MOST_TOLD = 10_000  # coefficients that are told
+
+
+def run(job: Job) -> None:
+    """Learn by the method of `learn`, on training text only, and measure the result on validation text.
+
+    spec: as a merge job's (engine/merging/job.py) without "runs"; "study"; "learn": {"method", "knobs" of
+    engine/merging/learners.py, "weight" [K], "large": a checkpoint's name or ""}; "out": its place in exports/, without
+    an ending; "first": the number of its run. Emits `runs.measured` where the result is a point of the study, and
+    `merge.learned`. Descents go on from their checkpoint after a kill; all else begins anew. Raises Stopped, Problem.
+    """
+    spec, asked = job.spec, job.spec["learn"]
+    learner, began, cpu = learner_of(asked["method"]), time.monotonic(), time.process_time()
+    if spec.get("device") != "cuda":
+        torch.set_num_threads(1)
+    family = family_of(job)
+    knobs = dict(asked["knobs"])
+    attempt = Run(job.progress, job.folder, knobs.pop("seed", 0), tuple(asked["weight"]))
+    family.seed = attempt.seed
+    found = function_of(learner)(family, attempt, **learner.fixed, **knobs, **large_of(learner, asked))
+    point = None if found.coefficients is None else point_of(spec, family, found.coefficients)
+    if point is None and found.coefficients is not None:
+        found = replace(found, weights=family.combined(found.coefficients))
+    losses, errors = measured(family, found, job.progress)
+    file = None if point is not None else kept(job, family, learner, found)
+    told = {
+        "method": asked["method"], "losses": numbers(losses), "losses_se": numbers(errors), "file": file, "run": None,
+        "coefficients": told_coefficients(found), "seconds": time.monotonic() - began, "note": found.note,
+        "device": family.device,
+    }  # fmt: skip
+    if point is not None:
+        told["run"] = f"{spec['study']}-{spec['first']:05d}"
+        spent = told["seconds"], time.process_time() - cpu
+        emit_run(job, family, told, point, spent)
+    job.emit("merge.learned", study=spec["study"], settings=asked, found=told)
+    (job.folder / FILE).unlink(missing_ok=True)
+    job.progress(1, 1, "done")
+
+
+def family_of(job: Job) -> Family:
+    """The base and experts of a spec: proxies, or language models."""
+    if job.spec["fidelity"] is None:
+        from engine.merging.learning.llms import ModelFamily
+
+        return ModelFamily(job.spec, job.workspace, job.spec.get("device", "auto"))
+    from engine.merging.learning.proxies import ProxyFamily
+
+    return ProxyFamily(job.spec, job.workspace, job.spec.get("device", "auto"))
+
+
+def function_of(learner: Learner):
+    """The function that learns."""
+    module, function = learner.at.split(":")
+    return getattr(importlib.import_module(f"engine.merging.learning.{module}"), function)
+
+
+def large_of(learner: Learner, asked: dict) -> dict:
+    return {"large": asked["large"]} if learner.large else {}
+
+
+def point_of(spec: dict, family: Family, coefficients: dict) -> np.ndarray | None:
+    """The point (D,) of the study that these coefficients are; None where it has none: another method than plain task
+    arithmetic, or coarser coordinates."""
+    merge = MergeSpec.from_dict(spec["merge"])
+    plain = merge.method == "task_arithmetic" and not merge.tuned and not merge.knobs
+    grain = {""} if merge.by == "model" else {"", *(block_of(name) for name in family.base)}
+    if not plain or not set(coefficients) <= grain:
+        return None
+    found = []
+    for name in spec["names"]:
+        expert, _, block = name.partition(" @ ")
+        own = coefficients[""] if "" in coefficients else coefficients[block]
+        found.append(float(own[family.experts.index(expert)]))
+    return np.array(found)
+
+
+def measured(family: Family, found: Learned, progress) -> tuple[np.ndarray, np.ndarray]:
+    """Losses (M,) and standard errors (M,) of what was learned."""
+    if found.predict is not None:
+        return family.measure(found.predict, progress)
+    weights = found.weights if found.weights is not None else family.combined(found.coefficients)
+    return family.measure(lambda tokens: family.logits(weights, tokens), progress)
+
+
+def kept(job: Job, family: Family, learner: Learner, found: Learned) -> str | None:
+    """Write what was learned into exports/; returns its place there. The place is this job's alone, so what an attempt
+    that was killed left there is written anew."""
+    if found.weights is None and found.tensors is None:
+        return None
+    bare = found.weights is None or job.spec["fidelity"] is not None
+    out = within(job.workspace / "exports", job.spec["out"] + (".safetensors" if bare else ""))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.exists():
+        shutil.rmtree(out) if out.is_dir() else out.unlink()
+    if found.weights is None:
+        written(found.tensors, out)
+    else:
+        family.write(found.weights, out, card(job, learner, found))
+    return out.name
+
+
+def card(job: Job, learner: Learner, found: Learned) -> str:
+    """The model card: what was merged, how, and from which text."""
+    spec, asked = job.spec, job.spec["learn"]
+    knobs = ", ".join(f"{name} {value:g}" for name, value in asked["knobs"].items())
+    lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge learned from text", ""]
+    lines += [f"Method: {learner.title} (`{asked['method']}`, {learner.paper}); {knobs}.", ""]
+    lines += [f"Base: `{Path(spec['base']).name}`. Experts:", ""]
+    weights = asked["weight"] if learner.weighs else [None] * len(spec["experts"])
+    for (name, path), weight in zip(spec["experts"].items(), weights, strict=True):
+        lines.append(f"- {name}: `{Path(path).name}`" + ("" if weight is None else f", coefficient {weight:g}"))
+    text = f"Text: training text of {', '.join(spec['domains'])}, of the corpus {spec['corpus']}."
+    lines += ["", text, found.note, ""]
+    return "\n".join(lines)
+
+
+def told_coefficients(found: Learned) -> dict | None:
+    """Learned coefficients as lists, where there are some and not too many."""
+    values = found.coefficients or {}
+    if not values or sum(value.numel() for value in values.values()) > MOST_TOLD:
+        return None
+    return {key: value.tolist() for key, value in values.items()}
+
+
+def emit_run(job: Job, family: Family, told: dict, point: np.ndarray, spent: tuple[float, float]) -> None:
+    """Tell the point as a measured run of the study."""
+    spec = job.spec
+    size = sum(value.numel() for value in family.base.values())
+    row = {
+        "id": told["run"], "number": spec["first"], "role": "learned", "label": told["method"],
+        "weights": point.tolist(), "seed": spec["learn"]["knobs"].get("seed", 0), "losses": told["losses"],
+        "losses_se": told["losses_se"], "seconds": spent[0], "cpu_seconds": spent[1], "device": family.device,
+        "parameters": size,
+    }  # fmt: skip
+    job.emit("runs.measured", study=spec["study"], runs=[row])
+
+
+def numbers(values: np.ndarray) -> list[float | None]:
+    """Floats; None for what is no number."""
+    return [float(value) if np.isfinite(value) else None for value in values]

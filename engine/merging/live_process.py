@@ -1,0 +1,38 @@
+"""`python -m engine.merging.live_process WORKSPACE`: holds one study's experts and measures merges while a fader moves.
+
+The page's process never loads torch, so it asks this one, by JSON lines: first the spec of a merge job, answered with
+{"ready": true}; then {"points": [G][D], "tokens": n, "merge", "names"}, answered with {"losses": [G][M], "losses_se":
+[G][M]}. What cannot be done is answered with {"error": sentence}. It ends with its input.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.errors import Problem
+from engine.merging.proxies import ProxyMerges
+from engine.merging.study import MergeSpec
+
+
+def main(workspace: Path) -> None:
+    torch.set_num_threads(1)
+    merges = None
+    for line in sys.stdin:
+        try:
+            asked = json.loads(line)
+            if merges is None:
+                merges, answer = ProxyMerges(asked, workspace, "cpu"), {"ready": True}
+            else:
+                merges.merge, merges.names = MergeSpec.from_dict(asked["merge"]), asked["names"]
+                losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
+                answer = {"losses": losses.tolist(), "losses_se": errors.tolist()}
+        except (Problem, ValueError, OSError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

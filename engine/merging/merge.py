@@ -1,0 +1,143 @@
+"""Merge checkpoints: tensor by tensor, chunk by chunk, from memory-mapped safetensors into new ones.
+
+Peak memory beside the mapped files is bounded by a few chunks (and, for methods that look at whole tensors, by the
+largest tensor), not by the model. One thread; tensors are independent.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.errors import Problem
+from engine.merge_methods import Tensors
+from engine.merging.ancestry import differing, not_finite
+from engine.merging.checkpoint_writer import SHARD_BYTES, Writer, writing
+from engine.merging.checkpoints import layer_of
+from engine.merging.config import MergeConfig, experts_of, values_for
+from engine.merging.layout import Model, Planned, lead_of, opened, plan
+
+KEPT = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
+    "preprocessor_config.json",
+)  # fmt: skip
+Progress = Callable[[float, float, str], None]
+
+
+def merge(
+    config: MergeConfig, out: Path, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES
+) -> dict:
+    """Merge as the config says and write the result to `out`: a folder, or a file where all models are bare files.
+
+    Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before a
+    byte is written where the models do not fit together, and leaves nothing behind where it fails later.
+    """
+    models = opened(config)
+    planned = plan(config, models)
+    torch.set_num_threads(1)
+    reference = models[lead_of(config)]
+    total = sum(one.slot.bytes for one in planned)
+    done = 0
+    with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
+        survey = config.method.survey
+        seen = survey(Look(config, models, planned, progress)) if survey else None
+        for one in planned:
+            if progress:
+                progress(done, total, one.slot.name)
+            merge_tensor(config, models, one, file, seen)
+            done += one.slot.bytes
+    if progress:
+        progress(total, total, "written")
+    count = sum(one.slot.size for one in planned)
+    return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that is merged, tensor by tensor, with the method's arguments: as often as its survey iterates."""
+
+    config: MergeConfig
+    models: dict[str, Model]
+    planned: list[Planned]
+    progress: Progress | None
+
+    def __iter__(self) -> Iterator[tuple[Tensors, dict]]:
+        total = sum(one.slot.bytes for one in self.planned)
+        for one in self.planned:
+            if one.slot.dtype.is_floating_point and one.slot.size:
+                if self.progress:
+                    self.progress(0, total, f"a look at {one.slot.name} first")
+                yield inputs_of(self.config, self.models, one)
+
+
+def inputs_of(config: MergeConfig, models: dict[str, Model], one: Planned) -> tuple[Tensors, dict]:
+    """A tensor of every model, and the method's arguments there."""
+    experts = [models[source.model].flat(one.inputs[source.model]) for source in experts_of(config, one.piece)]
+    has_base = config.method.base != "none" and one.piece.base is not None
+    base = models[one.piece.base].flat(one.inputs[one.piece.base]) if has_base else None
+    arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+    return Tensors(one.slot.name, one.slot.shape, base, experts, config.seed), arguments
+
+
+def merge_tensor(
+    config: MergeConfig, models: dict[str, Model], one: Planned, file: Writer, seen: object
+) -> None:
+    """Merge one tensor into the file. seen: what the method's survey gave."""
+    if not one.slot.dtype.is_floating_point:
+        for sentence in differing(models, one):
+            raise Problem(sentence)
+        reference, name = next(iter(one.inputs.items()))
+        file.put(one.slot.name, 0, models[reference].flat(name))
+        return
+    x, arguments = inputs_of(config, models, one)
+    if x.n == 0:
+        return
+    x.seen = seen
+    at = config.method.merge(x, **arguments)
+    for part in x.chunks():
+        values = at(part)
+        if not torch.isfinite(values.sum()):
+            raise Problem(broken(one, models))
+        file.put(one.slot.name, part.start, values)
+
+
+def broken(one: Planned, models: dict[str, Model]) -> str:
+    """Which model's numbers are none, or that the merge made them."""
+    for reference, name in one.inputs.items():
+        if not torch.isfinite(models[reference].flat(name).float()).all():
+            return not_finite(models[reference], reference, name, one.slot.name)
+    return f"Cannot merge {one.slot.name!r}: the result is not finite. Use smaller weights."
+
+
+def companions(config: MergeConfig, reference: Model, planned: list[Planned]) -> dict[str, bytes]:
+    """The other files of the output folder: config and tokenizer of the base, and a model card."""
+    if not reference.path.is_dir():
+        return {}
+    found = {name: (reference.path / name).read_bytes() for name in KEPT if (reference.path / name).is_file()}
+    if reference.config is not None:
+        changed = dict(reference.config)
+        asked = config.out_dtype or config.dtype
+        if asked:
+            changed["dtype" if "dtype" in changed else "torch_dtype"] = asked  # transformers 5 and earlier
+        layers = sum(1 for n in {layer_of(one.slot.name) for one in planned} if n >= 0)
+        if "num_hidden_layers" in changed and layers:
+            changed["num_hidden_layers"] = layers
+        found["config.json"] = json.dumps(changed, indent=2).encode()
+    found["README.md"] = card(config).encode()
+    return found
+
+
+def card(config: MergeConfig) -> str:
+    """The model card: what was merged, and how."""
+    lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge", ""]
+    lines += [f"Method: {config.method.title} (`{config.name}`, {config.method.paper}).", ""]
+    lines += [f"Base: `{config.base}`.", ""] if config.base else []
+    lines += ["| model | parameters |", "|---|---|"]
+    for piece in config.slices:
+        lines += [f"| `{one.model}` | `{json.dumps(one.parameters)}` |" for one in piece.sources]
+    if config.parameters:
+        lines += ["", f"Parameters of all: `{json.dumps(config.parameters)}`."]
+    return "\n".join([*lines, "", f"Seed {config.seed}. Written by Mixdesk.", ""])

@@ -1,0 +1,138 @@
+"""Merge studies turned into jobs: experts that are trained here, merges that are measured. Uses the store."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from engine.baselines import natural
+from engine.frame import merge_frame
+from engine.merging.study import (
+    MIRRORED,
+    checkpoint,
+    coordinates,
+    expert_file,
+    first_points,
+    layers_of,
+    point_from,
+)
+from engine.objectives import domain_losses
+from engine.study import StudySpec, available_tokens, chosen_domains
+from store import runs, studies
+from store.database import Store
+
+BATCH = 64  # merges of a job: a second or two of the demo's
+WAITS = 5.0  # priority of all its jobs: after those of mixture studies
+EXPERT = "expert"  # role of the runs that trained the base and the experts
+
+
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
+    """What the event "study.planned" says of a merge study; None while the mixture study it mirrors is not planned.
+
+    Raises Problem for checkpoints that are not there, and where the method cannot merge so many experts.
+    """
+    merge, domains = spec.merge, chosen_domains(spec, manifest)
+    mirrored = studies.get(store, merge.of) if merge.of else None
+    if mirrored is not None and not mirrored.domains:
+        return None
+    if merge.brought:
+        layers = layers_of(checkpoint(store.workspace.root, merge.base))
+        experts = list(merge.experts)
+        for name in experts:
+            checkpoint(store.workspace.root, merge.experts[name])
+    else:
+        layers, experts = spec.fidelity.layers, domains
+    names = coordinates(merge, experts, layers)
+    if merge.brought:
+        task = merge_task(spec, study, experts, names, domains)
+        check = {"kind": "preflight", **{key: task[key] for key in ("study", "priority", "base", "experts")}}
+        rows, jobs = [], [{"job": f"{study}-preflight", "spec": check}]
+    else:
+        rows, jobs = training(spec, study, domains, names, manifest)
+    rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
+    corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
+    metrics = [asdict(one) for one in domain_losses(domains)]
+    jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
+    return {"domains": names, "metrics": metrics, "corpus": corpus, "runs": rows, "jobs": jobs}
+
+
+def training(spec: StudySpec, study: str, domains: list[str], names: list[str], manifest: dict) -> tuple[list, list]:
+    """The runs of the base and the experts, and the two jobs that train them: the experts in one stack, after it."""
+    shares = {"base": natural(available_tokens(manifest, domains))}
+    shares |= {name: np.eye(len(domains))[i] for i, name in enumerate(domains)}
+    rows = [
+        {
+            "id": f"{study}-{number:05d}", "number": number, "role": EXPERT, "label": name, "seed": spec.seed,
+            "weights": point_from(spec.merge, domains, names, {} if name == "base" else {name: 1.0}).tolist(),
+            "job": f"{study}-{'base' if name == 'base' else 'experts'}",
+        }
+        for number, name in enumerate(shares, 1)
+    ]  # fmt: skip
+    tuned = replace(
+        spec.fidelity, tokens=max(1, round(spec.merge.share * spec.fidelity.tokens)),
+        learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
+    )  # fmt: skip
+    folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]
+    made = []
+    for group, fidelity, more in (
+        (rows[:1], spec.fidelity, {}),
+        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"]), "after": [f"{study}-base"]}),
+    ):
+        trained = [{"id": row["id"], "seed": row["seed"], "weights": shares[row["label"]].tolist()} for row in group]
+        task = {
+            "kind": "train", **spec.compute.settings(study), "priority": WAITS + spec.compute.priority,
+            "corpus": spec.corpus, "domains": domains, "runs": trained, "fidelity": fidelity.to_dict(),
+            "save": folder, **more,
+        }  # fmt: skip
+        made.append({"job": group[0]["job"], "spec": task})
+    return rows, made
+
+
+def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
+    """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design."""
+    points = merge_frame(spec, names, experts).baselines
+    rows = [("baseline", label, point) for label, point in points.items()]
+    if mirrored is not None and spec.merge.by == "model" and set(mirrored.domains) == set(experts):
+        rows += [
+            ("mirror", run, point_from(spec.merge, experts, names, dict(zip(mirrored.domains, shares, strict=True))))
+            for run, shares in runs.spread(store, mirrored.id, MIRRORED)
+        ]
+    rows += [("design", None, point) for point in first_points(spec.merge, experts, names, spec.runs, spec.seed)]
+    return [
+        {
+            "id": f"{study}-{number:05d}", "number": number, "role": role, "label": label,
+            "weights": np.asarray(point).tolist(), "seed": spec.seed,
+        }
+        for number, (role, label, point) in enumerate(rows, first)
+    ]  # fmt: skip
+
+
+def merge_jobs(
+    spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str], rows: list[dict]
+) -> list[dict]:  # fmt: skip
+    """The jobs that measure merges, after the experts are there; each row is told its "job"."""
+    made = []
+    for start in range(0, len(rows), BATCH):
+        group = rows[start : start + BATCH]
+        job_id = f"{study}-merge-{group[0]['number']:05d}"
+        for row in group:
+            row["job"] = job_id
+        task = merge_task(spec, study, experts, names, domains)
+        task |= {"kind": "merge", "runs": [{key: row[key] for key in ("id", "weights", "seed")} for row in group]}
+        made.append({"job": job_id, "spec": task})
+    return made
+
+
+def merge_task(spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str]) -> dict:
+    """What all jobs that measure merges of a study are told (engine/merging/job.py)."""
+    merge, settings = spec.merge, spec.compute.settings(study)
+    files = {"base": f"checkpoints/{merge.base}", "experts": {n: f"checkpoints/{f}" for n, f in merge.experts.items()}}
+    settings["after"] = [f"{study}-preflight"]
+    if not merge.brought:
+        ids = [f"{study}-{number:05d}" for number in range(1, len(experts) + 2)]
+        paths = [expert_file(study, run) for run in ids]
+        files = {"base": paths[0], "experts": dict(zip(experts, paths[1:], strict=True))}
+        settings["after"] = [f"{study}-experts"]
+    return {
+        **settings, "priority": WAITS + spec.compute.priority, "merge": merge.to_dict(), "names": names,
+        **files, "corpus": spec.corpus, "domains": domains, "fidelity": spec.fidelity and spec.fidelity.to_dict(),
+    }  # fmt: skip
