@@ -11,6 +11,7 @@ from engine import adopt, asking, changes, notices, rounds, steward, submitting
 from engine.commands import COMMANDS
 from engine.errors import Problem
 from engine.merging import asking as merge_asking
+from engine.merging import learn
 from engine.owner import Owner
 from engine.people import ROLES, SYSTEM, NotSignedIn, Person, Refused, acting, as_person, ask_first, local_user, need
 from engine.review import acts, confirming
