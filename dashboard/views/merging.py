@@ -27,6 +27,7 @@ def render(study: studies.Study) -> None:
     """The whole page, below its title."""
     fit, whole = parts.fit_of(study), parts.priorities_of(study)
     st.caption(described(study))
+    foreseen(study)
     own = StudySpec.from_dict(study.spec).merge
 
     @st.fragment
@@ -44,6 +45,22 @@ def render(study: studies.Study) -> None:
             measured_only(study, whole, turned)
 
     turning()
+
+
+def foreseen(study: studies.Study) -> None:
+    """What the preflight of brought checkpoints found: ancestry, tokens, and what a merge takes."""
+    path = state.store().workspace.root / "experts" / study.id / "preflight.json"
+    if not study.spec["merge"]["base"] or not path.exists():
+        return
+    found = json.loads(path.read_text())
+    words = [one["says"] for one in found["ancestry"]] + found["warnings"]
+    sizes = [f"{name} {found[key] / 1e6:,.0f} MB" for name, key in (("memory", "memory_bytes"), ("disk", "disk_bytes"))]
+    with st.expander(f"Preflight: {found['parameters']:,} weights, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"):
+        for sentence in found["refusals"]:
+            parts.refusal(sentence)
+        for sentence in words:
+            st.caption(parts.plain(sentence))
+        st.caption("Foreseen for one merge that is written to disk; merges that are measured only need no disk.")
 
 
 def described(study: studies.Study) -> str:

@@ -17,7 +17,8 @@ SHOWN = 6  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
     "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** "
     "It trains many small proxy models, each on another mixture, learns from them how every domain moves every "
-    "loss, and lets you turn the faders and see what would become of each loss, and how sure that is."
+    "loss, and lets you turn the faders and see what would become of each loss, and how sure that is. **New merge** "
+    "asks the same of experts: which coefficients?"
 )
 
 
