@@ -1,6 +1,6 @@
 """Commands about merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
-from engine.cli.waiting import wait_for_study, waited
+from engine.cli.waiting import waited
 from engine.cli.words import numbers, plain
 
 
@@ -41,8 +41,13 @@ def measure(client, workspace, options):
     result = client.call("measure_merge", name=options.study, coefficients=[numbers(options.at)])
     if not options.wait:
         return result
-    wait_for_study(client, workspace, result["study"])
-    return [run for run in client.call("list_runs", name=options.study) if run["id"] in result["runs"]]
+    waited(client, workspace, sorted({run["job"] for run in measured(client, options.study, result["runs"])}))
+    return measured(client, options.study, result["runs"])
+
+
+def measured(client, study: str, ids: list[str]) -> list[dict]:
+    """Those runs of a study."""
+    return [run for run in client.call("list_runs", name=study) if run["id"] in ids]
 
 
 def write(client, workspace, options):
