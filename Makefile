@@ -12,7 +12,7 @@ run: .venv/run.stamp
 test: .venv/test.stamp
 	@sh tests/install_chromium.sh
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest $(TESTS)
 
 .venv/run.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Mixdesk needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ". Try: make run PYTHON=python3.12")'

@@ -75,14 +75,19 @@ def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
         for k, point in enumerate(points[:BY_COMMAND]):
             by_command(task, root, paths, point, out / f"command-{k}", tokens)
         by_commands = (cpu_of_children() - began) / BY_COMMAND
+        began = cpu_of_children()
+        for k, point in enumerate(points[:BY_COMMAND]):
+            by_command(task, root, paths, point, out / f"mergekit-{k}", tokens, mergekit=True)
+        by_mergekit = (cpu_of_children() - began) / BY_COMMAND
     assert np.isfinite(stacked).all() and np.isfinite(apart).all()
     return {
         "cpu_seconds_a_merge": {
             "in memory, stacked": round(in_batches, 4), "through a file, one process": round(in_one_process, 4),
-            "by commands": round(by_commands, 3),
+            "by commands": round(by_commands, 3), "by mergekit's command": round(by_mergekit, 3),
         },
         "files_over_stacked": round(in_one_process / in_batches, 2),
         "commands_over_stacked": round(by_commands / in_batches, 1),
+        "mergekit_over_stacked": round(by_mergekit / in_batches, 1),
     }  # fmt: skip
 
 
@@ -102,12 +107,18 @@ def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out
     return evaluate(alone, merges.corpus, merges.domains, tokens)[0]
 
 
-def by_command(task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int) -> None:
-    """What a shell does: one command merges to disk, another loads and evaluates."""
+def by_command(
+    task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int, mergekit: bool = False
+) -> None:  # fmt: skip
+    """What a shell does: one command (ours, or mergekit's) merges to disk, another loads and evaluates."""
     merges = ProxyMerges(task, root, "cpu")
     config, file = out.with_suffix(".yml"), out.with_suffix(".safetensors")
-    config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths))
-    subprocess.run([sys.executable, "-m", "engine", "merge", str(config), str(file)], check=True, capture_output=True)
+    config.write_text(merge_file(merges.merge, merges.experts, merges.names, point, paths, mergekit=mergekit))
+    ours = [sys.executable, "-m", "engine", "merge", str(config), str(file)]
+    theirs = [str(Path(sys.executable).with_name("mergekit-pytorch")), str(config), str(out)]
+    subprocess.run(theirs if mergekit else ours, check=True, capture_output=True)
+    if mergekit:
+        (file,) = out.glob("*.safetensors")
     code = (
         "import json, sys, pathlib, numpy, torch; from engine.merging.proxies import ProxyMerges;"
         "torch.set_num_threads(1); "
