@@ -66,7 +66,7 @@ def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_pag
     expect(fader).not_to_have_attribute("aria-valuenow", str(start))
     expect(tab.get_by_role("slider", name="prose", exact=True)).to_have_attribute("aria-valuenow", other)
     expect(metric.first).not_to_have_text(before[0], timeout=20_000)
-    expect(metric.nth(1)).not_to_have_text(before[1], timeout=60_000)
+    expect(metric.nth(1)).not_to_have_text(before[1], timeout=20_000)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from engine.study import StudySpec
 from store import studies
 
 PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader that moves on is heard in between
-LOOKS = 600  # about a minute
+LOOKS = 12
 
 
 def render(study: studies.Study) -> None:
@@ -163,11 +163,11 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
     if not can_measure_live(study):
         return
     place = st.empty()
-    for _ in range(LOOKS):
+    for _ in range(LOOKS * 10):
         place.caption("measuring this merge…")
         if measured_now(study, turned, PATIENCE) is not None:
             draw_again()
-    place.caption("Measuring takes longer than it should: the machine is busy. Move a fader to ask again.")
+    place.empty()
 
 
 def keep(study: studies.Study, at: np.ndarray) -> None:
