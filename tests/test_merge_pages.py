@@ -62,7 +62,8 @@ def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_pag
     start = float(fader.get_attribute("aria-valuenow"))
     other = tab.get_by_role("slider", name="prose", exact=True).get_attribute("aria-valuenow")
     fader.focus()
-    tab.keyboard.press("PageDown" if start > 0.5 else "PageUp")
+    for _ in range(4):  # far: near the best a small move may measure the same to three decimals
+        tab.keyboard.press("PageDown" if start > 0.5 else "PageUp")
     expect(fader).not_to_have_attribute("aria-valuenow", str(start))
     expect(tab.get_by_role("slider", name="prose", exact=True)).to_have_attribute("aria-valuenow", other)
     expect(metric.first).not_to_have_text(before[0], timeout=20_000)
