@@ -86,12 +86,7 @@ def results(name: str) -> None:
     """What is being learned, and what was, against task arithmetic at 0.3 and the best run."""
     store = state.store()
     study = studies.get(store, name)
-    for job in jobs.of_study(store, name):
-        if job.kind == "merge_learn" and job.state in jobs.UNFINISHED:
-            words = f"learning: {job.note or 'waits for its turn'}" + (" (paused)" if job.state == "paused" else "")
-            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=parts.plain(words))
-        elif job.kind == "merge_learn" and job.state == "failed":
-            parts.refusal(job.message)
+    parts.under_way(jobs.of_study(store, name), "merge_learn", "learning")
     found = searches.learned(store, name)
     if not found:
         st.info(

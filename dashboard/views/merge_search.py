@@ -63,12 +63,7 @@ def results(name: str) -> None:
     """Searches under way, and what the others measured best."""
     store = state.store()
     study = studies.get(store, name)
-    for job in jobs.of_study(store, name):
-        if job.kind == "merge_search" and job.state in jobs.UNFINISHED:
-            words = f"searching: {job.note or 'waits for its turn'}" + (" (paused)" if job.state == "paused" else "")
-            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=words)
-        elif job.kind == "merge_search" and job.state == "failed":
-            parts.refusal(job.message)
+    parts.under_way(jobs.of_study(store, name), "merge_search", "searching")
     found = searches.of_merges(store, name)
     if not found:
         st.info(

@@ -17,7 +17,7 @@ from engine.measured import aggregate_of
 from engine.objectives import Aggregate
 from engine.people import acting, allows
 from engine.surrogates import SURROGATES
-from store import studies
+from store import jobs, studies
 
 LIVE_SECONDS, WATCH_SECONDS = 2.0, 1.0
 SUPPORT = {
@@ -124,6 +124,16 @@ def study_of(name: str | None) -> studies.Study | None:
     if too_few(study):
         st.warning(too_few(study))
     return study
+
+
+def under_way(own: list[jobs.JobRow], kind: str, word: str) -> None:
+    """How far the jobs of a kind are, and why those that failed did."""
+    for job in own:
+        if job.kind == kind and job.state in jobs.UNFINISHED:
+            words = f"{word}: {job.note or 'waits for its turn'}" + (" (paused)" if job.state == "paused" else "")
+            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=plain(words))
+        elif job.kind == kind and job.state == "failed":
+            refusal(job.message)
 
 
 def is_merge(study: studies.Study) -> bool:
