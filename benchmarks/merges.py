@@ -6,6 +6,7 @@ benchmarks/results/merges.md.
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from engine.candidates import fit_of
@@ -28,6 +28,7 @@ from engine.merging.merge import merge
 from engine.merging.proxies import ProxyMerges
 from engine.proxy import stack
 from engine.search.prediction import difference, predict
+from engine.supervisor import CHILD_ENVIRONMENT
 from engine.workspace import Workspace
 from store import studies
 from store.database import Store
@@ -41,7 +42,8 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--study", default="demo-merge")
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    if not CHILD_ENVIRONMENT.items() <= os.environ.items():  # read by the allocator when a process starts
+        os.execve(sys.executable, [*sys.orig_argv], os.environ | CHILD_ENVIRONMENT)
     store = Store(Workspace.open(options.workspace))
     study = studies.get(store, options.study)
     task = task_of(study, merge_spec(study)) | {"study": study.id}

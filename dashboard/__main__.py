@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine import access
 from engine.errors import Problem
-from engine.supervisor import ONE_THREAD
+from engine.supervisor import CHILD_ENVIRONMENT
 from engine.workspace import Workspace
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # and how this machine reaches what listens there
@@ -31,7 +31,7 @@ def main() -> None:
     there = f", for this machine at {here}" if found and found.url != here else ""
     print(f"\n  Mixdesk is at {found.url if found else here}{there}\n  Its workspace is {workspace.root}\n", flush=True)
     os.environ["MIXDESK_WORKSPACE"] = str(workspace.root)
-    os.environ |= ONE_THREAD  # a prediction is quick with one, and two pools on two cores spin against each other
+    os.environ |= CHILD_ENVIRONMENT  # a prediction is quick with one thread, and has jobs beside it
     os.environ |= {"MIXDESK_URL": here, "MIXDESK_ADDRESS": address}
     root = Path(__file__).parents[1]
     os.chdir(root)  # streamlit reads .streamlit/config.toml from here

@@ -5,8 +5,9 @@ Pre-norm layers of causal attention with rotary positions and an MLP (SwiGLU or 
 (G, P), so the optimiser, the clipping and a checkpoint are each one operation on one tensor. Members share
 nothing: the sum of their losses is differentiated, so each one's gradient is what it would be alone.
 
-On a CPU the layers run through hand-written forward and backward passes (engine/lean.py); elsewhere through
-the plain ones here, which torch.compile fuses. A test holds the two equal.
+On a CPU training runs through hand-written forward and backward passes (engine/lean.py), evaluation through a forward
+pass of its own (engine/forward.py); elsewhere both run through the plain operations here, which torch.compile fuses.
+Tests hold the three equal.
 """
 
 import math
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine import lean
+from engine import forward, lean
 from engine.fidelity import Fidelity
 
 
@@ -90,8 +91,12 @@ class Stack:
     def token_nll(self, tokens: Tensor) -> Tensor:
         """The loss of every target in nats, (G, B, T), without gradients. tokens: (G, B, T + 1)."""
         inputs, targets = tokens[..., :-1], tokens[..., 1:]
-        ops = lean if tokens.device.type == "cpu" else PLAIN
-        return ops.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape)
+        if tokens.device.type != "cpu":
+            return PLAIN.nll(self.hidden(inputs), self.head, targets.flatten(1)).view(targets.shape)
+        turns = self.rotary[: inputs.shape[-1]]
+        members = [{name: weight[g] for name, weight in self.weights.items()} for g in range(self.members)]
+        pairs = zip(members, tokens, strict=True)
+        return torch.stack([forward.token_nll(member, self.fidelity, turns, own) for member, own in pairs])
 
     def member(self, g: int) -> dict[str, Tensor]:
         """The weights of one member as a plain state, without [G]: name -> (out, in), copied to the CPU."""

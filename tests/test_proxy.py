@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from engine import lean
+from engine import forward, lean
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity, larger
 from engine.proxy import PLAIN, Stack, stack
@@ -22,9 +22,7 @@ def shaken(fidelity: Fidelity, seeds: list[int], vocabulary: int = 50) -> Stack:
     """A stack moved off its initial zeros, so that every gradient is alive; equal for equal seeds."""
     model = Stack(fidelity, vocabulary, seeds)
     for g, seed in enumerate(seeds):
-        model.flat[g] += 0.1 * torch.randn(
-            model.parameters, generator=torch.Generator().manual_seed(seed + 99)
-        )
+        model.flat[g] += 0.1 * torch.randn(model.parameters, generator=torch.Generator().manual_seed(seed + 99))
     return model
 
 
@@ -47,6 +45,19 @@ def test_hand_written_passes_equal_plain_ones(fidelity, monkeypatch):
     plain_losses, plain_gradient = gradients(shaken(fidelity, [1, 2, 3]), batch)
     torch.testing.assert_close(lean_losses, plain_losses, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(lean_gradient, plain_gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "plain products"])
+@variants
+def test_evaluation_measures_what_training_does(fidelity, onednn, monkeypatch):
+    """The forward pass of its own, by either library, against the passes that are trained through."""
+    if onednn and not forward.ONEDNN:
+        pytest.skip("this torch was built without oneDNN")
+    monkeypatch.setattr(forward, "ONEDNN", onednn)
+    model, batch = shaken(fidelity, [1, 2, 3]), tokens(3)
+    measured = model.token_nll(batch)
+    assert measured.shape == (3, 2, 16)
+    torch.testing.assert_close(measured.mean((1, 2)), model.losses(batch).detach(), rtol=1e-5, atol=1e-6)
 
 
 @variants

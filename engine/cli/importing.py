@@ -18,7 +18,7 @@ from engine.errors import Problem
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
 from engine.jobs import read_events
-from engine.supervisor import ONE_THREAD
+from engine.supervisor import CHILD_ENVIRONMENT
 from engine.surrogates import Surrogate, load
 from engine.workspace import Workspace
 
@@ -167,7 +167,7 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
         (folder / "lease.json").write_text(json.dumps({"attempt": "alone"}))
         process = subprocess.Popen(
             [sys.executable, "-m", "engine.run_job", name, str(workspace.root), "alone"], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env={**os.environ, **ONE_THREAD}, cwd=Path(__file__).parents[2],
+            stderr=subprocess.DEVNULL, env={**os.environ, **CHILD_ENVIRONMENT}, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         try:
             while process.poll() is None:

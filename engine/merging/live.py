@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import Problem
-from engine.supervisor import ONE_THREAD
+from engine.supervisor import CHILD_ENVIRONMENT
 
 IDLE_SECONDS = 300.0
 REMEMBERED = 4096
@@ -73,7 +73,7 @@ class Live:
         command = [sys.executable, "-m", "engine.merging.live_process", str(self.workspace)]
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            env={**os.environ, **ONE_THREAD},
+            env={**os.environ, **CHILD_ENVIRONMENT},
         )  # fmt: skip
         self._study, self._ready, self._owed, self._answers = task["study"], False, [], queue.Queue()
         threading.Thread(target=_listen, args=(self._process, self._answers), daemon=True).start()

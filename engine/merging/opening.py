@@ -18,7 +18,7 @@ from engine.merging.asking import merge_spec, task_of
 from engine.merging.export import ALL, coefficients_at
 from engine.merging.files import references
 from engine.merging.study import AT, block_of, blocks_of
-from engine.supervisor import ONE_THREAD
+from engine.supervisor import CHILD_ENVIRONMENT
 from store import studies
 from store.database import Store
 
@@ -88,7 +88,7 @@ def read(values: dict) -> dict:
         file = Path(folder) / "merge.yml"
         file.write_text(yaml.safe_dump(values, allow_unicode=True))
         command = [sys.executable, "-m", "engine.merging.reading", str(file)]
-        environment = {**os.environ, **ONE_THREAD}
+        environment = {**os.environ, **CHILD_ENVIRONMENT}
         try:
             done = subprocess.run(
                 command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False

@@ -1,7 +1,7 @@
 """How a search over merge coefficients chooses what to measure next: one function a strategy, one table.
 
 A strategy is a function (history, question) -> points (n, D), and depends on nothing else: so a search that was paused
-or killed goes on from what it had measured. A batch is one stacked pass. D coordinates, M metrics.
+or killed goes on from what it had measured. A batch is built and measured together. D coordinates, M metrics.
 """
 
 from collections.abc import Callable

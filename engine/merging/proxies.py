@@ -1,4 +1,4 @@
-"""Merges of proxies: G points of a merge study built in memory and measured in one stacked forward pass.
+"""Merges of proxies: G points of a merge study built in memory and measured there, without a file.
 
 A linear merge of G points at once is one contraction, (G, K) x (K, P) -> (G, P), straight into the stack's flat buffer;
 other methods are merged one by one in memory. Nothing is written. G points, K experts, D coordinates, M domains.
@@ -68,7 +68,7 @@ class ProxyMerges:
 
     @property
     def at_once(self) -> int:
-        """How many merges one stacked pass takes best."""
+        """How many merges to build and measure as one batch: stacked on CUDA, one after another on a CPU."""
         return group_size(self.fidelity.width) if self.device == "cpu" else 64
 
     @torch.no_grad()
