@@ -29,226 +29,20 @@ from pathlib import Path
 import httpx
 import numpy as np
 from oidc_provider_mock import User, run_server_in_thread
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.asyncio.client import connect
 
-from engine import adopt, steward
-from engine.owner import Owner
-from engine.review import acts
-from engine.search_job import draws_file
+from benchmarks.sessions_workspace import write_links, write_workspace
+from benchmarks.tabs import WATCHING, Tab
 from engine.workspace import Workspace
-from store import jobs, reviews, studies
+from store import reviews
 from store.database import Store
 
 ROOT = Path(__file__).parents[1]
-DOMAINS = ["docs", "python", "cpp", "javascript", "maths", "web"]
-REVIEWED, CANDIDATES = 10, 3  # studies with candidates; candidates each
 TARGET = 0.5  # seconds, for 95% of the interactions
 PAGES = ("", "runs", "explore", "league", "search", "next-runs", "candidates", "candidates", "export", "jobs")
-WATCHING = "(looks whether somebody acted)"  # by the page itself, every second: no interaction of a person
 ROLES = ["operator", "reviewer", "viewer"]
 
 
-# The workspace ---------------------------------------------------------------------------------------------
-
-
-def write_workspace(root: Path, count: int, each: int) -> None:
-    """`count` studies of `each` runs, fitted and searched; the first ones have candidates."""
-    workspace = Workspace.open(root)
-    (root / "imports").mkdir(exist_ok=True)
-    (root / "imports" / "runs.csv").write_text(table(each))
-    owner = Owner(workspace)
-    try:
-        first = import_one(owner.store, 0)
-        worker = subprocess.Popen([sys.executable, "-m", "engine.worker", "--workspace", str(root)], cwd=ROOT)
-        try:
-            while not any(job.kind == "search" and job.state == "done" for job in jobs.of_study(owner.store, first)):
-                time.sleep(0.5)
-        finally:
-            worker.terminate()
-            worker.wait()
-        for number in range(1, count):
-            import_one(owner.store, number)
-            print(f"\r{number + 1} studies", end="", file=sys.stderr, flush=True)
-        copy_results(owner.store, first)
-        for study in studies.all_studies(owner.store)[-REVIEWED:]:
-            for number, point in enumerate(np.random.default_rng(0).dirichlet(np.ones(len(DOMAINS)), CANDIDATES)):
-                acts.put_forward(owner.store, study, point, f"candidate {number}", "It was drawn by lot.")
-    finally:
-        owner.close()
-
-
-def table(each: int) -> str:
-    """Runs of a known law with noise."""
-    rng = np.random.default_rng(7)
-    shares = rng.dirichlet(np.full(len(DOMAINS), 0.8), each)
-    losses = 2.5 + 0.4 * np.log1p(1 / (shares + 0.03)) / 3 + 0.02 * shares @ rng.normal(size=(len(DOMAINS),) * 2)
-    losses += 0.01 * rng.normal(size=losses.shape)
-    rows = [",".join(["run", *(f"share/{d}" for d in DOMAINS), *(f"metric/{d}_loss" for d in DOMAINS)])]
-    for number, values in enumerate(np.hstack([shares, losses]).tolist()):
-        rows.append(",".join([f"r{number}", *map(repr, values)]))
-    return "\n".join(rows) + "\n"
-
-
-def import_one(store: Store, number: int) -> str:
-    return adopt.adopt(store, f"Study {number:03d}", "flat", "runs.csv")["study"]
-
-
-def copy_results(store: Store, first: str) -> None:
-    """Give every study what the jobs of the first one found: their runs are the same."""
-    print_of = studies.league(store, first)["fingerprint"]
-    for kind in ("fit", "search"):
-        done = next(job.id for job in jobs.of_study(store, first) if job.kind == kind)
-        events = (store.spool.find(done) / "events.jsonl").read_text()
-        store.ingest()
-        for study in studies.all_studies(store):
-            for job in jobs.of_study(store, study.id):
-                if job.kind == kind and job.state == "queued":
-                    mine = json.loads((store.spool.find(job.id) / "spec.json").read_text())
-                    own = mine.get("fingerprint") or mine["settings"]["fingerprint"]
-                    text = events.replace(first, study.id).replace(print_of, own)
-                    copy_files(store, first, print_of, study.id, own, done, job.id)
-                    (store.spool.find(job.id) / "events.jsonl").write_text(text)
-                    store.spool.move(store.spool.find(job.id), "ended")
-        store.ingest()
-        steward.advance(store)
-
-
-def copy_files(store, first, print_of, study, own, done, job) -> None:
-    source, target = store.workspace.surrogates(first, print_of), store.workspace.surrogates(study, own)
-    if not target.exists():
-        shutil.copytree(source, target)
-    root = store.workspace.root
-    if (root / draws_file(done)).exists():
-        (root / draws_file(job)).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / draws_file(done), root / draws_file(job))
-
-
-# A browser's side of a session -----------------------------------------------------------------------------
-
-
-class Session:
-    """One signed-in tab, without the browser: it sends what a browser sends, and reads what it is sent."""
-
-    def __init__(self, url: str, who: str):
-        self.url, self.who, self.query, self.page, self.pages = url, who, "", "", {}
-        self.cookies, self.socket, self.seconds = {}, None, defaultdict(list)
-        self.states: dict[str, dict] = {}  # of widgets, by their ids
-        self.elements: list = []  # that the last run drew
-        self.watched: dict[str, float] = {}  # fragments that the page wants drawn again, and every how many seconds
-
-    async def sign_in(self) -> None:
-        """As a person does: open the page, press the button, name oneself to the provider, come back."""
-        async with httpx.AsyncClient(follow_redirects=True, timeout=60) as web:
-            await web.get(f"{self.url}/_stcore/health")
-            self.cookies = dict(web.cookies)
-            await self.open()
-            button = next(one for one in self.elements if one.WhichOneof("type") == "button")
-            way = await self.ask({button.button.id: {"trigger_value": True}}, redirect=True)
-            await self.socket.close()
-            form = await web.get(self.url + way)
-            await web.post(form.url, data={"sub": self.who})
-            self.cookies = {cookie.name: cookie.value for cookie in web.cookies.jar}
-        await self.open()
-
-    async def open(self) -> None:
-        token = self.cookies["_streamlit_xsrf"]
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        self.socket = await connect(
-            self.url.replace("http", "ws") + "/_stcore/stream", subprotocols=["streamlit", token],
-            origin=self.url, additional_headers={"Cookie": cookie}, max_size=None, compression=None,
-        )  # fmt: skip
-        await self.ask({})
-
-    async def ask(self, states: dict, redirect: bool = False, fragment: str = "") -> str | None:
-        """Send one rerun, of the page or of a fragment, and read until the script has finished."""
-        message = BackMsg()
-        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, bool(fragment)
-        if not fragment:
-            self.watched = {}
-        client = message.rerun_script
-        client.query_string, client.page_script_hash = self.query, self.pages.get(self.page, "")
-        kept = {one: value for one, value in self.states.items() if one not in states}
-        for one, value in {**kept, **states}.items():
-            state = client.widget_states.widgets.add(id=one)
-            for field, content in value.items():
-                setattr(state, field, content)
-        self.states |= {one: value for one, value in states.items() if "trigger_value" not in value}
-        await self.socket.send(message.SerializeToString())
-        return await self.read(redirect, whole=not fragment)
-
-    async def read(self, redirect: bool, whole: bool) -> str | None:
-        """Read to the end of the script's run, and of the next one where it asks for one."""
-        self.way, self.refused, found = None, None, []
-        async with asyncio.timeout(120):
-            while True:
-                told = ForwardMsg.FromString(await self.socket.recv())
-                kind = told.WhichOneof("type")
-                if kind == "delta" and told.delta.WhichOneof("type") == "new_element":
-                    found.append(told.delta.new_element)
-                elif kind == "script_finished" and told.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                    found, whole = [], True
-                elif kind == "script_finished":
-                    break
-                else:
-                    self.hear(kind, told)
-        wrong = [one.exception.message for one in found if one.WhichOneof("type") == "exception"]
-        if wrong:
-            raise RuntimeError(f"{self.who} on {self.page}: {wrong[0]}")
-        if whole:
-            self.elements = found
-        return self.way if redirect else None
-
-    def hear(self, kind: str, told: ForwardMsg) -> None:
-        """What the page says beside what it draws."""
-        if kind == "navigation":
-            self.pages = {page.url_pathname: page.page_script_hash for page in told.navigation.app_pages}
-        elif kind == "page_info_changed":
-            self.query = told.page_info_changed.query_string
-        elif kind == "auth_redirect":
-            self.way = told.auth_redirect.url
-        elif kind == "auto_rerun":
-            self.watched[told.auto_rerun.fragment_id] = told.auto_rerun.interval
-
-    async def idle(self, seconds: float) -> None:
-        """Look at the page for a while: what it wants drawn again is asked for, as a browser does by itself."""
-        until, due = time.monotonic() + seconds, {one: time.monotonic() + every for one, every in self.watched.items()}
-        while due and min(due.values()) < until:
-            fragment = min(due, key=due.get)
-            await asyncio.sleep(max(0.0, due[fragment] - time.monotonic()))
-            began = time.perf_counter()
-            await self.ask({}, fragment=fragment)
-            self.seconds[WATCHING].append(time.perf_counter() - began)
-            due = {one: due.get(one, time.monotonic()) for one in self.watched}
-            if fragment in due:
-                due[fragment] = time.monotonic() + self.watched[fragment]
-        await asyncio.sleep(max(0.0, until - time.monotonic()))
-
-    async def timed(self, kind: str, states: dict) -> None:
-        began = time.perf_counter()
-        await self.ask(states)
-        self.seconds[kind].append(time.perf_counter() - began)
-
-    async def visit(self, page: str, study: str, candidate: str = "") -> None:
-        """Choose a study by its name in the sidebar, and open a page."""
-        box = next(one for one in self.all("selectbox") if one.label == "Study")
-        self.page, self.states = page, {}
-        self.query = f"candidate={candidate}" if candidate else ""
-        await self.timed(f"open {page or 'studies'}", {box.id: {"string_value": study}})
-
-    def all(self, kind: str) -> list:
-        return [getattr(one, kind) for one in self.elements if one.WhichOneof("type") == kind]
-
-    async def choose(self) -> None:
-        """Change a select box or a row of pills of the page, as it comes."""
-        boxes = [one for one in self.all("selectbox") if len(one.options) > 1 and not one.form_id and not one.disabled]
-        if boxes:
-            box = random.choice([one for one in boxes if one.label != "Study"] or boxes)
-            await self.timed(f"choose: {box.label}", {box.id: {"string_value": random.choice(box.options)}})
-
-
-async def reader(session: Session, links: list[tuple[str, str]], until: float, pause: float) -> None:
+async def reader(session: Tab, links: list[tuple[str, str]], until: float, pause: float) -> None:
     """Open pages of studies and candidates, and change what can be chosen on them; nobody begins with the others."""
     await session.idle(random.uniform(0, 2) * pause)
     while time.monotonic() < until:
@@ -261,7 +55,7 @@ async def reader(session: Session, links: list[tuple[str, str]], until: float, p
         await session.idle(random.uniform(0.5, 1.5) * pause)
 
 
-async def commenter(session: Session, link: tuple[str, str], until: float, every: float) -> list[str]:
+async def commenter(session: Tab, link: tuple[str, str], until: float, every: float) -> list[str]:
     """Comment through the page's form, once every `every` seconds; returns what was written and taken."""
     await session.visit("candidates", *link)
     said, due = [], time.monotonic()
@@ -284,7 +78,7 @@ async def commenter(session: Session, link: tuple[str, str], until: float, every
 
 
 async def measure(url: str, people: list[str], links: list, options) -> dict:
-    sessions = [Session(url, who) for who in people]
+    sessions = [Tab(url, who) for who in people]
     for first in range(0, len(sessions), 5):
         await asyncio.gather(*(session.sign_in() for session in sessions[first : first + 5]))
     warm = time.monotonic() + options.warm
@@ -442,19 +236,6 @@ def main() -> None:
     print(text)
     if options.out:
         options.out.write_text(text)
-
-
-def write_links(root: Path) -> None:
-    """[(a study's name, a candidate of it), ...] that sessions go to."""
-    store = Store(Workspace.open(root))
-    try:
-        found = [
-            (study.name, candidate.id) for study in studies.all_studies(store)
-            for candidate in reviews.of_study(store, study.id)
-        ]  # fmt: skip
-    finally:
-        store.close()
-    (root / "links.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

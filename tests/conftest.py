@@ -1,5 +1,7 @@
 """What the tests share: real workspaces, real stores, one finished small study, a running page."""
 
+import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -12,9 +14,11 @@ import urllib.request
 import zlib
 
 import pytest
+import torch
 
 from engine.workspace import Workspace
 from store.database import Store
+from tests import language_models
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -38,6 +42,16 @@ learning_rate = 0.01
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early."""
+
+    def is_long(item: pytest.Item) -> bool:
+        return bool({"finished", "browser"} & set(item.fixturenames) or item.get_closest_marker("slow"))
+
+    late = {item.path for item in items if is_long(item)}
+    items.sort(key=lambda item: item.path in late)
+
+
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
     return Workspace.open(tmp_path / "workspace")
@@ -54,6 +68,23 @@ def engine(workspace: pathlib.Path, *arguments: str, check: bool = True) -> subp
     """Run `python -m engine` on a workspace."""
     command = [sys.executable, "-m", "engine", "--workspace", str(workspace), *arguments]
     return subprocess.run(command, cwd=ROOT, check=check, capture_output=True, text=True, timeout=240)
+
+
+def answer(workspace: pathlib.Path, *arguments: str):
+    """What a command printed, as JSON."""
+    return json.loads(engine(workspace, *arguments).stdout)
+
+
+def said(workspace: pathlib.Path, *arguments: str) -> str:
+    """The sentence of a command that cannot be done."""
+    done = engine(workspace, *arguments, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def copied(workspace: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """A copy of a workspace that nobody serves, for tests that change it."""
+    return shutil.copytree(workspace, folder, ignore=shutil.ignore_patterns("*.lock", "web.json"))
 
 
 def write_domains(folder: pathlib.Path) -> None:
@@ -89,10 +120,28 @@ MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]
 def merged(finished, tmp_path_factory) -> pathlib.Path:
     """A copy of that workspace with a merge study beside the other, finished: experts, merges, fits, a search."""
     root = tmp_path_factory.mktemp("merged")
-    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(finished, root / "workspace")
     (root / "merge.toml").write_text(MERGE)
     engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
     return root / "workspace"
+
+
+@pytest.fixture(scope="session")
+def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
+    """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
+    root = copied(merged, tmp_path_factory.mktemp("learning") / "workspace")
+    with contextlib.suppress(ImportError):
+        language_models.family(root / "checkpoints", root / "corpora" / "small")
+    return root
+
+
+@pytest.fixture
+def one_thread():
+    """As in a job: beside others, threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def until(condition, seconds: float = 120):

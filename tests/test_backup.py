@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import tarfile
 import threading
 from pathlib import Path
@@ -17,7 +16,7 @@ from engine.errors import Problem
 from engine.people import NotSignedIn, Person, as_person
 from engine.workspace import Workspace
 from store.database import Store
-from tests.conftest import Page, engine
+from tests.conftest import Page, answer, copied, engine
 from tests.test_store import everything, journal_of, line, planned
 from tests.test_store import finished as finished_line
 
@@ -35,13 +34,13 @@ def archive_of(store, tmp_path, **options):
 def moved(finished, tmp_path_factory):
     """(a finished workspace, what a backup under a running page made of it elsewhere)."""
     root = tmp_path_factory.mktemp("moved")
-    shutil.copytree(finished, root / "here", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(finished, root / "here")
     page = Page(root / "here")
     try:
-        told = json.loads(engine(root / "here", "backup", str(root / "b.tar.zst")).stdout)
+        told = answer(root / "here", "backup", str(root / "b.tar.zst"))
     finally:
         page.stop()
-    done = json.loads(engine(root / "here", "restore", str(root / "b.tar.zst"), str(root / "there")).stdout)
+    done = answer(root / "here", "restore", str(root / "b.tar.zst"), str(root / "there"))
     assert told["files"] == done["files"] and told["bytes"] > told["archive_bytes"] > 0
     return root / "here", root / "there"
 
@@ -57,19 +56,19 @@ def test_a_whole_workspace_moves(moved):
         here.close()
         there.close()
     wish = ("export", "Small", "--format", "json", "--candidate", "best", "--out")
-    files = [json.loads(engine(folder, *wish, str(folder.parent / f"{folder.name}-out")).stdout) for folder in moved]
+    files = [answer(folder, *wish, str(folder.parent / f"{folder.name}-out")) for folder in moved]
     texts = [[Path(name).read_text() for name in one["written"]] for one in files]
     assert texts[0] == texts[1]
-    assert json.loads(engine(moved[1], "trade-off", "Small", "--metric", "prose", "--metric", "python").stdout)
+    assert answer(moved[1], "trade-off", "Small", "--metric", "prose", "--metric", "python")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_runs_as_a_table_come_back_as_a_study(moved, tmp_path, suffix):
     path = tmp_path / f"runs{suffix}"
-    assert json.loads(engine(moved[1], "export-runs", "Small", str(path)).stdout) == {"written": str(path), "runs": 22}
+    assert answer(moved[1], "export-runs", "Small", str(path)) == {"written": str(path), "runs": 22}
     table = (csv.read_csv if suffix == ".csv" else parquet.read_table)(path)
-    rows = json.loads(engine(moved[1], "runs", "Small").stdout)
+    rows = answer(moved[1], "runs", "Small")
     for name in ("digits", "prose", "python"):
         assert table.column(f"share/{name}").to_pylist() == [row["weights"][name] for row in rows]
         assert table.column(f"metric/{name}").to_pylist() == [row["losses"][name] for row in rows]
@@ -77,7 +76,7 @@ def test_runs_as_a_table_come_back_as_a_study(moved, tmp_path, suffix):
     said = engine(moved[1], "export-runs", "Small", str(path), check=False).stderr
     assert "it exists" in said and "Traceback" not in said
     wish = ("import", "--study", f"Again{suffix}", "--format", "flat", "--weights", str(path))
-    done = json.loads(engine(moved[1], *wish).stdout)
+    done = answer(moved[1], *wish)
     assert done["domains"] == ["digits", "prose", "python"] and done["runs"] == 22
 
 

@@ -1,8 +1,6 @@
 """Candidates in a real browser: put forward, two people at once, links that restore a view, what cannot be shown."""
 
-import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -10,22 +8,18 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import ROOT, Page, engine, watched_tab
+from tests.conftest import ROOT, Page, answer, copied, watched_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NAMES = ("Mostly python", "<b>Mostly</b> *prose* \u202eesrever")
 POINTS = ((0.1, 0.2, 0.7), (0.1, 0.7, 0.2))
 
 
-def answer(workspace, *arguments):
-    return json.loads(engine(workspace, *arguments).stdout)
-
-
 @pytest.fixture(scope="module")
 def room(finished, tmp_path_factory):
     """A page on a copy of the finished study, with two candidates; `room.ids` are theirs."""
     workspace = tmp_path_factory.mktemp("room") / "workspace"
-    shutil.copytree(finished, workspace, ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(finished, workspace)
     ids = []
     for name, point in zip(NAMES, POINTS, strict=True):
         values = [word for pair in zip(("digits", "prose", "python"), point, strict=True) for word in

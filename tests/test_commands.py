@@ -3,7 +3,6 @@
 import ast
 import csv
 import json
-import shutil
 import subprocess
 import sys
 
@@ -13,22 +12,17 @@ import yaml
 
 from engine.__main__ import main, parser
 from engine.recipes import FORMATS
-from tests.conftest import ROOT, STUDY, Page, engine
+from tests.conftest import ROOT, STUDY, Page, answer, copied, engine
 
 TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
 DOMAINS = {"digits", "prose", "python"}
-
-
-def answer(workspace, *arguments):
-    """What a command printed, as JSON."""
-    return json.loads(engine(workspace, *arguments).stdout)
 
 
 @pytest.fixture(scope="module")
 def desk(finished, tmp_path_factory):
     """A copy of the finished workspace that these tests may change; the study file lies beside it."""
     root = tmp_path_factory.mktemp("desk")
-    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(finished, root / "workspace")
     (root / "tiny.toml").write_text(TINY)
     return root / "workspace"
 

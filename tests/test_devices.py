@@ -16,6 +16,7 @@ from engine.jobs import Spool, read_events
 from tests.conftest import until
 from tests.working import corpus_job, faults, kinds, last, place, small_text, worker
 
+pytestmark = pytest.mark.slow
 CARDS = """0, GPU-aaa, NVIDIA H100 80GB HBM3, 81559, 4, 0
 1, GPU-bbb, "NVIDIA A100, 40 GB", 40960, 500, [N/A]
 """

@@ -8,6 +8,8 @@ from engine.jobs import Spool
 from tests.conftest import engine
 from tests.working import corpus_job, last, small_text
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def at(tmp_path):

@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from engine.errors import Problem
+from engine.merging.checkpoints import Checkpoint
 from engine.merging.config import from_dict
 from engine.merging.files import merge_file
 from engine.merging.language_models import ModelMerges, loaded
@@ -21,7 +22,7 @@ from engine.workspace import Workspace
 from store import jobs, runs, studies
 from store.database import Store
 from tests import language_models
-from tests.conftest import engine
+from tests.conftest import answer, copied, engine
 
 pytest.importorskip("transformers", reason="transformers is not installed: requirements-transformers.txt")
 STUDY = """
@@ -40,7 +41,7 @@ eval_bytes = 4096
 def desk(finished, tmp_path_factory):
     """A workspace with a corpus and a family of checkpoints."""
     root = tmp_path_factory.mktemp("brought")
-    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(finished, root / "workspace")
     language_models.family(root / "workspace" / "checkpoints", root / "workspace" / "corpora" / "small")
     return root / "workspace"
 
@@ -128,8 +129,28 @@ def test_a_study_of_brought_models_from_the_command_line(desk):
         assert np.shape(moved["moved"]) == (2, len(moved["tensors"]))
     finally:
         store.close()
-    found = json.loads(engine(desk, "search-merges", "Brought", "--evaluations", "6", "--wait").stdout)
+    found = answer(desk, "search-merges", "Brought", "--evaluations", "6", "--wait")
     assert found["found"]["evaluations"] == 6
+
+
+def test_a_file_that_names_the_bases_tokenizer_is_merged_as_mergekit_does(desk, tmp_path):
+    mergekit = pytest.importorskip("mergekit.merge", reason="mergekit is not installed")
+    from mergekit.config import MergeConfiguration
+    from mergekit.options import MergeOptions
+
+    folder = desk / "checkpoints"
+    values = {
+        "merge_method": "task_arithmetic", "base_model": str(folder / "base"), "tokenizer_source": "base",
+        "models": [{"model": str(folder / name), "parameters": {"weight": 0.5}} for name in ("python", "prose")],
+        "dtype": "float32",
+    }  # fmt: skip
+    merge(from_dict(values, folder), tmp_path / "ours")
+    options = MergeOptions(quiet=True, write_model_card=False)
+    mergekit.run_merge(MergeConfiguration.model_validate(values), str(tmp_path / "theirs"), options)
+    ours, theirs = Checkpoint(tmp_path / "ours"), Checkpoint(tmp_path / "theirs")
+    assert ours.tensors.keys() == theirs.tensors.keys() and (tmp_path / "ours" / "tokenizer.json").exists()
+    for name in theirs.tensors:
+        torch.testing.assert_close(ours.flat(name), theirs.flat(name), rtol=1e-5, atol=1e-5)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_merged(desk):

@@ -179,6 +179,7 @@ ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
         ("merge_method: slerp\nbase_model: base\nmodels: [{model: one}, {model: two}]\nparameters: {t: 1}", "takes 1"),
         ("merge_method: ties\nbase_model: base\nmodels: [{model: one}, {model: one}]", "named twice"),
         ("merge_method: ties\nbase_model: base\ndtype: int4\n" + ONE, "'int4'"),
+        ("merge_method: ties\nbase_model: base\ntokenizer_source: union\n" + ONE, "'union' as tokenizer_source"),
         ("merge_method: ties\nbase_model: base", "`models` or `slices`"),
         ("merge_method: linear\nslices: [{sources: [{model: one, layer_range: [2, 1]}]}]", r"[2, 1]"),
         ("just words", "just words"),

@@ -1,7 +1,5 @@
 """Merges as candidates: put forward, measured on all text, and taken along as files that give the same weights."""
 
-import json
-import shutil
 import subprocess
 import sys
 
@@ -20,21 +18,17 @@ from engine.recipes.merges import tensor_names
 from engine.workspace import Workspace
 from store import runs, studies
 from store.database import Store
-from tests.conftest import ROOT, engine
+from tests.conftest import ROOT, answer, copied
 
 pytestmark = pytest.mark.slow
 POINT = {"digits": 0.1, "prose": 0.4, "python": 0.5}
-
-
-def answer(workspace, *arguments):
-    return json.loads(engine(workspace, *arguments).stdout)
 
 
 @pytest.fixture(scope="module")
 def desk(merged, tmp_path_factory):
     """A copy of the finished merge study; a merge of it is put forward and confirmed."""
     root = tmp_path_factory.mktemp("merge-candidates") / "workspace"
-    shutil.copytree(merged, root, ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(merged, root)
     return root
 
 

@@ -1,14 +1,13 @@
 """Merge studies in a real browser: faders that are predicted and measured, looks, searches, a new study."""
 
 import json
-import shutil
 import urllib.request
 
 import pytest
 from playwright.sync_api import expect
 
 from engine.jobs import Spool
-from tests.conftest import Page, watched_tab
+from tests.conftest import Page, copied, watched_tab
 from tests.test_pages import settled, visit
 from tests.working import worker
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.browser
 def merge_page(merged, tmp_path_factory):
     """The page, serving a copy of the workspace with a merge study: searches are started here."""
     root = tmp_path_factory.mktemp("merge-pages")
-    shutil.copytree(merged, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
+    copied(merged, root / "workspace")
     running = Page(root / "workspace")
     yield running
     running.stop()

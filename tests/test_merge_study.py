@@ -1,7 +1,6 @@
 """Merge studies: what is turned, experts made in one stack, merges measured, searched, and held against mixtures."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ from engine.study import StudySpec
 from engine.workspace import Workspace, within
 from store import runs, searches, studies
 from store.database import Store
-from tests.conftest import engine, until
+from tests.conftest import answer, copied, engine, until
 from tests.working import worker
 
 EXPERTS = ["digits", "prose", "python"]
@@ -138,9 +137,7 @@ def test_rank_correlations_carry_their_interval():
 @pytest.fixture(scope="module")
 def desk(merged, tmp_path_factory):
     """A copy that these tests may change."""
-    root = tmp_path_factory.mktemp("merge-desk")
-    shutil.copytree(merged, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
-    return root / "workspace"
+    return copied(merged, tmp_path_factory.mktemp("merge-desk") / "workspace")
 
 
 @pytest.fixture
@@ -268,7 +265,7 @@ def test_merges_from_the_command_line(desk):
         best[strategy] = json.loads(done.stdout)["found"]
         assert best[strategy]["evaluations"] == 24 and len(best[strategy]["trace"]) == 24
     assert best["guided"]["aggregate"] <= best["random"]["aggregate"] + 1e-9
-    rows = json.loads(engine(desk, "runs", "Small merge").stdout)
+    rows = answer(desk, "runs", "Small merge")
     numbers = [row["number"] for row in rows]
     assert len(set(numbers)) == len(numbers) and sum(row["role"] == "search" for row in rows) == 48
     for wrong, word in (

@@ -15,6 +15,7 @@ from engine.study import StudySpec
 from store import notices
 from tests.conftest import until
 
+pytestmark = pytest.mark.slow
 MEASURED = {
     "losses": {"a": 1.0, "b": 2.0}, "losses_se": {"a": 0.1, "b": 0.1}, "shares": [0.5, 0.5], "tokens": 9,
     "seconds": 1.0, "cpu_seconds": 1.0, "device": "cpu", "parameters": 5,

@@ -1,7 +1,6 @@
 """Candidates and their review from the command line and headless: frozen, discussed, decided, confirmed, compared."""
 
 import json
-import shutil
 import threading
 
 import numpy as np
@@ -17,30 +16,17 @@ from engine.review.recipe import recipe_of
 from engine.workspace import Workspace
 from store import rebuild, reviews, runs, studies
 from store.database import Store
-from tests.conftest import engine
+from tests.conftest import answer, copied, said
 
 pytestmark = pytest.mark.slow
 ANN, BEN, EVE = Person("Ann", "reviewer"), Person("Ben", "reviewer"), Person("Eve", "viewer")
 OTTO = Person("Otto", "operator")
 
 
-def answer(workspace, *arguments):
-    return json.loads(engine(workspace, *arguments).stdout)
-
-
-def said(workspace, *arguments) -> str:
-    """The sentence of a command that cannot be done."""
-    done = engine(workspace, *arguments, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
-
-
 @pytest.fixture(scope="module")
 def desk(finished, tmp_path_factory):
     """A copy of the finished workspace that these tests may change."""
-    root = tmp_path_factory.mktemp("review")
-    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
-    return root / "workspace"
+    return copied(finished, tmp_path_factory.mktemp("review") / "workspace")
 
 
 @pytest.fixture

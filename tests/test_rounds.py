@@ -1,6 +1,5 @@
 """Rounds from the command line: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
 
-import json
 import re
 import shutil
 
@@ -13,28 +12,15 @@ from engine.errors import Problem
 from engine.workspace import Workspace
 from store import rebuild, runs, studies
 from store.database import Store
-from tests.conftest import Page, engine
+from tests.conftest import Page, answer, copied, engine, said
 
 pytestmark = pytest.mark.slow
-
-
-def answer(workspace, *arguments):
-    return json.loads(engine(workspace, *arguments).stdout)
-
-
-def said(workspace, *arguments) -> str:
-    """The sentence of a command that cannot be done."""
-    done = engine(workspace, *arguments, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")
 def desk(finished, tmp_path_factory):
     """A copy of the finished workspace that these tests may change, in their order."""
-    root = tmp_path_factory.mktemp("rounds")
-    shutil.copytree(finished, root / "workspace", ignore=shutil.ignore_patterns("*.lock", "web.json"))
-    return root / "workspace"
+    return copied(finished, tmp_path_factory.mktemp("rounds") / "workspace")
 
 
 def test_trade_offs_and_wishes_come_from_the_draws(desk):

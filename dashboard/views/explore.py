@@ -7,11 +7,10 @@ from dashboard import charts, components, state
 from dashboard.views import merging, parts
 from dashboard.views.forward import put_forward
 from dashboard.views.looks import closer_look
-from engine import explain
+from dashboard.views.predicted import against_a_reference
 from engine.candidates import Fit, named_points
 from engine.measured import frame_of_study
 from engine.objectives import Aggregate, common_scale
-from engine.search.prediction import difference, predict
 from store import searches, studies
 
 PRIORS = {
@@ -117,24 +116,9 @@ def near_optimal(study: studies.Study) -> dict | None:
 
 def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
     """What would become of each metric, against a reference."""
-    here = predict(fit.surrogate, at, whole.weights)
-    support = explain.support(at[None], fit.measured.weights)
     left, right = st.columns([1, 2])
     with left:
-        names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
-        reference = st.selectbox("Compare with", names, key="reference")
-        gap = difference(fit.surrogate, at, points[reference], whole.weights)
-        st.metric(
-            f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
-            f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
-            f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
-            f"{reference}",
-            delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
-        )  # fmt: skip
-        verdict = (
-            "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
-        )
-        st.markdown(f"{verdict} {parts.SUPPORT[support.badge[0]]}")
+        reference, here, gap, support = against_a_reference(fit, whole, at, points)
         st.caption(
             f"{100 * support.distance[0]:.0f}% of the tokens differ from the nearest of {len(fit.measured.ids)} runs "
             f"(runs are up to {100 * support.reach:.0f}% apart from each other). Intervals are 95%, of one run."

@@ -10,17 +10,16 @@ from dashboard.views import parts
 from dashboard.views.forward import put_forward
 from dashboard.views.merge_desk import Turned, ask_method, desk, draw_again, open_file
 from dashboard.views.merge_looks import closer_look
-from engine import explain
+from dashboard.views.predicted import against_a_reference
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
 from engine.merging import asking
 from engine.objectives import Aggregate, common_scale
-from engine.search.prediction import difference, predict
 from engine.study import StudySpec
 from store import studies
 
 PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader that moves on is heard in between
-LOOKS = 12
+LOOKS = 120
 
 
 def render(study: studies.Study) -> None:
@@ -76,26 +75,10 @@ def described(study: studies.Study) -> str:
 
 def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[str, np.ndarray]) -> None:
     """Predicted losses at once, measured ones beside them as soon as they are there."""
-    at = turned.point
-    here = predict(fit.surrogate, at, whole.weights)
-    support = explain.support(at[None], fit.measured.weights)
     live = measured_now(study, turned, patience=0.0)
     left, right = st.columns([1, 2])
     with left:
-        names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
-        reference = st.selectbox("Compare with", names, key="reference")
-        gap = difference(fit.surrogate, at, points[reference], whole.weights)
-        st.metric(
-            f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
-            f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
-            f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)} against "
-            f"{reference}",
-            delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
-        )  # fmt: skip
-        verdict = (
-            "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
-        )
-        st.markdown(f"{verdict} {parts.SUPPORT[support.badge[0]]}")
+        reference, here, gap, support = against_a_reference(fit, whole, turned.point, points)
         if live is not None:
             st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
         st.caption(
@@ -163,11 +146,13 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
     if not can_measure_live(study):
         return
     place = st.empty()
-    for _ in range(LOOKS * 10):
+    for _ in range(LOOKS):
         place.caption("measuring this merge…")
         if measured_now(study, turned, PATIENCE) is not None:
             draw_again()
-    place.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.caption("The measurement takes longer than it should: other jobs hold the cores. It goes on meanwhile.")
+        st.button("Look again", icon=":material/refresh:", key="look-again")
 
 
 def keep(study: studies.Study, at: np.ndarray) -> None:

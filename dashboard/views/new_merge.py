@@ -4,7 +4,6 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.views import parts
-from engine import steward
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity
 from engine.merging.catalogue import card_of, catalogue
@@ -27,13 +26,7 @@ def new_merge() -> None:
     st.markdown(f"**{spec.runs} merges and the baselines are measured first**, over {len(names)} coordinates{made}.")
     if len(names) > 40:
         st.warning(f"{len(names)} coordinates are many: {3 * (len(names) + 1)} merges are enough for the smooth laws.")
-    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
-        try:
-            st.session_state["next_study"] = steward.create(state.store(), spec)
-        except Problem as problem:
-            parts.refusal(problem)
-            return
-        st.rerun()
+    parts.start_button(spec)
 
 
 def training_of(spec: StudySpec) -> str:

@@ -11,7 +11,6 @@ import streamlit as st
 
 from dashboard import charts, components, queries, state
 from dashboard.views import parts
-from engine import steward
 from engine.design import DESIGNS
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity, learning_rate
@@ -38,13 +37,7 @@ def new_study() -> None:
             f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws; "
             "LightGBM wants over 100."
         )
-    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
-        try:
-            st.session_state["next_study"] = steward.create(state.store(), spec)
-        except Problem as problem:
-            parts.refusal(problem)
-            return
-        st.rerun()
+    parts.start_button(spec)
 
 
 def cost(spec: StudySpec, vocabulary: int) -> None:

@@ -10,12 +10,15 @@ import streamlit as st
 from dashboard import queries, state
 from dashboard.names import Named, named
 from dashboard.wording import number  # noqa: F401
+from engine import steward
 from engine.candidates import Fit
 from engine.candidates import fit_of as fit_of_study
+from engine.errors import Problem
 from engine.league import FEWEST_RUNS, League
 from engine.measured import aggregate_of
 from engine.objectives import Aggregate
 from engine.people import acting, allows
+from engine.study import StudySpec
 from engine.surrogates import SURROGATES
 from store import jobs, studies
 
@@ -59,6 +62,17 @@ def takes(role: str, disabled: bool = False) -> dict:
     if allows(person, role):
         return {"disabled": disabled}
     return {"disabled": True, "help": f"This takes the role {role}. You are signed in as a {person.role}."}
+
+
+def start_button(spec: StudySpec) -> None:
+    """The button that creates a study and opens it, or says why it cannot be."""
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **takes("operator")):
+        try:
+            st.session_state["next_study"] = steward.create(state.store(), spec)
+        except Problem as problem:
+            refusal(problem)
+            return
+        st.rerun()
 
 
 def live(draw: Callable[[], None]) -> None:

@@ -16,7 +16,9 @@ from engine.merge_methods import METHODS, Method
 from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
 from engine.merging.learners import refuse_without_data
 
-TOP = ("merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed")
+TOP = (
+    "merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed", "tokenizer_source",
+)  # fmt: skip
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
 UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
@@ -84,6 +86,11 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
     for key in ("dtype", "out_dtype"):
         if values.get(key) is not None and values[key] not in DTYPES:
             raise Problem(f"Cannot use {values[key]!r} as {key}: it is one of {', '.join(DTYPES)}.")
+    if values.get("tokenizer_source") not in (None, "base"):
+        raise Problem(
+            f"Cannot use {values['tokenizer_source']!r} as tokenizer_source: a merge has the base's tokenizer, and the "
+            "rows of its embeddings (base). Give base, or leave it out."
+        )
     if bool(values.get("models")) == bool(values.get("slices")):
         raise Problem("Cannot read the merge: give `models` or `slices`, and not both.")
     seed = values.get("seed", 0)

@@ -7,7 +7,6 @@ The merges cost seconds, the proxies hours: where the two rank alike, merging ma
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from engine.errors import Problem
 from engine.measured import aggregate_of
@@ -76,6 +75,8 @@ def correlations(left: np.ndarray, right: np.ndarray, seed: int = 0) -> tuple[np
 
 def rank_of(left: np.ndarray, right: np.ndarray) -> float:
     """Spearman of two columns; NaN where one does not vary."""
+    from scipy.stats import spearmanr  # half of what a command would wait for
+
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         return float("nan")
     return float(spearmanr(left, right).statistic)
