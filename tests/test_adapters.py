@@ -166,14 +166,38 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
         ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "and no"),
         ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not of a plain LoRA"),
         ({}, {}, "holds no tensor"),
+        *((low("model.layers.0.q_proj", 6, 6), settings, "adapter_config.json") for settings in (
+            {"rank_pattern": [1]}, {"rank_pattern": {"q_proj": "2"}}, {"rank_pattern": {"q_proj": 0}},
+            {"alpha_pattern": {"(": 1}}, {"alpha_pattern": {"q_proj": "x"}}, {"alpha_pattern": {"q_proj": None}},
+            {"alpha_pattern": 3}, {"lora_alpha": 10**400}, {"lora_alpha": "8"}, {"r": None},
+        )),
+        ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "no pair of"),
+        ({"model.norm.lora_A.weight": torch.ones(()), "model.norm.lora_B.weight": torch.ones(())}, {}, "no pair of"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_adapter_is_named(tmp_path, tensors, settings, said):
     base, _ = base_of(tmp_path)
     adapter = adapter_of(tmp_path, tensors, **settings)
     with pytest.raises(Problem, match=said) as refused:
         open_model(f"{base}+{adapter}")
     assert str(adapter) in str(refused.value) and str(refused.value).startswith("Cannot")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "[" * 100_000])
+def test_settings_that_are_no_table_are_named(tmp_path, text):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
+    (adapter / "adapter_config.json").write_text(text)
+    with pytest.raises(Problem, match=r"Cannot read .*adapter_config\.json"):
+        open_model(f"{base}+{adapter}")
+
+
+def test_an_adapter_on_a_quantised_base_is_refused(tmp_path):
+    base, own = base_of(tmp_path)
+    save_file({name: value.to(torch.int8) for name, value in own.items()}, base / "model.safetensors")
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
+    with pytest.raises(Problem, match="is quantised"):
+        open_model(f"{base}+{adapter}")
 
 
 def test_what_is_missing_or_named_alone(tmp_path):

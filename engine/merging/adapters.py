@@ -5,17 +5,17 @@ B A, scale = alpha / r, or alpha / sqrt(r) with use_rslora (Hu et al. 2021, arXi
 arXiv:2312.03732). Nothing is written; one tensor in fp32 is held at a time.
 """
 
-import json
 import math
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merging.checkpoints import Checkpoint, Stored
+from engine.merging.checkpoints import Checkpoint, Stored, table
 from engine.merging.vocabulary import has_tokens
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -73,6 +73,13 @@ class Adapted:
             raise Problem(f"Cannot use the adapter {self.folder}: it has {name!r} and no {second!r}. Copy it again.")
         module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
         target = self._target(f"{module}.weight", name)
+        if not self.base.tensors[target].dtype.is_floating_point:
+            raise Problem(
+                f"Cannot use the adapter {self.folder} on {self.base.path}: {target!r} is quantised there. Take the "
+                "base's weights in bfloat16."
+            )
+        if min(len(self.weights.tensors[one].shape) for one in (name, second)) < 2:
+            raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is no pair of matrices. Copy it again.")
         embedding = name.endswith("_A")
         scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
         change = Low(name, second, scale, embedding or bool(self.settings.get("fan_in_fan_out")))
@@ -121,11 +128,16 @@ class Adapted:
         """adapter_config.json. Raises Problem for what is no plain LoRA."""
         path = self.folder / CONFIG
         try:
-            found = json.loads(path.read_text())
+            found = table(path.read_bytes())
             kind, rank, alpha = found.get("peft_type"), found["r"], found["lora_alpha"]
             if not (rank > 0 and math.isfinite(alpha)):
                 raise ValueError(f"r is {rank} and lora_alpha {alpha}")
-        except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+            for key, least in (("rank_pattern", 1), ("alpha_pattern", -math.inf)):
+                for module, value in (found.get(key) or {}).items():
+                    re.compile(module)
+                    if not least <= value < math.inf:
+                        raise ValueError(f"{key} has {value} for {module!r}")
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, re.error) as error:
             raise Problem(f"Cannot read {path}: {error!r}. Copy it again, or save the adapter with peft.") from error
         beginning = str(found.get("init_lora_weights")).lower()
         odd = [key for key in UNREADABLE if found.get(key)]
@@ -155,6 +167,30 @@ class Adapted:
         delta = b.reshape(-1, rank) @ a.reshape(rank, -1)  # (out, in), or (out, in x k x k)
         delta = delta.T if change.flipped else delta
         return whole.float().add(delta.reshape(-1), alpha=change.scale)
+
+    @property
+    def held(self) -> int:
+        """Bytes that a tensor takes when it is asked for: the base's and the change in fp32."""
+        return 8 * max((self.tensors[name].size for name in self.changes), default=0)
+
+    def culprit(self, name: str) -> Path:
+        """The file to blame for a tensor's numbers: the base's where they are bad there already."""
+        if name in self.replaced or (name in self.changes and torch.isfinite(self.base.flat(name)).all()):
+            return self.folder / WEIGHTS
+        return self.base.culprit(name)
+
+    @property
+    def doubt(self) -> str | None:
+        """A sentence where the adapter says that it was trained on a base of another name; None otherwise."""
+        said = str(self.settings.get("base_model_name_or_path") or "")
+        name = said.rstrip("/").rpartition("/")[2].lower()
+        known = f"{self.base.path.resolve()} {(self.config or {}).get('_name_or_path')}".lower()
+        if name in known:
+            return None
+        return (
+            f"The adapter {self.folder} says that it was trained on {said}, and is put on {self.base.path}: make sure "
+            "that they are one model."
+        )
 
 
 def partner(name: str) -> str | None:
