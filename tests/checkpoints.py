@@ -5,6 +5,8 @@ import json
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.merging.config import from_dict
+
 FILE = "model.safetensors"
 LAYERS, WIDTH, HIDDEN, VOCABULARY = 3, 32, 48, 64
 CONFIG = {
@@ -63,3 +65,16 @@ def family(root):
     for name in ("base", "one", "two"):
         save_file(tensors_of(root / name), root / f"{name}.safetensors")
     return root
+
+
+def merging(zoo, experts=("one", "two"), method="task_arithmetic", base="base", **settings):
+    """A merge of some of a family."""
+    models = [{"model": name, "parameters": {"weight": 0.5}} for name in experts]
+    return from_dict({"merge_method": method, "base_model": base, "models": models} | settings, zoo)
+
+
+def vocabulary(folder, tokens, added=()):
+    """tokenizer.json with these tokens, numbered from 0, and others added behind."""
+    told = {"model": {"type": "BPE", "vocab": {token: n for n, token in enumerate(tokens)}},
+            "added_tokens": [{"content": token, "id": len(tokens) + n} for n, token in enumerate(added)]}  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(told))

@@ -15,7 +15,7 @@ TORCH_WING = {
     "proxy", "lean", "forward", "train", "torch_device", "evaluate", "merge_methods", "merging/learning",
     *(f"merging/{name}" for name in (
         "checkpoints", "checkpoint_writer", "merge", "layout", "job", "search", "proxies", "language_models",
-        "live_process", "checkpoint_jobs", "adapters", "ancestry", "preflight", "resized",
+        "live_process", "checkpoint_jobs", "adapters", "ancestry", "preflight", "aligned",
     )),
 }  # fmt: skip
 FORBIDDEN = {

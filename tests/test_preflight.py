@@ -1,6 +1,7 @@
-"""What is said before a merge: ancestry, tokens, tied weights, what it takes; and every refusal names its cure."""
+"""What is said before a merge: ancestry, what fits and what it takes; and every refusal names its cure."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,25 +16,13 @@ from engine.merge_methods.knobs import REQUIRED, knobs_of
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight
-from tests.checkpoints import CONFIG, FILE, VOCABULARY, WIDTH, family, llama, tensors_of, write
+from tests.checkpoints import CONFIG, FILE, WIDTH, family, llama, merging, tensors_of, write
 from tests.conftest import ROOT
 
 
 @pytest.fixture
 def zoo(tmp_path):
     return family(tmp_path)
-
-
-def merging(zoo, experts=("one", "two"), method="task_arithmetic", base="base", **settings):
-    models = [{"model": name, "parameters": {"weight": 0.5}} for name in experts]
-    return from_dict({"merge_method": method, "base_model": base, "models": models} | settings, zoo)
-
-
-def vocabulary(folder, tokens, added=()):
-    """tokenizer.json with these tokens, numbered from 0, and others added behind."""
-    told = {"model": {"type": "BPE", "vocab": {token: n for n, token in enumerate(tokens)}},
-            "added_tokens": [{"content": token, "id": len(tokens) + n} for n, token in enumerate(added)]}  # fmt: skip
-    (folder / "tokenizer.json").write_text(json.dumps(told))
 
 
 def test_a_sound_merge_is_told_what_it_takes(zoo):
@@ -127,136 +116,6 @@ def test_a_full_disk_is_foreseen(zoo):
     assert "Free disk space" in done.stdout and f"{found.disk:,}" in done.stdout, done.stderr
 
 
-# Tokens ------------------------------------------------------------------------------------------------------
-
-
-def test_tokens_in_other_places_are_refused(zoo):
-    vocabulary(zoo / "base", ["a", "b", "c"])
-    vocabulary(zoo / "one", ["a", "b", "c"])
-    vocabulary(zoo / "two", ["a", "c", "b"])
-    found = preflight(merging(zoo), zoo / "out")
-    (said,) = found.refusals
-    assert "'b' is number 2, and 1 in" in said and "2 tokens in all" in said and str(zoo / "two") in said
-    assert [one.same for one in found.vocabularies] == [True, False]
-
-
-def test_two_tokens_with_one_number_are_refused(zoo):
-    vocabulary(zoo / "base", ["a", "b", "c"])
-    vocabulary(zoo / "two", ["a", "b", "d"])
-    (said,) = preflight(merging(zoo), zoo / "out").refusals
-    assert "number 2 is the token 'd', and 'c' in" in said
-
-
-def longer(zoo, rows):
-    """An expert with other rows, whose tokens are the base's and more, or fewer."""
-    generator = torch.Generator().manual_seed(9)
-    tensors = tensors_of(zoo / "two")
-    for name in ("model.embed_tokens.weight", "lm_head.weight"):
-        more = torch.randn(max(0, rows - VOCABULARY), WIDTH, generator=generator)
-        tensors[name] = torch.cat([tensors[name], more])[:rows]
-    write(zoo / "other", tensors)
-    vocabulary(zoo / "base", [f"t{n}" for n in range(VOCABULARY)])
-    vocabulary(zoo / "other", [f"t{n}" for n in range(min(rows, VOCABULARY))],
-               [f"new{n}" for n in range(rows - VOCABULARY)])  # fmt: skip
-    return tensors
-
-
-@pytest.mark.parametrize("rows", [VOCABULARY + 3, VOCABULARY - 5])
-def test_rows_of_tokens_that_only_one_knows(zoo, rows):
-    """Left out where the base does not know them; the base's own where the expert does not."""
-    tensors = longer(zoo, rows)
-    found = preflight(merging(zoo, ["other"]), zoo / "out")
-    assert found.refusals == [] and len(found.warnings) == 1
-    assert ("'new0', 'new1', 'new2'" if rows > VOCABULARY else "5 of the base's tokens") in found.warnings[0]
-    merge(merging(zoo, ["other"]), zoo / "out")
-    merged, base = tensors_of(zoo / "out"), tensors_of(zoo / "base")
-    for name in ("model.embed_tokens.weight", "lm_head.weight"):
-        known = base[name].clone()
-        shared = min(rows, VOCABULARY)
-        known[:shared] += 0.5 * (tensors[name][:shared] - base[name][:shared])
-        torch.testing.assert_close(merged[name], known)
-
-
-def test_an_adapter_may_bring_tokens_of_its_own(zoo):
-    """It keeps whole embeddings that are longer than the base's, and its folder says which tokens these are."""
-    tensors = longer(zoo, VOCABULARY + 3)
-    adapter = zoo / "adapter"
-    adapter.mkdir()
-    whole = {f"base_model.model.{name}": tensors[name] for name in ("model.embed_tokens.weight", "lm_head.weight")}
-    save_file(whole, adapter / "adapter_model.safetensors")
-    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2}))
-    shutil.copy(zoo / "other" / "tokenizer.json", adapter)
-    found = preflight(merging(zoo, ["base+adapter"]), zoo / "out")
-    assert found.refusals == [] and "'new0', 'new1', 'new2'" in found.warnings[0]
-    merge(merging(zoo, ["base+adapter"]), zoo / "out")
-    base, name = tensors_of(zoo / "base"), "lm_head.weight"
-    torch.testing.assert_close(tensors_of(zoo / "out")[name], (base[name] + tensors[name][:VOCABULARY]) / 2)
-
-
-def test_other_rows_without_a_vocabulary_are_refused(zoo):
-    longer(zoo, VOCABULARY + 3)
-    (zoo / "other" / "tokenizer.json").unlink()
-    found = preflight(merging(zoo, ["other"]), zoo / "out")
-    assert len(found.refusals) == 2 and all("vocabularies differ" in said for said in found.refusals)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("tokenizer.json", json.dumps({"model": {"type": "Unigram", "vocab": [["a", -1.0], ["b", -2.0]]}})),
-        ("vocab.json", json.dumps({"a": 0, "b": 1})),
-        ("vocab.txt", "a\nb\n"),
-    ],
-)
-def test_every_kind_of_vocabulary_is_read(zoo, name, text):
-    vocabulary(zoo / "base", ["a", "b"])
-    (zoo / "one" / name).write_text(text)
-    (one,) = preflight(merging(zoo, ["one"]), zoo / "out").vocabularies
-    assert one.same and one.file == zoo / "one" / name
-
-
-def test_a_broken_vocabulary_is_named(zoo):
-    vocabulary(zoo / "base", ["a"])
-    (zoo / "one" / "tokenizer.json").write_text('{"model": {}}')
-    (said,) = preflight(merging(zoo), zoo / "out").refusals
-    assert str(zoo / "one" / "tokenizer.json") in said
-
-
-# Tied weights ------------------------------------------------------------------------------------------------
-
-
-def test_tied_weights_stay_tied(zoo):
-    """A base that ties its head: it is not written twice, whether a checkpoint holds the copy or not."""
-    for name in ("base", "one", "two"):
-        tensors = tensors_of(zoo / name)
-        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
-        if name == "two":
-            del tensors["lm_head.weight"]
-        shutil.rmtree(zoo / name)
-        write(zoo / name, tensors)
-        (zoo / name / "config.json").write_text(json.dumps(CONFIG | {"tie_word_embeddings": True}))
-    found = preflight(merging(zoo), zoo / "out")
-    assert found.refusals == [] and any("lm_head.weight is tied" in said for said in found.warnings)
-    merge(merging(zoo), zoo / "out")
-    assert "lm_head.weight" not in tensors_of(zoo / "out")
-    assert json.loads((zoo / "out" / "config.json").read_text())["tie_word_embeddings"]
-
-
-def test_the_merged_model_runs_with_its_tied_head(zoo):
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    tied = CONFIG | {"tie_word_embeddings": True}
-    for name in ("base", "one", "two"):
-        tensors = tensors_of(zoo / name)
-        del tensors["lm_head.weight"]
-        shutil.rmtree(zoo / name)
-        write(zoo / name, tensors)
-        (zoo / name / "config.json").write_text(json.dumps(tied))
-    merge(merging(zoo), zoo / "out")
-    model = transformers.AutoModelForCausalLM.from_pretrained(zoo / "out")
-    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
-    torch.testing.assert_close(model.lm_head.weight, tensors_of(zoo / "out")["model.embed_tokens.weight"])
-
-
 # At the command line -----------------------------------------------------------------------------------------
 
 
@@ -319,19 +178,13 @@ def test_forty_experts_are_foreseen_and_merged(zoo, capsys):
 
 
 def test_an_adapter_is_looked_at_as_the_model_that_it_makes(zoo):
-    adapter = zoo / "adapter"
-    adapter.mkdir()
-    module = "base_model.model.model.layers.0.mlp.up_proj"
-    pair = {f"{module}.lora_A.weight": torch.ones(2, WIDTH), f"{module}.lora_B.weight": torch.ones(48, 2)}
-    save_file(pair, adapter / "adapter_model.safetensors")
-    (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 2}))
+    adapter_of(zoo)
     found = preflight(merging(zoo, ["base+adapter"]), zoo / "out")
     assert found.refusals == []
     (one,) = found.ancestry
     assert [name for name, (_, same) in one.tensors.items() if same < 1] == ["model.layers.0.mlp.up_proj.weight"]
-    for tensor in pair.values():
-        tensor.zero_()
-    save_file(pair, adapter / "adapter_model.safetensors")
+    shutil.rmtree(zoo / "adapter")
+    adapter_of(zoo, lora_B=torch.zeros(48, 2))
     (said,) = preflight(merging(zoo, ["base+adapter"]), zoo / "out").refusals
     assert "every weight equals" in said
 
@@ -358,5 +211,96 @@ def test_bare_files_are_looked_at_too(zoo):
     assert found.refusals == [] and len(found.ancestry) == 1
     tensors = load_file(zoo / "one.safetensors")
     save_file(tensors | {"more": torch.ones(2)}, zoo / "one.safetensors")
+    config = merging(zoo, ["one.safetensors", "two.safetensors"], base="base.safetensors")
     (said,) = preflight(config, zoo / "out.safetensors").warnings
     assert "'more'" in said and "left out" in said
+
+
+def adapter_of(zoo, settings=None, **pair):
+    """A LoRA on the base's first up_proj."""
+    module = "base_model.model.model.layers.0.mlp.up_proj"
+    (zoo / "adapter").mkdir()
+    pair = {"lora_A": torch.ones(2, WIDTH), "lora_B": torch.ones(48, 2)} | pair
+    tensors = {f"{module}.{name}.weight": value for name, value in pair.items()}
+    save_file(tensors, zoo / "adapter" / "adapter_model.safetensors")
+    told = {"peft_type": "LORA", "r": 2, "lora_alpha": 2} | (settings or {})
+    (zoo / "adapter" / "adapter_config.json").write_text(json.dumps(told))
+
+
+def test_bad_numbers_in_an_adapter_are_its_own(zoo):
+    adapter_of(zoo, lora_A=torch.full((2, WIDTH), torch.nan))
+    (said,) = preflight(merging(zoo, ["base+adapter"]), zoo / "out").refusals
+    assert str(zoo / "adapter" / "adapter_model.safetensors") in said and str(zoo / "base") not in said
+
+
+def test_bad_numbers_hide_no_difference(zoo):
+    """All other tensors equal the base's; that cannot be said of the bad one."""
+    tensors = tensors_of(zoo / "base")
+    tensors["model.norm.weight"] = torch.full((WIDTH,), torch.nan)
+    write(zoo / "bad", tensors)
+    (said,) = preflight(merging(zoo, ["one", "bad"]), zoo / "out").refusals
+    assert "not finite" in said and str(zoo / "bad") in said
+
+
+def test_numbers_whose_sum_overflows_are_no_bad_ones(zoo):
+    tensors = tensors_of(zoo / "one")
+    tensors["model.norm.weight"] = torch.full((WIDTH,), 3e38)
+    write(zoo / "large", tensors)
+    assert preflight(merging(zoo, ["large"]), zoo / "out").refusals == []
+
+
+@pytest.mark.parametrize("base", ["base", None])
+def test_experts_that_are_one_model_are_told(zoo, base):
+    for name in ("again", "more"):
+        shutil.copytree(zoo / "one", zoo / name)
+    method = "task_arithmetic" if base else "linear"
+    found = preflight(merging(zoo, ["one", "two", "again", "more"], method, base), zoo / "out")
+    (said,) = found.warnings
+    assert found.refusals == [] and "the same weights" in said
+    assert all(str(zoo / name) in said for name in ("one", "again", "more")) and str(zoo / "two") not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"), [("org/Base-7b", True), ("org/BASE", False), ("../elsewhere/base/", False), (None, False)]
+)
+def test_an_adapter_of_another_base_is_told(zoo, name, is_told):
+    adapter_of(zoo, {"base_model_name_or_path": name})
+    found = preflight(merging(zoo, ["base+adapter"]), zoo / "out")
+    assert found.refusals == [] and len(found.warnings) == is_told
+    assert all(name in said and str(zoo / "base") in said for said in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("method", "one", "shared", "said"),
+    [
+        ("ties_global", {"weight": 1}, {"density": [0.1, 0.5]}, "density of its own"),
+        ("della", {"weight": 1, "density": [{"filter": "norm", "value": 0.1}, {"value": 0.5}]}, {}, "epsilon"),
+        ("consensus", {"weight": 1}, {"agree": 5}, "Cannot ask for 5 experts"),
+    ],
+)
+def test_what_a_method_refuses_is_foreseen(zoo, capsys, method, one, shared, said):
+    """Also where it refuses the values of small tensors only; and the report is printed."""
+    models = [{"model": name, "parameters": one} for name in ("one", "two")]
+    told = {"merge_method": method, "base_model": "base", "models": models, "parameters": shared}
+    assert command(zoo, json.dumps(told), "--check") == 1
+    (refused,) = json.loads(capsys.readouterr().out)["refusals"]
+    assert said in refused
+
+
+def test_a_long_descent_is_timed_by_a_short_one(zoo):
+    """A million steps of each of 21 matrices would take minutes."""
+    config = merging(zoo, method="wudi", parameters={"steps": 10**6})
+    usual = merging(zoo, method="wudi", parameters={"steps": 400})
+    assert preflight(config, zoo / "out").seconds > 100 * preflight(usual, zoo / "out").seconds
+
+
+def test_a_place_that_cannot_be_written_is_foreseen(zoo):
+    (said,) = preflight(merging(zoo), zoo / "one.safetensors" / "out").refusals
+    assert str(zoo / "one.safetensors") in said and "is no folder" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_closed_place_is_foreseen(zoo):
+    (zoo / "closed").mkdir(mode=0o500)
+    (said,) = preflight(merging(zoo), zoo / "closed" / "out").refusals
+    assert "may not be written to" in said

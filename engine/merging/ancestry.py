@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Ancestry:
     size: float = 0.0
     same: int = 0
     count: int = 0
+    is_sound: bool = True  # whether all tensors could be compared
 
     @property
     def ratio(self) -> float:
@@ -38,6 +40,11 @@ class Ancestry:
         return self.same / self.count if self.count else 1.0
 
     @property
+    def is_base(self) -> bool:
+        """Whether every weight equals the base's."""
+        return self.is_sound and self.unchanged == 1
+
+    @property
     def foreign(self) -> bool:
         """Whether half of its matrices differ from the base's as much as independent ones do."""
         found = [self.tensors[name][0] for name in self.matrices]
@@ -45,7 +52,7 @@ class Ancestry:
 
     def says(self) -> str:
         """A sentence about it."""
-        if self.unchanged == 1:
+        if self.is_base:
             return f"{self.model} equals {self.base} in every weight."
         if self.foreign:
             middle = float(np.median([self.tensors[name][0] for name in self.matrices]))
@@ -66,12 +73,31 @@ class Ancestry:
         }  # fmt: skip
 
 
+@dataclass
+class Scan:
+    """What one pass over all weights finds. refusals: a sentence for each tensor with NaN or infinity, or with whole
+    numbers that differ; twins: pairs of experts, and whether they have been equal in every element so far."""
+
+    ancestry: dict[tuple[str, str], Ancestry] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
+    twins: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def copies(self) -> dict[str, list[str]]:
+        """Expert -> those after it that have the same weights."""
+        found, seen = {}, set()
+        for (one, other), equal in self.twins.items():
+            if equal and one not in seen:
+                found.setdefault(one, []).append(other)
+                seen.add(other)
+        return found
+
+
 def scan(
     config: MergeConfig, models: dict[str, Model], planned: list[Planned], progress: Callable | None = None
-) -> tuple[list[Ancestry], list[str]]:
-    """One pass over all weights: every expert against its base, and a sentence for each tensor with NaN or infinity or
-    with whole numbers that differ. progress(done, total, note) in bytes of the output."""
-    found, refusals = {}, []
+) -> Scan:
+    """One pass over all weights: every expert against its base, and experts against each other. progress(done, total,
+    note) in bytes of the output."""
+    found = Scan()
     total, done = sum(one.slot.bytes for one in planned), 0
     for one in planned:
         if progress:
@@ -80,45 +106,52 @@ def scan(
         if not one.slot.size:
             continue
         if not one.slot.dtype.is_floating_point:
-            refusals += differing(models, one)
+            found.refusals += differing(models, one)
             continue
-        base = one.piece.base
+        base = one.piece.base if one.piece.base in one.inputs else None
         experts = [source.model for source in experts_of(config, one.piece) if source.model != base]
-        refusals += measured(models, one, base, experts, found)
-    return list(found.values()), refusals
+        measured(models, one, base, experts, found)
+    return found
 
 
-def measured(models: dict[str, Model], one: Planned, base: str | None, experts: list[str], found: dict) -> list[str]:
-    """Enter one tensor of every expert; gives a sentence for each model whose numbers are none."""
+def measured(models: dict[str, Model], one: Planned, base: str | None, experts: list[str], found: Scan) -> None:
+    """Enter one tensor of every expert."""
     names = [base, *experts] if base else experts
     x = Tensors(one.slot.name, one.slot.shape, None, [models[name].flat(one.inputs[name]) for name in names])
     sums, same = torch.zeros(len(names), dtype=torch.float64), torch.zeros(len(names), dtype=torch.int64)
-    sound = torch.zeros(len(names))
+    bad = set()
+    pairs = [pair for pair in combinations(experts, 2) if found.twins.setdefault(pair, True)]
     for part in x.chunks():
         values = x.experts32(part)
-        sound += values.sum(dim=1) * 0  # NaN or infinity stay in it
+        rows = dict(zip(names, values, strict=True))
+        if not values.sum(dim=1).isfinite().all():  # it may also overflow
+            bad |= {name for name, row in rows.items() if not row.isfinite().all()}
+        for pair in [pair for pair in pairs if not torch.equal(rows[pair[0]], rows[pair[1]])]:
+            found.twins[pair] = False
+            pairs.remove(pair)
         if base:
             values[1:] -= values[0].clone()
             same += (values == 0).sum(dim=1)
             sums += values.square().sum(dim=1).double()
-    bad = [name for name, value in zip(names, sound.tolist(), strict=True) if value != 0]
-    for place, name in enumerate(names[1:] if base and not bad else [], 1):
-        ancestry = found.setdefault((name, base), Ancestry(name, base))
+    for place, name in enumerate(names[1:] if base else [], 1):
+        ancestry = found.ancestry.setdefault((name, base), Ancestry(name, base))
+        if bad & {name, base}:
+            ancestry.is_sound = False
+            continue
         moved, size = float(sums[place]), float(sums[0])
         ratio = math.sqrt(moved / size) if size else float(moved > 0)
         ancestry.tensors[one.slot.name] = ratio, int(same[place]) / x.n
         ancestry.matrices += [one.slot.name] if len(x.shape) > 1 else []
         ancestry.moved, ancestry.size = ancestry.moved + moved, ancestry.size + size
         ancestry.same, ancestry.count = ancestry.same + int(same[place]), ancestry.count + x.n
-    return [not_finite(models[name], name, one.inputs[name], one.slot.name) for name in bad]
+    found.refusals += [not_finite(models[name], one.inputs[name], one.slot.name) for name in names if name in bad]
 
 
-def not_finite(model: Model, reference: str, theirs: str, name: str) -> str:
+def not_finite(model: Model, theirs: str, name: str) -> str:
     """Which model's numbers are none."""
-    where = f"{model.tensors[theirs].file}" if theirs in model.tensors else reference
     return (
-        f"Cannot merge {name!r}: {where} holds numbers in it that are not finite (NaN or infinity). Take another "
-        "checkpoint of that model."
+        f"Cannot merge {name!r}: {model.culprit(theirs)} holds numbers in it that are not finite (NaN or infinity). "
+        "Take another checkpoint of that model."
     )
 
 

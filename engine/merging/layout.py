@@ -1,22 +1,24 @@
 """What a merge will write, tensor by tensor, and why models do not fit together: known before a byte is written."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import torch
 
 from engine.errors import Problem
 from engine.merging import vocabulary
 from engine.merging.adapters import Adapted, open_model
+from engine.merging.aligned import HEAD, Aligned, is_copy
 from engine.merging.checkpoint_writer import Slot
 from engine.merging.checkpoints import Checkpoint, layer_of
 from engine.merging.config import MergeConfig, Slice
-from engine.merging.resized import Resized
 
 NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these come with the first slice and all else with the last
-HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
-Model = Checkpoint | Adapted | Resized
+# What is no weight and is made anew by whoever loads a model: checkpoints of one model hold it or do not.
+BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
+Model = Checkpoint | Adapted | Aligned
 
 
 @dataclass(frozen=True)
@@ -34,63 +36,179 @@ def lead_of(config: MergeConfig) -> str:
     return config.base or config.slices[0].sources[0].model
 
 
+@dataclass
+class Layout:
+    """What a merge writes, in the order of the lead's tensors, and what does not fit together, a sentence each."""
+
+    planned: list[Planned] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a slice takes of one model: layers [first, last), all where None. The first slice and the last have ends."""
+
+    model: Model
+    layers: tuple[int, int] | None
+    is_first: bool
+    is_last: bool
+
+    def holds(self, name: str) -> bool:
+        layer = layer_of(name)
+        if layer < 0:
+            return self.is_first if EMBEDDING.search(name) else self.is_last
+        return self.layers is None or self.layers[0] <= layer < self.layers[1]
+
+    def place(self, name: str) -> int:
+        """How many layers into the part a tensor is."""
+        return layer_of(name) - (self.layers or (0,))[0]
+
+    def like(self, name: str, other: "Part") -> str:
+        """The name here of a tensor of another model's part."""
+        return renumbered(name, other.place(name) + (self.layers or (0,))[0])
+
+
 def opened(config: MergeConfig) -> dict[str, Model]:
-    """Every model of the merge by its reference, those with other vocabularies seen with the lead's rows."""
+    """Every model of the merge by its reference, the others seen as the lead stores them."""
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
-    return {reference: with_rows(reference, model, lead) for reference, model in models.items()}
-
-
-def with_rows(reference: str, model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> Model:
-    """A model with the lead's rows, if the two number alike the tokens that they share; else as it is."""
-    resized = Resized(model, lead)
-    if model is lead or not resized.changed:
-        return model
-    difference = vocabulary.compared(reference, model.home, lead.home)
-    return model if difference is None or vocabulary.refusal(difference) else resized
+    return {
+        reference: model if model is lead
+        else Aligned(model, lead, vocabulary.compared(reference, model.home, lead.home))
+        for reference, model in models.items()
+    }  # fmt: skip
 
 
 def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:
     """Every tensor of the output, in the order of the first source. Raises Problem for models that do not fit."""
-    planned, misfits = fitted(config, models)
-    if misfits:
-        raise Problem(misfits[0])
-    return planned
+    found = fitted(config, models)
+    if found.refusals:
+        raise Problem(found.refusals[0])
+    return found.planned
 
 
-def fitted(config: MergeConfig, models: dict[str, Model]) -> tuple[list[Planned], list[str]]:
-    """Every tensor of the output, and a sentence for each that a model lacks or has in another shape."""
-    planned, misfits, offset = [], [], 0
+def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
+    """Every tensor of the output, and how the models fit together."""
+    found, offset = Layout(), 0
     for place, piece in enumerate(config.slices):
-        path = piece.base or piece.sources[0].model
-        lead = models[path]
-        first = next((one.layers[0] for one in piece.sources if one.model == path and one.layers), 0)
-        last = next((one.layers[1] for one in piece.sources if one.model == path and one.layers), lead.layers)
-        tied = tied_copies(lead)
-        for name in lead.tensors:
-            layer = layer_of(name)
-            end = 0 if EMBEDDING.search(name) else len(config.slices) - 1
-            if name in tied or (layer < 0 and place != end) or (layer >= 0 and not first <= layer < last):
+        ends = place == 0, place == len(config.slices) - 1
+        parts = {one.model: Part(models[one.model], one.layers, *ends) for one in piece.sources}
+        if refused := unreachable(config, piece, models):
+            found.refusals += refused
+            continue
+        own = parts[lead_in(piece)]
+        others = {reference: part for reference, part in parts.items() if part is not own}
+        skipped = unwritten(own, others, found)
+        lacking(own, others, found)
+        first, last = own.layers or (0, own.model.layers)
+        for name, stored in own.model.tensors.items():
+            if not own.holds(name) or name in skipped:
                 continue
-            written = renumbered(name, layer - first + offset) if layer >= 0 else name
-            inputs = {
-                one.model: renumbered(name, layer - first + (one.layers or (first,))[0]) if layer >= 0 else name
-                for one in piece.sources
-            }
-            depth = last - first
-            t = 0.0 if layer < 0 else (layer - first) / (depth - 1) if depth > 1 else 1.0
-            misfits += [said for model, theirs in inputs.items() if (said := misfit(models[model], theirs, lead, name))]
-            dtype = out_dtype(config, lead.tensors[name].dtype)
-            planned.append(Planned(Slot(written, dtype, lead.tensors[name].shape), piece, inputs, t))
+            inputs = {reference: part.like(name, own) for reference, part in parts.items()}
+            misfits = [misfit(models[reference], theirs, own.model, name) for reference, theirs in inputs.items()]
+            found.refusals += [said for said in misfits if said]
+            depth, layer = last - first, own.place(name)
+            t = 0.0 if layer_of(name) < 0 else min(1.0, layer / (depth - 1)) if depth > 1 else 1.0
+            slot = Slot(renumbered(name, layer + offset), out_dtype(config, stored.dtype), stored.shape)
+            found.planned.append(Planned(slot, piece, inputs, t))
         offset += last - first
-    if not planned:
+    if not found.planned and not found.refusals:
         path = models[lead_of(config)].path
-        misfits.append(f"Cannot merge: {path} has no tensor in the layers that are asked for. Check layer_range.")
-    return planned, misfits
+        found.refusals.append(
+            f"Cannot merge: {path} has no tensor in the layers that are asked for. Check layer_range."
+        )
+    return found
+
+
+def lead_in(piece: Slice) -> str:
+    """The model whose names and dtypes a slice takes: the base, where the slice has layers of it."""
+    named = [one.model for one in piece.sources]
+    return piece.base if piece.base in named else named[0]
+
+
+def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> list[str]:
+    """A sentence for layers that a model has not, and where a method needs layers of the base and a slice has none."""
+    said = []
+    if config.method.base != "none" and piece.base and piece.base != lead_in(piece):
+        said.append(
+            f"Cannot merge a slice by {config.name}: it has no layers of the base {piece.base}. Name it among the "
+            "slice's sources, with its layer_range."
+        )
+    for one in piece.sources:
+        if one.layers and one.layers[1] > models[one.model].layers:
+            said.append(
+                f"Cannot take the layers {list(one.layers)} of {one.model}: it has {models[one.model].layers}. Mend "
+                "its layer_range."
+            )
+    return said
+
+
+def unwritten(own: Part, others: dict[str, Part], found: Layout) -> set[str]:
+    """The lead's tensors that are not written: tied heads, and buffers that not all models have; enters a warning."""
+    here = [name for name in own.model.tensors if own.holds(name)]
+    tied = {name for name in here if HEAD.search(name) and is_tied(own.model, name, others)}
+    buffers = {
+        name for name in here
+        if BUFFER.search(name) and not all(one.like(name, own) in one.model.tensors for one in others.values())
+    }  # fmt: skip
+    if tied:
+        found.warnings.append(f"{', '.join(tied)} is tied to the embeddings: it stays so, unwritten.")
+    if buffers:
+        found.warnings.append(
+            f"Not all models have {counted(buffers)}: left out, since whoever loads the merge makes it anew."
+        )
+    return tied | buffers
+
+
+def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
+    """Whether whoever loads the merge makes this head of its embeddings. Where config.json does not say, which means
+    one thing for some architectures and another for others, the numbers of all models must."""
+    if lead.config is None or not is_copy(lead, head):
+        return False
+    if lead.config.get("tie_word_embeddings") is not None:
+        return True
+    return all(is_copy(one.model, head) for one in others.values() if head in one.model.tensors)
+
+
+def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
+    """Enter what the lead lacks: a refusal where all others have a tensor, since the merge would lack it as well."""
+    tied, more = (own.model.config or {}).get("tie_word_embeddings"), {}
+    for reference, part in others.items():
+        names = {own.like(name, part): name for name in part.model.tensors if part.holds(name)}
+        heads = {name for name in names if HEAD.search(name) and (tied or name not in own.model.tensors)}
+        copies = {name for name in heads if tied is not False and is_copy(part.model, names[name])}
+        if tied and heads - copies:
+            found.warnings.append(
+                f"{reference} has an output head of its own, and the base's is tied to its embeddings: the head is "
+                "left out."
+            )
+        passed = (heads if tied else copies) | own.model.tensors.keys()
+        more[reference] = [name for name in names if name not in passed and not BUFFER.search(name)]
+    everywhere = set.intersection(*map(set, more.values())) if more else set()
+    if everywhere:
+        cure = (
+            "If it ties its head to its embeddings, say so in its config.json (tie_word_embeddings: true)."
+            if all(HEAD.search(name) for name in everywhere) else
+            "Copy that model again, or take the tensor out of the others if the merge is to go without."
+        )  # fmt: skip
+        found.refusals.append(
+            f"Cannot merge: {own.model.path} lacks {counted(everywhere)}, and {' and '.join(more)} "
+            f"{'have' if len(more) > 1 else 'has'} it: the merge would lack it, too. {cure}"
+        )
+    for reference, names in more.items():
+        if rest := [name for name in names if name not in everywhere]:
+            found.warnings.append(f"{reference} has {counted(rest)}, and {own.model.path} has not: left out.")
+
+
+def counted(names: Collection[str]) -> str:
+    """The first of some tensors, and how many more there are."""
+    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+    return f"the tensor {min(names)!r}{more}"
 
 
 def renumbered(name: str, layer: int) -> str:
-    """The same tensor of another layer."""
+    """The same tensor of another layer; what is in none stays."""
     return NUMBER.sub(rf"\g<1>{layer}\g<3>", name, count=1)
 
 
@@ -100,23 +218,15 @@ def out_dtype(config: MergeConfig, stored: torch.dtype) -> torch.dtype:
     return getattr(torch, asked) if asked and stored.is_floating_point else stored
 
 
-def tied_copies(model: Model) -> set[str]:
-    """Heads that config.json ties to the embeddings: whoever loads the model makes them, so they are not written."""
-    if not (model.config or {}).get("tie_word_embeddings"):
-        return set()
-    heads = {name for name in model.tensors if HEAD.search(name)}
-    embeddings = [one.shape for name, one in model.tensors.items() if EMBEDDING.search(name) and name not in heads]
-    return {name for name in heads if model.tensors[name].shape in embeddings}
-
-
 def misfit(model: Model, theirs: str, lead: Model, name: str) -> str | None:
     """Why a model's tensor does not go with the lead's; None where it does."""
     wanted, found = lead.tensors[name], model.tensors.get(theirs)
     if found is None:
-        return (
-            f"Cannot merge {name!r}: {model.path} has no tensor {theirs!r}, and {wanted.file} has. They are not of "
-            "one architecture: leave that model out."
-        )
+        why = (
+            "If that model ties its head to its embeddings, say so in its config.json (tie_word_embeddings: true)."
+            if HEAD.search(name) else "They are not of one architecture: leave that model out."
+        )  # fmt: skip
+        return f"Cannot merge {name!r}: {model.path} has no tensor {theirs!r}, and {wanted.file} has. {why}"
     if found.shape != wanted.shape:
         vocabulary = len(found.shape) == 2 and found.shape[1:] == wanted.shape[1:]
         hint = (

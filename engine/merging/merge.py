@@ -4,7 +4,6 @@ Peak memory beside the mapped files is bounded by a few chunks (and, for methods
 largest tensor), not by the model. One thread; tensors are independent.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,10 @@ from engine.errors import Problem
 from engine.merge_methods import Tensors
 from engine.merging.ancestry import differing, not_finite
 from engine.merging.checkpoint_writer import SHARD_BYTES, Writer, writing
-from engine.merging.checkpoints import layer_of
+from engine.merging.companions import companions
 from engine.merging.config import MergeConfig, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
 
-KEPT = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
-    "preprocessor_config.json",
-)  # fmt: skip
 Progress = Callable[[float, float, str], None]
 
 
@@ -108,36 +102,5 @@ def broken(one: Planned, models: dict[str, Model]) -> str:
     """Which model's numbers are none, or that the merge made them."""
     for reference, name in one.inputs.items():
         if not torch.isfinite(models[reference].flat(name).float()).all():
-            return not_finite(models[reference], reference, name, one.slot.name)
+            return not_finite(models[reference], name, one.slot.name)
     return f"Cannot merge {one.slot.name!r}: the result is not finite. Use smaller weights."
-
-
-def companions(config: MergeConfig, reference: Model, planned: list[Planned]) -> dict[str, bytes]:
-    """The other files of the output folder: config and tokenizer of the base, and a model card."""
-    if not reference.path.is_dir():
-        return {}
-    found = {name: (reference.path / name).read_bytes() for name in KEPT if (reference.path / name).is_file()}
-    if reference.config is not None:
-        changed = dict(reference.config)
-        asked = config.out_dtype or config.dtype
-        if asked:
-            changed["dtype" if "dtype" in changed else "torch_dtype"] = asked  # transformers 5 and earlier
-        layers = sum(1 for n in {layer_of(one.slot.name) for one in planned} if n >= 0)
-        if "num_hidden_layers" in changed and layers:
-            changed["num_hidden_layers"] = layers
-        found["config.json"] = json.dumps(changed, indent=2).encode()
-    found["README.md"] = card(config).encode()
-    return found
-
-
-def card(config: MergeConfig) -> str:
-    """The model card: what was merged, and how."""
-    lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge", ""]
-    lines += [f"Method: {config.method.title} (`{config.name}`, {config.method.paper}).", ""]
-    lines += [f"Base: `{config.base}`.", ""] if config.base else []
-    lines += ["| model | parameters |", "|---|---|"]
-    for piece in config.slices:
-        lines += [f"| `{one.model}` | `{json.dumps(one.parameters)}` |" for one in piece.sources]
-    if config.parameters:
-        lines += ["", f"Parameters of all: `{json.dumps(config.parameters)}`."]
-    return "\n".join([*lines, "", f"Seed {config.seed}. Written by Mixdesk.", ""])

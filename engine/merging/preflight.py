@@ -5,6 +5,7 @@ be done about a difference.
 """
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,20 +19,22 @@ from engine.merge_methods import Tensors
 from engine.merge_methods.base import CHUNK
 from engine.merge_methods.whole import BINS
 from engine.merging import vocabulary
-from engine.merging.adapters import Adapted
-from engine.merging.ancestry import Ancestry, scan
+from engine.merging.aligned import is_copy
+from engine.merging.ancestry import Ancestry, Scan, scan
+from engine.merging.companions import kept, lost
 from engine.merging.config import MergeConfig, experts_of, values_for
-from engine.merging.layout import HEAD, Model, Planned, fitted, lead_of, opened, tied_copies
-from engine.merging.merge import KEPT
+from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opened
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
     "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon",
-    "sliding_window", "max_position_embeddings",
+    "sliding_window", "max_position_embeddings", "bos_token_id", "eos_token_id",
 )  # fmt: skip
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
+STEPS = 400  # of a descent that is merged to time a method: the largest default
+SMALL = 4  # rows and columns of what is merged to see whether a method takes its values
 MOST = 20  # sentences of one kind
 
 
@@ -75,21 +78,18 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     found.refusals += same_model_twice(models)
     architecture(config, models, found)
     tokens(config, models, found)
-    planned, misfits = fitted(config, models)
-    found.refusals += misfits[:MOST]
-    if len(misfits) > MOST:
-        found.refusals.append(f"Cannot merge {len(misfits) - MOST:,} more tensors, for reasons such as these.")
-    found.warnings += left_out(config, models, planned)
-    try:
-        for one in planned:
-            values_for(config, one.piece, one.slot.name, one.inputs, one.t)
-    except Problem as problem:
-        found.refusals.append(str(problem))
-    if not misfits:
-        found.ancestry, broken = scan(config, models, planned, progress)
-        found.refusals += broken[:MOST]
-        inherited(config, found)
-    foresee(config, models, planned, out, found)
+    layout = fitted(config, models)
+    found.refusals += layout.refusals[:MOST]
+    if len(layout.refusals) > MOST:
+        found.refusals.append(f"Cannot merge {len(layout.refusals) - MOST:,} more tensors, for reasons such as these.")
+    found.warnings += layout.warnings + lost(models[lead_of(config)], out)
+    if not layout.refusals:
+        seen = scan(config, models, layout.planned, progress)
+        found.refusals += seen.refusals[:MOST]
+        found.ancestry = list(seen.ancestry.values())
+        inherited(seen, found)
+    found.warnings += [model.doubt for model in models.values() if model.doubt]
+    foresee(config, models, layout, out, found)
     return found
 
 
@@ -113,6 +113,10 @@ def architecture(config: MergeConfig, models: dict[str, Model], found: Preflight
     for reference, model in models.items():
         if model is lead or model.config is None or lead.config is None:
             continue
+        if any(not is_copy(lead, head) for head in model.heads):
+            found.warnings.append(
+                f"{reference} ties its head to its embeddings, and {lead.path} does not: they stand for its head."
+            )
         for key in (*MUST_AGREE, *SHOULD_AGREE):
             own, wanted = model.config.get(key), lead.config.get(key)
             if own is None or wanted is None or own == wanted:
@@ -122,13 +126,6 @@ def architecture(config: MergeConfig, models: dict[str, Model], found: Preflight
                 found.refusals.append(f"Cannot merge {reference}: {files}: other architectures. Leave it out.")
             else:
                 found.warnings.append(f"{files}: the merge takes the latter.")
-        if lead.config.get("tie_word_embeddings") and model.config.get("tie_word_embeddings") is False:
-            found.warnings.append(
-                f"{reference} has an output head of its own, and the base's is tied to its embeddings: the head is "
-                "left out."
-            )
-    if tied_copies(lead):
-        found.warnings.append(f"{', '.join(tied_copies(lead))} is tied to the embeddings: it stays so, unwritten.")
     kinds = {str(one.dtype).removeprefix("torch.") for model in models.values() for one in model.tensors.values()}
     if len(kinds) > 1:
         asked = config.out_dtype or config.dtype or "as the base has them"
@@ -139,59 +136,51 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
     """Every model's tokens against the base's."""
     lead = models[lead_of(config)]
     for reference, model in models.items():
-        if model.home == lead.home:
+        if model is lead or model.home == lead.home:
             continue
-        try:
-            difference = vocabulary.compared(reference, model.home, lead.home)
-        except Problem as problem:
-            found.refusals.append(str(problem))
+        if model.difference is None:
+            found.warnings += vocabulary.unknown(reference, model.home, lead.home)
             continue
-        if difference is None:
-            continue
-        found.vocabularies.append(difference)
-        refused = vocabulary.refusal(difference)
+        found.vocabularies.append(model.difference)
+        refused = vocabulary.refusal(model.difference)
         found.refusals += [refused] if refused else []
-        found.warnings += vocabulary.warnings(difference)
+        found.warnings += vocabulary.warnings(model.difference)
+        if model.longer and not model.difference.extra:
+            found.warnings.append(
+                f"{reference} has {model.longer:,} rows of embeddings more than {lead.path}, which none of its tokens "
+                "numbers: they are left out."
+            )
 
 
-def left_out(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> list[str]:
-    """Tensors of a model that the output has no place for; a merge of layers leaves out on purpose."""
-    if any(source.layers for piece in config.slices for source in piece.sources):
-        return []
-    said, taken = [], {one.slot.name for one in planned} | tied_copies(models[lead_of(config)])
-    for reference, model in models.items():
-        more = [name for name in model.tensors if name not in taken and not HEAD.search(name)]
-        if more:
-            said.append(f"{reference} has {len(more):,} tensors that the base has not ({more[0]!r}, ...): left out.")
-    return said
-
-
-def inherited(config: MergeConfig, found: Preflight) -> None:
-    """What the comparison with the base means for the merge."""
+def inherited(seen: Scan, found: Preflight) -> None:
+    """What the comparison with the base and of experts with each other means for the merge."""
     for one in found.ancestry:
-        if one.unchanged == 1:
+        if one.is_base:
             found.refusals.append(
                 f"Cannot merge {one.model}: every weight equals the base's ({one.base}), from the first tensor "
                 f"({next(iter(one.tensors))!r}) on. Leave it out, or give its fine-tuned weights."
             )
         elif one.foreign:
             found.warnings.append(one.says())
+    for one, others in seen.copies().items():
+        found.warnings.append(f"{', '.join([one, *others])} have the same weights: together they count as often.")
 
 
 # What it takes -----------------------------------------------------------------------------------------------
 
 
-def foresee(config: MergeConfig, models: dict[str, Model], planned: list[Planned], out: Path, found: Preflight) -> None:
-    """Enter memory, disk and seconds. Refused where `out` stands already or the disk has no room."""
+def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: Path, found: Preflight) -> None:
+    """Enter memory, disk and seconds. Refused where `out` cannot be written and where the method refuses its values."""
+    planned, lead = layout.planned, models[lead_of(config)]
     found.tensors, found.parameters = len(planned), sum(one.slot.size for one in planned)
-    lead = models[lead_of(config)]
-    found.disk = sum(one.slot.bytes for one in planned)
-    if lead.path.is_dir():
-        found.disk += sum((lead.path / name).stat().st_size for name in KEPT if (lead.path / name).is_file())
-    parent = next(folder for folder in out.absolute().parents if folder.is_dir())
+    found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead))
+    parent = next(one for one in out.absolute().parents if one.exists())
     found.free = shutil.disk_usage(parent).free
     if out.exists():
         found.refusals.append(f"Cannot write {out}: it exists. Choose another place, or remove it.")
+    elif not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        why = "may not be written to" if parent.is_dir() else "is no folder"
+        found.refusals.append(f"Cannot write {out}: {parent} {why}. Choose another place.")
     if found.disk > found.free:
         found.refusals.append(
             f"Cannot write {out}: it takes {found.disk:,} bytes, and {parent} has {found.free:,} left. Free disk "
@@ -199,8 +188,11 @@ def foresee(config: MergeConfig, models: dict[str, Model], planned: list[Planned
         )
     if planned:
         found.memory = memory(config, models, planned)
-        if not found.refusals:
-            found.seconds = seconds(config, planned)
+        try:
+            rehearse(config, planned)
+            found.seconds = 0.0 if found.refusals else seconds(config, planned)
+        except Problem as problem:
+            found.refusals.append(str(problem))
 
 
 def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> int:
@@ -210,35 +202,59 @@ def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]
     largest = max(one.slot.size for one in planned)
     if config.method.cubic:
         largest = max((one.slot.size for one in planned if len(one.slot.shape) == 2), default=0)
-    changed = [
-        model.tensors[name].size for model in models.values() if isinstance(model, Adapted) for name in model.changes
-    ]
-    adapted = 8 * max(changed, default=0) * sum(isinstance(model, Adapted) for model in models.values())
+    made = sum(model.held for model in models.values())
     buffers = 4 * CHUNK * (BUFFERS[0] + BUFFERS[1] * count)
     histograms = 80 * BINS * count if config.method.survey else 0
-    return round(PROCESS + buffers + histograms + largest * (once + each * count) + adapted)
+    return round(PROCESS + buffers + histograms + largest * (once + each * count) + made)
+
+
+def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
+    """Merge tensors of a few random weights with the values of all that is planned. Raises Problem for what the method
+    refuses of them, which it would otherwise do in the middle of the merge."""
+    different, generator = {}, torch.Generator().manual_seed(0)
+    for one in planned:
+        arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+        if one.slot.dtype.is_floating_point and one.slot.size:
+            shape = tuple(min(SMALL, side) for side in one.slot.shape)
+            different.setdefault(f"{shape} {arguments}", (drawn(config, one, shape, generator), arguments))
+    merged(config, list(different.values()), 1)
 
 
 def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     """CPU seconds of one core: the method is timed here on random weights, and scaled up. Reading is not in it."""
-    method, piece = config.method, config.slices[0]
-    count = len(experts_of(config, piece))
+    method = config.method
     matrix = max(planned, key=lambda one: one.slot.size)
-    shape = probed(matrix.slot.shape, count, method.cubic)
-    generator = torch.Generator().manual_seed(0)
-    drawn = [torch.randn(math.prod(shape), generator=generator) for _ in range(count + 1)]
-    arguments = values_for(config, piece, matrix.slot.name, matrix.inputs, matrix.t)
-    x = Tensors(matrix.slot.name, shape, drawn[0], drawn[1:], config.seed)
+    shape = probed(matrix.slot.shape, len(experts_of(config, matrix.piece)), method.cubic)
+    x = drawn(config, matrix, shape, torch.Generator().manual_seed(0))
+    arguments = values_for(config, matrix.piece, matrix.slot.name, matrix.inputs, matrix.t)
+    more = max(1, arguments.get("steps", 0) / STEPS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     started = time.thread_time()
-    x.seen = method.survey([(x, arguments)]) if method.survey else None
-    at = method.merge(x, **arguments)
-    for part in x.chunks():
-        at(part)
-    spent = time.thread_time() - started
+    merged(config, [(x, arguments)], STEPS)
+    spent = (time.thread_time() - started) * more
     torch.set_num_threads(threads)
     return spent * sum(work(one.slot.shape, method.cubic) for one in planned) / work(shape, method.cubic)
+
+
+def drawn(config: MergeConfig, one: Planned, shape: tuple[int, ...], generator: torch.Generator) -> Tensors:
+    """Random weights of a base and of the experts of a tensor."""
+    count = len(experts_of(config, one.piece)) + 1
+    base, *experts = (torch.randn(math.prod(shape), generator=generator) for _ in range(count))
+    return Tensors(one.slot.name, shape, base, experts, config.seed)
+
+
+def merged(config: MergeConfig, looks: list[tuple[Tensors, dict]], steps: int) -> None:
+    """Merge some tensors with their arguments and forget the result; a descent takes so many steps at most."""
+    for _, arguments in looks:
+        if "steps" in arguments:
+            arguments["steps"] = min(arguments["steps"], steps)
+    seen = config.method.survey(looks) if config.method.survey else None
+    for x, arguments in looks:
+        x.seen = seen
+        at = config.method.merge(x, **arguments)
+        for part in x.chunks():
+            at(part)
 
 
 def probed(shape: tuple[int, ...], count: int, cubic: bool) -> tuple[int, ...]:

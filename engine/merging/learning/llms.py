@@ -11,11 +11,11 @@ from torch import Tensor
 from engine import corpus as corpora
 from engine.errors import Problem
 from engine.merging.checkpoint_writer import writing
+from engine.merging.companions import companions
 from engine.merging.config import experts_of
 from engine.merging.language_models import ModelMerges, loaded
 from engine.merging.layout import lead_of
 from engine.merging.learning.base import Family, Predict, Weights
-from engine.merging.merge import companions
 from engine.merging.study import checkpoint
 from engine.workspace import within
 
