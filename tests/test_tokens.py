@@ -64,6 +64,13 @@ def test_rows_of_tokens_that_only_one_knows(zoo, rows):
         torch.testing.assert_close(merged[name], known)
 
 
+def test_a_longer_copy_of_embeddings_is_foreseen(zoo):
+    """Where rows are missing a whole tensor is put together; where they are there, a few pages are changed."""
+    usual = preflight(merging(zoo, ["two"]), zoo / "out").memory
+    longer(zoo, VOCABULARY - 5)
+    assert preflight(merging(zoo, ["other"]), zoo / "out").memory == usual + 4 * VOCABULARY * WIDTH
+
+
 def test_an_adapter_may_bring_tokens_of_its_own(zoo):
     """It keeps whole embeddings that are longer than the base's, and its folder says which tokens these are."""
     tensors = longer(zoo, VOCABULARY + 3)
