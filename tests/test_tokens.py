@@ -64,11 +64,13 @@ def test_rows_of_tokens_that_only_one_knows(zoo, rows):
         torch.testing.assert_close(merged[name], known)
 
 
-def test_a_longer_copy_of_embeddings_is_foreseen(zoo):
-    """Where rows are missing a whole tensor is put together; where they are there, a few pages are changed."""
-    usual = preflight(merging(zoo, ["two"]), zoo / "out").memory
+def test_rows_of_the_base_in_an_expert_take_memory_that_is_foreseen(zoo):
+    """Where rows are missing a whole tensor is put together, one at a time; where they are there, pages are changed."""
+    usual, size = preflight(merging(zoo, ["two"]), zoo / "out").memory, 4 * VOCABULARY * WIDTH
     longer(zoo, VOCABULARY - 5)
-    assert preflight(merging(zoo, ["other"]), zoo / "out").memory == usual + 4 * VOCABULARY * WIDTH
+    assert preflight(merging(zoo, ["other"]), zoo / "out").memory == usual + size
+    vocabulary(zoo / "two", [f"t{n}" for n in range(VOCABULARY - 1)])
+    assert preflight(merging(zoo, ["two"]), zoo / "out").memory == usual + 2 * 4096
 
 
 def test_an_adapter_may_bring_tokens_of_its_own(zoo):

@@ -16,6 +16,7 @@ from engine.merging.vocabulary import Difference, refusal
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
 EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
 ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
+PAGE = 4096  # bytes
 
 
 class Aligned:
@@ -54,10 +55,20 @@ class Aligned:
 
     @property
     def held(self) -> int:
-        """Bytes that a tensor takes when it is asked for: embeddings that are shorter than the lead's are copied."""
-        short = [name for name in self.rows if self._stored(name).shape[0] < self.lead.tensors[name].shape[0]]
-        sizes = [self.lead.tensors[name].size * self._stored(name).dtype.itemsize for name in short]
-        return self.model.held + max(sizes, default=0)
+        """Bytes that tensors take when they are asked for: those shorter than the lead's are copied one by one, and
+        pages with rows that are written over stay."""
+        copied, pages = [0], 0
+        for name in self.rows:
+            (own, columns), wanted = self._stored(name).shape, self.lead.tensors[name].shape[0]
+            row = columns * self._stored(name).dtype.itemsize
+            copied += [wanted * row] if own < wanted else []
+            pages += min(wanted * row, len(self._written(name)) * max(row, PAGE)) if own >= wanted else 0
+        return self.model.held + max(copied) + pages
+
+    def _written(self, name: str) -> list[int]:
+        """Rows that are there and mean nothing, so that the lead's are written over them."""
+        there = min(self._stored(name).shape[0], self.lead.tensors[name].shape[0])
+        return [number for number in self.unknown if number < there]
 
     @cached_property
     def tensors(self) -> dict[str, Stored]:
@@ -71,11 +82,10 @@ class Aligned:
         if name not in self.rows:
             return found
         lead, shape = self.lead.flat(name), self.lead.tensors[name].shape
-        own = self._stored(name).shape[0]
-        found = torch.cat([found, lead[len(found) :].to(found.dtype)]) if own < shape[0] else found[: len(lead)]
-        unknown = [number for number in self.unknown if number < min(own, shape[0])]
-        if unknown:  # written into the model's private pages: no file is touched, and a few rows cost a few pages
-            found.view(shape)[unknown] = lead.view(shape)[unknown].to(found.dtype)
+        short = self._stored(name).shape[0] < shape[0]
+        found = torch.cat([found, lead[len(found) :].to(found.dtype)]) if short else found[: len(lead)]
+        if written := self._written(name):  # into the process's own copies of pages: no file is touched
+            found.view(shape)[written] = lead.view(shape)[written].to(found.dtype)
         return found
 
     def culprit(self, name: str) -> Path:
