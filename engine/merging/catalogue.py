@@ -4,8 +4,10 @@ catalogue.json is made from engine/merge_methods by `python -m engine.merge_meth
 """
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from pathlib import Path
 
 from engine.errors import Problem
@@ -17,7 +19,7 @@ FILE = Path(__file__).with_suffix(".json")
 @dataclass(frozen=True)
 class Knob:
     """A method's parameter. kind: "bool", "int" or "float"; each: one value an expert; required: it has no default;
-    low, high: what a fader or a search tries, None for a bool."""
+    low, high: what a fader or a search tries, None for a bool; least, most: what the method takes, None: no limit."""
 
     name: str
     kind: str
@@ -26,6 +28,12 @@ class Knob:
     default: float | bool | None
     low: float | None
     high: float | None
+    least: float | None
+    most: float | None
+
+    def checked(self, name: str, value) -> float | int | bool:
+        """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
+        return checked(name, self.kind, self.least, self.most, value)
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,23 @@ def card_of(name: str) -> Card:
     if name not in catalogue():
         raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(catalogue())}.")
     return catalogue()[name]
+
+
+def checked(name: str, kind: str, least: float | None, most: float | None, value) -> float | int | bool:
+    """A knob's value as its kind: "bool", "int" or "float". Raises Problem for another, or one outside the limits."""
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise Problem(f"Cannot use {value!r:.80} as {name}: it must be true or false.")
+    number = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    low, high = -math.inf if least is None else least, math.inf if most is None else most
+    try:
+        fine = math.isfinite(number) and low <= number <= high and (kind == "float" or number == int(number))
+    except OverflowError:  # a whole number beyond all floats
+        fine = False
+    if not fine:
+        wanted = "a whole number" if kind == "int" else "a finite number"
+        span = f" from {least:g}" if least is not None else ""
+        span += f" to {most:g}" if most is not None else " up" if span else ""
+        raise Problem(f"Cannot use {value!r:.80} as {name}: it must be {wanted}{span}.")
+    return int(number) if kind == "int" else float(number)

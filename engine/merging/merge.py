@@ -5,6 +5,7 @@ largest tensor), not by the model. One thread; tensors are independent.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 
 from engine.errors import Problem
 from engine.merge_methods import Tensors
+from engine.merge_methods.whole import surveyed
 from engine.merging.ancestry import differing, not_finite
-from engine.merging.checkpoint_writer import SHARD_BYTES, Writer, writing
+from engine.merging.checkpoint_writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.checkpoints import layer_of
 from engine.merging.config import MergeConfig, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
@@ -24,6 +26,7 @@ KEPT = (
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
     "preprocessor_config.json",
 )  # fmt: skip
+ROUNDED = 1e-6  # of weights, in fp32
 Progress = Callable[[float, float, str], None]
 
 
@@ -36,14 +39,15 @@ def merge(
     byte is written where the models do not fit together, and leaves nothing behind where it fails later.
     """
     models = opened(config)
+    if said := misplaced(out, models):
+        raise Problem(said)
     planned = plan(config, models)
     torch.set_num_threads(1)
     reference = models[lead_of(config)]
     total = sum(one.slot.bytes for one in planned)
     done = 0
     with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
-        survey = config.method.survey
-        seen = survey(Look(config, models, planned, progress)) if survey else None
+        seen = surveyed(config.method, Look(config, models, planned, progress))
         for one in planned:
             if progress:
                 progress(done, total, one.slot.name)
@@ -53,6 +57,16 @@ def merge(
         progress(total, total, "written")
     count = sum(one.slot.size for one in planned)
     return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
+
+
+def misplaced(out: Path, models: dict[str, Model]) -> str | None:
+    """Why a merge cannot be written to `out`: something is there, or it would be a file among a model's own."""
+    if os.path.lexists(out):
+        return f"Cannot write {out}: it exists. Choose another place, or remove it."
+    for model in models.values():
+        if out.suffix == ".safetensors" and model.path.is_dir() and model.path.resolve() == out.resolve().parent:
+            return f"Cannot write {out}: it would be read as part of the model {model.path}. Choose another place."
+    return None
 
 
 @dataclass(frozen=True)
@@ -97,19 +111,25 @@ def merge_tensor(
         return
     x.seen = seen
     at = config.method.merge(x, **arguments)
-    for part in x.chunks():
-        values = at(part)
-        if not torch.isfinite(values.sum()):
-            raise Problem(broken(one, models))
-        file.put(one.slot.name, part.start, values)
+    try:
+        for part in x.chunks():
+            file.put(one.slot.name, part.start, at(part))
+    except NotFinite as problem:
+        raise Problem(broken(one, models, arguments) or str(problem)) from problem
 
 
-def broken(one: Planned, models: dict[str, Model]) -> str:
-    """Which model's numbers are none, or that the merge made them."""
+def broken(one: Planned, models: dict[str, Model], arguments: dict) -> str | None:
+    """Which model's numbers are none, or that weights cancel; None where the merge itself made what is not finite."""
     for reference, name in one.inputs.items():
         if not torch.isfinite(models[reference].flat(name).float()).all():
             return not_finite(models[reference], reference, name, one.slot.name)
-    return f"Cannot merge {one.slot.name!r}: the result is not finite. Use smaller weights."
+    weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
+    if normalised and abs(sum(weights)) <= ROUNDED * sum(map(abs, weights)):
+        return (
+            f"Cannot merge {one.slot.name!r}: its weights {weights} sum to 0, and normalised ones are divided by their "
+            "sum. Change one, or switch the normalisation off."
+        )
+    return None
 
 
 def companions(config: MergeConfig, reference: Model, planned: list[Planned]) -> dict[str, bytes]:

@@ -77,11 +77,14 @@ class MergeSpec:
         if both := set(self.knobs) & set(self.tuned):
             raise Problem(f"Cannot both fix and tune the knob {both.pop()!r}: choose one.")
         for name, value in self.knobs.items():
-            _check_knob(card.knobs[name], value)
+            for one in value if card.knobs[name].each and isinstance(value, list | tuple) else [value]:
+                card.knobs[name].checked(name, one)
         for name, bounds in self.tuned.items():
             low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
             if card.knobs[name].kind == "bool" or not _is_number(low) or not _is_number(high) or not low < high:
                 raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
+            for end in bounds:
+                card.knobs[name].checked(name, end)
         given = ("weight", *self.knobs, *self.tuned)
         if missing := [knob.name for knob in card.knobs.values() if knob.required and knob.name not in given]:
             raise Problem(f"Cannot merge by {self.method}: its knob {missing[0]!r} must be fixed or tuned.")
@@ -108,16 +111,6 @@ class MergeSpec:
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _check_knob(knob, value) -> None:
-    values = value if knob.each and isinstance(value, list | tuple) else [value]
-    if knob.kind == "bool":
-        fine = all(isinstance(one, bool) for one in values)
-    else:
-        fine = all(_is_number(one) and (knob.kind == "float" or float(one).is_integer()) for one in values)
-    if not fine:
-        raise Problem(f"Cannot set the knob {knob.name!r} to {value!r}: it takes a {knob.kind}.")
 
 
 # Coordinates -------------------------------------------------------------------------------------------------
