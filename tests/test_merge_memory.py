@@ -44,6 +44,14 @@ def test_every_method_merges_in_memory(name):
         assert torch.isfinite(value).all() and value.data_ptr() != base[key].data_ptr(), key
 
 
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("tensors", [{"ids": torch.arange(5)}, {}], ids=["whole numbers", "nothing"])
+def test_a_model_without_weights_stays_as_it_is(name, tensors):
+    experts = [tensors] * METHODS[name].least
+    merged = merge_in_memory(name, tensors, experts, [0.5] * len(experts), settings(METHODS[name]))
+    assert merged.keys() == tensors.keys() and all(torch.equal(merged[key], tensors[key]) for key in tensors)
+
+
 def test_weights_may_differ_by_tensor():
     base, experts = family()
     by_name = {"norm": [1.0, 0.0]}

@@ -189,8 +189,10 @@ def writing(
 def reason(error: OSError, slots: list[Slot]) -> str:
     """Why writing failed, and what to do about it."""
     why = f"{error.strerror or error}."
-    if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) and error.filename2:
-        return "something appeared there while it was made. Choose another place, or remove that."
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+        if error.filename2:  # it was to be moved
+            return "something appeared there while it was made. Choose another place, or remove that."
+        return f"{error.filename} is no folder. Choose another place."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{why} It takes {sum(slot.bytes for slot in slots):,} bytes. Free disk space, or choose another place."
     return f"{why} Choose a place where you may write."

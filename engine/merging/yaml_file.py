@@ -17,7 +17,7 @@ def parsed(text: str) -> object:
             return None
         weighed(node, {}, 0)
         return loader.construct_document(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, LookupError, AttributeError, TypeError) as error:  # the latter for odd tags, as !!bool x
         raise ValueError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
