@@ -3,7 +3,7 @@
 import yaml
 
 DEPTH = 50  # lists and tables inside each other; a merge file has six
-LONGEST = 4096  # characters of one value, as of a path
+LONGEST = 3500  # characters of one value; a longer number could not even be told
 NODES = 4_000_000  # with aliases written out; coefficients of every tensor of 64 experts are fewer
 
 
