@@ -192,7 +192,7 @@ ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
         ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "-0.5"), "-0.5 as density"),
         ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "[0.5, 50]"), "50 as density"),
         ("merge_method: emr_task\nbase_model: base\n" + ONE.replace(", density: 0.5", "") + "\nparameters: {task: 1.9}",
-         "1.9 as task: it must be a whole number from 1 up"),
+         "1.9 as task: it must be a whole number from 1 to"),
         ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, lambda: 2"), "lambda is one"),
         ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, weight: 2"), "'weight' twice"),
         ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "&a [{value: *a}]"), "an alias stands inside"),

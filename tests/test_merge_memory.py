@@ -102,7 +102,7 @@ def test_every_knob_keeps_its_limits(name):
             wrong = ["yes", 2, None]
         else:
             assert knob.checked(knob.name, knob.low) == knob.low and knob.checked(knob.name, knob.high) == knob.high
-            wrong = [float("nan"), float("inf"), 10**400, "1", True, None]
+            wrong = [float("nan"), float("inf"), 2e9, -1e300, 10**400, "1", True, None]
             wrong += [knob.least - 0.5 if knob.kind is float else knob.least - 1] if knob.least is not None else []
             wrong += [knob.most + 0.5] if knob.most is not None else []
             wrong += [2.7] if knob.kind is int else []

@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one m
     "tol": (1e-8, 1e-3),
     "eps": (1e-12, 1e-6),
 }
-LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means nothing; absent: any finite number
+LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means nothing; absent, None: up to LARGEST
     **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # shares
     **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
     "task": (1, None),

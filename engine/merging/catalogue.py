@@ -4,7 +4,6 @@ catalogue.json is made from engine/merge_methods by `python -m engine.merge_meth
 """
 
 import json
-import math
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -14,6 +13,7 @@ from engine.errors import Problem
 from engine.merging.learners import refuse_without_data
 
 FILE = Path(__file__).with_suffix(".json")
+LARGEST = 1e9  # of any knob: what is merged with more is lost in the rounding of fp32, or ends it
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,9 @@ def checked(name: str, kind: str, least: float | None, most: float | None, value
         if isinstance(value, bool):
             return value
         raise Problem(f"Cannot use {value!r:.80} as {name}: it must be true or false.")
-    number = value if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-    low, high = -math.inf if least is None else least, math.inf if most is None else most
-    try:
-        fine = math.isfinite(number) and low <= number <= high and (kind == "float" or number == int(number))
-    except OverflowError:  # a whole number beyond all floats
-        fine = False
-    if not fine:
-        wanted = "a whole number" if kind == "int" else "a finite number"
-        span = f" from {least:g}" if least is not None else ""
-        span += f" to {most:g}" if most is not None else " up" if span else ""
-        raise Problem(f"Cannot use {value!r:.80} as {name}: it must be {wanted}{span}.")
-    return int(number) if kind == "int" else float(number)
+    low, high = -LARGEST if least is None else least, LARGEST if most is None else most
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high or (kind == "int" and value != int(value)):
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise Problem(f"Cannot use {value!r:.80} as {name}: it must be {wanted} from {low:g} to {high:g}.")
+    return int(value) if kind == "int" else float(value)

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.box import Box
 from engine.errors import Problem
-from engine.merging.catalogue import card_of
+from engine.merging.catalogue import LARGEST, card_of
 from engine.workspace import checked_name, within
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
@@ -54,7 +54,8 @@ class MergeSpec:
         self._check_knobs()
         if self.by not in ("model", "layer"):
             raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
-        if not _is_number(self.lower) or not _is_number(self.upper) or not self.lower < self.upper:
+        numbers = _is_number(self.lower) and _is_number(self.upper)
+        if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
         for name in ("share", "rate"):
             if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
