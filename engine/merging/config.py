@@ -21,6 +21,7 @@ TOP = (
 )  # fmt: skip
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
+ROUNDED = 1e-6  # of weights, in fp32
 UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
 
 
@@ -228,6 +229,17 @@ def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, whe
     if knob.default is REQUIRED:
         raise Problem(f"Cannot merge {where}: the parameter {key!r} is not given. Add it under `parameters`.")
     return knob.default
+
+
+def cancelled(config: MergeConfig, tensor: str, arguments: dict) -> str | None:
+    """A sentence where a mean is asked for with weights that sum to 0. Methods on a base then do not divide."""
+    weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
+    if config.method.base == "required" or not normalised or abs(sum(weights)) > ROUNDED * sum(map(abs, weights)):
+        return None
+    return (
+        f"Cannot merge {tensor!r}: its weights {weights} sum to 0, and normalised ones are divided by their sum. "
+        "Change one, or switch the normalisation off."
+    )
 
 
 def idle_filters(config: MergeConfig, tensors: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from engine.merge_methods.whole import surveyed
 from engine.merging.ancestry import differing, not_finite
 from engine.merging.checkpoint_writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.checkpoints import layer_of
-from engine.merging.config import MergeConfig, experts_of, values_for
+from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
 
 KEPT = (
@@ -26,7 +26,6 @@ KEPT = (
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
     "preprocessor_config.json",
 )  # fmt: skip
-ROUNDED = 1e-6  # of weights, in fp32
 Progress = Callable[[float, float, str], None]
 
 
@@ -115,20 +114,15 @@ def merge_tensor(
         for part in x.chunks():
             file.put(one.slot.name, part.start, at(part))
     except NotFinite as problem:
-        raise Problem(broken(one, models, arguments) or str(problem)) from problem
+        said = not_numbers(models, one) or cancelled(config, one.slot.name, arguments)
+        raise Problem(said or str(problem)) from problem
 
 
-def broken(one: Planned, models: dict[str, Model], arguments: dict) -> str | None:
-    """Which model's numbers are none, or that weights cancel; None where the merge itself made what is not finite."""
+def not_numbers(models: dict[str, Model], one: Planned) -> str | None:
+    """Which model's numbers are none; None where the merge itself made what is not finite."""
     for reference, name in one.inputs.items():
         if not torch.isfinite(models[reference].flat(name).float()).all():
             return not_finite(models[reference], reference, name, one.slot.name)
-    weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
-    if normalised and abs(sum(weights)) <= ROUNDED * sum(map(abs, weights)):
-        return (
-            f"Cannot merge {one.slot.name!r}: its weights {weights} sum to 0, and normalised ones are divided by their "
-            "sum. Change one, or switch the normalisation off."
-        )
     return None
 
 

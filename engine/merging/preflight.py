@@ -20,7 +20,7 @@ from engine.merge_methods.whole import BINS, surveyed
 from engine.merging import vocabulary
 from engine.merging.adapters import Adapted
 from engine.merging.ancestry import Ancestry, scan
-from engine.merging.config import MergeConfig, experts_of, idle_filters, values_for
+from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
 from engine.merging.layout import HEAD, Model, Planned, fitted, lead_of, opened, tied_copies
 from engine.merging.merge import KEPT, misplaced
 
@@ -82,7 +82,9 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     found.warnings += left_out(config, models, planned)
     try:
         for one in planned:
-            values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+            arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+            if said := cancelled(config, one.slot.name, arguments):
+                raise Problem(said)
     except Problem as problem:
         found.refusals.append(str(problem))
     found.warnings += idle_filters(config, [one.slot.name for one in planned])
