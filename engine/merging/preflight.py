@@ -17,13 +17,14 @@ import torch
 from engine.errors import Problem
 from engine.merge_methods import Tensors
 from engine.merge_methods.base import CHUNK
-from engine.merge_methods.whole import BINS
+from engine.merge_methods.whole import BINS, surveyed
 from engine.merging import vocabulary
 from engine.merging.aligned import is_copy
 from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.companions import kept, lost
-from engine.merging.config import MergeConfig, experts_of, values_for
+from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
 from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opened
+from engine.merging.merge import misplaced
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
@@ -83,6 +84,7 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     if len(layout.refusals) > MOST:
         found.refusals.append(f"Cannot merge {len(layout.refusals) - MOST:,} more tensors, for reasons such as these.")
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
+    found.warnings += idle_filters(config, [one.slot.name for one in layout.planned])
     if not layout.refusals:
         seen = scan(config, models, layout.planned, progress)
         found.refusals += seen.refusals[:MOST]
@@ -176,8 +178,8 @@ def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: 
     found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead))
     parent = next(one for one in out.absolute().parents if one.exists())
     found.free = shutil.disk_usage(parent).free
-    if out.exists():
-        found.refusals.append(f"Cannot write {out}: it exists. Choose another place, or remove it.")
+    if said := misplaced(out, models):
+        found.refusals.append(said)
     elif not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         why = "may not be written to" if parent.is_dir() else "is no folder"
         found.refusals.append(f"Cannot write {out}: {parent} {why}. Choose another place.")
@@ -214,6 +216,8 @@ def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
     different, generator = {}, torch.Generator().manual_seed(0)
     for one in planned:
         arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+        if said := cancelled(config, one.slot.name, arguments):
+            raise Problem(said)
         if one.slot.dtype.is_floating_point and one.slot.size:
             shape = tuple(min(SMALL, side) for side in one.slot.shape)
             different.setdefault(f"{shape} {arguments}", (drawn(config, one, shape, generator), arguments))
@@ -249,7 +253,7 @@ def merged(config: MergeConfig, looks: list[tuple[Tensors, dict]], steps: int) -
     for _, arguments in looks:
         if "steps" in arguments:
             arguments["steps"] = min(arguments["steps"], steps)
-    seen = config.method.survey(looks) if config.method.survey else None
+    seen = surveyed(config.method, looks)
     for x, arguments in looks:
         x.seen = seen
         at = config.method.merge(x, **arguments)
