@@ -5,9 +5,9 @@ import streamlit as st
 
 from dashboard import components, merge_charts, queries, state
 from dashboard.views import parts
-from dashboard.views.merge_search import baseline_levels
-from engine.measured import aggregate_of, frame_of_study
+from engine.measured import aggregate_of, usual_runs
 from engine.merging.catalogue import card_of
+from engine.merging.study import OUTSIDE
 from store import runs, studies
 
 
@@ -37,20 +37,20 @@ def describe(study: studies.Study) -> str:
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
     measured, whole = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    levels = baseline_levels(study, measured, whole)
-    merged = np.where([[role != "expert"] for role in measured.roles], measured.losses, np.nan)
-    if not levels or (best := whole.best(merged)) is None:
+    usual = usual_runs(measured, whole)
+    inside = np.array([role not in OUTSIDE for role in measured.roles])
+    if not usual or (best := whole.best(np.where(inside[:, None], measured.losses, np.nan))) is None:
         return
-    name, level = next(iter(levels.items()))
-    gap = whole.sign * (whole.of(measured.losses[best]) - level)
-    count = sum(role != "expert" for role in measured.roles)
+    name, row = next(iter(usual.items()))
+    gap = whole.sign * (whole.of(measured.losses[best]) - whole.of(measured.losses[row]))
+    count = inside.sum()
     beaten = f"is beaten by {parts.number(abs(gap))} {parts.plain(whole.unit)}"
     words = "is itself the best" if abs(gap) < 1e-9 else beaten
     st.markdown(
         f"Of {count} merges measured on the same text, {parts.the(name)} {words}. Chosen as the lowest of many, a "
         "merge measures a little better than it is."
     )
-    points = np.array([measured.weights[best], frame_of_study(study).baselines[name]])
+    points = measured.weights[[best, row]]
     names = parts.named_of(study)
     figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
     components.plot(figure, key=f"answer-{study.id}")
