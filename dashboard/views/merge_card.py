@@ -43,12 +43,14 @@ def answer(study: studies.Study) -> None:
         return
     name, row = next(iter(usual.items()))
     gap = whole.sign * (whole.of(measured.losses[best]) - whole.of(measured.losses[row]))
-    count = inside.sum()
-    beaten = f"is beaten by {parts.number(abs(gap))} {parts.plain(whole.unit)}"
+    errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
+    half = 1.96 * whole.error_of([errors[measured.ids[best]], errors[measured.ids[row]]])
+    beaten = f"is beaten by {parts.number(abs(gap))} ± {parts.number(half)} {parts.plain(whole.unit)}"
+    beaten += "" if abs(gap) > half else ", which is inside the noise of that text"
     words = "is itself the best" if abs(gap) < 1e-9 else beaten
     st.markdown(
-        f"Of {count} merges measured on the same text, {parts.the(name)} {words}. Chosen as the lowest of many, a "
-        "merge measures a little better than it is."
+        f"Of {inside.sum()} merges measured on the same text, {parts.the(name)} {words}. ± is 95% over windows that "
+        "both share, so the gap is surer than that; but the lowest of many measures a little better than it is."
     )
     points = measured.weights[[best, row]]
     names = parts.named_of(study)

@@ -129,7 +129,7 @@ def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dic
     def row(merge: str, i: int, note: str = "") -> dict:
         run = measured.ids[i]
         return {
-            "merge": merge, "losses": measured.losses[i], "error": error_of(whole, errors[run]),
+            "merge": merge, "losses": measured.losses[i], "error": whole.error_of([errors[run]]),
             "seconds": seconds[run], "kept": run, "note": note,
         }  # fmt: skip
 
@@ -143,18 +143,12 @@ def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dic
     return found
 
 
-def error_of(whole, errors: np.ndarray) -> float | None:
-    """The standard error of the aggregate, from those of its metrics (M,); None where one is not known."""
-    found = float(np.sqrt(np.sum((whole.weights * errors) ** 2)))
-    return found if np.isfinite(found) else None
-
-
 def learned_row(one: dict, whole) -> dict:
     """A learned merge as the table has it."""
     told = one["found"]
     losses, errors = (np.array(told[key], float) for key in ("losses", "losses_se"))
     return {
         "merge": LEARNERS[told["method"]].title, "losses": losses,
-        "error": error_of(whole, errors),
+        "error": whole.error_of([errors]),
         "seconds": told["seconds"], "kept": told["run"] or told["file"] or "", "note": told["note"],
     }  # fmt: skip

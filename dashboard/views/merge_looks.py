@@ -158,7 +158,7 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
             series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
     components.plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = whole.sign * (whole.of(own.losses[best_merge]) - whole.of(trained[best_mixture]))
-    half = 1.96 * float(np.sqrt(np.sum(whole.weights**2 * (of_merge**2 + of_mixture**2))))
+    half = 1.96 * whole.error_of([of_merge, of_mixture])
     noise = f"{'inside' if abs(gap) <= half else 'outside'} the noise of the validation text"
     st.caption(
         f"The best of {merges.sum()} merges and of {len(trained)} proxies by the sidebar's priorities; {whole.title} "
