@@ -42,15 +42,16 @@ def answer(study: studies.Study) -> None:
     if not usual or (best := whole.best(np.where(inside[:, None], measured.losses, np.nan))) is None:
         return
     name, row = next(iter(usual.items()))
-    gap = whole.sign * (whole.of(measured.losses[best]) - whole.of(measured.losses[row]))
+    gap = whole.of(measured.losses[best]) - whole.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     half = 1.96 * whole.error_of([errors[measured.ids[best]], errors[measured.ids[row]]])
-    beaten = f"is beaten by {parts.number(abs(gap))} ± {parts.number(half)} {parts.plain(whole.unit)}"
-    beaten += "" if abs(gap) > half else ", which is inside the noise of that text"
-    words = "is itself the best" if abs(gap) < 1e-9 else beaten
+    size = f"{parts.number(abs(gap))} ± {parts.number(half)} {parts.plain(whole.unit)}"
+    said = f"the best beats {parts.the(name)} by {size}" if gap < 0 else f"none beats {parts.the(name)}: {size} worse"
+    said += ", which is inside the noise of that text" if abs(gap) <= half else ""
+    said = f"{parts.the(name)} is itself the best" if abs(gap) < 1e-9 else said
     st.markdown(
-        f"Of {inside.sum()} merges measured on the same text, {parts.the(name)} {words}. ± is 95% over windows that "
-        "both share, so the gap is surer than that; but the lowest of many measures a little better than it is."
+        f"Of {inside.sum()} merges measured on the same text, {said}. ± is 95% over windows that both share: the gap "
+        "is surer than that; but the lowest of many measures a little better than it is."
     )
     points = measured.weights[[best, row]]
     names = parts.named_of(study)
