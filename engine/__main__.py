@@ -1,13 +1,18 @@
 """The command line: `python -m engine COMMAND`. Everything that the page can start, without the page.
 
 Results are JSON on standard output, progress and errors go to standard error. Exit codes: 0 done,
-1 it could not be done (one sentence says why and what to do), 2 the command line was wrong, 130 interrupted.
+1 it could not be done (one sentence says why and what to do), 2 the command line was wrong, 130 interrupted (Ctrl-C),
+143 and 129 likewise by SIGTERM and SIGHUP.
 A new command is a function and a line in the `add` of a file in engine/cli/.
 """
 
 import argparse
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.cli import (
@@ -27,10 +32,20 @@ from engine.client import connect
 from engine.errors import Problem
 from engine.workspace import Workspace
 
+QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
+ALONE = "Nothing unfinished was left."
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = parser().parse_args(arguments)
+    with like_ctrl_c():
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command of parsed options."""
     client = None
     try:
         workspace = None if options.alone else Workspace.open(options.workspace)
@@ -45,15 +60,35 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"Cannot do that: {error}. Free disk space or check the path, then try again.", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(
-            "Interrupted. Jobs that were submitted stay queued; the same command goes on with them.",
-            file=sys.stderr,
-        )
-        return 130
+    except KeyboardInterrupt as interrupt:
+        with suppress(OSError):  # the terminal may be gone
+            print(f"Interrupted. {ALONE if options.alone else QUEUED}", file=sys.stderr)
+        return 128 + (interrupt.args or (signal.SIGINT,))[0]
     finally:
         if client is not None:
             client.close()
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP end things as Ctrl-C does, and what is unfinished is cleared away; another one while
+    that goes on changes nothing. Who has them ignored (nohup) keeps that."""
+    taken = [one for one in ENDING if signal.getsignal(one) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+
+    def end(number, _):
+        for one in taken:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    for one in taken:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def parser() -> argparse.ArgumentParser:

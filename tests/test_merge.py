@@ -182,12 +182,62 @@ ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
         ("merge_method: ties\nbase_model: base\ntokenizer_source: union\n" + ONE, "'union' as tokenizer_source"),
         ("merge_method: ties\nbase_model: base", "`models` or `slices`"),
         ("merge_method: linear\nslices: [{sources: [{model: one, layer_range: [2, 1]}]}]", r"[2, 1]"),
+        ("merge_method: [ties]\nbase_model: base\n" + ONE, "['ties']"),
+        ("merge_method: {ties: 1}\nbase_model: base\n" + ONE, "{'ties': 1}"),
+        ("merge_method: ties\nbase_model: base\nmodels: 5", "models is 5"),
+        ("merge_method: linear\nslices: 5", "slices is 5"),
+        ("merge_method: linear\nslices: [{sources: 3}]", "sources is 3"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "{filter: 1, value: 2}"), "1 as a filter"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1" + "0" * 400), "as weight"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "-0.5"), "-0.5 as density"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "[0.5, 50]"), "50 as density"),
+        ("merge_method: emr_task\nbase_model: base\n" + ONE.replace(", density: 0.5", "") + "\nparameters: {task: 1.9}",
+         "1.9 as task: it must be a whole number from 1 to"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, lambda: 2"), "lambda is one"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, weight: 2"), "'weight' twice"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "&a [{value: *a}]"), "an alias stands inside"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "[" * 3000), "nested too deeply"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "!!bool x"), "bad.yml"),
+        ("merge_method: linear\nmodels: [{model: one, parameters: {weight: 1}}, "
+         "{model: two, parameters: {weight: -1}}]", "weights [1.0, -1.0] sum to 0"),
+        ("merge_method: multislerp\nmodels: [{model: one, parameters: {weight: 1}}, "
+         "{model: two, parameters: {weight: -1}}]", "weights [1.0, -1.0] sum to 0"),
         ("just words", "just words"),
         ("a: [", "bad.yml"),
     ],
 )  # fmt: skip
 def test_a_bad_merge_file_is_a_sentence(capsys, zoo, tmp_path, text, said):
     assert said in refused(capsys, zoo, tmp_path, text)
+
+
+def test_files_that_mergekit_takes_are_taken(zoo, tmp_path):
+    """0 and 1 for false and true, anchors and aliases, merge keys, negative weights, and a t past 1."""
+    same = """
+    merge_method: ties
+    base_model: base
+    models:
+      - {model: one, parameters: &own {weight: -1e-1, density: 0.5}}
+      - {model: two, parameters: {<<: *own, weight: 0.7}}
+    parameters: {normalize: 0}
+    """
+    plain = """
+    merge_method: ties
+    base_model: base
+    models:
+      - {model: one, parameters: {weight: -0.1, density: 0.5}}
+      - {model: two, parameters: {density: 0.5, weight: 0.7}}
+    parameters: {normalize: false}
+    """
+    found, known = (run(zoo, tmp_path / name, text) for name, text in (("same", same), ("plain", plain)))
+    assert all(torch.equal(found[name], known[name]) for name in known)
+    beyond = run(zoo, tmp_path / "beyond", SLERP.replace("0.4", "1.5"))
+    assert not torch.equal(beyond["model.norm.weight"], tensors_of(zoo / "one")["model.norm.weight"])
+
+
+def test_a_filter_that_fits_nothing_is_told(capsys, zoo, tmp_path):
+    run(zoo, tmp_path / "out", TIES.replace("layers.1.", "layrs.1."))
+    said = capsys.readouterr().err
+    assert "The filter 'layrs.1.' of weight fits no tensor" in said and "'self_attn'" not in said
 
 
 def changed(zoo, tmp_path, change) -> str:

@@ -44,6 +44,14 @@ def test_every_method_merges_in_memory(name):
         assert torch.isfinite(value).all() and value.data_ptr() != base[key].data_ptr(), key
 
 
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("tensors", [{"ids": torch.arange(5)}, {}], ids=["whole numbers", "nothing"])
+def test_a_model_without_weights_stays_as_it_is(name, tensors):
+    experts = [tensors] * METHODS[name].least
+    merged = merge_in_memory(name, tensors, experts, [0.5] * len(experts), settings(METHODS[name]))
+    assert merged.keys() == tensors.keys() and all(torch.equal(merged[key], tensors[key]) for key in tensors)
+
+
 def test_weights_may_differ_by_tensor():
     base, experts = family()
     by_name = {"norm": [1.0, 0.0]}
@@ -84,12 +92,34 @@ def test_every_knob_has_a_range_that_holds_its_default(name):
         assert knob.default is REQUIRED or knob.low <= knob.default <= knob.high, knob.name
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_knob_keeps_its_limits(name):
+    """All that a fader or a search tries is inside; what lies outside is refused before anything is merged."""
+    method = METHODS[name]
+    base, experts = family(min(2, method.most or 2))
+    for knob in knobs_of(method).values():
+        if knob.kind is bool:
+            wrong = ["yes", 2, None]
+        else:
+            assert knob.checked(knob.name, knob.low) == knob.low and knob.checked(knob.name, knob.high) == knob.high
+            wrong = [float("nan"), float("inf"), 2e9, -1e300, 10**400, "1", True, None]
+            wrong += [knob.least - 0.5 if knob.kind is float else knob.least - 1] if knob.least is not None else []
+            wrong += [knob.most + 0.5] if knob.most is not None else []
+            wrong += [2.7] if knob.kind is int else []
+        for value in wrong:
+            weight = [value if knob.name == "weight" else 0.5] * len(experts)
+            knobs = settings(method) | ({knob.name: value} if knob.name != "weight" else {})
+            with pytest.raises(Problem, match=f"as {knob.name}: it must be"):
+                merge_in_memory(name, base, experts, weight, knobs)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"name": "tise"}, "'tise'"),
         ({"knobs": {"densty": 1}}, "'densty'"),
         ({"weight": [1.0]}, "1 values as weight"),
+        ({"weight": [1.0, float("nan")]}, "nan as weight"),
         ({"name": "slerp", "knobs": {"t": 0.5}}, "2 experts by slerp"),
         ({"name": "nearswap", "experts": family(1)[1]}, "'t' is not given"),
         ({"experts": [{"norm": torch.ones(7)}] * 2}, "missing"),
@@ -107,7 +137,7 @@ def test_the_table_for_pages_is_what_the_code_says():
     """After a change: `python -m engine.merge_methods`."""
     assert FILE.read_text() == catalogue_text()
     assert list(catalogue()) == list(METHODS)
-    assert catalogue()["slerp"].knobs["t"] == Knob("t", "float", False, True, None, 0.0, 1.0)
+    assert catalogue()["slerp"].knobs["t"] == Knob("t", "float", False, True, None, 0.0, 1.0, None, None)
 
 
 # Methods that look at the whole model ------------------------------------------------------------------------

@@ -266,3 +266,20 @@ def test_mergekit_comes_to_the_same(name, knobs, shape, size):
     inputs = [base, *experts] if name == "karcher" else experts  # mergekit counts the base in
     found = merged(name, base, inputs, weight=WEIGHTS[: len(experts)], **ours)
     torch.testing.assert_close(found, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3000])
+def test_opposite_models_have_a_karcher_mean(size):
+    """Vectors of one element are alike or opposite; what lies opposite pulls nowhere, and rounding must not either."""
+    reference = pytest.importorskip("mergekit.merge_methods.karcher", reason="mergekit is not installed")
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(size, generator=generator)
+    for factors in ([-0.788, 0.537, -0.435], [1.0, -0.3, 0.2], [-1.0, 3.0, 3.0, -2.0, -7.0]):
+        found = merged("karcher", direction, [factor * direction for factor in factors])
+        sign = 1 if sum(np.sign(factors)) > 0 else -1
+        torch.testing.assert_close(found, sign * np.mean(np.abs(factors)) * direction, rtol=1e-3, atol=1e-3)
+    for _ in range(300):
+        experts = [torch.randn(1, generator=generator) for _ in range(3)]
+        known = reference.karcher_merge_tensors(experts, [1 / 3] * 3)
+        torch.testing.assert_close(merged("karcher", experts[0], experts), known, rtol=1e-5, atol=1e-5)
+    assert torch.isfinite(merged("karcher", direction, [direction, direction], tol=0)).all()

@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from engine.merge_methods.base import At, Method, Tensors
+from engine.merge_methods.base import DOT, At, Method, Tensors
 from engine.merge_methods.multislerp import norm
+
+BLUR = 1e-3  # what products that were added up in fp32 leave of an angle near 0 or pi
 
 
 def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> At:
     """Iterates the tangent mean of the unit vectors, all alike, times the mean norm (Karcher 1977; arXiv:2603.04972).
 
-    Vectors shorter than `tol` are left out. Works on the Gram matrix (K, K).
+    Vectors up to `tol` long are left out, and what lies opposite to the mean pulls nowhere. Works on the Gram matrix.
     """
     gram, count = x.gram(), len(x.experts)
     if count == 1:
@@ -20,17 +22,18 @@ def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> At:
         return x.combined(np.zeros(count))
     units = np.where(valid, 1 / np.where(valid, sizes, 1), 0)
     share = valid / valid.sum()
+    blur = tol if x.n < DOT else max(tol, BLUR)
     mean = share * units
     length = norm(mean, gram)
-    mean = units * (np.arange(count) == valid.argmax()) if length < tol else mean / length
+    mean = units * (np.arange(count) == valid.argmax()) if length <= blur else mean / length
     for _ in range(max_iter):
         dots = np.clip((gram @ mean) * units, -1, 1)
         angle = np.arccos(dots)
-        near = (angle < tol) | ~valid
+        near = (angle <= tol) | (angle >= np.pi - blur) | ~valid
         pull = np.where(near, 0, share * angle / np.where(near, 1, np.sin(angle)))
         tangent = pull * units - (pull @ dots) * mean
         length = norm(tangent, gram)
-        if length < tol:
+        if length <= tol:
             break
         mean = np.cos(length) * mean + np.sin(length) * tangent / length
         mean = mean / norm(mean, gram)

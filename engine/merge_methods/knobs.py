@@ -1,6 +1,6 @@
 """A merge method's knobs: its function's keyword arguments, with the range that a fader or a search gives them.
 
-The signature says which knobs there are, of which kind, and their defaults; RANGES is the only other place.
+The signature says which knobs there are, of which kind, and their defaults; all else stands in RANGES and LIMITS.
 """
 
 import inspect
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from engine.merge_methods.base import Method, PerExpert
+from engine.merging.catalogue import checked
 
 REQUIRED = object()
 DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of knobs an expert, as mergekit has them
@@ -33,6 +34,12 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one m
     "tol": (1e-8, 1e-3),
     "eps": (1e-12, 1e-6),
 }
+LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means nothing; absent, None: up to LARGEST
+    **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # shares
+    **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
+    "task": (1, None),
+    "eps": (1e-30, None),  # something is divided by it
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Knob:
     """A method's parameter.
 
     kind: bool, int or float; each: one value an expert; default: REQUIRED if it has none; low, high: what a fader or
-    a search tries (the method itself takes more); None for a bool.
+    a search tries, None for a bool; least, most: the limits of what the method takes, None where there is none.
     """
 
     name: str
@@ -49,6 +56,12 @@ class Knob:
     default: object
     low: float | None
     high: float | None
+    least: float | None
+    most: float | None
+
+    def checked(self, name: str, value) -> float | int | bool:
+        """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
+        return checked(name, self.kind.__name__, self.least, self.most, value)
 
 
 def knobs_of(method: Method) -> dict[str, Knob]:
@@ -63,9 +76,15 @@ def knobs_of(method: Method) -> dict[str, Knob]:
         if each and default is REQUIRED:
             default = DEFAULTS.get(name, REQUIRED)
         kind = bool if bool in kinds else int if int in kinds else float
-        low, high = RANGES.get(f"{method.merge.__name__}.{name}") or RANGES.get(name) or (None, None)
-        found[name] = Knob(name, kind, each, default, low, high)
+        found[name] = Knob(
+            name, kind, each, default, *looked_up(RANGES, method, name), *looked_up(LIMITS, method, name)
+        )
     return found
+
+
+def looked_up(table: dict, method: Method, name: str) -> tuple[float | None, float | None]:
+    """A knob's row: of this method, or of all that have a knob of the name; (None, None) without one."""
+    return table.get(f"{method.merge.__name__}.{name}") or table.get(name) or (None, None)
 
 
 def catalogue_text() -> str:
@@ -78,6 +97,7 @@ def catalogue_text() -> str:
             knob.name: {
                 "kind": knob.kind.__name__, "each": knob.each, "required": knob.default is REQUIRED,
                 "default": None if knob.default is REQUIRED else knob.default, "low": knob.low, "high": knob.high,
+                "least": knob.least, "most": knob.most,
             }
             for knob in knobs_of(method).values()
         }  # fmt: skip

@@ -9,6 +9,7 @@ from engine.errors import Problem
 from engine.merge_methods import METHODS
 from engine.merge_methods.base import Tensors
 from engine.merge_methods.knobs import REQUIRED, knobs_of
+from engine.merge_methods.whole import surveyed
 from engine.merging.learners import refuse_without_data
 
 Weight = Sequence[float] | Callable[[str], Sequence[float]]  # one number an expert; or a function of a tensor's name
@@ -23,7 +24,8 @@ def merge_in_memory(
     weight: K numbers, or a function from a tensor's name to K numbers (unused by methods without this knob);
     knobs: the method's others by their names in the signature, a number or, for a knob an expert, K numbers. Methods
     without a base of their own (linear, karcher) merge the experts alone. Tensors of whole numbers are the base's.
-    Raises Problem for an unknown method or knob, a number of experts it cannot take, and tensors that do not fit.
+    Raises Problem for an unknown method or knob, a value that a knob does not take, a number of experts that it cannot
+    take, and tensors that do not fit.
     """
     refuse_without_data(name)
     if name not in METHODS:
@@ -34,7 +36,7 @@ def merge_in_memory(
         raise Problem(f"Cannot merge {len(experts)} experts by {name}: it takes {span}.")
     _check_tensors(base, experts)
     model = _Model(name, base, experts, weight, knobs or {}, seed)
-    seen = method.survey(model) if method.survey else None
+    seen = surveyed(method, model)
     merged = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in base.items()}
     for x, arguments in model:
         x.seen = seen
@@ -63,11 +65,11 @@ class _Model:
         if value is REQUIRED:
             raise Problem(f"Cannot merge by {name}: its knob {key!r} is not given.")
         if not self.known[key].each:
-            return value
+            return self.known[key].checked(key, value)
         return self._each(key, value if isinstance(value, Sequence) else [value] * len(self.experts))
 
     def _each(self, key: str, values: Sequence[float]) -> list[float]:
-        values = [float(value) for value in values]
+        values = [self.known[key].checked(key, value) for value in values]
         if len(values) != len(self.experts):
             raise Problem(f"Cannot use {len(values)} values as {key}: there are {len(self.experts)} experts.")
         return values

@@ -10,12 +10,13 @@ def multislerp(x: Tensors, weight: PerExpert, *, normalize_weights: bool = True,
     """Mean of the unit vectors, tangent mean there, and back to the sphere, times the weighted mean of the norms.
 
     Everything lies in the span of the vectors, so their Gram matrix (K, K) is all that is needed. With a base it acts
-    on task vectors. Raises Problem where the weighted unit vectors cancel.
+    on task vectors. NaN where weights that are normalised sum to 0. Raises Problem where weighted unit vectors cancel.
     """
     if len(x.experts) == 1:
         return Tensors(x.name, x.shape, None, x.experts, x.seed).combined([1.0])
     gram, w = x.gram(), np.array(weight, float)
-    w = w / w.sum() if normalize_weights else w
+    if normalize_weights:
+        w = w / w.sum() if w.sum() else np.full(len(w), np.nan)
     sizes = np.sqrt(np.diag(gram))
     if not sizes.any():
         return x.combined(np.zeros(len(w)))

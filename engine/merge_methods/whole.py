@@ -12,10 +12,17 @@ import torch
 from torch import Tensor
 
 from engine.errors import Problem
-from engine.merge_methods.base import Tensors
+from engine.merge_methods.base import Method, Tensors
 
 BINS = 1 << 16
 Model = Iterable[tuple[Tensors, dict]]  # every tensor with the method's arguments there; may be iterated again
+
+
+def surveyed(method: Method, model: Model) -> object:
+    """What the method's survey of a model gives; None where it has none, or there is nothing to merge."""
+    if method.survey is None or next(iter(model), None) is None:
+        return None
+    return method.survey(model)
 
 
 def constant(model: Model, *names: str) -> list:

@@ -5,22 +5,23 @@ Precedence of a parameter, highest first: the model's own in a slice, the slice'
 that is part of the tensor's name wins. Mixdesk's other methods use the same syntax with their own parameter names.
 """
 
-import math
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
 
 from engine.errors import Problem
 from engine.merge_methods import METHODS, Method
 from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
 from engine.merging.learners import refuse_without_data
+from engine.merging.yaml_file import parsed
 
 TOP = (
     "merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed", "tokenizer_source",
 )  # fmt: skip
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
+ROUNDED = 1e-6  # of weights, in fp32
 UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
 
 
@@ -68,8 +69,8 @@ class MergeConfig:
 def read_config(path: Path) -> MergeConfig:
     """Read a merge file. Raises Problem with the key that is unknown, missing or of the wrong kind."""
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = parsed(path.read_text())
+    except (OSError, ValueError) as error:
         raise Problem(f"Cannot read {path}: {error}. Mend it and try again.") from error
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
@@ -80,9 +81,10 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
     """A merge from the values of its file; relative paths are looked up beside the file first."""
     known("the merge", values, TOP)
     name = values.get("merge_method")
-    refuse_without_data(name)
-    if name not in METHODS:
-        raise Problem(f"Cannot merge by {name!r}: merge_method is one of {', '.join(METHODS)}.")
+    if isinstance(name, str):
+        refuse_without_data(name)
+    if not isinstance(name, str) or name not in METHODS:
+        raise Problem(f"Cannot merge by {name!r:.80}: merge_method is one of {', '.join(METHODS)}.")
     for key in ("dtype", "out_dtype"):
         if values.get(key) is not None and values[key] not in DTYPES:
             raise Problem(f"Cannot use {values[key]!r} as {key}: it is one of {', '.join(DTYPES)}.")
@@ -98,7 +100,7 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
         raise Problem(f"Cannot use {seed!r} as seed: it must be a whole number of at least 0.")
     base = model_path(values.get("base_model"), folder)
     listed = values.get("slices") or [{"sources": values["models"]}]
-    slices = tuple(slice_of(one, base, folder, bool(values.get("slices"))) for one in listed)
+    slices = tuple(slice_of(one, base, folder, bool(values.get("slices"))) for one in a_list("slices", listed))
     config = MergeConfig(
         name, base, slices, values.get("parameters") or {}, values.get("dtype"), values.get("out_dtype"), seed
     )
@@ -113,6 +115,13 @@ def known(where: str, values: object, keys: tuple[str, ...]) -> None:
     for key in values:
         if key not in keys:
             raise Problem(f"Cannot read {where}: the key {key!r} means nothing here. It takes {', '.join(keys)}.")
+
+
+def a_list(name: str, values: object) -> list:
+    """Raise Problem for what is no list."""
+    if not isinstance(values, list):
+        raise Problem(f"Cannot read the merge: {name} is {values!r:.80}, and must be a list.")
+    return values
 
 
 def model_path(value: object, folder: Path) -> str | None:
@@ -133,7 +142,7 @@ def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slic
     """One slice; where the file names models, its sources take all layers."""
     known("a slice", values, ("sources", "parameters", "base_model"))
     sources = []
-    for one in values.get("sources") or []:
+    for one in a_list("sources" if sliced else "models", values.get("sources") or []):
         known("a model", one, ("model", "parameters", "layer_range") if sliced else ("model", "parameters"))
         path = model_path(one.get("model"), folder)
         if path is None:
@@ -157,6 +166,7 @@ def check_inputs(config: MergeConfig) -> None:
     """Raise Problem for a method that lacks what it needs, duplicates, and parameters that it does not have."""
     method = config.method
     scopes = [("parameters", config.parameters)]
+    own = []
     for piece in config.slices:
         experts = experts_of(config, piece)
         if method.base == "required" and piece.base is None:
@@ -173,11 +183,15 @@ def check_inputs(config: MergeConfig) -> None:
             twice = next(name for name in names if names.count(name) > 1)
             raise Problem(f"Cannot merge: {twice} is named twice. Name it once, with the sum of its weights.")
         scopes += [("the parameters of a slice", piece.parameters)]
-        scopes += [(f"the parameters of {one.model}", one.parameters) for one in piece.sources]
-    words = (*("lambda" if name == "lam" else name for name in knobs_of(method)), *NO_EFFECT)
-    words += UNUSED.get(config.name, ())
-    for where, values in scopes:
-        known(where, values, words)
+        own += [(f"the parameters of {one.model}", one.parameters) for one in piece.sources]
+    knobs = {"lambda" if name == "lam" else name: knob for name, knob in knobs_of(method).items()}
+    for where, values in scopes + own:
+        known(where, values, (*knobs, *NO_EFFECT, *UNUSED.get(config.name, ())))
+    for where, values in own:
+        if shared := [key for key in values if key in knobs and not knobs[key].each]:
+            raise Problem(
+                f"Cannot read {where}: {shared[0]} is one value for all models. Move it to the merge's `parameters`."
+            )
 
 
 def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
@@ -217,6 +231,30 @@ def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, whe
     return knob.default
 
 
+def cancelled(config: MergeConfig, tensor: str, arguments: dict) -> str | None:
+    """A sentence where a mean is asked for with weights that sum to 0. Methods on a base then do not divide."""
+    weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
+    if config.method.base == "required" or not normalised or abs(sum(weights)) > ROUNDED * sum(map(abs, weights)):
+        return None
+    return (
+        f"Cannot merge {tensor!r}: its weights {weights} sum to 0, and normalised ones are divided by their sum. "
+        "Change one, or switch the normalisation off."
+    )
+
+
+def idle_filters(config: MergeConfig, tensors: Iterable[str]) -> list[str]:
+    """A sentence for each filter that is part of no tensor's name: misspelt, or written for another model."""
+    names, said = "\n".join(tensors), {}
+    for piece in config.slices:
+        for scope in (config.parameters, piece.parameters, *(one.parameters for one in piece.sources)):
+            for key, setting in scope.items():
+                for one in setting if isinstance(setting, list) else [setting]:
+                    pattern = one.get("filter") if isinstance(one, dict) else None
+                    if isinstance(pattern, str) and pattern != "*" and pattern not in names:
+                        said[key, pattern] = f"The filter {pattern!r} of {key} fits no tensor: it does nothing."
+    return list(said.values())
+
+
 def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
     """A setting's value for a tensor: None where no filter fits."""
     if isinstance(setting, dict):
@@ -229,6 +267,8 @@ def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
         for one in setting:
             known(f"{key} with a filter", one, ("filter", "value"))
             pattern = one.get("filter")
+            if not isinstance(pattern, str | None):
+                raise Problem(f"Cannot use {pattern!r:.80} as a filter of {key}: it must be a part of a tensor's name.")
             if pattern is None or pattern == "*" or pattern in tensor:
                 return evaluate(key, knob, one.get("value"), tensor, t)
         return None
@@ -238,20 +278,15 @@ def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
         return values[int(place)]
     low = int(place)
     high, share = min(low + 1, len(values) - 1), place - low
-    return typed(key, knob, (1 - share) * values[low] + share * values[high])
+    between = (1 - share) * values[low] + share * values[high]
+    return typed(key, knob, round(between) if knob.kind is int else between)
 
 
-def typed(key: str, knob: Knob, value):
-    """A value of the knob's kind. Raises Problem for another."""
-    if knob.kind is bool:
-        if isinstance(value, bool):
-            return value
-    else:
-        try:  # YAML reads 1e-3 as a text
-            number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
-            number = math.nan
-        if math.isfinite(number):
-            return int(number) if knob.kind is int else number
-    wanted = "true or false" if knob.kind is bool else "a finite number"
-    raise Problem(f"Cannot use {value!r} as {key}: it must be {wanted}, a list of these, or a list of filters.")
+def typed(key: str, knob: Knob, value) -> float | int | bool:
+    """A value of the knob's kind, as mergekit reads it. Raises Problem for what the knob does not take."""
+    if knob.kind is bool and value in (0, 1):
+        value = bool(value)
+    if knob.kind is not bool and isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)  # YAML reads 1e-3 as a text
+    return knob.checked(key, value)

@@ -15,6 +15,7 @@ import yaml
 from engine import corpus as corpora
 from engine.errors import Problem
 from engine.evaluate import bits_per_byte
+from engine.merge_methods.whole import surveyed
 from engine.merging.config import from_dict
 from engine.merging.files import merge_file, references
 from engine.merging.layout import lead_of, opened, plan
@@ -80,8 +81,7 @@ class ModelMerges:
         look = [
             replace(one, piece=piece) for one in self.planned if one.slot.dtype.is_floating_point and one.slot.size
         ]
-        survey = config.method.survey
-        seen = survey([inputs_of(config, self.models, one) for one in look]) if survey else None
+        seen = surveyed(config.method, [inputs_of(config, self.models, one) for one in look])
         for one in look:
             x, arguments = inputs_of(config, self.models, one)
             x.seen = seen

@@ -5,6 +5,7 @@ largest tensor), not by the model. One thread; tensors are independent.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import torch
 
 from engine.errors import Problem
 from engine.merge_methods import Tensors
+from engine.merge_methods.whole import surveyed
 from engine.merging.ancestry import differing, not_finite
-from engine.merging.checkpoint_writer import SHARD_BYTES, Writer, writing
+from engine.merging.checkpoint_writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.checkpoints import layer_of
-from engine.merging.config import MergeConfig, experts_of, values_for
+from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
 
 KEPT = (
@@ -36,14 +38,15 @@ def merge(
     byte is written where the models do not fit together, and leaves nothing behind where it fails later.
     """
     models = opened(config)
+    if said := misplaced(out, models):
+        raise Problem(said)
     planned = plan(config, models)
     torch.set_num_threads(1)
     reference = models[lead_of(config)]
     total = sum(one.slot.bytes for one in planned)
     done = 0
     with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
-        survey = config.method.survey
-        seen = survey(Look(config, models, planned, progress)) if survey else None
+        seen = surveyed(config.method, Look(config, models, planned, progress))
         for one in planned:
             if progress:
                 progress(done, total, one.slot.name)
@@ -53,6 +56,16 @@ def merge(
         progress(total, total, "written")
     count = sum(one.slot.size for one in planned)
     return {"out": str(out), "tensors": len(planned), "parameters": count, "bytes": total}
+
+
+def misplaced(out: Path, models: dict[str, Model]) -> str | None:
+    """Why a merge cannot be written to `out`: something is there, or it would be a file among a model's own."""
+    if os.path.lexists(out):
+        return f"Cannot write {out}: it exists. Choose another place, or remove it."
+    for model in models.values():
+        if out.suffix == ".safetensors" and model.path.is_dir() and model.path.resolve() == out.resolve().parent:
+            return f"Cannot write {out}: it would be read as part of the model {model.path}. Choose another place."
+    return None
 
 
 @dataclass(frozen=True)
@@ -97,19 +110,20 @@ def merge_tensor(
         return
     x.seen = seen
     at = config.method.merge(x, **arguments)
-    for part in x.chunks():
-        values = at(part)
-        if not torch.isfinite(values.sum()):
-            raise Problem(broken(one, models))
-        file.put(one.slot.name, part.start, values)
+    try:
+        for part in x.chunks():
+            file.put(one.slot.name, part.start, at(part))
+    except NotFinite as problem:
+        said = not_numbers(models, one) or cancelled(config, one.slot.name, arguments)
+        raise Problem(said or str(problem)) from problem
 
 
-def broken(one: Planned, models: dict[str, Model]) -> str:
-    """Which model's numbers are none, or that the merge made them."""
+def not_numbers(models: dict[str, Model], one: Planned) -> str | None:
+    """Which model's numbers are none; None where the merge itself made what is not finite."""
     for reference, name in one.inputs.items():
         if not torch.isfinite(models[reference].flat(name).float()).all():
             return not_finite(models[reference], reference, name, one.slot.name)
-    return f"Cannot merge {one.slot.name!r}: the result is not finite. Use smaller weights."
+    return None
 
 
 def companions(config: MergeConfig, reference: Model, planned: list[Planned]) -> dict[str, bytes]:

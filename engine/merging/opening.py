@@ -18,6 +18,7 @@ from engine.merging.asking import merge_spec, task_of
 from engine.merging.export import ALL, coefficients_at
 from engine.merging.files import references
 from engine.merging.study import AT, block_of, blocks_of
+from engine.merging.yaml_file import parsed as read_yaml
 from engine.supervisor import CHILD_ENVIRONMENT
 from store import studies
 from store.database import Store
@@ -54,10 +55,9 @@ def parsed(text: str) -> dict:
     if len(text) > LARGEST:
         raise Problem(f"Cannot open a merge file of {len(text):,} characters: {LARGEST:,} are the most.")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise Problem(f"Cannot read the merge file: {said}. Mend it and try again.") from error
+        values = read_yaml(text)
+    except ValueError as error:
+        raise Problem(f"Cannot read the merge file: {error}. Mend it and try again.") from error
     if not isinstance(values, dict) or not isinstance(values.get("models"), list):
         raise Problem("Cannot open the merge file: it must name its `models`, as mergekit's files do (and no slices).")
     return values

@@ -16,13 +16,13 @@ import torch
 from engine.errors import Problem
 from engine.merge_methods import Tensors
 from engine.merge_methods.base import CHUNK
-from engine.merge_methods.whole import BINS
+from engine.merge_methods.whole import BINS, surveyed
 from engine.merging import vocabulary
 from engine.merging.adapters import Adapted
 from engine.merging.ancestry import Ancestry, scan
-from engine.merging.config import MergeConfig, experts_of, values_for
+from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
 from engine.merging.layout import HEAD, Model, Planned, fitted, lead_of, opened, tied_copies
-from engine.merging.merge import KEPT
+from engine.merging.merge import KEPT, misplaced
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
@@ -82,9 +82,12 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     found.warnings += left_out(config, models, planned)
     try:
         for one in planned:
-            values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+            arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
+            if said := cancelled(config, one.slot.name, arguments):
+                raise Problem(said)
     except Problem as problem:
         found.refusals.append(str(problem))
+    found.warnings += idle_filters(config, [one.slot.name for one in planned])
     if not misfits:
         found.ancestry, broken = scan(config, models, planned, progress)
         found.refusals += broken[:MOST]
@@ -190,8 +193,8 @@ def foresee(config: MergeConfig, models: dict[str, Model], planned: list[Planned
         found.disk += sum((lead.path / name).stat().st_size for name in KEPT if (lead.path / name).is_file())
     parent = next(folder for folder in out.absolute().parents if folder.is_dir())
     found.free = shutil.disk_usage(parent).free
-    if out.exists():
-        found.refusals.append(f"Cannot write {out}: it exists. Choose another place, or remove it.")
+    if said := misplaced(out, models):
+        found.refusals.append(said)
     if found.disk > found.free:
         found.refusals.append(
             f"Cannot write {out}: it takes {found.disk:,} bytes, and {parent} has {found.free:,} left. Free disk "
@@ -232,7 +235,7 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     started = time.thread_time()
-    x.seen = method.survey([(x, arguments)]) if method.survey else None
+    x.seen = surveyed(method, [(x, arguments)])
     at = method.merge(x, **arguments)
     for part in x.chunks():
         at(part)

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.box import Box
 from engine.errors import Problem
-from engine.merging.catalogue import card_of
+from engine.merging.catalogue import LARGEST, card_of
 from engine.workspace import checked_name, within
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
@@ -58,7 +58,8 @@ class MergeSpec:
         self._check_knobs()
         if self.by not in ("model", "layer"):
             raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
-        if not _is_number(self.lower) or not _is_number(self.upper) or not self.lower < self.upper:
+        numbers = _is_number(self.lower) and _is_number(self.upper)
+        if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
         for name in ("share", "rate"):
             if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
@@ -81,11 +82,14 @@ class MergeSpec:
         if both := set(self.knobs) & set(self.tuned):
             raise Problem(f"Cannot both fix and tune the knob {both.pop()!r}: choose one.")
         for name, value in self.knobs.items():
-            _check_knob(card.knobs[name], value)
+            for one in value if card.knobs[name].each and isinstance(value, list | tuple) else [value]:
+                card.knobs[name].checked(name, one)
         for name, bounds in self.tuned.items():
             low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
             if card.knobs[name].kind == "bool" or not _is_number(low) or not _is_number(high) or not low < high:
                 raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
+            for end in bounds:
+                card.knobs[name].checked(name, end)
         given = ("weight", *self.knobs, *self.tuned)
         if missing := [knob.name for knob in card.knobs.values() if knob.required and knob.name not in given]:
             raise Problem(f"Cannot merge by {self.method}: its knob {missing[0]!r} must be fixed or tuned.")
@@ -112,16 +116,6 @@ class MergeSpec:
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-
-
-def _check_knob(knob, value) -> None:
-    values = value if knob.each and isinstance(value, list | tuple) else [value]
-    if knob.kind == "bool":
-        fine = all(isinstance(one, bool) for one in values)
-    else:
-        fine = all(_is_number(one) and (knob.kind == "float" or float(one).is_integer()) for one in values)
-    if not fine:
-        raise Problem(f"Cannot set the knob {knob.name!r} to {value!r}: it takes a {knob.kind}.")
 
 
 # Coordinates -------------------------------------------------------------------------------------------------
