@@ -58,6 +58,7 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
 def ask_once(store: Store, job_id: str, spec: dict, study: str, lacking: bool = False) -> None:
     """Queue the job that answers a question. One that failed or was cancelled is tried again, and so is a finished
     one whose answer is lacking; any other answers it already."""
+    need("operator", "queue a question")
     job = jobs.find(store, job_id)
     if job is None:
         store.submit(job_id, spec, study)
