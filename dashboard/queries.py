@@ -84,10 +84,13 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
     if not study.domains and corpus.state == "done":
         corpus = replace(corpus, note="waits for the mixture study")
-    experts = together("Experts", by_kind["train"], f"{len((study.corpus or {}).get('experts', ()))} and their base")
+    count = len((study.corpus or {}).get("experts", ()))
+    experts = together("Experts", by_kind["train"], f"{count} and their base")
+    trained = count + 1  # runs that are no merges
     if study.spec["merge"]["base"]:
-        experts = Stage("Experts", "done", 1.0, "brought")
-    merges = together("Merges", by_kind["merge"], f"{study.done} of {study.runs} measured")
+        experts, trained = Stage("Experts", "done", 1.0, "brought"), 0
+    measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured"
+    merges = together("Merges", by_kind["merge"], measured)
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")

@@ -35,8 +35,7 @@ def queue_search(
     check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
     settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
     job_id = job_id_of(study, "search", settings)
-    if jobs.find(store, job_id) is None:
-        store.submit(job_id, search_task(store, study, settings), study.id)
+    ask_once(store, job_id, search_task(store, study, settings), study.id)
     return job_id
 
 
@@ -54,6 +53,19 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
         "fingerprint": latest["fingerprint"],
         "aggregate": aggregate_of(store, study, priorities).to_dict(),
     }
+
+
+def ask_once(store: Store, job_id: str, spec: dict, study: str, lacking: bool = False) -> None:
+    """Queue the job that answers a question. One that failed or was cancelled is tried again, and so is a finished
+    one whose answer is lacking; any other answers it already."""
+    need("operator", "queue a question")
+    job = jobs.find(store, job_id)
+    if job is None:
+        store.submit(job_id, spec, study)
+    elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
+        store.spool.retry(job_id)
+        store.write("job.retry_asked", job=job_id)
+        store.ingest()
 
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:

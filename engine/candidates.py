@@ -9,7 +9,7 @@ import numpy as np
 from engine import surrogates
 from engine.errors import Problem
 from engine.league import League, Standing, held_out_of
-from engine.measured import aggregate_of, for_fitting, frame_of_study
+from engine.measured import aggregate_of, for_fitting, frame_of_study, points_measured
 from engine.objectives import Aggregate
 from engine.surrogates import Surrogate
 from store import reviews, runs, searches, studies
@@ -79,7 +79,7 @@ def named_points(store: Store, study: studies.Study, whole: Aggregate | None = N
     points = dict(frame_of_study(study).baselines)
     if found := searches.of_study(store, study.id):
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
-    measured = runs.measured(store, study.id)
+    measured = points_measured(store, study.id)
     whole = whole or aggregate_of(store, study)
     if len(measured.ids) and (best := whole.best(measured.losses)) is not None:
         points[f"best run ({measured.ids[best]})"] = measured.weights[best]

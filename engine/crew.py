@@ -7,6 +7,7 @@ the pipe closes and they go at once, in the middle of a task. So nothing is left
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -68,6 +69,7 @@ def _begin(watched, shared) -> None:
     """In a child, first of all."""
     global _shared
     _shared = shared
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told to the whole group: the parent stops, and this ends with it
     threading.Thread(target=_go_with, args=(watched,), daemon=True).start()
 
 

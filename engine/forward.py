@@ -1,19 +1,18 @@
 """The forward pass of one proxy on a CPU when nothing is learned from it: evaluation, and merges as a fader moves.
 
-The products go through oneDNN, which torch carries for what it compiles. On AMD processors that is twice the rate of
-its default library, which keeps to 256-bit registers there, and activation, gate and residual are done before a
-product leaves the registers (benchmarks/results/merges.md). Where torch was built without oneDNN, the plain operations
-run. Shapes: N = B * T rows, d width, h hidden width.
+Activation, gate and residual are part of the products (engine/products.py), and logits are made a part at a time.
+Shapes: N = B * T rows, d width, h hidden width.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine import products
 from engine.fidelity import Fidelity
 from engine.lean import columns, rms, turn
+from engine.products import activated, gated, product
 
-ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 LOGITS = 1 << 18  # at once: 1 MB, which stays in the cache
 
 
@@ -62,25 +61,11 @@ def attention(x: Tensor, qkv: Tensor, turns: Tensor, heads: int, mask: Tensor) -
     return mixed
 
 
-def active(x: Tensor, up: Tensor, gated: bool) -> Tensor:
+def active(x: Tensor, up: Tensor, swiglu: bool) -> Tensor:
     """The hidden layer of an MLP: x (N, d) -> (N, h). up: (h, d) for GELU; (2 h, d), gate first, for SwiGLU."""
-    if not gated:
-        return onednn(x, up, "gelu") if ONEDNN else F.gelu(F.linear(x, up))
+    if not swiglu:
+        return activated(x, up, "gelu") if products.ONEDNN else F.gelu(product(x, up))
     gate, value = up.chunk(2)
-    if ONEDNN:
-        return torch.ops.mkldnn._linear_pointwise.binary(x, onednn(x, gate, "swish"), value, None, "mul")
-    return F.silu(F.linear(x, gate)) * F.linear(x, value)
-
-
-def product(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
-    """x (N, in) by weight (out, in), and what is added to it: (N, out)."""
-    if not ONEDNN:
-        return F.linear(x, weight) if added is None else torch.addmm(added, x, weight.T)
-    if added is None:
-        return onednn(x, weight, "none")
-    return torch.ops.mkldnn._linear_pointwise.binary(x, added, weight, None, "add")
-
-
-def onednn(x: Tensor, weight: Tensor, activation: str) -> Tensor:
-    """x (N, in) by weight (out, in), then the activation: none, swish, or gelu (the exact one)."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, None, activation, [], "none")
+    if products.ONEDNN:
+        return gated(x, value, activated(x, gate, "swish"))
+    return F.silu(product(x, gate)) * product(x, value)

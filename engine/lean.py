@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from engine.products import outer_products, products, products_back
+
 EPSILON = 1e-6  # of RMSNorm
 
 
@@ -66,7 +68,7 @@ class Attend(Function):
     @staticmethod
     def forward(ctx, x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int, mask: Tensor) -> Tensor:
         normal, factor = rms(x)
-        packed = torch.bmm(normal, qkv.mT)  # (G, N, 3 d)
+        packed = products(normal, qkv)  # (G, N, 3 d)
         turn(packed, turns, heads)
         sequences = packed.view(-1, len(turns), packed.shape[-1])  # (S, T, 3 d)
         mixed = torch.empty_like(x)  # (G, N, d)
@@ -77,14 +79,14 @@ class Attend(Function):
             torch.bmm(weights[-1], v, out=out)
         ctx.heads = heads
         ctx.save_for_backward(normal, factor, packed, mixed, qkv, output, turns, *weights)
-        return torch.baddbmm(x, mixed, output.mT)
+        return products(mixed, output, added=x)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         normal, factor, packed, mixed, qkv, output, turns, *weights = ctx.saved_tensors
         positions, d = len(turns), mixed.shape[-1]
-        grad_output = torch.bmm(gradient.mT, mixed)  # (G, d, d)
-        grad_mixed = torch.bmm(gradient, output).view(-1, positions, d)  # (S, T, d)
+        grad_output = outer_products(gradient, mixed)  # (G, d, d)
+        grad_mixed = products_back(gradient, output).view(-1, positions, d)  # (S, T, d)
         grad_packed = torch.empty_like(packed)  # (G, N, 3 d)
         parts = zip(
             columns(packed.view(-1, positions, 3 * d), grad_mixed, ctx.heads),
@@ -101,8 +103,8 @@ class Attend(Function):
             torch.bmm(scores, k, out=grad_q)
             torch.bmm(scores.mT, q, out=grad_k)
         turn(grad_packed, turns.conj(), ctx.heads)
-        grad_qkv = torch.bmm(grad_packed.mT, normal)  # (G, 3 d, d)
-        grad_x = rms_backward(normal, factor, torch.bmm(grad_packed, qkv)).add_(gradient)
+        grad_qkv = outer_products(grad_packed, normal)  # (G, 3 d, d)
+        grad_x = rms_backward(normal, factor, products_back(grad_packed, qkv)).add_(gradient)
         return grad_x, grad_qkv, grad_output, None, None, None
 
 
@@ -124,7 +126,7 @@ class Mlp(Function):
     @staticmethod
     def forward(ctx, x: Tensor, up: Tensor, down: Tensor, gated: bool) -> Tensor:
         normal, factor = rms(x)
-        wide = torch.bmm(normal, up.mT)  # (G, N, h) or (G, N, 2 h)
+        wide = products(normal, up)  # (G, N, h) or (G, N, 2 h)
         if gated:
             gate, value = wide.chunk(2, -1)
             sigmoid = torch.sigmoid(gate)
@@ -133,13 +135,13 @@ class Mlp(Function):
             active, sigmoid = torch.nn.functional.gelu(wide), None
         ctx.gated = gated
         ctx.save_for_backward(normal, factor, wide, active, sigmoid, up, down)
-        return torch.baddbmm(x, active, down.mT)
+        return products(active, down, added=x)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         normal, factor, wide, active, sigmoid, up, down = ctx.saved_tensors
-        grad_down = torch.bmm(gradient.mT, active)  # (G, d, h)
-        grad_active = torch.bmm(gradient, down)  # (G, N, h)
+        grad_down = outer_products(gradient, active)  # (G, d, h)
+        grad_active = products_back(gradient, down)  # (G, N, h)
         if ctx.gated:
             gate, value = wide.chunk(2, -1)
             grad_wide = torch.empty_like(wide)
@@ -151,8 +153,8 @@ class Mlp(Function):
             torch.mul(grad_active.mul_(value), slope, out=grad_gate)
         else:
             grad_wide = torch.ops.aten.gelu_backward(grad_active, wide)
-        grad_up = torch.bmm(grad_wide.mT, normal)
-        grad_x = rms_backward(normal, factor, torch.bmm(grad_wide, up)).add_(gradient)
+        grad_up = outer_products(grad_wide, normal)
+        grad_x = rms_backward(normal, factor, products_back(grad_wide, up)).add_(gradient)
         return grad_x, grad_up, grad_down, None
 
 
@@ -161,7 +163,7 @@ class Nll(Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-        logits = torch.bmm(x, head.mT)  # (G, N, V)
+        logits = products(x, head)  # (G, N, V)
         scores = torch.log_softmax(logits, -1, out=logits)
         ctx.save_for_backward(x, head, targets, scores)
         return -scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
@@ -171,7 +173,7 @@ class Nll(Function):
         x, head, targets, scores = ctx.saved_tensors
         grad = scores.exp_().mul_(gradient.unsqueeze(-1))  # softmax (G, N, V), and 1 less at the target
         grad.scatter_add_(-1, targets.unsqueeze(-1), -gradient.unsqueeze(-1))
-        return torch.bmm(grad, head), torch.bmm(grad.mT, x), None
+        return products_back(grad, head), outer_products(grad, x), None
 
 
 def embed(table: Tensor, tokens: Tensor) -> Tensor:

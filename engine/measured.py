@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.errors import Problem
 from engine.frame import Frame, frame_of
+from engine.merging.study import OUTSIDE, REFERENCE
 from engine.objectives import Aggregate, aggregate
 from engine.study import StudySpec
 from store import runs, studies
@@ -35,14 +36,26 @@ def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float
 
 
 def for_fitting(store: Store, study: str) -> runs.Measured:
-    """The runs that surrogates learn from: all that finished but repeats, which measure the noise, and the training of
-    a merge study's experts, which is no merge.
-
-    A repeat in the training folds would tell the answer for its twin in the test fold.
+    """The runs that surrogates learn from: the points of the space but repeats, which measure the noise: one in the
+    training folds would tell the answer for its twin in the test fold.
     """
+    measured = points_measured(store, study)
+    return measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
+
+
+def points_measured(store: Store, study: str) -> runs.Measured:
+    """The finished runs that are points of the study's space: all but a merge study's experts and references."""
     measured = runs.measured(store, study)
-    keep = [i for i, role in enumerate(measured.roles) if role not in ("repeat", "expert")]
-    return measured.take(keep)
+    return measured.take([i for i, role in enumerate(measured.roles) if role not in OUTSIDE])
+
+
+def usual_runs(measured: runs.Measured, whole: Aggregate) -> dict[str, int]:
+    """What every merge is held against: label -> its row among the measured runs; better ones first."""
+    found = {
+        label: row for row, (role, label) in enumerate(zip(measured.roles, measured.labels, strict=True))
+        if role in ("baseline", REFERENCE) and np.isfinite(measured.losses[row]).all()
+    }  # fmt: skip
+    return dict(sorted(found.items(), key=lambda pair: whole.of(measured.losses[pair[1]])))
 
 
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:

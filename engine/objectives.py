@@ -54,6 +54,12 @@ class Aggregate:
         counted = self.weights != 0
         return np.asarray(values, float)[..., counted] @ self.weights[counted]
 
+    def error_of(self, errors: list[np.ndarray]) -> float:
+        """The standard error of the sum or difference of some aggregates, from those of their metrics, (M,) each, as
+        if these were independent; NaN where one that counts is not known."""
+        counted = self.weights != 0
+        return float(np.sqrt(sum(np.sum((self.weights * one)[counted] ** 2) for one in errors)))
+
     def best(self, values: np.ndarray) -> int | None:
         """The row of values (R, M) with the lowest aggregate; None where no run has all that counts."""
         found = self.of(values)

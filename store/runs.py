@@ -65,6 +65,12 @@ def _measured(store: Store, study: str) -> Measured:
     return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers)
 
 
+def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndarray]:
+    """Run -> (M,) standard errors of its losses over validation windows, NaN where they are not known."""
+    found = table(store, study)
+    return dict(zip(found.column("id").to_pylist(), matrix(found, "losses_se", metrics), strict=True))
+
+
 @dataclass(frozen=True)
 class Confirmed:
     """One run of a confirmation. losses (M,), None until it is done; fidelity as engine.fidelity.Fidelity.to_dict."""
@@ -92,6 +98,15 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
         )
         for id_, label, state, weights, seed, fidelity, losses in rows
     ]  # fmt: skip
+
+
+def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
+    """(R, D) the points of a study's runs, finished or waiting, but of those with a role of `outside`."""
+    found = store.rows(
+        "SELECT weights FROM runs WHERE study = ? AND state NOT IN ('failed', 'cancelled') "
+        "AND role NOT IN (SELECT unnest(?))", [study, list(outside)]
+    )
+    return np.array([weights for (weights,) in found], float)
 
 
 def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

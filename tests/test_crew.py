@@ -1,6 +1,7 @@
 """Processes that share a job's tasks: every task once, and nobody left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -51,6 +52,31 @@ def test_a_crew_ends_when_its_parent_is_killed(tmp_path):
     parent = subprocess.Popen([sys.executable, "-c", code, str(place)], cwd=root)
     try:
         until(lambda: place.exists() and place.read_text())
+    finally:
+        parent.kill()
+        parent.wait()
+    until(lambda: not alive(int(place.read_text())))
+
+
+def test_a_signal_to_all_of_a_job_leaves_its_end_to_the_parent(tmp_path):
+    """A worker that stops tells a job's whole group: the parent says so, and no child ends before it."""
+    place = tmp_path / "pid"
+    code = (
+        "import signal, sys\nfrom engine.crew import crew\nfrom engine.errors import Stopped\n"
+        "from tests.test_crew import forever\nstopping = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))\n"
+        "def tick(*_):\n    if stopping: raise Stopped\n"
+        "try:\n    with crew(2, sys.argv[1]) as do: list(do(forever, [()], tick))\n"
+        "except Stopped: print('stopped')\n"
+    )
+    root = Path(__file__).parents[1]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(place)], cwd=root, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        until(lambda: place.exists() and place.read_text())
+        os.killpg(parent.pid, signal.SIGTERM)
+        assert parent.communicate(timeout=60)[0] == "stopped\n"
     finally:
         parent.kill()
         parent.wait()

@@ -12,7 +12,7 @@ HEADLESS = {
     "merging/opening", "merging/learn",
 }  # fmt: skip  # the engine's part that uses the store: files and rooms of engine/
 TORCH_WING = {
-    "proxy", "lean", "forward", "train", "torch_device", "evaluate", "merge_methods", "merging/learning",
+    "proxy", "lean", "forward", "products", "train", "torch_device", "evaluate", "merge_methods", "merging/learning",
     *(f"merging/{name}" for name in (
         "checkpoints", "checkpoint_writer", "merge", "layout", "job", "search", "proxies", "language_models",
         "live_process", "checkpoint_jobs", "adapters", "ancestry", "preflight", "aligned",

@@ -80,6 +80,7 @@ def test_learning_from_the_command_line(learning_desk):
         ({"method": "fisher", "knobs": {"steps": 3}}, "its knobs are"),
         ({"method": "fisher", "coefficients": {"latin": 1}}, "latin"),
         ({"method": "fisher", "coefficients": {"python": -1}}, "at least 0"),
+        ({"method": "fisher", "coefficients": {"python": float("nan")}}, "by nan"),
         ({"method": "atlas", "coefficients": {"python": 1}}, "take them"),
         ({"method": "logit_fusion", "large": "x"}, "brought"),
     ],

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine import products
 from engine.errors import Stopped
+from engine.fidelity import Fidelity
 from engine.merging.learning import (
     adamerging,
     atlas,
@@ -20,6 +22,7 @@ from engine.merging.learning import (
     twin,
 )
 from engine.merging.learning.base import Run
+from engine.proxy import Stack
 from tests.learning import Bigrams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,6 +67,24 @@ def test_regmean_of_regressions_is_the_regression_of_all_rows():
     dead = torch.diag_embed(torch.tensor([[1.0, 0, 0, 0]] * 2, dtype=torch.float64))
     found = regmean.solved(fits, dead, 1.0, (1.0, 1.0))  # what no input tells is the mean
     torch.testing.assert_close(found, fits.mean(0))
+
+
+def test_inputs_are_seen_whichever_library_multiplies(monkeypatch):
+    """A proxy of width 128 is multiplied by oneDNN where torch has it, a narrower one by torch's default library."""
+    model = Stack(Fidelity(width=128, heads=4, context=16, tie_embeddings=False), 160, [0])
+    model.flat += 0.1 * torch.randn(model.flat.shape, generator=torch.Generator().manual_seed(0))
+    weights = {name: value[0].detach() for name, value in model.weights.items()}
+    tokens = torch.arange(32).view(1, 2, 16)
+    model.weights = {name: value[None] for name, value in weights.items()}
+    seen = []
+    for onednn in {products.ONEDNN, False}:
+        monkeypatch.setattr(products, "ONEDNN", onednn)
+        watch = regmean.Watch(weights)
+        with torch.no_grad(), watch:
+            model.forward(tokens)
+        seen.append(watch.grams())
+    assert set(seen[0]) == set(weights) - {"embedding"}
+    torch.testing.assert_close(seen[0], seen[-1], rtol=1e-4, atol=1e-4)
 
 
 def test_lm_cocktail_is_a_softmax_of_losses():

@@ -1,6 +1,7 @@
 """Merge studies: what is turned, experts made in one stack, merges measured, searched, and held against mixtures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,15 @@ from safetensors.torch import load_file
 
 from engine.box import Box
 from engine.errors import Problem
+from engine.jobs import Job, read_events
 from engine.merge_methods.memory import merge_in_memory
-from engine.merging.asking import measure_points, merge_spec, task_of
+from engine.merging import job as merge_job
+from engine.merging.asking import measure_points, merge_spec, queue_merge_search, task_of
 from engine.merging.live import Live
 from engine.merging.mirror import correlations, mirror
 from engine.merging.opening import open_merge_file
+from engine.merging.planning import merge_jobs
+from engine.merging.planning import merges as merges_planned
 from engine.merging.proxies import ProxyMerges
 from engine.merging.study import (
     MergeSpec,
@@ -190,7 +195,7 @@ def test_a_contraction_is_the_merge_of_the_table(merges):
 def test_coefficients_by_layer_that_agree_are_the_same_merge(merges):
     whole = merges.build(np.array([[0.2, 0.5, 0.9]]))
     names = coordinates(MergeSpec(by="layer"), EXPERTS, merges.fidelity.layers)
-    merges.merge, merges.names = MergeSpec(by="layer"), names
+    merges.turn(MergeSpec(by="layer"), names)
     point = point_from(merges.merge, EXPERTS, names, dict(zip(EXPERTS, (0.2, 0.5, 0.9), strict=True)))
     assert torch.allclose(merges.build(point[None]), whole, atol=1e-6)
 
@@ -240,6 +245,13 @@ def test_live_measurements_are_the_runs(own):
         other = task | {"merge": MergeSpec(method="ties").to_dict()}
         ties = until(lambda: live.measure(other, np.array(row["weights"]), tokens), 60)
         assert np.abs(ties.losses - found.losses).max() > 1e-3
+        second = task | {"study": "another", "merge": other["merge"]}  # two people, two studies: neither starves
+        both = ((task, 0.25), (second, 0.25))
+        assert until(lambda: all([live.measure(one, np.full(3, x), tokens, 0.01) for one, x in both]), 60)
+        cancel = task | {"merge": MergeSpec(method="multislerp").to_dict()}
+        with pytest.raises(Problem, match="cancel"):  # a point that its method refuses; the process goes on
+            until(lambda: live.measure(cancel, np.zeros(3), tokens), 60)
+        assert live.measure(task, np.full(3, 0.35), tokens, patience=30) is not None
         with pytest.raises(Problem, match="Cannot measure merges live"):
             until(lambda: live.measure(task | {"study": "x", "base": "experts/none"}, np.zeros(3), tokens), 60)
     finally:
@@ -255,6 +267,50 @@ def test_a_point_is_measured_once(own):
         measure_points(store, study, [0.1, float("nan"), 0.2])
     with pytest.raises(Problem, match="study of mixtures"):
         measure_points(store, studies.get(store, "Small"), [0.1, 0.2, 0.3])
+    asked = measure_points(store, study, [[0.11, 0.2, 0.3]] * 2)
+    with pytest.raises(Problem, match="wait for it"):
+        measure_points(store, study, [0.11, 0.2, 0.3])
+    assert len(asked) == 1
+    store.spool.cancel(f"{study.id}-merge-{asked[0][-5:]}")
+
+
+@pytest.mark.parametrize("method", ["ties", "multislerp"])
+def test_other_methods_are_held_against_the_same_usual_merges(own, tmp_path, method):
+    """References by task arithmetic measure what they measure everywhere, and a refused point is told as such."""
+    store, study = own
+    spec = merge_spec(study)
+    spec = replace(spec, merge=MergeSpec(method=method, upper=2.0), runs=8)
+    rows = merges_planned(store, spec, "other", EXPERTS, EXPERTS, None, 5)
+    rows[-1]["weights"] = [0.0, 0.0, 0.0]  # multislerp knows no direction there
+    usual = {row["id"]: row["label"] for row in rows if row["role"] == "reference"}
+    (job,) = merge_jobs(spec, "other", EXPERTS, EXPERTS, EXPERTS, rows)
+    known = task_of(study, merge_spec(study))
+    (tmp_path / "job").mkdir()
+    job = Job(tmp_path / "job", store.workspace.root, job["spec"] | {key: known[key] for key in ("base", "experts")})
+    merge_job.run(job)
+    events = list(read_events(job.folder))
+    losses = {event["run"]: event["losses"] for event in events if event["kind"] == "run.finished"}
+    own_rows = {row["label"]: row["losses"] for row in rows_of(store, study) if row["role"] == "baseline"}
+    assert set(usual.values()) == set(own_rows) and "as" not in rows[0]
+    for run, label in usual.items():
+        assert [losses[run][name] for name in EXPERTS] == pytest.approx(own_rows[label], abs=1e-5)
+    refused = [event for event in events if event["kind"] == "run.diverged"]
+    assert [event["run"] for event in refused] == ([rows[-1]["id"]] if method == "multislerp" else [])
+    assert all("cancel" in event["message"] for event in refused)
+
+
+def test_what_was_asked_is_tried_again_where_it_ended_without_an_answer(own):
+    store, study = own
+    job = queue_merge_search(store, study, "random", 5, seed=9)
+    store.spool.cancel(job)
+    store.ingest()
+    state = "SELECT state FROM jobs WHERE id = ?"
+    assert store.rows(state, [job]) == [("cancelled",)]
+    assert queue_merge_search(store, study, "random", 5, seed=9) == job
+    assert store.rows(state, [job]) == [("queued",)]
+    store.spool.cancel(job)
+    with pytest.raises(Problem, match="-1 as seed"):
+        queue_merge_search(store, study, "random", 5, seed=-1)
 
 
 def test_merges_from_the_command_line(desk):
@@ -276,6 +332,7 @@ def test_merges_from_the_command_line(desk):
         (("search-merges", "Small"), "study of mixtures"),
         (("search-merges", "Small merge", "--evaluations", "0"), "1 to 100,000"),
         (("search-merges", "Small merge", "--by", "random", "--spread"), "only guided"),
+        (("measure-merge", "Small merge", "--at", "python=1", "--at", "python=0.2"), "both 1 and 0.2"),
     ):
         done = engine(desk, *wrong, check=False)
         assert done.returncode == 1 and word in done.stderr and "Traceback" not in done.stderr
@@ -287,8 +344,6 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
     try:
         store = owner.store
         study = studies.get(store, "Small merge")
-        from engine.merging.asking import queue_merge_search
-
         job = queue_merge_search(store, study, "cma", 1000, seed=3)
         with worker(store.spool):
             until(lambda: len(search_rows(store, study, 3)) > 40)

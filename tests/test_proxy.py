@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from engine import forward, lean
+from engine import lean, products
 from engine.errors import Problem
 from engine.fidelity import DIAL, Fidelity, larger
 from engine.proxy import PLAIN, Stack, stack
@@ -13,6 +13,7 @@ from engine.proxy import PLAIN, Stack, stack
 SMALL = Fidelity(context=16, batch=2, tokens=1024)
 VARIANTS = {
     "swiglu tied": SMALL,
+    "wide": dataclasses.replace(SMALL, width=128, heads=4),
     "gelu untied, two heads": dataclasses.replace(SMALL, heads=2, activation="gelu", tie_embeddings=False),
 }
 variants = pytest.mark.parametrize("fidelity", VARIANTS.values(), ids=VARIANTS.keys())
@@ -51,9 +52,9 @@ def test_hand_written_passes_equal_plain_ones(fidelity, monkeypatch):
 @variants
 def test_evaluation_measures_what_training_does(fidelity, onednn, monkeypatch):
     """The forward pass of its own, by either library, against the passes that are trained through."""
-    if onednn and not forward.ONEDNN:
+    if onednn and not products.ONEDNN:
         pytest.skip("this torch was built without oneDNN")
-    monkeypatch.setattr(forward, "ONEDNN", onednn)
+    monkeypatch.setattr(products, "ONEDNN", onednn)
     model, batch = shaken(fidelity, [1, 2, 3]), tokens(3)
     measured = model.token_nll(batch)
     assert measured.shape == (3, 2, 16)

@@ -104,7 +104,6 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
     assert "nothing changes" in said(desk, "change", "Small", "--corpus", "small")
 
 
-@pytest.mark.browser
 def test_the_pages_show_the_rounds(desk, browser):
     """Trade-off, wish, proposal and confirmation as a person meets them."""
     page = Page(desk)

@@ -6,13 +6,13 @@ import streamlit as st
 from dashboard import state
 from dashboard.views import parts
 from engine.errors import Problem
-from engine.measured import aggregate_of, frame_of_study
+from engine.measured import aggregate_of, usual_runs
 from engine.merging.learn import queue_learning
 from engine.merging.learners import LEARNERS, Learner
-from engine.merging.study import USUAL
+from engine.merging.study import OUTSIDE, USUAL
 from store import jobs, runs, searches, studies
 
-SAME, COLUMNS = 1e-6, 4
+COLUMNS = 4
 
 
 def render(study: studies.Study) -> None:
@@ -122,33 +122,25 @@ def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dic
     """Task arithmetic at 0.3 and the best run, where they are measured."""
     if not len(measured.ids):
         return []
+    errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     table = runs.table(state.store(), study.id)
-    errors = runs.matrix(table, "losses_se", len(study.metrics))
-    places = {run: place for place, run in enumerate(table.column("id").to_pylist())}
-    seconds = table.column("seconds").to_pylist()
+    seconds = dict(zip(table.column("id").to_pylist(), table.column("seconds").to_pylist(), strict=True))
 
     def row(merge: str, i: int, note: str = "") -> dict:
-        place = places[measured.ids[i]]
+        run = measured.ids[i]
         return {
-            "merge": merge, "losses": measured.losses[i], "error": error_of(whole, errors[place]),
-            "seconds": seconds[place], "kept": measured.ids[i], "note": note,
+            "merge": merge, "losses": measured.losses[i], "error": whole.error_of([errors[run]]),
+            "seconds": seconds[run], "kept": run, "note": note,
         }  # fmt: skip
 
-    found, usual = [], frame_of_study(study).baselines.get(USUAL)
-    if usual is not None:
-        found += [row(USUAL, i) for i in np.flatnonzero(np.abs(measured.weights - usual).max(axis=1) < SAME)[:1]]
-    merged = np.where([[role != "expert"] for role in measured.roles], measured.losses, np.nan)
-    if (best := whole.best(merged)) is not None:
+    usual = usual_runs(measured, whole)
+    found = [row(USUAL, usual[USUAL])] if USUAL in usual else []
+    inside = np.array([role not in OUTSIDE for role in measured.roles])
+    if (best := whole.best(np.where(inside[:, None], measured.losses, np.nan))) is not None:
         words = measured.labels[best] or measured.roles[best]
-        count = sum(role != "expert" for role in measured.roles)
-        found.append(row(f"best run ({words})", best, f"the lowest of {count} merges: a little lucky on these windows"))
+        told = f"the lowest of {inside.sum()} merges: a little lucky on these windows"
+        found.append(row(f"best run ({words})", best, told))
     return found
-
-
-def error_of(whole, errors: np.ndarray) -> float | None:
-    """The standard error of the aggregate, from those of its metrics (M,); None where one is not known."""
-    found = float(np.sqrt(np.sum((whole.weights * errors) ** 2)))
-    return found if np.isfinite(found) else None
 
 
 def learned_row(one: dict, whole) -> dict:
@@ -157,6 +149,6 @@ def learned_row(one: dict, whole) -> dict:
     losses, errors = (np.array(told[key], float) for key in ("losses", "losses_se"))
     return {
         "merge": LEARNERS[told["method"]].title, "losses": losses,
-        "error": error_of(whole, errors),
+        "error": whole.error_of([errors]),
         "seconds": told["seconds"], "kept": told["run"] or told["file"] or "", "note": told["note"],
     }  # fmt: skip

@@ -14,13 +14,14 @@ from engine.errors import Problem
 from engine.measured import frame_of_study
 from engine.merging import looks
 from engine.merging.mirror import mirror
-from engine.merging.study import anatomy_file, block_of
+from engine.merging.study import EXPERT, OUTSIDE, REFERENCE, anatomy_file, block_of
 from engine.objectives import Aggregate
 from store import runs, studies
 
 ROLES = {
     "baseline": "baselines", "mirror": "at mixtures' shares", "design": "first points", "search": "searches",
-    "proposed": "chosen by hand", "learned": "learned from text", "expert": "base and experts",
+    "proposed": "chosen by hand", "learned": "learned from text", EXPERT: "base and experts",
+    REFERENCE: "baselines by task arithmetic",
 }  # fmt: skip
 CLOSE = 0.02  # of the way's length: a run so near to it is drawn on it
 
@@ -101,7 +102,7 @@ def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -
     )  # fmt: skip
     components.plot(figure, key="front")
     st.caption(
-        f"{known.sum()} merges measured, {front.sum()} of them not beaten in both. A search with *spread* looks for "
+        f"{known.sum()} models measured, {front.sum()} of them not beaten in both. A search with *spread* looks for "
         "more of these; single experts lie at the ends."
     )
 
@@ -138,24 +139,31 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
     other = studies.get(state.store(), study.spec["merge"]["of"])
     own, theirs = runs.measured(state.store(), study.id), runs.measured(state.store(), other.id)
     columns = [other.metrics.index(metric) for metric in study.metrics]
-    trained, merges = theirs.losses[:, columns], np.array([role != "expert" for role in own.roles])
+    trained, merges = theirs.losses[:, columns], np.array([role not in OUTSIDE for role in own.roles])
     names, unit = parts.named_of(study), study.objectives[0].unit
     best_mixture, best_merge = whole.best(trained), whole.best(np.where(merges[:, None], own.losses, np.nan))
-    none = np.zeros(len(study.metrics))
+    store = state.store()
+    errors = runs.standard_errors(store, study.id, len(study.metrics))
+    of_mixture = runs.standard_errors(store, other.id, len(other.metrics))[theirs.ids[best_mixture]][columns]
+    of_merge = errors[own.ids[best_merge]]
     series = {
-        f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], none, "diamond", BAD),
-        f"best merge ({own.ids[best_merge]})": (own.losses[best_merge], none, "diamond", GOOD),
+        f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], 1.96 * of_mixture, "diamond", BAD),
+        f"best merge ({own.ids[best_merge]})": (own.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
     }
     for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True)):
-        if role == "expert":
+        if role == EXPERT:
             colour = INK if label == "base" else names.colours.get(label, INK)
             shown = "base" if label == "base" else f"expert {label}"
-            series[shown] = (own.losses[row], none, "circle" if label == "base" else "line-ns", colour)
+            error = 1.96 * errors[own.ids[row]]
+            series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
     components.plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = whole.sign * (whole.of(own.losses[best_merge]) - whole.of(trained[best_mixture]))
+    half = 1.96 * whole.error_of([of_merge, of_mixture])
+    noise = f"{'inside' if abs(gap) <= half else 'outside'} the noise of the validation text"
     st.caption(
         f"The best of {merges.sum()} merges and of {len(trained)} proxies by the sidebar's priorities; {whole.title} "
-        f"of the merge minus the mixture: {gap:+.3f} {parts.plain(whole.unit)}. Both were chosen as the lowest of "
+        f"of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {parts.plain(whole.unit)}, {noise}. Bars are 95% "
+        "over validation windows, which both share, so the gap is surer than that. Both were chosen as the lowest of "
         "many, so both measure a little better than they are. The experts have seen more tokens than a proxy (the "
         "base's and their own)."
     )

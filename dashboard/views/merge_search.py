@@ -6,14 +6,12 @@ import streamlit as st
 from dashboard import components, merge_charts, state
 from dashboard.views import merge_learning, parts
 from engine.errors import Problem
-from engine.measured import aggregate_of, frame_of_study
+from engine.measured import aggregate_of, points_measured, usual_runs
 from engine.merging.asking import queue_merge_search
 from engine.merging.optimisers import TITLES
 from engine.objectives import Aggregate
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
-
-SAME = 1e-6
 
 
 def render(study: studies.Study) -> None:
@@ -32,10 +30,11 @@ def render(study: studies.Study) -> None:
 
 def ask(study: studies.Study, whole: Aggregate) -> None:
     """Start a search by the sidebar's priorities."""
-    a, b, c = st.columns(3)
+    a, b, c, d = st.columns([2, 1, 1, 1])
     strategy = a.selectbox("Strategy", list(TITLES), format_func=TITLES.get, key="merge-strategy")
     evaluations = b.number_input("Merges to measure", 1, 100_000, 128, key="merge-evaluations")
     minutes = c.number_input("Minutes at most", 0.0, 1e5, 0.0, help="0: no limit.", key="merge-minutes")
+    seed = d.number_input("Seed", 0, 10**6, 0, help="Another seed draws another search.", key="merge-seed")
     surrogate, spread = "gp", False
     if strategy == "guided":
         left, right = st.columns([2, 1], vertical_alignment="bottom")
@@ -49,12 +48,15 @@ def ask(study: studies.Study, whole: Aggregate) -> None:
         )
     if st.button("Search", type="primary", icon=":material/travel_explore:", **parts.takes("operator")):
         try:
-            queue_merge_search(
+            job = queue_merge_search(
                 state.store(), study, strategy, int(evaluations), float(minutes), surrogate,
-                parts.priorities_asked(whole), spread,
+                parts.priorities_asked(whole), spread, int(seed),
             )  # fmt: skip
         except Problem as problem:
             parts.refusal(problem)
+            return
+        if jobs.find(state.store(), job).state == "done":
+            st.info("That was searched already, and would find the same again: its result is below. Give another seed.")
             return
         st.rerun()
 
@@ -72,31 +74,24 @@ def results(name: str) -> None:
         )
         return
     measured, whole = runs.measured(store, name), aggregate_of(store, study)
-    levels = baseline_levels(study, measured, whole)
+    levels = {label: float(whole.of(measured.losses[row])) for label, row in usual_runs(measured, whole).items()}
     table(study, found, whole, levels)
     st.subheader("How fast each came there", anchor=False)
     lines = {}
     for number, search in enumerate(found):
         own = Aggregate.from_dict(search["settings"]["aggregate"])
         if np.allclose(own.weights, whole.weights):
-            label = f"{TITLES[search['settings']['strategy']]}" + (f" ({number + 1})" if number else "")
+            label = TITLES[search["settings"]["strategy"]] + (f" ({number + 1})" if number else "")
+            known = search["found"].get("known", 0)  # of searches before it was told
+            label += f", which knew {known} merges" if known else ""
             lines[label] = whole.sign * np.array(search["found"]["trace"])
     shown = {key: whole.sign * value for key, value in list(levels.items())[:3]}
     components.plot(merge_charts.traces(lines, shown, whole.unit, whole.better), key="traces")
     st.caption(
-        f"{len(measured.ids)} merges measured in this study, each on the same validation windows, so differences carry "
-        "no noise of training. The lowest of many is still a little lucky on these windows. Pause and resume on *Jobs*."
+        f"{len(points_measured(store, name).ids)} merges measured in this study, each on the same validation windows, "
+        "so differences carry no noise of training. The lowest of many is still a little lucky on these windows. Pause "
+        "and resume on *Jobs*."
     )
-
-
-def baseline_levels(study: studies.Study, measured: runs.Measured, whole: Aggregate) -> dict[str, float]:
-    """Baseline -> its measured aggregate, where it is measured; better ones first."""
-    found = {}
-    for label, point in frame_of_study(study).baselines.items():
-        same = np.flatnonzero(np.abs(measured.weights - point).max(axis=1) < SAME) if len(measured.ids) else []
-        if len(same):
-            found[label] = float(whole.of(measured.losses[same[0]]))
-    return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
 def table(study: studies.Study, found: list[dict], whole: Aggregate, levels: dict[str, float]) -> None:

@@ -14,6 +14,7 @@ from dashboard.views.predicted import against_a_reference
 from engine.candidates import Fit, named_points
 from engine.errors import Problem
 from engine.merging import asking
+from engine.merging.live import Measured
 from engine.objectives import Aggregate, common_scale
 from engine.study import StudySpec
 from store import studies
@@ -79,8 +80,10 @@ def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[
     left, right = st.columns([1, 2])
     with left:
         reference, here, gap, support = against_a_reference(fit, whole, turned.point, points)
-        if live is not None:
+        if isinstance(live, Measured):
             st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
+        elif live is not None:
+            st.caption(f":material/info: {parts.plain(live)}")
         st.caption(
             f"The coefficients differ by {2 * support.distance[0]:.2f} in sum from the nearest of "
             f"{len(fit.measured.ids)} merges measured (up to {2 * support.reach:.2f} apart). Intervals are 95%. The "
@@ -89,7 +92,7 @@ def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[
     with right:
         figure = charts.losses_with_intervals(
             parts.named_of(study), (reference, gap.baseline.mean), (here.mean, gap.std),
-            None if live is None else ("this merge, now", live.losses),
+            ("this merge, now", live.losses) if isinstance(live, Measured) else None,
             common_scale(study.objectives, fit.measured.losses),
         )  # fmt: skip
         components.plot(figure, key="losses")
@@ -105,7 +108,9 @@ def measured_only(study: studies.Study, whole: Aggregate, turned: Turned) -> Non
         return
     live = measured_now(study, turned, patience=0.0)
     names = parts.named_of(study)
-    if live is None:
+    if isinstance(live, Problem):
+        st.info(parts.plain(live))
+    elif live is None:
         st.caption("Measuring this merge: its losses stand here in a moment.")
     else:
         shown = whole.sign * whole.of(live.losses)
@@ -126,8 +131,8 @@ def can_measure_live(study: studies.Study) -> bool:
     return study.spec["fidelity"] is not None
 
 
-def measured_now(study: studies.Study, turned: Turned, patience: float):
-    """What this merge measures, or None while that is not known."""
+def measured_now(study: studies.Study, turned: Turned, patience: float) -> Measured | Problem | None:
+    """What this merge measures, why it cannot be measured, or None while neither is known."""
     if not can_measure_live(study):
         return None
     spec = StudySpec.from_dict(study.spec)
@@ -137,8 +142,7 @@ def measured_now(study: studies.Study, turned: Turned, patience: float):
     try:
         return state.live().measure(json.loads(json.dumps(task)), turned.point, spec.fidelity.eval_tokens, patience)
     except Problem as problem:
-        st.caption(f":material/info: {parts.plain(problem)}")
-        return None
+        return problem
 
 
 def wait_for(study: studies.Study, turned: Turned) -> None:
@@ -148,10 +152,14 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
     place = st.empty()
     for _ in range(LOOKS):
         place.caption("measuring this merge…")
-        if measured_now(study, turned, PATIENCE) is not None:
+        found = measured_now(study, turned, PATIENCE)
+        if isinstance(found, Problem):
+            place.caption(f":material/info: {parts.plain(found)}")
+            return
+        if found is not None:
             draw_again()
     with place.container(horizontal=True, vertical_alignment="center"):
-        st.caption("The measurement takes longer than it should: other jobs hold the cores. It goes on meanwhile.")
+        st.caption("The measurement takes longer than it should: the cores are busy. It goes on meanwhile.")
         st.button("Look again", icon=":material/refresh:", key="look-again")
 
 

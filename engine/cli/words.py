@@ -4,11 +4,16 @@ from engine.errors import Problem
 
 
 def pairs(entries) -> dict[str, str]:
-    """{name: value} of entries NAME=VALUE. Raises Problem for one that is none."""
+    """{name: value} of entries NAME=VALUE. Raises Problem for one that is none, and for a name that is given twice."""
+    found: dict[str, str] = {}
     for entry in entries:
-        if not all(entry.partition("=")):
+        name, _, value = entry.partition("=")
+        if not name or not value:
             raise Problem(f"Cannot read {entry!r}: write it as NAME=VALUE, such as python=2 or web=web.jsonl.")
-    return dict(entry.partition("=")[::2] for entry in entries)
+        if name in found:
+            raise Problem(f"Cannot set {name!r} to both {found[name]} and {value}: give it once.")
+        found[name] = value
+    return found
 
 
 def numbers(entries) -> dict[str, float]:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.asking import job_id_of
+from engine.asking import ask_once, job_id_of
 from engine.errors import Problem
 from engine.measured import aggregate_of, for_fitting, frame_of_study
 from engine.merging.files import merge_file, references
 from engine.merging.optimisers import STRATEGIES
 from engine.merging.planning import merge_jobs, merge_task
-from engine.merging.study import anatomy_file
+from engine.merging.study import OUTSIDE, anatomy_file
 from engine.people import need
 from engine.study import StudySpec
 from engine.surrogates import SURROGATES
 from engine.workspace import checked_name
-from store import jobs, runs, studies
+from store import runs, studies
 from store.database import Store
 
 MOST = 100_000  # evaluations of one search
@@ -59,16 +59,22 @@ def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.
 
 
 def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
-    """Queue the measurement of merges at points (G, D); returns the runs' ids. Points measured before are not repeated.
+    """Queue the measurement of merges at points (G, D); returns the runs' ids. Points that are measured already, or
+    wait for it, are not repeated.
 
     They may lie outside the study's box. Raises Problem for points that are no numbers.
     """
     need("operator", "measure merges")
     spec, points = merge_spec(study), checked_points(study, points)
-    known = runs.measured(store, study.id)
-    new = [p for p in points if not len(known.ids) or np.abs(known.weights - p).max(axis=1).min() > SAME]
+    known, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")), []
+    for point in points:
+        if all(np.abs(point - other).max() > SAME for other in (*known, *new)):
+            new.append(point)
     if not new:
-        raise Problem("Cannot measure that again: these merges are measured already, and would give the same losses.")
+        raise Problem(
+            "Cannot measure that again: these merges are measured already, or wait for it, and would give the same "
+            "losses."
+        )
     first = runs.last_number(store, study.id) + 1
     rows = [
         {
@@ -88,7 +94,8 @@ def queue_merge_search(
     store: Store, study: studies.Study, strategy: str = "guided", evaluations: int = 128, minutes: float = 0,
     surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
 ) -> str:  # fmt: skip
-    """Queue a search that measures merges of its own choice; returns the job's id. The same question is asked once.
+    """Queue a search that measures merges of its own choice; returns the job's id. The same question is asked once; a
+    guided search after more was measured is another question.
 
     strategy: of engine.merging.optimisers; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
     surrogate: that leads guided rounds; priorities: metric -> weight (default: the study's); spread: weigh the metrics
@@ -104,6 +111,8 @@ def queue_merge_search(
         raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
     if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes < math.inf:
         raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
     if spread and strategy != "guided":
         raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
     frame, known = frame_of_study(study), for_fitting(store, study.id)
@@ -112,15 +121,15 @@ def queue_merge_search(
         "spread": spread, "aggregate": aggregate_of(store, study, priorities).to_dict(),
         "priorities": priorities or {},
     }  # fmt: skip
-    job_id = job_id_of(study, "search-merges", settings)
-    if jobs.find(store, job_id) is None:
-        losses = [[float(x) if np.isfinite(x) else None for x in row] for row in known.losses]
-        task = task_of(study, spec) | {
-            "kind": "merge_search", "study": study.id, "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
-            "settings": settings, "first": runs.last_number(store, study.id) + 1,
-            "known": {"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
-        }  # fmt: skip
-        store.submit(job_id, task, study.id)
+    learnt = known.fingerprint if strategy == "guided" else ""
+    job_id = job_id_of(study, "search-merges", settings | {"learnt": learnt})
+    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in known.losses]
+    task = task_of(study, spec) | {
+        "kind": "merge_search", "study": study.id, "space": frame.space.to_dict(), "prior": frame.prior.tolist(),
+        "settings": settings, "first": runs.last_number(store, study.id) + 1,
+        "known": {"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
+    }  # fmt: skip
+    ask_once(store, job_id, task, study.id)
     return job_id
 
 
@@ -137,8 +146,8 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
         spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
     )
     job_id = job_id_of(study, "write", {"file": text, "out": out})
-    if jobs.find(store, job_id) is None:
-        store.submit(job_id, {"kind": "merge_write", "study": study.id, "file": text, "out": out}, study.id)
+    task = {"kind": "merge_write", "study": study.id, "file": text, "out": out}
+    ask_once(store, job_id, task, study.id, lacking=not (root / "exports" / out).exists())
     return job_id
 
 

@@ -1,5 +1,6 @@
 """The background job "merge": build the merges of some points and measure every domain. Nothing is written to disk."""
 
+import itertools
 import time
 
 import numpy as np
@@ -8,17 +9,19 @@ import torch
 from engine import windows
 from engine.errors import Problem
 from engine.jobs import Job, read_events
-from engine.merging.study import anatomy_file
+from engine.merging.study import MergeSpec, anatomy_file
 from engine.workspace import write_json
 
 
 def run(job: Job) -> None:
     """Measure the runs of a spec: {"merge": engine.merging.study.MergeSpec, "names" [D], "base", "experts": {name:
-    path}, "corpus", "domains" [M], "fidelity" or null, "runs": [G of {"id", "weights" [D], "seed"}], "device",
-    "keep_windows": as in engine/train.py, of proxies' merges}.
+    path}, "corpus", "domains" [M], "fidelity" or null, "runs": [G of {"id", "weights" [D], "seed"}, and "merge" and
+    "names" where it is no merge of the study's own method], "device", "keep_windows": as in engine/train.py, of
+    proxies' merges}.
 
     Emits runs.started and run.finished (bits per byte). Runs that an earlier attempt finished are not measured again.
-    A merge whose loss is no number is told as run.diverged. Raises Stopped, and Problem for a bad spec.
+    A merge that its method refuses, or whose loss is no number, is told as run.diverged. Raises Stopped, and Problem
+    for a bad spec, or where every merge is refused.
     """
     spec = job.spec
     if spec.get("device") != "cuda":
@@ -30,11 +33,23 @@ def run(job: Job) -> None:
     merges = merges_of(job)
     describe(job, merges)
     job.emit("runs.started", runs=[run["id"] for run in left], device=merges.device, parameters=merges.parameters)
-    for start in range(0, len(left), merges.at_once):
-        group = left[start : start + merges.at_once]
-        job.progress(len(over) + start, len(spec["runs"]), f"measuring merges: {start} of {len(left)}")
+    refused, done = [], 0
+    for group in batches(left, merges.at_once):
+        job.progress(len(over) + done, len(spec["runs"]), f"measuring merges: {done} of {len(left)}")
+        merges.turn(MergeSpec.from_dict(group[0].get("merge", spec["merge"])), group[0].get("names", spec["names"]))
         measure(job, merges, group)
-    job.progress(len(spec["runs"]), len(spec["runs"]), "done")
+        refused += merges.refused.values()
+        done += len(group)
+    if len(refused) == len(spec["runs"]):
+        raise Problem(refused[0])
+    said = f"; {len(refused)} that the method refuses: {refused[0]}" if refused else ""
+    job.progress(len(spec["runs"]), len(spec["runs"]), f"done{said}")
+
+
+def batches(runs: list[dict], size: int) -> list[list[dict]]:
+    """Neighbouring runs by the same method, at most so many at once."""
+    groups = [list(group) for _, group in itertools.groupby(runs, lambda run: run.get("merge"))]
+    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
 def describe(job: Job, merges) -> None:
@@ -69,9 +84,9 @@ def measure(job: Job, merges, group: list[dict]) -> np.ndarray:
             windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
     domains = job.spec["domains"]
-    for run, loss, error in zip(group, losses, errors, strict=True):
+    for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):
         if not np.isfinite(loss).all():
-            job.emit("run.diverged", run=run["id"], step=0)
+            job.emit("run.diverged", run=run["id"], step=0, message=merges.refused.get(place))
             continue
         job.emit(
             "run.finished", run=run["id"], losses=dict(zip(domains, loss.tolist(), strict=True)),

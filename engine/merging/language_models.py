@@ -52,6 +52,11 @@ class ModelMerges:
             domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, min(CONTEXT, limit))
             for domain in self.domains
         }
+        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+
+    def turn(self, merge: MergeSpec, names: list[str]) -> None:
+        """Measure by another method, or other coordinates, of the same experts."""
+        self.merge, self.names = merge, names
 
     def _middle(self) -> np.ndarray:
         """A point that every method can read: no coefficient, knobs in the middle of their ranges."""
@@ -86,10 +91,17 @@ class ModelMerges:
 
     @torch.no_grad()
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M)."""
-        losses, errors = [], []
-        for point in np.atleast_2d(points):
-            self.build(point)
+        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M); NaN
+        where the method refuses one, and `refused` says why."""
+        losses, errors, self.refused = [], [], {}
+        for place, point in enumerate(np.atleast_2d(points)):
+            try:
+                self.build(point)
+            except Problem as problem:
+                self.refused[place] = str(problem)
+                losses.append([np.nan] * len(self.domains))
+                errors.append([np.nan] * len(self.domains))
+                continue
             both = [bits_per_byte(*self._sums(self.windows[domain])) for domain in self.domains]
             losses.append([float(loss[0]) for loss, _ in both])
             errors.append([float(error[0]) for _, error in both])

@@ -1,12 +1,14 @@
 """What people ask of a merge study: learn a merge from training text. Uses the store."""
 
-from engine.asking import job_id_of
+import math
+
+from engine.asking import ask_once, job_id_of
 from engine.errors import Problem
 from engine.merging.asking import merge_spec, task_of
 from engine.merging.learners import checked_settings, learner_of
 from engine.merging.study import checkpoint
 from engine.people import need
-from store import jobs, runs, studies
+from store import runs, studies
 from store.database import Store
 
 
@@ -32,13 +34,11 @@ def queue_learning(
     if large:
         checkpoint(store.workspace.root, large)
     job_id = job_id_of(study, "learn", asked)
-    if jobs.find(store, job_id) is None:
-        out = f"{study.id}-{method}-{job_id[-6:]}"
-        task = task_of(study, spec) | {
-            "kind": "merge_learn", "study": study.id, "learn": asked, "out": out,
-            "first": runs.last_number(store, study.id) + 1, "settings": {"evaluations": 1},
-        }  # fmt: skip
-        store.submit(job_id, task, study.id)
+    task = task_of(study, spec) | {
+        "kind": "merge_learn", "study": study.id, "learn": asked, "out": f"{study.id}-{method}-{job_id[-6:]}",
+        "first": runs.last_number(store, study.id) + 1, "settings": {"evaluations": 1},
+    }  # fmt: skip
+    ask_once(store, job_id, task, study.id)
     return job_id
 
 
@@ -49,6 +49,8 @@ def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -
         raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")
     if unknown := [name for name in coefficients if name not in experts]:
         raise Problem(f"Cannot weigh {unknown[0]!r}: the experts here are {', '.join(experts)}.")
+    if odd := [value for value in coefficients.values() if not math.isfinite(value)]:
+        raise Problem(f"Cannot weigh an expert by {odd[0]!r}: give a number.")
     usual = 1 / len(experts) if learner.large else 1.0
     found = [float(coefficients.get(name, 0.0)) if coefficients else usual for name in experts]
     if not learner.large and (min(found) < 0 or sum(found) <= 0):

@@ -1,7 +1,7 @@
-"""The page's way to measured merges while a fader moves: one process that holds the experts of one study.
+"""The page's way to measured merges while a fader moves: a process a study, which holds its experts.
 
-It is started when first asked, replaced when another study asks, and ended when nobody has asked for a while. A
-measured point is remembered, so going back is free. No torch here.
+One is started when a study is first asked about, and ended when nobody has asked for a while, or when others are asked
+about and there are too many. A measured point is remembered, so going back is free. No torch here.
 """
 
 import json
@@ -21,6 +21,7 @@ from engine.errors import Problem
 from engine.supervisor import CHILD_ENVIRONMENT
 
 IDLE_SECONDS = 300.0
+MOST = 4  # processes: some 300 MB each
 REMEMBERED = 4096
 ROOT = Path(__file__).parents[2]
 
@@ -34,16 +35,13 @@ class Measured:
 
 
 class Live:
-    """At most one process. Thread-safe: sessions share it."""
+    """At most MOST processes. Thread-safe: sessions share it."""
 
     def __init__(self, workspace: Path):
         self.workspace = workspace
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple, Measured] = OrderedDict()
-        self._process: subprocess.Popen | None = None
-        self._answers: queue.Queue = queue.Queue()
-        self._study, self._ready, self._asked = None, False, 0.0
-        self._owed: list[tuple] = []  # keys of the points whose answer is still to come
+        self._known: OrderedDict[tuple, Measured | Problem] = OrderedDict()
+        self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the one asked last stands last
 
     def measure(self, task: dict, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
         """What the merge at a point (D,) measures on so many validation tokens a domain; None while it is not there
@@ -51,79 +49,114 @@ class Live:
         """
         asked = {"merge": task["merge"], "names": task["names"], "tokens": tokens}
         key = (task["study"], json.dumps(asked), tuple(np.round(point, 6).tolist()))
-        if key in self._known:
-            return self._known[key]
-        with self._lock:
-            self._asked = time.monotonic()
-            self._serve(task)
-            deadline = time.monotonic() + patience
-            self._take(deadline)
-            if self._ready and not self._owed and key not in self._known:
-                self._send({"points": [list(key[2])], **asked})
-                self._owed.append(key)
-                self._take(deadline)
-        return self._known.get(key)
+        if key not in self._known:
+            with self._lock:
+                process, deadline = self._serving(task), time.monotonic() + patience
+                try:
+                    self._known |= process.taken(deadline)
+                    if process.is_free and key not in self._known:
+                        process.ask(key, {"points": [list(key[2])], **asked})
+                        self._known |= process.taken(deadline)
+                except Problem:
+                    self._processes.pop(task["study"]).end()
+                    raise
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+        found = self._known.get(key)
+        if isinstance(found, Problem):
+            raise Problem(str(found))
+        return found
 
-    def _serve(self, task: dict) -> None:
-        """Have the process of this study running."""
-        running = self._process is not None and self._process.poll() is None
-        if running and self._study == task["study"]:
-            return
-        self._end()
-        command = [sys.executable, "-m", "engine.merging.live_process", str(self.workspace)]
-        self._process = subprocess.Popen(
+    def _serving(self, task: dict) -> "Process":
+        """The process of a study, started where there is none; the one that waits longest makes room."""
+        for study, process in list(self._processes.items()):
+            if not process.runs:
+                del self._processes[study]
+        study = task["study"]
+        if study not in self._processes:
+            if len(self._processes) >= MOST:
+                self._processes.popitem(last=False)[1].end()
+            self._processes[study] = Process(self.workspace, task)
+            threading.Thread(target=self._end_when_idle, args=(self._processes[study],), daemon=True).start()
+        self._processes.move_to_end(study)
+        self._processes[study].asked = time.monotonic()
+        return self._processes[study]
+
+    def _end_when_idle(self, process: "Process") -> None:
+        while process.runs:
+            time.sleep(5)
+            with self._lock:
+                if time.monotonic() - process.asked > IDLE_SECONDS:
+                    process.end()
+
+    def close(self) -> None:
+        """End all processes."""
+        with self._lock:
+            for process in self._processes.values():
+                process.end()
+            self._processes.clear()
+
+
+class Process:
+    """One `engine.merging.live_process`: it holds a study's experts, and measures one merge at a time."""
+
+    def __init__(self, workspace: Path, task: dict):
+        command = [sys.executable, "-m", "engine.merging.live_process", str(workspace)]
+        self.process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **CHILD_ENVIRONMENT},
         )  # fmt: skip
-        self._study, self._ready, self._owed, self._answers = task["study"], False, [], queue.Queue()
-        threading.Thread(target=_listen, args=(self._process, self._answers), daemon=True).start()
-        threading.Thread(target=self._end_when_idle, args=(self._process,), daemon=True).start()
+        self.answers: queue.Queue = queue.Queue()
+        self.asked, self.ready, self.owed = time.monotonic(), False, None  # owed: the key of the point it measures
+        threading.Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
         self._send(task)
 
-    def _send(self, asked: dict) -> None:
-        try:
-            self._process.stdin.write(json.dumps(asked) + "\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            self._end()
-            raise Problem(f"Cannot measure merges live: {error}. Move a fader to try again.") from error
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
 
-    def _take(self, deadline: float) -> None:
-        """Take answers until nothing is owed, or the deadline."""
-        while (not self._ready or self._owed) and (left := deadline - time.monotonic()) > 0:
+    @property
+    def is_free(self) -> bool:
+        """Whether it has its experts, and nothing to measure."""
+        return self.ready and self.owed is None
+
+    def ask(self, key: tuple, asked: dict) -> None:
+        """Have it measure one point, whose answer is known by a key."""
+        self._send(asked)
+        self.owed = key
+
+    def taken(self, deadline: float) -> "dict[tuple, Measured | Problem]":
+        """What it has measured, waited for until the deadline. Raises Problem where it cannot go on."""
+        found: dict[tuple, Measured | Problem] = {}
+        while not self.is_free and (left := deadline - time.monotonic()) > 0:
             try:
-                answer = self._answers.get(timeout=left)
+                answer = self.answers.get(timeout=left)
             except queue.Empty:
-                return
+                break
             if answer is None or "error" in answer:
-                self._end()
                 reason = answer["error"] if answer else "its process ended. Move a fader to try again."
                 raise Problem(f"Cannot measure merges live: {reason}")
             if "ready" in answer:
-                self._ready = True
-                return
-            key = self._owed.pop(0)
-            self._known[key] = Measured(np.array(answer["losses"][0]), np.array(answer["losses_se"][0]))
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+                self.ready = True
+                continue
+            refused = answer["refused"]
+            found[self.owed] = (
+                Problem(refused) if refused
+                else Measured(np.array(answer["losses"][0]), np.array(answer["losses_se"][0]))
+            )  # fmt: skip
+            self.owed = None
+        return found
 
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process, self._ready, self._owed = None, False, []
+    def _send(self, asked: dict) -> None:
+        try:
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise Problem(f"Cannot measure merges live: {error}. Move a fader to try again.") from error
 
-    def _end_when_idle(self, process: subprocess.Popen) -> None:
-        while process.poll() is None:
-            time.sleep(5)
-            with self._lock:
-                if process is self._process and time.monotonic() - self._asked > IDLE_SECONDS:
-                    self._end()
-
-    def close(self) -> None:
-        """End the process, if any."""
-        with self._lock:
-            self._end()
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def _listen(process: subprocess.Popen, answers: queue.Queue) -> None:

@@ -1,8 +1,9 @@
 """`python -m engine.merging.live_process WORKSPACE`: holds one study's experts and measures merges while a fader moves.
 
 The page's process never loads torch, so it asks this one, by JSON lines: first the spec of a merge job, answered with
-{"ready": true}; then {"points": [G][D], "tokens": n, "merge", "names"}, answered with {"losses": [G][M], "losses_se":
-[G][M]}. What cannot be done is answered with {"error": sentence}. It ends with its input.
+{"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M], "losses_se":
+[1][M], "refused": why the method gives no such merge, or null}. What cannot be done at all is answered with {"error":
+sentence}. It ends with its input.
 """
 
 import json
@@ -26,9 +27,9 @@ def main(workspace: Path) -> None:
             if merges is None:
                 merges, answer = ProxyMerges(asked, workspace, "cpu"), {"ready": True}
             else:
-                merges.merge, merges.names = MergeSpec.from_dict(asked["merge"]), asked["names"]
+                merges.turn(MergeSpec.from_dict(asked["merge"]), asked["names"])
                 losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
-                answer = {"losses": losses.tolist(), "losses_se": errors.tolist()}
+                answer = {"losses": losses.tolist(), "losses_se": errors.tolist(), "refused": merges.refused.get(0)}
         except (Problem, ValueError, OSError) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)

@@ -7,13 +7,17 @@ import numpy as np
 from engine.baselines import natural
 from engine.frame import merge_frame
 from engine.merging.study import (
+    EXPERT,
     MIRRORED,
+    REFERENCE,
+    by_arithmetic,
     checkpoint,
     coordinates,
     expert_file,
     first_points,
     layers_of,
     point_from,
+    usual_merges,
 )
 from engine.objectives import domain_losses
 from engine.study import StudySpec, available_tokens, chosen_domains
@@ -22,7 +26,6 @@ from store.database import Store
 
 BATCH = 64  # merges of a job: a second or two of the demo's
 WAITS = 5.0  # priority of all its jobs: after those of mixture studies
-EXPERT = "expert"  # role of the runs that trained the base and the experts
 
 
 def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
@@ -88,9 +91,14 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
 
 
 def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
-    """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design."""
-    points = merge_frame(spec, names, experts).baselines
+    """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design.
+
+    Where the study turns another method, the usual merges are measured as references, "as" task arithmetic.
+    """
+    points, usual = merge_frame(spec, names, experts).baselines, usual_merges(experts)
     rows = [("baseline", label, point) for label, point in points.items()]
+    if not usual.keys() <= points.keys():
+        rows += [(REFERENCE, label, point_from(spec.merge, experts, names, each)) for label, each in usual.items()]
     if mirrored is not None and spec.merge.by == "model" and set(mirrored.domains) == set(experts):
         rows += [
             ("mirror", run, point_from(spec.merge, experts, names, dict(zip(mirrored.domains, shares, strict=True))))
@@ -101,15 +109,25 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
         {
             "id": f"{study}-{number:05d}", "number": number, "role": role, "label": label,
             "weights": np.asarray(point).tolist(), "seed": spec.seed,
-        }
+        } | ({"as": as_arithmetic(spec.merge, experts, usual[label])} if role == REFERENCE else {})
         for number, (role, label, point) in enumerate(rows, first)
     ]  # fmt: skip
+
+
+def as_arithmetic(merge, experts: list[str], weights: dict[str, float]) -> dict:
+    """How a merge job is told to measure these coefficients by task arithmetic, whatever the study turns."""
+    return {
+        "merge": by_arithmetic(merge).to_dict(), "names": experts,
+        "weights": [weights.get(name, 0.0) for name in experts],
+    }  # fmt: skip
 
 
 def merge_jobs(
     spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str], rows: list[dict]
 ) -> list[dict]:  # fmt: skip
-    """The jobs that measure merges, after the experts are there; each row is told its "job"."""
+    """The jobs that measure merges, after the experts are there; each row is told its "job".
+
+    "as" of a row: what its job is told instead of the study's method, coordinates and point."""
     made = []
     for start in range(0, len(rows), BATCH):
         group = rows[start : start + BATCH]
@@ -117,7 +135,8 @@ def merge_jobs(
         for row in group:
             row["job"] = job_id
         task = merge_task(spec, study, experts, names, domains)
-        task |= {"kind": "merge", "runs": [{key: row[key] for key in ("id", "weights", "seed")} for row in group]}
+        told = [{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {}) for row in group]
+        task |= {"kind": "merge", "runs": told}
         made.append({"job": job_id, "spec": task})
     return made
 

@@ -44,6 +44,11 @@ class ProxyMerges:
         self.deltas = torch.stack([self._read(workspace, path) for path in spec["experts"].values()]) - self.base
         self.blocks = dict(zip(self.shapes, self._parts(), strict=True))
         self.stack: Stack | None = None
+        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+
+    def turn(self, merge: MergeSpec, names: list[str]) -> None:
+        """Measure by another method, or other coordinates, of the same experts."""
+        self.merge, self.names = merge, names
 
     def _read(self, workspace: Path, path: str) -> Tensor:
         """A saved proxy as its flat buffer (P,)."""
@@ -73,11 +78,19 @@ class ProxyMerges:
 
     @torch.no_grad()
     def build(self, points: np.ndarray) -> Tensor:
-        """The merged weights (G, P) of points (G, D)."""
+        """The merged weights (G, P) of points (G, D); NaN where the method refuses one, and `refused` says why."""
+        self.refused = {}
         settings = [setting_of(self.merge, self.experts, self.names, point) for point in points]
         if self.merge.method in LINEAR and not self.merge.knobs.get("normalize") and not self._trims(settings):
             return self._linear(settings)
-        return torch.stack([self._any(setting) for setting in settings])
+        return torch.stack([self._merged(place, setting) for place, setting in enumerate(settings)])
+
+    def _merged(self, place: int, setting: Setting) -> Tensor:
+        try:
+            return self._any(setting)
+        except Problem as problem:
+            self.refused[place] = str(problem)
+            return torch.full_like(self.base, torch.nan)
 
     @staticmethod
     def _trims(settings: list[Setting]) -> bool:

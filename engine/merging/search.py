@@ -58,7 +58,7 @@ class Search:
         total, done = settings["evaluations"], len(self.runs)
         self.job.progress(done, total, f"{done} of {total} merges measured{self.best_so_far()}")
         over = settings["minutes"] and self.seconds >= 60 * settings["minutes"]
-        return 0 if over else max(0, total - done)
+        return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
 
     def best_so_far(self) -> str:
         scores = self.history().losses[len(self.job.spec["known"]["weights"]) :] @ self.question.share
@@ -99,7 +99,8 @@ class Search:
         self.runs += batch
 
     def finish(self) -> None:
-        """Tell the best, and how it was come by: the best aggregate after each evaluation."""
+        """Tell the best, and how it was come by: the best aggregate after each evaluation, and how many runs a guided
+        search knew before its first."""
         spec = self.job.spec
         points, losses = self.history().mine()
         scores = losses @ self.question.share
@@ -108,5 +109,6 @@ class Search:
             "run": self.runs[best]["id"], "weights": points[best].tolist(), "losses": losses[best].tolist(),
             "aggregate": float(scores[best]), "trace": np.minimum.accumulate(scores).tolist(),
             "evaluations": len(points), "seconds": self.seconds,
+            "known": len(spec["known"]["weights"]) if spec["settings"]["strategy"] == "guided" else 0,
         }  # fmt: skip
         self.job.emit("merge_search.finished", study=spec["study"], settings=spec["settings"], found=found)

@@ -6,7 +6,7 @@ A coordinate of its space is the coefficient of an expert ("python"), of an expe
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,10 @@ from engine.merging.catalogue import LARGEST, card_of
 from engine.workspace import checked_name, within
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
+# Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
+# the study turns another method.
+EXPERT, REFERENCE = "expert", "reference"
+OUTSIDE = (EXPERT, REFERENCE)
 MOST_EXPERTS, MOST_COORDINATES = 64, 400
 REST = "rest"  # the block of what is in no layer: embeddings, final norm, head
 MIRRORED = 64  # mixtures of the other study that are merged at the same shares
@@ -207,13 +211,24 @@ def box_of(merge: MergeSpec, names: list[str]) -> Box:
     return Box(tuple(names), lower, upper)
 
 
+def usual_merges(experts: list[str]) -> dict[str, dict[str, float]]:
+    """What every merge is held against, as coefficients of task arithmetic: at 0.3, the uniform soup, the base, each
+    expert alone."""
+    found = {USUAL: dict.fromkeys(experts, 0.3), SOUP: dict.fromkeys(experts, 1 / len(experts)), "base": {}}
+    return found | {f"{name} alone": {name: 1.0} for name in experts}
+
+
+def by_arithmetic(merge: MergeSpec) -> MergeSpec:
+    """The same experts by plain task arithmetic, one coefficient each."""
+    return replace(merge, method="task_arithmetic", knobs={}, tuned={}, by="model")
+
+
 def baselines_of(merge: MergeSpec, experts: list[str], names: list[str]) -> dict[str, np.ndarray]:
-    """What every merge is held against: the base, task arithmetic at 0.3, the uniform soup, each expert alone."""
-    if all(name in merge.tuned for name in names):
-        return {"start": point_from(merge, experts, names, 0.0)}
-    found = {USUAL: 0.3, SOUP: 1 / len(experts), "base": 0.0}
-    found |= {f"{name} alone": {name: 1.0} for name in experts}
-    return {label: point_from(merge, experts, names, weights) for label, weights in found.items()}
+    """The usual merges as points (D,) where the study turns task arithmetic itself. By another method, or with knobs,
+    the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their defaults."""
+    if replace(merge, by="model") != by_arithmetic(merge):
+        return {"start": point_from(merge, experts, names, 0.3)}
+    return {label: point_from(merge, experts, names, weights) for label, weights in usual_merges(experts).items()}
 
 
 def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: int, seed: int) -> np.ndarray:

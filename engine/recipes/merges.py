@@ -98,7 +98,10 @@ def commented(recipe: MergeRecipe, text: str) -> str:
 
 
 def write_mergekit(recipe: MergeRecipe) -> Files:
-    return {"mergekit.yaml": commented(recipe, mergekit_yaml(**recipe.arguments))}
+    text = commented(recipe, mergekit_yaml(**recipe.arguments))
+    if recipe.files[0].endswith(".safetensors"):
+        text = f"# Its models are bare files: `mergekit-pytorch FILE OUT` runs it; mergekit-yaml takes folders.\n{text}"
+    return {"mergekit.yaml": text}
 
 
 def check_mergekit(recipe: MergeRecipe) -> None:

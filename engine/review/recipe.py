@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.candidates import fit_of, point_of
 from engine.errors import Problem
-from engine.measured import frame_of_study
+from engine.measured import frame_of_study, points_measured
 from engine.merging.asking import merge_spec, task_of
 from engine.merging.files import references
 from engine.recipes import MergeRecipe, Recipe
@@ -21,6 +21,8 @@ from engine.review.freeze import versions
 from engine.review.standing import standings
 from store import reviews, studies
 from store.database import Store
+
+SAME = 1e-9  # largest difference of a coordinate within one point
 
 
 def recipe_of(
@@ -73,11 +75,22 @@ def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tup
     """Predictions by the study's latest fit, provenance, and that nobody approved it."""
     fit = fit_of(store, study)
     told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
+    told["measured"] = at_runs(store, study, shares)
     if fit is None:
         return (), told | {"decision": None}, False
     mean, std = fit.surrogate.predict(shares[None])
     told |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
     return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), told, False
+
+
+def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict]:
+    """What the study's own runs measured at a point: as `measured` has it, or nothing."""
+    found = points_measured(store, study.id)
+    rows = [i for i, weights in enumerate(found.weights) if np.abs(weights - shares).max() < SAME]
+    if not rows or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
+        return []
+    told = dict(zip((one.metric for one in study.objectives), losses.tolist(), strict=True))
+    return [{"fidelity": study.spec["fidelity"], "seeds": len(rows), "losses": told}]
 
 
 def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...], dict, bool]:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
+from engine.products import FUSED
 
 PRODUCTS = (F.linear, torch.bmm, torch.baddbmm, torch.addmm)  # of their arguments, the input is before the matrix
 
@@ -41,8 +42,8 @@ class Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         for place, one in enumerate(args):
             name = self.names.get(one.data_ptr()) if isinstance(one, Tensor) and one.numel() else None
-            if name and func in PRODUCTS and place:
-                self._add(name, args[place - 1])
+            if name and place and func in (*PRODUCTS, *FUSED):
+                self._add(name, args[0 if func in FUSED else place - 1])
                 self.inputs_first |= {name} if func is torch.addmm else set()
             elif name and func in (F.embedding, torch.gather, Tensor.gather, torch.index_select):
                 self.looked_up.add(name)
