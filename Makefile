@@ -1,5 +1,4 @@
 # Two commands: `make run` and `make test`. Both make .venv first, and again only when the requirements change.
-# Tests run in two processes, but those that wait for a browser run alone, with the cores to themselves.
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
@@ -13,8 +12,7 @@ run: .venv/run.stamp
 test: .venv/test.stamp
 	@sh tests/install_chromium.sh
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser" $(TESTS) || test $$? = 5  # 5: none of these here
-	$(BIN)/python -m pytest -m browser $(TESTS) || test $$? = 5
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 .venv/run.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Mixdesk needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ". Try: make run PYTHON=python3.12")'

@@ -23,6 +23,7 @@ from tests import language_models
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE = 90_000  # milliseconds for what the page will show: other tests share the cores
 HARMLESS = "404"  # Streamlit asks for its health under a page's path first
 
 STUDY = """
@@ -206,6 +207,7 @@ def page(finished):
 def watched_tab(browser, height: int):
     """A browser tab of its own, for a fixture; nothing may be written to its console as an error."""
     context = browser.new_context(viewport={"width": 1360, "height": height}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE)
     opened, errors = context.new_page(), []
     opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -218,8 +220,9 @@ def watched_tab(browser, height: int):
 def browser():
     if not os.path.exists(CHROMIUM):
         pytest.skip(f"{CHROMIUM} is missing: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)

@@ -46,13 +46,13 @@ def other_tab(browser, room):
 
 def visit(tab, room, path: str) -> None:
     tab.goto(f"{room.url}/{path}")
-    expect(tab.locator("h1")).to_be_visible(timeout=40_000)
+    expect(tab.locator("h1")).to_be_visible()
     settled(tab)
 
 
 def settled(tab) -> None:
     tab.wait_for_timeout(400)
-    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)", timeout=20_000)
+    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)")
 
 
 def test_a_fader_position_is_put_forward(tab, room):
@@ -61,11 +61,11 @@ def test_a_fader_position_is_put_forward(tab, room):
     form = tab.get_by_test_id("stPopoverBody")
     form.get_by_label("Name").fill("Uniform again")
     form.get_by_role("button", name="Put forward").click()
-    expect(form.get_by_text("Cannot take an empty rationale")).to_be_visible(timeout=20_000)
+    expect(form.get_by_text("Cannot take an empty rationale")).to_be_visible()
     expect(form.get_by_label("Name")).to_have_value("Uniform again")
     form.get_by_label("Why should it be trained?").fill("To hold others against it.")
     form.get_by_role("button", name="Put forward").click()
-    expect(tab.locator("h1")).to_have_text(re.compile("Uniform again"), timeout=30_000)
+    expect(tab.locator("h1")).to_have_text(re.compile("Uniform again"))
     expect(tab.get_by_text("To hold others against it.")).to_be_visible()
     assert re.search("candidate=[0-9a-f]{16}", tab.url)
 
@@ -83,12 +83,12 @@ def test_a_run_is_put_forward(tab, room):
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     tab.mouse.click(box["x"] + 16, box["y"] + 54)  # the box before the first row
-    tab.get_by_role("button", name="Put forward").click(timeout=20_000)
+    tab.get_by_role("button", name="Put forward").click()
     form = tab.get_by_test_id("stPopoverBody")
     form.get_by_label("Name").fill("As run 1")
     form.get_by_label("Why should it be trained?").fill("It was there first.")
     form.get_by_role("button", name="Put forward").click()
-    expect(tab.locator("h1")).to_have_text(re.compile("As run 1"), timeout=30_000)
+    expect(tab.locator("h1")).to_have_text(re.compile("As run 1"))
 
 
 def test_a_comment_appears_in_the_other_browser(tab, other_tab, room):
@@ -101,9 +101,9 @@ def test_a_comment_appears_in_the_other_browser(tab, other_tab, room):
     tab.get_by_label(re.compile("Comment as")).fill("<img src=x onerror=alert(1)> **look** at digits")
     tab.get_by_role("button", name="Comment").click()
     said = other_tab.get_by_text("<img src=x onerror=alert(1)> **look** at digits").first
-    expect(tab.get_by_text("<img src=x onerror=alert(1)> **look** at digits").first).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("<img src=x onerror=alert(1)> **look** at digits").first).to_be_visible()
     began = time.monotonic()
-    expect(said).to_be_visible(timeout=20_000)
+    expect(said).to_be_visible()
     print(f"seen by the other {time.monotonic() - began:.2f} s after it was seen by its author")
     expect(other_tab.get_by_label(re.compile("Comment as"))).to_have_value("half a sent")
     assert other_tab.locator("img[src='x']").count() == 0
@@ -116,7 +116,7 @@ def test_a_decision_shows_in_both_and_needs_somebody_else(tab, other_tab, room):
     tab.get_by_label("Because").fill("It is better on all that counts.")
     tab.get_by_role("button", name="Decide").click()
     for one in (tab, other_tab):
-        expect(one.get_by_text("It is better on all that counts.").first).to_be_visible(timeout=20_000)
+        expect(one.get_by_text("It is better on all that counts.").first).to_be_visible()
         expect(one.get_by_text("who put it forward").first).to_be_visible()
 
 
@@ -127,11 +127,11 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
         boxes.nth(row).click()
         settled(tab)
     tab.get_by_role("button", name="Compare 2").click()
-    expect(tab.locator("h1")).to_have_text("Compare", timeout=20_000)
+    expect(tab.locator("h1")).to_have_text("Compare")
     settled(tab)
     tab.get_by_label("Against").click()
     tab.get_by_role("option", name="uniform", exact=True).click()
-    expect(tab.get_by_text("Predicted, against").first).to_contain_text("uniform", timeout=20_000)
+    expect(tab.get_by_text("Predicted, against").first).to_contain_text("uniform")
     settled(tab)
     expect(tab.get_by_text("Not measured: confirm both")).to_be_visible()
     visit(other_tab, room, tab.url.removeprefix(f"{room.url}/"))
@@ -156,7 +156,7 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
 )
 def test_links_to_what_is_not_there(tab, room, query, sentence):
     visit(tab, room, f"candidates?study={room.study}&{query}")
-    expect(tab.get_by_text(sentence).first).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text(sentence).first).to_be_visible()
     expect(tab.get_by_role("button", name="Open").first).to_be_visible()
     expect(tab.get_by_test_id("stException")).to_have_count(0)
 
@@ -166,7 +166,7 @@ def test_a_megabyte_is_refused_and_stays_in_the_box(tab, room):
     box = tab.get_by_label(re.compile("Comment as"))
     box.fill("word " * 200_000)
     tab.get_by_role("button", name="Comment").click()
-    expect(tab.get_by_text("10,000 are the most")).to_be_visible(timeout=30_000)
+    expect(tab.get_by_text("10,000 are the most")).to_be_visible()
     assert len(box.input_value()) == 1_000_000
     expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
 
@@ -178,18 +178,18 @@ def test_a_session_is_walked_by_the_keyboard(tab, room):
     assert size > 50, "for the back of the room"
     tab.locator("h1").click()
     tab.keyboard.press("ArrowRight")
-    expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*", timeout=20_000)
+    expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
     expect(tab).to_have_url(re.compile(f"candidate={room.ids[1]}"))
     tab.keyboard.press("ArrowLeft")
-    expect(tab.locator("h1")).to_have_text(re.compile("Mostly python"), timeout=20_000)
+    expect(tab.locator("h1")).to_have_text(re.compile("Mostly python"))
     tab.keyboard.press("o")
-    expect(tab.get_by_text("Predicted against measured")).to_be_visible(timeout=30_000)
+    expect(tab.get_by_text("Predicted against measured")).to_be_visible()
     expect(tab).to_have_url(re.compile(f"candidates.*candidate={room.ids[0]}"))
 
 
 def test_the_report_opens_without_a_network(tab, room, browser, tmp_path):
     visit(tab, room, f"candidates?study={room.study}&candidate={room.ids[1]}")
-    with tab.expect_download(timeout=60_000) as download:
+    with tab.expect_download() as download:
         tab.get_by_role("button", name="Download the report").click()
     path = tmp_path / "report.html"
     download.value.save_as(path)
@@ -200,7 +200,7 @@ def test_the_report_opens_without_a_network(tab, room, browser, tmp_path):
     opened.on("console", lambda message: said.append(message.text))
     opened.on("dialog", lambda dialog: said.append(f"a script ran: {dialog.message}"))
     opened.goto(path.as_uri())
-    opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 2", timeout=30_000)
+    opened.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 2")
     expect(opened.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
     expect(opened.get_by_text("because <script>alert(1)</script> it helps").first).to_be_visible()
     expect(opened.get_by_text("Draft.")).to_be_visible()
@@ -231,9 +231,9 @@ def test_half_a_comment_outlives_the_page(tab, room):
     box.press_sequentially("half a thought")
     tab.wait_for_timeout(1000)
     tab.reload()
-    expect(box).to_have_value("half a thought", timeout=40_000)
+    expect(box).to_have_value("half a thought")
     tab.get_by_role("button", name="Comment").click()
-    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible()
     tab.reload()
-    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible(timeout=40_000)
+    expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible()
     expect(box).to_have_value("")

@@ -66,5 +66,5 @@ def test_a_file_is_uploaded_refused_mended_and_imported(tab, desk):
     name.press("Enter")
     settled(tab)
     tab.get_by_role("button", name="Import", exact=True).click()
-    expect(tab.get_by_text("24 runs imported from good.csv")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("24 runs imported from good.csv")).to_be_visible()
     assert "study=through-the-page-" in tab.url

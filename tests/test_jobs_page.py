@@ -8,7 +8,7 @@ from engine.jobs import Job, Spool, read_events, write_event
 from engine.study import StudySpec
 from engine.workspace import Workspace
 from store.database import Store
-from tests.conftest import Page, until
+from tests.conftest import PATIENCE, Page, until
 from tests.test_notices import MEASURED
 from tests.working import place
 
@@ -48,11 +48,12 @@ def server(spool):
 @pytest.fixture
 def tab(browser, server):
     context = browser.new_context(viewport={"width": 1360, "height": 2000})
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     opened.frames_seen = []
     opened.on("websocket", lambda socket: socket.on("framereceived", lambda data: opened.frames_seen.append(len(data))))
     opened.goto(f"{server.url}/jobs")
-    expect(opened.get_by_role("heading", name="Queue")).to_be_visible(timeout=60_000)
+    expect(opened.get_by_role("heading", name="Queue")).to_be_visible()
     yield opened
     context.close()
 
@@ -61,11 +62,11 @@ def test_running_jobs_are_live_without_a_reload(tab, spool):
     job = Job(spool.find("s-train"), spool.workspace, {})
     job.emit("job.started", pid=1, host="node-7")
     job.emit("job.progress", done=25, total=100, note="step 25")
-    expect(tab.get_by_text("step 25")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("step 25")).to_be_visible()
     progress = {"runs": ["r1"], "step": 50, "steps": 100, "tokens": 50, "loss": [2.5], "tokens_per_second": 12_345.0}
     job.emit("runs.progress", **progress)
     job.emit("job.progress", done=50, total=100, note="step 50")
-    expect(tab.get_by_text("step 50")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("step 50")).to_be_visible()
     expect(tab.get_by_text("12,345 tokens a second")).to_be_visible()
     expect(tab.get_by_text("node-7")).to_be_visible()
     expect(tab.get_by_text("No worker serves this workspace")).to_be_visible()
@@ -74,7 +75,7 @@ def test_running_jobs_are_live_without_a_reload(tab, spool):
 def test_a_failure_says_why_and_what_to_do_and_shows_its_log_as_it_was_printed(tab, spool):
     expect(tab.get_by_text("exited with code 3. Read its log for what ended it")).to_be_visible()
     tab.get_by_text("Log", exact=True).last.click()
-    expect(tab.get_by_text("<b>bold</b> words")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("<b>bold</b> words")).to_be_visible()
     tab.get_by_role("button", name="Retry").click()
     until(lambda: place(spool, "broken") == "queued", 20)
     assert read_events(spool.find("broken"))[-1]["kind"] == "job.requeued"
@@ -87,7 +88,7 @@ def test_a_job_that_waits_is_moved_to_the_front_and_cancelled(tab, spool):
     tab.get_by_role("button", name="To the front").click()
     until(lambda: (spool.find("waits-b") / "priority").exists(), 20)
     assert float((spool.find("waits-b") / "priority").read_text()) == -1.0
-    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=20_000)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
     tab.get_by_role("button", name="Cancel").last.click()
     until(lambda: place(spool, "waits-b") in ("ended", "sealed"), 20)
 
@@ -106,8 +107,8 @@ def test_the_end_of_a_study_is_a_toast_and_then_nothing_polls(tab, spool):
     job.emit("run.finished", run="r1", **MEASURED)
     job.emit("job.finished")
     spool.move(job.folder, "ended")
-    expect(tab.get_by_test_id("stToast")).to_contain_text("Study Little has finished: 1 of 1 runs done", timeout=20_000)
-    expect(tab.get_by_text("Nothing runs and nothing waits")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_test_id("stToast")).to_contain_text("Study Little has finished: 1 of 1 runs done")
+    expect(tab.get_by_text("Nothing runs and nothing waits")).to_be_visible()
     tab.wait_for_timeout(3000)
     before = len(tab.frames_seen)
     tab.wait_for_timeout(6000)

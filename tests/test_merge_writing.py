@@ -36,10 +36,13 @@ def hidden(folder):
 # Ended from outside ------------------------------------------------------------------------------------------
 
 WAITING = """
-import sys, time
+import signal, sys, time
 from engine.__main__ import main
 from engine.merge_methods import METHODS
 from engine.merge_methods.base import Method, PerExpert
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as at a terminal, wherever the tests were started
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def waiting(x, weight: PerExpert):
     if x.name == "model.norm.weight":  # by now the part stands there; the preflight times larger tensors

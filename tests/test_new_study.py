@@ -41,6 +41,6 @@ def test_what_cannot_be_simulated_is_said_before_the_start(tab, dialog):  # noqa
     budget.fill("1e12")
     budget.press("Enter")
     dialog.get_by_role("tab", name="Design").click()
-    expect(dialog.get_by_test_id("stAlertContentError").first).to_contain_text("within 4 epochs", timeout=15_000)
+    expect(dialog.get_by_test_id("stAlertContentError").first).to_contain_text("within 4 epochs")
     dialog.get_by_role("button", name="Start").click()
-    expect(dialog.get_by_test_id("stAlertContentError").last).to_contain_text("Cannot fill a budget", timeout=15_000)
+    expect(dialog.get_by_test_id("stAlertContentError").last).to_contain_text("Cannot fill a budget")

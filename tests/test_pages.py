@@ -33,15 +33,15 @@ def tab(browser, page):
 
 def visit(tab, page, path: str) -> None:
     tab.goto(f"{page.url}/{path}")
-    expect(tab.locator("h1")).to_be_visible(timeout=30_000)
+    expect(tab.locator("h1")).to_be_visible()
     settled(tab)
 
 
 def settled(tab) -> None:
     """Wait until the script has run and every chart is drawn."""
     tab.wait_for_timeout(300)
-    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=20_000)
-    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)", timeout=20_000)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
+    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -66,7 +66,7 @@ def test_a_fader_moves_the_others_and_the_predictions(tab, page):
     tracks.nth(0).focus()
     for _ in range(3):
         tab.keyboard.press("PageDown" if shares[0] > 50 else "PageUp")
-    expect(metric).not_to_have_text(before, timeout=10_000)
+    expect(metric).not_to_have_text(before)
     moved = [float(tracks.nth(i).get_attribute("aria-valuenow")) for i in range(3)]
     assert sum(moved) == pytest.approx(100, abs=0.2)
     assert moved[1] / moved[2] == pytest.approx(shares[1] / shares[2], rel=0.1)
@@ -146,7 +146,7 @@ def test_brushing_filters_the_table_and_keeps_the_chart(tab, page):
     tab.mouse.down()
     tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.5, steps=6)
     tab.mouse.up()
-    expect(count).not_to_have_text(before, timeout=10_000)
+    expect(count).not_to_have_text(before)
     shown, everything = map(int, re.match(r"(\d+) of (\d+)", count.inner_text()).groups())
     assert 0 < shown < everything
     brushes = tab.evaluate(
@@ -205,7 +205,7 @@ def test_names_are_shown_as_they_are_written(tab, page):
     dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)> **bold**")
     dialog.get_by_role("button", name="Start").click()
     card = tab.get_by_text("<img src=x onerror=alert(1)>").first
-    expect(card).to_be_visible(timeout=15_000)
+    expect(card).to_be_visible()
     assert tab.locator("img[src='x']").count() == 0
     tab.get_by_role("button", name="Cancel").first.click()
-    expect(tab.get_by_text("What was measured is kept")).to_be_visible(timeout=15_000)
+    expect(tab.get_by_text("What was measured is kept")).to_be_visible()

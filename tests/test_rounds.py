@@ -12,7 +12,7 @@ from engine.errors import Problem
 from engine.workspace import Workspace
 from store import rebuild, runs, studies
 from store.database import Store
-from tests.conftest import Page, answer, copied, engine, said
+from tests.conftest import PATIENCE, Page, answer, copied, engine, said
 
 pytestmark = pytest.mark.slow
 
@@ -109,18 +109,19 @@ def test_the_pages_show_the_rounds(desk, browser):
     page = Page(desk)
     study = next(one["study"] for one in answer(desk, "list") if one["name"] == "Small")
     tab = browser.new_page(viewport={"width": 1360, "height": 1800})
+    tab.set_default_timeout(PATIENCE)
     try:
         tab.goto(f"{page.url}/search?study={study}&search-look=Trade-off")
-        expect(tab.get_by_text("Here: ")).to_contain_text("bits per byte", timeout=40_000)
+        expect(tab.get_by_text("Here: ")).to_contain_text("bits per byte")
         before = tab.get_by_text("Here: ").inner_text()
         tab.get_by_role("slider", name="Along the front").focus()
         tab.keyboard.press("ArrowLeft")
-        expect(tab.get_by_text("Here: ")).not_to_have_text(before, timeout=20_000)
+        expect(tab.get_by_text("Here: ")).not_to_have_text(before)
         tab.goto(f"{page.url}/next-runs?study={study}")
-        expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible(timeout=40_000)
+        expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible()
         expect(tab.get_by_role("button", name=re.compile("Train these"))).to_be_enabled()
         tab.goto(f"{page.url}/confirm?study={study}")
-        expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible(timeout=40_000)
+        expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
         expect(tab.get_by_text(re.compile("measures best, outside the noise|cannot tell apart"))).to_be_visible()
         expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures x 3 seeds\)"))).to_be_visible()
     finally:

@@ -46,20 +46,20 @@ def tab(browser, signed):
 def sign_in(tab, signed, who: str, path: str = "") -> None:
     """Ask for a page, go through the provider, come back."""
     tab.goto(f"{signed.url}/{path}")
-    tab.get_by_role("button", name="Sign in").click(timeout=30_000)
+    tab.get_by_role("button", name="Sign in").click()
     through_provider(tab, who)
 
 
 def through_provider(tab, who: str) -> None:
-    expect(tab.get_by_text("Authorize Client")).to_be_visible(timeout=20_000)
+    expect(tab.get_by_text("Authorize Client")).to_be_visible()
     tab.get_by_placeholder("sub").fill(who)
     tab.get_by_role("button", name="Authorize").click()
 
 
 def settled(tab, heading: str) -> None:
-    expect(tab.locator("h1")).to_have_text(heading, timeout=30_000)
+    expect(tab.locator("h1")).to_have_text(heading)
     tab.wait_for_timeout(300)
-    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=20_000)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
 
 
 # In a browser ----------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def settled(tab, heading: str) -> None:
 @pytest.mark.browser
 def test_nobody_sees_anything_before_signing_in(tab, signed):
     tab.goto(f"{signed.url}/jobs")
-    expect(tab.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
+    expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
     expect(tab.get_by_text("Sign in to see this workspace")).to_be_visible()
     expect(tab.get_by_role("link", name="Jobs")).to_have_count(0)
     expect(tab.locator("h1")).to_have_text("Mixdesk")
@@ -83,8 +83,8 @@ def test_an_operator_signs_in_and_out(tab, signed):
     expect(sidebar.get_by_text("operator:")).to_be_visible()
     expect(tab.get_by_role("button", name="New study")).to_be_enabled()
     sidebar.get_by_role("button", name="Sign out").click()
-    tab.get_by_role("button", name="End session").click(timeout=20_000)  # the provider's own
-    expect(tab.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
+    tab.get_by_role("button", name="End session").click()  # the provider's own
+    expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
     assert not [cookie for cookie in tab.context.cookies() if cookie["name"].startswith("_streamlit_user")]
 
 
@@ -117,7 +117,7 @@ def test_the_link_is_there_again_after_signing_in(tab, signed):
 )
 def test_strangers_are_turned_away_in_words(tab, signed, who, said):
     sign_in(tab, signed, who)
-    expect(tab.get_by_text(said)).to_be_visible(timeout=30_000)
+    expect(tab.get_by_text(said)).to_be_visible()
     expect(tab.get_by_role("link", name="Jobs")).to_have_count(0)
     expect(tab.get_by_role("button", name="Sign in as somebody else")).to_be_visible()
 
@@ -131,7 +131,7 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(tab, signed):
     text = own["value"]
     tab.context.add_cookies([{**own, "value": text[:20] + ("A" if text[20] != "A" else "B") + text[21:]}])
     tab.reload()
-    expect(tab.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
+    expect(tab.get_by_role("button", name="Sign in")).to_be_visible()
 
 
 @pytest.mark.browser
@@ -146,15 +146,15 @@ def test_a_text_outlives_the_sign_in(tab, signed):
         write_access(signed.workspace, short)
         tab.wait_for_timeout(3500)
         tab.get_by_role("button", name="Make").click()
-        expect(tab.get_by_text("Your sign-in has ended")).to_be_visible(timeout=20_000)
+        expect(tab.get_by_text("Your sign-in has ended")).to_be_visible()
         tab.get_by_role("button", name="Sign in").click()
-        expect(tab.get_by_text("Authorize Client")).to_be_visible(timeout=20_000)
+        expect(tab.get_by_text("Authorize Client")).to_be_visible()
         write_access(signed.workspace, short.replace("hours = 0.0003\n", ""))
         through_provider(tab, "rob@example.org")
         settled(tab, "API tokens")
-        expect(tab.get_by_label("What it is for")).to_have_value("half a sentence <b>that", timeout=10_000)
+        expect(tab.get_by_label("What it is for")).to_have_value("half a sentence <b>that")
         tab.get_by_role("button", name="Make").click()
-        expect(tab.get_by_text("Copy the token now")).to_be_visible(timeout=20_000)
+        expect(tab.get_by_text("Copy the token now")).to_be_visible()
         expect(tab.get_by_text("half a sentence <b>that")).to_be_visible()
         tab.reload()
         settled(tab, "API tokens")
@@ -171,11 +171,11 @@ def test_a_role_that_is_taken_away_is_gone_at_once(tab, signed):
     settled(tab, "Studies")
     tab.get_by_role("button", name="New study").click()
     dialog = tab.get_by_role("dialog")
-    expect(dialog.get_by_role("button", name="Start")).to_be_enabled(timeout=20_000)
+    expect(dialog.get_by_role("button", name="Start")).to_be_enabled()
     try:
         write_access(signed.workspace, before.replace('"Olga@example.org" = "operator"', ""))
         dialog.get_by_role("button", name="Start").click()
-        expect(dialog.get_by_role("button", name="Start")).to_be_disabled(timeout=20_000)
+        expect(dialog.get_by_role("button", name="Start")).to_be_disabled()
         assert post(signed, "list_studies") == (200, {"result": []})
     finally:
         write_access(signed.workspace, before)
