@@ -233,8 +233,10 @@ def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None
 
 
 def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Run number -> (tokens, training loss in bits per byte)."""
+    """Run number -> (tokens, training loss in bits per byte); nothing before the first points."""
     table = runs.curves(store, study.id)
+    if not len(table):
+        return {}
     number, tokens, loss = (table.column(name).to_numpy() for name in ("number", "tokens", "loss"))
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     pieces = zip(np.split(tokens, starts[1:]), np.split(loss, starts[1:]), strict=True)

@@ -197,9 +197,9 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def page(finished):
-    """The page, serving the finished study."""
-    running = Page(finished)
+def page(finished, tmp_path_factory):
+    """The page, serving a copy of the finished study: its tests start others beside it."""
+    running = Page(copied(finished, tmp_path_factory.mktemp("page") / "workspace"))
     yield running
     running.stop()
 
