@@ -71,9 +71,20 @@ def worker(spool: Spool, *options: str, **env: str):
         process.kill()
         process.communicate()
         for folder in spool.folders("active"):
-            if pid := pid_of(folder):
+            for pid in {pid_of(folder), *just_begun(folder)} - {0}:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
+
+
+def just_begun(folder: Path) -> list[int]:
+    """Processes of a job that its worker had started and not yet noted: each leads a group of its own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            pid = int(entry.name)
+            if str(folder).encode() in (entry / "cmdline").read_bytes() and os.getpgid(pid) == pid:
+                found.append(pid)
+    return found
 
 
 def pid_of(folder: Path | None) -> int:
