@@ -55,7 +55,7 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
     }
 
 
-def ask_once(store: Store, job_id: str, spec: dict, study: str, lacking: bool = False) -> None:
+def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, lacking: bool = False) -> None:
     """Queue the job that answers a question. One that failed or was cancelled is tried again, and so is a finished
     one whose answer is lacking; any other answers it already."""
     need("operator", "queue a question")
@@ -63,9 +63,7 @@ def ask_once(store: Store, job_id: str, spec: dict, study: str, lacking: bool = 
     if job is None:
         store.submit(job_id, spec, study)
     elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
-        store.spool.retry(job_id)
-        store.write("job.retry_asked", job=job_id)
-        store.ingest()
+        store.retry(job_id)
 
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 import numpy as np
 
 from engine import devices, notices
-from engine.asking import queue_search
+from engine.asking import ask_once, queue_search
 from engine.compute import group_and_lanes
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
@@ -61,7 +61,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
     if old is None:
         store.write("corpus.planned", corpus=name, spec=spec)
     job_id = f"corpus-{folder.name}"
-    retry_or_submit(store, job_id, {"kind": "corpus", "corpus": name, **spec})
+    ask_once(store, job_id, {"kind": "corpus", "corpus": name, **spec})
     return job_id
 
 
@@ -157,19 +157,7 @@ def known_job(store: Store, job_id: str) -> jobs.JobRow:
 def retry(store: Store, job_id: str) -> None:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
     need("operator", "retry a job")
-    store.spool.retry(job_id)
-    store.write("job.retry_asked", job=job_id)
-    store.ingest()
-
-
-def retry_or_submit(store: Store, job_id: str, spec: dict) -> None:
-    """Queue a job; one of that id that failed or was cancelled is tried again."""
-    need("operator", "start a job")
-    job = jobs.find(store, job_id)
-    if job is None:
-        store.submit(job_id, spec)
-    elif job.state in ("failed", "cancelled"):
-        retry(store, job_id)
+    store.retry(job_id)
 
 
 # What is to be done next -------------------------------------------------------------------------------------

@@ -99,6 +99,12 @@ class Store:
         self.write("job.planned", job=job_id, study=study, spec=spec)
         self.spool.submit(spec, job_id)
 
+    def retry(self, job_id: str) -> None:
+        """Put an ended job into the spool again. Raises Problem for one that has not ended."""
+        self.spool.retry(job_id)
+        self.write("job.retry_asked", job=job_id)
+        self.ingest()
+
     def ingest(self) -> int:
         """Read on in every journal that may have grown; returns the number of new events.
 

@@ -67,7 +67,7 @@ def _measured(store: Store, study: str) -> Measured:
 
 def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndarray]:
     """Run -> (M,) standard errors of its losses over validation windows, NaN where they are not known."""
-    found = table(store, study)
+    found = store.arrow("SELECT id, losses_se FROM runs WHERE study = ?", [study])
     return dict(zip(found.column("id").to_pylist(), matrix(found, "losses_se", metrics), strict=True))
 
 

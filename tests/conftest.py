@@ -14,11 +14,9 @@ import urllib.request
 import zlib
 
 import pytest
-import torch
 
 from engine.workspace import Workspace
 from store.database import Store
-from tests import language_models
 
 ROOT = pathlib.Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -130,6 +128,8 @@ def merged(finished, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
     """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
+    from tests import language_models  # torch takes seconds, and not all tests need it
+
     root = copied(merged, tmp_path_factory.mktemp("learning") / "workspace")
     with contextlib.suppress(ImportError):
         language_models.family(root / "checkpoints", root / "corpora" / "small")
@@ -139,6 +139,8 @@ def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def one_thread():
     """As in a job: beside others, threads would only wait for each other."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -5,9 +5,8 @@ import streamlit as st
 
 from dashboard import components, merge_charts, queries, state
 from dashboard.views import parts
-from engine.measured import aggregate_of, usual_runs
+from engine.measured import aggregate_of, points_measured, usual_runs
 from engine.merging.catalogue import card_of
-from engine.merging.study import OUTSIDE
 from store import runs, studies
 
 
@@ -37,23 +36,22 @@ def describe(study: studies.Study) -> str:
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
     measured, whole = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual = usual_runs(measured, whole)
-    inside = np.array([role not in OUTSIDE for role in measured.roles])
-    if not usual or (best := whole.best(np.where(inside[:, None], measured.losses, np.nan))) is None:
+    usual, merges = usual_runs(measured, whole), points_measured(state.store(), study.id)
+    if not usual or not merges.ids or (best := whole.best(merges.losses)) is None:
         return
     name, row = next(iter(usual.items()))
-    gap = whole.of(measured.losses[best]) - whole.of(measured.losses[row])  # below 0: the merge is better
+    gap = whole.of(merges.losses[best]) - whole.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
-    half = 1.96 * whole.error_of([errors[measured.ids[best]], errors[measured.ids[row]]])
+    half = 1.96 * whole.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
     size = f"{parts.number(abs(gap))} ± {parts.number(half)} {parts.plain(whole.unit)}"
     said = f"the best beats {parts.the(name)} by {size}" if gap < 0 else f"none beats {parts.the(name)}: {size} worse"
     said += ", which is inside the noise of that text" if abs(gap) <= half else ""
     said = f"{parts.the(name)} is itself the best" if abs(gap) < 1e-9 else said
     st.markdown(
-        f"Of {inside.sum()} merges measured on the same text, {said}. ± is 95% over windows that both share: the gap "
-        "is surer than that; but the lowest of many measures a little better than it is."
+        f"Of {len(merges.ids)} merges measured on the same text, {said}. ± is 95% over windows that both share: the "
+        "gap is surer than that; but the lowest of many measures a little better than it is."
     )
-    points = measured.weights[[best, row]]
+    points = np.array([merges.weights[best], measured.weights[row]])
     names = parts.named_of(study)
     figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
     components.plot(figure, key=f"answer-{study.id}")

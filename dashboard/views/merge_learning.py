@@ -6,10 +6,10 @@ import streamlit as st
 from dashboard import state
 from dashboard.views import parts
 from engine.errors import Problem
-from engine.measured import aggregate_of, usual_runs
+from engine.measured import aggregate_of, points_measured, usual_runs
 from engine.merging.learn import queue_learning
 from engine.merging.learners import LEARNERS, Learner
-from engine.merging.study import OUTSIDE, USUAL
+from engine.merging.study import USUAL
 from store import jobs, runs, searches, studies
 
 COLUMNS = 4
@@ -126,20 +126,19 @@ def usual_rows(study: studies.Study, measured: runs.Measured, whole) -> list[dic
     table = runs.table(state.store(), study.id)
     seconds = dict(zip(table.column("id").to_pylist(), table.column("seconds").to_pylist(), strict=True))
 
-    def row(merge: str, i: int, note: str = "") -> dict:
-        run = measured.ids[i]
+    def row(merge: str, rows: runs.Measured, i: int, note: str = "") -> dict:
+        run = rows.ids[i]
         return {
-            "merge": merge, "losses": measured.losses[i], "error": whole.error_of([errors[run]]),
+            "merge": merge, "losses": rows.losses[i], "error": whole.error_of([errors[run]]),
             "seconds": seconds[run], "kept": run, "note": note,
         }  # fmt: skip
 
-    usual = usual_runs(measured, whole)
-    found = [row(USUAL, usual[USUAL])] if USUAL in usual else []
-    inside = np.array([role not in OUTSIDE for role in measured.roles])
-    if (best := whole.best(np.where(inside[:, None], measured.losses, np.nan))) is not None:
-        words = measured.labels[best] or measured.roles[best]
-        told = f"the lowest of {inside.sum()} merges: a little lucky on these windows"
-        found.append(row(f"best run ({words})", best, told))
+    usual, merges = usual_runs(measured, whole), points_measured(state.store(), study.id)
+    found = [row(USUAL, measured, usual[USUAL])] if USUAL in usual else []
+    if merges.ids and (best := whole.best(merges.losses)) is not None:
+        words = merges.labels[best] or merges.roles[best]
+        told = f"the lowest of {len(merges.ids)} merges: a little lucky on these windows"
+        found.append(row(f"best run ({words})", merges, best, told))
     return found
 
 

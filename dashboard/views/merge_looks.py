@@ -11,10 +11,10 @@ from dashboard.views import parts
 from dashboard.views.looks import chosen_metric, trust
 from engine.candidates import Fit
 from engine.errors import Problem
-from engine.measured import frame_of_study
+from engine.measured import frame_of_study, points_measured
 from engine.merging import looks
 from engine.merging.mirror import mirror
-from engine.merging.study import EXPERT, OUTSIDE, REFERENCE, anatomy_file, block_of
+from engine.merging.study import EXPERT, REFERENCE, anatomy_file, block_of
 from engine.objectives import Aggregate
 from store import runs, studies
 
@@ -135,20 +135,20 @@ def layers(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> N
 
 def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
     """The best mixture, the best merge and the experts on one chart; and whether merges may stand for mixtures."""
-    found = mirror(state.store(), study)
-    other = studies.get(state.store(), study.spec["merge"]["of"])
-    own, theirs = runs.measured(state.store(), study.id), runs.measured(state.store(), other.id)
-    columns = [other.metrics.index(metric) for metric in study.metrics]
-    trained, merges = theirs.losses[:, columns], np.array([role not in OUTSIDE for role in own.roles])
-    names, unit = parts.named_of(study), study.objectives[0].unit
-    best_mixture, best_merge = whole.best(trained), whole.best(np.where(merges[:, None], own.losses, np.nan))
     store = state.store()
+    found, other = mirror(store, study), studies.get(store, study.spec["merge"]["of"])
+    own, theirs = runs.measured(store, study.id), runs.measured(store, other.id)
+    merges = points_measured(store, study.id)
+    columns = [other.metrics.index(metric) for metric in study.metrics]
+    trained = theirs.losses[:, columns]
+    names, unit = parts.named_of(study), study.objectives[0].unit
+    best_mixture, best_merge = whole.best(trained), whole.best(merges.losses)
     errors = runs.standard_errors(store, study.id, len(study.metrics))
     of_mixture = runs.standard_errors(store, other.id, len(other.metrics))[theirs.ids[best_mixture]][columns]
-    of_merge = errors[own.ids[best_merge]]
+    of_merge = errors[merges.ids[best_merge]]
     series = {
         f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], 1.96 * of_mixture, "diamond", BAD),
-        f"best merge ({own.ids[best_merge]})": (own.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
+        f"best merge ({merges.ids[best_merge]})": (merges.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
     }
     for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True)):
         if role == EXPERT:
@@ -157,15 +157,15 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
             error = 1.96 * errors[own.ids[row]]
             series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
     components.plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
-    gap = whole.sign * (whole.of(own.losses[best_merge]) - whole.of(trained[best_mixture]))
+    gap = whole.sign * (whole.of(merges.losses[best_merge]) - whole.of(trained[best_mixture]))
     half = 1.96 * whole.error_of([of_merge, of_mixture])
     noise = f"{'inside' if abs(gap) <= half else 'outside'} the noise of the validation text"
     st.caption(
-        f"The best of {merges.sum()} merges and of {len(trained)} proxies by the sidebar's priorities; {whole.title} "
-        f"of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {parts.plain(whole.unit)}, {noise}. Bars are 95% "
-        "over validation windows, which both share, so the gap is surer than that. Both were chosen as the lowest of "
-        "many, so both measure a little better than they are. The experts have seen more tokens than a proxy (the "
-        "base's and their own)."
+        f"The best of {len(merges.ids)} merges and of {len(trained)} proxies by the sidebar's priorities; "
+        f"{whole.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {parts.plain(whole.unit)}, {noise}. "
+        "Bars are 95% over validation windows, which both share, so the gap is surer than that. Both were chosen as "
+        "the lowest of many, so both measure a little better than they are. The experts have seen more tokens than a "
+        "proxy (the base's and their own)."
     )
     table = {
         "metric": [*names.metrics, whole.title], "Spearman": found.rank, "from (95%)": found.low,

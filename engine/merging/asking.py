@@ -66,10 +66,11 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     """
     need("operator", "measure merges")
     spec, points = merge_spec(study), checked_points(study, points)
-    known, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")), []
+    there, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")).reshape(-1, points.shape[1]), []
     for point in points:
-        if all(np.abs(point - other).max() > SAME for other in (*known, *new)):
+        if (np.abs(there - point).max(axis=1) > SAME).all():
             new.append(point)
+            there = np.vstack([there, point])
     if not new:
         raise Problem(
             "Cannot measure that again: these merges are measured already, or wait for it, and would give the same "

@@ -86,8 +86,8 @@ def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tup
 def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict]:
     """What the study's own runs measured at a point: as `measured` has it, or nothing."""
     found = points_measured(store, study.id)
-    rows = [i for i, weights in enumerate(found.weights) if np.abs(weights - shares).max() < SAME]
-    if not rows or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
+    rows = np.flatnonzero(np.abs(found.weights - shares).max(axis=1) < SAME) if found.ids else []
+    if not len(rows) or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
         return []
     told = dict(zip((one.metric for one in study.objectives), losses.tolist(), strict=True))
     return [{"fidelity": study.spec["fidelity"], "seeds": len(rows), "losses": told}]
