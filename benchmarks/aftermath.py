@@ -5,8 +5,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from engine.jobs import PLACES, TERMINAL, Spool, last_fate, parse_event, read_events
-from engine.workspace import Workspace
+from engine.core.workspace import Workspace
+from engine.jobs.spool import PLACES, TERMINAL, Spool, last_fate, parse_event, read_events
 from store.database import Store
 from store.rebuild import rebuild
 

@@ -24,18 +24,24 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.aftermath import examine
-from engine.client import Remote
-from engine.errors import Problem
-from engine.jobs import Spool, held
-from engine.workspace import Workspace
+from engine.commands.client import Remote
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.jobs.spool import Spool, held
 
 ROOT = Path(__file__).parents[1]
 DISK_MB = 256
 TEXT = {"ones": "one two three four five {}\n", "twos": "six {} seven eight\n"}
 FIDELITY = {
-    "width": 16, "layers": 1, "heads": 1, "context": 32, "batch": 4, "tokens": 300_000, "eval_tokens": 1024,
+    "width": 16,
+    "layers": 1,
+    "heads": 1,
+    "context": 32,
+    "batch": 4,
+    "tokens": 300_000,
+    "eval_tokens": 1024,
     "learning_rate": 0.01,
-}  # fmt: skip
+}
 FAULTS = """
 import fcntl, os, sys, time
 real, clock = time.time, os.environ["CHAOS_CLOCK"]
@@ -47,8 +53,8 @@ def jumped():
         return real()
 time.time = jumped
 words = sys.orig_argv
-if "engine.run_job" in words:
-    name = os.path.basename(words[words.index("engine.run_job") + 1])
+if "engine.jobs.run" in words:
+    name = os.path.basename(words[words.index("engine.jobs.run") + 1])
     witness = os.open(os.path.join(os.environ["CHAOS_WITNESS"], name), os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,9 +63,18 @@ if "engine.run_job" in words:
 """
 # How often each thing happens, by weight.
 ACTIONS = {
-    "submit": 40, "kill_job": 24, "kill_worker": 12, "kill_page": 5, "cancel": 3, "jump": 4, "corrupt": 4,
-    "half_spec": 2, "second_worker": 2, "second_page": 1, "fill_disk": 2,
-}  # fmt: skip
+    "submit": 40,
+    "kill_job": 24,
+    "kill_worker": 12,
+    "kill_page": 5,
+    "cancel": 3,
+    "jump": 4,
+    "corrupt": 4,
+    "half_spec": 2,
+    "second_worker": 2,
+    "second_page": 1,
+    "fill_disk": 2,
+}
 
 
 class Chaos:
@@ -82,9 +97,14 @@ class Chaos:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
         self.environment = {
-            **os.environ, "MIXDESK_WORKSPACE": str(self.root), "PORT": port, "MIXDESK_DEMO": "0",
-            "PYTHONPATH": str(folder / "faults"), "CHAOS_CLOCK": str(self.clock), "CHAOS_WITNESS": str(self.witness),
-        }  # fmt: skip
+            **os.environ,
+            "MIXDESK_WORKSPACE": str(self.root),
+            "PORT": port,
+            "MIXDESK_DEMO": "0",
+            "PYTHONPATH": str(folder / "faults"),
+            "CHAOS_CLOCK": str(self.clock),
+            "CHAOS_WITNESS": str(self.witness),
+        }
         self.page = self.worker = None
         self.keep_up()
 
@@ -93,9 +113,13 @@ class Chaos:
     def start(self, *words: str) -> subprocess.Popen:
         with open(self.folder / f"{words[0]}.log", "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *words], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
+                [sys.executable, "-m", *words],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
                 stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            )
 
     def begin(self) -> None:
         """Before the first blow: the corpus that all training jobs read."""
@@ -274,8 +298,10 @@ def attack(kills: int, seconds: float, patience: float, seed: int, disk: bool) -
         report = {"seed": seed, "seconds of attack": round(attacked), "kills": chaos.kills()}
         report["what was done"] = dict(chaos.counts)
         doubled = [path.name for path in chaos.witness.glob("doubled-*")]
-        return report | {"jobs that ran twice at once": doubled} | examine(
-            chaos.root, chaos.acknowledged, chaos.halves, chaos.garbage
+        return (
+            report
+            | {"jobs that ran twice at once": doubled}
+            | examine(chaos.root, chaos.acknowledged, chaos.halves, chaos.garbage)
         )
     finally:
         if chaos:
@@ -319,9 +345,12 @@ def main() -> None:
     print(json.dumps(report, indent=1))
     if options.out:
         options.out.write_text(
-            "# Chaos\n\n`python -m benchmarks.chaos " + " ".join(sys.argv[1:]) + "`\n\n```json\n"
-            + json.dumps(report, indent=1) + "\n```\n"
-        )  # fmt: skip
+            "# Chaos\n\n`python -m benchmarks.chaos "
+            + " ".join(sys.argv[1:])
+            + "`\n\n```json\n"
+            + json.dumps(report, indent=1)
+            + "\n```\n"
+        )
     sys.exit(bool(report["wrong"]))
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from engine.fidelity import Fidelity, larger
-from engine.jobs import Spool, read_events
-from engine.study import DEMO
+from engine.jobs.spool import Spool, read_events
+from engine.spec.fidelity import Fidelity, larger
+from engine.spec.study import DEMO
 from engine.surrogates import load
 
 ROOT = Path(__file__).parents[1]
@@ -125,9 +125,13 @@ def held_against_larger(desk: Desk, study: str) -> dict:
     predicted = load(desk.workspace / "surrogates" / study / fingerprint / f"{name}.npz").mean(weights)
     share = np.array(shown["aggregate"]["weights"])
     return {
-        "mixtures": len(chosen), "factor": FACTOR, "width": fidelity.width, "tokens": fidelity.tokens,
-        "small_to_large": ranked(small, large, share), "surrogate_to_large": ranked(predicted, large, share),
-    }  # fmt: skip
+        "mixtures": len(chosen),
+        "factor": FACTOR,
+        "width": fidelity.width,
+        "tokens": fidelity.tokens,
+        "small_to_large": ranked(small, large, share),
+        "surrogate_to_large": ranked(predicted, large, share),
+    }
 
 
 def ranked(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> dict:

@@ -17,14 +17,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.backends import Backend, Status
-from engine.backends.local import Local
-from engine.devices import Lease
-from engine.job_spec import JobSpec
-from engine.jobs import Spool, write_event
-from engine.supervisor import POLL_SECONDS, Supervisor
-from engine.train import REPORT_SECONDS
-from engine.workspace import Workspace
+from engine.core.workspace import Workspace
+from engine.jobs.backends import Backend, Status
+from engine.jobs.backends.local import Local
+from engine.jobs.devices import Lease
+from engine.jobs.spec import JobSpec
+from engine.jobs.spool import Spool, write_event
+from engine.jobs.supervisor import POLL_SECONDS, Supervisor
+from engine.proxies.train import REPORT_SECONDS
 from store.database import Store
 
 LONG_SECONDS = 600.0  # of a real proxy, to say what the overhead would be there
@@ -87,14 +87,20 @@ def dispatch(workspace: Workspace, proxies: int, gpus: int, seconds: float) -> d
     cpu = time.process_time() - cpu
     looks.sort()
     return {
-        "proxies": proxies, "GPUs": gpus, "seconds a proxy": seconds,
-        "seconds to spool all": spooled, "simulated seconds until all were done": cluster.now,
-        "looks of the supervisor": len(looks), "median look, ms": 1000 * looks[len(looks) // 2],
-        "longest look, s": looks[-1], "CPU ms of the supervisor a job": 1000 * cpu / proxies,
+        "proxies": proxies,
+        "GPUs": gpus,
+        "seconds a proxy": seconds,
+        "seconds to spool all": spooled,
+        "simulated seconds until all were done": cluster.now,
+        "looks of the supervisor": len(looks),
+        "median look, ms": 1000 * looks[len(looks) // 2],
+        "longest look, s": looks[-1],
+        "CPU ms of the supervisor a job": 1000 * cpu / proxies,
         "GPU time idle while jobs waited, %": 100 * cluster.idle / (cluster.worked + cluster.idle),
-        f"the same with proxies of {LONG_SECONDS:g} s, %":
-            100 * cluster.idle / (cluster.worked * LONG_SECONDS / seconds + cluster.idle),
-    }  # fmt: skip
+        f"the same with proxies of {LONG_SECONDS:g} s, %": 100
+        * cluster.idle
+        / (cluster.worked * LONG_SECONDS / seconds + cluster.idle),
+    }
 
 
 def ingest(workspace: Workspace, gpus: int, minutes: int) -> dict:

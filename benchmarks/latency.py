@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from engine.jobs import Spool
-from engine.workspace import Workspace
+from engine.core.workspace import Workspace
+from engine.jobs.spool import Spool
 from store.database import Store
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +30,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from engine.jobs import Job, held
+from engine.jobs.spool import Job, held
 folder, rate, seconds = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
 with held(folder):
     job, began, count = Job(folder, folder, {}), time.monotonic(), 0

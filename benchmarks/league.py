@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.regmix import RESULTS, read
-from engine.errors import Problem
-from engine.jobs import Job, read_events
+from engine.core.errors import Problem
+from engine.core.workspace import write_json
+from engine.jobs.spool import Job, read_events
 from engine.league import League, run
 from engine.league.curve import Curve
 from engine.surrogates import SURROGATES
-from engine.workspace import write_json
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.league"
 SIZES = {"64 runs, 7 domains, 7 metrics": (64, 7, 7, 20), "512 runs, 17 domains, 13 metrics": (512, 17, 13, 180)}
@@ -76,15 +76,18 @@ def main() -> None:
 def page(title: str, times: dict, league: League) -> list[str]:
     """One size as lines of Markdown."""
     lines = [
-        "", f"## {title}", "",
+        "",
+        f"## {title}",
+        "",
         f"{times['wall_seconds']} s on the clock (to be under {times['target_wall_seconds']} s), "
         f"{times['cpu_seconds']} CPU s in two processes; load average of the machine at the end {times['load']}. "
         f"Journal {times['journal_kb']} kB, surrogates {times['files_mb']} MB. Default: {league.default}. "
-        + Curve(**league.curve).verdict, "",
+        + Curve(**league.curve).verdict,
+        "",
         "| surrogate | Spearman, 95% interval | margin over own share | regret | raw 50 / 80 / 95% | stability, L1 "
         "| repeats | CPU s a fit |",
         "|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for one in league.fitted:
         margin = "" if one.margin is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.margin)
         inside = " / ".join(f"{share:.0%}" for share in one.coverage.values())

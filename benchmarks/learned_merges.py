@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.merging.asking import merge_spec, task_of
-from engine.merging.learners import LEARNERS, checked_settings
+from engine.core.workspace import Workspace
 from engine.merging.learning.base import Run
 from engine.merging.learning.job import function_of, measured
-from engine.workspace import Workspace
+from engine.spec.merge_learners import LEARNERS, checked_settings
+from engine.studies.merges.questions import merge_spec, task_of
 from store import runs, studies
 from store.database import Store
 

@@ -1,7 +1,7 @@
 """Which peak learning rate suits a proxy of each width: `python -m benchmarks.learning_rate CORPUS_FOLDER`.
 
 Natural mixture, two seeds, half-log grid, the sketch's budget. Writes benchmarks/learning_rate.json (its best
-column is the table LEARNING_RATES of engine/fidelity.py) and the line-up benchmarks/results/learning_rate.md.
+column is the table LEARNING_RATES of engine/spec/fidelity.py) and the line-up benchmarks/results/learning_rate.md.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from engine import corpus as corpora
-from engine.evaluate import evaluate
-from engine.fidelity import DIAL, HEAD
-from engine.train import Training
+from engine.proxies.evaluate import evaluate
+from engine.proxies.train import Training
+from engine.spec.fidelity import DIAL, HEAD
 
 WIDTHS, RATES, SEEDS = (32, 64, 128), (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (1, 2)
 
@@ -33,9 +33,7 @@ def measure(corpus, width: int, rate: float) -> list[float | None]:
     while training.step < fidelity.steps:
         training.advance()
     losses, _ = evaluate(training.stack, corpus, corpus.domains, fidelity.eval_tokens)  # (G, D)
-    return [
-        float(loss) if alive else None for loss, alive in zip(losses.mean(1), training.alive, strict=True)
-    ]
+    return [float(loss) if alive else None for loss, alive in zip(losses.mean(1), training.alive, strict=True)]
 
 
 def markdown(found: dict) -> str:

@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-from engine.candidates import fit_of
-from engine.evaluate import evaluate
-from engine.measured import aggregate_of
-from engine.merging.asking import merge_spec, task_of
+from engine.core.workspace import Workspace
+from engine.jobs.supervisor import CHILD_ENVIRONMENT
 from engine.merging.config import read_config
-from engine.merging.files import merge_file, references
-from engine.merging.live import Live
+from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.merge import merge
-from engine.merging.proxies import ProxyMerges
-from engine.proxy import stack
-from engine.search.prediction import difference, predict
-from engine.supervisor import CHILD_ENVIRONMENT
-from engine.workspace import Workspace
+from engine.proxies.evaluate import evaluate
+from engine.proxies.model import stack
+from engine.spec.merge_point import merge_file, references
+from engine.studies.fits import fit_of
+from engine.studies.measured import aggregate_of
+from engine.studies.merges.live import Live
+from engine.studies.merges.questions import merge_spec, task_of
+from engine.surrogates.prediction import difference, predict
 from store import studies
 from store.database import Store
 
@@ -84,13 +84,15 @@ def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
     assert np.isfinite(stacked).all() and np.isfinite(apart).all()
     return {
         "cpu_seconds_a_merge": {
-            "in memory, stacked": round(in_batches, 4), "through a file, one process": round(in_one_process, 4),
-            "by commands": round(by_commands, 3), "by mergekit's command": round(by_mergekit, 3),
+            "in memory, stacked": round(in_batches, 4),
+            "through a file, one process": round(in_one_process, 4),
+            "by commands": round(by_commands, 3),
+            "by mergekit's command": round(by_mergekit, 3),
         },
         "files_over_stacked": round(in_one_process / in_batches, 2),
         "commands_over_stacked": round(by_commands / in_batches, 1),
         "mergekit_over_stacked": round(by_mergekit / in_batches, 1),
-    }  # fmt: skip
+    }
 
 
 def cpu_of_children() -> float:
@@ -111,7 +113,7 @@ def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out
 
 def by_command(
     task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int, mergekit: bool = False
-) -> None:  # fmt: skip
+) -> None:
     """What a shell does: one command (ours, or mergekit's) merges to disk, another loads and evaluates."""
     merges = ProxyMerges(task, root, "cpu")
     config, file = out.with_suffix(".yml"), out.with_suffix(".safetensors")
@@ -122,7 +124,7 @@ def by_command(
     if mergekit:
         (file,) = out.glob("*.safetensors")
     code = (
-        "import json, sys, pathlib, numpy, torch; from engine.merging.proxies import ProxyMerges;"
+        "import json, sys, pathlib, numpy, torch; from engine.merging.measuring.proxies import ProxyMerges;"
         "torch.set_num_threads(1); "
         "merges = ProxyMerges(json.loads(sys.argv[1]), pathlib.Path(sys.argv[2]), 'cpu');"
         "merges.measure(numpy.zeros((1, 1)), int(sys.argv[3]))"
@@ -160,11 +162,13 @@ def fader(store: Store, study: studies.Study, task: dict, points: np.ndarray) ->
     finally:
         live.close()
     return {
-        "surrogate": fit.name, "predicted_ms_p50": round(float(np.median(predicted)), 1),
+        "surrogate": fit.name,
+        "predicted_ms_p50": round(float(np.median(predicted)), 1),
         "predicted_ms_p95": round(float(np.quantile(predicted, 0.95)), 1),
         "measured_ms_p50": round(float(np.median(measured)), 1),
-        "measured_ms_p95": round(float(np.quantile(measured, 0.95)), 1), "first_measured_ms": round(first, 1),
-    }  # fmt: skip
+        "measured_ms_p95": round(float(np.quantile(measured, 0.95)), 1),
+        "first_measured_ms": round(first, 1),
+    }
 
 
 if __name__ == "__main__":

@@ -18,19 +18,30 @@ import time
 from datetime import date
 from pathlib import Path
 
-from engine.workspace import write_json
+from engine.core.workspace import write_json
 
 ROOT, RESULTS = Path(__file__).parents[1], Path(__file__).parent / "results"
 WIDTH, HIDDEN, LAYERS, VOCABULARY = 1024, 2816, 12, 32_000
 CASES = {
-    "linear": {}, "slerp": {"t": 0.4}, "task_arithmetic": {}, "dare_linear": {"density": 0.5},
-    "dare_ties": {"density": 0.5}, "ties": {"density": 0.5}, "breadcrumbs": {"density": 0.5, "gamma": 0.01},
+    "linear": {},
+    "slerp": {"t": 0.4},
+    "task_arithmetic": {},
+    "dare_linear": {"density": 0.5},
+    "dare_ties": {"density": 0.5},
+    "ties": {"density": 0.5},
+    "breadcrumbs": {"density": 0.5, "gamma": 0.01},
     "della": {"density": 0.5, "epsilon": 0.1},
-}  # fmt: skip
+}
 TARGETS = {
-    "linear": 2.5, "task_arithmetic": 2.5, "slerp": 6, "ties": 6, "breadcrumbs": 9, "dare_linear": 4, "dare_ties": 4,
+    "linear": 2.5,
+    "task_arithmetic": 2.5,
+    "slerp": 6,
+    "ties": 6,
+    "breadcrumbs": 9,
+    "dare_linear": 4,
+    "dare_ties": 4,
     "della": 2,
-}  # fmt: skip
+}
 ALONE = {"ties_global": {"density": 0.5}, "consensus": {}, "emr_task": {"task": 2}, "pcb": {}}  # mergekit lacks them
 REPEATS = 3
 
@@ -49,10 +60,18 @@ def make(folder: Path, layers: int) -> None:
         shapes |= {f"{head}.mlp.{name}_proj.weight": (HIDDEN, WIDTH) for name in ("gate", "up")}
         shapes[f"{head}.mlp.down_proj.weight"] = (WIDTH, HIDDEN)
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "vocab_size": VOCABULARY,
-        "intermediate_size": HIDDEN, "num_hidden_layers": layers, "num_attention_heads": 16, "num_key_value_heads": 16,
-        "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
-    }  # fmt: skip
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": WIDTH,
+        "vocab_size": VOCABULARY,
+        "intermediate_size": HIDDEN,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 16,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+    }
     generator = torch.Generator().manual_seed(0)
     base = {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
     for model in ("base", "a", "b", "c"):
@@ -161,11 +180,13 @@ def main(methods: list[str]) -> None:
             pairs = [[measure(who, method, folder / "models", folder / "out") for who in whose] for _ in range(REPEATS)]
             ratios = sorted(one[1]["cpu_seconds"] / one[0]["cpu_seconds"] for one in pairs if len(one) > 1)
             rows[method] = {
-                "ratio": ratios[len(ratios) // 2] if ratios else None, "ratios": ratios, "target": TARGETS.get(method),
+                "ratio": ratios[len(ratios) // 2] if ratios else None,
+                "ratios": ratios,
+                "target": TARGETS.get(method),
                 "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(len(whose))],
                 "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(len(whose))],
                 "foreseen_mb": foreseen(method, folder / "models"),
-            }  # fmt: skip
+            }
             print(method, json.dumps(rows[method]), flush=True)
         shutil.rmtree(folder / "models")
         make(folder / "models", 2 * LAYERS)
@@ -182,15 +203,17 @@ def main(methods: list[str]) -> None:
 def page(report: dict) -> str:
     """The report as Markdown."""
     lines = [
-        "# Merging against mergekit 0.1.5", "",
+        "# Merging against mergekit 0.1.5",
+        "",
         f"`{report['command']}`, {report['date']}. A base and 3 experts (slerp: 1) of 217 million parameters, bf16, "
         f"one thread each, {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
         "seconds, and the peak of anonymous memory above the start; foreseen is what preflight says. Methods without "
-        "mergekit's figures are not in mergekit.", "",
+        "mergekit's figures are not in mergekit.",
+        "",
         "| method | times less CPU | aim | CPU s, ours | CPU s, mergekit | MB, ours | MB, ours, twice the layers | "
         "MB, foreseen | MB, mergekit |",
         "|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for method, row in report["rows"].items():
         alone = row["ratio"] is None
         ratio = "" if alone else f"{row['ratio']:.1f} ({row['ratios'][0]:.1f} to {row['ratios'][-1]:.1f})"

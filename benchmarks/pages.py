@@ -206,9 +206,7 @@ def measure(workspace: Path, study: str, browser: Browser) -> dict:
 
 def summary(pairs: list[tuple[float, float]]) -> dict:
     waits, cpu = zip(*pairs, strict=True)
-    return {
-        "median": statistics.median(waits), "worst": max(waits), "cpu": statistics.median(cpu), "times": len(pairs)
-    }  # fmt: skip
+    return {"median": statistics.median(waits), "worst": max(waits), "cpu": statistics.median(cpu), "times": len(pairs)}
 
 
 def report(found: dict) -> str:
@@ -222,22 +220,36 @@ def report(found: dict) -> str:
         "| " + " | ".join([name, *(f"{1000 * row[key]:.0f}" for key in ("median", "worst", "cpu"))]) + " |"
         for name, row in found["interactions"].items()
     ]
-    return "\n".join([
-        "# How long a person waits for the page", "",
-        f"`{found['command']}`, {found['date']}, {cores} cores, load averages {load}.", "",
-        "## First paint, seconds (target: under 3)", "",
-        "| page | heading, new server | charts | heading, new browser | charts |", "|---|---|---|---|---|", *paints, "",
-        "## Answer of the server, milliseconds (target: under 300)", "",
-        "| what | median | worst | CPU time of the server, median |", "|---|---|---|---|", *kinds, "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "# How long a person waits for the page",
+            "",
+            f"`{found['command']}`, {found['date']}, {cores} cores, load averages {load}.",
+            "",
+            "## First paint, seconds (target: under 3)",
+            "",
+            "| page | heading, new server | charts | heading, new browser | charts |",
+            "|---|---|---|---|---|",
+            *paints,
+            "",
+            "## Answer of the server, milliseconds (target: under 300)",
+            "",
+            "| what | median | worst | CPU time of the server, median |",
+            "|---|---|---|---|",
+            *kinds,
+            "",
+        ]
+    )
 
 
 def main() -> None:
     folder, study = (*sys.argv[1:], *("workspace", "demo")[len(sys.argv) - 1 :])
     found = {
-        "command": "python -m benchmarks.pages", "date": datetime.now(UTC).date().isoformat(),
-        "cores": os.cpu_count(), "targets": TARGETS,
-    }  # fmt: skip
+        "command": "python -m benchmarks.pages",
+        "date": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "targets": TARGETS,
+    }
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         with playwright.chromium.launch(executable_path=CHROMIUM, args=arguments) as browser:

@@ -1,8 +1,8 @@
 """What oneDNN's products are worth on this machine: `python -m benchmarks.products`.
 
 CPU milliseconds of a training step of a stack, and of evaluating 65,536 tokens by one proxy, with torch's default
-library and with oneDNN where engine/products.py would use it; one thread, an environment as jobs have it. Ratios of one
-run; the results are in benchmarks/results/stacking.md.
+library and with oneDNN where engine/proxies/cpu_matmul.py would use it; one thread, an environment as jobs have it.
+Ratios of one run; the results are in benchmarks/results/stacking.md.
 """
 
 import os
@@ -11,10 +11,10 @@ import time
 
 import torch
 
-from engine import products
-from engine.fidelity import Fidelity, group_size
-from engine.proxy import Stack
-from engine.supervisor import CHILD_ENVIRONMENT
+from engine.jobs.supervisor import CHILD_ENVIRONMENT
+from engine.proxies import cpu_matmul as products
+from engine.proxies.model import Stack
+from engine.spec.fidelity import Fidelity, group_size
 
 STEPS, ROWS, TOKENS, ROUNDS = 20, 4096, 65_536, 5
 
@@ -33,8 +33,11 @@ def main() -> None:
                 products.ONEDNN = with_onednn
                 times.append(cpu_ms(width))
         (step, evaluation), (step_one, evaluation_one) = (map(min, zip(*times, strict=True)) for times in found)
-        print(f"| {width} | {group_size(width)} | {step:.1f} | {step_one:.1f} | {step / step_one:.2f} | "
-              f"{evaluation:.0f} | {evaluation_one:.0f} | {evaluation / evaluation_one:.2f} |", flush=True)  # fmt: skip
+        print(
+            f"| {width} | {group_size(width)} | {step:.1f} | {step_one:.1f} | {step / step_one:.2f} | "
+            f"{evaluation:.0f} | {evaluation_one:.0f} | {evaluation / evaluation_one:.2f} |",
+            flush=True,
+        )
 
 
 def cpu_ms(width: int) -> tuple[float, float]:

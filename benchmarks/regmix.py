@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.crew import crew
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.core.workspace import write_json
+from engine.jobs.crew import crew
 from engine.league import cross_validate, rank_correlations
 from engine.surrogates import SURROGATES
-from engine.workspace import write_json
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.regmix"
 RESULTS = Path(__file__).parent / "results"
@@ -119,9 +119,10 @@ def scoring(train: tuple) -> dict[str, dict[str, float]]:
         fitted.mean(points)
         seconds = time.process_time() - started
         found[name] = {
-            "million_seconds": round(seconds * 1e6 / SCORED, 2), "ratio": round(rival / seconds, 2),
+            "million_seconds": round(seconds * 1e6 / SCORED, 2),
+            "ratio": round(rival / seconds, 2),
             "fader_milliseconds": round(1e3 * statistics.median(timed(fitted, point) for point in points[:20]), 2),
-        }  # fmt: skip
+        }
         print(name, found[name], flush=True)
     return found
 
@@ -144,9 +145,13 @@ def main() -> None:
     train, test = read(folder, "train"), read(folder, "test")
     judged, defaults = accuracy((train, test))
     report = {
-        "command": COMMAND, "date": date.today().isoformat(), "cores": os.cpu_count(),
-        "judged": judged, "defaults": defaults, "scoring": scoring(train),
-    }  # fmt: skip
+        "command": COMMAND,
+        "date": date.today().isoformat(),
+        "cores": os.cpu_count(),
+        "judged": judged,
+        "defaults": defaults,
+        "scoring": scoring(train),
+    }
     write_json(RESULTS / "regmix.json", report)
     (RESULTS / "regmix.md").write_text(page(report))
     print(page(report))
@@ -161,10 +166,12 @@ def cell(rows: list[list[float]], column: int) -> str:
 def page(report: dict) -> str:
     """The report as Markdown."""
     lines = [
-        "# Surrogates on RegMix's runs", "",
-        f"`{report['command']}`, {report['date']}, {report['cores']} cores. Spearman x 100 on the 256 unseen runs.", "",
+        "# Surrogates on RegMix's runs",
+        "",
+        f"`{report['command']}`, {report['date']}, {report['cores']} cores. Spearman x 100 on the 256 unseen runs.",
+        "",
         CAVEAT,
-    ]  # fmt: skip
+    ]
     head = ["", "| surrogate | 13 domains | Pile-CC | aggregate | inside the raw 95% interval | fit, CPU s |"]
     for size, surrogates in report["judged"].items():
         names = report["defaults"][size]

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from dashboard import state
-from engine.owner import Owner
-from engine.study import StudySpec
-from engine.workspace import Workspace
+from dashboard.server import state
+from engine.core.workspace import Workspace
+from engine.service.owner import Owner
+from engine.spec.study import StudySpec
 from store.database import Store
 from store.rebuild import rebuild
 
@@ -41,11 +41,15 @@ def write_workspace(workspace: Workspace, runs: int, events: int) -> None:
     store.write("study.created", study="large", name="Large", spec=spec.to_dict())
     planned = [
         {
-            "id": f"large-{n}", "number": n, "role": "design", "seed": n, "job": f"large-train-{n // GROUP:05d}",
+            "id": f"large-{n}",
+            "number": n,
+            "role": "design",
+            "seed": n,
+            "job": f"large-train-{n // GROUP:05d}",
             "weights": weights_of(n),
         }
         for n in range(runs)
-    ]  # fmt: skip
+    ]
     tasks = [
         {"job": f"large-train-{n:05d}", "spec": {"kind": "train", "study": "large"}}
         for n in range(math.ceil(runs / GROUP))
@@ -89,9 +93,16 @@ def journal(runs: list[dict], lines: int):
     for run in runs:
         losses = {name: 1.5 + 0.3 * math.sin(run["number"] + i) for i, name in enumerate(DOMAINS)}
         finished = {
-            "run": run["id"], "losses": losses, "losses_se": dict.fromkeys(DOMAINS, 0.01), "shares": run["weights"],
-            "tokens": lines * 8192, "seconds": 60.0, "cpu_seconds": 60.0, "device": "cpu", "parameters": 123456,
-        }  # fmt: skip
+            "run": run["id"],
+            "losses": losses,
+            "losses_se": dict.fromkeys(DOMAINS, 0.01),
+            "shares": run["weights"],
+            "tokens": lines * 8192,
+            "seconds": 60.0,
+            "cpu_seconds": 60.0,
+            "device": "cpu",
+            "parameters": 123456,
+        }
         yield json.dumps({"kind": "run.finished", "t": t, **finished}) + "\n"
     yield json.dumps({"kind": "job.finished", "t": t}) + "\n"
 

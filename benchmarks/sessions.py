@@ -32,7 +32,7 @@ from oidc_provider_mock import User, run_server_in_thread
 
 from benchmarks.sessions_workspace import write_links, write_workspace
 from benchmarks.tabs import WATCHING, Tab
-from engine.workspace import Workspace
+from engine.core.workspace import Workspace
 from store import reviews
 from store.database import Store
 
@@ -165,9 +165,10 @@ def lost(root: Path, candidate: str, author: str, said: list[str]) -> dict:
     """What was written and taken, against the journal and the tables."""
     lines = [json.loads(line) for line in (root / "journal/owner/events.jsonl").read_text().splitlines()]
     journal = [
-        line["body"]["text"] for line in lines
+        line["body"]["text"]
+        for line in lines
         if line["kind"] == "review.added" and line["what"] == "comment" and line["by"] == author
-    ]  # fmt: skip
+    ]
     store = Store(Workspace.open(root))
     try:
         study = reviews.get(store, candidate).study
@@ -177,34 +178,46 @@ def lost(root: Path, candidate: str, author: str, said: list[str]) -> dict:
         store.close()
     counts = Counter(kept)
     return {
-        "written": len(said), "in the journal": sum(text in said for text in journal),
-        "in the tables": sum(text in said for text in kept), "missing": [text for text in said if counts[text] != 1],
-    }  # fmt: skip
+        "written": len(said),
+        "in the journal": sum(text in said for text in journal),
+        "in the tables": sum(text in said for text in kept),
+        "missing": [text for text in said if counts[text] != 1],
+    }
 
 
 def report(found: dict, options) -> str:
     every = np.array([value for kind, values in found["kinds"].items() if kind != WATCHING for value in values])
     rows = [
         f"| {kind} | {len(values)} | {1000 * np.median(values):.0f} | {1000 * np.percentile(values, 95):.0f} | "
-        f"{1000 * max(values):.0f} |" for kind, values in sorted(found["kinds"].items())
-    ]  # fmt: skip
+        f"{1000 * max(values):.0f} |"
+        for kind, values in sorted(found["kinds"].items())
+    ]
     within = 100 * np.mean(every < TARGET)
     kept = found["lost"]
     words = " ".join(sys.argv[1:])
-    return "\n".join([
-        "# Twenty people at once", "",
-        f"`python -m benchmarks.sessions {words}`, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
-        f"{options.sessions} signed-in sessions for {options.seconds:.0f} s, {options.studies} studies of "
-        f"{options.runs} runs, a pause of about {options.pause:g} s between interactions.", "",
-        f"**{within:.1f}% of {len(every)} interactions under {1000 * TARGET:.0f} ms** (target: 95%); median "
-        f"{1000 * np.median(every):.0f} ms, 95th percentile {1000 * np.percentile(every, 95):.0f} ms, slowest "
-        f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core; for "
-        f"{100 * found['waited']:.0f}% of the time some process of this machine waited for a core (sessions and "
-        "provider share the cores with the server, and so does whatever else runs).", "",
-        f"Comments: {kept['written']} written, {kept['in the journal']} in the journal, {kept['in the tables']} in the "
-        f"tables, {len(kept['missing'])} missing or doubled.", "",
-        "| interaction | times | median, ms | 95%, ms | slowest, ms |", "|---|---|---|---|---|", *rows, "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "# Twenty people at once",
+            "",
+            f"`python -m benchmarks.sessions {words}`, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+            f"{options.sessions} signed-in sessions for {options.seconds:.0f} s, {options.studies} studies of "
+            f"{options.runs} runs, a pause of about {options.pause:g} s between interactions.",
+            "",
+            f"**{within:.1f}% of {len(every)} interactions under {1000 * TARGET:.0f} ms** (target: 95%); median "
+            f"{1000 * np.median(every):.0f} ms, 95th percentile {1000 * np.percentile(every, 95):.0f} ms, slowest "
+            f"{1000 * every.max():.0f} ms. The server used {100 * found['cpu']:.0f}% of one core; for "
+            f"{100 * found['waited']:.0f}% of the time some process of this machine waited for a core (sessions and "
+            "provider share the cores with the server, and so does whatever else runs).",
+            "",
+            f"Comments: {kept['written']} written, {kept['in the journal']} in the journal, "
+            f"{kept['in the tables']} in the tables, {len(kept['missing'])} missing or doubled.",
+            "",
+            "| interaction | times | median, ms | 95%, ms | slowest, ms |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import adopt, steward
-from engine.owner import Owner
+from engine.core.workspace import Workspace
 from engine.review import acts
-from engine.search_job import draws_file
-from engine.workspace import Workspace
+from engine.search.job import draws_file
+from engine.service.owner import Owner
+from engine.studies import advance as steward
+from engine.studies import imports as adopt
 from store import jobs, reviews, studies
 from store.database import Store
 
@@ -99,9 +100,10 @@ def write_links(root: Path) -> None:
     store = Store(Workspace.open(root))
     try:
         found = [
-            (study.name, candidate.id) for study in studies.all_studies(store)
+            (study.name, candidate.id)
+            for study in studies.all_studies(store)
             for candidate in reviews.of_study(store, study.id)
-        ]  # fmt: skip
+        ]
     finally:
         store.close()
     (root / "links.json").write_text(json.dumps(found))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from engine.fidelity import HEAD, Fidelity
-from engine.proxy import Stack
+from engine.proxies.model import Stack
+from engine.spec.fidelity import HEAD, Fidelity
 
 VOCABULARY, REPEATS = 256, 12
 

@@ -41,9 +41,13 @@ class Tab:
         token = self.cookies["_streamlit_xsrf"]
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         self.socket = await connect(
-            self.url.replace("http", "ws") + "/_stcore/stream", subprotocols=["streamlit", token],
-            origin=self.url, additional_headers={"Cookie": cookie}, max_size=None, compression=None,
-        )  # fmt: skip
+            self.url.replace("http", "ws") + "/_stcore/stream",
+            subprotocols=["streamlit", token],
+            origin=self.url,
+            additional_headers={"Cookie": cookie},
+            max_size=None,
+            compression=None,
+        )
         await self.ask({})
 
     async def ask(self, states: dict, redirect: bool = False, fragment: str = "") -> str | None:

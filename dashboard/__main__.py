@@ -9,10 +9,10 @@ import socket
 import sys
 from pathlib import Path
 
-from engine import access
-from engine.errors import Problem
-from engine.supervisor import CHILD_ENVIRONMENT
-from engine.workspace import Workspace
+from engine.core import access
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.jobs.supervisor import CHILD_ENVIRONMENT
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # and how this machine reaches what listens there
 

@@ -10,10 +10,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dashboard import api, guard, session, state
-from engine import access, people, steward
-from engine.owner import Owner
-from engine.workspace import Workspace, write_json
+from dashboard.server import api, guard, session, state
+from engine.core import access, people
+from engine.core.workspace import Workspace, write_json
+from engine.service.owner import Owner
+from engine.studies import advance as steward
 from store import studies
 
 
@@ -40,8 +41,8 @@ async def lifespan(app):
 
 def warm_up() -> None:
     """Load what the first visit needs while its browser is still loading the page's scripts (about 2 CPU seconds)."""
-    from dashboard import charts
-    from dashboard.views import corpus, explore, export, importing, jobs, runs, search, studies  # noqa: F401
+    from dashboard.charts import mixtures as charts
+    from dashboard.views.decide import export  # noqa: F401
 
     charts.figure(100).to_json()
     import lightgbm  # noqa: F401

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.people import acting
+from engine.core.people import acting
 
 SCRIPT = Path(__file__).parent / "components" / "drafts.js"
 
@@ -32,9 +32,7 @@ def keep(box: str, name: str) -> None:
     name: what the text is for: the same in every session, as keys of widgets need not be.
     """
     gone = st.session_state.get(f"draft-{name}-gone", "")
-    _component()(
-        key=f"draft-{name}", data={"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone}
-    )
+    _component()(key=f"draft-{name}", data={"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone})
 
 
 def forget(name: str) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts import DIVERGING, INK, escape, figure, turned
+from dashboard.charts.mixtures import DIVERGING, INK, escape, figure, turned
 
 
 def interactions(domains: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
@@ -20,12 +20,22 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     labels = [escape(domain) for domain in domains]
     fig = figure(130 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
     fig.add_heatmap(
-        z=effect, x=labels, y=labels, text=text, texttemplate="%{text}", colorscale=turned(DIVERGING, better),
-        zmin=-limit, zmax=limit, xgap=3, ygap=3, customdata=1.96 * std, hoverongaps=False,
+        z=effect,
+        x=labels,
+        y=labels,
+        text=text,
+        texttemplate="%{text}",
+        colorscale=turned(DIVERGING, better),
+        zmin=-limit,
+        zmax=limit,
+        xgap=3,
+        ygap=3,
+        customdata=1.96 * std,
+        hoverongaps=False,
         colorbar={"title": {"text": escape(unit)}, "thickness": 10, "tickformat": ".1g"},
         hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{z:+.4f}} ± %{{customdata:.4f}} beyond the two alone"
         "<extra></extra>",
-    )  # fmt: skip
+    )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
@@ -34,11 +44,18 @@ def contributions(domains: list[str], metrics: list[str], values: np.ndarray, un
     limit = float(np.quantile(np.abs(values), 0.95)) or 1.0
     fig = figure(110 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
     fig.add_heatmap(
-        z=values, x=[escape(m) for m in metrics], y=[escape(d) for d in domains], texttemplate="%{z:+.3f}",
-        colorscale=turned(DIVERGING, better), zmin=-limit, zmax=limit, xgap=3, ygap=3,
+        z=values,
+        x=[escape(m) for m in metrics],
+        y=[escape(d) for d in domains],
+        texttemplate="%{z:+.3f}",
+        colorscale=turned(DIVERGING, better),
+        zmin=-limit,
+        zmax=limit,
+        xgap=3,
+        ygap=3,
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
         hovertemplate=f"the share of %{{y}} moves %{{x}} by %{{z:+.4f}} {escape(unit)}<extra></extra>",
-    )  # fmt: skip
+    )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
@@ -50,23 +67,29 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
     missed = measured - mean
     outside = np.abs(missed) > 1.96 * std
     fig = figure(
-        380, xaxis_title=f"{escape(metric)} predicted without this run, {escape(unit)}",
+        380,
+        xaxis_title=f"{escape(metric)} predicted without this run, {escape(unit)}",
         yaxis_title=f"measured minus predicted, {escape(unit)}",
-    )  # fmt: skip
+    )
     reach = 1.25 * max(np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8)))  # one huge doubt must not flatten all
     fig.update_yaxes(range=[-reach, reach])
     fig.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
     few = outside.sum() <= 12  # names of more would lie upon each other
     for which, symbol, name in ((~outside, "circle", "inside its 95% interval"), (outside, "diamond", "outside")):
         fig.add_scatter(
-            x=mean[which], y=missed[which], name=name, text=[str(label) for label in np.array(labels)[which]],
-            mode="markers+text" if symbol == "diamond" and few else "markers", textposition="top center",
-            textfont={"size": 10}, marker={"symbol": symbol, "size": 8, "color": colour},
+            x=mean[which],
+            y=missed[which],
+            name=name,
+            text=[str(label) for label in np.array(labels)[which]],
+            mode="markers+text" if symbol == "diamond" and few else "markers",
+            textposition="top center",
+            textfont={"size": 10},
+            marker={"symbol": symbol, "size": 8, "color": colour},
             error_y={"array": 1.96 * std[which], "color": "rgba(138,130,121,0.25)", "width": 0, "thickness": 1},
             customdata=np.stack([measured[which], 1.96 * std[which]], axis=1),
             hovertemplate="%{text}: measured %{customdata[0]:.4f}, predicted %{x:.4f} ± %{customdata[1]:.4f}"
             "<extra></extra>",
-        )  # fmt: skip
+        )
     return fig.update_layout(showlegend=True)
 
 
@@ -86,8 +109,12 @@ def predicted_against_measured(metrics, colours, measured, predicted, labels, un
     )
     for m, metric in enumerate(metrics):
         fig.add_scattergl(
-            x=measured[:, m], y=predicted[:, m], mode="markers", name=escape(metric), text=labels,
+            x=measured[:, m],
+            y=predicted[:, m],
+            mode="markers",
+            name=escape(metric),
+            text=labels,
             marker={"size": 6, "color": colours[metric], "opacity": 0.75},
             hovertemplate=f"%{{text}}, {escape(metric)}: measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
-        )  # fmt: skip
+        )
     return fig.update_layout(showlegend=True)

@@ -2,27 +2,13 @@
 
 import streamlit as st
 
-from dashboard import state
-from dashboard.views import (
-    candidates,
-    confirm,
-    corpus,
-    explore,
-    export,
-    importing,
-    jobs,
-    league,
-    next_runs,
-    notices,
-    parts,
-    review,
-    runs,
-    search,
-    sign_in,
-    studies,
-    tokens,
-)
-from engine.errors import Problem
+from dashboard.server import state
+from dashboard.views.account import notices, sign_in, tokens
+from dashboard.views.decide import candidates, export, review
+from dashboard.views.measure import corpus, importing, jobs, runs, studies
+from dashboard.views.shared import study as parts
+from dashboard.views.understand import confirm, explore, league, next_runs, search
+from engine.core.errors import Problem
 from store import studies as studies_in
 
 st.set_page_config(page_title="Mixdesk", layout="wide")

@@ -28,9 +28,9 @@ from engine.cli import (
     studies,
     tokens,
 )
-from engine.client import connect
-from engine.errors import Problem
-from engine.workspace import Workspace
+from engine.commands.client import connect
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
 
 QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
 ALONE = "Nothing unfinished was left."

@@ -6,11 +6,11 @@ import signal
 import sys
 from pathlib import Path
 
-from engine import backends
-from engine.backends import Backend
-from engine.errors import Problem
-from engine.supervisor import Supervisor
-from engine.workspace import Workspace
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.jobs import backends
+from engine.jobs.backends import Backend
+from engine.jobs.supervisor import Supervisor
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,9 +24,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--address", default="http://127.0.0.1:8265", help="ray: of its dashboard (default: %(default)s)")
     made.add_argument("--card-mb", type=int, default=0, help="ray: memory of one GPU; lets small jobs share a card")
     made.add_argument(
-        "--slurm", action="append", default=[], metavar="KEY=VALUE",
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
         help="slurm: a parameter of submitit, such as slurm_partition=gpu or timeout_min=600; repeat",
-    )  # fmt: skip
+    )
     made.add_argument("--url", default="", help="the cluster's jobs post their journals to the page at this address")
     made.add_argument("--python", default=sys.executable, help="the Python of the cluster's nodes (default: this one)")
     return made

@@ -8,20 +8,25 @@ from typing import TypeVar
 
 import duckdb
 
-from engine.errors import Problem
-from engine.jobs import Spool
-from engine.people import acting
-from engine.workspace import Workspace
-from store import apply
+from engine.core.errors import Problem
+from engine.core.people import acting
+from engine.core.workspace import Workspace
+from engine.jobs.spool import Spool
+from store.events import apply
+from store.events.bulk import insert
 from store.journal import Chunk, OwnerJournal, read_on
-from store.tables import insert
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # What an event of the wrong shape makes `apply` raise. A full disk is not among them: that is tried again.
 UNUSABLE = (
-    LookupError, TypeError, ValueError, AttributeError,
-    duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError,
-)  # fmt: skip
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.ProgrammingError,
+)
 Answer = TypeVar("Answer")
 AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
 STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on

@@ -60,10 +60,13 @@ def any_busy(store: Store) -> bool:
 
 
 def _any_busy(store: Store) -> bool:
-    return store.rows(
-        "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
-        "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"
-    )[0][0] > 0
+    return (
+        store.rows(
+            "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
+            "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"
+        )[0][0]
+        > 0
+    )
 
 
 def counts(store: Store) -> dict[str, int]:

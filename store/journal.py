@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.jobs import append_event, mend_journal, parse_event
+from engine.jobs.spool import append_event, mend_journal, parse_event
 
 READ_BYTES = 16 << 20  # at once, so that a job that prints gigabytes into its journal costs no memory
 

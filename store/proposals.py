@@ -6,7 +6,7 @@ from store.database import Store
 
 
 def of_study(store: Store, study: str) -> list[dict]:
-    """What was proposed for a study, latest first: {"job", "settings", "found" (engine/propose_job.py), "t"}."""
+    """Proposals for a study, latest first: {"job", "settings", "found" (engine/search/proposal_job.py), "t"}."""
     rows = store.rows("SELECT job, settings, found, t FROM proposals WHERE study = ? ORDER BY t DESC, job", [study])
     return [
         {"job": job, "settings": json.loads(settings), "found": json.loads(found), "t": t}

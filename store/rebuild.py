@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from engine.errors import Problem
-from engine.workspace import Workspace
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
 from store.database import Store
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from store.database import Store
 
 ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its frozen text

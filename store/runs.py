@@ -73,7 +73,7 @@ def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndar
 
 @dataclass(frozen=True)
 class Confirmed:
-    """One run of a confirmation. losses (M,), None until it is done; fidelity as engine.fidelity.Fidelity.to_dict."""
+    """One run of a confirmation. losses (M,), None until it is done; fidelity as Fidelity.to_dict gives it."""
 
     id: str
     label: str
@@ -93,18 +93,24 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
     )
     return [
         Confirmed(
-            id_, label, state, np.array(weights), seed, json.loads(fidelity),
+            id_,
+            label,
+            state,
+            np.array(weights),
+            seed,
+            json.loads(fidelity),
             np.array(losses, dtype=float) if state == "done" else None,
         )
         for id_, label, state, weights, seed, fidelity, losses in rows
-    ]  # fmt: skip
+    ]
 
 
 def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
     """(R, D) the points of a study's runs, finished or waiting, but of those with a role of `outside`."""
     found = store.rows(
         "SELECT weights FROM runs WHERE study = ? AND state NOT IN ('failed', 'cancelled') "
-        "AND role NOT IN (SELECT unnest(?))", [study, list(outside)]
+        "AND role NOT IN (SELECT unnest(?))",
+        [study, list(outside)],
     )
     return np.array([weights for (weights,) in found], float)
 

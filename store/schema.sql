@@ -1,14 +1,14 @@
--- What the store keeps. Every row comes from a journal line (store/apply.py), so all of it can be rebuilt.
+-- What the store keeps. Every row comes from a journal line (store/events/apply.py), so all of it can be rebuilt.
 
 CREATE TABLE IF NOT EXISTS studies (
     id VARCHAR PRIMARY KEY,
     name VARCHAR NOT NULL,
-    spec JSON NOT NULL,            -- engine.study.StudySpec as a dict
+    spec JSON NOT NULL,            -- engine.spec.study.StudySpec as a dict
     domains VARCHAR[],             -- in the order of every list of shares; NULL until planned
-    metrics JSON,                  -- [engine.objectives.Objective], in the order of every list of losses; NULL: the
+    metrics JSON,                  -- [engine.spec.objectives.Objective], in the order of every list of losses; NULL: the
                                    -- loss of each domain
     corpus JSON,                   -- of those domains, the tokens there are, where that is known
-    imported JSON,                 -- where runs that were trained elsewhere come from (engine/adopt.py); else NULL
+    imported JSON,                 -- where runs that were trained elsewhere come from (engine/studies/imports.py); else NULL
     state VARCHAR NOT NULL,        -- active | paused | cancelled | failed
     message VARCHAR,               -- why it cannot go on, in words for people
     created_at DOUBLE NOT NULL     -- seconds since 1970
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS runs (
     shares DOUBLE[],               -- what the proxy really saw
     tokens BIGINT, seconds DOUBLE, cpu_seconds DOUBLE, device VARCHAR, parameters BIGINT,
     message VARCHAR,
-    fidelity JSON                  -- engine.fidelity.Fidelity; NULL: the study's own
+    fidelity JSON                  -- engine.spec.fidelity.Fidelity; NULL: the study's own
 );
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
 ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
@@ -94,12 +94,12 @@ CREATE TABLE IF NOT EXISTS notices (
     told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
 );
 
--- What `propose` jobs found: the runs worth doing next (engine/propose_job.py).
+-- What `propose` jobs found: the runs worth doing next (engine/search/proposal_job.py).
 CREATE TABLE IF NOT EXISTS proposals (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
--- What `merge_search` jobs measured best (engine/merging/search.py); their runs stand with all others.
+-- What `merge_search` jobs measured best (engine/merging/measuring/search_job.py); their runs stand with all others.
 CREATE TABLE IF NOT EXISTS merge_searches (
     job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
@@ -131,7 +131,7 @@ CREATE TABLE IF NOT EXISTS corrupt_lines (
     journal VARCHAR NOT NULL, read_from BIGINT NOT NULL, text VARCHAR NOT NULL
 );
 
--- Tokens of the HTTP API (engine/api_tokens.py).
+-- Tokens of the HTTP API (engine/service/api_tokens.py).
 CREATE TABLE IF NOT EXISTS api_tokens (
     id VARCHAR PRIMARY KEY,
     person VARCHAR NOT NULL,       -- whom it acts for

@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass, field, replace
 
-from engine.errors import Missing
-from engine.objectives import Objective, domain_losses
+from engine.core.errors import Missing
+from engine.spec.objectives import Objective, domain_losses
 from store.database import Store
 
 

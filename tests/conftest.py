@@ -1,44 +1,14 @@
 """What the tests share: real workspaces, real stores, one finished small study, a running page."""
 
 import contextlib
-import json
 import os
 import pathlib
-import shutil
-import socket
-import subprocess
-import sys
-import sysconfig
-import time
-import urllib.request
-import zlib
 
 import pytest
 
-from engine.workspace import Workspace
+from engine.core.workspace import Workspace
 from store.database import Store
-
-ROOT = pathlib.Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
-CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 90_000  # milliseconds for what the page will show: other tests share the cores
-HARMLESS = "404"  # Streamlit asks for its health under a page's path first
-
-STUDY = """
-name = "Small"
-corpus = "small"
-runs = 16
-repeats = 3
-priorities = {digits = 0.0}
-[fidelity]
-width = 16
-layers = 1
-heads = 1
-context = 32
-tokens = 32768
-eval_tokens = 2048
-learning_rate = 0.01
-"""
+from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,44 +33,6 @@ def store(workspace):
     opened.close()
 
 
-def engine(workspace: pathlib.Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run `python -m engine` on a workspace."""
-    command = [sys.executable, "-m", "engine", "--workspace", str(workspace), *arguments]
-    return subprocess.run(command, cwd=ROOT, check=check, capture_output=True, text=True, timeout=240)
-
-
-def answer(workspace: pathlib.Path, *arguments: str):
-    """What a command printed, as JSON."""
-    return json.loads(engine(workspace, *arguments).stdout)
-
-
-def said(workspace: pathlib.Path, *arguments: str) -> str:
-    """The sentence of a command that cannot be done."""
-    done = engine(workspace, *arguments, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
-
-
-def copied(workspace: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """A copy of a workspace that nobody serves, for tests that change it."""
-    return shutil.copytree(workspace, folder, ignore=shutil.ignore_patterns("*.lock", "web.json"))
-
-
-def write_domains(folder: pathlib.Path) -> None:
-    """Three domains of real text, clearly different: Python, English prose, numbers."""
-    library = pathlib.Path(sysconfig.get_path("stdlib"))
-    sources = [path for path in sorted(library.glob("*.py")) if path.stat().st_size > 20_000][:16]
-    prose = [path for path in sorted(pathlib.Path(sysconfig.get_path("purelib")).rglob("*.dist-info/**/*LICENSE*"))]
-    for name in ("python", "prose", "digits"):
-        (folder / name).mkdir(parents=True)
-    for path in sources:
-        (folder / "python" / path.name).with_suffix(".txt").write_text(path.read_text(), "utf-8")
-        digits = " ".join(str(zlib.crc32(f"{path.name} {i}".encode()) % 10**6) for i in range(3000))
-        (folder / "digits" / path.name).with_suffix(".txt").write_text(digits)
-    for i, path in enumerate(prose[:40]):
-        (folder / "prose" / f"{i}.txt").write_text(path.read_text("utf-8", "replace"), "utf-8")
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> pathlib.Path:
     """A workspace whose one small study was built, trained, fitted and searched from the command line."""
@@ -110,9 +42,6 @@ def finished(tmp_path_factory) -> pathlib.Path:
     engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
     engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
     return root / "workspace"
-
-
-MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]\nof = "Small"\n[fidelity]')
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +57,7 @@ def merged(finished, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
     """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
-    from tests import language_models  # torch takes seconds, and not all tests need it
+    from tests.support import language_models  # torch takes seconds, and not all tests need it
 
     root = copied(merged, tmp_path_factory.mktemp("learning") / "workspace")
     with contextlib.suppress(ImportError):
@@ -147,75 +76,12 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def until(condition, seconds: float = 120):
-    """Wait until the condition holds and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Page:
-    """A running `python -m dashboard`."""
-
-    def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None):
-        self.workspace = workspace
-        self.port, self.log = port or free_port(), workspace.parent / "web.log"
-        self.url = f"http://127.0.0.1:{self.port}"
-        settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
-        self.environment = {**os.environ, **settings}
-        self.restart()
-
-    def restart(self) -> None:
-        """Start the server, again on the same port, and wait until it answers."""
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
-        self.wait()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                urllib.request.urlopen(f"{self.url}/api/v1/health", timeout=1)
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError(f"the page did not start: {self.log.read_text()}")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-
 @pytest.fixture(scope="session")
 def page(finished, tmp_path_factory):
     """The page, serving a copy of the finished study: its tests start others beside it."""
     running = Page(copied(finished, tmp_path_factory.mktemp("page") / "workspace"))
     yield running
     running.stop()
-
-
-def watched_tab(browser, height: int):
-    """A browser tab of its own, for a fixture; nothing may be written to its console as an error."""
-    context = browser.new_context(viewport={"width": 1360, "height": height}, accept_downloads=True)
-    context.set_default_timeout(PATIENCE)
-    opened, errors = context.new_page(), []
-    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    context.close()
-    assert [error for error in errors if HARMLESS not in error] == []
 
 
 @pytest.fixture(scope="session")

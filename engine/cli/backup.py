@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engine.errors import Problem
-from engine.workspace import Workspace
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
 
 
 def add(command) -> None:
@@ -21,19 +21,19 @@ def add(command) -> None:
 
 
 def backup(client, workspace, options):
-    from engine.backup import backup as write
+    from engine.service.backup import backup as write
 
     return write(Workspace.there(options.workspace), options.file, options.checkpoints)
 
 
 def restore(client, workspace, options):
-    from engine.backup import restore as read
+    from engine.service.backup import restore as read
 
     return read(options.file, options.folder)
 
 
 def export_runs(client, workspace, options):
-    from engine.run_table import write
+    from engine.importing.run_table import write
 
     if options.file.exists() and not options.force:
         raise Problem(f"Cannot write {options.file}: it exists. Choose another name, or add --force.")

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.core.files import CHECKOUT
+from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
-from engine.jobs import read_events
-from engine.supervisor import CHILD_ENVIRONMENT
+from engine.jobs.spool import read_events
+from engine.jobs.supervisor import CHILD_ENVIRONMENT
 from engine.surrogates import Surrogate, load
-from engine.workspace import Workspace
 
 CHUNK = 4096  # mixtures predicted at once
 REPEATS = 1  # of the cross-validation that calibrates a surrogate fitted alone
@@ -82,9 +83,15 @@ def import_runs(client, workspace, options):
     except ValueError as error:
         raise Problem(f"Cannot read the priorities: {error}. Write them as --priority METRIC=2.") from error
     result = client.call(
-        "import_runs", name=options.study, format=options.format, **files, **given, priorities=priorities,
-        target_tokens=options.target_tokens, epoch_cap=options.epoch_cap,
-    )  # fmt: skip
+        "import_runs",
+        name=options.study,
+        format=options.format,
+        **files,
+        **given,
+        priorities=priorities,
+        target_tokens=options.target_tokens,
+        epoch_cap=options.epoch_cap,
+    )
     for note in result["notes"]:
         print(note, file=sys.stderr)
     if options.wait:
@@ -112,9 +119,9 @@ def numbers_in(path: Path) -> dict[str, float]:
         try:
             found = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read {path}: {error}. Write {{\"domain\": number, ...}}.") from error
+            raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
         if not isinstance(found, dict):
-            raise Problem(f"Cannot read {path}: it holds no object. Write {{\"domain\": number, ...}}.")
+            raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
         return found
     table = read_table(path)
     if len(table.columns) < 2:
@@ -150,9 +157,12 @@ def predict(client, workspace, options):
         print(f"{normalised} mixtures did not sum to 1 exactly and were normalised.", file=sys.stderr)
     write_predictions(options.out, table, told, load(workspace.root / told["file"]), points)
     return {
-        "study": told["study"], "surrogate": told["surrogate"], "rows": len(points), "metrics": told["metrics"],
+        "study": told["study"],
+        "surrogate": told["surrogate"],
+        "rows": len(points),
+        "metrics": told["metrics"],
         "written": str(options.out),
-    }  # fmt: skip
+    }
 
 
 def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
@@ -166,9 +176,12 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
         (folder / "spec.json").write_text(json.dumps(spec))
         (folder / "lease.json").write_text(json.dumps({"attempt": "alone"}))
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.run_job", name, str(workspace.root), "alone"], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env={**os.environ, **CHILD_ENVIRONMENT}, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+            [sys.executable, "-m", "engine.jobs.run", name, str(workspace.root), "alone"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **CHILD_ENVIRONMENT},
+            cwd=CHECKOUT,
+        )
         try:
             while process.poll() is None:
                 time.sleep(0.2)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from engine.cli.waiting import waited
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 
 def add(command) -> None:

@@ -18,7 +18,7 @@ def add(command) -> None:
 
 
 def search_options(one) -> None:
-    from engine.merging.optimisers import STRATEGIES
+    from engine.search.strategies import STRATEGIES
 
     one.add_argument("--by", choices=list(STRATEGIES), default="guided", help="default: %(default)s")
     one.add_argument("--evaluations", type=int, default=128, help="merges to measure (default: %(default)s)")
@@ -29,7 +29,7 @@ def search_options(one) -> None:
 
 
 def learn_options(one) -> None:
-    from engine.merging.learners import LEARNERS
+    from engine.spec.merge_learners import LEARNERS
 
     one.add_argument("--by", choices=list(LEARNERS), required=True, help="the method (docs/MERGING.md)")
     one.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="one of its knobs; repeat")
@@ -60,9 +60,13 @@ def write(client, workspace, options):
 
 def learn(client, workspace, options):
     result = client.call(
-        "learn_merge", name=options.study, method=options.by, knobs=numbers(options.set),
-        coefficients=numbers(options.at), large=options.large,
-    )  # fmt: skip
+        "learn_merge",
+        name=options.study,
+        method=options.by,
+        knobs=numbers(options.set),
+        coefficients=numbers(options.at),
+        large=options.large,
+    )
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])

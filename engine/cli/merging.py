@@ -16,7 +16,7 @@ def add(command) -> None:
 
 
 def run(client, workspace, options):
-    from engine.errors import Problem
+    from engine.core.errors import Problem
     from engine.merging.config import read_config
     from engine.merging.merge import merge
     from engine.merging.preflight import preflight

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from engine.cli.words import numbers, pairs
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 
 def add(command) -> None:
@@ -23,9 +23,10 @@ def add(command) -> None:
 
 def point_of(one) -> None:
     one.add_argument(
-        "--candidate", default="best",
+        "--candidate",
+        default="best",
         help="a candidate's name or id, best (of the latest search), natural, uniform, unimax, or a run's id",
-    )  # fmt: skip
+    )
     lengths = "mean length, for formats that count rows (default: the corpus'); repeat"
     one.add_argument("--tokens-per-document", action="append", default=[], metavar="NAME=NUMBER", help=lengths)
 
@@ -45,9 +46,14 @@ def export(client, workspace, options):
     for format in wanted:
         folder = options.out / format if options.format == "all" else options.out
         made = client.call(
-            "export", name=options.study, format=format, candidate=options.candidate, tokens=options.tokens,
-            paths=pairs(options.path) or None, tokens_per_document=numbers(options.tokens_per_document) or None,
-        )  # fmt: skip
+            "export",
+            name=options.study,
+            format=format,
+            candidate=options.candidate,
+            tokens=options.tokens,
+            paths=pairs(options.path) or None,
+            tokens_per_document=numbers(options.tokens_per_document) or None,
+        )
         files |= {folder / name: text.encode() for name, text in made["files"].items()}
         files |= {folder / name: base64.b64decode(text) for name, text in made["binary"].items()}
     write(files, options.force)

@@ -52,9 +52,14 @@ def listed(client, workspace, options):
 
 def put_forward(client, workspace, options):
     return client.call(
-        "put_forward", name=options.study, called=options.called, rationale=options.because,
-        candidate=options.candidate, point=numbers(options.point) or None, surrogate=options.surrogate,
-    )  # fmt: skip
+        "put_forward",
+        name=options.study,
+        called=options.called,
+        rationale=options.because,
+        candidate=options.candidate,
+        point=numbers(options.point) or None,
+        surrogate=options.surrogate,
+    )
 
 
 def dossier(client, workspace, options):
@@ -95,9 +100,11 @@ def confirm(client, workspace, options):
 
 def compare(client, workspace, options):
     return client.call(
-        "compare_candidates", candidates=options.candidates, reference=options.against or options.candidates[0],
+        "compare_candidates",
+        candidates=options.candidates,
+        reference=options.against or options.candidates[0],
         tokens=options.tokens,
-    )  # fmt: skip
+    )
 
 
 def history(client, workspace, options):

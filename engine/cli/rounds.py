@@ -2,7 +2,7 @@
 
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import numbers, pairs, plain
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 
 def add(command) -> None:
@@ -18,7 +18,7 @@ def add(command) -> None:
 
 
 def propose_options(one) -> None:
-    from engine.next_runs import PROPOSERS
+    from engine.search.acquisition import PROPOSERS
 
     one.add_argument("--by", choices=list(PROPOSERS), default="improvement", help="default: %(default)s")
     one.add_argument("--count", type=int, default=8, help="runs (default: %(default)s)")
@@ -77,7 +77,11 @@ def change(client, workspace, options):
         except ValueError:
             raise Problem(f"Cannot read {old}={new!r}: write it as web=blogs:0.7,news:0.3.") from None
     result = client.call(
-        "change_domains", name=options.study, corpus=options.corpus, parts=parts, new_name=options.name,
+        "change_domains",
+        name=options.study,
+        corpus=options.corpus,
+        parts=parts,
+        new_name=options.name,
         start=options.start,
-    )  # fmt: skip
+    )
     return wait_for_study(client, workspace, result["study"]) if options.wait and options.start else result

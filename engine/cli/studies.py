@@ -33,7 +33,7 @@ def search_options(one) -> None:
 
 
 def start(client, workspace, options):
-    from engine.study import StudySpec
+    from engine.spec.study import StudySpec
 
     spec = StudySpec.from_toml(options.file)
     result = client.call("start", spec=spec.to_dict())

@@ -1,6 +1,6 @@
 """Commands about tokens of the HTTP API: make, list, revoke (docs/API.md)."""
 
-from engine.people import ROLES
+from engine.core.people import ROLES
 
 
 def add(command) -> None:

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from tqdm import tqdm
 
-from engine.client import Local
-from engine.errors import Problem
-from engine.workspace import Workspace
+from engine.commands.client import Local
+from engine.core.errors import Problem
+from engine.core.files import CHECKOUT
+from engine.core.workspace import Workspace
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0  # that a page's own worker has to come up
@@ -79,7 +79,7 @@ class working:
 
     def __enter__(self):
         if self.needed:
-            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, cwd=CHECKOUT)
         return self
 
     def check(self) -> None:

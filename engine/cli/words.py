@@ -1,6 +1,6 @@
 """What commands share: reading NAME=VALUE pairs, and commands that only ask."""
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 
 def pairs(entries) -> dict[str, str]:

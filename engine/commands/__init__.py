@@ -1,6 +1,6 @@
 """What people can ask for, headless: each command takes the store and plain values and returns plain values.
 
-The page's process serves the same table over HTTP (dashboard/api.py), and `python -m engine` calls it either
+The page's process serves the same table over HTTP (dashboard/server/api.py), and `python -m engine` calls it either
 there or, where no page runs, in its own process. So a command behaves the same wherever it is given.
 """
 

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
-from engine import steward
-from engine.people import need
+from engine.core.people import need
+from engine.studies import advance as steward
 from store import corpora, jobs
 from store.database import Store
 
@@ -24,4 +24,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> dict:
     return {"corpus": name, "job": steward.build_corpus(store, name, spec)}
 
 
-COMMANDS = (list_corpora, build_corpus,)
+COMMANDS = (
+    list_corpora,
+    build_corpus,
+)

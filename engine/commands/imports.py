@@ -1,12 +1,12 @@
 """What people can ask for of runs from elsewhere: import, preview, predict."""
 
-from engine import adopt
-from engine.people import need
+from engine.core.people import need
+from engine.studies import imports as adopt
 from store.database import Store
 
 
 def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
-    """Make a study of runs in files of the workspace's imports folder (engine.adopt.adopt has the options)."""
+    """Make a study of runs in files of the workspace's imports folder (options: engine.studies.imports)."""
     need("operator", "import runs")
     return adopt.adopt(store, name, format, weights, metrics, **options)
 
@@ -26,4 +26,9 @@ def predict(store: Store, name: str, weights: list[dict], surrogate: str | None 
     return adopt.predict(store, name, weights, surrogate)
 
 
-COMMANDS = (import_runs, preview_import, fitted, predict,)
+COMMANDS = (
+    import_runs,
+    preview_import,
+    fitted,
+    predict,
+)

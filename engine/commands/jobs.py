@@ -2,9 +2,10 @@
 
 from dataclasses import asdict
 
-from engine import logs, steward
-from engine.errors import Missing
-from engine.people import need
+from engine.core.errors import Missing
+from engine.core.people import need
+from engine.jobs import logs
+from engine.studies import advance as steward
 from store import jobs, studies
 from store.database import Store
 
@@ -63,4 +64,12 @@ def job_log(store: Store, job_id: str) -> dict:
     return {"job": job_id, "log": logs.tail(folder / "log.txt")}
 
 
-COMMANDS = (job, list_jobs, submit_job, cancel_job, retry_job, prioritise_job, job_log,)
+COMMANDS = (
+    job,
+    list_jobs,
+    submit_job,
+    cancel_job,
+    retry_job,
+    prioritise_job,
+    job_log,
+)

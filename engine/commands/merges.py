@@ -1,9 +1,11 @@
 """What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
 
-from engine.candidates import point_of
-from engine.merging import asking, learn, mirror
-from engine.people import need
+from engine.core.people import need
 from engine.search import plain
+from engine.studies.fits import point_of
+from engine.studies.merges import learning as learn
+from engine.studies.merges import mirror
+from engine.studies.merges import questions as asking
 from store import searches, studies
 from store.database import Store
 
@@ -17,15 +19,20 @@ def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]],
 
 
 def search_merges(
-    store: Store, name: str, strategy: str = "guided", evaluations: int = 128, minutes: float = 0,
-    surrogate: str = "gp", priorities: dict | None = None, spread: bool = False, seed: int = 0,
-) -> dict:  # fmt: skip
-    """Queue a search that measures merges of its own choice (engine.merging.asking.queue_merge_search)."""
+    store: Store,
+    name: str,
+    strategy: str = "guided",
+    evaluations: int = 128,
+    minutes: float = 0,
+    surrogate: str = "gp",
+    priorities: dict | None = None,
+    spread: bool = False,
+    seed: int = 0,
+) -> dict:
+    """Queue a search that measures merges of its own choice (engine.studies.merges.questions.queue_merge_search)."""
     need("operator", "search merges")
     found = studies.get(store, name)
-    job = asking.queue_merge_search(
-        store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
-    )
+    job = asking.queue_merge_search(store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed)
     return {"study": found.id, "job": job}
 
 
@@ -47,10 +54,14 @@ def merge_searches(store: Store, name: str) -> list[dict]:
 
 
 def learn_merge(
-    store: Store, name: str, method: str, knobs: dict | None = None, coefficients: dict[str, float] | None = None,
+    store: Store,
+    name: str,
+    method: str,
+    knobs: dict | None = None,
+    coefficients: dict[str, float] | None = None,
     large: str = "",
-) -> dict:  # fmt: skip
-    """Queue a merge that is learned from training text (engine.merging.learn.queue_learning)."""
+) -> dict:
+    """Queue a merge that is learned from training text (engine.studies.merges.learning.queue_learning)."""
     need("operator", "learn a merge from text")
     study = studies.get(store, name)
     job = learn.queue_learning(store, study, method, knobs, coefficients, large)
@@ -69,5 +80,11 @@ def merge_as_proxy(store: Store, name: str) -> dict:
 
 
 COMMANDS = (
-    measure_merge, search_merges, merge_searches, learn_merge, learned_merges, merge_as_proxy, write_merge,
-)  # fmt: skip
+    measure_merge,
+    search_merges,
+    merge_searches,
+    learn_merge,
+    learned_merges,
+    merge_as_proxy,
+    write_merge,
+)

@@ -9,9 +9,14 @@ from store.database import Store
 
 
 def export(
-    store: Store, name: str, format: str, candidate: str = "best", tokens: float | None = None,
-    paths: dict[str, str] | None = None, tokens_per_document: dict[str, float] | None = None,
-) -> dict:  # fmt: skip
+    store: Store,
+    name: str,
+    format: str,
+    candidate: str = "best",
+    tokens: float | None = None,
+    paths: dict[str, str] | None = None,
+    tokens_per_document: dict[str, float] | None = None,
+) -> dict:
     """The files of a mixture in a loader's format: {"files": {name: text}, "binary": {name: base64}, "state": approved
     or draft}.
 

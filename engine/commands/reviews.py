@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from engine.candidates import point_of
-from engine.errors import Problem
-from engine.people import need
+from engine.core.errors import Problem
+from engine.core.people import need
 from engine.review import acts, compare, confirming
 from engine.review import dossier as dossiers
+from engine.studies.fits import point_of
 from store import reviews, studies
 from store.database import Store
 
@@ -22,9 +22,15 @@ def dossier(store: Store, candidate: str) -> dict:
 
 
 def put_forward(
-    store: Store, name: str, called: str, rationale: str, candidate: str | None = None,
-    point: dict[str, float] | None = None, surrogate: str | None = None, priorities: dict | None = None,
-) -> dict:  # fmt: skip
+    store: Store,
+    name: str,
+    called: str,
+    rationale: str,
+    candidate: str | None = None,
+    point: dict[str, float] | None = None,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+) -> dict:
     """Put a point of a study forward under a name: one that has a name or is a run (as in `export`), or {name:
     value}.
     """
@@ -101,5 +107,14 @@ def history(store: Store, name: str) -> list[dict]:
 
 
 COMMANDS = (
-    list_candidates, dossier, put_forward, comment, vote, decide, set_rules, confirm_candidate, compare_candidates,
-    history, )  # fmt: skip
+    list_candidates,
+    dossier,
+    put_forward,
+    comment,
+    vote,
+    decide,
+    set_rules,
+    confirm_candidate,
+    compare_candidates,
+    history,
+)

@@ -1,15 +1,15 @@
 """What people can ask for of rounds: trade-offs and wishes of a search, next runs, confirmations, changed domains."""
 
-
 import numpy as np
 
-from engine import changes, rounds
-from engine.candidates import load
-from engine.errors import Problem
-from engine.people import need
+from engine.core.errors import Problem
+from engine.core.people import need
 from engine.search import plain
+from engine.search.job import draws_file
 from engine.search.pool import Pool, front, wish
-from engine.search_job import draws_file
+from engine.studies import confirmations as rounds
+from engine.studies import domain_changes as changes
+from engine.studies.fits import load
 from store import proposals, searches, studies
 from store.database import Store
 
@@ -67,15 +67,22 @@ def wishes(store: Store, name: str, limits: dict[str, float], most: int = 10) ->
         for row, chance in zip(found.rows[:most], found.chance[:most], strict=True)
     ]
     return {
-        "predicted_to_keep_all": found.expected, "draws": len(pool.points), "ranges": ranges,
-        "in_the_way": study.metrics[found.in_the_way], "mixtures": mixtures,
-    }  # fmt: skip
+        "predicted_to_keep_all": found.expected,
+        "draws": len(pool.points),
+        "ranges": ranges,
+        "in_the_way": study.metrics[found.in_the_way],
+        "mixtures": mixtures,
+    }
 
 
 def propose(
-    store: Store, name: str, proposer: str = "improvement", count: int = 8, surrogate: str | None = None,
+    store: Store,
+    name: str,
+    proposer: str = "improvement",
+    count: int = 8,
+    surrogate: str | None = None,
     priorities: dict | None = None,
-) -> dict:  # fmt: skip
+) -> dict:
     """Queue the question which runs are worth doing next."""
     need("operator", "ask for the next runs")
     found = studies.get(store, name)
@@ -109,11 +116,16 @@ def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
     found = studies.get(store, name)
     return [
         {
-            "fidelity": one.fidelity.to_dict(), "mixtures": one.names, "predicted": one.predicted.tolist(),
-            "runs": one.runs, "done": one.done, "waiting": one.waiting, "trust": plain(one.trust),
+            "fidelity": one.fidelity.to_dict(),
+            "mixtures": one.names,
+            "predicted": one.predicted.tolist(),
+            "runs": one.runs,
+            "done": one.done,
+            "waiting": one.waiting,
+            "trust": plain(one.trust),
         }
         for one in rounds.confirmations(store, found, surrogate)
-    ]  # fmt: skip
+    ]
 
 
 def scale(store: Store, name: str) -> dict:
@@ -129,13 +141,26 @@ def change_domains(
     found = studies.get(store, name)
     plan = changes.plan_change(store, found, corpus, parts, new_name)
     told = {
-        "domains": list(plan.change.new), "opened": plan.change.touched, "removed": plan.change.removed,
-        "frozen": plan.change.unchanged, "runs_that_count": len(plan.ids), "of": found.done,
-        "new_runs": plan.count, "runs_if_started_anew": changes.SPARE * plan.reuse.anew,
-    }  # fmt: skip
+        "domains": list(plan.change.new),
+        "opened": plan.change.touched,
+        "removed": plan.change.removed,
+        "frozen": plan.change.unchanged,
+        "runs_that_count": len(plan.ids),
+        "of": found.done,
+        "new_runs": plan.count,
+        "runs_if_started_anew": changes.SPARE * plan.reuse.anew,
+    }
     return told | ({"study": changes.start_change(store, found, plan)} if start else {})
 
 
 COMMANDS = (
-    trade_off, wishes, propose, list_proposals, start_proposed, confirm, trust, scale, change_domains,
-)  # fmt: skip
+    trade_off,
+    wishes,
+    propose,
+    list_proposals,
+    start_proposed,
+    confirm,
+    trust,
+    scale,
+    change_domains,
+)

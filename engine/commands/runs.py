@@ -1,7 +1,7 @@
 """What people can ask for of single runs: those that training elsewhere posts as it ends."""
 
-from engine import submitting
-from engine.people import need
+from engine.core.people import need
+from engine.studies import submissions as submitting
 from store.database import Store
 
 

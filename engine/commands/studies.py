@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from engine import steward
-from engine.asking import queue_search
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.core.people import need
 from engine.league import FEWEST_RUNS
-from engine.measured import aggregate_of
-from engine.people import need
-from engine.study import StudySpec
+from engine.spec.study import StudySpec
+from engine.studies import advance as steward
+from engine.studies.measured import aggregate_of
+from engine.studies.questions import queue_search
 from store import jobs, runs, searches, studies
 from store.database import Store
 
@@ -20,10 +20,17 @@ def list_studies(store: Store) -> list[dict]:
 
 def summary(found: studies.Study) -> dict:
     return {
-        "study": found.id, "name": found.name, "state": found.state, "message": found.message,
-        "corpus": found.spec["corpus"], "domains": found.domains, "metrics": [asdict(one) for one in found.objectives],
-        "imported": found.imported, "runs": found.runs, "counts": found.counts,
-    }  # fmt: skip
+        "study": found.id,
+        "name": found.name,
+        "state": found.state,
+        "message": found.message,
+        "corpus": found.spec["corpus"],
+        "domains": found.domains,
+        "metrics": [asdict(one) for one in found.objectives],
+        "imported": found.imported,
+        "runs": found.runs,
+        "counts": found.counts,
+    }
 
 
 def show(store: Store, name: str) -> dict:
@@ -92,9 +99,14 @@ def fit(store: Store, name: str) -> dict:
 
 
 def search(
-    store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None, points: int = 1_000_000,
-    method: str = "simulate", prices: dict | None = None,
-) -> dict:  # fmt: skip
+    store: Store,
+    name: str,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+    points: int = 1_000_000,
+    method: str = "simulate",
+    prices: dict | None = None,
+) -> dict:
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
     need("operator", "start a search")
     found = studies.get(store, name)
@@ -107,4 +119,15 @@ def list_searches(store: Store, name: str) -> list[dict]:
     return searches.of_study(store, studies.get(store, name).id)
 
 
-COMMANDS = (list_studies, show, list_runs, start, cancel, pause, resume, fit, search, list_searches,)
+COMMANDS = (
+    list_studies,
+    show,
+    list_runs,
+    start,
+    cancel,
+    pause,
+    resume,
+    fit,
+    search,
+    list_searches,
+)

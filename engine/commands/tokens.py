@@ -1,7 +1,7 @@
 """What people can ask for of tokens of the HTTP API: make, list, revoke."""
 
-from engine import api_tokens
-from engine.people import need
+from engine.core.people import need
+from engine.service import api_tokens
 from store.database import Store
 
 

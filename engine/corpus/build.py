@@ -30,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace, write_json
 from engine.corpus import dedup, packages, sources
 from engine.corpus.gather import gather
 from engine.corpus.leak import leaks
@@ -40,9 +42,7 @@ from engine.corpus.spec import VERSION, CorpusSpec
 from engine.corpus.splits import split
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, sources_of
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
-from engine.errors import Problem
-from engine.jobs import Job
-from engine.workspace import Workspace, write_json
+from engine.jobs.spool import Job
 
 PROCESSES = 2
 EXAMPLES, EXAMPLE_CHARACTERS = 3, 300

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from engine.core.errors import Problem
 from engine.corpus.parts import is_finished, write_part
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import cap_of, sources_of
-from engine.errors import Problem
 
 REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
 POLL_SECONDS = 0.2  # how often a parent that hears nothing looks whether it should stop

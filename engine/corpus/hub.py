@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from engine.core.errors import Problem
 from engine.corpus.document import Document, Tally, pieces
-from engine.errors import Problem
 
 FIELDS = ("name", "config", "split", "text")
 

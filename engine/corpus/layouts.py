@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 KINDS = (".txt", ".md", ".jsonl", ".csv", ".parquet")
 PACKED = (".gz", ".zst")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.workspace import write_json
 from engine.corpus.dedup import exact_hash, plain, signature
 from engine.corpus.document import Document, Tally, character_edge, salted_hash
-from engine.workspace import write_json
 
 SIDES = {"": 0, "train": 1, "valid": 2}
 

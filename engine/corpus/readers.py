@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.core.errors import Problem
 from engine.corpus.document import PIECE_BYTES, Document, Tally, pieces, salted_hash
 from engine.corpus.layouts import SourceFile, kind_of
-from engine.errors import Problem
 
 TEXT = "text"  # the column, unless another is asked for
 MOST_LINE = 16_000_000  # bytes of a line of .jsonl or .csv

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.errors import Problem
 from engine.corpus.shards import token_type
 from engine.corpus.spec import VERSION
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes
-from engine.errors import Problem
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,34 @@ from engine.corpus.packages import STANDARD_LIBRARY, files_of
 
 # Only these, by name, so that whatever else is installed does not change the corpus.
 LIBRARIES = (
-    STANDARD_LIBRARY, "torch", "scipy", "scikit-learn", "numpy", "pandas", "networkx", "streamlit", "joblib",
-    "fsspec", "huggingface-hub", "narwhals", "Pygments", "Jinja2", "starlette", "uvicorn", "anyio",
-    "requests", "urllib3", "click", "jsonschema", "packaging", "lightgbm", "duckdb", "pyarrow",
-    "tqdm", "watchdog",
-)  # fmt: skip
+    STANDARD_LIBRARY,
+    "torch",
+    "scipy",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+    "networkx",
+    "streamlit",
+    "joblib",
+    "fsspec",
+    "huggingface-hub",
+    "narwhals",
+    "Pygments",
+    "Jinja2",
+    "starlette",
+    "uvicorn",
+    "anyio",
+    "requests",
+    "urllib3",
+    "click",
+    "jsonschema",
+    "packaging",
+    "lightgbm",
+    "duckdb",
+    "pyarrow",
+    "tqdm",
+    "watchdog",
+)
 MATHEMATICS = ("sympy", "mpmath")
 BINARIES = ("torch", "pyarrow", "duckdb", "scipy", "numpy", "scikit-learn", "lightgbm", "tokenizers")
 WITH_HEADERS = ("torch", "pyarrow", "numpy")

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from engine.core.errors import Problem
 from engine.corpus.parts import SIDES, Part
-from engine.errors import Problem
 
 VALID_SHARE = 0.05
 LEAST_VALID = 16_384  # bytes: 256 windows of 64 bytes, so that a loss is known to about 2%

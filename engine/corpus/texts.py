@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from engine.core.errors import Problem
+from engine.core.workspace import checked_name
 from engine.corpus import layouts, readers, sources
 from engine.corpus.document import Document, Tally
 from engine.corpus.hub import of_dataset
 from engine.corpus.spec import CorpusSpec
-from engine.errors import Problem
-from engine.workspace import checked_name
 
 Source = Callable[[], tuple[Iterator[Document], Tally]]
 FEWEST_DOMAINS = 2

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
 ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")  # what given tokenizers call it

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.importing.tables import Table
-from engine.objectives import BITS, Objective, short_names
+from engine.spec.objectives import BITS, Objective, short_names
 
 # Format -> (key that joins its two files, columns that are neither shares nor metrics, unit of its losses).
 FORMATS = {
@@ -25,8 +25,9 @@ PREFIX = re.compile(r"^(train|weights?|w|share|shares|mix|mixture|prop|proportio
 LOSS = re.compile(r"(?<![a-z])(loss|bpb|bits_per_byte|ppl|perplexity|nll|ce|error|err|rmse|mae)(?![a-z])", re.I)
 SCORE = re.compile(
     r"(?<![a-z])(acc|accuracy|acc_norm|score|f1|em|exact_match|bleu|rouge\w*|pass|pass@?\d*|reward|win_?rate|mcc|auc)"
-    r"(?![a-z])", re.I,
-)  # fmt: skip
+    r"(?![a-z])",
+    re.I,
+)
 UNITS = {"bpb": BITS, "bits_per_byte": BITS, "ppl": "perplexity", "perplexity": "perplexity", "acc": "accuracy"}
 UNITS |= {"acc_norm": "accuracy", "accuracy": "accuracy"}
 SETS = "metrics?|eval|val|valid|validation|test"
@@ -53,19 +54,30 @@ class Mapping:
         """What is shown to whoever may correct it."""
         metrics = {
             one.metric: {
-                "unit": one.unit, "better": "higher" if one.higher_is_better else "lower", "domain": one.domain
+                "unit": one.unit,
+                "better": "higher" if one.higher_is_better else "lower",
+                "domain": one.domain,
             }
             for one in self.objectives
-        }  # fmt: skip
+        }
         others = {name: getattr(self, name) for name in ("key", "label", "seed", "model_size", "n_tokens")}
         return {"weights": self.weights, "metrics": metrics, **others}
 
 
 def guess(
-    format: str, weights: Table, metrics: Table | None = None, *, weight_columns: list[str] | None = None,
-    metric_columns: list[str] | None = None, higher_is_better: list[str] | None = None, unit: str | None = None,
-    key: str | None = None, seed: str | None = None, model_size: str | None = None, n_tokens: str | None = None,
-) -> Mapping:  # fmt: skip
+    format: str,
+    weights: Table,
+    metrics: Table | None = None,
+    *,
+    weight_columns: list[str] | None = None,
+    metric_columns: list[str] | None = None,
+    higher_is_better: list[str] | None = None,
+    unit: str | None = None,
+    key: str | None = None,
+    seed: str | None = None,
+    model_size: str | None = None,
+    n_tokens: str | None = None,
+) -> Mapping:
     """What each column is. What is given stands; the rest is guessed. Lists hold names or globs.
 
     metrics: the second file of a pair, None for a flat file. Raises Problem for an unknown format, columns that are

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.importing.mapping import SUM
 from engine.importing.tables import Table
 

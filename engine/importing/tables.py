@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 SEPARATORS = ",;\t"
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}

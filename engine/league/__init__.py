@@ -15,6 +15,13 @@ from engine.league.standing import BASELINE, League, Standing
 from engine.league.validation import FEWEST_RUNS, cross_validate
 
 __all__ = [
-    "BASELINE", "FEWEST_RUNS", "LEVELS", "League", "Standing", "cross_validate", "held_out_of", "rank_correlations",
+    "BASELINE",
+    "FEWEST_RUNS",
+    "LEVELS",
+    "League",
+    "Standing",
+    "cross_validate",
+    "held_out_of",
+    "rank_correlations",
     "run",
-]  # fmt: skip
+]

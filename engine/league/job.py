@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.box import Box
-from engine.crew import crew
-from engine.dirichlet import dirichlet
-from engine.errors import Problem
-from engine.jobs import Job
+from engine.core.errors import Problem
+from engine.core.workspace import checked_name
+from engine.jobs.crew import crew
+from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.standing import BASELINE, League, Standing
 from engine.league.validation import Trial, judged, trial_of, with_members
-from engine.space import STRENGTHS, Space, space_from
+from engine.space.box import Box
+from engine.space.dirichlet import dirichlet
+from engine.space.simplex import STRENGTHS, Space, space_from
 from engine.surrogates import SURROGATES, load, save
 from engine.surrogates.stack import Stack
-from engine.workspace import checked_name
 
 PROCESSES = 2
 CANDIDATES = 2000  # mixtures that refits choose from, for the stability of what is recommended
@@ -33,9 +33,9 @@ def run(job: Job) -> None:
     """Judge, fit and save; emits `league.finished`.
 
     spec: {"study", "fingerprint", "domains" [D], "metrics" [M], "runs" [R ids], "weights" [R][D], "losses" [R][M] with
-    null, "surrogates" [names] or null, "folds", "repeats", "seed", "priorities" [M], "space": engine.space.Simplex as
-    a dict, "prior" [D]}; from "folds" on all may be absent. Saves <name>.npz and what was predicted of runs that were
-    held out to surrogates/<study>/<fingerprint> in the workspace.
+    null, "surrogates" [names] or null, "folds", "repeats", "seed", "priorities" [M], "space":
+    engine.space.simplex.Simplex as a dict, "prior" [D]}; from "folds" on all may be absent. Saves <name>.npz and what
+    was predicted of runs that were held out to surrogates/<study>/<fingerprint> in the workspace.
     """
     spec = job.spec
     folder = job.workspace / "surrogates" / checked_name(spec["study"], "study")
@@ -45,9 +45,14 @@ def run(job: Job) -> None:
     space = space_from(spec["space"]) if "space" in spec else None
     weights = weights if space is None else space.seen(weights)
     trial = trial_of(
-        weights, losses, spec.get("folds", 5), spec.get("repeats", 3), spec.get("seed", 0), spec.get("priorities"),
+        weights,
+        losses,
+        spec.get("folds", 5),
+        spec.get("repeats", 3),
+        spec.get("seed", 0),
+        spec.get("priorities"),
         candidates_of(spec, space, weights),
-    )  # fmt: skip
+    )
     parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
     with crew(PROCESSES if parallel else 1, trial) as do:
         league, held_out = judged(trial, names, do, phase(job, "validate"))
@@ -56,8 +61,13 @@ def run(job: Job) -> None:
             league = replace(league, curve=curve.to_dict())
         save_fits(league, do, folder, space, phase(job, "fit"))
     save_held_out(held_out, folder)
-    job.emit("league.finished", study=spec["study"], fingerprint=spec["fingerprint"], runs=len(weights),
-             league=league.to_dict())  # fmt: skip
+    job.emit(
+        "league.finished",
+        study=spec["study"],
+        fingerprint=spec["fingerprint"],
+        runs=len(weights),
+        league=league.to_dict(),
+    )
     job.progress(1, 1, "done")
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.crew import Do, crew
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.jobs.crew import Do, crew
 from engine.league.scores import (
     bootstrap,
     coverage,
@@ -61,10 +61,17 @@ class HeldOut:
 
 
 def cross_validate(
-    weights: np.ndarray, losses: np.ndarray, surrogates: list[str] | None = None, *,
-    folds: int = 5, repeats: int = 3, seed: int = 0, priorities: np.ndarray | None = None,
-    candidates: np.ndarray | None = None, progress: Progress | None = None,
-) -> tuple[League, dict[str, np.ndarray]]:  # fmt: skip
+    weights: np.ndarray,
+    losses: np.ndarray,
+    surrogates: list[str] | None = None,
+    *,
+    folds: int = 5,
+    repeats: int = 3,
+    seed: int = 0,
+    priorities: np.ndarray | None = None,
+    candidates: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> tuple[League, dict[str, np.ndarray]]:
     """Judge surrogates on runs: weights (R, D), losses (R, M) with NaN where unmeasured; all of the table by default.
 
     priorities (M,): signed weights of the metrics in the aggregate (their mean by default); candidates (N, D):
@@ -213,15 +220,22 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray]
     whole = ~np.isnan(losses).any(axis=1)
     drawn = bootstrap(losses, mean.mean(axis=0), trial.share, trial.seed)
     standing = Standing(
-        name=name, spearman=numbers(ranks[2:]), mean_spearman=float(ranks[1]),
-        aggregate_spearman=numbers(ranks[:1])[0], score=float(score_of(ranks)),
+        name=name,
+        spearman=numbers(ranks[2:]),
+        mean_spearman=float(ranks[1]),
+        aggregate_spearman=numbers(ranks[:1])[0],
+        score=float(score_of(ranks)),
         interval=np.nanquantile(drawn[:, 1], [0.025, 0.975]).tolist(),
         rmse=np.sqrt(np.nanmean(missed**2, axis=(0, 1))).tolist(),
-        coverage=coverage(missed / std), calibrated_coverage=coverage(standardised),
-        regret=regret_of(losses, mean, trial.share), stability=_stability(trial, one.aggregates),
-        seconds=one.seconds, repeats=len(mean), scale=scale.tolist(),
+        coverage=coverage(missed / std),
+        calibrated_coverage=coverage(standardised),
+        regret=regret_of(losses, mean, trial.share),
+        stability=_stability(trial, one.aggregates),
+        seconds=one.seconds,
+        repeats=len(mean),
+        scale=scale.tolist(),
         correlation=error_correlation(standardised.mean(axis=0)[whole]).tolist(),
-    )  # fmt: skip
+    )
     return standing, drawn[:, 0]
 
 

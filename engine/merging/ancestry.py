@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from engine.merge_methods import Tensors
 from engine.merging.config import MergeConfig, experts_of
 from engine.merging.layout import Model, Planned
+from engine.merging.methods import Tensors
 
 APART = 0.9  # |d| / |base| of a matrix from which two models were rather trained apart: independent ones have 1 or more
 
@@ -68,9 +68,12 @@ class Ancestry:
     def to_dict(self) -> dict:
         tensors = [{"name": name, "ratio": ratio, "unchanged": same} for name, (ratio, same) in self.tensors.items()]
         return {
-            "model": self.model, "ratio": self.ratio, "unchanged": self.unchanged, "says": self.says(),
+            "model": self.model,
+            "ratio": self.ratio,
+            "unchanged": self.unchanged,
+            "says": self.says(),
             "tensors": tensors,
-        }  # fmt: skip
+        }
 
 
 @dataclass

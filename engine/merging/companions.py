@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from engine.merging.aligned import HEAD
-from engine.merging.checkpoints import INDEX, LAYERS
+from engine.merging.checkpoints.aligned import HEAD
+from engine.merging.checkpoints.reader import INDEX, LAYERS
 from engine.merging.config import MergeConfig
 from engine.merging.layout import Model, Planned, lead_in
 
@@ -19,9 +19,8 @@ def kept(lead: Model) -> list[Path]:
     if not lead.path.is_dir():
         return []
     return sorted(
-        file for file in lead.path.iterdir()
-        if file.suffix in KEPT and file.name not in DROPPED and file.is_file()
-    )  # fmt: skip
+        file for file in lead.path.iterdir() if file.suffix in KEPT and file.name not in DROPPED and file.is_file()
+    )
 
 
 def lost(lead: Model, out: Path) -> list[str]:

@@ -10,15 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import Problem
-from engine.merge_methods import METHODS, Method
-from engine.merge_methods.knobs import REQUIRED, Knob, knobs_of
-from engine.merging.learners import refuse_without_data
-from engine.merging.yaml_file import parsed
+from engine.core.errors import Problem
+from engine.core.safe_yaml import parsed
+from engine.merging.methods import METHODS, Method
+from engine.merging.methods.knobs import REQUIRED, Knob, knobs_of
+from engine.spec.merge_learners import refuse_without_data
 
 TOP = (
-    "merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "seed", "tokenizer_source",
-)  # fmt: skip
+    "merge_method",
+    "base_model",
+    "models",
+    "slices",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "seed",
+    "tokenizer_source",
+)
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
 ROUNDED = 1e-6  # of weights, in fp32
@@ -214,10 +222,16 @@ def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str,
             found[name] = resolve(key, knob, [piece.parameters, config.parameters], tensor, t, tensor)
             continue
         found[name] = [
-            resolve(key, knob, [one.parameters, piece.parameters, config.parameters], inputs[one.model], t,
-                    f"{one.model}: {inputs[one.model]}")
+            resolve(
+                key,
+                knob,
+                [one.parameters, piece.parameters, config.parameters],
+                inputs[one.model],
+                t,
+                f"{one.model}: {inputs[one.model]}",
+            )
             for one in experts_of(config, piece)
-        ]  # fmt: skip
+        ]
     return found
 
 

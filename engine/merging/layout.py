@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from engine.errors import Problem
-from engine.merging import vocabulary
-from engine.merging.adapters import Adapted, open_model
-from engine.merging.aligned import HEAD, Aligned, is_copy
-from engine.merging.checkpoint_writer import Slot
-from engine.merging.checkpoints import Checkpoint, layer_of
+from engine.core.errors import Problem
+from engine.merging.checkpoints import vocabulary
+from engine.merging.checkpoints.adapters import Adapted, open_model
+from engine.merging.checkpoints.aligned import HEAD, Aligned, is_copy
+from engine.merging.checkpoints.reader import Checkpoint, layer_of
+from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
 
 NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
@@ -74,10 +74,11 @@ def opened(config: MergeConfig) -> dict[str, Model]:
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
     return {
-        reference: model if model is lead
+        reference: model
+        if model is lead
         else Aligned(model, lead, vocabulary.compared(reference, model.home, lead.home))
         for reference, model in models.items()
-    }  # fmt: skip
+    }
 
 
 def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:
@@ -149,9 +150,10 @@ def unwritten(own: Part, others: dict[str, Part], found: Layout) -> set[str]:
     here = [name for name in own.model.tensors if own.holds(name)]
     tied = {name for name in here if HEAD.search(name) and is_tied(own.model, name, others)}
     buffers = {
-        name for name in here
+        name
+        for name in here
         if BUFFER.search(name) and not all(one.like(name, own) in one.model.tensors for one in others.values())
-    }  # fmt: skip
+    }
     if tied:
         found.warnings.append(f"{', '.join(tied)} is tied to the embeddings: it stays so, unwritten.")
     if buffers:
@@ -189,9 +191,9 @@ def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
     if everywhere:
         cure = (
             "If it ties its head to its embeddings, say so in its config.json (tie_word_embeddings: true)."
-            if all(HEAD.search(name) for name in everywhere) else
-            "Copy that model again, or take the tensor out of the others if the merge is to go without."
-        )  # fmt: skip
+            if all(HEAD.search(name) for name in everywhere)
+            else "Copy that model again, or take the tensor out of the others if the merge is to go without."
+        )
         found.refusals.append(
             f"Cannot merge: {own.model.path} lacks {counted(everywhere)}, and {' and '.join(more)} "
             f"{'have' if len(more) > 1 else 'has'} it: the merge would lack it, too. {cure}"
@@ -224,8 +226,9 @@ def misfit(model: Model, theirs: str, lead: Model, name: str) -> str | None:
     if found is None:
         why = (
             "If that model ties its head to its embeddings, say so in its config.json (tie_word_embeddings: true)."
-            if HEAD.search(name) else "They are not of one architecture: leave that model out."
-        )  # fmt: skip
+            if HEAD.search(name)
+            else "They are not of one architecture: leave that model out."
+        )
         return f"Cannot merge {name!r}: {model.path} has no tensor {theirs!r}, and {wanted.file} has. {why}"
     if found.shape != wanted.shape:
         vocabulary = len(found.shape) == 2 and found.shape[1:] == wanted.shape[1:]

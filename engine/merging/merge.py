@@ -11,21 +11,19 @@ from pathlib import Path
 
 import torch
 
-from engine.errors import Problem
-from engine.merge_methods import Tensors
-from engine.merge_methods.whole import surveyed
+from engine.core.errors import Problem
 from engine.merging.ancestry import differing, not_finite
-from engine.merging.checkpoint_writer import SHARD_BYTES, NotFinite, Writer, writing
+from engine.merging.checkpoints.writer import SHARD_BYTES, NotFinite, Writer, writing
 from engine.merging.companions import companions
 from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
+from engine.merging.methods import Tensors
+from engine.merging.methods.whole import surveyed
 
 Progress = Callable[[float, float, str], None]
 
 
-def merge(
-    config: MergeConfig, out: Path, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES
-) -> dict:
+def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES) -> dict:
     """Merge as the config says and write the result to `out`: a folder, or a file where all models are bare files.
 
     Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before a
@@ -89,9 +87,7 @@ def inputs_of(config: MergeConfig, models: dict[str, Model], one: Planned) -> tu
     return Tensors(one.slot.name, one.slot.shape, base, experts, config.seed), arguments
 
 
-def merge_tensor(
-    config: MergeConfig, models: dict[str, Model], one: Planned, file: Writer, seen: object
-) -> None:
+def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, file: Writer, seen: object) -> None:
     """Merge one tensor into the file. seen: what the method's survey gave."""
     if not one.slot.dtype.is_floating_point:
         for sentence in differing(models, one):

@@ -14,23 +14,31 @@ from pathlib import Path
 
 import torch
 
-from engine.errors import Problem
-from engine.merge_methods import Tensors
-from engine.merge_methods.base import CHUNK
-from engine.merge_methods.whole import BINS, surveyed
-from engine.merging import vocabulary
-from engine.merging.aligned import is_copy
+from engine.core.errors import Problem
 from engine.merging.ancestry import Ancestry, Scan, scan
+from engine.merging.checkpoints import vocabulary
+from engine.merging.checkpoints.aligned import is_copy
 from engine.merging.companions import kept, lost
 from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
 from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opened
 from engine.merging.merge import misplaced
+from engine.merging.methods import Tensors
+from engine.merging.methods.base import CHUNK
+from engine.merging.methods.whole import BINS, surveyed
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
-    "rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon",
-    "sliding_window", "max_position_embeddings", "bos_token_id", "eos_token_id",
-)  # fmt: skip
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "sliding_window",
+    "max_position_embeddings",
+    "bos_token_id",
+    "eos_token_id",
+)
 PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
@@ -57,12 +65,17 @@ class Preflight:
     def to_dict(self) -> dict:
         """As JSON can hold it."""
         return {
-            "refusals": self.refusals, "warnings": self.warnings, "tensors": self.tensors,
-            "parameters": self.parameters, "memory_bytes": self.memory, "disk_bytes": self.disk,
-            "free_bytes": self.free, "cpu_seconds": round(self.seconds, 2),
+            "refusals": self.refusals,
+            "warnings": self.warnings,
+            "tensors": self.tensors,
+            "parameters": self.parameters,
+            "memory_bytes": self.memory,
+            "disk_bytes": self.disk,
+            "free_bytes": self.free,
+            "cpu_seconds": round(self.seconds, 2),
             "vocabularies": [one.to_dict() for one in self.vocabularies],
             "ancestry": [one.to_dict() for one in self.ancestry],
-        }  # fmt: skip
+        }
 
 
 def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) -> Preflight:

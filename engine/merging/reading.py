@@ -1,15 +1,15 @@
-"""A merge file as a point of a study: method, experts, coefficients and knobs, as engine/merging/export.py has them."""
+"""A merge file as a point of a study: method, experts, coefficients and knobs (engine/spec/merge_file.py)."""
 
 import json
 import sys
 from collections import Counter
 from pathlib import Path
 
-from engine.errors import Problem
-from engine.merge_methods.knobs import knobs_of
+from engine.core.errors import Problem
 from engine.merging.config import MergeConfig, experts_of, read_config, values_for
-from engine.merging.export import ALL
 from engine.merging.layout import opened, plan
+from engine.merging.methods.knobs import knobs_of
+from engine.spec.merge_file import ALL
 
 
 def point_of(config: MergeConfig) -> dict:
@@ -39,9 +39,13 @@ def point_of(config: MergeConfig) -> dict:
     for name in set(each) & (knobs or {}).keys():
         knobs[name] = knobs[name][0] if len(set(knobs[name])) == 1 else knobs[name]
     return {
-        "method": config.name, "base": piece.base, "experts": [one.model for one in experts_of(config, piece)],
-        "weight": simplest(weights), "knobs": knobs or {}, "seed": config.seed,
-    }  # fmt: skip
+        "method": config.name,
+        "base": piece.base,
+        "experts": [one.model for one in experts_of(config, piece)],
+        "weight": simplest(weights),
+        "knobs": knobs or {},
+        "seed": config.seed,
+    }
 
 
 def simplest(weights: dict[str, list[float]]) -> list[float] | dict[str, list[float]]:

@@ -10,7 +10,7 @@ import json
 
 import yaml
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.recipes import (
     doremi,
     hf_datasets,
@@ -32,11 +32,22 @@ from engine.recipes.merges import MERGE_FORMATS, MergeRecipe
 __all__ = ["FORMATS", "MERGE_FORMATS", "Files", "Format", "MergeRecipe", "Recipe", "export", "formats_of", "standing"]
 
 FORMATS: dict[str, Format] = {
-    "regmix_yaml": regmix.FORMAT, "litgpt": litgpt.FORMAT, "megatron": megatron.FORMAT, "nemo": nemo.FORMAT,
-    "nanotron": nanotron.FORMAT, "streaming": streaming.FORMAT, "hf_datasets": hf_datasets.FORMAT,
-    "olmo_core": olmo_core.FORMAT, "torchtitan": torchtitan.FORMAT, "levanter": levanter.FORMAT,
-    "doremi": doremi.FORMAT, "olmix": olmix.FORMAT, "csv": plain.CSV, "json": plain.JSON, "parquet": plain.PARQUET,
-}  # fmt: skip
+    "regmix_yaml": regmix.FORMAT,
+    "litgpt": litgpt.FORMAT,
+    "megatron": megatron.FORMAT,
+    "nemo": nemo.FORMAT,
+    "nanotron": nanotron.FORMAT,
+    "streaming": streaming.FORMAT,
+    "hf_datasets": hf_datasets.FORMAT,
+    "olmo_core": olmo_core.FORMAT,
+    "torchtitan": torchtitan.FORMAT,
+    "levanter": levanter.FORMAT,
+    "doremi": doremi.FORMAT,
+    "olmix": olmix.FORMAT,
+    "csv": plain.CSV,
+    "json": plain.JSON,
+    "parquet": plain.PARQUET,
+}
 
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, SyntaxError, yaml.YAMLError)
 

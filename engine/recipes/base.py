@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.baselines import epochs
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.space.baselines import epochs
 
 TOLERANCE = 1e-6  # between a share written and the recipe's
 LEAST = 5e-10  # shares below it are written as 0

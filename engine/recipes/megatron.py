@@ -5,7 +5,7 @@ Neither file can hold a comment, so a note goes beside them.
 
 import json
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.recipes.base import Files, Format, Recipe
 
 NOTE = """
@@ -28,8 +28,9 @@ def write(recipe: Recipe) -> Files:
     splits = json.dumps({"train": flat, "valid": flat, "test": flat}, indent=1, ensure_ascii=False)
     return {
         "data_args.txt": "".join(f"{weight} {place}\n" for weight, place in pairs),
-        "per_split.json": splits + "\n", "README.txt": "\n".join(recipe.header) + "\n" + NOTE,
-    }  # fmt: skip
+        "per_split.json": splits + "\n",
+        "README.txt": "\n".join(recipe.header) + "\n" + NOTE,
+    }
 
 
 def read(files: Files) -> dict[str, float]:

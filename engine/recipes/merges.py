@@ -12,11 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from engine.errors import Problem
-from engine.merging.export import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
-from engine.merging.files import coefficients_of
-from engine.merging.study import MergeSpec, setting_of
+from engine.core.errors import Problem
 from engine.recipes.base import Files, Format, shown
+from engine.spec.merge import MergeSpec, setting_of
+from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
+from engine.spec.merge_point import coefficients_of
 
 LARGEST_HEADER = 100 << 20  # bytes: a larger one is no header
 
@@ -55,12 +55,15 @@ class MergeRecipe:
 
     @property
     def arguments(self) -> dict:
-        """What engine.merging.export takes."""
+        """What engine.spec.merge_file takes."""
         setting = setting_of(self.merge, list(self.experts), list(self.names), self.point)
         return {
-            "method": self.merge.method, "base": self.files[0], "experts": list(self.files[1:]),
-            "weight": coefficients_of(setting, list(self.tensors)), "knobs": setting.knobs,
-        }  # fmt: skip
+            "method": self.merge.method,
+            "base": self.files[0],
+            "experts": list(self.files[1:]),
+            "weight": coefficients_of(setting, list(self.tensors)),
+            "knobs": setting.knobs,
+        }
 
     @property
     def places(self) -> list[str]:
@@ -123,14 +126,25 @@ def card(recipe: MergeRecipe) -> str:
         + (f"{measured[row['metric']]:.4f} |" if row["metric"] in measured else "not measured |")
         for row in recipe.predictions
     ]
-    return "\n".join([
-        f"# {escape(shown(recipe.name))} ({recipe.state})", "",
-        f"A merge by {given['method']} of the study {escape(shown(recipe.study))}, made with Mixdesk.", "",
-        f"- base: {escape(given['base'])}", f"- method: {given['method']}, {escape(json.dumps(given['knobs']))}", "",
-        "| tensors and expert | coefficient |", "|---|---|",
-        *(f"| {escape(key)} | {value:.6g} |" for key, value in rows), "",
-        "| metric | unit | predicted (95%) | measured |", "|---|---|---|---|", *losses, "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"# {escape(shown(recipe.name))} ({recipe.state})",
+            "",
+            f"A merge by {given['method']} of the study {escape(shown(recipe.study))}, made with Mixdesk.",
+            "",
+            f"- base: {escape(given['base'])}",
+            f"- method: {given['method']}, {escape(json.dumps(given['knobs']))}",
+            "",
+            "| tensors and expert | coefficient |",
+            "|---|---|",
+            *(f"| {escape(key)} | {value:.6g} |" for key, value in rows),
+            "",
+            "| metric | unit | predicted (95%) | measured |",
+            "|---|---|---|---|",
+            *losses,
+            "",
+        ]
+    )
 
 
 def escape(text: str) -> str:

@@ -5,23 +5,24 @@ import io
 import json
 from dataclasses import asdict
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.recipes.base import Files, Format, Recipe
 
 
 def rows_of(recipe: Recipe) -> list[dict]:
     """One row a domain; what is not known is None."""
     empty = [None] * len(recipe.domains)
-    columns = zip(
-        recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True
-    )
+    columns = zip(recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True)
     return [
         {
-            "domain": domain, "share_of_tokens": share, "epochs": passes, "available_tokens": tokens,
+            "domain": domain,
+            "share_of_tokens": share,
+            "epochs": passes,
+            "available_tokens": tokens,
             "state": recipe.state,
         }
         for domain, share, passes, tokens in columns
-    ]  # fmt: skip
+    ]
 
 
 def predictions_of(recipe: Recipe) -> list[dict]:

@@ -10,12 +10,12 @@ import unicodedata
 
 import numpy as np
 
-from engine.errors import Problem
-from engine.measured import frame_of_study
-from engine.people import acting, need
+from engine.core.errors import Problem
+from engine.core.people import acting, need
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.standing import VERDICTS, standings
+from engine.studies.measured import frame_of_study
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -24,9 +24,14 @@ MOST_APPROVALS = 50
 
 
 def put_forward(
-    store: Store, study: studies.Study, point: np.ndarray, name: str, rationale: str, surrogate: str | None = None,
+    store: Store,
+    study: studies.Study,
+    point: np.ndarray,
+    name: str,
+    rationale: str,
+    surrogate: str | None = None,
     priorities: dict | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Freeze a point (D,) of the study's space under a name; returns the candidate's id.
 
     Raises Problem for a name that is taken or none, for a point that is none, and before the first fit.

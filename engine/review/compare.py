@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.candidates import load
-from engine.errors import Problem
-from engine.objectives import Aggregate
+from engine.core.errors import Problem
 from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
-from engine.search.prediction import difference_std
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import load
 from engine.surrogates import Surrogate
+from engine.surrogates.prediction import difference_std
 from store import reviews, runs
 from store.database import Store
 
@@ -49,10 +49,16 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
         row["difference"] = None if one.id == reference else gap
     measured_since(store, rows, base["point"], whole)
     return {
-        "study": found[0].study, "names": first["names"], "kind": first["kind"], "metrics": first["metrics"],
-        "aggregate": whole.to_dict(), "reference": {"id": reference, "name": base_name, **base}, "tokens": tokens,
-        "same_fit": surrogate is not None, "rows": rows,
-    }  # fmt: skip
+        "study": found[0].study,
+        "names": first["names"],
+        "kind": first["kind"],
+        "metrics": first["metrics"],
+        "aggregate": whole.to_dict(),
+        "reference": {"id": reference, "name": base_name, **base},
+        "tokens": tokens,
+        "same_fit": surrogate is not None,
+        "rows": rows,
+    }
 
 
 def reference_of(found: list[reviews.Candidate], reference: str) -> tuple[str, dict, dict | None]:
@@ -90,10 +96,15 @@ def row_of(one: reviews.Candidate, whole: Aggregate, tokens: float) -> dict:
     """A candidate's own numbers; epochs and unique tokens where the text there is is known."""
     frozen = one.frozen
     row = {
-        "id": one.id, "name": frozen["name"], "point": frozen["point"], **_values(frozen["predicted"]),
-        "aggregate": float(whole.of(frozen["predicted"]["mean"])), "epochs": None, "unique_tokens": None,
+        "id": one.id,
+        "name": frozen["name"],
+        "point": frozen["point"],
+        **_values(frozen["predicted"]),
+        "aggregate": float(whole.of(frozen["predicted"]["mean"])),
+        "epochs": None,
+        "unique_tokens": None,
         "aggregate_std": aggregate_std(frozen, whole),
-    }  # fmt: skip
+    }
     if frozen["available"] is not None and tokens:
         used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"])
         row |= {"epochs": (used / there).tolist(), "unique_tokens": float(np.minimum(used, there).sum())}
@@ -122,9 +133,13 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Agg
     weighted = std * np.abs(whole.weights) if surrogate is None else std * whole.weights
     total, total_std = float(mean @ whole.weights), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
     return {
-        "mean": mean.tolist(), "std": std.tolist(), "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
-        "aggregate": total, "aggregate_std": total_std, "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
-    }  # fmt: skip
+        "mean": mean.tolist(),
+        "std": std.tolist(),
+        "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
+        "aggregate": total,
+        "aggregate_std": total_std,
+        "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
+    }
 
 
 def measured_since(store: Store, rows: list[dict], base: list[float], whole: Aggregate) -> None:

@@ -6,12 +6,12 @@ once and measured on all validation text.
 
 from dataclasses import replace
 
-from engine import rounds
-from engine.errors import Problem
-from engine.merging.asking import merge_spec
-from engine.merging.planning import merge_jobs
-from engine.people import acting, need
+from engine.core.errors import Problem
+from engine.core.people import acting, need
 from engine.review.evidence import at_point, points_of
+from engine.studies import confirmations as rounds
+from engine.studies.merges.planning import merge_jobs
+from engine.studies.merges.questions import merge_spec
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -38,9 +38,7 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
     else:
         ids = [run for plan in plans(store, candidate, times, seeds) for run in rounds.confirm(store, study, plan)]
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
-    store.write(
-        "review.added", study=found.study, candidate=found.id, what="confirm", author=acting().name, body=body
-    )
+    store.write("review.added", study=found.study, candidate=found.id, what="confirm", author=acting().name, body=body)
     return ids
 
 
@@ -61,11 +59,16 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     first = runs.last_number(store, study.id) + 1
     rows = [
         {
-            "id": f"{study.id}-{number:05d}", "number": number, "role": "confirm", "label": label, "weights": point,
-            "seed": spec.seed, "fidelity": fidelity.to_dict(),
+            "id": f"{study.id}-{number:05d}",
+            "number": number,
+            "role": "confirm",
+            "label": label,
+            "weights": point,
+            "seed": spec.seed,
+            "fidelity": fidelity.to_dict(),
         }
         for number, (label, point) in enumerate(points.items(), first)
-    ]  # fmt: skip
+    ]
     if not rows:
         return []
     names, domains = study.domains, list(study.corpus["domains"])

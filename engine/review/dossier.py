@@ -19,22 +19,33 @@ def dossier(store: Store, candidate: str) -> dict:
     rules, standing = rules_of(events), standings(events)[found.id]
     about = [event for event in events if event.candidate == found.id or event.body.get("over") == found.id]
     return {
-        "id": found.id, "study": found.study, "frozen": found.frozen, "t": found.t,
-        "revision": revision(store, found), "standing": as_dict(standing, rules, found.frozen["author"]),
+        "id": found.id,
+        "study": found.study,
+        "frozen": found.frozen,
+        "t": found.t,
+        "revision": revision(store, found),
+        "standing": as_dict(standing, rules, found.frozen["author"]),
         "rules": asdict(rules),
         "comments": [
             {"author": event.author, "t": event.t, "text": event.body["text"]}
-            for event in about if event.what == "comment"
+            for event in about
+            if event.what == "comment"
         ],
         "history": [line(event) for event in about],
         "evidence": evidence(store, study, found.frozen),
-    }  # fmt: skip
+    }
 
 
 def line(event: reviews.Event) -> dict:
     """A line of the history as plain values."""
-    return {"n": event.n, "what": event.what, "author": event.author, "t": event.t, "candidate": event.candidate,
-            **event.body}  # fmt: skip
+    return {
+        "n": event.n,
+        "what": event.what,
+        "author": event.author,
+        "t": event.t,
+        "candidate": event.candidate,
+        **event.body,
+    }
 
 
 def overview(store: Store, study: studies.Study) -> dict:
@@ -49,19 +60,26 @@ def overview(store: Store, study: studies.Study) -> dict:
             said[event.candidate] = said.get(event.candidate, 0) + 1
     rows = [
         {
-            "id": one.id, "name": one.frozen["name"], "author": one.frozen["author"], "t": one.t,
+            "id": one.id,
+            "name": one.frozen["name"],
+            "author": one.frozen["author"],
+            "t": one.t,
             "standing": as_dict(stand.get(one.id, Standing()), rules, one.frozen["author"]),
             "point": dict(zip(one.frozen["names"], one.frozen["point"], strict=True)),
-            "predicted": one.frozen["predicted"], "aggregate": one.frozen["aggregate"],
+            "predicted": one.frozen["predicted"],
+            "aggregate": one.frozen["aggregate"],
             "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
-            "comments": said.get(one.id, 0), "measured": len(at_point(done, one.frozen["point"])),
+            "comments": said.get(one.id, 0),
+            "measured": len(at_point(done, one.frozen["point"])),
         }
         for one in found
-    ]  # fmt: skip
+    ]
     return {
-        "candidates": rows, "rules": asdict(rules), "votes": preferences(events, [one.id for one in found]),
+        "candidates": rows,
+        "rules": asdict(rules),
+        "votes": preferences(events, [one.id for one in found]),
         "history": [line(event) for event in events],
-    }  # fmt: skip
+    }
 
 
 def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:
@@ -77,15 +95,20 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
     found = bradley_terry(table[np.ix_(voted, voted)])
     rows = [
         {
-            "id": candidates[place], "strength": float(found.strength[k]), "half": float(found.half[k]),
-            "group": int(found.group[k]), "won": float(table[place].sum()), "of": float(games[place].sum()),
+            "id": candidates[place],
+            "strength": float(found.strength[k]),
+            "half": float(found.half[k]),
+            "group": int(found.group[k]),
+            "won": float(table[place].sum()),
+            "of": float(games[place].sum()),
             "level": [
-                candidates[voted[j]] for j in range(len(voted))
+                candidates[voted[j]]
+                for j in range(len(voted))
                 if j != k and found.group[j] == found.group[k] and not found.apart(k, j)
             ],
         }
         for k, place in enumerate(voted)
-    ]  # fmt: skip
+    ]
     return sorted(rows, key=lambda row: (row["group"], -row["strength"]))
 
 

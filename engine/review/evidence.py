@@ -8,9 +8,9 @@ noise, pooled over the points measured at that size. M metrics, P points.
 
 import numpy as np
 
-from engine.fidelity import Fidelity
-from engine.objectives import Aggregate
-from engine.trust import pooled_noise
+from engine.analysis.trust import pooled_noise
+from engine.spec.fidelity import Fidelity
+from engine.spec.objectives import Aggregate
 from store import runs, studies
 from store.database import Store
 
@@ -73,20 +73,24 @@ def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
     total, _ = noise_of([whole.of(losses)[:, None] for losses in there.values()])
     points = {
         label: {
-            "seeds": len(losses), "mean": losses.mean(axis=0).tolist(),
+            "seeds": len(losses),
+            "mean": losses.mean(axis=0).tolist(),
             "half": None if noise is None else (t * noise / np.sqrt(len(losses))).tolist(),
             "aggregate": float(whole.of(losses).mean()),
             "aggregate_half": None if total is None else float(t * total[0] / np.sqrt(len(losses))),
         }
         for label, losses in there.items()
-    }  # fmt: skip
+    }
     measured = CANDIDATE in points
     return {
-        "fidelity": rows[0].fidelity, "own": own, "done": sum(map(len, there.values())),
-        "runs": len(set(planned)), "points": points,
+        "fidelity": rows[0].fidelity,
+        "own": own,
+        "done": sum(map(len, there.values())),
+        "runs": len(set(planned)),
+        "points": points,
         "gap": gap(points[CANDIDATE], frozen["predicted"], whole) if own and measured else None,
         "differences": differences(points, frozen, total, t) if measured else {},
-    }  # fmt: skip
+    }
 
 
 def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
@@ -113,9 +117,12 @@ def gap(measured: dict, predicted: dict, whole: Aggregate) -> dict:
     share = measured["aggregate_half"]
     aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if share is None else share))
     return {
-        "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(), "half": half.tolist(), "aggregate": one,
-        "aggregate_half": aggregate_half, "outside": bool(abs(one) > aggregate_half),
-    }  # fmt: skip
+        "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(),
+        "half": half.tolist(),
+        "aggregate": one,
+        "aggregate_half": aggregate_half,
+        "outside": bool(abs(one) > aggregate_half),
+    }
 
 
 def differences(points: dict, frozen: dict, noise: np.ndarray | None, t: float) -> dict[str, dict]:
@@ -131,7 +138,9 @@ def differences(points: dict, frozen: dict, noise: np.ndarray | None, t: float) 
             half = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
         found[name] = {
             "predicted": there["difference"]["aggregate"],
-            "predicted_half": 1.96 * there["difference"]["aggregate_std"], "measured": measured, "measured_half": half,
+            "predicted_half": 1.96 * there["difference"]["aggregate_std"],
+            "measured": measured,
+            "measured_half": half,
             "inside_noise": None if half is None else bool(abs(measured) <= half),
-        }  # fmt: skip
+        }
     return found

@@ -9,11 +9,11 @@ store.
 import numpy as np
 
 from engine import corpus as corpora
-from engine import windows
-from engine.errors import Problem
-from engine.fidelity import Fidelity
+from engine.core.errors import Problem
+from engine.corpus import windows
+from engine.corpus.windows import Windows
 from engine.review.evidence import at_point
-from engine.windows import Windows
+from engine.spec.fidelity import Fidelity
 from store import runs
 from store.database import Store
 
@@ -66,11 +66,14 @@ def of_domain(domain: str, change: np.ndarray, text) -> dict:
     worst = np.argsort(-mean, kind="stable")[:EXAMPLES]
     worst = [int(place) for place in worst if mean[place] > 0 and (worse is None or worse[place])]
     return {
-        "domain": domain, "change": float(mean.mean()), "windows": len(mean),
-        "worse": None if worse is None else int(worse.sum()), "higher": int((mean > 0).sum()),
+        "domain": domain,
+        "change": float(mean.mean()),
+        "windows": len(mean),
+        "worse": None if worse is None else int(worse.sum()),
+        "higher": int((mean > 0).sum()),
         "by_chance": BY_CHANCE * len(mean),
         "examples": [{"place": place, "change": float(mean[place]), "text": text(place)} for place in worst],
-    }  # fmt: skip
+    }
 
 
 def noise_of(change: np.ndarray) -> float | None:

@@ -13,16 +13,17 @@ from importlib import metadata
 
 import numpy as np
 
-from engine import VERSION, explain
-from engine.baselines import epochs
-from engine.candidates import Fit, fit_of
-from engine.errors import Problem
-from engine.frame import Frame
-from engine.measured import aggregate_of, frame_of_study
-from engine.objectives import Aggregate
+from engine import VERSION
+from engine.analysis import explain
+from engine.core.errors import Problem
 from engine.search import plain
-from engine.search.prediction import difference, predict
-from engine.space import Simplex
+from engine.space.baselines import epochs
+from engine.space.simplex import Simplex
+from engine.spec.frame import Frame
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit, fit_of
+from engine.studies.measured import aggregate_of, frame_of_study
+from engine.surrogates.prediction import difference, predict
 from store import studies
 from store.database import Store
 
@@ -31,9 +32,13 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surro
 
 
 def freeze(
-    store: Store, study: studies.Study, point: np.ndarray, about: dict, surrogate: str | None = None,
+    store: Store,
+    study: studies.Study,
+    point: np.ndarray,
+    about: dict,
+    surrogate: str | None = None,
     priorities: dict | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """The frozen text of a candidate. point (D,) of the study's space; about: {"name", "rationale", "author"}.
 
     surrogate: default the league's choice; priorities: how metrics are weighed where the study's own do not count.
@@ -47,16 +52,29 @@ def freeze(
     point = checked_point(frame, point, about["name"])
     whole = aggregate_of(store, study, priorities)
     record = {
-        "form": FORM, **about, "put_at": time.time(), "study": study.id, "study_name": study.name,
-        "kind": "mixture" if isinstance(frame.space, Simplex) else "merge", "names": list(frame.space.names),
-        "point": point.tolist(), "metrics": plain_metrics(study), "aggregate": whole.to_dict(),
-        "predicted": predicted(fit, point, whole), "surrogate": behind(fit),
-        "baselines": beside(fit, frame, point, whole), "corpus": study.spec["corpus"],
-        "fidelity": study.spec["fidelity"], "budget": frame.budget, "epoch_cap": study.spec["epoch_cap"],
+        "form": FORM,
+        **about,
+        "put_at": time.time(),
+        "study": study.id,
+        "study_name": study.name,
+        "kind": "mixture" if isinstance(frame.space, Simplex) else "merge",
+        "names": list(frame.space.names),
+        "point": point.tolist(),
+        "metrics": plain_metrics(study),
+        "aggregate": whole.to_dict(),
+        "predicted": predicted(fit, point, whole),
+        "surrogate": behind(fit),
+        "baselines": beside(fit, frame, point, whole),
+        "corpus": study.spec["corpus"],
+        "fidelity": study.spec["fidelity"],
+        "budget": frame.budget,
+        "epoch_cap": study.spec["epoch_cap"],
         "available": None if frame.available is None else frame.available.tolist(),
-        "merge": study.spec.get("merge"), "experts": (study.corpus or {}).get("experts"),
-        "caveats": caveats(study, frame, fit, point), "versions": versions(),
-    }  # fmt: skip
+        "merge": study.spec.get("merge"),
+        "experts": (study.corpus or {}).get("experts"),
+        "caveats": caveats(study, frame, fit, point),
+        "versions": versions(),
+    }
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
@@ -92,19 +110,25 @@ def predicted(fit: Fit, point: np.ndarray, whole: Aggregate) -> dict:
     """What a run there would measure: mean and std (M,), noise (M,): the part of std that a run's own noise is."""
     here = predict(fit.surrogate, point, whole.weights)
     return {
-        "mean": here.mean.tolist(), "std": here.std.tolist(), "aggregate": here.aggregate,
+        "mean": here.mean.tolist(),
+        "std": here.std.tolist(),
+        "aggregate": here.aggregate,
         "aggregate_std": here.aggregate_std,
         "noise": (fit.surrogate.scale * np.sqrt(fit.surrogate.noise)).tolist(),
-    }  # fmt: skip
+    }
 
 
 def behind(fit: Fit) -> dict:
     """The surrogate and the runs behind it, by their hashes; how it did on runs that it had not seen."""
     digest = hashlib.sha256((fit.folder / f"{fit.name}.npz").read_bytes()).hexdigest()
     return {
-        "name": fit.name, "title": fit.title, "sha256": digest, "runs": len(fit.measured.ids),
-        "runs_hash": fit.fingerprint, "held_out_spearman": fit.standing.mean_spearman,
-    }  # fmt: skip
+        "name": fit.name,
+        "title": fit.title,
+        "sha256": digest,
+        "runs": len(fit.measured.ids),
+        "runs_hash": fit.fingerprint,
+        "held_out_spearman": fit.standing.mean_spearman,
+    }
 
 
 def beside(fit: Fit, frame: Frame, point: np.ndarray, whole: Aggregate) -> dict[str, dict]:
@@ -113,14 +137,19 @@ def beside(fit: Fit, frame: Frame, point: np.ndarray, whole: Aggregate) -> dict[
     for name, baseline in frame.baselines.items():
         gap = difference(fit.surrogate, point, np.asarray(baseline, float), whole.weights)
         found[name] = {
-            "point": gap.baseline.shares.tolist(), "mean": gap.baseline.mean.tolist(),
-            "std": gap.baseline.std.tolist(), "aggregate": gap.baseline.aggregate,
+            "point": gap.baseline.shares.tolist(),
+            "mean": gap.baseline.mean.tolist(),
+            "std": gap.baseline.std.tolist(),
+            "aggregate": gap.baseline.aggregate,
             "aggregate_std": gap.baseline.aggregate_std,
             "difference": {
-                "mean": gap.mean.tolist(), "std": gap.std.tolist(), "aggregate": gap.aggregate,
-                "aggregate_std": gap.aggregate_std, "inside_noise": gap.inside_noise,
+                "mean": gap.mean.tolist(),
+                "std": gap.std.tolist(),
+                "aggregate": gap.aggregate,
+                "aggregate_std": gap.aggregate_std,
+                "inside_noise": gap.inside_noise,
             },
-        }  # fmt: skip
+        }
     return found
 
 

@@ -9,16 +9,16 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine.candidates import fit_of, point_of
-from engine.errors import Problem
-from engine.measured import frame_of_study, points_measured
-from engine.merging.asking import merge_spec, task_of
-from engine.merging.files import references
+from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe
 from engine.recipes.merges import tensor_names
 from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
 from engine.review.standing import standings
+from engine.spec.merge_point import references
+from engine.studies.fits import fit_of, point_of
+from engine.studies.measured import frame_of_study, points_measured
+from engine.studies.merges.questions import merge_spec, task_of
 from store import reviews, studies
 from store.database import Store
 
@@ -27,7 +27,7 @@ SAME = 1e-9  # largest difference of a coordinate within one point
 
 def recipe_of(
     store: Store, study: studies.Study, candidate: str, tokens: float | None = None, **options
-) -> Recipe | MergeRecipe:  # fmt: skip
+) -> Recipe | MergeRecipe:
     """The recipe of a name, a run's id, or a candidate's name or id. options: as `recipe_at` takes them."""
     there = reviews.of_study(store, study.id)
     found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
@@ -38,10 +38,15 @@ def recipe_of(
 
 
 def recipe_at(
-    store: Store, study: studies.Study, shares: np.ndarray, name: str, tokens: float | None = None,
-    candidate: reviews.Candidate | None = None, paths: dict[str, str] | None = None,
+    store: Store,
+    study: studies.Study,
+    shares: np.ndarray,
+    name: str,
+    tokens: float | None = None,
+    candidate: reviews.Candidate | None = None,
+    paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
-) -> Recipe | MergeRecipe:  # fmt: skip
+) -> Recipe | MergeRecipe:
     """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
     tokens_per_document: by domain, where the corpus does not tell or another tokenizer counts."""
     if tokens is not None and not 1 <= tokens < math.inf:
@@ -52,11 +57,16 @@ def recipe_at(
         return merge_at(store, study, shares, name, told)
     frame = frame_of_study(study)
     return Recipe(
-        study=study.name, name=name, domains=tuple(study.domains), shares=tuple(shares.tolist()),
+        study=study.name,
+        name=name,
+        domains=tuple(study.domains),
+        shares=tuple(shares.tolist()),
         available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
-        target_tokens=tokens or frame.budget, paths=dict(paths or {}),
-        tokens_per_document=lengths(study, tokens_per_document), **told,
-    )  # fmt: skip
+        target_tokens=tokens or frame.budget,
+        paths=dict(paths or {}),
+        tokens_per_document=lengths(study, tokens_per_document),
+        **told,
+    )
 
 
 def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
@@ -66,9 +76,16 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
     if spec.merge.by == "layer":
         tensors = tuple(tensor_names(root / task["base"]))
     return MergeRecipe(
-        study.name, name, spec.merge, tuple(study.corpus["experts"]), tuple(study.domains), tuple(point.tolist()),
-        tuple(references(root, task)), tensors, **told,
-    )  # fmt: skip
+        study.name,
+        name,
+        spec.merge,
+        tuple(study.corpus["experts"]),
+        tuple(study.domains),
+        tuple(point.tolist()),
+        tuple(references(root, task)),
+        tensors,
+        **told,
+    )
 
 
 def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
@@ -98,12 +115,19 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
     record, standing = candidate.frozen, standings(reviews.history(store, candidate.study))[candidate.id]
     behind = record["surrogate"]
     told = {
-        "study": candidate.study, "corpus": record["corpus"], "candidate": candidate.id, "author": record["author"],
-        "put_forward_at": record["put_at"], "runs": behind["runs"], "runs_hash": behind["runs_hash"],
-        "surrogate": behind["name"], "surrogate_sha256": behind["sha256"], "versions": record["versions"],
+        "study": candidate.study,
+        "corpus": record["corpus"],
+        "candidate": candidate.id,
+        "author": record["author"],
+        "put_forward_at": record["put_at"],
+        "runs": behind["runs"],
+        "runs_hash": behind["runs_hash"],
+        "surrogate": behind["name"],
+        "surrogate_sha256": behind["sha256"],
+        "versions": record["versions"],
         "decision": {"state": standing.state, "approvals": standing.approvals, "last": standing.decided},
         "measured": measured(store, candidate),
-    }  # fmt: skip
+    }
     rows = rows_of(record["metrics"], record["predicted"]["mean"], record["predicted"]["std"])
     return rows, told, standing.state == "approved"
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.search.methods import METHODS, check_method
 from engine.search.pool import Collector, Pool
-from engine.search.prediction import Difference, Prediction, checked_priorities, difference, predict
-from engine.space import Space
+from engine.space.simplex import Space
 from engine.surrogates import Surrogate
+from engine.surrogates.prediction import Difference, Prediction, checked_priorities, difference, predict
 
 CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
 LARGEST = 10_000_000  # draws: 4 (D + 1) bytes each are kept
@@ -81,16 +81,25 @@ class Found:
 
 
 def search(
-    surrogate: Surrogate, space: Space, prior: np.ndarray, priorities: np.ndarray, *, method: str = "simulate",
-    baselines: dict[str, np.ndarray] | None = None, n: int = 1_000_000, seed: int = 0, price: Price | None = None,
+    surrogate: Surrogate,
+    space: Space,
+    prior: np.ndarray,
+    priorities: np.ndarray,
+    *,
+    method: str = "simulate",
+    baselines: dict[str, np.ndarray] | None = None,
+    n: int = 1_000_000,
+    seed: int = 0,
+    price: Price | None = None,
     progress: Progress | None = None,
-) -> tuple[Found, Pool]:  # fmt: skip
+) -> tuple[Found, Pool]:
     """Draw n mixtures around the prior, predict them, and take the answer from them by a method.
 
     prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher is better
-    (engine.objectives.Aggregate.weights); method: a name of engine.search.methods.METHODS; baselines: name -> shares
-    (D,). Epoch caps are upper bounds of the space. Draws outside the bounds are projected onto them. progress(done,
-    total, note) after each chunk. Raises Problem for unusable priorities or n, and for a method that does not fit.
+    (engine.spec.objectives.Aggregate.weights); method: a name of engine.search.methods.METHODS; baselines: name ->
+    shares (D,). Epoch caps are upper bounds of the space. Draws outside the bounds are projected onto them.
+    progress(done, total, note) after each chunk. Raises Problem for unusable priorities or n, and for a method that
+    does not fit.
     """
     started = time.monotonic()
     share = checked_priorities(priorities, len(surrogate.noise))
@@ -149,9 +158,15 @@ def _near_optimal(surrogate, space, prior, share, points, scores, lowest: Predic
         cheapest = predict(surrogate, _clean(inside[np.lexsort((distance, costs))[0]], space), share)
         cost = float(price.of(cheapest.shares[None])[0])
     return NearOptimal(
-        threshold, len(inside), len(inside) / len(points), inside.min(axis=0).astype(float),
-        inside.max(axis=0).astype(float), nearest, cheapest, cost,
-    )  # fmt: skip
+        threshold,
+        len(inside),
+        len(inside) / len(points),
+        inside.min(axis=0).astype(float),
+        inside.max(axis=0).astype(float),
+        nearest,
+        cheapest,
+        cost,
+    )
 
 
 def _clean(point: np.ndarray, space: Space) -> np.ndarray:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.errors import Problem
-from engine.space import Space
+from engine.core.errors import Problem
+from engine.space.simplex import Space
 from engine.surrogates import Surrogate
 
 KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units a nat

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 from engine.surrogates import Surrogate
 
 WEIGHTINGS = 48  # random directions between the metrics

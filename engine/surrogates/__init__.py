@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.box import Box
-from engine.errors import Problem
+from engine.core.errors import Problem
+from engine.space.box import Box
 from engine.surrogates.base import Surrogate
 from engine.surrogates.bimix import BiMix
 from engine.surrogates.bradley_terry import BradleyTerry

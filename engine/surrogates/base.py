@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from engine.errors import Problem
+from engine.core.errors import Problem
 
 FEWEST = 3  # runs that a metric needs before anything can be said about it
 

@@ -200,9 +200,14 @@ class GP(Surrogate):
         shape = (z.shape[1], 1, 1)
         mean, spread = np.repeat(PRIOR_MEAN, shape), np.repeat(PRIOR_SPREAD, shape)
         found = minimize(
-            cls._misfit, mean, args=(z[rows], targets[rows], mean, spread), jac=True, method="L-BFGS-B",
-            bounds=np.stack([mean - 5 * spread, mean + 5 * spread], axis=1), options={"maxiter": ROUNDS},
-        )  # fmt: skip
+            cls._misfit,
+            mean,
+            args=(z[rows], targets[rows], mean, spread),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.stack([mean - 5 * spread, mean + 5 * spread], axis=1),
+            options={"maxiter": ROUNDS},
+        )
         return found.x
 
     @classmethod

@@ -48,10 +48,17 @@ class LambdaRank(LightGBM):
         count = int((~held).sum())
         ranks = rankdata(losses[~held], method="dense").astype(int) - 1
         settings = {
-            "objective": "lambdarank", "learning_rate": 0.1, "verbosity": -1, "seed": seed, "num_threads": 1,
-            "min_child_samples": int(np.clip(len(losses) // 32, 2, 20)), "deterministic": True, "force_col_wise": True,
-            "label_gain": ",".join(map(str, range(count))), "lambdarank_truncation_level": count,
-        }  # fmt: skip
+            "objective": "lambdarank",
+            "learning_rate": 0.1,
+            "verbosity": -1,
+            "seed": seed,
+            "num_threads": 1,
+            "min_child_samples": int(np.clip(len(losses) // 32, 2, 20)),
+            "deterministic": True,
+            "force_col_wise": True,
+            "label_gain": ",".join(map(str, range(count))),
+            "lambdarank_truncation_level": count,
+        }
         train = lightgbm.Dataset(weights[~held], ranks, group=[count], params=settings)
         return lightgbm.train(settings, train, ROUNDS, keep_training_booster=True)
 

@@ -70,17 +70,25 @@ class LightGBM(Spanned):
         import lightgbm
 
         settings = {
-            "objective": "regression", "learning_rate": cls.rate, "metric": "l2", "verbosity": -1, "seed": seed,
+            "objective": "regression",
+            "learning_rate": cls.rate,
+            "metric": "l2",
+            "verbosity": -1,
+            "seed": seed,
             "min_child_samples": int(np.clip(len(losses) // RUNS_PER_LEAF, cls.smallest_leaf, 20)),
-            "num_threads": 1, "deterministic": True, "force_col_wise": True, **cls.settings,
-        }  # fmt: skip
+            "num_threads": 1,
+            "deterministic": True,
+            "force_col_wise": True,
+            **cls.settings,
+        }
         train = lightgbm.Dataset(weights[~held], losses[~held], params=settings)
         if cls.patience is None:
             return lightgbm.train(settings, train, cls.rounds, keep_training_booster=True)
         test = lightgbm.Dataset(weights[held], losses[held], reference=train, params=settings)
         stop = lightgbm.early_stopping(cls.patience, verbose=False)
-        return lightgbm.train(settings, train, cls.rounds, valid_sets=[test], callbacks=[stop],
-                              keep_training_booster=True)  # fmt: skip
+        return lightgbm.train(
+            settings, train, cls.rounds, valid_sets=[test], callbacks=[stop], keep_training_booster=True
+        )
 
     @cached_property
     def boosters(self) -> list[list]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.box import Box
+from engine.space.box import Box
 from engine.surrogates.base import Surrogate
 
 

@@ -1,1 +1,1 @@
-"""Merge methods that need text or models in the loop, one file each; their table is engine/merging/learners.py."""
+"""Merge methods that need text or models in the loop, one file each; their table is engine/spec/merge_learners.py."""

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from engine.merge_methods.base import elect
 from engine.merging.learning.base import Family, Learned, Run, Weights, keys_of
 from engine.merging.learning.descent import descend
+from engine.merging.methods.base import elect
 
 
 def learn(
     family: Family, run: Run, *, by: str, steps: int, rate: float, batch: int, start: float, density: float = 1.0
-) -> Learned:  # fmt: skip
+) -> Learned:
     """Adam on the mean entropy of the next token's distribution over windows of all domains, from one value for all
     coefficients (Yang et al., arXiv:2310.02575). by: one an expert, an expert and block, or an expert and tensor.
     density below 1 is `++`: task vectors are trimmed, and only what agrees with the elected sign is kept."""

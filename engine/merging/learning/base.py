@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.evaluate import bits_per_byte
-from engine.merging.study import block_of
+from engine.proxies.evaluate import bits_per_byte
+from engine.spec.merge import block_of
 
 Weights = dict[str, Tensor]
 Predict = Callable[[Tensor], Tensor]  # tokens (B, T) -> logits of the next one (B, T, V)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from engine.errors import Problem, Stopped
+from engine.core.errors import Problem, Stopped
 from engine.merging.learning.base import Run
 
 CHECKPOINT_SECONDS = 15.0
@@ -15,9 +15,13 @@ FILE = "descent.safetensors"  # of a job's folder
 
 
 def descend(
-    parameters: dict[str, Tensor], optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
-    loss_of: Callable[[int], Tensor], steps: int, run: Run, clip: float = 0.0,
-) -> list[float]:  # fmt: skip
+    parameters: dict[str, Tensor],
+    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
+    loss_of: Callable[[int], Tensor],
+    steps: int,
+    run: Run,
+    clip: float = 0.0,
+) -> list[float]:
     """Move the parameters, leaves of any shape, in place; returns the losses of the steps of this attempt.
 
     optimiser: makes one of a list of tensors; loss_of: of a step's number, a scalar; clip: the largest gradient norm,

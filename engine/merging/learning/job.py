@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.jobs import Job
-from engine.merging.learners import Learner, learner_of
+from engine.core.workspace import within
+from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE
 from engine.merging.learning.proxies import written
-from engine.merging.study import MergeSpec, block_of
-from engine.workspace import within
+from engine.spec.merge import MergeSpec, block_of
+from engine.spec.merge_learners import Learner, learner_of
 
 MOST_TOLD = 10_000  # coefficients that are told
 
@@ -23,10 +23,11 @@ MOST_TOLD = 10_000  # coefficients that are told
 def run(job: Job) -> None:
     """Learn by the method of `learn`, on training text only, and measure the result on validation text.
 
-    spec: as a merge job's (engine/merging/job.py) without "runs"; "study"; "learn": {"method", "knobs" of
-    engine/merging/learners.py, "weight" [K], "large": a checkpoint's name or ""}; "out": its place in exports/, without
-    an ending; "first": the number of its run. Emits `runs.measured` where the result is a point of the study, and
-    `merge.learned`. Descents go on from their checkpoint after a kill; all else begins anew. Raises Stopped, Problem.
+    spec: as a merge job's (engine/merging/measuring/job.py) without "runs"; "study"; "learn": {"method", "knobs" of
+    engine/spec/merge_learners.py, "weight" [K], "large": a checkpoint's name or ""}; "out": its place in exports/,
+    without an ending; "first": the number of its run. Emits `runs.measured` where the result is a point of the study,
+    and `merge.learned`. Descents go on from their checkpoint after a kill; all else begins anew. Raises Stopped,
+    Problem.
     """
     spec, asked = job.spec, job.spec["learn"]
     learner, began, cpu = learner_of(asked["method"]), time.monotonic(), time.process_time()
@@ -43,10 +44,16 @@ def run(job: Job) -> None:
     losses, errors = measured(family, found, job.progress)
     file = None if point is not None else kept(job, family, learner, found)
     told = {
-        "method": asked["method"], "losses": numbers(losses), "losses_se": numbers(errors), "file": file, "run": None,
-        "coefficients": told_coefficients(found), "seconds": time.monotonic() - began, "note": found.note,
+        "method": asked["method"],
+        "losses": numbers(losses),
+        "losses_se": numbers(errors),
+        "file": file,
+        "run": None,
+        "coefficients": told_coefficients(found),
+        "seconds": time.monotonic() - began,
+        "note": found.note,
         "device": family.device,
-    }  # fmt: skip
+    }
     if point is not None:
         told["run"] = f"{spec['study']}-{spec['first']:05d}"
         spent = told["seconds"], time.process_time() - cpu
@@ -146,11 +153,19 @@ def emit_run(job: Job, family: Family, told: dict, point: np.ndarray, spent: tup
     spec = job.spec
     size = sum(value.numel() for value in family.base.values())
     row = {
-        "id": told["run"], "number": spec["first"], "role": "learned", "label": told["method"],
-        "weights": point.tolist(), "seed": spec["learn"]["knobs"].get("seed", 0), "losses": told["losses"],
-        "losses_se": told["losses_se"], "seconds": spent[0], "cpu_seconds": spent[1], "device": family.device,
+        "id": told["run"],
+        "number": spec["first"],
+        "role": "learned",
+        "label": told["method"],
+        "weights": point.tolist(),
+        "seed": spec["learn"]["knobs"].get("seed", 0),
+        "losses": told["losses"],
+        "losses_se": told["losses_se"],
+        "seconds": spent[0],
+        "cpu_seconds": spent[1],
+        "device": family.device,
         "parameters": size,
-    }  # fmt: skip
+    }
     job.emit("runs.measured", study=spec["study"], runs=[row])
 
 

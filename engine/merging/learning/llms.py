@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from engine import corpus as corpora
-from engine.errors import Problem
-from engine.merging.checkpoint_writer import writing
+from engine.core.errors import Problem
+from engine.core.workspace import within
+from engine.merging.checkpoints.writer import writing
 from engine.merging.companions import companions
 from engine.merging.config import experts_of
-from engine.merging.language_models import ModelMerges, loaded
 from engine.merging.layout import lead_of
 from engine.merging.learning.base import Family, Predict, Weights
-from engine.merging.study import checkpoint
-from engine.workspace import within
+from engine.merging.measuring.language_models import ModelMerges, loaded
+from engine.spec.merge import checkpoint
 
 CONTEXT = 256  # tokens of a window that is learned from, or the model's own limit where that is less
 PLACES, PLACE_TOKENS = 32, 8192  # of a domain's training text, in tokens of the corpus

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.errors import Problem
-from engine.evaluate import validation_windows
-from engine.merging.checkpoint_writer import Slot, writing
+from engine.core.errors import Problem
+from engine.merging.checkpoints.writer import Slot, writing
 from engine.merging.learning.base import Family, Weights
-from engine.merging.proxies import ProxyMerges
-from engine.proxy import Stack
+from engine.merging.measuring.proxies import ProxyMerges
+from engine.proxies.evaluate import validation_windows
+from engine.proxies.model import Stack
 
 AT_ONCE = 16  # validation windows of one pass
 
 
 class ProxyFamily(Family):
-    """spec: of a merge job (engine/merging/planning.py). Raises Problem for experts that are missing or do not fit."""
+    """spec: of a merge job (engine/studies/merges/planning.py). Raises Problem where experts are missing or unfit."""
 
     def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
         merges = ProxyMerges(spec, workspace, device)
@@ -65,9 +65,7 @@ class ProxyFamily(Family):
         written({f"{name}.weight": value for name, value in weights.items()}, out)
 
     def large(self, name: str):
-        raise Problem(
-            f"Cannot steer {name!r} by proxies: a larger model must share their tokens. Bring checkpoints."
-        )
+        raise Problem(f"Cannot steer {name!r} by proxies: a larger model must share their tokens. Bring checkpoints.")
 
 
 def written(tensors: Weights, out: Path) -> None:

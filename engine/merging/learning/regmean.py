@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
-from engine.products import FUSED
+from engine.proxies.cpu_matmul import FUSED
 
 PRODUCTS = (F.linear, torch.bmm, torch.baddbmm, torch.addmm)  # of their arguments, the input is before the matrix
 
@@ -61,9 +61,12 @@ class Watch(TorchFunctionMode):
 
 
 def merged(
-    experts: list[Weights], grams: list[Weights], alpha: float, weight: tuple[float, ...],
+    experts: list[Weights],
+    grams: list[Weights],
+    alpha: float,
+    weight: tuple[float, ...],
     inputs_first: set[str] = frozenset(),
-) -> Weights:  # fmt: skip
+) -> Weights:
     """The merge of K experts by the Gram matrices of their linear layers."""
     found = {}
     for name in experts[0]:

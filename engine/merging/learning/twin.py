@@ -61,10 +61,11 @@ class Twin:
         d = self.seen(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
         hidden = torch.randn(d, HIDDEN, generator=generator) * d**-0.5
         self.router = {
-            "up": hidden.to(family.device), "up_bias": torch.zeros(HIDDEN, device=family.device),
+            "up": hidden.to(family.device),
+            "up_bias": torch.zeros(HIDDEN, device=family.device),
             "down": torch.zeros(HIDDEN, len(family.experts), device=family.device),
             "down_bias": torch.zeros(len(family.experts), device=family.device),
-        }  # fmt: skip
+        }
         experts = [family.expert(k) for k in range(len(family.experts))]
 
         def loss_of(step: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Charts: view models -> figures. No streamlit, no store."""

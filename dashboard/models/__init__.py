@@ -1,0 +1,1 @@
+"""View models: store -> what a page shows. No streamlit, no plotly."""

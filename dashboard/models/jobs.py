@@ -1,0 +1,125 @@
+"""Store and spool -> what the page Jobs shows. No streamlit, no plotly."""
+
+import json
+import time
+from dataclasses import dataclass
+
+from dashboard.models import progress as queries
+from engine.jobs import logs
+from engine.jobs.queue import fate_of
+from store import jobs, studies
+from store.database import Store
+
+SHOWN = 200  # jobs of one state: a queue of 10,000 is counted, not listed
+STALE_SECONDS = 30.0
+
+# What to do about a failure whose message does not say it, by what the message contains.
+ADVICE = {
+    "out of memory": "Train fewer proxies a job (compute.group) or use fewer slots, then retry.",
+    "GPU": "Look at `nvidia-smi`, restart the driver or the machine, then retry; or train on the CPU.",
+    "showed no progress": "Read its log. If it was only slow, raise its silence_seconds; then retry.",
+    "waits for job": "",
+    "no result": "Read its log for what ended it, mend that, then retry.",
+    "exited with code": "Read its log for what ended it, mend that, then retry.",
+}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job at work. share: 0 to 1, None before it says; left: seconds; held: what it holds, in words."""
+
+    row: jobs.JobRow
+    share: float | None
+    left: float | None
+    held: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything that happens at the moment. word: what the worker last left of its devices; {} where none did."""
+
+    counts: dict[str, int]
+    working: bool
+    word: dict
+    running: list[Running]
+    waiting: list[tuple[jobs.JobRow, str]]
+    failed: list[jobs.JobRow]
+    ends: list[tuple[studies.Study, queries.Progress]]
+
+
+def desk(store: Store) -> Desk:
+    """The jobs of all studies."""
+    word = word_of(store)
+    held = {lease["job"]: lease for lease in word.get("leases", ())}
+    now = time.time()
+    running = [
+        Running(row, share_of(row), seconds_left(row, now), holds(held.get(row.id), row, word))
+        for row in jobs.in_state(store, ("running",), SHOWN)
+    ]
+    waiting = jobs.in_state(store, ("queued", "paused"), SHOWN)
+    found = [study for study in studies.all_studies(store) if study.state in ("active", "paused")]
+    busy = {row.study for row in (*waiting, *(job.row for job in running))}
+    ends = [(study, queries.progress(store, study)) for study in found if study.id in busy or study.state == "paused"]
+    paused = {study.id for study in found if study.state == "paused"}
+    reasons = [(row, reason(store, row, paused)) for row in waiting]
+    working = store.workspace.is_held("worker")
+    failed = jobs.in_state(store, ("failed",), SHOWN)
+    return Desk(jobs.counts(store), working, word, running, reasons, failed, ends)
+
+
+def word_of(store: Store) -> dict:
+    """What the worker wrote about its devices in the last seconds."""
+    try:
+        word = json.loads((store.spool.root / "devices.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return word if abs(time.time() - word["t"]) < STALE_SECONDS else {}
+
+
+def share_of(row: jobs.JobRow) -> float | None:
+    return min(1.0, row.done / row.total) if row.total else None
+
+
+def seconds_left(row: jobs.JobRow, now: float) -> float | None:
+    """Until the job should end: by its tokens a second, or by how far it has come since it began."""
+    if not row.total or not row.done:
+        return None
+    if row.kind == "train" and row.tokens_per_second:
+        return (row.total - row.done) / row.tokens_per_second
+    return (now - row.attempt_at) * (row.total - row.done) / row.done if row.attempt_at else None
+
+
+def holds(lease: dict | None, row: jobs.JobRow, word: dict) -> str:
+    """Where a job runs and what it holds, in words."""
+    if lease is None:
+        return row.host or ""
+    names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in word.get("gpus", ())}
+    parts = [f"{lease['cpus']} CPU slot{'s' if lease['cpus'] > 1 else ''}"]
+    if lease["gpu"]:
+        parts.append(f"{names.get(lease['gpu'], lease['gpu'])}, {lease['gpu_memory_mb'] / 1024:.1f} GB of it")
+    elif lease["gpus"]:
+        parts.append(f"{lease['gpus']:g} GPU")
+    place = "this machine" if lease["backend"] == "local" else lease["backend"]
+    return f"{' + '.join(parts)} on {row.host if lease['backend'] != 'local' and row.host else place}"
+
+
+def reason(store: Store, row: jobs.JobRow, paused: set[str]) -> str:
+    """Why a job waits."""
+    if row.study in paused:
+        return "its study is paused"
+    if row.message:
+        return f"tried again: {row.message}"
+    for other in jobs.spec(store, row.id).get("after", ()):
+        if (fate := fate_of(store.spool.find(other))) != "done":
+            return f"waits for {other}" + (", which failed" if fate == "failed" else "")
+    return "goes on from its checkpoint" if row.attempts else "waits for room"
+
+
+def advice(message: str) -> str:
+    """What to do about a failure; empty where its message says it."""
+    return next((words for part, words in ADVICE.items() if part in message), "")
+
+
+def log_of(store: Store, job_id: str) -> str:
+    folder = store.spool.find(job_id)
+    return logs.tail(folder / "log.txt") if folder else ""

@@ -1,0 +1,43 @@
+"""What a study's domains and metrics are called on the page, and their colours. No streamlit, no store."""
+
+from dataclasses import dataclass
+
+from dashboard.charts.mixtures import colour_of
+from engine.spec.objectives import Objective, short_names
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a study's domains and metrics are called on the page, in their order, with units and colours.
+
+    A metric that is a domain's loss bears its domain's name, and so its colour.
+    """
+
+    domains: list[str]
+    metrics: list[str]
+    units: list[str]
+    colours: dict[str, str]
+
+
+def named_in(frozen: dict) -> Named:
+    """What the coordinates and metrics of a candidate are called, as they were frozen."""
+    return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
+
+
+def named(domains: list[str], objectives: list[Objective]) -> Named:
+    """Short names without what all have in common, unless a metric would be taken for another or for a domain."""
+    short = dict(zip(domains, short_names(domains), strict=True))
+    others = [one.metric for one in objectives if one.domain not in short]
+    shorter = dict(zip(others, short_names(others), strict=True))
+    metrics = [
+        short[one.domain]
+        if one.domain in short
+        else shorter[one.metric]
+        if shorter[one.metric] not in short.values()
+        else one.metric
+        for one in objectives
+    ]
+    if len(set(metrics)) < len(metrics):
+        metrics = [one.metric for one in objectives]
+    labels = list(short.values())
+    return Named(labels, metrics, [one.unit for one in objectives], colour_of(labels, metrics))

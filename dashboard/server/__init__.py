@@ -1,0 +1,1 @@
+"""The server beside the pages: HTTP API, headers, sessions, shared state."""

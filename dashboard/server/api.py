@@ -1,0 +1,215 @@
+"""The HTTP routes beside the page: engine.commands for headless clients (docs/API.md), and plotly.js for its charts."""
+
+import base64
+import hmac
+import json
+import logging
+import time
+from collections import Counter
+from importlib import resources
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dashboard.server import state
+from engine.commands import COMMANDS
+from engine.core.errors import Missing, Problem
+from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
+from engine.core.secret import job_token
+from engine.jobs import posting
+from engine.service import api_tokens
+from engine.studies import imports as adopt
+
+log = logging.getLogger("mixdesk.api")
+
+LARGEST = 16 << 20  # bytes of a command's arguments
+LARGEST_FILE = 200 << 20  # bytes of a file to import
+STATUS = {NotSignedIn: 401, Refused: 403, Missing: 404}  # of a Problem; 400 for any other
+
+
+class TooLarge(Exception):
+    """More was sent than is taken at once."""
+
+
+class Failures:
+    """Counts tokens that were wrong, so that guessing is seen in the log: one line a minute and address."""
+
+    def __init__(self):
+        self.since, self.counts = 0.0, Counter()
+
+    def add(self, address: str) -> None:
+        if time.monotonic() - self.since > 60:
+            for other, count in self.counts.items():
+                if count > 1:
+                    log.warning("%d requests from %s had no token that opens anything, within a minute", count, other)
+            self.since, self.counts = time.monotonic(), Counter()
+        self.counts[address] += 1
+        if self.counts[address] == 1:
+            log.warning("a request from %s had no token that opens anything", address)
+
+
+failures = Failures()
+
+
+def bearer(request: Request) -> str:
+    """The token of a request: it comes in a header only, which no page elsewhere can make a browser send."""
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def person_of(request: Request) -> Person:
+    """Who asks. Raises NotSignedIn for a token that opens nothing, Refused for who has no role any more."""
+    token = bearer(request)
+    if hmac.compare_digest(token.encode(), state.TOKEN.encode()):
+        return local_user()  # a command on this machine, by who can read web.json
+    try:
+        return api_tokens.person_of(state.store(), token, state.access())
+    except NotSignedIn:
+        failures.add(request.client.host if request.client else "somewhere")
+        raise
+
+
+async def body_of(request: Request, most: int) -> bytes:
+    """The posted bytes. Raises TooLarge."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > most:
+            raise TooLarge
+    return bytes(data)
+
+
+def answering(handler):
+    """An endpoint of the API: who asks is found first, and whatever goes wrong is a sentence with its status."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            person = await run_in_threadpool(person_of, request)
+            return await handler(request, person)
+        except TooLarge:
+            return JSONResponse({"error": "Cannot take that: it is too large. Send less at once."}, 413)
+        except Problem as problem:
+            status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
+            return JSONResponse({"error": str(problem)}, status)
+        except (TypeError, ValueError, RecursionError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except Exception as error:
+            log.exception("%s failed", request.url.path)
+            sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
+            return JSONResponse({"error": sentence}, 500)
+
+    return endpoint
+
+
+async def called(person: Person, name: str, arguments: dict):
+    """What a command answers."""
+    function = COMMANDS.get(name)
+    if function is None:
+        raise Missing(f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}.")
+
+    def call():
+        with as_person(person):
+            return function(state.store(), **arguments)
+
+    return await run_in_threadpool(call)
+
+
+@answering
+async def command(request: Request, person: Person) -> JSONResponse:
+    """POST /api/v1/<command> with its arguments as a JSON object."""
+    arguments = json.loads(await body_of(request, LARGEST) or b"{}")
+    if not isinstance(arguments, dict):
+        raise Problem("Cannot read the arguments: send a JSON object, a mapping of names to values.")
+    return JSONResponse({"result": await called(person, request.path_params["name"], arguments)})
+
+
+@answering
+async def recipe(request: Request, person: Person) -> Response:
+    """GET /api/v1/recipe/<study>?format=...&candidate=...&tokens=...&file=...: one file, as a trainer takes it."""
+    asked = dict(request.query_params)
+    file = asked.pop("file", None)
+    arguments = {"name": request.path_params["study"], **asked}
+    if "tokens" in arguments:
+        arguments["tokens"] = float(arguments["tokens"])
+    made = await called(person, "export", arguments)
+    files = {**made["files"], **{name: base64.b64decode(text) for name, text in made["binary"].items()}}
+    name = file or next(iter(made["binary"] or files))
+    if name not in files:
+        raise Missing(f"Cannot find {name!r} in this recipe: its files are {', '.join(files)}.")
+    kind = "application/octet-stream" if name in made["binary"] else "text/plain; charset=utf-8"
+    return Response(files[name], media_type=kind, headers={"x-files": ", ".join(files), "x-state": made["state"]})
+
+
+@answering
+async def bring(request: Request, person: Person) -> JSONResponse:
+    """PUT /api/v1/imports/<file>: put a file where `import_runs` and `preview_import` find it."""
+    with as_person(person):
+        need("operator", "bring files")  # before anything of it is read
+    data = await body_of(request, LARGEST_FILE)
+
+    def keep():
+        with as_person(person):
+            return adopt.keep_file(state.store().workspace, request.path_params["file"], [data])
+
+    return JSONResponse({"result": {"file": await run_in_threadpool(keep)}})
+
+
+async def journal(request: Request) -> JSONResponse:
+    """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
+    ?log=1 it posts the end of what the job printed.
+
+    The token opens one attempt at one job (engine/core/secret.py); no other token opens anything here.
+    """
+    spool, job_id = state.store().spool, request.path_params["job"]
+    attempt = request.headers.get("x-attempt", "")
+    wanted = job_token(state.store().workspace.root, job_id, attempt)
+    if not hmac.compare_digest(bearer(request).encode(), wanted.encode()):
+        failures.add(request.client.host if request.client else "somewhere")
+        return JSONResponse({"error": "Cannot take that journal: the token is not one of this attempt."}, 401)
+    try:
+        if request.method == "GET":
+            return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
+        data = await body_of(request, posting.LARGEST)
+        if request.query_params.get("log"):
+            await run_in_threadpool(posting.take_log, spool, job_id, attempt, data)
+            return JSONResponse({"have": 0})
+        offset = request.query_params.get("offset", "")
+        if not offset.isdecimal():
+            return JSONResponse({"error": f"Cannot take that: offset is {offset!r}, and it must be a number."}, 400)
+        have = await run_in_threadpool(posting.receive, spool, job_id, attempt, int(offset), data)
+        return JSONResponse({"have": have})
+    except TooLarge:
+        return JSONResponse({"error": f"Cannot take that: at most {posting.LARGEST} bytes come at once."}, 413)
+    except posting.Gone as gone:
+        return JSONResponse({"error": str(gone)}, 410)
+    except (OSError, Problem) as error:
+        return JSONResponse({"error": f"Cannot write the journal: {error}. Post it again."}, 503)
+
+
+async def health(request: Request) -> JSONResponse:
+    """GET /api/v1/health: whether the journals are being read."""
+    trouble = state.owner().trouble
+    told = trouble if state.access() is None else trouble and "see the page, or the server's output"
+    return JSONResponse({"ok": trouble is None, "trouble": told}, 200 if trouble is None else 503)
+
+
+async def plotly_js(request: Request) -> Response:
+    """plotly.js as the plotly package ships it, cached by the browser: charts need no network."""
+    from plotly import __version__
+
+    if request.headers.get("if-none-match") == __version__:
+        return Response(status_code=304)
+    script = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    headers = {"cache-control": "max-age=86400", "etag": __version__}
+    return Response(script, media_type="text/javascript", headers=headers)
+
+
+ROUTES = [
+    Route("/api/v1/health", health),
+    Route("/api/v1/journal/{job}", journal, methods=["GET", "POST"]),
+    Route("/api/v1/imports/{file}", bring, methods=["PUT"]),
+    Route("/api/v1/recipe/{study}", recipe, methods=["GET"]),
+    Route("/api/v1/{name}", command, methods=["POST"]),
+    Route("/assets/plotly.min.js", plotly_js),
+]

@@ -1,0 +1,84 @@
+"""Middleware of the server: headers and cookies as they should be, and Streamlit's side doors closed to strangers."""
+
+import json
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from dashboard.server import state
+from engine.core.errors import Problem
+from engine.core.people import Person
+
+POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss: data: blob:; "
+    "frame-ancestors 'none'; form-action 'self'; base-uri 'self'; object-src 'none'"
+)
+# What Streamlit serves without asking who wants it: uploads, what pages offer for download, counters, its agents' API.
+SIDE_DOORS = ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")
+
+
+class PageHeaders:
+    """Adds the headers that Streamlit leaves out: nothing is loaded from elsewhere, nobody frames the page, and the
+    browser fetches what draws the charts while it still starts the page. Where browsers come by HTTPS, cookies go no
+    other way."""
+
+    PRELOAD = (b"link", b"</assets/plotly.min.js>; rel=preload; as=script")
+    HEADERS = (
+        (b"content-security-policy", POLICY.encode()),
+        (b"x-frame-options", b"DENY"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    )
+
+    def __init__(self, app, secure: bool):
+        self.app, self.secure = app, secure
+
+    async def __call__(self, scope, receive, send):
+        async def send_with_headers(message):
+            if message["type"] == "http.response.start":
+                sent = [self.safe(*pair) for pair in message["headers"]]
+                is_page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in sent)
+                message["headers"] = [*sent, *self.HEADERS, *([self.PRELOAD] if is_page else [])]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def safe(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """A header as it is, or a cookie that is sent over HTTPS only."""
+        if self.secure and name == b"set-cookie" and b"; secure" not in value.lower():
+            value += b"; Secure"
+        return name, value
+
+
+class Guard:
+    """Asks for a sign-in at Streamlit's side doors; the page asks at its own, and the API for a token."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["path"].startswith(SIDE_DOORS):
+            try:
+                person_of(HTTPConnection(scope).cookies)
+            except Problem as problem:
+                await JSONResponse({"error": str(problem)}, 401)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def person_of(cookies: dict[str, str]) -> Person | None:
+    """Who signed in with these cookies; None where nobody has to. Raises Problem as Access.person does."""
+    access = state.access()
+    if access is None:
+        return None
+
+    def one(name: str) -> bytes | None:
+        value = cookies.get(name)
+        return value and decode_signed_value(get_cookie_secret(), name, value.encode("latin-1"))
+
+    claims = get_cookie_with_chunks(one, USER_COOKIE_NAME)
+    return access.person(json.loads(claims) if claims else {})

@@ -1,0 +1,20 @@
+"""Who a session of the page is. Asked whenever something is done, so callbacks and fragments are judged as well."""
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from dashboard.server import state
+from engine.core.people import NotSignedIn, Person
+
+
+def who() -> Person | None:
+    """The person of the session that asks; None where nobody has to sign in.
+
+    Raises NotSignedIn outside a session or without a sign-in that holds, Refused for somebody without a role.
+    """
+    access = state.access()
+    if access is None:
+        return None
+    if get_script_run_ctx(suppress_warning=True) is None:
+        raise NotSignedIn("Cannot do that: nobody has signed in.")
+    return access.person(st.user.to_dict())

@@ -1,0 +1,73 @@
+"""Signing in: nobody gets further without it where the workspace asks for it; who is signed in, and the way out."""
+
+import streamlit as st
+
+from dashboard import drafts
+from dashboard.server import state
+from dashboard.views.shared import study as parts
+from engine.core import people
+from engine.core.errors import Problem
+from engine.core.people import NotSignedIn, Person
+
+
+def gate() -> Person:
+    """Who is here. Where somebody must sign in first, or may not come in, the page says so and ends."""
+    try:
+        person = people.acting()
+    except NotSignedIn as why:
+        ask(str(why))
+    except Problem as problem:
+        turn_away(problem)
+    if state.access() is not None:
+        st.session_state["was-signed-in"] = True
+        drafts.go_back()
+    return person
+
+
+def ask(why: str) -> None:
+    """The way in. The browser keeps the link that was asked for, and what was being written."""
+    drafts.remember_place()
+    with middle():
+        st.title("Mixdesk")
+        st.markdown(parts.plain(why))
+        home = state.access().url
+        if not f"{st.context.url or home}/".startswith(f"{home}/"):  # the cookie is for that address only
+            st.link_button(f"Go to {home}", home, type="primary", icon=":material/login:")
+        elif st.button("Sign in", type="primary", icon=":material/login:"):
+            st.login()
+        if st.session_state.get("was-signed-in"):
+            st.caption("What you were writing is kept in this tab.")
+    st.stop()
+
+
+def turn_away(problem: Problem) -> None:
+    """Signed in, and not let in."""
+    with middle():
+        st.title("Mixdesk")
+        parts.refusal(problem)
+        if st.button("Sign in as somebody else", icon=":material/logout:"):
+            st.logout()
+    st.stop()
+
+
+def middle():
+    """A column in the middle of the page."""
+    return st.columns([1, 2, 1])[1].container(border=True)
+
+
+def badge(person: Person) -> None:
+    """In the sidebar: who is signed in, with which role, and the way out. Nothing where nobody has to sign in."""
+    if state.access() is None:
+        return
+    with st.sidebar.container(border=True):
+        st.text(person.name)  # Markdown would make a link of an e-mail
+        st.caption(f"{person.role}: {MAY[person.role]}")
+        if st.button("Sign out", icon=":material/logout:", width="stretch"):
+            st.logout()
+
+
+MAY = {
+    "viewer": "reads everything",
+    "reviewer": "comments, votes and decides",
+    "operator": "starts and cancels as well",
+}

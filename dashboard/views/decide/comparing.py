@@ -1,0 +1,268 @@
+"""Candidates side by side against a reference, down to the text that got worse. Part of Candidates.
+
+The link holds all that is chosen (who, against what, at what budget, which text), so it shows the same to a colleague.
+"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import components
+from dashboard.charts import review as review_charts
+from dashboard.models import wording
+from dashboard.models.names import Named, named
+from dashboard.server import state
+from dashboard.views.shared import study as parts
+from engine.core.errors import Problem
+from engine.review.compare import compare, flips_against
+from engine.review.evidence import CANDIDATE, evidence
+from engine.spec.objectives import Aggregate, Objective, common_scale
+from engine.studies.measured import for_fitting
+from store import reviews, studies
+
+
+def render(study: studies.Study) -> bool:
+    """The comparison that the link names; False (and why) where there is none in this study."""
+    store = state.store()
+    ids = [one for one in st.query_params["compare"].split(",") if one]
+    try:
+        found = compare(store, ids, reference(ids), tokens_linked())
+    except Problem as problem:
+        parts.refusal(problem)
+        return False
+    if found["study"] != study.id:
+        del st.query_params["compare"]
+        return False
+    if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
+        for key in ("compare", "against", "tokens", "text"):
+            st.query_params.pop(key, None)
+        st.rerun()
+    st.title("Compare")
+    ask(ids, found)
+    names = named(found["names"], [Objective(**one) for one in found["metrics"]])
+    weights(found, names)
+    losses(study, found, names)
+    table(study, found, names)
+    epochs(found, names)
+    worse(study, found)
+    return True
+
+
+def reference(ids: list[str]) -> str:
+    """What is held against, by the link; the first baseline of the first candidate where it does not say."""
+    linked = st.query_params.get("against", "")
+    if linked in ids or not ids:
+        return linked
+    baselines = list(reviews.get(state.store(), ids[0]).frozen["baselines"])
+    return linked if linked in baselines else baselines[0]
+
+
+def tokens_linked() -> float | None:
+    """The budget in the link; None where there is none that can be."""
+    try:
+        tokens = float(st.query_params.get("tokens", ""))
+    except ValueError:
+        return None
+    return tokens if 0 <= tokens <= 1e15 else None
+
+
+def ask(ids: list[str], found: dict) -> None:
+    """Another reference or budget; both go into the link."""
+    baselines = list(reviews.get(state.store(), ids[0]).frozen["baselines"])
+    titles = {row["id"]: row["name"] for row in found["rows"]} | {name: name for name in baselines}
+    left, right = st.columns(2)
+    now = list(titles).index(found["reference"]["id"])
+    against = left.selectbox("Against", list(titles), now, format_func=titles.get)
+    if against != found["reference"]["id"]:
+        st.query_params["against"] = against
+        st.rerun()
+    if found["kind"] == "mixture":
+        help_ = "Of the real training run: says how often each domain is repeated."
+        start = float(found["tokens"])
+        tokens = right.number_input("Target budget, tokens", 0.0, 1e15, start, format="%.4g", help=help_)
+        if tokens != found["tokens"]:
+            st.query_params["tokens"] = f"{tokens:g}"
+            st.rerun()
+
+
+def weights(found: dict, names: Named) -> None:
+    """The points themselves."""
+    st.subheader("Shares of tokens" if found["kind"] == "mixture" else "Coefficients", anchor=False)
+    rows = [(row["name"], row["point"]) for row in found["rows"]]
+    if found["reference"]["id"] not in [row["id"] for row in found["rows"]]:
+        rows.append((found["reference"]["name"], found["reference"]["point"]))
+    labels, values = zip(*rows, strict=True)
+    components.plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
+
+
+def losses(study: studies.Study, found: dict, names: Named) -> None:
+    """Differences to the reference with intervals."""
+    st.subheader(f"Predicted, against {parts.named_as(found['reference']['name'])}", anchor=False)
+    objectives = [Objective(**one) for one in found["metrics"]]
+    scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
+    series = [
+        (
+            row["name"],
+            scale.factor * np.array(row["difference"]["mean"]),
+            np.abs(scale.factor) * 1.96 * np.array(row["difference"]["std"]),
+        )
+        for row in found["rows"]
+        if row["difference"]
+    ]
+    side = "left" if scale.better == "lower" else "right"
+    figure = review_charts.intervals(
+        names.metrics,
+        [names.colours[one] for one in names.metrics],
+        series,
+        f"difference to {found['reference']['name']}, {scale.unit} ({side} is better)",
+        scale.unit,
+    )
+    components.plot(figure, key="compare-losses")
+    basis = (
+        "One surrogate predicted all of them: what it gets wrong at both points alike cancels."
+        if found["same_fit"]
+        else "They were frozen on different fits, so their errors are taken as independent, and intervals are wide."
+    )
+    st.caption(f"95% intervals of the difference between two measured runs; hollow: inside the noise. {basis}")
+
+
+def table(study: studies.Study, found: dict, names: Named) -> None:
+    """All numbers, with what can be claimed said beside them."""
+    whole = Aggregate.from_dict(found["aggregate"])
+    rows = {
+        f"{whole.title} [{whole.unit}]": [],
+        **{f"{name} [{unit}]": [] for name, unit in zip(names.metrics, names.units, strict=True)},
+    }
+    keys = list(rows)
+    for row in found["rows"]:
+        gap = row["difference"]
+        rows[keys[0]].append(
+            cell(
+                whole.sign * row["aggregate"],
+                row["aggregate_std"],
+                gap and whole.sign * gap["aggregate"],
+                gap and gap["aggregate_inside_noise"],
+            )
+        )
+        for m, key in enumerate(keys[1:]):
+            claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
+            rows[key].append(cell(row["mean"][m], row["std"][m], *claim))
+    frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
+    frame.loc["measured since"] = [gap_words(study, row["id"], whole) for row in found["rows"]]
+    for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
+        title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
+        frame.loc[title] = [measured_words(row, size, whole) for row in found["rows"]]
+    if found["kind"] == "mixture":
+        unique = [row["unique_tokens"] for row in found["rows"]]
+        cost = ["not known" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
+        frame.loc["unique text, million tokens"] = cost
+    st.dataframe(frame, column_config={"_index": "metric"})
+    st.caption(
+        f"Predicted value ± 95%, and the difference to {parts.named_as(found['reference']['name'])}. Weighed as the "
+        "reference was when it was frozen."
+    )
+
+
+def cell(value: float, std: float, gap: float | None, inside: bool | None) -> str:
+    """A value, its interval, and its difference with the verdict."""
+    told = f"{parts.number(value)} ± {parts.number(1.96 * std)}"
+    if gap is None:
+        return f"{told}  (reference)"
+    return f"{told}  ({parts.number(gap, '+')}{', inside the noise' if inside else ''})"
+
+
+def measured_words(row: dict, size: dict, whole: Aggregate) -> str:
+    """What was measured at one size, and the difference to the reference where it was measured too."""
+    one = next((one for one in row["measured"] if one["fidelity"] == size), None)
+    if one is None:
+        return "not yet"
+    told = parts.number(whole.sign * one["aggregate"])
+    if one["difference"] is None:
+        return told
+    half = "" if one["half"] is None else f" ± {parts.number(one['half'])}"
+    verdict = ", inside the noise" if one["inside_noise"] else "" if one["half"] else ", noise not known"
+    return f"{told}  ({parts.number(whole.sign * one['difference'], '+')}{half}{verdict})"
+
+
+def gap_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
+    """The gap at the proxies' size, or that there is none."""
+    found = evidence(state.store(), study, reviews.get(state.store(), candidate).frozen)
+    own = next((one for one in found if one["own"] and one["gap"]), None)
+    if own is None:
+        return "not yet"
+    value = whole.sign * own["points"][CANDIDATE]["aggregate"]
+    outside = ", outside what was promised" if own["gap"]["outside"] else ""
+    return f"{parts.number(value)} ({parts.number(whole.sign * own['gap']['aggregate'], '+')} to predicted{outside})"
+
+
+def epochs(found: dict, names: Named) -> None:
+    """How often each domain would be seen."""
+    if found["kind"] != "mixture":
+        return
+    st.subheader("Epochs at the target budget", anchor=False)
+    known = [row for row in found["rows"] if row["epochs"]]
+    if not known:
+        st.caption("Not known: that takes the tokens that there are of each domain, and a target budget.")
+        return
+    frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.domains)
+    formats = {row["name"]: st.column_config.NumberColumn(format="%.2f") for row in known}
+    st.dataframe(frame, column_config={"_index": "domain", **formats})
+    st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")
+
+
+def worse(study: studies.Study, found: dict) -> None:
+    """Negative flips of one candidate, with the text."""
+    st.subheader("What got worse although the average improved", anchor=False)
+    ids = {row["id"]: row["name"] for row in found["rows"] if row["difference"]}
+    linked = st.query_params.get("text")
+    now = list(ids).index(linked) if linked in ids else 0
+    chosen = st.selectbox("Of", list(ids), now, format_func=ids.get)
+    st.query_params["text"] = chosen
+    sizes = flips_against(state.store(), chosen, found)
+    if not sizes and study.imported:
+        st.info("The runs of this study were imported: what they make of single stretches of text is not known here.")
+        return
+    if not sizes:
+        st.info(
+            "Not measured: confirm both this candidate and the reference (open each and choose *Measure it*). Losses "
+            "of single stretches of text are kept from then on.",
+            icon=":material/science:",
+        )
+        return
+    size = sizes[-1]
+    rows = [
+        {
+            "domain": one["domain"],
+            "change of the mean": one["change"],
+            "stretches of text": one["windows"],
+            "worse, outside the noise": one["worse"],
+            "expected by chance": one["by_chance"],
+        }
+        for one in size["domains"]
+    ]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={
+            "change of the mean": st.column_config.NumberColumn(format="%+.3f"),
+            "expected by chance": st.column_config.NumberColumn(format="%.1f"),
+        },
+    )
+    st.caption(
+        f"Validation text in stretches of {size['fidelity']['context']} tokens, measured by the largest models "
+        f"confirmed for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, "
+        "candidate minus reference. " + ("With one seed the noise is not known." if size["seeds"] < 2 else "")
+    )
+    flipped = sorted((one for one in size["domains"] if one["examples"]), key=lambda one: one["change"])
+    for one in flipped:
+        improved = "although its average improved" if one["change"] < 0 else "as its average did"
+        with st.expander(parts.plain(f"{one['domain']}: text that got worse, {improved}")):
+            for example in one["examples"]:
+                st.caption(f"{example['change']:+.3f} bits per byte")
+                st.code(
+                    example["text"] or "The corpus was rebuilt or is gone: its text is not known.",
+                    language=None,
+                    wrap_lines=True,
+                )
+    if not flipped:
+        st.caption("No single stretch got worse by more than the noise.")

@@ -1,0 +1,228 @@
+"""Export: a mixture or merge as the files that a tool takes as they are, checked by reading them back."""
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import components
+from dashboard.charts import review as review_charts
+from dashboard.models.names import Named
+from dashboard.server import state
+from dashboard.views.shared import study as parts
+from dashboard.views.understand.explore import linked_mixture
+from engine.core.errors import Problem
+from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
+from engine.review.recipe import per_document, recipe_at, recipe_of
+from engine.studies.fits import named_points, put_forward_points
+from store import reviews, studies
+
+FADERS = "the faders"
+
+
+def render(name: str | None) -> None:
+    st.title("Export")
+    if (study := parts.study_of(name)) is None:
+        return
+    if not study.domains:
+        st.info("There is something to export as soon as the corpus is built.")
+        return
+    label, point = choose(study)
+    recipe = settings(study, label, point)
+    approval(recipe)
+    st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "What is merged", anchor=False)
+    names = parts.named_of(study)
+    kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
+    components.plot(review_charts.points(kind, [label], names, point[None]), key="shares")
+    if isinstance(recipe, Recipe):
+        seen(study, recipe)
+    if recipe.predictions:
+        st.subheader("What it is predicted to measure", anchor=False)
+        st.dataframe(predictions_table(recipe, names), hide_index=True, column_config=COLUMNS)
+    download(study, recipe)
+
+
+def choose(study: studies.Study) -> tuple[str, np.ndarray]:
+    """The point to export: a candidate, another that has a name, or the faders'."""
+    points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
+    mixed = st.session_state.get(f"mix-{study.id}")
+    faders = np.array(mixed) if mixed else linked_mixture(study)
+    if faders is not None and not study.spec.get("merge"):
+        points[FADERS] = faders / faders.sum()
+    label = st.selectbox("Candidate, or another point", list(points), key="candidate", bind="query-params")
+    return label, points[label]
+
+
+def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | MergeRecipe:
+    """The budget of the real run, where its text lies, and the recipe that follows."""
+    if study.spec.get("merge"):
+        return made(study, label, point, None)
+    start = made(study, label, point, None).target_tokens
+    budget = st.number_input(
+        "Target budget, tokens",
+        0.0,
+        1e15,
+        start,
+        format="%.4g",
+        help="Of the real training run: says how often each domain is repeated. The shares do not depend on it.",
+    )
+    with st.expander("Where the text lies, and how long its documents are", icon=":material/folder_open:"):
+        facts = (study.corpus or {}).get("domains", {})
+        rows = [
+            {"domain": one, "path": one, "tokens a document": per_document(facts.get(one, {}))} for one in study.domains
+        ]
+        length = st.column_config.NumberColumn(min_value=1e-6, format="%.1f")
+        edited = st.data_editor(
+            rows,
+            hide_index=True,
+            disabled=["domain"],
+            key=f"places-{study.id}",
+            column_config={"tokens a document": length},
+        )
+        st.caption(
+            "Paths are written as they are. Formats that count rows need the mean length of a document, in tokens of "
+            "the real run's tokenizer."
+        )
+    paths = {row["domain"]: row["path"] for row in edited if row["path"] and row["path"] != row["domain"]}
+    lengths = {row["domain"]: row["tokens a document"] for row in edited if row["tokens a document"]}
+    return made(study, label, point, budget or None, paths=paths, tokens_per_document=lengths)
+
+
+def made(study: studies.Study, label: str, point: np.ndarray, tokens: float | None, **options):
+    """The recipe of what was chosen."""
+    if label == FADERS:
+        return recipe_at(state.store(), study, point, label, tokens, **options)
+    return recipe_of(state.store(), study, label, tokens, **options)
+
+
+def approval(recipe: Recipe | MergeRecipe) -> None:
+    """Whether it may leave as approved."""
+    decided = recipe.provenance.get("decision")
+    if recipe.approved:
+        people = ", ".join(parts.named_as(one) for one in decided["approvals"])
+        st.success(f"Approved by {people}.", icon=":material/verified:")
+        return
+    why = f"it is {decided['state']}" if decided else "it was not put forward for review"
+    st.warning(f"A draft: {why}. Its files say so, in their names too.", icon=":material/edit_note:")
+
+
+def seen(study: studies.Study, recipe: Recipe) -> None:
+    """Tokens and epochs at the budget, as far as they are known."""
+    st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
+    if recipe.epochs is None:
+        st.caption(
+            "How often each domain would be repeated is not said: that takes the tokens that there are of each domain "
+            "(give them when you import) and a target budget."
+        )
+    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
+    if over:
+        st.warning(
+            f"At this budget {parts.plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} "
+            "times, the study's epoch cap. Cut the budget, or search again with it."
+        )
+
+
+COLUMNS = {
+    "share of tokens": st.column_config.NumberColumn(format="percent"),
+    "tokens": st.column_config.NumberColumn(format="localized"),
+    "epochs": st.column_config.NumberColumn(format="%.2f"),
+    "predicted": st.column_config.NumberColumn(format="%.4f"),
+    "± 95%": st.column_config.NumberColumn(format="%.4f"),
+}
+
+
+def epochs_table(recipe: Recipe) -> pd.DataFrame:
+    """Share, tokens and epochs of each domain, as far as they are known."""
+    table = {"domain": recipe.domains, "share of tokens": recipe.shares}
+    if recipe.target_tokens:
+        table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
+    if recipe.epochs is not None:
+        table["epochs"] = recipe.epochs
+    return pd.DataFrame(table)
+
+
+def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFrame:
+    """Every metric with its interval and unit."""
+    return pd.DataFrame(
+        {
+            "metric": names.metrics,
+            "predicted": [row["mean"] for row in recipe.predictions],
+            "± 95%": [1.96 * row["std"] for row in recipe.predictions],
+            "unit": names.units,
+        }
+    )
+
+
+def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
+    """One format with a preview, with what it cannot say told before; or all in a zip."""
+    st.subheader("Files", anchor=False)
+    told = standing(recipe)
+    name = st.selectbox(
+        "Format", list(told), format_func=lambda one: told[one]["title"], key="format", bind="query-params"
+    )
+    stem = stem_of(recipe)
+    if told[name]["problem"]:
+        parts.refusal(told[name]["problem"])
+    else:
+        st.caption(parts.plain(" ".join(told[name]["notes"])))
+        preview(export(recipe, name), stem)
+    with st.container(horizontal=True):
+        st.download_button(
+            "Every format (zip)",
+            lambda: archive({"": recipe}),
+            f"{stem}.zip",
+            "application/zip",
+            icon=":material/folder_zip:",
+        )
+        if found := reviews.of_study(state.store(), study.id):
+            st.download_button(
+                f"All {len(found)} candidates (zip)",
+                lambda: archive(all_of(study)),
+                "candidates.zip",
+                "application/zip",
+                icon=":material/folder_zip:",
+            )
+    for cannot in [one for one in told.values() if one["problem"]]:
+        st.caption(f"Not in the zip: {parts.plain(cannot['title'])}. {parts.plain(cannot['problem'])}")
+    st.caption("Each file was read back by code of its own and compared: weights agree within 0.000001.")
+
+
+def stem_of(recipe: Recipe | MergeRecipe) -> str:
+    """The beginning of a downloaded file's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{recipe.study}-{recipe.name}").strip("-")
+
+
+def preview(files: dict[str, str | bytes], stem: str) -> None:
+    """A button a file, and its text."""
+    for file, content in files.items():
+        st.download_button(
+            f"Download {file}", content, file_name=f"{stem}-{file}", icon=":material/download:", key=f"get-{file}"
+        )
+        if isinstance(content, str):
+            tall = 330 if file == next(iter(files)) else 120
+            st.code(content, language=None, line_numbers=True, height=tall)
+
+
+def all_of(study: studies.Study) -> dict[str, Recipe | MergeRecipe]:
+    """The recipe of every candidate, each in a folder of its own: its id, which no name can break."""
+    found = [one.id for one in reviews.of_study(state.store(), study.id)]
+    return {f"{one}/": recipe_of(state.store(), study, one) for one in found}
+
+
+def archive(recipes: dict[str, Recipe | MergeRecipe]) -> bytes:
+    """Every format that can hold each recipe, as a zip; the others are named in a file of it."""
+    packed, refused = io.BytesIO(), []
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for folder, recipe in recipes.items():
+            for name in formats_of(recipe):
+                try:
+                    for file, content in export(recipe, name).items():
+                        archive.writestr(f"{folder}{name}/{file}", content)
+                except Problem as problem:
+                    refused.append(f"{folder}{name}: {problem}")
+        if refused:
+            archive.writestr("not-in-here.txt", "\n".join(refused) + "\n")
+    return packed.getvalue()

@@ -1,0 +1,182 @@
+"""Import: runs that were trained elsewhere become a study; a preview, a guess of the columns that can be corrected."""
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.server import state
+from dashboard.views.shared import study as parts
+from engine.core.errors import Problem
+from engine.studies import imports as adopt
+
+FORMATS = {
+    "flat": "One table (CSV or Parquet)",
+    "regmix": "RegMix's pair of CSV files",
+    "olmix": "Olmix's pair of CSV files",
+}
+TYPES = ["csv", "tsv", "parquet", "pq"]
+INTRODUCTION = (
+    "Bring runs that were trained elsewhere: their **shares** and what they **measured**. They become a study with "
+    "every page that a study of Mixdesk's own proxies has. Nothing is imported while anything is wrong."
+)
+
+
+def render(study: str | None) -> None:
+    st.title("Import")
+    st.markdown(INTRODUCTION)
+    left, right = st.columns([1, 2])
+    with left:
+        format = st.radio("Format", list(FORMATS), format_func=FORMATS.get, key="import-format")
+        name = st.text_input("Name of the study", "Imported runs", max_chars=80)
+    with right:
+        files = ask_files(format)
+    if files is None:
+        st.caption(f"Files may also be put into {parts.plain(state.store().workspace.root / 'imports')}.")
+        return
+    try:
+        guessed = adopt.preview(state.store(), format, **files)
+        columns = corrected(guessed, format, files)
+        shown = adopt.preview(state.store(), format, **files, **columns) if columns else guessed
+    except Problem as problem:
+        parts.refusal(problem)
+        return
+    preview(shown)
+    more = ask_more(shown)
+    may = parts.takes("operator", shown["problem"] is not None)
+    if st.button("Import", type="primary", icon=":material/download_done:", **may):
+        try:
+            done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
+        except Problem as problem:
+            parts.refusal(problem)
+            return
+        st.session_state["next_study"] = done["study"]
+        st.switch_page(st.session_state["pages"]["studies"])
+
+
+def ask_files(format: str) -> dict | None:
+    """The one or two files of a format, as names in the imports folder; None while one is missing."""
+    wanted = {"weights": "Weights: a share of each domain, a row a run", "metrics": "Metrics: what each run measured"}
+    if format == "flat":
+        wanted = {"weights": "Runs: shares and metrics, a row a run"}
+    there = existing()
+    found = {}
+    for column, (what, label) in zip(st.columns(len(wanted)), wanted.items(), strict=True):
+        with column:
+            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **parts.takes("operator"))
+            if upload is not None:
+                found[what] = kept(upload)
+            elif there:
+                chosen = st.selectbox(
+                    "or a file of the imports folder",
+                    [None, *there],
+                    format_func=lambda name: name or "none",
+                    key=f"import-{format}-{what}-there",
+                )
+                if chosen:
+                    found[what] = chosen
+    return found if len(found) == len(wanted) else None
+
+
+def existing() -> list[str]:
+    """The files that lie in the imports folder."""
+    folder = state.store().workspace.root / "imports"
+    files = [path for path in folder.rglob("*") if path.suffix.lower().lstrip(".") in TYPES and path.is_file()]
+    return sorted(str(path.relative_to(folder)) for path in files if not path.name.startswith("."))
+
+
+def kept(upload) -> str:
+    """Put an uploaded file into the imports folder; returns its name there."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
+    return adopt.keep_file(state.store().workspace, name, [upload.getvalue()])
+
+
+def corrected(guessed: dict, format: str, files: dict) -> dict:
+    """The guess of the columns, as it is or as somebody corrects it: arguments of engine.importing.guess."""
+    mapping, (first, second) = guessed["mapping"], guessed["columns"]
+    second = second or first
+    key = f"{format}-{'-'.join(files.values())}"
+    found = f"{len(mapping['weights'])} domains, {len(mapping['metrics'])} metrics"
+    with st.expander(f"Columns: {found}", icon=":material/view_column:", expanded=guessed["problem"] is not None):
+        weights = list(mapping["weights"].values())
+        shares = st.multiselect("Shares of the domains", first, default=weights, key=f"weights-{key}")
+        metrics = st.multiselect("Metrics", second, default=list(mapping["metrics"]), key=f"metrics-{key}")
+        ups = [name for name in metrics if mapping["metrics"].get(name, {}).get("better") == "higher"]
+        higher = st.multiselect("Metrics that are better when higher", metrics, default=ups, key=f"higher-{key}")
+        columns = st.columns(5)
+        units = list(dict.fromkeys(one["unit"] for one in mapping["metrics"].values()))
+        unit = columns[0].text_input(
+            "Unit of the metrics",
+            units[0] if len(units) == 1 else "",
+            key=f"unit-{key}",
+            help="Empty: as guessed from each name.",
+        )
+        facts = {}
+        for column, (what, label) in zip(columns[1:], FACTS.items(), strict=True):
+            options = [None, *(first if what == "key" else dict.fromkeys([*first, *second]))]
+            guess = options.index(mapping[what]) if mapping[what] in options else 0
+            facts[what] = column.selectbox(
+                label, options, guess, format_func=lambda name: name or "none", key=f"{what}-{key}"
+            )
+    given = {what: value for what, value in facts.items() if value is not None}
+    given |= {"unit": unit} if unit else {}
+    return {
+        "weight_columns": [escaped(name) for name in shares],
+        "metric_columns": [escaped(name) for name in metrics],
+        "higher_is_better": [escaped(name) for name in higher],
+        **given,
+    }
+
+
+FACTS = {"key": "Key of a run", "seed": "Seed", "model_size": "Model size", "n_tokens": "Tokens"}
+
+
+def escaped(name: str) -> str:
+    """A column's name as the glob that matches it alone."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def preview(shown: dict) -> None:
+    """What the import would make of the files: notes, or why it is refused, and the first rows."""
+    if shown["problem"]:
+        parts.refusal(shown["problem"])
+        return
+    st.success(f"{shown['runs']:,} runs can be imported as they are.", icon=":material/check_circle:")
+    for note in shown["notes"]:
+        st.caption(f":material/info: {parts.plain(note)}")
+    mapping = shown["mapping"]
+    better = {name: f"{name} [{one['unit']}, {one['better']} is better]" for name, one in mapping["metrics"].items()}
+    frame = pd.DataFrame(
+        [
+            {
+                "run": row["key"],
+                **{f"share {name}": 100 * share for name, share in row["weights"].items()},
+                **{better[name]: value for name, value in row["metrics"].items()},
+            }
+            for row in shown["rows"]
+        ]
+    )
+    formats = {name: st.column_config.NumberColumn(format="%.1f%%") for name in frame if name.startswith("share ")}
+    formats |= {name: st.column_config.NumberColumn(format="%.4f") for name in better.values()}
+    st.dataframe(frame, hide_index=True, column_config=formats)
+    st.caption(f"The first {len(frame)} of {shown['runs']:,} runs.")
+
+
+def ask_more(shown: dict) -> dict:
+    """What the files cannot tell: the tokens that there are of each domain, the budget of the real run."""
+    with st.expander("Tokens of each domain and target budget (for epochs and UniMax)", icon=":material/database:"):
+        st.caption(
+            "Without them the centre of searches is the mean of the runs' mixtures, and nothing is said of epochs."
+        )
+        domains = list(shown["mapping"]["weights"])
+        table = pd.DataFrame({"domain": domains, "tokens there are": [None] * len(domains)}).astype(
+            {"tokens there are": float}
+        )
+        edited = st.data_editor(table, hide_index=True, disabled=["domain"], key=f"tokens-{len(domains)}")
+        budget = st.number_input("Target budget, tokens (0: not known)", 0.0, 1e15, 0.0, format="%.4g")
+        cap = st.number_input("Epoch cap", 0.1, 100.0, 4.0)
+    more = {"target_tokens": budget, "epoch_cap": cap}
+    given = edited["tokens there are"]
+    if given.notna().any():
+        more["available_tokens"] = {d: t for d, t in zip(domains, given.tolist(), strict=True) if t == t}
+    return more

@@ -1,0 +1,185 @@
+"""Explore, of a merge study: losses predicted at once and measured a moment later; the desk is in merge_desk.py."""
+
+import json
+
+import numpy as np
+import streamlit as st
+
+from dashboard import components
+from dashboard.charts import mixtures as charts
+from dashboard.server import state
+from dashboard.views.merges.desk import Turned, ask_method, desk, draw_again, open_file
+from dashboard.views.merges.looks import closer_look
+from dashboard.views.shared import study as parts
+from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.understand.predicted import against_a_reference
+from engine.core.errors import Problem
+from engine.spec.objectives import Aggregate, common_scale
+from engine.spec.study import StudySpec
+from engine.studies.fits import Fit, named_points
+from engine.studies.merges import questions as asking
+from engine.studies.merges.live import Measured
+from store import studies
+
+PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader that moves on is heard in between
+LOOKS = 120
+
+
+def render(study: studies.Study) -> None:
+    """The whole page, below its title."""
+    fit, whole = parts.fit_of(study), parts.priorities_of(study)
+    st.caption(described(study))
+    foreseen(study)
+    own = StudySpec.from_dict(study.spec).merge
+
+    @st.fragment
+    def turning():
+        points = named_points(state.store(), study, whole)
+        turned = desk(study, own, ask_method(study, own), points)
+        open_file(study, own)
+        if turned.own and fit is not None:
+            predictions(study, fit, whole, turned, points)
+            with st.container(horizontal=True):
+                keep(study, turned.point)
+                put_forward(study, {"the faders": turned.point}, "merge-desk", fit.name, whole)
+            closer_look(study, fit, whole, turned.point, points)
+        else:
+            measured_only(study, whole, turned)
+
+    turning()
+
+
+def foreseen(study: studies.Study) -> None:
+    """What the preflight of brought checkpoints found: ancestry, tokens, and what a merge takes."""
+    path = state.store().workspace.root / "experts" / study.id / "preflight.json"
+    if not study.spec["merge"]["base"] or not path.exists():
+        return
+    found = json.loads(path.read_text())
+    words = [one["says"] for one in found["ancestry"]] + found["warnings"]
+    sizes = [f"{name} {found[key] / 1e6:,.0f} MB" for name, key in (("memory", "memory_bytes"), ("disk", "disk_bytes"))]
+    with st.expander(f"Preflight: {found['parameters']:,} weights, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"):
+        for sentence in found["refusals"]:
+            parts.refusal(sentence)
+        for sentence in words:
+            st.caption(parts.plain(sentence))
+        st.caption("Foreseen for one merge that is written to disk; merges that are measured only need no disk.")
+
+
+def described(study: studies.Study) -> str:
+    """What is merged, in a line."""
+    merge = study.spec["merge"]
+    where = "checkpoints from elsewhere" if merge["base"] else "proxies trained here from one base"
+    experts = ", ".join(parts.plain(name) for name in study.corpus["experts"])
+    return f"{len(study.corpus['experts'])} experts, {where}: {experts}. Method of the study: {merge['method']}."
+
+
+# What becomes of it ------------------------------------------------------------------------------------------
+
+
+def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[str, np.ndarray]) -> None:
+    """Predicted losses at once, measured ones beside them as soon as they are there."""
+    live = measured_now(study, turned, patience=0.0)
+    left, right = st.columns([1, 2])
+    with left:
+        reference, here, gap, support = against_a_reference(fit, whole, turned.point, points)
+        if isinstance(live, Measured):
+            st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
+        elif live is not None:
+            st.caption(f":material/info: {parts.plain(live)}")
+        st.caption(
+            f"The coefficients differ by {2 * support.distance[0]:.2f} in sum from the nearest of "
+            f"{len(fit.measured.ids)} merges measured (up to {2 * support.reach:.2f} apart). Intervals are 95%. The "
+            "same merge measures the same again: what is unknown here is the surrogate's, not noise of training."
+        )
+    with right:
+        figure = charts.losses_with_intervals(
+            parts.named_of(study),
+            (reference, gap.baseline.mean),
+            (here.mean, gap.std),
+            ("this merge, now", live.losses) if isinstance(live, Measured) else None,
+            common_scale(study.objectives, fit.measured.losses),
+        )
+        components.plot(figure, key="losses")
+    if live is None:
+        wait_for(study, turned)
+
+
+def measured_only(study: studies.Study, whole: Aggregate, turned: Turned) -> None:
+    """What a merge measures that no surrogate speaks of."""
+    if not can_measure_live(study):
+        st.info(
+            "No surrogate speaks of this method, and large models are not measured while a fader moves. "
+            "Start a merge study of it on the page Studies."
+        )
+        return
+    live = measured_now(study, turned, patience=0.0)
+    names = parts.named_of(study)
+    if isinstance(live, Problem):
+        st.info(parts.plain(live))
+    elif live is None:
+        st.caption("Measuring this merge: its losses stand here in a moment.")
+    else:
+        shown = whole.sign * whole.of(live.losses)
+        st.metric(f"{whole.title.capitalize()}, measured now ({parts.plain(whole.unit)})", parts.number(shown))
+        st.dataframe(
+            {"metric": names.metrics, "measured": live.losses, "± (95%, over windows)": 1.96 * live.losses_se},
+            hide_index=True,
+        )
+        if not turned.own:
+            st.caption(
+                "Measured, not predicted: the study's surrogate knows its own method and coordinates only. To "
+                "search with these, start a merge study of them on the page Studies."
+            )
+    if live is None:
+        wait_for(study, turned)
+
+
+def can_measure_live(study: studies.Study) -> bool:
+    """Whether merges of this study are measured while a fader moves: proxies', once their experts are trained."""
+    return study.spec["fidelity"] is not None
+
+
+def measured_now(study: studies.Study, turned: Turned, patience: float) -> Measured | Problem | None:
+    """What this merge measures, why it cannot be measured, or None while neither is known."""
+    if not can_measure_live(study):
+        return None
+    spec = StudySpec.from_dict(study.spec)
+    task = asking.task_of(study, spec) | {
+        "study": study.id,
+        "merge": turned.merge.to_dict(),
+        "names": turned.names,
+    }
+    try:
+        return state.live().measure(json.loads(json.dumps(task)), turned.point, spec.fidelity.eval_tokens, patience)
+    except Problem as problem:
+        return problem
+
+
+def wait_for(study: studies.Study, turned: Turned) -> None:
+    """Wait for the measurement, and draw it; faders that move in between are heard."""
+    if not can_measure_live(study):
+        return
+    place = st.empty()
+    for _ in range(LOOKS):
+        place.caption("measuring this merge…")
+        found = measured_now(study, turned, PATIENCE)
+        if isinstance(found, Problem):
+            place.caption(f":material/info: {parts.plain(found)}")
+            return
+        if found is not None:
+            draw_again()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.caption("The measurement takes longer than it should: the cores are busy. It goes on meanwhile.")
+        st.button("Look again", icon=":material/refresh:", key="look-again")
+
+
+def keep(study: studies.Study, at: np.ndarray) -> None:
+    """Queue the true measurement of this merge, as a run of the study."""
+    words = "Measure this merge in full" if study.spec["fidelity"] is None else "Keep this merge as a run"
+    told = "It becomes a run of the study, and surrogates learn from it."
+    if st.button(words, **{"icon": ":material/add_task:", "help": told, **parts.takes("operator")}):
+        try:
+            asking.measure_points(state.store(), study, at, "from the faders")
+            st.toast("Queued. The surrogates learn from it when it is measured.")
+        except Problem as problem:
+            parts.refusal(problem)

@@ -1,0 +1,199 @@
+"""The page League: which surrogate to believe on these runs, how far, and whether more runs would pay."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard import components
+from dashboard.charts import league as league_charts
+from dashboard.views.shared import study as parts
+from engine.league import BASELINE, Standing
+from engine.league.curve import GAIN, Curve
+from engine.league.notes import notes
+from engine.studies.fits import Fit
+from engine.surrogates import SURROGATES
+
+
+def render(name: str | None) -> None:
+    st.title("League")
+    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+        return
+    names = parts.named_of(study)
+    for said in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
+        st.info(parts.plain(said), icon=":material/info:")
+    verdicts(fit)
+    table(fit)
+    left, right = st.columns(2)
+    with left:
+        ranking(fit)
+    with right:
+        margins(fit)
+    per_metric(fit, names.metrics)
+    left, right = st.columns(2)
+    with left:
+        calibration(fit)
+    with right:
+        learning_curve(fit)
+    stability(fit)
+
+
+def verdicts(fit: Fit) -> None:
+    """What it all comes to, in a few sentences."""
+    league, best = fit.league, fit.league[fit.league.default]
+    level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
+    text = f"**{SURROGATES[league.default].title}** is the default"
+    text += f": {', '.join(level)} rank no better that noise would not explain. " if level else ". "
+    text += f"On runs that it has not seen its rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
+    text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
+    if best.margin:
+        gap, low, high = best.margin
+        sure = "" if low > 0 else ": **that may be noise**"
+        text += f", {gap:+.3f} ({low:+.3f} to {high:+.3f}) above what one share alone tells{sure}"
+    st.markdown(text + ".")
+    if league.curve:
+        st.markdown(parts.plain(Curve(**league.curve).verdict))
+
+
+def table(fit: Fit) -> None:
+    """All standings, those that could not be fitted with their reason."""
+    league = fit.league
+    rows = [row_of(one, one.name == league.default, league.folds) for one in league.standings]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        rows,
+        hide_index=True,
+        height=38 + 35 * len(rows),
+        column_config={
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "margin", "stability")},
+            "level": st.column_config.CheckboxColumn(help="As good as the best: within its noise, or .002."),
+            "regret": number(format="%.4f", help="How much worse the run it would have picked is than the best one."),
+            "inside 50 / 80 / 95%": st.column_config.TextColumn(help="Measured losses inside the intervals as fitted."),
+            "CPU s a fit": number(format="%.2f"),
+        },
+    )
+    quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
+    st.caption(
+        f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
+        + (f"; once only, being slow: {', '.join(slow)}" if slow else "")
+        + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability go by the study's own "
+        "priorities. Choose any of them in the sidebar; the choice is in the link."
+    )
+
+
+def row_of(one: Standing, default: bool, folds: int) -> dict:
+    """A row of the table."""
+    row = {"surrogate": SURROGATES[one.name].title + (" · default" if default else "")}
+    if one.problem:
+        return {**row, "remark": one.problem}
+    members = [f"{share:.0%} {SURROGATES[name].title}" for name, share in (one.members or {}).items()]
+    return {
+        **row,
+        "level": one.level,
+        "Spearman": one.mean_spearman,
+        "95%": "{:.3f} to {:.3f}".format(*one.interval),
+        "aggregate": one.aggregate_spearman,
+        "margin": one.margin and one.margin[0],
+        "regret": one.regret,
+        "inside 50 / 80 / 95%": " / ".join(f"{share:.0%}" for share in one.coverage.values()),
+        "stability": one.stability,
+        "CPU s a fit": one.seconds / (one.repeats * folds),
+        "remark": ", ".join(members),
+    }
+
+
+def ranking(fit: Fit) -> None:
+    st.markdown("**Which ranks runs that it has not seen?**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "value": one.mean_spearman,
+            "low": one.interval[0],
+            "high": one.interval[1],
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+    ]
+    components.plot(league_charts.league(rows, "Spearman, mean over metrics"), key="league")
+    st.caption(f"95% intervals by bootstrap over {fit.league.runs} runs. The coloured one is in use.")
+
+
+def margins(fit: Fit) -> None:
+    st.markdown("**What does it know beyond the trivial?**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "value": one.margin[0],
+            "low": one.margin[1],
+            "high": one.margin[2],
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+        if one.margin
+    ]
+    if not rows:
+        st.info(f"{SURROGATES[BASELINE].title}, the trivial baseline, was not fitted on these runs.")
+        return
+    figure = league_charts.league(rows, "score above one share alone")
+    components.plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
+    st.caption("Paired over the same runs, 95%. Left of the line, or across it: nothing is proven to be learnt.")
+
+
+def per_metric(fit: Fit, metrics: list[str]) -> None:
+    st.markdown("**Each metric alone**")
+    spearman = np.array([one.spearman for one in fit.league.fitted], float)
+    titles = [SURROGATES[one.name].title for one in fit.league.fitted]
+    components.plot(league_charts.per_metric(titles, metrics, spearman), key="per-metric")
+    if np.isnan(spearman).any():
+        st.caption("Empty: the metric does not vary over the runs, so there is nothing to rank.")
+
+
+def calibration(fit: Fit) -> None:
+    st.markdown("**Do the intervals hold?**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "raw": one.coverage,
+            "calibrated": one.calibrated_coverage,
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+    ]
+    components.plot(league_charts.calibration(rows), key="calibration")
+    st.caption(
+        "Below the dotted line intervals are too narrow. Pages show calibrated ones: each metric's standard deviations "
+        "are multiplied by one number, found on these same held-out runs."
+    )
+
+
+def learning_curve(fit: Fit) -> None:
+    st.markdown("**Would more runs pay?**")
+    if not fit.league.curve:
+        st.info("No learning curve was drawn for this fit. Fit the runs again.")
+        return
+    curve = Curve(**fit.league.curve)
+    lines = [
+        {"title": SURROGATES[name].title, "scores": scores, "main": name == curve.of}
+        for name, scores in curve.scores.items()
+    ]
+    components.plot(league_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
+    st.caption(
+        f"Fits to fewer of the {curve.runs} runs, tested on others; bands are 95%. Enough: from where on doubling the "
+        f"runs gains less than {GAIN}, by a power law through the points."
+    )
+
+
+def stability(fit: Fit) -> None:
+    st.markdown("**Does it recommend the same mixture again?**")
+    found = sorted((one for one in fit.league.fitted if one.stability is not None), key=lambda one: one.stability)
+    if not found:
+        st.info("Stability was not measured for this fit. Fit the runs again.")
+        return
+    names = [one.name for one in found]
+    chosen = names.index(fit.name) if fit.name in names else None
+    titles = [SURROGATES[name].title for name in names]
+    components.plot(
+        league_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability"
+    )
+    st.caption(
+        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior; "
+        "how far apart these are (0: the same; 2: nothing in common). Steady is not the same as right."
+    )

@@ -1,0 +1,35 @@
+"""What is predicted at a point against a reference that the reader picks: shares of Explore and coefficients alike."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.views.shared import study as parts
+from engine.analysis import explain
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit
+from engine.surrogates.prediction import Difference, Prediction, difference, predict
+
+
+def against_a_reference(
+    fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]
+) -> tuple[str, Prediction, Difference, explain.Support]:
+    """Write the mean at a point (D,), whether it differs from a reference, and how far it is from what was measured.
+
+    points: what can be a reference, by name. Returns the chosen one's name, the prediction, the difference to it, and
+    the support of the point, for what the page writes beside them.
+    """
+    names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
+    reference = st.selectbox("Compare with", names, key="reference")
+    here = predict(fit.surrogate, at, whole.weights)
+    gap = difference(fit.surrogate, at, points[reference], whole.weights)
+    change = f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)}"
+    st.metric(
+        f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
+        f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
+        f"{change} against {reference}",
+        delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
+    )
+    support = explain.support(at[None], fit.measured.weights)
+    noise = "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
+    st.markdown(f"{noise} {parts.SUPPORT[support.badge[0]]}")
+    return reference, here, gap, support

@@ -1,0 +1,120 @@
+"""From small to large: one law over shares and fidelity, and the check that it must pass at the largest size.
+
+L(p, N, T) = c + exp(t . p - a log N - b log T): the log-linear law of data mixing (arXiv:2403.16952) whose factor
+falls as a power of parameters and tokens, as in the scaling laws of Hoffmann et al. (2022). R runs, D domains,
+M metrics; fidelity (R, 2): parameters of the model and tokens that it saw.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analysis.trust import interval, spearman
+from engine.core.errors import Problem
+from engine.surrogates.log_linear import LogLinear
+
+FEWEST_HELD = 4  # runs at the largest size, for a check that says anything
+SAME_SIZE = 0.05  # sizes whose compute differs by less, in natural logarithms, are one
+
+
+@dataclass(frozen=True)
+class JointLaw:
+    """A law fitted over shares and fidelity. centre, spread (2,): of log parameters and log tokens in the runs."""
+
+    law: LogLinear
+    centre: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def fit(cls, weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray) -> "JointLaw":
+        """weights (R, D), fidelity (R, 2) above 0, losses (R, M) with NaN. Raises Problem as Surrogate.fit does."""
+        logs = np.log(np.asarray(fidelity, float))
+        centre, spread = logs.mean(axis=0), logs.std(axis=0)
+        joint = cls(None, centre, np.where(spread > 1e-6, spread, np.inf))
+        return cls(LogLinear.fit(joint._inputs(weights, fidelity), losses), joint.centre, joint.spread)
+
+    def predict(self, weights: np.ndarray, fidelity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation (N, M) at weights (N, D) and fidelity (N, 2)."""
+        return self.law.predict(self._inputs(weights, fidelity))
+
+    def _inputs(self, weights: np.ndarray, fidelity: np.ndarray) -> np.ndarray:
+        """(N, D + 2); a fidelity that never varies has no part in it."""
+        return np.concatenate([weights, (np.log(np.asarray(fidelity, float)) - self.centre) / self.spread], axis=1)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The joint law, fitted without the largest size, asked about it.
+
+    sizes: compute 6 N T of each size, smallest first, runs: how many there are of each; rank, rank_interval:
+    Spearman of the aggregate at the largest, with 95%; small_rank: of the law fitted on the next smaller size alone,
+    which knows nothing of scale; error (M,): root mean square, relative_error (M,) of it to the spread between runs
+    there; inside_95: share of measured metrics inside the 95% interval. level: whether the loss itself was
+    extrapolated (two sizes or more below), or only its order.
+    """
+
+    sizes: list[float]
+    runs: list[int]
+    rank: float
+    rank_interval: tuple[float, float]
+    small_rank: float
+    error: np.ndarray
+    relative_error: np.ndarray
+    inside_95: float
+    level: bool
+    predicted: np.ndarray
+    measured: np.ndarray
+
+
+def groups_of(fidelity: np.ndarray) -> np.ndarray:
+    """(R,) number of each run's size, 0 the smallest, by compute 6 N T."""
+    compute = np.log(6 * np.prod(np.asarray(fidelity, float), axis=1))
+    order = np.argsort(compute, kind="stable")
+    steps = np.r_[0, np.diff(compute[order]) > SAME_SIZE].cumsum()
+    sizes = np.empty(len(order), int)
+    sizes[order] = steps
+    return sizes
+
+
+def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: np.ndarray) -> Check:
+    """Hold out the largest size, fit on the others, compare. share (M,): signed weights of the aggregate.
+
+    Raises Problem where no size is known, or there is one only, or fewer than 4 whole runs at the largest.
+    """
+    if not len(losses):
+        raise Problem("Cannot extrapolate over scale: no run tells its size and tokens. Import them with the runs.")
+    whole = ~np.isnan(losses[:, share != 0]).any(axis=1)
+    size = groups_of(fidelity)
+    held = (size == size.max()) & whole
+    if size.max() == 0:
+        raise Problem(
+            "Cannot extrapolate over scale: all runs have one size. Confirm a candidate at a larger one, or import "
+            "runs of several sizes."
+        )
+    if held.sum() < FEWEST_HELD:
+        raise Problem(
+            f"Cannot check the extrapolation: {held.sum()} runs stand at the largest size, and {FEWEST_HELD} are the "
+            "fewest. Confirm more mixtures there."
+        )
+    below, next_size = size < size.max(), size == size.max() - 1
+    mean, std = JointLaw.fit(weights[below], fidelity[below], losses[below]).predict(weights[held], fidelity[held])
+    small = LogLinear.fit(weights[next_size], losses[next_size]).mean(weights[held])
+    counted = np.flatnonzero(share)
+    predicted, measured = mean[:, counted] @ share[counted], losses[held][:, counted] @ share[counted]
+    missed = losses[held] - mean
+    error = np.sqrt(np.nanmean(missed**2, axis=0))
+    compute = 6 * np.prod(np.asarray(fidelity, float), axis=1)
+    inside = np.abs(missed) <= 1.96 * std
+    return Check(
+        [float(np.median(compute[size == k])) for k in range(size.max() + 1)],
+        np.bincount(size).tolist(),
+        spearman(predicted, measured),
+        interval(predicted, measured, np.zeros(len(measured))),
+        spearman(small[:, counted] @ share[counted], measured),
+        error,
+        error / np.maximum(np.nanstd(losses[held], axis=0), 1e-12),
+        float(inside[~np.isnan(missed)].mean()),
+        bool(size.max() >= 2),
+        predicted,
+        measured,
+    )

@@ -1,0 +1,65 @@
+"""How a command reaches the store: in its own process, or through the page's process when that owns the workspace."""
+
+import json
+import urllib.error
+import urllib.request
+
+from engine.commands import COMMANDS
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.service.owner import Owner
+
+
+class Local:
+    """Owns the workspace for as long as the command runs."""
+
+    def __init__(self, workspace: Workspace):
+        self.owner = Owner(workspace)
+
+    def call(self, command: str, /, **arguments):
+        return COMMANDS[command](self.owner.store, **arguments)
+
+    def close(self) -> None:
+        self.owner.close()
+
+
+class Remote:
+    """Asks the page's process, on this machine, with the token that only this user can read."""
+
+    def __init__(self, workspace: Workspace):
+        try:
+            door = json.loads((workspace.root / "web.json").read_text())
+            self.url, self.token = door["url"], door["token"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise Problem(
+                f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it has ended."
+            ) from error
+
+    def call(self, command: str, /, **arguments):
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/v1/{command}", json.dumps(arguments).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)["result"]
+        except urllib.error.HTTPError as error:
+            raise Problem(reason(error)) from error
+        except OSError as error:
+            raise Problem(
+                f"Cannot reach the page at {self.url}: {error}. Is `make run` still starting? Try again."
+            ) from error
+
+    def close(self) -> None:
+        pass
+
+
+def reason(error: urllib.error.HTTPError) -> str:
+    """What the page answered, in words."""
+    try:
+        return json.load(error)["error"]
+    except (ValueError, LookupError, TypeError):  # not from a command: a proxy's page, a server that stops
+        return f"The page answered {error.code} {error.reason}. Its output has more. Try again."
+
+
+def connect(workspace: Workspace) -> Local | Remote:
+    """The way to this workspace's store."""
+    return Remote(workspace) if workspace.is_held("owner") else Local(workspace)

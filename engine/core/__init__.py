@@ -1,0 +1,1 @@
+"""Core: what everything else may import: errors, the workspace, who acts. Standard library only."""

@@ -1,0 +1,133 @@
+"""The workspace: the one folder that holds everything of an installation, its version and its locks."""
+
+import fcntl
+import json
+import os
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.core.errors import Problem
+
+VERSION = 1  # of the folder's layout; a newer one is refused, never half read
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with `version`, `mixdesk.duckdb`, `journal/`, `jobs/`, `corpora/`, `surrogates/`."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path | None = None) -> "Workspace":
+        """Open or create a workspace (default: $MIXDESK_WORKSPACE, else ./workspace).
+
+        Raises Problem for one from a newer Mixdesk, and for a folder that cannot be written.
+        """
+        root = Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
+        version_file = root / "version"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            if not version_file.exists():
+                write_json(version_file, VERSION)  # whole: page and worker may both be starting
+            found = version_file.read_text(errors="replace").strip()
+        except OSError as error:
+            raise Problem(
+                f"Cannot use {root} as workspace: {error.strerror}. Choose a folder that you can write to, "
+                "with --workspace or MIXDESK_WORKSPACE."
+            ) from error
+        if not found.isdecimal() or int(found) > VERSION:
+            raise Problem(
+                f"Cannot open the workspace {root}: its version is {found!r}, and this Mixdesk knows up to {VERSION}. "
+                "Update Mixdesk, or choose another workspace with MIXDESK_WORKSPACE. Nothing was changed."
+            )
+        return cls(root)
+
+    @classmethod
+    def there(cls, root: Path | None = None) -> "Workspace":
+        """Open one that exists. Raises Problem, and creates nothing, where there is none."""
+        found = Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
+        if not (found / "version").exists():
+            raise Problem(f"Cannot use {found}: there is no workspace. Name one with --workspace or MIXDESK_WORKSPACE.")
+        return cls.open(found)
+
+    def lock(self, role: str) -> int:
+        """Become the one "owner" (of the database) or "worker" of this workspace; returns the lock's descriptor.
+
+        Raises Problem when a living process is that already. The lock ends with the process, however it ends.
+        """
+        descriptor = os.open(self.root / f"{role}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        for wait in (0.05, 0.1, 0):  # somebody may only be asking whether it is held
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(wait)
+        else:
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise Problem(
+                f"Cannot be the {role} of {self.root}: {holder or 'another process'} is that already. Use that one, "
+                "stop it first, or set MIXDESK_WORKSPACE to another folder. Nothing was lost."
+            )
+        with suppress(OSError):  # the name serves only the sentence above: a full disk does not matter here
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        return descriptor
+
+    def is_held(self, role: str) -> bool:
+        """Whether a living process has that role."""
+        try:
+            descriptor = os.open(self.root / f"{role}.lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def corpus(self, name: str) -> Path:
+        """The folder of a corpus. Raises Problem for a name that could leave the workspace."""
+        return self.root / "corpora" / checked_name(name, "corpus")
+
+    def surrogates(self, study: str, fingerprint: str) -> Path:
+        """The folder of the surrogates fitted on one set of runs of a study."""
+        return self.root / "surrogates" / checked_name(study, "study") / checked_name(fingerprint, "fingerprint")
+
+    def free_bytes(self) -> int:
+        """Disk space left where the workspace lies."""
+        usage = os.statvfs(self.root)
+        return usage.f_bavail * usage.f_frsize
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name, if it can stand as a folder's. Raises Problem otherwise."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise Problem(
+            f"Cannot use {name!r} as the name of a {what}: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def within(folder: Path, name: str) -> Path:
+    """A path below a folder, links in it not followed. Raises Problem for one that would leave it."""
+    path = Path(os.path.normpath(folder / str(name)))
+    if not str(name).strip() or "\0" in str(name) or folder not in path.parents:
+        raise Problem(f"Cannot use {name!r}: it must be a path below {folder}, and must not leave it.")
+    return path
+
+
+def write_json(path: Path, value, mode: int = 0o644) -> None:
+    """Write a JSON file so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        json.dump(value, file, indent=1, allow_nan=False)
+    temporary.replace(path)

@@ -1,0 +1,61 @@
+"""A study's runs as one flat table, CSV or Parquet: a row a run, a column a share and a metric. `import` reads it."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from engine.core.errors import Problem
+
+FACTS = {
+    "id": pa.string(),
+    "number": pa.int64(),
+    "role": pa.string(),
+    "label": pa.string(),
+    "state": pa.string(),
+    "seed": pa.int64(),
+    "parameters": pa.int64(),
+    "tokens": pa.int64(),
+    "seconds": pa.float64(),
+    "cpu_seconds": pa.float64(),
+    "device": pa.string(),
+    "step": pa.int64(),
+    "steps": pa.int64(),
+    "job": pa.string(),
+    "message": pa.string(),
+}
+# Of a run as `list_runs` gives it -> what its columns begin with: se is the standard error, seen what it really saw.
+GROUPS = {"weights": "share", "losses": "metric", "losses_se": "se", "shares": "seen"}
+SUFFIXES = (".csv", ".parquet")
+
+
+def table_of(rows: list[dict]) -> pa.Table:
+    """Rows as `list_runs` gives them, as a table."""
+    columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in FACTS.items()}
+    for group, prefix in GROUPS.items():
+        for name in dict.fromkeys(name for row in rows for name in row.get(group) or ()):
+            values = [(row.get(group) or {}).get(name) for row in rows]
+            columns[f"{prefix}/{name}"] = pa.array(values, pa.float64())
+    return pa.table(columns)
+
+
+def write(rows: list[dict], path: Path) -> Path:
+    """Write the table whole, or not at all. Raises Problem for a name that is neither CSV nor Parquet."""
+    if path.suffix not in SUFFIXES:
+        raise Problem(f"Cannot write {path}: its name must end with {' or '.join(SUFFIXES)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(as_bytes(rows, path.suffix))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def as_bytes(rows: list[dict], suffix: str) -> bytes:
+    """The table as the bytes of a file."""
+    out = pa.BufferOutputStream()
+    (csv.write_csv if suffix == ".csv" else parquet.write_table)(table_of(rows), out)
+    return out.getvalue().to_pybytes()

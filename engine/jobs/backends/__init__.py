@@ -1,0 +1,110 @@
+"""Where jobs run: one interface at the level of a command line, one file a backend, one table.
+
+A backend places a job (is there room, and where?), submits a command, and can say what became of it, end it, and show
+what it printed. It knows nothing of studies, runs or journals: those are in the job's folder, or are posted.
+"""
+
+import importlib
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.jobs.devices import Lease
+from engine.jobs.spec import JobSpec
+
+BACKENDS = {
+    "local": "engine.jobs.backends.local:Local",
+    "ray": "engine.jobs.backends.ray_jobs:Ray",
+    "slurm": "engine.jobs.backends.slurm:Slurm",
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """state: waiting | running | ended; code: the exit code where it is known; cause: an unhappy end in words."""
+
+    state: str
+    code: int | None = None
+    cause: str = ""
+
+
+class Backend(ABC):
+    """What the supervisor needs of a place where commands run."""
+
+    name: str
+    local = False  # whether processes are children of this machine and inherit the job's lock
+
+    @abstractmethod
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+        """What a job would hold ({"cpus", "gpus", "gpu", "gpu_memory_mb"}), or None while there is no room."""
+
+    @abstractmethod
+    def submit(
+        self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
+    ) -> str:
+        """Start a command and return a handle that outlives this process. `name` is unique.
+
+        env: added to the environment there; log: where standard output and error go, where that can be chosen;
+        lock: a descriptor that the command shall keep open. Raises OSError or Problem where it cannot be started.
+        """
+
+    @abstractmethod
+    def status(self, handle: str) -> Status:
+        """What became of a command."""
+
+    @abstractmethod
+    def cancel(self, handle: str, kill: bool = False) -> None:
+        """Ask a command to end (TERM), or end it and its children (KILL). Harmless where it has ended."""
+
+    @abstractmethod
+    def logs(self, handle: str, log: Path) -> str:
+        """What the command printed, as far as the backend can tell; empty where it cannot."""
+
+    def lost(self, lease: Lease) -> str | None:
+        """Why a running job's device is gone, in words; None while it is there."""
+        return None
+
+    def devices(self) -> dict:
+        """What the page shows: {"slots", "gpus": [...], "trouble"}."""
+        return {"slots": None, "gpus": [], "trouble": None}
+
+
+def make(name: str, **options) -> Backend:
+    """A backend by its name. Raises Problem for an unknown one, and where its package is missing."""
+    if name not in BACKENDS:
+        raise Problem(f"Cannot run jobs on {name!r}: the backends are {', '.join(BACKENDS)}.")
+    module, backend = BACKENDS[name].split(":")
+    try:
+        return getattr(importlib.import_module(module), backend)(**options)
+    except ImportError as error:
+        raise Problem(
+            f"Cannot run jobs on {name}: the package {error.name} is missing. "
+            f"Install it with: pip install -r requirements-{name}.txt"
+        ) from error
+
+
+def share_of_card(need: JobSpec, card_mb: int) -> float:
+    """How many cards of a cluster a job takes: 0, a share by its declared memory, or 1."""
+    if need.device == "cpu":
+        return 0.0
+    if not need.gpu_memory_mb or not card_mb:
+        return 1.0
+    return min(1.0, round(need.gpu_memory_mb / card_mb + 0.0005, 3))
+
+
+def cause_of(code: int) -> str:
+    """An exit code in words. Shells add 128 to the signal that ended their command."""
+    if 128 < code < 128 + signal.NSIG:
+        code = 128 - code
+    if code == -signal.SIGKILL:
+        return "it was killed (out of memory, or by hand)"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    if code == 127:
+        return "its command is not there (is --python right for that node?)"
+    if code == 0:
+        return "its process ended with code 0 and no result"
+    return f"its process exited with code {code}"

@@ -1,0 +1,98 @@
+"""Processes on this machine: CPU slots, GPUs leased through CUDA_VISIBLE_DEVICES."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from engine.jobs import devices
+from engine.jobs.backends import Backend, Status, cause_of
+from engine.jobs.devices import Found, Lease
+from engine.jobs.spec import JobSpec
+
+LOOK_SECONDS = 5.0  # between questions to nvidia-smi while a card is wanted or held
+
+
+class Local(Backend):
+    """Each command in a session of its own, so that it outlives the supervisor and ends with all its children."""
+
+    name, local = "local", True
+
+    def __init__(self, slots: int):
+        self.slots, self.children = slots, {}
+        self.found: Found = devices.find()
+        self.looked = time.monotonic()
+        self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards that have been there
+        self.missing: dict[str, int] = {}  # card -> how many looks in a row it has been missing
+
+    def look(self) -> Found:
+        """The cards, as of the last few seconds."""
+        if time.monotonic() - self.looked >= LOOK_SECONDS and (self.seen or self.found.trouble):
+            self.found, self.looked = devices.find(), time.monotonic()
+            there = {gpu.uuid for gpu in self.found.gpus}
+            answered = self.found.trouble is None  # no answer at all says nothing about one card
+            gone = self.seen - there if answered else ()
+            self.missing = {uuid: self.missing.get(uuid, 0) + 1 for uuid in gone}
+        self.seen |= {gpu.uuid for gpu in self.found.gpus}
+        return self.found
+
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+        """A CPU slot for every job, and room on a card for one that wants it."""
+        if taken and sum(lease.cpus for lease in taken) + need.cpus > self.slots:
+            return None
+        if need.device == "cpu" or not (self.look().gpus or self.seen):
+            return {"cpus": need.cpus}  # "cuda" without any card ends with a sentence that says so
+        chosen = devices.choose(self.found.gpus, taken, need.gpu_memory_mb)
+        if chosen is None:
+            return None
+        gpu, memory = chosen
+        return {"cpus": need.cpus, "gpus": memory / gpu.total_mb, "gpu": gpu.uuid, "gpu_memory_mb": memory}
+
+    def submit(
+        self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
+    ) -> str:
+        visible = {"CUDA_VISIBLE_DEVICES": resources.gpu or "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        with open(log, "ab") as output:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[] if lock is None else [lock],
+                env={**os.environ, **env, **visible},
+            )
+        self.children[str(child.pid)] = child
+        return str(child.pid)
+
+    def status(self, handle: str) -> Status:
+        """Only of its own children: for those of an earlier supervisor the job's lock is the truth."""
+        child = self.children.get(handle)
+        if child is None:
+            return Status("ended", cause="its process was gone when a new worker looked")
+        if (code := child.poll()) is None:
+            return Status("running")
+        return Status("ended", code, cause_of(code))
+
+    def cancel(self, handle: str, kill: bool = False) -> None:
+        # It may have ended; or its supervisor was killed before it could note the handle.
+        with contextlib.suppress(ValueError, ProcessLookupError):
+            os.killpg(int(handle), signal.SIGKILL if kill else signal.SIGTERM)
+
+    def logs(self, handle: str, log: Path) -> str:
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def lost(self, lease: Lease) -> str | None:
+        if lease.gpu:
+            self.look()
+        if lease.gpu and self.missing.get(lease.gpu, 0) >= 2:
+            return f"its GPU {lease.gpu} vanished: nvidia-smi does not list it any more"
+        return None
+
+    def devices(self) -> dict:
+        found = self.found  # no question of its own: an idle worker leaves the cards alone
+        return {"slots": self.slots, "gpus": [asdict(gpu) for gpu in found.gpus], "trouble": found.trouble}

@@ -1,0 +1,107 @@
+"""Ray Jobs on a cluster: the cluster's own scheduler finds the node, and gives small jobs a share of a card.
+
+`--address` is that of the cluster's dashboard. Nodes need this checkout at the same path, and the workspace either
+there as well (a shared folder) or its journals posted to the page (docs/CLUSTER.md).
+"""
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from engine.core.errors import Problem
+from engine.jobs.backends import Backend, Status, cause_of, share_of_card
+from engine.jobs.devices import Lease
+from engine.jobs.spec import JobSpec
+
+STATES = {
+    JobStatus.PENDING: "waiting",
+    JobStatus.RUNNING: "running",
+    JobStatus.STOPPED: "ended",
+    JobStatus.SUCCEEDED: "ended",
+    JobStatus.FAILED: "ended",
+}
+LOOK_SECONDS = 1.0  # one question about all jobs, at most this often
+
+
+class Ray(Backend):
+    """Commands as Ray jobs. Their submission ids are our names, so that a repeated submit is harmless."""
+
+    name = "ray"
+
+    def __init__(self, slots: int, address: str, card_mb: int = 0):
+        """Raises Problem where no cluster answers."""
+        self.slots, self.address, self.card_mb = slots, address, card_mb
+        self.known, self.looked, self.trouble = {}, 0.0, None
+        try:
+            self.client = JobSubmissionClient(address)
+        except Exception as error:  # ConnectionError, RuntimeError and others, by what listens there
+            raise Problem(
+                f"Cannot reach a Ray cluster at {address}: {first_line(error)}. Start one with `ray start --head`, "
+                "and give the address of its dashboard as --address."
+            ) from error
+
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+        """Ray queues what has no room yet; `slots` bounds how many jobs are in its hands."""
+        if sum(lease.backend == self.name for lease in taken) >= self.slots:
+            return None
+        return {"cpus": need.cpus, "gpus": share_of_card(need, self.card_mb), "gpu_memory_mb": need.gpu_memory_mb}
+
+    def submit(
+        self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
+    ) -> str:
+        try:
+            return self.client.submit_job(
+                entrypoint=shlex.join(argv),
+                submission_id=name,
+                runtime_env={"env_vars": env},
+                entrypoint_num_cpus=resources.cpus,
+                entrypoint_num_gpus=resources.gpus or None,
+            )
+        except Exception as error:
+            if "already exists" in str(error):
+                return name
+            raise Problem(f"Cannot submit a job to the Ray cluster at {self.address}: {first_line(error)}") from error
+
+    def status(self, handle: str) -> Status:
+        """A cluster that does not answer keeps its jobs: nobody knows that they have ended."""
+        if handle not in self.known or time.monotonic() - self.looked > LOOK_SECONDS:
+            try:
+                self.known = {job.submission_id: job for job in self.client.list_jobs()}
+                self.looked, self.trouble = time.monotonic(), None
+            except Exception as error:
+                self.trouble = f"The Ray cluster at {self.address} does not answer: {first_line(error)}"
+                return Status("running")
+        job = self.known.get(handle)
+        if job is None:
+            return Status("ended", cause="the Ray cluster does not know it any more (was it restarted?)")
+        if (state := STATES[job.status]) != "ended":
+            return Status(state)
+        code = getattr(job, "driver_exit_code", None)
+        if code is None:
+            return Status(state, None, f"Ray says: {first_line(job.message or job.status)}")
+        return Status(state, code, cause_of(code))
+
+    def cancel(self, handle: str, kill: bool = False) -> None:
+        """Ray sends TERM to the command and its children, and KILL some seconds later."""
+        try:
+            self.client.stop_job(handle)
+        except Exception as error:
+            self.trouble = f"The Ray cluster at {self.address} did not stop {handle}: {first_line(error)}"
+
+    def logs(self, handle: str, log: Path) -> str:
+        """Ray keeps them on the node, which may be gone."""
+        try:
+            return self.client.get_job_logs(handle)
+        except Exception as error:
+            return f"[The Ray cluster does not show what it printed: {first_line(error)}]"
+
+    def devices(self) -> dict:
+        return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
+
+
+def first_line(error: object) -> str:
+    """The first line that says something."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

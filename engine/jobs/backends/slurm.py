@@ -1,0 +1,129 @@
+"""Slurm through submitit: one sbatch a job, in the workspace's shared folder.
+
+submitit's executor "local" runs the same path without Slurm: it is for trying out, and the tests use it.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import submitit
+
+from engine.core.errors import Problem
+from engine.jobs.backends import Backend, Status, cause_of, share_of_card
+from engine.jobs.devices import Lease
+from engine.jobs.spec import JobSpec
+
+DAY_MINUTES = 24 * 60
+NOT_FOUND = 127  # what shells say of a command that is not there
+WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
+
+
+def follow(argv: list[str], env: dict[str, str], log: str) -> int:
+    """On the node: run the command in a session of its own, pass TERM on (a second one as KILL); its exit code."""
+    told = []
+    with open(log, "ab", buffering=0) as output:
+        try:
+            child = subprocess.Popen(
+                argv,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        except OSError as error:
+            output.write(f"Cannot start {argv[0]} on this node: {error}\n".encode())
+            return NOT_FOUND
+
+    def pass_on(number, frame):
+        told.append(number)
+        os.killpg(child.pid, signal.SIGTERM if len(told) == 1 else signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    return child.wait()
+
+
+class Slurm(Backend):
+    """Commands as Slurm jobs. Their handles are Slurm's job ids, so that a new supervisor finds them again."""
+
+    name = "slurm"
+
+    def __init__(self, slots: int, folder: Path, settings: Sequence[str] = ()):
+        """settings: KEY=VALUE for submitit (slurm_partition=gpu, timeout_min=600), and cluster=local to try it out.
+
+        Raises Problem where no Slurm is, and for a parameter that submitit does not have.
+        """
+        self.slots, self.folder = slots, Path(folder)
+        values = dict(entry.partition("=")[::2] for entry in settings)
+        self.cluster = values.pop("cluster", "slurm")
+        try:
+            self.executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            numbers = {key: number_or_text(value) for key, value in values.items()}
+            self.executor.update_parameters(**{"timeout_min": DAY_MINUTES, **numbers})
+        except (RuntimeError, NameError, ValueError, TypeError) as error:
+            raise Problem(f"Cannot run jobs on Slurm: {error}. Is this a login node? See docs/CLUSTER.md.") from error
+
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+        """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs are in its hands."""
+        if sum(lease.backend == self.name for lease in taken) >= self.slots:
+            return None
+        return {"cpus": need.cpus, "gpus": float(share_of_card(need, 0) > 0)}
+
+    def submit(
+        self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None
+    ) -> str:
+        try:
+            self.executor.update_parameters(name=name, cpus_per_task=resources.cpus, gpus_per_node=int(resources.gpus))
+            return self.executor.submit(follow, list(argv), dict(env), str(log)).job_id
+        except (submitit.core.utils.FailedJobError, RuntimeError) as error:
+            raise Problem(f"Cannot submit a job to Slurm: {str(error)[:300]}") from error
+
+    def job(self, handle: str):
+        kind = submitit.LocalJob if self.cluster == "local" else submitit.SlurmJob
+        return kind(self.folder, handle)
+
+    def status(self, handle: str) -> Status:
+        job = self.job(handle)
+        alive = self.cluster == "local" and is_controller(handle)  # asked first: it writes its result, and then it goes
+        if job.paths.result_pickle.exists():
+            error = job.exception()
+            code = None if error else job.result()
+            return Status("ended", code, cause_of(code) if error is None else str(error).strip().split("\n")[-1])
+        if self.cluster == "local":
+            return Status("running") if alive else Status("ended", cause="its process was gone")
+        state = job.state
+        if state in WAITING:
+            return Status("waiting")
+        return Status("running") if not job.done() else Status("ended", cause=f"Slurm says {state}")
+
+    def cancel(self, handle: str, kill: bool = False) -> None:
+        """scancel sends TERM, and KILL after Slurm's KillWait; with `kill` at once."""
+        if self.cluster == "local":
+            if is_controller(handle):
+                os.kill(int(handle), signal.SIGTERM)
+        else:
+            subprocess.run(["scancel", *(["--signal=KILL"] if kill else []), handle], check=False)
+
+    def logs(self, handle: str, log: Path) -> str:
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def devices(self) -> dict:
+        return {"slots": self.slots, "gpus": [], "trouble": None}
+
+
+def is_controller(handle: str) -> bool:
+    """Whether submitit's local controller of that id lives. A zombie of ours has ended; one that has only just been
+    started may have no words yet."""
+    try:
+        words = Path("/proc", handle, "cmdline").read_bytes()
+        state = Path("/proc", handle, "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z" and (not words or b"submitit" in words)
+
+
+def number_or_text(value: str) -> int | str:
+    return int(value) if value.lstrip("-").isdecimal() else value

@@ -1,0 +1,124 @@
+"""The GPUs of this machine, found by nvidia-smi (never by torch), and who has leased how much of which.
+
+A job declares the memory that it takes; several small ones share a card, and one that declares none takes a whole
+card. What a job holds is written into its folder before it starts, so a new supervisor knows it as well.
+"""
+
+import csv
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+ASK = ("index", "uuid", "name", "memory.total", "memory.used", "utilization.gpu")
+SECONDS = 10.0  # how long nvidia-smi may take: a card that is falling off the bus makes it slow
+IDLE_SHARE = 0.1  # a card of which somebody else uses less is free: a desktop takes a little
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One card. Memory in MB, use in percent of the last moments."""
+
+    uuid: str
+    index: int
+    name: str
+    total_mb: int
+    used_mb: int
+    use: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a running job holds. gpus: whole cards or a share of one; gpu: the card's uuid where we chose it.
+
+    begins: how long the job's journal was when this attempt began.
+    """
+
+    job: str
+    study: str | None = None
+    attempt: str = ""
+    backend: str = "local"
+    handle: str = ""
+    begins: int = 0
+    cpus: int = 1
+    gpus: float = 0.0
+    gpu: str | None = None
+    gpu_memory_mb: int = 0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Lease":
+        """Raises TypeError for what is no lease."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cards that answer. trouble: why there may be more than answered, in words; None where all is well."""
+
+    gpus: tuple[Gpu, ...] = ()
+    trouble: str | None = None
+
+
+def find() -> Found:
+    """Ask nvidia-smi. A machine without it has no GPUs; one whose driver does not answer has a trouble."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(ASK)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return Found()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Found(trouble=f"nvidia-smi cannot be asked: {error}. Check the GPU's driver.")
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().split("\n")[0] or f"exit code {done.returncode}"
+        return Found(trouble=f"nvidia-smi does not see the GPUs: {said[:300]} Check the GPU's driver.")
+    gpus, odd = [], []
+    for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
+        try:
+            index, uuid, name, *numbers = row
+            total, used, use = (number_of(text) for text in numbers)
+            gpus.append(Gpu(uuid, int(index), name, total, used, use))
+        except ValueError:
+            odd.append(",".join(row))
+    return Found(tuple(gpus), f"nvidia-smi answered {odd[0]!r} for a GPU. Check it." if odd else None)
+
+
+def number_of(text: str) -> int:
+    """A whole number; 0 where the card does not tell ("[N/A]")."""
+    return 0 if text.startswith("[") else int(text)
+
+
+def choose(gpus: Sequence[Gpu], leases: Sequence[Lease], memory_mb: int) -> tuple[Gpu, int] | None:
+    """The card with the most room for a job, and the memory that it gets there; None while there is no room.
+
+    memory_mb: 0 asks for a whole card; more than the largest card holds is cut to that (the job sizes itself to it).
+    """
+    largest = max((gpu.total_mb for gpu in gpus), default=0)
+    wanted, best = min(memory_mb, largest), None
+    for gpu in gpus:
+        held = [lease.gpu_memory_mb for lease in leases if lease.gpu == gpu.uuid]
+        whole = not wanted or wanted == gpu.total_mb
+        if whole and (held or gpu.used_mb > IDLE_SHARE * gpu.total_mb):
+            continue
+        room = gpu.total_mb if whole else gpu.total_mb - max(sum(held), gpu.used_mb)
+        if room >= (wanted or 1) and (best is None or room > best[2]):
+            best = gpu, gpu.total_mb if whole else wanted, room
+    return best and best[:2]
+
+
+def machine() -> dict:
+    """How busy the machine is: load of the last minute by core, memory in MB. Empty where /proc does not tell."""
+    try:
+        with open("/proc/meminfo") as file:
+            pairs = (line.split(":") for line in file)
+            memory = {name: int(value.split()[0]) // 1024 for name, value in pairs}
+        return {
+            "cores": os.cpu_count() or 1,
+            "load": os.getloadavg()[0],
+            "memory_mb": memory["MemTotal"],
+            "used_mb": memory["MemTotal"] - memory["MemAvailable"],
+        }
+    except (OSError, LookupError, ValueError):
+        return {}

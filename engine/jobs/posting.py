@@ -1,0 +1,73 @@
+"""Journals that come by HTTP: a node of a cluster without the shared folder posts what its job measured.
+
+A node posts bytes of its journal with the offset where they begin. The page's process appends what is new, so the
+same bytes twice are written once, and a node that is ahead is told from where to go on. It answers how much it has on
+its disk: what is below that is acknowledged, and stays.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from engine.jobs import logs
+from engine.jobs.run import attempt_of
+from engine.jobs.spool import Spool, held, write_whole
+
+LARGEST = 8 << 20  # bytes in one post
+TRIES = 40
+
+
+class Gone(Exception):
+    """The attempt is over: its worker has given it up, or the job has ended. The node should stop."""
+
+
+def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
+    """The folder of the attempt that runs now. Raises Gone for any other."""
+    folder = spool.find(job_id)
+    if folder is None or folder.parent.name != "active" or attempt_of(folder) != attempt:
+        raise Gone(f"This attempt at {job_id} is over.")
+    return folder
+
+
+def hand_out(spool: Spool, job_id: str, attempt: str) -> dict:
+    """What a node needs to begin: the spec, and the journal so far, a character a byte. Raises Gone."""
+    folder = active_folder(spool, job_id, attempt)
+    journal = folder / "events.jsonl"
+    return {
+        "spec": (folder / "spec.json").read_text(),
+        "journal": journal.read_bytes().decode("latin-1") if journal.exists() else "",
+    }
+
+
+def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -> int:
+    """Append the new part of posted bytes; returns the length of the journal, all of it on the disk.
+
+    Raises Gone, and OSError where it cannot be written (a full disk): then the node posts it again.
+    """
+    folder = active_folder(spool, job_id, attempt)
+    for _ in range(TRIES):  # the worker may only be looking whether the job lives
+        with held(folder) as lock:
+            if lock is not None:
+                (folder / "beat").touch()
+                return append(active_folder(spool, job_id, attempt) / "events.jsonl", offset, data)
+        time.sleep(0.02)
+    raise BlockingIOError(f"the journal of {job_id} is busy")
+
+
+def take_log(spool: Spool, job_id: str, attempt: str, data: bytes) -> None:
+    """Keep the end of what a job printed on its node, so that the page can show it. Raises Gone."""
+    write_whole(active_folder(spool, job_id, attempt) / "log.txt", data[-logs.SHOWN :].decode(errors="replace"))
+
+
+def append(journal: Path, offset: int, data: bytes) -> int:
+    """Write what of `data` (which begins at `offset`) the journal does not have yet; returns its length."""
+    descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        have = os.fstat(descriptor).st_size
+        new = memoryview(data)[max(0, have - offset) :] if offset <= have else memoryview(b"")
+        while new:
+            new = new[os.write(descriptor, new) :]
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)

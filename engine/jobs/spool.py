@@ -1,0 +1,266 @@
+"""The spool: background jobs as folders. Submit, claim, events, cancel, retry. Standard library only.
+
+A job is a folder that moves between four places of `<workspace>/jobs/`; the rename is the transition:
+
+    queued/<id>  --claim-->  active/<id>  --ends-->  ended/<id>  --its journal is in DuckDB-->  sealed/<id>
+
+Inside: `spec.json` (written whole before the folder appears), `events.jsonl` (append-only journal of what
+the job measured and became), `log.txt` (what it printed), `lock` (held with flock by the running process:
+whoever can take it knows that nobody runs the job), `beat` (its time changes while the job makes progress),
+`lease.json` (which attempt this is, where it runs, what it holds), `priority` (somebody moved it in the queue),
+`cancel` (somebody asked for its end), and whatever the job keeps between attempts. A file `paused/<study>` holds
+up all jobs of a study. Workers know nothing of the database and go on without its owner.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.core.errors import Problem, Stopped
+from engine.jobs.spec import VERSION, JobSpec
+
+PLACES = ("queued", "active", "ended", "sealed")
+TERMINAL = ("job.finished", "job.failed", "job.cancelled")
+FATES = (*TERMINAL, "job.died", "job.paused")  # how an attempt ends
+PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
+TAIL_BYTES = 65536
+
+
+class Job:
+    """One attempt at a job, as its own process sees it.
+
+    spec: what to do; folder: lives on between attempts (checkpoints, partial output);
+    workspace: the root that every other path is relative to.
+    """
+
+    def __init__(self, folder: Path, workspace: Path, spec: dict):
+        self.id, self.folder, self.workspace, self.spec = folder.name, folder, workspace, spec
+        self.stopping = False
+        self._journal = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._last_progress = 0.0
+
+    def emit(self, kind: str, **fields) -> None:
+        """Append one event to the journal, whole, in one write. Raises ValueError for NaN or infinity."""
+        append_event(self._journal, kind, fields)
+
+    def progress(self, done: float, total: float, note: str = "") -> None:
+        """Say how far the job is (any unit), and that it is not stuck. Cheap: lines are thinned out.
+
+        Raises Stopped when told to stop.
+        """
+        if self.stopping:
+            raise Stopped
+        now = time.monotonic()
+        if now - self._last_progress >= PROGRESS_SECONDS or done >= total:
+            self._last_progress = now
+            (self.folder / "beat").touch()
+            self.emit("job.progress", done=done, total=total, note=note)
+
+
+def append_event(descriptor: int, kind: str, fields: dict) -> None:
+    """Write one event line with O_APPEND: a reader sees all of it or a torn tail, never a mixture of two.
+
+    Raises OSError when it cannot (a full disk), and then leaves the journal as it was.
+    """
+    line = json.dumps({"kind": kind, "t": time.time(), **fields}, ensure_ascii=False, allow_nan=False)
+    data, before = memoryview(line.encode() + b"\n"), os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        os.ftruncate(descriptor, before)  # else the next line would be glued to half of this one
+        raise
+
+
+def read_events(folder: Path, offset: int = 0) -> list[dict]:
+    """All whole lines of a job's journal from an offset on; a torn last line and corrupt lines are left out."""
+    try:
+        lines = (folder / "events.jsonl").read_bytes()[offset:].split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [event for line in lines if (event := parse_event(line)) is not None]
+
+
+def parse_event(line: bytes) -> dict | None:
+    """The event on one line, or None when the line is no event (torn by a kill, or damaged)."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+
+
+class Spool:
+    """The jobs of one workspace."""
+
+    def __init__(self, workspace: Path):
+        self.workspace, self.root = workspace, workspace / "jobs"
+        for place in (*PLACES, "incoming", "paused"):
+            (self.root / place).mkdir(parents=True, exist_ok=True)
+
+    def submit(self, spec: dict, job_id: str | None = None) -> str:
+        """Queue a job and return its id. The same id twice is one job, so a repeated submit is harmless.
+
+        spec: {"kind": one of the kinds in engine/jobs/run.py, the settings of engine.jobs.spec.JobSpec, and the fields
+        of its kind}. Raises Problem for a setting that cannot be.
+        """
+        spec = {"version": VERSION, **spec}
+        JobSpec.read(spec)
+        job_id = job_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
+        if self.find(job_id):
+            return job_id
+        folder = self.root / "incoming" / f"{job_id}.{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        (folder / "spec.json").write_text(json.dumps(spec, allow_nan=False))
+        try:
+            folder.rename(self.root / "queued" / job_id)
+        except OSError:  # somebody submitted the same job between our look and our rename
+            shutil.rmtree(folder)
+        return job_id
+
+    def find(self, job_id: str) -> Path | None:
+        """The job's folder, wherever it is now. None where there is no such job."""
+        if not job_id or job_id != Path(job_id).name or job_id.startswith("."):
+            raise Problem(f"Cannot look up job {job_id!r}: that is not a job's id.")
+        for _ in range(3):  # a job may move while we look
+            for place in PLACES:
+                if (folder := self.root / place / job_id).is_dir():
+                    return folder
+        return None
+
+    def folders(self, place: str) -> list[Path]:
+        """The job folders in one place, oldest name first."""
+        with os.scandir(self.root / place) as entries:
+            return [Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name) if entry.is_dir()]
+
+    def move(self, folder: Path, place: str) -> Path | None:
+        """Rename a job into another place. None when somebody else moved it first."""
+        target = self.root / place / folder.name
+        try:
+            folder.rename(target)
+        except FileNotFoundError:
+            return None
+        return target
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end. A queued one ends at once; a running one is told by the supervisor."""
+        while (folder := self.find(job_id)) is not None and folder.parent.name in ("queued", "active"):
+            try:
+                (folder / "cancel").touch()
+            except FileNotFoundError:
+                continue  # a worker claimed it, or filed it away, since we looked
+            if folder.parent.name == "queued" and (ended := self.move(folder, "ended")):
+                write_event(ended, "job.cancelled", note="before it started")
+            return
+
+    def reprioritise(self, job_id: str, priority: float) -> None:
+        """Move a queued job to another place in the queue (lower runs sooner). It has no effect on one that runs."""
+        JobSpec.read({"kind": "any", "priority": priority})
+        folder = self.find(job_id)
+        if folder is None or folder.parent.name in ("ended", "sealed"):
+            raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+        try:
+            write_whole(folder / "priority", str(priority))
+            os.utime(self.root / "queued")  # workers look at the queue again when it has changed
+        except FileNotFoundError as error:
+            raise Problem(f"Cannot move job {job_id!r} in the queue: a worker has just taken it.") from error
+
+    def pause(self, study: str) -> None:
+        """Hold up all jobs of a study: none starts, and those that run stop at a checkpoint."""
+        (self.root / "paused" / study).touch()
+        os.utime(self.root / "queued")
+
+    def unpause(self, study: str) -> None:
+        (self.root / "paused" / study).unlink(missing_ok=True)
+        os.utime(self.root / "queued")
+
+    def paused(self) -> set[str]:
+        """The studies whose jobs are held up."""
+        return set(os.listdir(self.root / "paused"))
+
+    def retry(self, job_id: str, reason: str = "somebody asked for it") -> None:
+        """Queue an ended job again; it goes on from what its folder holds. Raises Problem if it has not ended."""
+        folder = self.find(job_id)
+        if folder is None or folder.parent.name not in ("ended", "sealed"):
+            raise Problem(f"Cannot retry job {job_id!r}: it has not ended. Cancel it first, or wait.")
+        with held(folder) as free:
+            if not free:
+                raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
+            (folder / "cancel").unlink(missing_ok=True)
+            write_event(folder, "job.requeued", reason=reason)
+            while self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
+                folder = self.find(job_id)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[int | None]:
+    """Hold a job's lock inside the block; yields its descriptor, or None when a process runs the job."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def write_event(folder: Path, kind: str, **fields) -> None:
+    """Append to a job's journal from outside the job. Only for the holder of its lock, or before it ever ran."""
+    mend_journal(folder)
+    descriptor = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        append_event(descriptor, kind, fields)
+    finally:
+        os.close(descriptor)
+
+
+def last_fate(folder: Path) -> dict | None:
+    """The last event that says how an attempt ended, or that it began; read off the journal's tail."""
+    try:
+        with open(folder / "events.jsonl", "rb") as journal:
+            size = journal.seek(0, os.SEEK_END)
+            journal.seek(max(0, size - TAIL_BYTES))
+            lines = journal.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        event = parse_event(line)
+        if event is not None and event["kind"] in (*FATES, "job.requeued", "job.started"):
+            return event
+    return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file so that it appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def mend_journal(folder: Path) -> None:
+    """Cut a torn last line off a journal whose writer was killed, so that the next line starts clean.
+
+    Nothing acknowledged is lost: readers never go beyond the last newline.
+    """
+    path = folder / "events.jsonl"
+    if not path.exists():
+        return
+    with open(path, "rb+") as journal:
+        end = journal.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - 65536)
+            journal.seek(start)
+            newline = journal.read(end - start).rfind(b"\n")
+            if newline >= 0 or start == 0:
+                journal.truncate(start + newline + 1)
+                return
+            end = start

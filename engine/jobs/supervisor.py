@@ -1,0 +1,331 @@
+"""The supervisor of a workspace: claims jobs from the spool and has each run in a process of its own.
+
+It never opens the database. Liveness is the job's lock, held by the job's process: pid files lie after a kill, locks
+do not. A job outlives a killed supervisor, and the next one picks it up by its lock and its lease. A supervisor that
+is told to stop (Ctrl-C, TERM) stops its jobs at a checkpoint and leaves them queued. Where jobs run is a backend:
+this machine, a Ray cluster or Slurm (docs/CLUSTER.md).
+"""
+
+import json
+import os
+import sys
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.core.files import CHECKOUT
+from engine.core.secret import job_token
+from engine.core.workspace import write_json
+from engine.jobs import logs
+from engine.jobs.backends import Backend, Status
+from engine.jobs.devices import Lease, machine
+from engine.jobs.queue import Queue, read_settings
+from engine.jobs.spec import JobSpec
+from engine.jobs.spool import (
+    FATES,
+    TERMINAL,
+    Spool,
+    held,
+    last_fate,
+    mend_journal,
+    read_events,
+    write_event,
+    write_whole,
+)
+
+POLL_SECONDS = 0.25
+REPORT_SECONDS = 5.0  # between words for the page
+KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
+# Processes side by side have one thread each: two thread pools on two cores spin against each other. And glibc keeps
+# freed blocks for the next tensor: given back and taken again page by page, they cost up to half of an evaluation.
+CHILD_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),  # bytes
+}
+HELD_UP = ("the worker stops", "its study is paused")  # reasons to end a job that are no fault of its own
+CLUSTER_KINDS = ("train",)  # what a cluster is for; all else takes seconds and runs beside the page
+
+
+class Supervisor:
+    """Claims queued jobs while there is room, watches active ones, files away what ended.
+
+    cluster: where training runs, if not here; url: of the page's HTTP API, where jobs of the cluster shall post their
+    journals instead of writing them into a shared folder; python: the interpreter of the cluster's nodes.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        local: Backend,
+        cluster: Backend | None = None,
+        url: str = "",
+        python: str = sys.executable,
+    ):
+        self.spool, self.local, self.cluster, self.url, self.python = Spool(workspace), local, cluster, url, python
+        self.backends = {backend.name: backend for backend in (local, cluster) if backend}
+        self.queue = Queue(self.spool)
+        self.leases: dict[str, Lease] = {}  # of the active jobs
+        self.specs: dict[str, JobSpec] = {}
+        self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when it was sent TERM (monotonic), and why
+        self.beats: dict[str, tuple[int, float]] = {}  # job -> the time of its last beat, and when we saw that change
+        self.loud: dict[str, int] = {}  # job -> how long its log had grown when it was last cut, bytes
+        self.reported, self.stopping = -REPORT_SECONDS, False
+
+    def run(self) -> None:
+        """Work until `stopping` is set; then stop the jobs, leaving them queued."""
+        trouble = None
+        while not self.stopping:
+            try:
+                self.step()
+                trouble = None
+            except (OSError, Problem) as error:  # a full disk, say: running jobs go on; try again
+                if str(error) != trouble:
+                    trouble = str(error)
+                    print(f"worker: {trouble}. Free disk space, or mend what it names; trying again.", flush=True)
+            time.sleep(POLL_SECONDS)
+        deadline = time.monotonic() + KILL_AFTER_SECONDS + 1
+        while self.spool.folders("active") and time.monotonic() < deadline:
+            for folder in self.spool.folders("active"):
+                self.watch(folder)
+            time.sleep(0.1)
+
+    def step(self) -> None:
+        """One look at everything: watch the active jobs, then fill the room that is free."""
+        active = self.spool.folders("active")
+        for folder in active:
+            self.watch(folder)
+        self.fill()
+        if time.monotonic() - self.reported >= REPORT_SECONDS:
+            self.reported = time.monotonic()
+            self.report()
+
+    # Starting ------------------------------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Start jobs in the queue's order. A job that finds no room does not hold up one that needs less."""
+        refused, full = set(), set()
+        for folder, spec in self.queue.in_order():
+            need = (spec.kind in CLUSTER_KINDS, spec.cpus, spec.device, spec.gpu_memory_mb)
+            if need in refused or spec.study in full:
+                continue
+            fate, other = self.queue.fate(spec)
+            if fate == "failed":
+                self.give_up(folder, other)
+            if fate != "done":
+                continue
+            taken = list(self.leases.values())
+            if spec.at_once and sum(lease.study == spec.study for lease in taken) >= spec.at_once:
+                full.add(spec.study)
+                continue
+            backend = self.cluster if self.cluster and spec.kind in CLUSTER_KINDS else self.local
+            if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
+                refused.add(need)
+            else:
+                self.start(folder, spec, backend, place)
+
+    def give_up(self, folder: Path, other: str) -> None:
+        """End a job that waits for one that did not make it."""
+        with held(folder) as lock:
+            if lock is not None:
+                message = f"It waits for job {other}, which failed or was cancelled. Retry that one, then this one."
+                write_event(folder, "job.failed", message=message)
+                self.spool.move(folder, "ended")
+
+    def start(self, queued: Path, spec: JobSpec, backend: Backend, place: dict) -> None:
+        """Claim one job and submit its process, which holds the lock while it lives."""
+        folder = self.spool.move(queued, "active")
+        if folder is None:
+            return
+        with held(folder) as lock:
+            if lock is None:
+                return  # its last process still runs; `watch` sees to it
+            mend_journal(folder)
+            attempt = uuid.uuid4().hex[:12]
+            begins = journal.stat().st_size if (journal := folder / "events.jsonl").exists() else 0
+            lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
+            write_whole(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
+            argv, env = self.command(folder, lease)
+            try:
+                handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
+            except (OSError, Problem):
+                self.spool.move(folder, "queued")
+                raise
+            lease = replace(lease, handle=handle)
+            self.leases[folder.name], self.specs[folder.name] = lease, spec
+            write_whole(folder / "lease.json", json.dumps(lease.to_dict()))
+
+    def command(self, folder: Path, lease: Lease) -> tuple[list[str], dict[str, str]]:
+        """The command line of a job's process, and what it needs in its environment."""
+        env = {**CHILD_ENVIRONMENT, "PYTHONUNBUFFERED": "1", "PYTHONPATH": search_path()}
+        env |= {"MIXDESK_GPU_MEMORY_MB": str(lease.gpu_memory_mb)} if lease.gpu_memory_mb else {}
+        workspace = str(self.spool.workspace)
+        if lease.backend == "local":
+            argv = ["engine.jobs.run", str(folder), workspace, lease.attempt, "--locked"]
+            return [sys.executable, "-m", *argv], env
+        if self.url:
+            env["MIXDESK_JOB_TOKEN"] = job_token(self.spool.workspace, folder.name, lease.attempt)
+            argv = ["engine.jobs.remote", self.url, folder.name, lease.attempt, workspace]
+        else:
+            argv = ["engine.jobs.run", str(folder), workspace, lease.attempt]
+        return [self.python, "-m", *argv], env
+
+    # Watching ------------------------------------------------------------------------------------------------
+
+    def watch(self, folder: Path) -> None:
+        """End a job that should end, and file away one that has."""
+        lease = self.lease(folder)
+        waits = False
+        with held(folder) as lock:
+            if lock is not None:
+                status = self.status(lease)
+                if status.state == "ended":
+                    self.file_away(folder, lease, status)
+                    return
+                waits = status.state == "waiting"
+        if size := logs.trim(folder / "log.txt"):
+            self.loud[folder.name] = size
+        if waits:
+            self.beats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
+        if reason := self.reason_to_end(folder, lease):
+            self.end(folder, lease, reason)
+
+    def status(self, lease: Lease) -> Status:
+        """What became of a job whose lock is free. On this machine it has ended, or is about to."""
+        backend = self.backends.get(lease.backend)
+        if backend is None:
+            return Status("running")  # nobody here can ask: `report` says which worker could
+        if not lease.handle:
+            return Status("ended", cause="it had not begun when its worker was lost")
+        status = backend.status(lease.handle)
+        while backend.local and status.state == "running":
+            time.sleep(0.01)
+            status = backend.status(lease.handle)
+        return status
+
+    def lease(self, folder: Path) -> Lease:
+        """What an active job holds; after a restart, as its folder says."""
+        name = folder.name
+        if name not in self.specs:
+            self.specs[name] = read_settings(folder)
+        if name not in self.leases or not self.leases[name].handle:
+            try:
+                lease = Lease.from_dict(json.loads((folder / "lease.json").read_text()))
+            except (OSError, ValueError, TypeError):
+                lease = Lease(name, self.specs[name].study)
+            begun = last_fate(folder)
+            if not lease.handle and lease.backend == "local" and begun is not None and begun["kind"] == "job.started":
+                lease = replace(lease, handle=str(begun["pid"]))  # its worker was killed before it noted the handle
+            self.leases[name] = lease
+        return self.leases[name]
+
+    def reason_to_end(self, folder: Path, lease: Lease) -> str:
+        """Why a running job should end; empty while it may go on."""
+        if self.stopping:
+            return HELD_UP[0]
+        if (folder / "cancel").exists():
+            return "it was cancelled"
+        if lease.study is not None and (self.spool.root / "paused" / lease.study).exists():
+            return HELD_UP[1]
+        if folder.name in self.told_to_end:
+            return self.told_to_end[folder.name][1]
+        backend = self.backends.get(lease.backend)
+        return (backend and backend.lost(lease)) or self.stuck(folder) or ""
+
+    def stuck(self, folder: Path) -> str | None:
+        """Whether a job has shown no sign of life for too long. Only changes count, so clocks may jump."""
+        now, limit = time.monotonic(), self.specs[folder.name].silence_seconds
+        beat = max(changed(folder / "beat"), changed(folder / "lease.json"))
+        if self.beats.get(folder.name, (None,))[0] != beat:
+            self.beats[folder.name] = beat, now
+        if now - self.beats[folder.name][1] <= limit:
+            return None
+        return f"it showed no progress for {limit:g} seconds (its silence_seconds)"
+
+    def end(self, folder: Path, lease: Lease, reason: str) -> None:
+        """TERM first, so that the job can keep a checkpoint; KILL after a while, children too."""
+        now = time.monotonic()
+        since = self.told_to_end.setdefault(folder.name, (now, reason))[0]
+        backend = self.backends.get(lease.backend)
+        if backend and (since == now or now - since > KILL_AFTER_SECONDS):
+            backend.cancel(lease.handle, kill=since != now)
+
+    def file_away(self, folder: Path, lease: Lease, status: Status) -> None:
+        """Decide what a job whose process is gone has become. Called with its lock held."""
+        self.keep_log(folder, lease)
+        _, reason = self.told_to_end.get(folder.name, (0.0, ""))
+        own = read_events(folder, lease.begins)
+        fate = own[-1]["kind"] if own and own[-1]["kind"] in FATES else None
+        if fate in TERMINAL:
+            place = "ended"
+        elif (folder / "cancel").exists():
+            write_event(folder, "job.cancelled", note="while it ran")
+            place = "ended"
+        elif fate == "job.paused" or reason in HELD_UP:
+            if fate != "job.paused":
+                write_event(folder, "job.paused")
+            place = "queued"
+        else:
+            if fate != "job.died":
+                write_event(folder, "job.died", message=reason or status.cause or "its process ended")
+            place = self.after_a_death(folder)
+        for known in (self.leases, self.specs, self.told_to_end, self.beats, self.loud):
+            known.pop(folder.name, None)
+        self.spool.move(folder, place)
+
+    def keep_log(self, folder: Path, lease: Lease) -> None:
+        """Fetch what a job printed, where it died on a cluster before it could print into its folder."""
+        log, backend = folder / "log.txt", self.backends.get(lease.backend)
+        if backend and not backend.local and lease.handle and not (log.exists() and log.stat().st_size):
+            log.write_text(backend.logs(lease.handle, log)[-logs.SHOWN :])
+
+    def after_a_death(self, folder: Path) -> str:
+        """Try a job again, or give it up; returns the place where it goes. The reasons are in its journal."""
+        died = [event["message"] for event in this_round(read_events(folder)) if event["kind"] == "job.died"]
+        if len(died) <= self.specs[folder.name].retries:
+            return "queued"
+        count = f"{len(died)} times, last" if len(died) > 1 else "and may not be retried"
+        message = f"It ended without a result {count}: {died[-1]}. Its log may say more."
+        write_event(folder, "job.failed", message=message)
+        return "ended"
+
+    # Telling -------------------------------------------------------------------------------------------------
+
+    def report(self) -> None:
+        """Leave word of devices and leases for the page."""
+        shown = {name: backend.devices() for name, backend in self.backends.items()}
+        troubles = [found["trouble"] for found in shown.values() if found["trouble"]]
+        for name in {lease.backend for lease in self.leases.values()} - self.backends.keys():
+            troubles.append(f"Jobs run on {name}, and this worker cannot see them: start it with --backend {name}.")
+        for name, size in self.loud.items():
+            troubles.append(f"Job {name} prints without end: its log was cut at {size >> 20:,} MB.")
+        word = {
+            "t": time.time(),
+            "slots": {name: found["slots"] for name, found in shown.items()},
+            "gpus": shown["local"]["gpus"],
+            "troubles": troubles,
+            "machine": machine(),
+            "leases": [lease.to_dict() for lease in self.leases.values()],
+        }
+        write_json(self.spool.root / "devices.json", word)
+
+
+def changed(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def this_round(events: list[dict]) -> list[dict]:
+    """The events since somebody last queued the job anew."""
+    starts = [i for i, event in enumerate(events) if event["kind"] == "job.requeued"]
+    return events[starts[-1] + 1 :] if starts else events
+
+
+def search_path() -> str:
+    """PYTHONPATH of a job: Mixdesk's root before whatever was there."""
+    return os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))

@@ -1,0 +1,1 @@
+"""Checkpoints: models on disk, read and written. torch."""

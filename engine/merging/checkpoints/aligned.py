@@ -1,0 +1,121 @@
+"""A model seen as the lead stores it: with the lead's rows of embeddings, and with a head where the lead has one."""
+
+import re
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.merging.checkpoints.adapters import Adapted
+from engine.merging.checkpoints.reader import Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.vocabulary import Difference, refusal
+
+# A row a token, by their names: heads, and embeddings that are not of other things.
+HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
+EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
+ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
+PAGE = 4096  # bytes
+
+
+class Aligned:
+    """A model in a merge beside the lead; used like a `Checkpoint`.
+
+    Rows beyond the lead's are left out. Where rows are missing, or are of tokens that the model does not know, the
+    lead's own stand in, as if the model had not moved them. That is right only where both number alike the tokens that
+    they share; otherwise rows stay as they are. A head that the model ties, and the lead does not, is its embedding.
+    """
+
+    def __init__(self, model: Checkpoint | Adapted, lead: Checkpoint | Adapted, difference: Difference | None):
+        self.model, self.lead, self.difference = model, lead, difference
+        self.path, self.home, self.files = model.path, model.home, model.files
+        self.config, self.layers, self.doubt = model.config, model.layers, model.doubt
+        self.heads = tied_heads(model, lead)  # the lead's name of a head -> the model's of the embedding
+        self.rows, self.unknown = [], []
+        if difference is not None and refusal(difference) is None:
+            self.rows = [name for name in [*model.tensors, *self.heads] if self._has_rows(name)]
+            self.unknown = [number for _, number in difference.lacking if number >= 0]
+
+    def _has_rows(self, name: str) -> bool:
+        """Whether a tensor is a matrix with a row a token, and as wide as the lead's."""
+        if name not in self.lead.tensors or not ROWS.search(name) or layer_of(name) >= 0:
+            return False
+        own, wanted = (self._stored(name).shape, self.lead.tensors[name].shape)
+        return len(own) == len(wanted) == 2 and own[1] == wanted[1]
+
+    def _stored(self, name: str) -> Stored:
+        return self.model.tensors[self.heads.get(name, name)]
+
+    @property
+    def longer(self) -> int:
+        """Rows that are left out."""
+        own = [self._stored(name).shape[0] - self.lead.tensors[name].shape[0] for name in self.rows]
+        return max([0, *own])
+
+    @property
+    def held(self) -> int:
+        """Bytes that tensors take when they are asked for: those shorter than the lead's are copied one by one, and
+        pages with rows that are written over stay."""
+        copied, pages = [0], 0
+        for name in self.rows:
+            (own, columns), wanted = self._stored(name).shape, self.lead.tensors[name].shape[0]
+            row = columns * self._stored(name).dtype.itemsize
+            copied += [wanted * row] if own < wanted else []
+            pages += min(wanted * row, len(self._written(name)) * max(row, PAGE)) if own >= wanted else 0
+        return self.model.held + max(copied) + pages
+
+    def _written(self, name: str) -> list[int]:
+        """Rows that are there and mean nothing, so that the lead's are written over them."""
+        there = min(self._stored(name).shape[0], self.lead.tensors[name].shape[0])
+        return [number for number in self.unknown if number < there]
+
+    @cached_property
+    def tensors(self) -> dict[str, Stored]:
+        """The model's tensors, with the lead's heads and rows."""
+        found = self.model.tensors | {head: replace(self._stored(head), name=head) for head in self.heads}
+        return found | {name: replace(found[name], shape=self.lead.tensors[name].shape) for name in self.rows}
+
+    def flat(self, name: str) -> Tensor:
+        """A tensor's elements (n,) with the lead's rows."""
+        found = self.model.flat(self.heads.get(name, name))
+        if name not in self.rows:
+            return found
+        lead, shape = self.lead.flat(name), self.lead.tensors[name].shape
+        short = self._stored(name).shape[0] < shape[0]
+        found = torch.cat([found, lead[len(found) :].to(found.dtype)]) if short else found[: len(lead)]
+        if written := self._written(name):  # into the process's own copies of pages: no file is touched
+            found.view(shape)[written] = lead.view(shape)[written].to(found.dtype)
+        return found
+
+    def culprit(self, name: str) -> Path:
+        """The file to blame for a tensor's numbers."""
+        return self.model.culprit(self.heads.get(name, name))
+
+
+def tied_heads(model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> dict[str, str]:
+    """The lead's heads that a model lacks since it ties them, as its config.json says: head -> embedding."""
+    if not (model.config or {}).get("tie_word_embeddings"):
+        return {}
+    lacking = [name for name in lead.tensors if HEAD.search(name) and name not in model.tensors]
+    found = {head: embeddings(model, lead.tensors[head].shape[1:]) for head in lacking}
+    return {head: names[0] for head, names in found.items() if names}
+
+
+def embeddings(model: Checkpoint | Adapted, columns: tuple[int, ...]) -> list[str]:
+    """Its embeddings of tokens that are so wide."""
+    return [
+        name
+        for name, one in model.tensors.items()
+        if EMBEDDING.search(name) and not HEAD.search(name) and layer_of(name) < 0 and one.shape[1:] == columns
+    ]
+
+
+def is_copy(model: Checkpoint | Adapted | Aligned, head: str) -> bool:
+    """Whether a model's head is its embedding once more: as config.json says, else by its numbers."""
+    said, own = (model.config or {}).get("tie_word_embeddings"), model.tensors[head]
+    found = [name for name in embeddings(model, own.shape[1:]) if model.tensors[name].shape == own.shape]
+    if said is not None:
+        return bool(said and found)
+    same = [name for name in found if model.tensors[name].dtype == own.dtype]
+    return any(torch.equal(model.flat(name), model.flat(head)) for name in same)

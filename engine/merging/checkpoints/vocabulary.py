@@ -1,0 +1,179 @@
+"""Tokens of a model, and where two models number them differently: the rows of their embeddings then mean other things.
+
+Reads tokenizer.json (Hugging Face's tokenizers), else vocab.json with added_tokens.json, else vocab.txt. Other kinds,
+such as sentencepiece's, are known to be the same where their files are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from filecmp import cmp
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.merging.checkpoints.reader import table
+
+SHOWN = 5  # tokens in a sentence
+LISTED = 1000  # tokens in a report
+UNREAD = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")  # kinds that are not read
+RULES = ("merges.txt", "added_tokens.json")  # beside vocab.json
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a model's tokens differ from the base's.
+
+    moved: (token, its number here, the base's); extra: (token, number) that the base lacks; lacking: that only the
+    base has. All empty where the two are the same. recut: whether text is cut into the tokens by other merges.
+    """
+
+    model: str
+    file: Path
+    base_file: Path
+    moved: list[tuple[str, int, int]] = field(default_factory=list)
+    extra: list[tuple[str, int]] = field(default_factory=list)
+    lacking: list[tuple[str, int]] = field(default_factory=list)
+    recut: bool = False
+
+    @property
+    def same(self) -> bool:
+        return not (self.moved or self.extra or self.lacking)
+
+    def to_dict(self) -> dict:
+        """Counts, and the first thousand of each kind."""
+        kinds = {"moved": self.moved, "extra": self.extra, "lacking": self.lacking}
+        told = {name: {"count": len(found), "tokens": found[:LISTED]} for name, found in kinds.items()}
+        return {"model": self.model, "file": str(self.file), "same": self.same} | told
+
+
+def file_of(folder: Path, kinds: Iterable[str]) -> Path | None:
+    """The first file of these names in a model's folder."""
+    return next((folder / name for name in kinds if (folder / name).is_file()), None)
+
+
+def tokens_of(file: Path) -> tuple[dict[str, int], list[tuple[str, ...]] | None]:
+    """(token -> number, merges of byte-pair encoding or None) in a file. Raises Problem for one that is unreadable."""
+    try:
+        numbers, merges = READERS[file.name](file)
+        if not all(isinstance(number, int) for number in numbers.values()):
+            raise ValueError("it does not number its tokens")
+        pairs = [tuple(one.split(" ") if isinstance(one, str) else one) for one in merges or []]
+        return numbers, None if merges is None else pairs
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Problem(f"Cannot read {file}: {error!r}. Copy it again from the model's source.") from error
+
+
+def has_tokens(folder: Path) -> bool:
+    """Whether a folder has a vocabulary of its own."""
+    return file_of(folder, (*READERS, *UNREAD)) is not None
+
+
+def from_tokenizer(file: Path) -> tuple[dict[str, int], list | None]:
+    """tokenizer.json: Unigram models list their tokens, others number them."""
+    told = table(file.read_bytes())
+    numbers = told["model"]["vocab"]
+    if isinstance(numbers, list):
+        numbers = {token: place for place, (token, *_) in enumerate(numbers)}
+    added = {one["content"]: one["id"] for one in told.get("added_tokens", [])}
+    return numbers | added, told["model"].get("merges")
+
+
+def from_vocabulary(file: Path) -> tuple[dict[str, int], list | None]:
+    """vocab.json, and what added_tokens.json and merges.txt beside it add."""
+    added, merges = file.with_name("added_tokens.json"), file.with_name("merges.txt")
+    numbers = table(file.read_bytes()) | (table(added.read_bytes()) if added.is_file() else {})
+    if not merges.is_file():
+        return numbers, None
+    return numbers, [line for line in merges.read_text().splitlines() if line and not line.startswith("#version")]
+
+
+def from_lines(file: Path) -> tuple[dict[str, int], list | None]:
+    """vocab.txt: a token a line."""
+    return {token: place for place, token in enumerate(file.read_text().splitlines())}, None
+
+
+READERS = {"tokenizer.json": from_tokenizer, "vocab.json": from_vocabulary, "vocab.txt": from_lines}
+
+
+def compared(model: str, folder: Path, base_folder: Path) -> Difference | None:
+    """How a model's tokens differ from the base's; None where one of them has no vocabulary that can be read."""
+    file, base_file = file_of(folder, READERS), file_of(base_folder, READERS)
+    if file is None or base_file is None:
+        return None
+    read = [file.name, *(RULES if file.name == "vocab.json" else ())]
+    if file.name == base_file.name and all(alike(folder / name, base_folder / name) for name in read):
+        return Difference(model, file, base_file)
+    (own, merges), (base, base_merges) = tokens_of(file), tokens_of(base_file)
+    moved = sorted((token, number, base[token]) for token, number in own.items() if base.get(token, number) != number)
+    extra = sorted(((token, n) for token, n in own.items() if token not in base), key=lambda one: one[1])
+    lacking = sorted(((token, n) for token, n in base.items() if token not in own), key=lambda one: one[1])
+    recut = None not in (merges, base_merges) and merges != base_merges
+    return Difference(model, file, base_file, moved, extra, lacking, recut)
+
+
+def alike(file: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes, or neither is there."""
+    there = [one for one in (file, other) if one.is_file()]
+    return not there or (len(there) == 2 and cmp(file, other, shallow=False))
+
+
+def unknown(model: str, folder: Path, base_folder: Path) -> list[str]:
+    """A sentence where the tokens of two models cannot be compared, though there are some."""
+    kinds = (*READERS, *UNREAD)
+    file, base_file = file_of(folder, kinds), file_of(base_folder, kinds)
+    if file is None and base_file is None:
+        return []
+    if file is None or base_file is None:
+        why = f"{folder if file is None else base_folder} has no tokenizer"
+    elif all(alike(folder / name, base_folder / name) for name in UNREAD if name in (file.name, base_file.name)):
+        return []
+    else:
+        why = f"{file} and {base_file} are not the same, and one of them is of a kind that is not read"
+    return [f"The tokens of {model} were not compared with the base's: {why}. Make sure that they are numbered alike."]
+
+
+def refusal(difference: Difference) -> str | None:
+    """Why the two cannot be merged: rows of their embeddings mean different tokens."""
+    taken = {number: token for token, number in difference.lacking}
+    clashing = [(token, number) for token, number in difference.extra if number in taken]
+    if difference.moved:
+        token, here, there = difference.moved[0]
+        which = f"the token {token!r} is number {here}, and {there} in {difference.base_file}"
+        count = len(difference.moved)
+    elif clashing:
+        token, number = clashing[0]
+        which = f"number {number} is the token {token!r}, and {taken[number]!r} in {difference.base_file}"
+        count = len(clashing)
+    else:
+        return None
+    more = f" ({count:,} tokens in all)" if count > 1 else ""
+    return (
+        f"Cannot merge {difference.model}: in {difference.file} {which}{more}. Rows of the embeddings would mix "
+        "different tokens. Put its embeddings into the base's order first, or leave it out."
+    )
+
+
+def warnings(difference: Difference) -> list[str]:
+    """What differs without harm, and what will be done about it."""
+    said = []
+    if difference.extra:
+        said.append(
+            f"{difference.model} knows {len(difference.extra):,} tokens that the base does not "
+            f"({shown(difference.extra)}): the merge takes the base's tokenizer, so they are lost."
+        )
+    if difference.lacking:
+        said.append(
+            f"{difference.model} does not know {len(difference.lacking):,} of the base's tokens "
+            f"({shown(difference.lacking)}): for these the base's own rows stand in."
+        )
+    if difference.recut:
+        said.append(
+            f"{difference.model} cuts text into the same tokens by other merges ({difference.file}): the merge takes "
+            f"the base's tokenizer ({difference.base_file})."
+        )
+    return said
+
+
+def shown(tokens: list[tuple[str, int]]) -> str:
+    """The first few, in quotes."""
+    names = ", ".join(repr(token) for token, _ in tokens[:SHOWN])
+    return f"{names}, ..." if len(tokens) > SHOWN else names

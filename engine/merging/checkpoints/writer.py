@@ -1,0 +1,242 @@
+"""Writes a checkpoint piece by piece into safetensors shards; it appears whole or not at all.
+
+It is made in a hidden folder beside its place, and the shards' headers are written last: what a killed process leaves
+can be loaded by nothing, and goes when the next checkpoint is written there. Pieces are written, not mapped: filling
+fresh pages of a mapped file costs nine times the CPU seconds of writing them.
+"""
+
+import errno
+import json
+import math
+import os
+import shutil
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.core.errors import Problem
+from engine.jobs.spool import held
+from engine.merging.checkpoints.reader import CODES, INDEX
+
+SHARD_BYTES = 5_000_000_000
+ALIGNMENT = 8
+WHOLE = "whole"  # in a part: what will be moved to its place
+
+
+class NotFinite(Problem):
+    """Numbers that cannot be written as what they should be."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A tensor to be written: its name, dtype and shape."""
+
+    name: str
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+class Writer:
+    """Open shards whose tensors are filled in any order, piece by piece, with `put`."""
+
+    def __init__(self, folder: Path, slots: list[Slot], metadata: dict[str, str], single: bool, shard_bytes: int):
+        self.shards: dict[str, str] = {}  # tensor -> file name
+        self._places: dict[str, tuple[int, int, Slot]] = {}  # descriptor, offset of the first byte
+        self._headers: dict[int, bytes] = {}  # descriptor of an open shard -> what it begins with
+        self._piece = torch.empty(0, dtype=torch.uint8)
+        groups = split(slots, shard_bytes)
+        self.names = ["model.safetensors"]
+        if len(groups) > 1 and not single:
+            self.names = [f"model-{n:05d}-of-{len(groups):05d}.safetensors" for n in range(1, len(groups) + 1)]
+        else:
+            groups = [slots]
+        for name, group in zip(self.names, groups, strict=True):
+            self._reserve(folder / name, group, metadata)
+            self.shards |= {slot.name: name for slot in group}
+
+    def _reserve(self, file: Path, group: list[Slot], metadata: dict[str, str]) -> None:
+        """Take a shard's room on the disk now, before anything is merged in vain."""
+        header, end = {"__metadata__": {"format": "pt", **metadata}}, 0
+        for slot in group:
+            offsets = [end, end + slot.bytes]
+            header[slot.name] = {"dtype": CODES[slot.dtype], "shape": list(slot.shape), "data_offsets": offsets}
+            end = offsets[1]
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % ALIGNMENT)
+        start = 8 + len(text)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._headers[descriptor] = struct.pack("<Q", len(text)) + text
+        os.posix_fallocate(descriptor, 0, start + end)
+        for slot in group:
+            self._places[slot.name] = (descriptor, start + header[slot.name]["data_offsets"][0], slot)
+
+    def put(self, name: str, first: int, values: Tensor) -> None:
+        """Write elements `first`, ... of a tensor: values (len,) of any dtype, cast to the tensor's own.
+
+        Raises NotFinite for NaN and infinity, before or after the cast.
+        """
+        descriptor, begin, slot = self._places[name]
+        size = len(values) * slot.dtype.itemsize
+        if len(self._piece) < size:
+            self._piece = torch.empty(size, dtype=torch.uint8)
+        if not finite(self._piece[:size].view(slot.dtype).copy_(values)):
+            raise NotFinite(unfit(values, slot))
+        write_at(descriptor, memoryview(self._piece[:size].numpy()), begin + first * slot.dtype.itemsize)
+
+    def finish(self) -> None:
+        """Write the headers: from here on the shards can be read."""
+        for descriptor, header in self._headers.items():
+            write_at(descriptor, memoryview(header), 0)
+
+    def close(self) -> None:
+        for descriptor in self._headers:
+            os.close(descriptor)
+
+    def index(self) -> dict:
+        """What the index file of several shards says."""
+        total = sum(slot.bytes for _, _, slot in self._places.values())
+        return {"metadata": {"total_size": total}, "weight_map": self.shards}
+
+
+def write_at(descriptor: int, left: memoryview, at: int) -> None:
+    """Write all bytes from a place on."""
+    while left:
+        written = os.pwrite(descriptor, left, at)
+        left, at = left[written:], at + written
+
+
+def finite(values: Tensor) -> bool:
+    """Whether all values (len,) are finite numbers. A sum keeps NaN and infinity, but 16 bits soon end."""
+    if not values.is_floating_point() or not len(values):
+        return True
+    seen = values.aminmax() if values.itemsize == 2 else [values.sum()]
+    return all(math.isfinite(one) for one in seen)
+
+
+def unfit(values: Tensor, slot: Slot) -> str:
+    """Why values are not finite in a slot's dtype, and what to do."""
+    if not torch.isfinite(values).all():
+        return f"Cannot write {slot.name!r}: numbers in it are not finite (NaN or infinity). Change weights or knobs."
+    kind = str(slot.dtype).removeprefix("torch.")
+    largest, most = float(values.abs().max()), torch.finfo(slot.dtype).max
+    return (
+        f"Cannot write {slot.name!r} as {kind}: it has numbers up to {largest:.3g}, and {kind} ends at {most:.5g}. "
+        "Write bfloat16 or float32 (out_dtype), or use smaller weights."
+    )
+
+
+def split(slots: list[Slot], most: int) -> list[list[Slot]]:
+    """Shards of at most `most` bytes, in order; a tensor that is larger has one of its own."""
+    groups, room = [[]], most
+    for slot in slots:
+        if groups[-1] and slot.bytes > room:
+            groups.append([])
+            room = most
+        groups[-1].append(slot)
+        room -= slot.bytes
+    return groups
+
+
+@contextmanager
+def writing(
+    out: Path, slots: list[Slot], others: dict[str, bytes], metadata: dict[str, str], shard_bytes: int = SHARD_BYTES
+) -> Iterator[Writer]:
+    """Fill a checkpoint inside the block; it stands at `out` afterwards, or nothing does.
+
+    out: a folder, or a file that ends in .safetensors; others: further files of the folder, name -> bytes. Raises
+    Problem where `out` exists or appears meanwhile, and where nothing can be written or the disk has no room.
+    """
+    if os.path.lexists(out):
+        raise Problem(f"Cannot write {out}: it exists. Choose another place, or remove it.")
+    single = out.suffix == ".safetensors"
+    try:
+        with part_of(out) as part:
+            whole = part / WHOLE
+            whole.mkdir()
+            writer = Writer(whole, slots, metadata, single, shard_bytes)
+            try:
+                yield writer
+                writer.finish()
+            finally:
+                writer.close()
+            if not single:
+                if len(writer.names) > 1:
+                    (whole / INDEX).write_text(json.dumps(writer.index(), indent=2))
+                for name, content in others.items():
+                    (whole / name).write_bytes(content)
+            placed(whole / "model.safetensors" if single else whole, out)
+    except OSError as error:
+        raise Problem(f"Cannot write {out}: {reason(error, slots)} Nothing was left there.") from error
+
+
+def reason(error: OSError, slots: list[Slot]) -> str:
+    """Why writing failed, and what to do about it."""
+    why = f"{error.strerror or error}."
+    if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+        if error.filename2:  # it was to be moved
+            return "something appeared there while it was made. Choose another place, or remove that."
+        return f"{error.filename} is no folder. Choose another place."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{why} It takes {sum(slot.bytes for slot in slots):,} bytes. Free disk space, or choose another place."
+    return f"{why} Choose a place where you may write."
+
+
+def placed(made: Path, out: Path) -> None:
+    """Move what was made to its place. Raises OSError, with both names, where something is there already."""
+    if made.is_dir():
+        os.rename(made, out)  # the system refuses it where a file is, or a folder that holds something
+        return
+    try:
+        os.link(made, out)
+    except OSError as error:  # there are disks without links
+        if os.path.lexists(out):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(made), None, str(out)) from error
+        os.rename(made, out)
+
+
+@contextmanager
+def part_of(out: Path) -> Iterator[Path]:
+    """A hidden folder beside `out`, removed at the end with what still stands in it.
+
+    Its lock is held while the process lives: parts of processes that were killed are removed here first. Parents of
+    `out` that were made for it go as well, where nothing came to stand in them.
+    """
+    made = [folder for folder in out.absolute().parents if not folder.exists()]
+    part = None
+    with ExitStack() as locks:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            sweep(out.parent)
+            part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
+            with suppress(OSError):  # there are disks without locks: there, parts of killed processes stay
+                locks.enter_context(held(part))
+            yield part
+        finally:
+            if part:
+                shutil.rmtree(part, ignore_errors=True)
+            for folder in made:
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the parts in a folder whose processes have ended. A part is locked before WHOLE stands in it."""
+    for whole in folder.glob(f".*.part-*/{WHOLE}"):
+        with suppress(OSError), held(whole.parent) as lock:
+            if lock is not None:
+                shutil.rmtree(whole.parent, ignore_errors=True)

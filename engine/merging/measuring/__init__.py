@@ -1,0 +1,1 @@
+"""Measuring: merges built in memory and evaluated. torch."""

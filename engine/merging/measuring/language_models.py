@@ -1,0 +1,200 @@
+"""Merges of language models on disk: built in place in one Hugging Face model, and measured on a corpus' text.
+
+The base and the experts stay memory-mapped; a merge is written, tensor by tensor and chunk by chunk, into the weights
+of the one model that is loaded, on a GPU where there is one. So a search never writes a checkpoint. M domains.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from engine import corpus as corpora
+from engine.core.errors import Problem
+from engine.core.workspace import within
+from engine.merging.config import from_dict
+from engine.merging.layout import lead_of, opened, plan
+from engine.merging.merge import inputs_of
+from engine.merging.methods.whole import surveyed
+from engine.proxies.device import choose_device
+from engine.proxies.evaluate import bits_per_byte
+from engine.spec.merge import MergeSpec
+from engine.spec.merge_point import merge_file, references
+
+CONTEXT = 1024  # tokens of a window, or the model's own limit where that is less
+SPREAD = 8  # places of the validation text that are read
+
+
+class ModelMerges:
+    """The base and K experts of a merge study that were brought. spec: of a merge job.
+
+    Raises Problem for what is not there, does not fit, or needs the optional package.
+    """
+
+    at_once = 1
+
+    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
+        self.merge, self.names, self.domains = MergeSpec.from_dict(spec["merge"]), spec["names"], spec["domains"]
+        self.experts, self.device = list(spec["experts"]), choose_device(device)
+        base = within(workspace, spec["base"])
+        self.paths, self.planned = references(workspace, spec), []
+        self.config = self.config_of(self._middle())
+        self.models = opened(self.config)
+        self.planned = plan(self.config, self.models)
+        self.model, self.tokenizer = loaded(base, self.device)
+        self.places = places_of(self.model, [one.slot.name for one in self.planned])
+        corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
+        limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
+        self.windows = {
+            domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, min(CONTEXT, limit))
+            for domain in self.domains
+        }
+        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+
+    def turn(self, merge: MergeSpec, names: list[str]) -> None:
+        """Measure by another method, or other coordinates, of the same experts."""
+        self.merge, self.names = merge, names
+
+    def _middle(self) -> np.ndarray:
+        """A point that every method can read: no coefficient, knobs in the middle of their ranges."""
+        return np.array([np.mean(self.merge.tuned[name]) if name in self.merge.tuned else 0.0 for name in self.names])
+
+    @property
+    def parameters(self) -> int:
+        """Weights that a merge has."""
+        return sum(one.slot.size for one in self.planned)
+
+    def config_of(self, point: np.ndarray):
+        """The merge at a point as engine.merging.merge reads it."""
+        tensors = [one.slot.name for one in self.planned]
+        text = merge_file(self.merge, self.experts, self.names, point, self.paths, tensors)
+        return from_dict(yaml.safe_load(text), Path("/"))
+
+    @torch.no_grad()
+    def build(self, point: np.ndarray) -> None:
+        """Put the merge at a point (D,) into the model's weights."""
+        config = self.config_of(point)
+        piece = config.slices[0]  # a file that names models has one
+        look = [replace(one, piece=piece) for one in self.planned if one.slot.dtype.is_floating_point and one.slot.size]
+        seen = surveyed(config.method, [inputs_of(config, self.models, one) for one in look])
+        for one in look:
+            x, arguments = inputs_of(config, self.models, one)
+            x.seen = seen
+            at, flat = config.method.merge(x, **arguments), self.places[one.slot.name].view(-1)
+            for part in x.chunks():
+                flat[part] = at(part).to(flat.dtype)
+
+    @torch.no_grad()
+    def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M); NaN
+        where the method refuses one, and `refused` says why."""
+        losses, errors, self.refused = [], [], {}
+        for place, point in enumerate(np.atleast_2d(points)):
+            try:
+                self.build(point)
+            except Problem as problem:
+                self.refused[place] = str(problem)
+                losses.append([np.nan] * len(self.domains))
+                errors.append([np.nan] * len(self.domains))
+                continue
+            both = [bits_per_byte(*self._sums(self.windows[domain])) for domain in self.domains]
+            losses.append([float(loss[0]) for loss, _ in both])
+            errors.append([float(error[0]) for _, error in both])
+        return np.array(losses), np.array(errors)
+
+    def _sums(self, windows: list[tuple[list[int], int]]) -> tuple[np.ndarray, np.ndarray]:
+        """Nats of each window's targets (1, W), and the bytes they stand for (W,)."""
+        nats = []
+        for ids, _ in windows:
+            tokens = torch.tensor([ids], device=self.model.device)
+            logits = self.model(tokens).logits[0, :-1].float()
+            nats.append(torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum").double().item())
+        return np.array([nats]), np.array([size for _, size in windows], float)
+
+    def anatomy(self) -> dict:
+        """Which expert moved which tensor, and how alike (engine.merging.measuring.proxies.ProxyMerges.anatomy)."""
+        tensors, moved, cosines = [], [], []
+        for one in self.planned:
+            if not one.slot.dtype.is_floating_point or not one.slot.size:
+                continue
+            x, _ = inputs_of(self.config, self.models, one)
+            base = self.models[lead_of(self.config)].flat(one.slot.name)
+            x.base = base
+            gram = x.gram()
+            size = np.sqrt(np.maximum(np.diagonal(gram), 0))
+            whole = float(base.float().norm()) or 1e-12
+            unit = np.maximum(size, 1e-12)
+            tensors.append(one.slot.name)
+            moved.append((size / whole).tolist())
+            cosines.append((gram / unit[:, None] / unit).tolist())
+        return {"tensors": tensors, "moved": np.array(moved).T.tolist(), "cosines": cosines}
+
+
+def loaded(folder: Path, device: str):
+    """The base as a Hugging Face model, and its tokenizer. Raises Problem where the package or a file is missing."""
+    try:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError:
+        raise Problem(
+            "Cannot measure language models: the package transformers is missing. Install it: "
+            "python -m pip install -r requirements-transformers.txt"
+        ) from None
+    config = folder / "config.json"
+    try:
+        if "auto_map" in json.loads(config.read_text()):
+            raise Problem(f"Cannot load {folder}: its config.json asks to run code of its own (auto_map). Remove that.")
+        keep = {"local_files_only": True, "trust_remote_code": False}
+        dtype = torch.float32 if device == "cpu" else "auto"
+        model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=dtype, **keep)
+        tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **keep)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise Problem(f"Cannot load {folder} as a causal language model: {first}. Bring its whole folder.") from error
+    if not tokenizer.is_fast:
+        raise Problem(f"Cannot measure {folder} in bits per byte: its tokenizer is no fast one. Add a tokenizer.json.")
+    return model.to(device).eval(), tokenizer
+
+
+def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
+    """Where each tensor of the checkpoint lies in the loaded model. Raises Problem for one that is not there."""
+    own = {name: value.data for name, value in model.state_dict(keep_vars=True).items()}
+    prefix = f"{model.base_model_prefix}."
+    found = {}
+    for name in tensors:
+        for shape in (name, prefix + name, name.removeprefix(prefix)):
+            if shape in own:
+                found[name] = own[shape]
+                break
+        else:
+            raise Problem(f"Cannot place the tensor {name!r}: {type(model).__name__} has none of that name.")
+    return found
+
+
+def windows_of(tokenizer, corpus, domain: str, size: int, context: int) -> list[tuple[list[int], int]]:
+    """Windows of a domain's validation text: token ids, and the bytes that all but the first of them stand for.
+
+    size: about how many bytes, from SPREAD places. Where the tokenizer begins texts with a token of its own, so does
+    every window, and then all of its text is predicted. Raises Problem for a domain with too little text.
+    """
+    shard = corpus.valid(domain)
+    a_token = max(1e-9, corpus.manifest["domains"][domain]["valid_bytes"] / max(1, len(shard)))
+    count = min(len(shard) // SPREAD, max(16, int(size / SPREAD / a_token)))
+    starts = np.arange(SPREAD) * len(shard) // SPREAD
+    begins = tokenizer("a").input_ids[:1] if tokenizer.bos_token_id in tokenizer("a").input_ids[:1] else []
+    found = []
+    for start in starts:
+        text = corpus.decode(shard[start : start + count])
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ids, spans = encoded.input_ids, encoded.offset_mapping
+        for at in range(0, len(ids) - 1, context - 1):
+            part, ends = ids[at : at + context - len(begins)], spans[at : at + context - len(begins)]
+            if len(part) < 2:
+                continue
+            first = ends[0][0] if begins else ends[0][1]
+            found.append(([*begins, *part], len(text[first : ends[-1][1]].encode())))
+    if len(found) < 2:
+        raise Problem(f"Cannot measure {domain!r}: its validation text makes {len(found)} windows. Add text.")
+    return found

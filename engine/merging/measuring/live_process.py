@@ -1,0 +1,41 @@
+"""Hold one study's experts and measure merges while a fader moves.
+
+Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
+
+The page's process never loads torch, so it asks this one, by JSON lines: first the spec of a merge job, answered with
+{"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M], "losses_se":
+[1][M], "refused": why the method gives no such merge, or null}. What cannot be done at all is answered with {"error":
+sentence}. It ends with its input.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.core.errors import Problem
+from engine.merging.measuring.proxies import ProxyMerges
+from engine.spec.merge import MergeSpec
+
+
+def main(workspace: Path) -> None:
+    torch.set_num_threads(1)
+    merges = None
+    for line in sys.stdin:
+        try:
+            asked = json.loads(line)
+            if merges is None:
+                merges, answer = ProxyMerges(asked, workspace, "cpu"), {"ready": True}
+            else:
+                merges.turn(MergeSpec.from_dict(asked["merge"]), asked["names"])
+                losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
+                answer = {"losses": losses.tolist(), "losses_se": errors.tolist(), "refused": merges.refused.get(0)}
+        except (Problem, ValueError, OSError) as error:
+            answer = {"error": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,154 @@
+"""Merges of proxies: G points of a merge study built in memory and measured there, without a file.
+
+A linear merge of G points at once is one contraction, (G, K) x (K, P) -> (G, P), straight into the stack's flat buffer;
+other methods are merged one by one in memory. Nothing is written. G points, K experts, D coordinates, M domains.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engine import corpus as corpora
+from engine.core.errors import Problem
+from engine.core.workspace import within
+from engine.merging.methods.memory import merge_in_memory
+from engine.proxies.device import choose_device
+from engine.proxies.evaluate import evaluate, validation_windows, window_sums
+from engine.proxies.model import Stack, shapes
+from engine.spec.fidelity import Fidelity, group_size
+from engine.spec.merge import MergeSpec, Setting, setting_of
+
+LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficient x task vector
+
+
+class ProxyMerges:
+    """A base proxy and its K experts in memory, and the text to measure their merges on.
+
+    spec: of a merge job (engine/studies/merges/planning.py). Raises Problem for experts that are not there or do not
+    fit.
+    """
+
+    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
+        self.merge, self.names, self.domains = MergeSpec.from_dict(spec["merge"]), spec["names"], spec["domains"]
+        self.experts = list(spec["experts"])
+        self.device = choose_device(device)
+        self.corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
+        self.fidelity = Fidelity.from_dict(spec["fidelity"])
+        for domain in self.domains:
+            validation_windows(self.corpus.valid(domain), self.fidelity.context, self.fidelity.eval_tokens, domain)
+        self.shapes = shapes(self.fidelity, self.corpus.vocabulary)
+        self.base = self._read(workspace, spec["base"])  # (P,)
+        self.deltas = torch.stack([self._read(workspace, path) for path in spec["experts"].values()]) - self.base
+        self.blocks = dict(zip(self.shapes, self._parts(), strict=True))
+        self.stack: Stack | None = None
+        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+
+    def turn(self, merge: MergeSpec, names: list[str]) -> None:
+        """Measure by another method, or other coordinates, of the same experts."""
+        self.merge, self.names = merge, names
+
+    def _read(self, workspace: Path, path: str) -> Tensor:
+        """A saved proxy as its flat buffer (P,)."""
+        try:
+            state = load_file(within(workspace, path))
+        except (OSError, ValueError) as error:
+            raise Problem(f"Cannot read the expert {path}: {error}. Retry the job that trained it.") from error
+        for name, shape in self.shapes.items():
+            if f"{name}.weight" not in state or tuple(state[f"{name}.weight"].shape) != shape:
+                raise Problem(f"Cannot merge {path}: its {name!r} does not fit this study's proxies. Train it again.")
+        return torch.cat([state[f"{name}.weight"].flatten() for name in self.shapes]).to(self.device)
+
+    def _parts(self) -> list[slice]:
+        """Where each tensor lies in the flat buffer."""
+        ends = np.cumsum([0, *(np.prod(shape) for shape in self.shapes.values())]).tolist()
+        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+    @property
+    def parameters(self) -> int:
+        """Weights of one proxy, P."""
+        return len(self.base)
+
+    @property
+    def at_once(self) -> int:
+        """How many merges to build and measure as one batch: stacked on CUDA, one after another on a CPU."""
+        return group_size(self.fidelity.width) if self.device == "cpu" else 64
+
+    @torch.no_grad()
+    def build(self, points: np.ndarray) -> Tensor:
+        """The merged weights (G, P) of points (G, D); NaN where the method refuses one, and `refused` says why."""
+        self.refused = {}
+        settings = [setting_of(self.merge, self.experts, self.names, point) for point in points]
+        if self.merge.method in LINEAR and not self.merge.knobs.get("normalize") and not self._trims(settings):
+            return self._linear(settings)
+        return torch.stack([self._merged(place, setting) for place, setting in enumerate(settings)])
+
+    def _merged(self, place: int, setting: Setting) -> Tensor:
+        try:
+            return self._any(setting)
+        except Problem as problem:
+            self.refused[place] = str(problem)
+            return torch.full_like(self.base, torch.nan)
+
+    @staticmethod
+    def _trims(settings: list[Setting]) -> bool:
+        return any(np.min(setting.knobs.get("density", 1.0)) < 1 for setting in settings)
+
+    def _linear(self, settings: list[Setting]) -> Tensor:
+        """base + sum of coefficient x task vector: one contraction, or one a tensor where they differ by layer."""
+        scale = torch.tensor([setting.knobs.get("lam", 1.0) for setting in settings], device=self.device)[:, None]
+        if all(setting.whole is not None for setting in settings):
+            weights = torch.tensor(np.array([setting.whole for setting in settings]), dtype=torch.float32)
+            return torch.addmm(self.base.expand(len(settings), -1), weights.to(self.device) * scale, self.deltas)
+        flat = self.base.repeat(len(settings), 1)
+        for name, part in self.blocks.items():
+            weights = torch.tensor(np.array([setting.weight(name) for setting in settings]), dtype=torch.float32)
+            flat[:, part] += (weights.to(self.device) * scale) @ self.deltas[:, part]
+        return flat
+
+    def _any(self, setting: Setting) -> Tensor:
+        """One merge (P,) by any method of the table."""
+        base = self._named(self.base)
+        experts = [self._named(self.base + delta) for delta in self.deltas]
+        merged = merge_in_memory(self.merge.method, base, experts, setting.weight, setting.knobs)
+        return torch.cat([merged[name].flatten() for name in self.shapes])
+
+    def _named(self, flat: Tensor) -> dict[str, Tensor]:
+        return {name: flat[part].view(self.shapes[name]) for name, part in self.blocks.items()}
+
+    def anatomy(self) -> dict:
+        """Which expert moved which tensor, and how alike: {"tensors" [T], "moved" [K][T]: |d| / |base|, "cosines"
+        [T][K][K] between task vectors; 0 where one did not move}."""
+        moved, cosines = [], []
+        for part in self.blocks.values():
+            base, delta = self.base[part].double(), self.deltas[:, part].double()
+            size = delta.norm(dim=1)
+            moved.append((size / base.norm().clamp_min(1e-12)).tolist())
+            unit = delta / size.clamp_min(1e-12)[:, None]
+            cosines.append((unit @ unit.T).tolist())
+        return {"tensors": list(self.shapes), "moved": np.array(moved).T.tolist(), "cosines": cosines}
+
+    def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M).
+
+        tokens: validation tokens a domain; by default the study's.
+        """
+        flat = self.build(np.atleast_2d(points))
+        if self.stack is None or self.stack.members != len(flat):
+            self.stack = Stack(self.fidelity, self.corpus.vocabulary, [0] * len(flat), self.device)
+        with torch.no_grad():
+            self.stack.flat.copy_(flat)
+        return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens)
+
+    @torch.no_grad()
+    def windows(self) -> list[dict[str, np.ndarray]]:
+        """Of each merge measured last: bits per byte of every validation window, {domain: (W,)}."""
+        found: list[dict] = [{} for _ in range(self.stack.members)]
+        for domain in self.domains:
+            nats, sizes = window_sums(self.stack, self.corpus, domain, self.fidelity.eval_tokens)
+            for one, own in zip(found, nats / np.log(2) / np.maximum(sizes, 1), strict=True):
+                one[domain] = own
+        return found

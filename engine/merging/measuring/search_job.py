@@ -1,0 +1,130 @@
+"""The background job "merge_search": measure merges, chosen by a strategy, until a budget is spent."""
+
+import time
+
+import numpy as np
+import torch
+
+from engine.core.errors import Problem
+from engine.jobs.spool import Job, read_events
+from engine.merging.measuring.job import merges_of
+from engine.search.strategies import STRATEGIES, History, Question
+from engine.space.box import Box
+
+
+def run(job: Job) -> None:
+    """Search, and emit `runs.measured` for every batch and `merge_search.finished` at the end.
+
+    spec: as a merge job's (engine/merging/measuring/job.py) without "runs"; "study", "space": engine.space.box.Box as a
+    dict, "prior" [D], "settings": {"strategy", "evaluations", "minutes": 0 for no limit, "surrogate", "seed", "spread",
+    "aggregate": engine.spec.objectives.Aggregate as a dict}, "first": the number of its first run, "known": {"weights"
+    [R][D], "losses" [R][M]} of runs that it may learn from. It is a function of what it has measured, so it goes on
+    after a pause or a kill where it stopped. Raises Stopped, and Problem for a bad spec.
+    """
+    spec, settings = job.spec, job.spec["settings"]
+    if spec.get("device") != "cuda":
+        torch.set_num_threads(1)
+    merges = merges_of(job)
+    question = Question(
+        Box.from_dict(spec["space"]),
+        np.array(spec["prior"], float),
+        np.array(settings["aggregate"]["weights"], float),
+        settings["evaluations"],
+        merges.at_once,
+        settings["surrogate"],
+        settings["seed"],
+        settings["spread"],
+    )
+    search = Search(job, merges, question)
+    while left := search.left():
+        points = STRATEGIES[settings["strategy"]](search.history(), question)[:left]
+        if not len(points):
+            break  # a grid that is used up
+        search.measure(points)
+    search.finish()
+
+
+class Search:
+    """What a search has measured so far, in this attempt and those before it."""
+
+    def __init__(self, job: Job, merges, question: Question):
+        self.job, self.merges, self.question = job, merges, question
+        told = [event["runs"] for event in read_events(job.folder) if event["kind"] == "runs.measured"]
+        self.runs = [run for batch in told for run in batch]
+        self.before, self.began = sum(run["seconds"] for run in self.runs), time.monotonic()  # of earlier attempts
+
+    @property
+    def seconds(self) -> float:
+        """How long it has searched: of earlier attempts, what they spent on measuring."""
+        return self.before + time.monotonic() - self.began
+
+    def left(self) -> int:
+        """How many evaluations the budget still allows. Raises Stopped."""
+        settings = self.job.spec["settings"]
+        total, done = settings["evaluations"], len(self.runs)
+        self.job.progress(done, total, f"{done} of {total} merges measured{self.best_so_far()}")
+        over = settings["minutes"] and self.seconds >= 60 * settings["minutes"]
+        return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
+
+    def best_so_far(self) -> str:
+        scores = self.history().losses[len(self.job.spec["known"]["weights"]) :] @ self.question.share
+        return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
+
+    def history(self) -> History:
+        """Known runs, then its own. A merge that broke counts as worse than all others."""
+        known, size = self.job.spec["known"], len(self.question.centre)
+        points = np.array(known["weights"] + [run["weights"] for run in self.runs], float).reshape(-1, size)
+        metrics = len(self.question.share)
+        losses = [[np.nan if x is None else x for x in row] for row in known["losses"]]
+        losses += [[np.nan if x is None else x for x in run["losses"]] for run in self.runs]
+        losses = np.array(losses, float).reshape(-1, metrics)
+        if len(losses) and not np.isfinite(losses).all():
+            if not np.isfinite(losses).any(axis=0).all():
+                raise Problem("Cannot search: every merge breaks a metric. Lower the upper bound of the coefficients.")
+            losses = np.where(np.isfinite(losses), losses, np.nanmax(np.where(np.isfinite(losses), losses, np.nan), 0))
+        return History(points, losses, len(self.runs))
+
+    def measure(self, points: np.ndarray) -> None:
+        """Measure one batch and tell it."""
+        began, cpu = time.monotonic(), time.process_time()
+        losses, errors = self.merges.measure(points)
+        spent, cpu = (time.monotonic() - began) / len(points), (time.process_time() - cpu) / len(points)
+        spec, first = self.job.spec, self.job.spec["first"] + len(self.runs)
+        batch = [
+            {
+                "id": f"{spec['study']}-{first + k:05d}",
+                "number": first + k,
+                "role": "search",
+                "label": spec["settings"]["strategy"],
+                "weights": point.tolist(),
+                "seed": spec["settings"]["seed"],
+                "losses": [float(x) if np.isfinite(x) else None for x in loss],
+                "losses_se": [float(x) if np.isfinite(x) else None for x in error],
+                "seconds": spent,
+                "cpu_seconds": cpu,
+                "device": self.merges.device,
+                "parameters": self.merges.parameters,
+            }
+            for k, (point, loss, error) in enumerate(zip(points, losses, errors, strict=True))
+        ]
+        self.job.emit("runs.measured", study=spec["study"], runs=batch)
+        self.runs += batch
+
+    def finish(self) -> None:
+        """Tell the best, and how it was come by: the best aggregate after each evaluation, and how many runs a guided
+        search knew before its first."""
+        spec = self.job.spec
+        points, losses = self.history().mine()
+        scores = losses @ self.question.share
+        best = int(np.argmin(scores))
+        found = {
+            "run": self.runs[best]["id"],
+            "weights": points[best].tolist(),
+            "losses": losses[best].tolist(),
+            "aggregate": float(scores[best]),
+            "trace": np.minimum.accumulate(scores).tolist(),
+            "evaluations": len(points),
+            "seconds": self.seconds,
+            "known": len(spec["known"]["weights"]) if spec["settings"]["strategy"] == "guided" else 0,
+        }
+        self.job.emit("merge_search.finished", study=spec["study"], settings=spec["settings"], found=found)

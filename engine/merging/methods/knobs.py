@@ -1,0 +1,111 @@
+"""A merge method's knobs: its function's keyword arguments, with the range that a fader or a search gives them.
+
+The signature says which knobs there are, of which kind, and their defaults; all else stands in RANGES and LIMITS.
+"""
+
+import inspect
+import json
+from dataclasses import dataclass
+from typing import get_args
+
+from engine.merging.methods.base import Method, PerExpert
+from engine.spec.merge_catalogue import checked
+
+REQUIRED = object()
+DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of knobs an expert, as mergekit has them
+RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one method means something else by it
+    "weight": (0.0, 1.0),
+    "lam": (0.0, 2.0),
+    "t": (0.0, 1.0),
+    "nearswap.t": (0.0, 0.01),
+    "density": (0.05, 1.0),
+    "gamma": (0.0, 0.2),
+    "epsilon": (0.0, 0.45),
+    "beta": (0.05, 1.0),
+    "ratio": (0.01, 0.5),
+    "common": (0.0, 1.0),
+    "mask_lambda": (0.1, 1.0),
+    "agree": (1, 8),
+    "task": (1, 40),
+    "steps": (1, 1000),
+    "doge_ta.lam": (0.0, 0.3),
+    "select_topk": (0.05, 1.0),
+    "max_iter": (1, 50),
+    "tol": (1e-8, 1e-3),
+    "eps": (1e-12, 1e-6),
+}
+LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means nothing; absent, None: up to LARGEST
+    **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # shares
+    **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
+    "task": (1, None),
+    "eps": (1e-30, None),  # something is divided by it
+}
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A method's parameter.
+
+    kind: bool, int or float; each: one value an expert; default: REQUIRED if it has none; low, high: what a fader or
+    a search tries, None for a bool; least, most: the limits of what the method takes, None where there is none.
+    """
+
+    name: str
+    kind: type
+    each: bool
+    default: object
+    low: float | None
+    high: float | None
+    least: float | None
+    most: float | None
+
+    def checked(self, name: str, value) -> float | int | bool:
+        """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
+        return checked(name, self.kind.__name__, self.least, self.most, value)
+
+
+def knobs_of(method: Method) -> dict[str, Knob]:
+    """The method's knobs by name, in the order of its signature."""
+    found = {}
+    for name, one in inspect.signature(method.merge).parameters.items():
+        if name == "x":
+            continue
+        kinds = (one.annotation, *get_args(one.annotation))
+        each = PerExpert in kinds
+        default = REQUIRED if one.default is inspect.Parameter.empty else one.default
+        if each and default is REQUIRED:
+            default = DEFAULTS.get(name, REQUIRED)
+        kind = bool if bool in kinds else int if int in kinds else float
+        found[name] = Knob(
+            name, kind, each, default, *looked_up(RANGES, method, name), *looked_up(LIMITS, method, name)
+        )
+    return found
+
+
+def looked_up(table: dict, method: Method, name: str) -> tuple[float | None, float | None]:
+    """A knob's row: of this method, or of all that have a knob of the name; (None, None) without one."""
+    return table.get(f"{method.merge.__name__}.{name}") or table.get(name) or (None, None)
+
+
+def catalogue_text() -> str:
+    """What engine/spec/merge_catalogue.json holds: every method of the table with its knobs, as JSON."""
+    from engine.merging.methods import METHODS
+
+    cards = {}
+    for name, method in METHODS.items():
+        knobs = {
+            knob.name: {
+                "kind": knob.kind.__name__,
+                "each": knob.each,
+                "required": knob.default is REQUIRED,
+                "default": None if knob.default is REQUIRED else knob.default,
+                "low": knob.low,
+                "high": knob.high,
+                "least": knob.least,
+                "most": knob.most,
+            }
+            for knob in knobs_of(method).values()
+        }
+        fields = {key: getattr(method, key) for key in ("title", "paper", "base", "least", "most", "restores")}
+        cards[name] = fields | {"knobs": knobs}
+    return json.dumps(cards, indent=1) + "\n"

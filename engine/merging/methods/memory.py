@@ -1,0 +1,106 @@
+"""Merging in memory: a base and experts as tensors by name in, merged tensors out. What faders and searches call."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from engine.core.errors import Problem
+from engine.merging.methods import METHODS
+from engine.merging.methods.base import Tensors
+from engine.merging.methods.knobs import REQUIRED, knobs_of
+from engine.merging.methods.whole import surveyed
+from engine.spec.merge_learners import refuse_without_data
+
+Weight = Sequence[float] | Callable[[str], Sequence[float]]  # one number an expert; or a function of a tensor's name
+
+
+def merge_in_memory(
+    name: str,
+    base: dict[str, Tensor],
+    experts: list[dict[str, Tensor]],
+    weight: Weight,
+    knobs: dict | None = None,
+    seed: int = 0,
+) -> dict[str, Tensor]:
+    """Merge K experts of one base by the method `name` of the table; new tensors of the base's dtypes and device.
+
+    weight: K numbers, or a function from a tensor's name to K numbers (unused by methods without this knob);
+    knobs: the method's others by their names in the signature, a number or, for a knob an expert, K numbers. Methods
+    without a base of their own (linear, karcher) merge the experts alone. Tensors of whole numbers are the base's.
+    Raises Problem for an unknown method or knob, a value that a knob does not take, a number of experts that it cannot
+    take, and tensors that do not fit.
+    """
+    refuse_without_data(name)
+    if name not in METHODS:
+        raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(METHODS)}.")
+    method = METHODS[name]
+    if len(experts) < method.least or (method.most and len(experts) > method.most):
+        span = f"{method.least}" if method.most == method.least else f"at least {method.least}"
+        raise Problem(f"Cannot merge {len(experts)} experts by {name}: it takes {span}.")
+    _check_tensors(base, experts)
+    model = _Model(name, base, experts, weight, knobs or {}, seed)
+    seen = surveyed(method, model)
+    merged = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in base.items()}
+    for x, arguments in model:
+        x.seen = seen
+        at = method.merge(x, **arguments)
+        flat = merged[x.name].view(-1)
+        for part in x.chunks():
+            flat[part] = at(part).to(flat.dtype)
+    return merged
+
+
+class _Model:
+    """The tensors of a merge, one by one, as often as a method asks: (its `Tensors`, the method's arguments)."""
+
+    def __init__(self, name: str, base: dict, experts: list[dict], weight: Weight, knobs: dict, seed: int):
+        self.method, self.base, self.experts, self.weight, self.seed = METHODS[name], base, experts, weight, seed
+        self.known = knobs_of(self.method)
+        if unknown := [key for key in knobs if key not in self.known or key == "weight"]:
+            raise Problem(f"Cannot merge by {name} with {unknown[0]!r}: its knobs are {', '.join(self.known)}.")
+        self.knobs = {
+            key: self._value(name, key, knobs.get(key, one.default))
+            for key, one in self.known.items()
+            if key != "weight"
+        }
+
+    def _value(self, name: str, key: str, value):
+        """A knob's value as the method takes it: one number, or a list with one an expert."""
+        if value is REQUIRED:
+            raise Problem(f"Cannot merge by {name}: its knob {key!r} is not given.")
+        if not self.known[key].each:
+            return self.known[key].checked(key, value)
+        return self._each(key, value if isinstance(value, Sequence) else [value] * len(self.experts))
+
+    def _each(self, key: str, values: Sequence[float]) -> list[float]:
+        values = [self.known[key].checked(key, value) for value in values]
+        if len(values) != len(self.experts):
+            raise Problem(f"Cannot use {len(values)} values as {key}: there are {len(self.experts)} experts.")
+        return values
+
+    def __iter__(self) -> Iterator[tuple[Tensors, dict]]:
+        with_base = self.method.base != "none"
+        for key, value in self.base.items():
+            if not value.is_floating_point() or value.numel() == 0:
+                continue
+            flat = [one[key].detach().cpu().reshape(-1) for one in self.experts]
+            own = value.detach().cpu().reshape(-1) if with_base else None
+            arguments = dict(self.knobs)
+            if "weight" in self.known:
+                given = self.weight(key) if callable(self.weight) else self.weight
+                arguments["weight"] = self._each("weight", given)
+            yield Tensors(key, tuple(value.shape), own, flat, self.seed), arguments
+
+
+def _check_tensors(base: dict[str, Tensor], experts: list[dict[str, Tensor]]) -> None:
+    """Raise Problem where an expert lacks a tensor, has it in another shape, or has other whole numbers in it."""
+    for place, expert in enumerate(experts, 1):
+        for key, value in base.items():
+            if key not in expert or expert[key].shape != value.shape:
+                found = list(expert[key].shape) if key in expert else "missing"
+                raise Problem(
+                    f"Cannot merge {key!r}: it is {list(value.shape)} in the base and {found} in expert {place}."
+                )
+            if not value.is_floating_point() and not torch.equal(value, expert[key]):
+                raise Problem(f"Cannot merge {key!r}: it holds whole numbers, and they differ in expert {place}.")

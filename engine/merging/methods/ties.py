@@ -1,0 +1,21 @@
+"""TIES: keep the largest changes of every expert, elect a sign for each weight, average those that agree."""
+
+from engine.merging.methods.base import At, Method, PerExpert, Tensors, elected
+from engine.merging.methods.largest import trimmed
+
+
+def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, lam: float = 1.0) -> At:
+    """Trim to the max(1, int(density n)) largest |d| of this tensor, elect, merge (arXiv:2306.01708).
+
+    The trim is per tensor, as in mergekit; the paper's, over the whole model, is another method.
+    """
+    kept = trimmed(x, [0] * len(density), [keep_of(share, x.n) for share in density])
+    return elected(x, kept, weight, normalize, lam)
+
+
+def keep_of(density: float, n: int) -> int:
+    """How many elements a density keeps: one at least, unless it is 0."""
+    return n if density >= 1 else 0 if density <= 0 or n == 0 else max(1, int(density * n))
+
+
+METHOD = Method(ties, "TIES", "arXiv:2306.01708", restores=True, holds=(0, 0.1))

@@ -1,0 +1,1 @@
+"""Proxies: the small language models, their training and evaluation. torch."""

@@ -1,0 +1,35 @@
+"""Which device torch computes on here, and how many proxies its memory should hold."""
+
+import os
+
+import torch
+
+from engine.core.errors import Problem
+from engine.jobs.spool import Job
+from engine.spec.compute import members_that_fit
+from engine.spec.fidelity import Fidelity
+
+
+def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict], device: str) -> list[list[dict]]:
+    """The runs in groups of as many as the card's memory, or the leased part of it, should hold; says so if not all."""
+    if device != "cuda":
+        return [runs]
+    total = torch.cuda.get_device_properties(0).total_memory
+    leased = int(os.environ.get("MIXDESK_GPU_MEMORY_MB", 0)) << 20 or total
+    if leased < total:  # whoever shares the card keeps what it was promised
+        torch.cuda.set_per_process_memory_fraction(leased / total)
+    size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
+    if size < len(runs):
+        job.emit("job.note", text=f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time.")
+    return [runs[start : start + size] for start in range(0, len(runs), size)]
+
+
+def choose_device(wanted: str) -> str:
+    """ "cpu" or "cuda" for what a spec wants. Raises Problem when that is not there."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise Problem(f"Cannot train on device {wanted!r}. This is because it is unknown. Choose auto, cpu or cuda.")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise Problem("Cannot train on cuda. This is because torch finds no GPU here. Choose cpu, or auto.")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted

@@ -1,0 +1,102 @@
+"""Which tokens every proxy of a stack sees when: common random numbers over mixtures. No torch.
+
+Slot s of a training run is one sequence. Its domain is the inverse CDF of the mixture at u_s, where u_s is a
+low-discrepancy sequence of the seed (Kronecker with the golden ratio), so realised shares lie within a few
+slots of the weights. The k-th sequence taken from a domain is the same one for every mixture of that seed:
+windows of the domain in a random order, a new order each epoch. So two proxies of one seed differ by their
+mixtures and by nothing else, and what they have in common is the same text in the same order.
+"""
+
+import math
+import zlib
+
+import numpy as np
+
+from engine.core.errors import Problem
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+class Sampler:
+    """The sequences of G training runs of `slots` sequences each, planned whole at the start.
+
+    shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
+    seeds: (G,); context: positions T of a sequence; keep: the part of every domain that may be seen at all. With
+    keep = proxy tokens / target tokens a proxy repeats each domain as often as the target will (simulated epoching,
+    UtiliMax, arXiv:2501.11747); which windows are kept hangs on the domain's name alone. It has no state: batch t is
+    the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
+    less than T + 1 tokens.
+    """
+
+    def __init__(
+        self,
+        shards: list,
+        names: list[str],
+        weights: np.ndarray,
+        seeds: list[int],
+        context: int,
+        slots: int,
+        keep: float = 1.0,
+    ):
+        self.shards, self.context = shards, context
+        kept = [kept_windows(n, max(0, (len(s) - 1) // context), keep) for n, s in zip(names, shards, strict=True)]
+        self.windows = [len(places) for places in kept]
+        self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
+        self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
+        for j, name in enumerate(names):
+            taken = self.domain == j  # (G, S)
+            most = int(taken.sum(1).max())
+            if most and not self.windows[j]:
+                raise Problem(
+                    f"Cannot train on domain {name!r}. This is because it has {len(shards[j])} training "
+                    f"tokens, and a sequence takes {context + 1}. Leave it out, give it more text, "
+                    "or shorten the context."
+                )
+            orders = {seed: window_order(name, seed, self.windows[j], most) for seed in set(seeds)}
+            for g, seed in enumerate(seeds):
+                self.start[g, taken[g]] = kept[j][orders[seed][: taken[g].sum()]] * context
+
+    def shares(self) -> np.ndarray:
+        """The realised shares (G, D): what part of its tokens each run takes from each domain."""
+        return np.stack([(self.domain == j).mean(1) for j in range(len(self.shards))], axis=1)
+
+    def tokens(self, first: int, last: int) -> np.ndarray:
+        """The sequences of slots [first, last): (G, last - first, T + 1) int64."""
+        domain, start = self.domain[:, first:last], self.start[:, first:last]
+        out = np.empty((*domain.shape, self.context + 1), np.int64)
+        for j, shard in enumerate(self.shards):
+            slots = np.nonzero(domain == j)
+            if len(slots[0]):
+                windows = np.lib.stride_tricks.sliding_window_view(shard, self.context + 1)  # (tokens - T, T + 1)
+                out[slots] = windows[start[slots]]
+        return out
+
+
+def domains_of_slots(weights: np.ndarray, seed: int, slots: int) -> np.ndarray:
+    """The domain (S,) of every slot of one run: inverse CDF of the weights (D,) at uniform numbers.
+
+    A domain of weight 0 gets no slot: no number lies in [c, c), the step of the CDF that it would own.
+    """
+    uniform = (np.random.default_rng([seed, 0]).random() + GOLDEN * np.arange(slots)) % 1.0  # (S,) in [0, 1)
+    cdf = np.cumsum(weights)
+    return np.searchsorted(cdf[:-1] / cdf[-1], uniform, side="right").astype(np.int16)
+
+
+def kept_windows(name: str, windows: int, keep: float) -> np.ndarray:
+    """The windows of a domain that may be seen: all, or a fixed random part of them, one at least."""
+    if keep >= 1 or windows == 0:
+        return np.arange(windows)
+    order = np.random.default_rng([2, zlib.crc32(name.encode())]).permutation(windows)
+    return order[: max(1, round(keep * windows))]
+
+
+def window_order(name: str, seed: int, windows: int, count: int) -> np.ndarray:
+    """The first `count` windows that a seed takes from a domain: a permutation of 0..windows-1 an epoch.
+
+    The order hangs on the domain's name, not on its place, so it outlives a change of the domain set.
+    """
+    epochs = math.ceil(count / windows) if count else 0
+    seeds = [[seed, 1, zlib.crc32(name.encode()), epoch] for epoch in range(epochs)]
+    return np.concatenate([np.zeros(0, np.int64), *(np.random.default_rng(s).permutation(windows) for s in seeds)])[
+        :count
+    ]

@@ -1,0 +1,363 @@
+"""Train a stack of proxies, each on its own mixture, as a background job that can be stopped and resumed.
+
+One optimiser (AdamW) for the whole stack, but nothing that members share: gradients are clipped member by
+member, and one whose loss explodes is frozen while the others go on. All randomness is in the initial weights
+and in engine/proxies/sampling.py, which has no state, so a checkpoint is the weights, the moments and the step.
+"""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine import corpus as corpora
+from engine.core.errors import Problem, Stopped
+from engine.core.workspace import within
+from engine.corpus import windows
+from engine.jobs.spool import Job, read_events
+from engine.proxies.device import choose_device, sized_to_card
+from engine.proxies.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
+from engine.proxies.model import Stack
+from engine.proxies.sampling import Sampler
+from engine.spec.fidelity import Fidelity
+
+CHECKPOINT_SECONDS = 15.0  # between checkpoints, where the spec does not say
+REPORT_SECONDS = 1.0
+LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, as shares of the steps
+LOOK_TOKENS = 2048  # and on how many validation tokens a domain
+AHEAD = 16  # steps whose batches are read from the shards at once
+
+
+class Training:
+    """The state of one stack in training. `advance` makes one step; `save` and `resume` keep it on disk.
+
+    runs: G of {"id", "weights" (D,), "seed"}; corpus: as engine.corpus.load gives it; domains: its D names; keep: as
+    engine.proxies.sampling.Sampler's.
+    """
+
+    def __init__(
+        self, fidelity: Fidelity, corpus, domains: list[str], runs: list[dict], device: str, keep: float = 1.0
+    ):
+        self.fidelity, self.device, self.ids = fidelity, device, [run["id"] for run in runs]
+        weights, seeds = (
+            np.array([run["weights"] for run in runs], dtype=float),
+            [run["seed"] for run in runs],
+        )
+        shards = [corpus.train(domain) for domain in domains]
+        slots = fidelity.steps * fidelity.batch
+        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, keep)
+        self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
+        self.optimiser = torch.optim.AdamW(
+            [self.stack.flat],
+            lr=fidelity.learning_rate,
+            betas=(fidelity.beta1, fidelity.beta2),
+            weight_decay=fidelity.weight_decay,
+            fused=True,
+        )
+        self.losses_of = self.stack.losses
+        if device == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32 for what autocast leaves in fp32
+            self.losses_of = torch.compile(self.stack.losses, dynamic=False)
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.first, self.ahead = -AHEAD, ()
+        self.token_bytes = torch.from_numpy(corpus.token_bytes.astype(np.float32)).to(device)  # (V,)
+        self.nats = torch.zeros(len(runs), device=device)  # (G,) of the steps since the last report
+        self.bytes = torch.zeros(len(runs), device=device)  # (G,) that their targets stand for
+        self.alive = torch.ones(len(runs), dtype=torch.bool, device=device)  # (G,)
+        self.diverged_at = torch.full((len(runs),), -1, device=device)  # (G,) step, or -1
+        self.exploded = 2 * math.log(corpus.vocabulary)  # nats: twice the loss of guessing evenly
+
+    def batch(self, step: int) -> Tensor:
+        """The tokens of a step, (G, B, T + 1) on the device, read AHEAD steps at a time."""
+        if not 0 <= step - self.first < AHEAD:
+            size, self.first = self.fidelity.batch, step
+            tokens = torch.from_numpy(self.sampler.tokens(step * size, (step + AHEAD) * size))
+            self.ahead = tokens.to(self.device).split(size, 1)
+        return self.ahead[step - self.first]
+
+    def advance(self) -> None:
+        """One optimiser step for every living member."""
+        tokens = self.batch(self.step)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+            losses = self.losses_of(tokens)
+        self.stack.backward(losses)
+        losses = losses.detach()
+        self.contain(losses)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.fidelity.rate(self.step)
+        self.optimiser.step()
+        self.nats += losses * tokens[0, :, 1:].numel()
+        self.bytes += self.token_bytes[tokens[..., 1:]].sum((1, 2))
+        self.step += 1
+
+    def bits_per_byte(self) -> list[float | None]:
+        """Training loss of each member since the last call, None where it is no number."""
+        losses = (self.nats / self.bytes / math.log(2)).tolist()
+        self.nats.zero_(), self.bytes.zero_()
+        return [loss if math.isfinite(loss) else None for loss in losses]
+
+    @torch.no_grad()
+    def contain(self, losses: Tensor) -> None:
+        """Clip each member's gradient by its own norm, and stop those whose loss is no number or exploded."""
+        gradient = self.stack.flat.grad  # (G, P)
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)  # (G, 1)
+        sound = (losses < self.exploded) & norm.squeeze(1).isfinite()  # (G,), False for NaN
+        self.diverged_at[self.alive & ~sound] = self.step
+        self.alive &= sound
+        gradient.mul_((self.fidelity.clip / norm).clamp_(max=1.0))
+        gradient.masked_fill_(~self.alive.unsqueeze(1), 0.0)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole: weights and moments as safetensors, the rest in its header."""
+        state = self.optimiser.state[self.stack.flat]
+        tensors = {name: state[name].cpu() for name in ("exp_avg", "exp_avg_sq", "step")}
+        tensors |= {"weights": self.stack.flat.cpu(), "diverged_at": self.diverged_at.cpu()}
+        notes = {"step": self.step, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "ids": self.ids}
+        whole(path, lambda part: save_file(tensors, part, {"training": json.dumps(notes)}))
+
+    @torch.no_grad()
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same runs; without one, or with another's, start at step 0."""
+        if not path.exists():
+            return
+        with safe_open(path, "pt", device=self.device) as file:
+            notes = json.loads(file.metadata()["training"])
+            if notes["ids"] != self.ids:
+                return
+            self.stack.flat.copy_(file.get_tensor("weights"))
+            self.diverged_at = file.get_tensor("diverged_at")
+            moments = {name: file.get_tensor(name) for name in ("exp_avg", "exp_avg_sq", "step")}
+        self.optimiser.state[self.stack.flat] = moments
+        self.alive = self.diverged_at < 0
+        self.step, self.seconds, self.cpu_seconds = notes["step"], notes["seconds"], notes["cpu_seconds"]
+
+
+def whole(path: Path, write) -> None:
+    """Let `write` fill a file beside the path, then put it there in one move."""
+    part = path.with_name(path.name + ".part")
+    write(part)
+    os.replace(part, path)
+
+
+# The job -------------------------------------------------------------------------------------------------
+
+
+def run(job: Job) -> None:
+    """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
+    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "keep": the part of every
+    domain that may be seen (engine/proxies/sampling.py), 1 where absent, "start": the file of weights that all begin
+    with, "save": the folder that their last weights go to as <run>.safetensors, both in the workspace,
+    "checkpoint_seconds": between checkpoints, "keep_windows": whether the losses of single validation windows are kept
+    (engine/corpus/windows.py)}.
+
+    Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
+    Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
+    """
+    spec = job.spec
+    device = choose_device(spec.get("device", "auto"))
+    if device == "cpu":
+        torch.set_num_threads(1)  # worker processes run side by side
+    corpus = corpora.load(job.workspace / "corpora" / spec["corpus"])
+    check_runs(spec["runs"], spec["domains"], corpus.domains)
+    fidelity = Fidelity.from_dict(spec["fidelity"])
+    for domain in spec["domains"]:  # better now than after the training
+        validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
+    start = load_file(within(job.workspace, spec["start"])) if "start" in spec else None
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and spec.get("device") == "auto":
+        job.emit("job.note", text="torch cannot use the GPU that this job was given: training on the CPU. See its log.")
+    for group in sized_to_card(job, fidelity, corpus.vocabulary, spec["runs"], device):
+        train_group(job, corpus, fidelity, group, device, start)
+
+
+def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
+    """Raise Problem for a domain that the corpus lacks, and for weights that are no mixture."""
+    if missing := [domain for domain in domains if domain not in known]:
+        raise Problem(
+            f"Cannot train on {missing[0]!r}. This is because the corpus has {', '.join(known)}. Choose of these."
+        )
+    for run in runs:
+        weights = np.array(run["weights"], dtype=float)
+        if Path(run["id"]).name != run["id"] or not isinstance(run["seed"], int) or run["seed"] < 0:
+            raise Problem(
+                f"Cannot train run {run['id']!r} with seed {run['seed']!r}. This is because an id must be "
+                "a plain file name and a seed a whole number of at least 0. Change them."
+            )
+        if weights.shape != (len(domains),) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
+            raise Problem(
+                f"Cannot train run {run['id']!r}. This is because its weights {run['weights']} are not "
+                f"{len(domains)} shares that sum to 1. Give one share of at least 0 a domain."
+            )
+
+
+def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: str, start: dict | None) -> None:
+    """Train runs as one stack, from the weights `start` or from scratch.
+
+    Where a GPU's memory does not hold it, as two halves one after the other.
+    """
+    over = {event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")}
+    if all(run["id"] in over for run in runs):
+        return
+    try:
+        training = Training(fidelity, corpus, job.spec["domains"], runs, device, job.spec.get("keep", 1.0))
+        if start is not None:
+            training.stack.load([start] * len(runs))
+        follow(job, training, corpus, over)
+        return
+    except torch.OutOfMemoryError:
+        if len(runs) == 1:
+            raise Problem(
+                f"Cannot train run {runs[0]['id']!r}. This is because one proxy of "
+                f"{fidelity.parameters(corpus.vocabulary)} parameters does not fit into the GPU's memory. "
+                "Choose a smaller batch or model, or the cpu."
+            ) from None
+    torch.cuda.empty_cache()  # outside the handler, whose traceback would keep the stack alive
+    half = len(runs) // 2
+    job.emit(
+        "job.note",
+        text=f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time.",
+    )
+    train_group(job, corpus, fidelity, runs[:half], device, start)
+    train_group(job, corpus, fidelity, runs[half:], device, start)
+
+
+def follow(job: Job, training: Training, corpus, over: set[str]) -> None:
+    """Take a stack to its end: steps, reports, checkpoints, final losses. What is over is not told again."""
+    path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
+    training.resume(path)
+    reporter = Reporter(job, training, corpus, over)
+    saved, interval = time.monotonic(), job.spec.get("checkpoint_seconds", CHECKPOINT_SECONDS)
+    try:
+        while training.step < training.fidelity.steps and reporter.living():
+            training.advance()
+            reporter.after_step()
+            if time.monotonic() - saved > interval:
+                reporter.clock()
+                training.save(path)
+                saved = time.monotonic()
+        reporter.finish()
+    except Stopped:
+        reporter.clock()
+        training.save(path)
+        raise
+    path.unlink(missing_ok=True)
+
+
+class Reporter:
+    """Turns the state of a training into the events of its job."""
+
+    def __init__(self, job: Job, training: Training, corpus, over: set[str]):
+        self.job, self.training, self.corpus, self.over = job, training, corpus, set(over)
+        self.domains, fidelity = job.spec["domains"], training.fidelity
+        self.looks = {math.ceil(share * fidelity.steps) for share in LOOKS}
+        self.step_tokens = fidelity.batch * fidelity.context
+        self.counted = time.monotonic(), time.process_time()
+        self.reported = self.counted[0], training.step
+        parameters = training.stack.parameters
+        job.emit("runs.started", runs=training.ids, device=training.device, parameters=parameters)
+
+    def clock(self) -> None:
+        """Add the time since the last call to what the training has cost, which outlives this attempt."""
+        now = time.monotonic(), time.process_time()
+        self.training.seconds += now[0] - self.counted[0]
+        self.training.cpu_seconds += now[1] - self.counted[1]
+        self.counted = now
+
+    def living(self) -> list[int]:
+        """The members that are neither over nor diverged, as of the last report."""
+        return [g for g, name in enumerate(self.training.ids) if name not in self.over]
+
+    def progress(self, note: str) -> None:
+        """The job's progress in tokens over all members. Raises Stopped."""
+        members, steps = len(self.training.ids), self.training.fidelity.steps
+        scale = members * self.step_tokens
+        self.job.progress(self.training.step * scale, steps * scale, note)
+
+    def after_step(self) -> None:
+        """Report when it is time to. Cheap otherwise: nothing here waits for a GPU."""
+        step, steps = self.training.step, self.training.fidelity.steps
+        self.progress(f"training {len(self.training.ids)} proxies: step {step} of {steps}")
+        if time.monotonic() - self.reported[0] > REPORT_SECONDS or step == steps:
+            self.report()
+        if step in self.looks:
+            self.look()
+
+    def report(self) -> None:
+        """Emit training losses, and what has diverged."""
+        training, step = self.training, self.training.step
+        losses = training.bits_per_byte()
+        now, tokens = time.monotonic(), (step - self.reported[1]) * self.step_tokens * len(training.ids)
+        speed = tokens / (now - self.reported[0])
+        self.job.emit(
+            "runs.progress",
+            runs=training.ids,
+            step=step,
+            steps=training.fidelity.steps,
+            tokens=step * self.step_tokens,
+            loss=losses,
+            tokens_per_second=speed,
+        )
+        self.reported = now, step
+        for g, diverged_at in enumerate(training.diverged_at.tolist()):
+            if diverged_at >= 0 and training.ids[g] not in self.over:
+                self.over.add(training.ids[g])
+                self.job.emit("run.diverged", run=training.ids[g], step=diverged_at, loss=losses[g])
+
+    def look(self) -> None:
+        """Emit validation losses on a few windows, for curves while the training goes on."""
+        losses, _ = evaluate(self.training.stack, self.corpus, self.domains, LOOK_TOKENS)  # (G, D)
+        fine = [g for g in self.living() if np.isfinite(losses[g]).all()]
+        self.job.emit(
+            "runs.evaluated",
+            runs=[self.training.ids[g] for g in fine],
+            tokens=self.training.step * self.step_tokens,
+            losses=losses[fine].tolist(),
+        )
+
+    def finish(self) -> None:
+        """Measure every domain in full, and emit each living member's result. Raises Stopped."""
+        training, sums = self.training, {}
+        for domain in self.domains:
+            self.progress(f"measuring {domain}")
+            sums[domain] = window_sums(training.stack, self.corpus, domain, training.fidelity.eval_tokens)
+        found = [bits_per_byte(*one) for one in sums.values()]
+        losses, errors = (np.stack(part, 1) for part in zip(*found, strict=True))  # (G, D) each
+        self.clock()
+        members, shares = len(training.ids), training.sampler.shares()
+        for g in self.living():
+            if "save" in self.job.spec:
+                self.save_model(g)
+            if self.job.spec.get("keep_windows", False):
+                self.save_windows(g, sums)
+            self.job.emit(
+                "run.finished",
+                run=training.ids[g],
+                losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
+                losses_se=dict(zip(self.domains, errors[g].tolist(), strict=True)),
+                tokens=training.step * self.step_tokens,
+                shares=shares[g].tolist(),
+                seconds=training.seconds / members,
+                cpu_seconds=training.cpu_seconds / members,
+                device=training.device,
+                parameters=training.stack.parameters,
+            )
+
+    def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
+        fidelity = self.training.fidelity
+        bits = {name: nats[g] / math.log(2) / np.maximum(sizes, 1) for name, (nats, sizes) in sums.items()}
+        path = windows.file_of(self.job.workspace, self.training.ids[g])
+        windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
+
+    def save_model(self, g: int) -> None:
+        """Write a member's weights, whole."""
+        folder = within(self.job.workspace, self.job.spec["save"])
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.training.stack.member(g)
+        whole(folder / f"{self.training.ids[g]}.safetensors", lambda part: save_file(state, part))

@@ -1,0 +1,189 @@
+"""The runs worth doing next: where a trained proxy is expected to help most, and whether it is worth its time.
+
+A proposer is a function (surrogate, space, share, pool (N, D), runs (R, D), count, seed) -> Proposal. `share` (M,) are
+the signed weights of the metrics in the aggregate, which is better when lower. D domains, M metrics.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.space.simplex import Space
+from engine.surrogates import Surrogate
+
+DRAWS = 1024  # of the joint posterior
+CANDIDATES = 320  # mixtures that compete for a place in the batch
+INCUMBENTS = 16  # measured mixtures that may already be the best
+NARROWED = (0.25, 0.1, 0.04)  # CLIMB: share of the pool that is left in the first, second and later rounds
+RESAMPLES = 24
+FEWEST_RUNS = 12  # for the relevance of domains
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """points (B, D), most useful first; gain (B,): expected fall of the best true aggregate after the first b of
+    them, were they measured without noise (0 where the proposer does not estimate it: None)."""
+
+    points: np.ndarray
+    gain: np.ndarray | None
+
+
+def improvement(
+    surrogate: Surrogate, space: Space, share: np.ndarray, pool: np.ndarray, runs: np.ndarray, count: int, seed: int
+) -> Proposal:
+    """Noisy expected improvement in batches, by joint draws of the posterior (qNEI: Letham et al. 2019; BoTorch).
+
+    In every draw the best so far is the lowest *true* aggregate of the measured mixtures, so a lucky measurement
+    raises no bar. The batch is chosen greedily: each next mixture is the one that adds most beside those chosen.
+    """
+    rng = np.random.default_rng(seed)
+    score = surrogate.mean(pool) @ share
+    best = pool[np.argsort(score, kind="stable")[: CANDIDATES // 2]]
+    others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
+    candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
+    measured = np.unique(runs, axis=0)
+    level = surrogate.mean(measured) @ share
+    candidates = candidates[known(surrogate, candidates, share, level.std())]
+    measured = measured[np.argsort(level, kind="stable")[:INCUMBENTS]]
+    drawn = draws(surrogate, np.concatenate([measured, candidates]), share, rng)  # (S, I + N)
+    bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
+    chosen, gain = [], []
+    for _ in range(min(count, len(candidates))):
+        value = np.maximum(bar[:, None] - drawn, 0).mean(axis=0)
+        value[chosen] = -1
+        pick = int(value.argmax())
+        gain.append(float(value[pick]))
+        chosen.append(pick)
+        bar = np.minimum(bar, drawn[:, pick])
+    return Proposal(candidates[chosen], np.cumsum(gain))
+
+
+def climb(
+    surrogate: Surrogate,
+    space: Space,
+    share: np.ndarray,
+    pool: np.ndarray,
+    runs: np.ndarray,
+    count: int,
+    seed: int,
+    rounds_done: int = 0,
+) -> Proposal:
+    """CLIMB's rounds (arXiv:2504.13161): the pool is narrowed to the predicted best, further in every round, and the
+    batch is spread over what is left, far from what was measured."""
+    left = NARROWED[min(rounds_done, len(NARROWED) - 1)]
+    keep = min(len(pool), max(int(left * len(pool)), 4 * count))
+    narrowed = pool[np.argsort(surrogate.mean(pool) @ share, kind="stable")[:keep]]
+    distance = np.abs(narrowed[:, None] - runs[None]).sum(axis=2).min(axis=1) / 2
+    chosen = []
+    for _ in range(min(count, keep)):
+        pick = int(distance.argmax())
+        chosen.append(pick)
+        distance = np.minimum(distance, np.abs(narrowed - narrowed[pick]).sum(axis=1) / 2)
+    points = space.project(narrowed[chosen])
+    return Proposal(points[np.argsort(surrogate.mean(points) @ share, kind="stable")], None)
+
+
+PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb}
+TITLES = {
+    "improvement": "Expected improvement: where the best may still be",
+    "climb": "CLIMB: spread over the predicted best",
+}
+
+
+def known(surrogate: Surrogate, points: np.ndarray, share: np.ndarray, spread: float) -> np.ndarray:
+    """(N,) where the surrogate knows more of a mixture than that it is some mixture: its doubt is under the spread of
+    the runs. Beyond, a law's linearised error promises losses that no model has."""
+    std = surrogate.scale * np.sqrt(np.maximum(surrogate.moments(points)[1], 0)) * share
+    doubt = np.sqrt(np.maximum(np.einsum("nm,mk,nk->n", std, surrogate.correlation, std), 0))
+    return doubt <= max(spread, doubt.min())
+
+
+def draws(surrogate: Surrogate, points: np.ndarray, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(DRAWS, N) joint draws of the true aggregate at points (N, D).
+
+    Within a metric the errors hang together as the surrogate's covariance says, between metrics as
+    cross-validation found.
+    """
+    mean, covariance = surrogate.mean(points), surrogate.covariance(points)
+    counted = np.flatnonzero(share)
+    between = np.linalg.cholesky(surrogate.correlation[np.ix_(counted, counted)] + 1e-9 * np.eye(len(counted)))
+    normal = np.einsum("mk,ksn->msn", between, rng.standard_normal((len(counted), DRAWS, len(points))))
+    total = np.broadcast_to(mean @ share, (DRAWS, len(points))).copy()
+    for place, m in enumerate(counted):
+        total += share[m] * surrogate.scale[m] * (normal[place] @ root_of(covariance[m]).T)
+    return total
+
+
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    """(N, K) with root @ root.T = covariance (N, N), which may be singular: trees and laws span few directions."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return vectors * np.sqrt(np.maximum(values, 0))
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Whether a batch is worth its time: gain in aggregate units, hours of it, gain an hour, and `noise`, the
+    standard deviation between two measurements of one mixture's aggregate. `stop`: so little is to be gained that
+    nobody could measure it."""
+
+    gain: float
+    hours: float | None
+    gain_an_hour: float | None
+    noise: float
+    stop: bool
+
+
+def worth(gain: float, seconds: float | None, noise: float) -> Worth:
+    """Weigh a batch against stopping. Stop where the whole batch is expected to gain less than a quarter of the
+    deviation between two measurements: telling such a gap apart takes over a hundred repeats."""
+    hours = None if seconds is None else seconds / 3600
+    rate = None if not hours else gain / hours
+    return Worth(gain, hours, rate, noise, gain < 0.25 * noise)
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """strength (D, M): size of each domain's lasso coefficient on each metric, standardised; support (D, M): in what
+    share of resamples it was not zero. effort (D,): share of the next round's sampling that its relevance earns."""
+
+    strength: np.ndarray
+    support: np.ndarray
+    effort: np.ndarray
+
+    @property
+    def idle(self) -> np.ndarray:
+        """(D,) domains that no counted metric depends on in at least half of the resamples."""
+        return (self.support < 0.5).all(axis=1)
+
+
+def relevance(weights: np.ndarray, losses: np.ndarray, share: np.ndarray, seed: int = 0) -> Relevance:
+    """L1 relevance of sources to targets (active multi-task representation learning, arXiv:2306.02556).
+
+    A lasso of each counted metric on the log shares, its penalty by cross-validation on all runs, its support by
+    bootstrap. weights (R, D), losses (R, M) with NaN, share (M,). Raises Problem for fewer than 12 runs.
+    """
+    from sklearn.linear_model import Lasso, LassoCV
+
+    if len(weights) < FEWEST_RUNS:
+        raise Problem(
+            f"Cannot tell which domains matter from {len(weights)} runs: at least {FEWEST_RUNS} are needed. Train more."
+        )
+    logs = np.log(weights + 1e-3)
+    spread = logs.std(axis=0)
+    features = (logs - logs.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
+    rng = np.random.default_rng(seed)
+    strength, support = np.zeros((2, weights.shape[1], losses.shape[1]))
+    for m in np.flatnonzero(share):
+        rows = np.flatnonzero(~np.isnan(losses[:, m]))
+        target = losses[rows, m] - losses[rows, m].mean()
+        target /= max(target.std(), 1e-12)
+        penalty = LassoCV(cv=5, random_state=seed, alphas=30).fit(features[rows], target).alpha_
+        strength[:, m] = np.abs(Lasso(penalty).fit(features[rows], target).coef_)
+        for _ in range(RESAMPLES):
+            some = rng.integers(len(rows), size=len(rows))
+            support[:, m] += Lasso(penalty).fit(features[rows][some], target[some]).coef_ != 0
+    support /= RESAMPLES
+    pull = strength @ np.abs(share)
+    return Relevance(strength, support, pull / pull.sum() if pull.any() else np.full(len(pull), 1 / len(pull)))

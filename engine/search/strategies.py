@@ -1,0 +1,146 @@
+"""How a search over merge coefficients chooses what to measure next: one function a strategy, one table.
+
+A strategy is a function (history, question) -> points (n, D), and depends on nothing else: so a search that was paused
+or killed goes on from what it had measured. A batch is built and measured together. D coordinates, M metrics.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.search.acquisition import improvement
+from engine.space.box import Box
+from engine.surrogates import SURROGATES
+from engine.surrogates.on_box import OnBox
+
+POOL = 4096  # points that compete in a round
+SIGMA = 0.25  # of CMA-ES at its start, in ranges of a coordinate
+LATEST = 512  # measured points that a round is fitted to: those nearest to the best, where there are more
+
+
+@dataclass(frozen=True)
+class History:
+    """What has been measured: points (R, D) and losses (R, M). own: how many of the last rows this search measured."""
+
+    points: np.ndarray
+    losses: np.ndarray
+    own: int
+
+    def mine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points and losses that this search has measured."""
+        start = len(self.points) - self.own
+        return self.points[start:], self.losses[start:]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is searched: the box, the centre (D,) that it starts from, signed weights of the metrics (M,), the budget in
+    evaluations, how many are measured at once, the surrogate of guided rounds, and the seed.
+
+    spread: every round weighs the metrics anew at random (ParEGO: Knowles 2006), for a front instead of one best.
+    """
+
+    box: Box
+    centre: np.ndarray
+    share: np.ndarray
+    evaluations: int
+    at_once: int
+    surrogate: str = "gp"
+    seed: int = 0
+    spread: bool = False
+
+    def rng(self, history: History) -> np.random.Generator:
+        """Draws that depend on the seed and on how far the search is."""
+        return np.random.default_rng([self.seed, history.own])
+
+
+def guided(history: History, question: Question) -> np.ndarray:
+    """Rounds led by a surrogate: a Sobol start where little is known, then noisy expected improvement in batches."""
+    if len(history.points) < 2 * len(question.centre) + 4:
+        return sobol(history, question)
+    rng, box = question.rng(history), question.box
+    share = question.share
+    if question.spread:
+        counted = np.flatnonzero(share)
+        weights = rng.dirichlet(np.ones(len(counted)))
+        share = np.zeros_like(share)
+        share[counted] = weights * np.sign(question.share[counted])
+    scores = history.losses @ share
+    best = history.points[np.argsort(scores, kind="stable")]
+    if len(best) > LATEST:
+        near = np.argsort(np.abs(history.points - best[0]).sum(axis=1), kind="stable")[:LATEST]
+        history = History(history.points[near], history.losses[near], 0)
+    member = SURROGATES[question.surrogate].fit(box.seen(history.points), history.losses, question.seed)
+    surrogate = OnBox.around(member, box)
+    pool = np.concatenate([box.draw(best[0], POOL // 2, rng), box.draw(question.centre, POOL // 2, rng)])
+    return improvement(surrogate, box, share, pool, history.points, question.at_once, question.seed).points
+
+
+def sobol(history: History, question: Question) -> np.ndarray:
+    """Scrambled Sobol points, in their order."""
+    from scipy.stats import qmc
+
+    sampler = qmc.Sobol(len(question.centre), rng=question.seed)
+    if history.own:
+        sampler.fast_forward(history.own)
+    box = question.box
+    return box.lower + sampler.random(question.at_once) * (box.upper - box.lower)
+
+
+def cma(history: History, question: Question) -> np.ndarray:
+    """CMA-ES (Hansen 2016) by the package cmaes. Its state is replayed from what it has been told, generation by
+    generation."""
+    from cmaes import CMA
+
+    width = question.box.upper - question.box.lower
+    unit = (question.box.project(question.centre[None])[0] - question.box.lower) / width
+    size = max(question.at_once, 4)
+    bounds = np.tile([0.0, 1.0], (len(width), 1))
+    found = CMA(mean=unit, sigma=SIGMA, bounds=bounds, seed=question.seed, population_size=size)
+    points, losses = history.mine()
+    scores = losses @ question.share
+    for start in range(0, len(points) - size + 1, size):
+        asked = [found.ask() for _ in range(size)]
+        found.tell(list(zip(asked, scores[start : start + size].tolist(), strict=True)))
+    asked = np.array([found.ask() for _ in range(size)])
+    done = len(points) % size  # of a generation that was cut off: the same draws come again
+    return question.box.lower + asked[done:] * width
+
+
+def at_random(history: History, question: Question) -> np.ndarray:
+    """Uniform points: what every other strategy must beat."""
+    return question.box.sample(question.at_once, question.rng(history))
+
+
+def grid(history: History, question: Question) -> np.ndarray:
+    """A full grid with as many steps a coordinate as the budget allows (2 at least), in a fixed random order."""
+    size = len(question.centre)
+    steps = max(2, int(question.evaluations ** (1 / size) + 1e-9))
+    if size * np.log2(steps) > 40:
+        raise Problem(
+            f"Cannot search {size} coordinates on a grid: two steps each are {2.0**size:.3g} points. Choose cma."
+        )
+    total = steps**size
+    order = np.random.default_rng(question.seed)
+    places = order.permutation(total) if total <= 1 << 20 else order.integers(total, size=question.evaluations)
+    chosen = places[history.own : history.own + question.at_once]
+    digits = np.stack([chosen // steps**k % steps for k in range(size)], axis=1) / (steps - 1)
+    return question.box.lower + digits * (question.box.upper - question.box.lower)
+
+
+STRATEGIES: dict[str, Callable[[History, Question], np.ndarray]] = {
+    "guided": guided,
+    "cma": cma,
+    "sobol": sobol,
+    "random": at_random,
+    "grid": grid,
+}
+TITLES = {
+    "guided": "Guided by a surrogate",
+    "cma": "CMA-ES",
+    "sobol": "Sobol: even cover",
+    "random": "Random",
+    "grid": "Grid",
+}

@@ -1,0 +1,1 @@
+"""Service: what is done for a whole workspace: its owner, notices, backups, tokens. Uses the store."""

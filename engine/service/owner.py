@@ -1,0 +1,64 @@
+"""The owner of a workspace's database: the page's process, or a command where no page runs.
+
+It opens the store, reads the journals as they grow and lets `engine.studies.advance.advance` decide what is next.
+"""
+
+import logging
+import os
+import threading
+
+from engine.core.people import SYSTEM, as_person
+from engine.core.workspace import Workspace
+from engine.service import notices
+from engine.studies import advance as steward
+from store.database import Store
+
+POLL_SECONDS = 0.25
+
+log = logging.getLogger("mixdesk.owner")
+
+
+class Owner:
+    """Holds the workspace's owner lock and its store; a thread of its own keeps the store up to date."""
+
+    def __init__(self, workspace: Workspace):
+        """Raises Problem when another process owns the workspace."""
+        self.workspace = workspace
+        self._lock = workspace.lock("owner")
+        try:
+            self.store = Store(workspace)
+            with as_person(SYSTEM):
+                steward.recover(self.store)
+                notices.raise_due(self.store)
+            self.webhook = notices.webhook_of(self.store)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.answered = -1  # the store's version to which `advance` has answered
+        self.trouble: str | None = None  # what the last round failed with; pages show it
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_up, name="owner", daemon=True)
+        self._thread.start()
+
+    def _keep_up(self) -> None:
+        behind = False  # whether the last round failed, so that `advance` has not answered all that was read
+        while not self._stop.wait(POLL_SECONDS):
+            try:
+                with as_person(SYSTEM):
+                    if self.store.ingest() or behind:
+                        steward.advance(self.store)
+                        notices.raise_due(self.store)
+                behind, self.trouble, self.answered = False, None, self.store.version
+            except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying
+                if str(error) != self.trouble:
+                    log.exception("reading the journals failed; trying again")
+                behind, self.trouble = True, str(error)
+
+    def close(self) -> None:
+        """Stop reading, close the database, give the lock back."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+        if self.webhook is not None:
+            self.webhook.close()
+        self.store.close()
+        os.close(self._lock)

@@ -1,0 +1,90 @@
+"""How a study's training is cut into jobs and treated by the queue: the table [compute] of a study file. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from engine.core.errors import Problem
+from engine.jobs.devices import Gpu
+from engine.jobs.spec import DEVICES, is_number, is_whole
+from engine.spec.fidelity import Fidelity, group_size
+
+LARGEST_GROUP = 64  # beyond it a stack gains nothing more, and a kill costs more
+CARD_SHARE = 0.8  # of a card's memory that a group may be expected to take
+CARD_MB = 16_000  # assumed of a cluster's cards where nothing is declared
+CLUSTER_LANES = 8
+
+
+@dataclass(frozen=True)
+class Compute:
+    """checkpoint_seconds: between checkpoints; retries: of a job that dies; at_once: jobs side by side (0: as many as
+    there is room for); priority: of all jobs, lower runs sooner; device: auto, cpu or cuda; gpu_memory_mb: what one job
+    takes of a card (0: a whole one); group: proxies a job (0: chosen by width, and on a GPU by its memory).
+    """
+
+    checkpoint_seconds: float = 15.0
+    retries: int = 2
+    at_once: int = 0
+    priority: float = 0.0
+    device: str = "auto"
+    gpu_memory_mb: int = 0
+    group: int = 0
+
+    def __post_init__(self):
+        for name, (fits, wanted) in RULES.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise Problem(f"Cannot use {value!r} as a study's compute.{name}: it must be {wanted}.")
+
+    @classmethod
+    def from_dict(cls, values: object) -> "Compute":
+        """Raises Problem for a setting that is not there."""
+        if isinstance(values, cls):
+            return values
+        if not isinstance(values, dict) or (unknown := [name for name in values if name not in RULES]):
+            odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
+            raise Problem(f"Cannot read the study's compute: {odd} is unknown. Settings: {', '.join(RULES)}.")
+        return cls(**values)
+
+    def settings(self, study: str) -> dict:
+        """What the spec of every training job says (engine.jobs.spec.JobSpec, and engine/proxies/train.py)."""
+        own = asdict(self)
+        del own["group"]
+        return {"study": study, **own}
+
+
+RULES = {
+    "checkpoint_seconds": (lambda value: is_number(value, 0), "a number of seconds of at least 0"),
+    "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
+    "at_once": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),
+    "priority": (lambda value: is_number(value, -1e12), "a number; lower runs sooner"),
+    "device": (lambda value: value in DEVICES, "one of " + ", ".join(DEVICES)),
+    "gpu_memory_mb": (lambda value: is_whole(value, 0), "a whole number of MB, 0 for a whole card"),
+    "group": (lambda value: is_whole(value, 0) and value <= 4096, "a whole number up to 4096, 0 to have it chosen"),
+}
+
+
+def group_and_lanes(
+    compute: Compute, fidelity: Fidelity, vocabulary: int, gpus: Sequence[Gpu], cores: int
+) -> tuple[int, int]:
+    """How many proxies a job may stack, and how many jobs run side by side, so that all lanes can end together."""
+    if compute.device == "cpu" or (compute.device == "auto" and not gpus):
+        size, lanes = group_size(fidelity.width), cores
+    else:
+        budget = compute.gpu_memory_mb or max((gpu.total_mb for gpu in gpus), default=CARD_MB)
+        size = members_that_fit(fidelity, vocabulary, budget)
+        lanes = sum(max(1, gpu.total_mb // budget) for gpu in gpus) or CLUSTER_LANES
+    lanes = min(lanes, compute.at_once) if compute.at_once else lanes
+    return compute.group or size, lanes
+
+
+def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int:
+    """How many stacked proxies a card's memory should hold. An estimate: training halves a group that does not fit."""
+    return int(min(LARGEST_GROUP, max(1, CARD_SHARE * memory_mb * 2**20 / member_bytes(fidelity, vocabulary))))
+
+
+def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
+    """What one proxy takes in training: weights, gradients and two moments in fp32, and what is kept for the backward
+    pass (about 12 d + 4 h values a token and layer in bf16 or fp32, and the logits twice)."""
+    state = 16 * fidelity.parameters(vocabulary)
+    a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
+    return state + fidelity.batch * fidelity.context * a_token

@@ -1,0 +1,97 @@
+"""The frame of a study: its prior, its constraints as one space, and the baselines that every mixture is held against.
+
+Designs, search, pages and exports all ask here, so a constraint that is said once holds everywhere. D domains.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.space.baselines import baselines, epoch_caps, uniform
+from engine.space.simplex import Group, Simplex, Space
+from engine.spec.merge import USUAL, baselines_of, box_of
+from engine.spec.study import StudySpec, available_tokens, ends, target_tokens
+
+
+@dataclass(frozen=True)
+class Frame:
+    """space: the points that the study's constraints allow a search, epoch caps included where tokens are known.
+
+    design_space: those that proxies are trained on: no domain above the study's largest_share, epoch caps only where
+    it asks for them. prior (D,): centre of designs and search; prior_name: "natural" (of the available tokens), "prior"
+    (given) or "mean of the runs" (neither is known). available (D,) tokens, None where unknown; budget: tokens of the
+    real run, 0 where unknown. baselines: name -> shares (D,), the prior first; they need not keep the constraints.
+    """
+
+    space: Space
+    design_space: Space
+    prior: np.ndarray
+    prior_name: str
+    available: np.ndarray | None
+    budget: float
+    baselines: dict[str, np.ndarray]
+
+
+def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported: dict | None = None) -> Frame:
+    """The frame of a study with these domains. corpus, imported: as store.studies.Study has them.
+
+    Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
+    """
+    if spec.merge is not None:
+        return merge_frame(spec, domains, corpus["experts"])
+    available, budget, caps = None, spec.target_tokens, None
+    if corpus is None:
+        prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]
+        fixed = {prior_name: prior, "uniform": uniform(prior)}
+    else:
+        available = available_tokens(corpus, domains)
+        budget = target_tokens(spec, available)
+        caps, fixed = epoch_caps(available, budget, spec.epoch_cap), baselines(available, budget, spec.epoch_cap)
+        prior, prior_name = fixed["natural"], "natural"
+    capped = "" if caps is None else f"the epoch cap of {spec.epoch_cap:g} at {budget:,.0f} tokens"
+    free = space_of(spec, domains, prior)
+    space = free if caps is None else limited(free, caps, capped)
+    unseen = np.isin(domains, (imported or {}).get("unseen", ()))
+    space = limited(space, np.where(unseen, 0.0, 1.0), "that no imported run ever used it") if unseen.any() else space
+    proxies = space if spec.cap_design else free
+    largest = np.maximum(proxies.lower, spec.largest_share)
+    design_space = limited(proxies, largest, f"the largest share of {spec.largest_share:g} in the design")
+    return Frame(space, design_space, prior, prior_name, available, budget, fixed)
+
+
+def merge_frame(spec: StudySpec, names: list[str], experts: list[str]) -> Frame:
+    """The frame of a merge study with these coordinates: a box around task arithmetic."""
+    box, points = box_of(spec.merge, names), baselines_of(spec.merge, experts, names)
+    prior_name = USUAL if USUAL in points else next(iter(points))
+    return Frame(box, box, box.project(points[prior_name]), prior_name, None, 0.0, points)
+
+
+def space_of(spec: StudySpec, domains: list[str], prior: np.ndarray) -> Simplex:
+    """The bounds and groups of a study as a space; those of domains that it does not have are refused."""
+    grouped = [name for group in spec.groups for name in group["domains"]]
+    if unknown := [name for name in (*spec.bounds, *grouped) if name not in domains]:
+        raise Problem(f"Cannot bound {unknown[0]!r}: the domains of {spec.name!r} are {', '.join(domains)}.")
+    lower, upper = np.array([ends(spec.bounds.get(name, (0.0, 1.0))) for name in domains]).T
+    return Simplex(tuple(domains), lower, upper, tuple(_group(group, domains, prior) for group in spec.groups))
+
+
+def _group(group: dict, domains: list[str], prior: np.ndarray) -> Group:
+    """A group of the spec; ratios "prior" are those of the prior (D,)."""
+    ratios, members = group.get("ratios"), tuple(group["domains"])
+    if ratios == "prior":
+        ratios = tuple(float(prior[domains.index(name)]) for name in members)
+    elif ratios is not None:
+        ratios = tuple(ratios.get(name, 0.0) for name in members)
+    return Group(group["name"], members, *ends(group.get("share", (0.0, 1.0))), ratios)
+
+
+def limited(space: Simplex, most: np.ndarray, why: str) -> Simplex:
+    """The space with shares of at most `most` (D,). Raises Problem that names the constraints in conflict."""
+    if (over := np.flatnonzero(space.lower > most + 1e-12)).size:
+        names = ", ".join(f"{space.names[i]} at least {space.lower[i]:.4g}, at most {most[i]:.4g}" for i in over)
+        raise Problem(f"Cannot keep {names}: this is because of {why}. Lower that bound, or change the other.")
+    try:
+        return replace(space, upper=np.minimum(space.upper, most))
+    except Problem as problem:
+        raise Problem(f"{problem} This is with {why}.") from problem

@@ -1,0 +1,287 @@
+"""A merge study: which coefficients and knobs it turns, and the runs that answer it. Plain data; no torch.
+
+A coordinate of its space is the coefficient of an expert ("python"), of an expert in one block of the model
+("python @ layer 3"), or a knob of the method ("density"). K experts, D coordinates.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.workspace import checked_name, within
+from engine.space.box import Box
+from engine.spec.merge_catalogue import LARGEST, card_of
+
+SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
+# Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
+# the study turns another method.
+EXPERT, REFERENCE = "expert", "reference"
+OUTSIDE = (EXPERT, REFERENCE)
+MOST_EXPERTS, MOST_COORDINATES = 64, 400
+REST = "rest"  # the block of what is in no layer: embeddings, final norm, head
+MIRRORED = 64  # mixtures of the other study that are merged at the same shares
+AT = " @ "
+LAYER = re.compile(r"(?:^|\.)(\d+)\.")
+
+
+@dataclass(frozen=True)
+class MergeSpec:
+    """What a merge study turns. As TOML: the table [merge] of a study file.
+
+    base, experts: brought checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
+    where experts are made here: a base proxy on the natural mixture, and from it one expert a domain. method: of the
+    table; knobs: those that stay fixed; tuned: those that are coordinates, name -> [least, most]; by: "model" for one
+    coefficient an expert, "layer" for one an expert and layer; lower, upper: of every coefficient; share: how long an
+    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: of a domain's
+    validation text that brought models are measured on; of: the mixture study on the
+    same domains that the merges are held against.
+    """
+
+    base: str = ""
+    experts: dict[str, str] = field(default_factory=dict)
+    method: str = "task_arithmetic"
+    knobs: dict = field(default_factory=dict)
+    tuned: dict[str, tuple[float, float]] = field(default_factory=dict)
+    by: str = "model"
+    lower: float = 0.0
+    upper: float = 1.0
+    share: float = 0.5
+    rate: float = 0.5
+    eval_bytes: int = 65_536
+    of: str = ""
+
+    def __post_init__(self):
+        self._check_knobs()
+        if self.by not in ("model", "layer"):
+            raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
+        numbers = _is_number(self.lower) and _is_number(self.upper)
+        if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
+            raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
+        for name in ("share", "rate"):
+            if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
+                raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
+        if not _is_number(self.eval_bytes) or not 1024 <= self.eval_bytes <= 1 << 30:
+            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes a domain: use 1,024 to {1 << 30:,}.")
+        if bool(self.experts) != bool(self.base):
+            raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
+        for name in self.experts:
+            if not name.strip() or AT in name or len(name) > 80:
+                raise Problem(f"Cannot call an expert {name!r}: use 1 to 80 characters, without {AT!r}.")
+
+    def _check_knobs(self) -> None:
+        """Raise Problem for knobs that the method has not, or that cannot be fixed or tuned so."""
+        card = card_of(self.method)
+        for name in (*self.knobs, *self.tuned):
+            if name not in card.knobs or name == "weight":
+                known = ", ".join(knob for knob in card.knobs if knob != "weight") or "none"
+                raise Problem(f"Cannot set the knob {name!r} of {self.method}: its knobs are {known}.")
+        if both := set(self.knobs) & set(self.tuned):
+            raise Problem(f"Cannot both fix and tune the knob {both.pop()!r}: choose one.")
+        for name, value in self.knobs.items():
+            for one in value if card.knobs[name].each and isinstance(value, list | tuple) else [value]:
+                card.knobs[name].checked(name, one)
+        for name, bounds in self.tuned.items():
+            low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
+            if card.knobs[name].kind == "bool" or not _is_number(low) or not _is_number(high) or not low < high:
+                raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
+            for end in bounds:
+                card.knobs[name].checked(name, end)
+        given = ("weight", *self.knobs, *self.tuned)
+        if missing := [knob.name for knob in card.knobs.values() if knob.required and knob.name not in given]:
+            raise Problem(f"Cannot merge by {self.method}: its knob {missing[0]!r} must be fixed or tuned.")
+
+    @property
+    def brought(self) -> bool:
+        """Whether its checkpoints come from elsewhere."""
+        return bool(self.base)
+
+    def to_dict(self) -> dict:
+        return asdict(self) | {"tuned": {name: list(bounds) for name, bounds in self.tuned.items()}}
+
+    @classmethod
+    def from_dict(cls, values: object) -> "MergeSpec":
+        """Raises Problem for a setting that is not there."""
+        if isinstance(values, cls):
+            return values
+        known = [one.name for one in fields(cls)]
+        if not isinstance(values, dict) or (unknown := [name for name in values if name not in known]):
+            odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
+            raise Problem(f"Cannot read the study's merge: {odd} is unknown. Settings: {', '.join(known)}.")
+        return cls(**values)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+# Coordinates -------------------------------------------------------------------------------------------------
+
+
+def block_of(tensor: str) -> str:
+    """The block that a tensor belongs to: "layer N" by the first number in its name, else the rest."""
+    found = LAYER.search(tensor)
+    return f"layer {int(found[1])}" if found else REST
+
+
+def blocks_of(layers: int) -> list[str]:
+    """The blocks of a model of so many layers, from the bottom."""
+    return [REST, *(f"layer {n}" for n in range(layers))]
+
+
+def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
+    """The names of the study's coordinates. Raises Problem where the method has none, or there are too many."""
+    card = card_of(merge.method)
+    if len(experts) > MOST_EXPERTS:
+        raise Problem(f"Cannot merge {len(experts)} experts in one study: {MOST_EXPERTS} are the most.")
+    if len(experts) < card.least or (card.most and len(experts) > card.most):
+        takes = f"{card.most}" if card.most == card.least else f"at least {card.least}"
+        raise Problem(f"Cannot merge {len(experts)} experts by {merge.method}: it takes {takes} beside the base.")
+    weighted = "weight" in card.knobs
+    named = [] if not weighted else experts
+    if weighted and merge.by == "layer":
+        named = [f"{expert}{AT}{block}" for expert in experts for block in blocks_of(layers)]
+    names = [*named, *merge.tuned]
+    if not names:
+        raise Problem(f"Cannot turn anything: {merge.method} has no coefficients. Tune one of its knobs.")
+    if len(names) > MOST_COORDINATES:
+        raise Problem(
+            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one an expert instead."
+        )
+    return names
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A point of the space as a merge takes it. weight: of a tensor's name -> K numbers, None where the method has
+    no coefficients; whole (K,): the same for every tensor, or None; knobs: the method's others."""
+
+    table: dict[str, np.ndarray]
+    knobs: dict
+
+    @property
+    def whole(self) -> np.ndarray | None:
+        return self.table.get("")
+
+    def weight(self, tensor: str) -> np.ndarray:
+        """(K,) coefficients of a tensor."""
+        return self.table[""] if "" in self.table else self.table[block_of(tensor)]
+
+
+def setting_of(merge: MergeSpec, experts: list[str], names: list[str], point: np.ndarray) -> Setting:
+    """What a point (D,) of coordinates `names` means."""
+    value = dict(zip(names, np.asarray(point, float).tolist(), strict=True))
+    knobs = {**merge.knobs, **{name: value.pop(name) for name in merge.tuned}}
+    card = card_of(merge.method)
+    knobs = {name: round(x) if card.knobs[name].kind == "int" else x for name, x in knobs.items()}
+    if not value:
+        return Setting({"": np.ones(len(experts))}, knobs)
+    if merge.by == "model":
+        return Setting({"": np.array([value[name] for name in experts])}, knobs)
+    blocks = dict.fromkeys(name.rpartition(AT)[2] for name in value)
+    return Setting({b: np.array([value[f"{expert}{AT}{b}"] for expert in experts]) for b in blocks}, knobs)
+
+
+def point_from(merge: MergeSpec, experts: list[str], names: list[str], weights: dict[str, float] | float) -> np.ndarray:
+    """(D,) the point with these coefficients an expert (or one for all), in every block, knobs at their middle."""
+    each = weights if isinstance(weights, dict) else dict.fromkeys(experts, weights)
+    found = []
+    for name in names:
+        if name in merge.tuned:
+            found.append(knob_start(merge, name))
+        else:
+            found.append(each.get(name.partition(AT)[0], 0.0))
+    return np.array(found, float)
+
+
+def knob_start(merge: MergeSpec, name: str) -> float:
+    """Where a tuned knob stands before anything is known: its default, if that lies in its range."""
+    low, high = merge.tuned[name]
+    default = card_of(merge.method).knobs[name].default
+    return float(default) if default is not None and low <= default <= high else (low + high) / 2
+
+
+def box_of(merge: MergeSpec, names: list[str]) -> Box:
+    """The space of the study."""
+    bounds = [merge.tuned.get(name, (merge.lower, merge.upper)) for name in names]
+    lower, upper = np.array(bounds, float).T
+    return Box(tuple(names), lower, upper)
+
+
+def usual_merges(experts: list[str]) -> dict[str, dict[str, float]]:
+    """What every merge is held against, as coefficients of task arithmetic: at 0.3, the uniform soup, the base, each
+    expert alone."""
+    found = {USUAL: dict.fromkeys(experts, 0.3), SOUP: dict.fromkeys(experts, 1 / len(experts)), "base": {}}
+    return found | {f"{name} alone": {name: 1.0} for name in experts}
+
+
+def by_arithmetic(merge: MergeSpec) -> MergeSpec:
+    """The same experts by plain task arithmetic, one coefficient each."""
+    return replace(merge, method="task_arithmetic", knobs={}, tuned={}, by="model")
+
+
+def baselines_of(merge: MergeSpec, experts: list[str], names: list[str]) -> dict[str, np.ndarray]:
+    """The usual merges as points (D,) where the study turns task arithmetic itself. By another method, or with knobs,
+    the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their defaults."""
+    if replace(merge, by="model") != by_arithmetic(merge):
+        return {"start": point_from(merge, experts, names, 0.3)}
+    return {label: point_from(merge, experts, names, weights) for label, weights in usual_merges(experts).items()}
+
+
+def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: int, seed: int) -> np.ndarray:
+    """(count, D) first points: scrambled Sobol, every other one shrunk towards 0 so that its coefficients sum to at
+    most 1.5: where many experts are added up at once a model breaks, and a design of the whole box sees little else.
+    """
+    from scipy.stats import qmc
+
+    box = box_of(merge, names)
+    cube = qmc.Sobol(len(names), rng=seed).random_base2(int(np.ceil(np.log2(max(2, count)))))[:count]
+    points = box.lower + cube * (box.upper - box.lower)
+    weights = np.array([name not in merge.tuned for name in names])
+    if merge.lower >= 0 and weights.any():
+        blocks = max(1, weights.sum() // len(experts))
+        total = points[:, weights].sum(axis=1, keepdims=True) / blocks
+        room = np.minimum(1, 1.5 * np.linspace(0.3, 1, len(points))[:, None] / np.maximum(total, 1e-9))
+        shrunk = box.project(np.where(weights, points * room, points))
+        points[1::2] = shrunk[1::2]
+    return points
+
+
+# Brought checkpoints -----------------------------------------------------------------------------------------
+
+
+def checkpoint(workspace: Path, name: str) -> Path:
+    """The folder of a brought checkpoint. Raises Problem for a name that leaves checkpoints/, or is not there."""
+    path = within(workspace / "checkpoints", name)
+    if not path.exists():
+        there = sorted(one.name for one in (workspace / "checkpoints").glob("*"))
+        raise Problem(
+            f"Cannot find the checkpoint {name!r} in {workspace / 'checkpoints'}: put its folder there, or a link to "
+            f"it. There are: {', '.join(there) or 'none'}."
+        )
+    return path
+
+
+def layers_of(folder: Path) -> int:
+    """How many layers a brought checkpoint has, by its config.json. Raises Problem where that is not told."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        for key in ("num_hidden_layers", "n_layer", "num_layers"):
+            if isinstance(config.get(key), int):
+                return config[key]
+    except (OSError, ValueError) as error:
+        raise Problem(f"Cannot read {folder / 'config.json'}: {error}. Bring the whole folder of the model.") from error
+    raise Problem(f"Cannot tell how many layers {folder.name} has: its config.json lacks num_hidden_layers.")
+
+
+def anatomy_file(study: str) -> str:
+    """Where it stands which expert moved which tensor, relative to the workspace."""
+    return f"experts/{checked_name(study, 'study')}/anatomy.json"
+
+
+def expert_file(study: str, run: str) -> str:
+    """Where a proxy that is a base or an expert is kept, relative to the workspace."""
+    return f"experts/{checked_name(study, 'study')}/{checked_name(run, 'run')}.safetensors"

@@ -1,0 +1,223 @@
+"""The table of merge methods that learn from text, as pages and commands know them. No torch.
+
+Their code is in engine/merging/learning/, one file each; a new one is a file there and a line here.
+"""
+
+from dataclasses import dataclass, field
+
+from engine.core.errors import Problem
+
+EXPERT, BLOCK, TENSOR = "expert", "block", "tensor"  # of what there is one coefficient for each expert
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number that a learner takes. A whole number where its default is one; low, high: what it may be."""
+
+    default: float
+    low: float
+    high: float
+    text: str
+
+    def checked(self, name: str, value) -> float:
+        """The value as a number. Raises Problem for what is none, or out of bounds."""
+        whole = isinstance(self.default, int)
+        fine = isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        if not fine or (whole and value != int(value)):
+            kind = "a whole number" if whole else "a number"
+            raise Problem(f"Cannot use {value!r} as {name}: give {kind} from {self.low:g} to {self.high:g}.")
+        return int(value) if whole else float(value)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A merge method that needs text or models in the loop.
+
+    at: "module:function" of engine/merging/learning; gives: what comes of it, in words; weighs: whether coefficients of
+    the experts are given to it; fixed: arguments of this variant; large: whether it can steer another model.
+    """
+
+    at: str
+    title: str
+    paper: str
+    needs: str
+    gives: str
+    knobs: dict[str, Knob] = field(default_factory=dict)
+    fixed: dict = field(default_factory=dict)
+    weighs: bool = False
+    large: bool = False
+
+
+SEED = {"seed": Knob(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels.")}
+WINDOWS = {"windows": Knob(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one.")}
+OWN, ALL = "the text of each expert's domain", "text of all domains"
+WRITTEN = "a checkpoint"
+FADERS = "one coefficient an expert: a run of the study"
+
+
+def descent(steps: int, rate: float) -> dict[str, Knob]:
+    """The knobs of learners that go downhill."""
+    return {
+        "steps": Knob(steps, 1, 100_000, "Steps downhill."),
+        "rate": Knob(rate, 1e-6, 10.0, "Learning rate."),
+        "batch": Knob(16, 1, 4096, "Windows a step, from all domains in turn."),
+    }
+
+
+ADA = descent(500, 1e-3) | {"start": Knob(0.3, 0.0, 1.0, "Coefficients at the start.")}
+TRIM = {"density": Knob(0.2, 0.01, 1.0, "Share of each task vector that the trim leaves.")}
+
+LEARNERS: dict[str, Learner] = {
+    "fisher": Learner("fisher:learn", "Fisher merging", "arXiv:2111.09832", OWN, WRITTEN, WINDOWS | SEED, weighs=True),
+    "regmean": Learner(
+        "regmean:learn",
+        "RegMean",
+        "arXiv:2212.09849",
+        OWN,
+        WRITTEN,
+        WINDOWS | {"alpha": Knob(0.9, 0.0, 1.0, "What off-diagonals of the Gram matrices are multiplied by.")} | SEED,
+        weighs=True,
+    ),
+    "adamerging": Learner(
+        "adamerging:learn",
+        "AdaMerging, by expert",
+        "arXiv:2310.02575",
+        f"unlabelled {ALL}",
+        FADERS,
+        ADA | SEED,
+        {"by": EXPERT},
+    ),
+    "adamerging_blocks": Learner(
+        "adamerging:learn",
+        "AdaMerging, by expert and layer of the model",
+        "arXiv:2310.02575",
+        f"unlabelled {ALL}",
+        "one coefficient an expert and layer: a run of a study by layer, else a checkpoint",
+        ADA | SEED,
+        {"by": BLOCK},
+    ),
+    "adamerging_layers": Learner(
+        "adamerging:learn",
+        "AdaMerging, by expert and tensor",
+        "arXiv:2310.02575",
+        f"unlabelled {ALL}",
+        WRITTEN,
+        ADA | SEED,
+        {"by": TENSOR},
+    ),
+    "adamerging_plus": Learner(
+        "adamerging:learn",
+        "AdaMerging++, by expert",
+        "arXiv:2310.02575",
+        f"unlabelled {ALL}",
+        WRITTEN,
+        ADA | TRIM | SEED,
+        {"by": EXPERT},
+    ),
+    "adamerging_layers_plus": Learner(
+        "adamerging:learn",
+        "AdaMerging++, by expert and tensor",
+        "arXiv:2310.02575",
+        f"unlabelled {ALL}",
+        WRITTEN,
+        ADA | TRIM | SEED,
+        {"by": TENSOR},
+    ),
+    "atlas": Learner(
+        "atlas:learn",
+        "aTLAS",
+        "arXiv:2407.02880",
+        ALL,
+        WRITTEN,
+        descent(500, 1e-3)
+        | {"parts": Knob(1, 1, 64, "Random parts of each tensor with coefficients of their own.")}
+        | SEED,
+    ),
+    "concrete": Learner(
+        "concrete:learn",
+        "Concrete task arithmetic",
+        "arXiv:2312.06173",
+        f"unlabelled {ALL}",
+        WRITTEN,
+        descent(200, 1e-3) | {"lam": Knob(0.3, 0.0, 2.0, "Scale of the masked task vectors.")} | SEED,
+    ),
+    "self_positioning": Learner(
+        "self_positioning:learn",
+        "Self-positioning",
+        "arXiv:2410.15035",
+        f"a small balanced set: {ALL}",
+        FADERS,
+        descent(300, 0.1) | {"batch": Knob(64, 1, 4096, "Windows of the set.")} | SEED,
+    ),
+    "lm_cocktail": Learner(
+        "lm_cocktail:learn",
+        "LM-Cocktail",
+        "arXiv:2311.13534",
+        f"a few windows: {ALL}",
+        FADERS,
+        {
+            "windows": Knob(16, 1, 10_000, "Windows of training text of each domain."),
+            "temperature": Knob(5.0, 1e-3, 1e3, "T: how little a lower loss counts."),
+        }
+        | SEED,
+    ),
+    "scalearn": Learner(
+        "scalearn:learn",
+        "ScaLearn, folded into the rows",
+        "arXiv:2310.01217",
+        ALL,
+        WRITTEN,
+        descent(500, 3e-3) | SEED,
+    ),
+    "twin": Learner(
+        "twin:learn",
+        "Twin-Merging",
+        "arXiv:2406.15479",
+        ALL,
+        "shared weights, factors and a router; no checkpoint",
+        descent(300, 1e-2)
+        | {
+            "rank": Knob(0.1, 0.001, 1.0, "Share of each exclusive part's rank that is kept."),
+            "lam": Knob(0.3, 0.0, 2.0, "Coefficient of every expert in the shared part."),
+        }
+        | SEED,
+    ),
+    "logit_fusion": Learner(
+        "logit_fusion:learn",
+        "Logit fusion",
+        "arXiv:2406.15480",
+        "nothing but the models",
+        "no weights: all models run side by side",
+        {
+            "matched": Knob(1, 0, 1, "1: alpha of every token by the divergence, 0 to 2; 0: alpha is 1."),
+        }
+        | SEED,
+        weighs=True,
+        large=True,
+    ),
+}
+
+
+def learner_of(name: str) -> Learner:
+    """One learner. Raises Problem for one that is not there."""
+    if name not in LEARNERS:
+        raise Problem(f"Cannot learn a merge by {name!r}: the methods are {', '.join(LEARNERS)}.")
+    return LEARNERS[name]
+
+
+def refuse_without_data(name: object) -> None:
+    """Raise Problem where a merge that has only weights is asked for by a method that learns from text."""
+    if name in LEARNERS:
+        one = LEARNERS[name]
+        raise Problem(
+            f"Cannot merge by {name} from weights alone: it needs data ({one.needs}). In a merge study: "
+            f"python -m engine learn-merge STUDY --by {name}"
+        )
+
+
+def checked_settings(name: str, knobs: dict) -> dict:
+    """Every knob of a learner, those that are absent at their default. Raises Problem for what it does not take."""
+    learner = learner_of(name)
+    if unknown := [key for key in knobs if key not in learner.knobs]:
+        raise Problem(f"Cannot set {unknown[0]!r} of {name}: its knobs are {', '.join(learner.knobs)}.")
+    return {key: knob.checked(key, knobs.get(key, knob.default)) for key, knob in learner.knobs.items()}

@@ -1,0 +1,48 @@
+"""A point of a merge study as a merge file: what measures, writes and exports it reads the same values. No torch."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from engine.spec.merge import REST, MergeSpec, Setting, setting_of
+from engine.spec.merge_file import ALL, Coefficients, merge_yaml, mergekit_yaml
+
+
+def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
+    """Coefficients as merge files have them: one an expert, or where layers differ one an expert and tensor."""
+    if setting.whole is not None:
+        return setting.whole.tolist()
+    return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}
+
+
+def merge_file(
+    merge: MergeSpec,
+    experts: list[str],
+    names: list[str],
+    point: np.ndarray,
+    paths: list[str],
+    tensors: list[str] = (),
+    mergekit: bool = False,
+) -> str:
+    """The merge at a point (D,) as a file for `python -m engine merge`, or for mergekit itself.
+
+    paths: of the base and each expert; tensors: of the model, needed where layers differ. Raises Problem for what
+    mergekit cannot express.
+    """
+    setting = setting_of(merge, experts, names, point)
+    writer = mergekit_yaml if mergekit else merge_yaml
+    return writer(merge.method, paths[0], paths[1:], coefficients_of(setting, list(tensors)), setting.knobs)
+
+
+def reference(workspace: Path, base: str, expert: str) -> str:
+    """How a merge file names an expert: its path, or base+adapter where it is a LoRA adapter."""
+    path = os.path.normpath(workspace / expert)
+    is_adapter = (Path(path) / "adapter_config.json").exists()
+    return f"{os.path.normpath(workspace / base)}+{path}" if is_adapter else path
+
+
+def references(workspace: Path, task: dict) -> list[str]:
+    """The base and the experts of a merge job's spec as a merge file names them."""
+    base = os.path.normpath(workspace / task["base"])
+    return [base, *(reference(workspace, task["base"], path) for path in task["experts"].values())]

@@ -1,0 +1,188 @@
+"""Objectives: what a study measures, which way is better, how much each counts; and how they become one number.
+
+A study's metrics need not be its domains: they are losses of domains, scores of tasks, or both. One surrogate is
+fitted a metric, and their predictions are combined here, so priorities can be turned after the runs are done.
+R runs, M metrics.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.core.errors import Problem
+
+BITS = "bits per byte"
+SPREADS = "spreads"  # the unit of an aggregate over metrics of different units or directions
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric of a study.
+
+    metric: its name, as the runs' file has it; domain: whose loss it is, where it is a domain's; priority: how much
+    it counts, at least 0.
+    """
+
+    metric: str
+    unit: str = BITS
+    higher_is_better: bool = False
+    domain: str | None = None
+    priority: float = 1.0
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """The signed weighted mean of metrics: `of(values)` is better when lower, whatever its metrics are.
+
+    weights (M,): signed, negative where higher is better; they sum to one, without their signs, unless `note` says
+    that the metrics were divided by their spreads. sign: people read `sign * of(values)`: -1 where all that counts
+    is better when higher. title and unit name that number; priorities: metric -> what was asked for;
+    note: how the number was made, where that is not plain.
+    """
+
+    weights: np.ndarray
+    sign: int
+    title: str
+    unit: str
+    priorities: dict[str, float]
+    note: str | None = None
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """(...,) of values (..., M); NaN where a metric that counts is missing."""
+        counted = self.weights != 0
+        return np.asarray(values, float)[..., counted] @ self.weights[counted]
+
+    def error_of(self, errors: list[np.ndarray]) -> float:
+        """The standard error of the sum or difference of some aggregates, from those of their metrics, (M,) each, as
+        if these were independent; NaN where one that counts is not known."""
+        counted = self.weights != 0
+        return float(np.sqrt(sum(np.sum((self.weights * one)[counted] ** 2) for one in errors)))
+
+    def best(self, values: np.ndarray) -> int | None:
+        """The row of values (R, M) with the lowest aggregate; None where no run has all that counts."""
+        found = self.of(values)
+        return int(np.nanargmin(found)) if np.isfinite(found).any() else None
+
+    @property
+    def better(self) -> str:
+        """Which way is better, as people read it."""
+        return "higher" if self.sign < 0 else "lower"
+
+    def to_dict(self) -> dict:
+        """As JSON can hold it."""
+        return {
+            "weights": self.weights.tolist(),
+            "sign": self.sign,
+            "title": self.title,
+            "unit": self.unit,
+            "priorities": self.priorities,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_dict(cls, value: dict) -> "Aggregate":
+        """What `to_dict` gave."""
+        return cls(**{**value, "weights": np.array(value["weights"], float)})
+
+
+def domain_losses(domains: list[str]) -> list[Objective]:
+    """The objectives of a study that trains its own proxies: the loss of every domain, in bits per byte."""
+    return [Objective(domain, domain=domain) for domain in domains]
+
+
+def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[str, float] | None = None) -> Aggregate:
+    """Combine metrics by priority: a plain weighted mean where all that count share one unit and direction.
+
+    Otherwise each is first divided by its spread (standard deviation) over the runs' values (R, M). priorities:
+    metric -> weight, 1 where absent; by default the objectives' own. Raises Problem where none counts, for a
+    metric that is not there, and for a priority that is no number of at least 0.
+    """
+    values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
+    own = {one.metric: one.priority for one in objectives}
+    if priorities is not None:
+        check_priorities(priorities)
+        if unknown := [name for name in priorities if name not in own]:
+            raise Problem(f"Cannot weigh {unknown[0]!r}: the metrics of this study are {', '.join(own)}.")
+        own = {name: priorities.get(name, 1.0) for name in own}
+    count = np.array(list(own.values()), float)
+    if not count.any():
+        raise Problem("Cannot weigh the metrics: every priority is 0. Give at least one a priority above 0.")
+    share = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
+    counted = [one for one, weight in zip(objectives, share, strict=True) if weight]
+    units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
+    if len(units) == len(ways) == 1:
+        higher = ways.pop()
+        return Aggregate(share, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
+    note = (
+        "The metrics that count have different units or directions: each was divided by its standard deviation over "
+        f"{len(values)} runs, and turned so that lower is better, before the weighted mean."
+    )
+    return Aggregate(share / spreads(values), 1, "weighted mean", SPREADS, own, note)
+
+
+def spreads(values: np.ndarray) -> np.ndarray:
+    """(M,) standard deviation of each metric over runs (R, M), NaN left out; 1 where nothing varies yet."""
+    values = np.asarray(values, float)
+    found = np.array([np.std(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in values.T])
+    return np.where(found > 0, found, 1.0)
+
+
+def check_priorities(priorities: dict[str, float]) -> None:
+    """Raise Problem for a priority that is no number of at least 0."""
+    for name, weight in priorities.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
+
+
+SEPARATOR = re.compile(r"[/._\- :]")
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Names without what all of them begin and end with: train_pile_cc, train_arxiv -> pile_cc, arxiv.
+
+    Only whole words go, for labels. Fewer than two names, and names that would become empty or alike, stay as they are.
+    """
+    if len(names) < 2:
+        return list(names)
+    pieces = [SEPARATOR.sub(lambda m: m.group() + "\0", name).split("\0") for name in names]  # separators end pieces
+    fewest = min(map(len, pieces)) - 1
+    front = next((i for i in range(fewest) if len({tuple(piece[: i + 1]) for piece in pieces}) > 1), fewest)
+    heads = [name[len("".join(piece[:front])) :] for name, piece in zip(names, pieces, strict=True)]
+    back = common_tail(heads)
+    short = [head[: len(head) - back] for head in heads]
+    return short if all(short) and len(set(short)) == len(names) else list(names)
+
+
+def common_tail(names: list[str]) -> int:
+    """Letters at the end that all names share, from a separator on."""
+    first, length = min(names, key=len), 0
+    for size in range(1, len(first)):
+        if not all(name.endswith(first[-size:]) for name in names):
+            break
+        if SEPARATOR.match(first[-size]):
+            length = size
+    return length
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What puts differences of all metrics on one axis: factor (M,) times a difference, in `unit`, `better` when so.
+
+    One unit and direction: the differences as they are. Several: divided by each metric's spread over the runs, and
+    turned so that lower is better.
+    """
+
+    factor: np.ndarray
+    unit: str
+    better: str
+
+
+def common_scale(objectives: list[Objective], values: np.ndarray) -> Scale:
+    """The scale of a study's metrics; values (R, M) of its runs."""
+    signs = np.array([-1.0 if one.higher_is_better else 1.0 for one in objectives])
+    units = {one.unit for one in objectives}
+    if len(units) == 1 and len(set(signs)) == 1:
+        return Scale(np.ones(len(objectives)), units.pop(), "higher" if signs[0] < 0 else "lower")
+    return Scale(signs / spreads(values), SPREADS, "lower")

@@ -1,0 +1,268 @@
+"""A study: what it asks, and which runs answer it. Plain data; engine/studies/advance.py acts on it."""
+
+import math
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.space.design import DESIGNS, Around
+from engine.space.simplex import Simplex
+from engine.spec.compute import Compute
+from engine.spec.fidelity import DIAL, Fidelity
+from engine.spec.merge import MergeSpec
+from engine.spec.objectives import check_priorities
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.spec.fidelity.Fidelity's fields.
+
+    corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
+    the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
+    others and teach little about the rest); strength, temperature, max_ratio, smallest_share: of RegMix's Dirichlet
+    (engine.space.design.Around); repeats: how often the natural mixture is trained again with other seeds, which
+    measures the noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the
+    budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a domain may be repeated
+    there at most; cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching: proxies see
+    the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [least, most] share, or one
+    fixed share; groups: {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number}
+    where the proportions inside stay}; both hold in design and search; priorities: how much each metric counts in the
+    mean, 1 where absent; compute: how its training is cut into jobs (engine.spec.compute); merge: what a merge study
+    turns (engine.spec.merge), None in a mixture study. A merge study of brought checkpoints has no fidelity.
+    """
+
+    name: str
+    fidelity: Fidelity | None
+    corpus: str | None = "default"
+    domains: tuple[str, ...] = ()
+    design: str = "regmix"
+    runs: int = 64
+    largest_share: float = 0.95
+    strength: tuple[float, float] = (0.1, 5.0)
+    temperature: float = 0.5
+    max_ratio: float = 15.0
+    smallest_share: float = 2e-4
+    repeats: int = 4
+    seed: int = 1
+    common_random_numbers: bool = True
+    target_tokens: float = 0.0
+    epoch_cap: float = 4.0
+    cap_design: bool = False
+    simulated_epoching: bool = False
+    bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
+    groups: tuple[dict, ...] = ()
+    priorities: dict[str, float] = field(default_factory=dict)
+    compute: Compute = field(default_factory=Compute)
+    merge: MergeSpec | None = None
+
+    def __post_init__(self):
+        check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
+        check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
+        fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
+        check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
+        check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
+        check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
+        named = all(isinstance(name, str) for name in self.domains)
+        check(named, "domains", self.domains, "a list of names of the corpus' domains")
+        low, high = self.strength
+        check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
+        check(0.01 <= self.temperature <= 10, "temperature", self.temperature, "a number from 0.01 to 10")
+        check(self.max_ratio >= 1, "max_ratio", self.max_ratio, "a number of at least 1")
+        check(0 <= self.smallest_share < 0.5, "smallest_share", self.smallest_share, "at least 0 and under 0.5")
+        check_constraints(self.bounds, self.groups)
+        check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
+        check(
+            0 <= self.target_tokens < math.inf,
+            "target_tokens",
+            self.target_tokens,
+            "a number of tokens, or 0",
+        )
+        check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
+        check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
+        check_priorities(self.priorities)
+
+    def to_dict(self) -> dict:
+        lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
+        nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
+        return {**asdict(self), **lists, **nested}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "StudySpec":
+        """Raises Problem for a key that a study does not have, or a value that it cannot take."""
+        known = {f.name: f.type for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise Problem(f"Cannot read the study: it has no setting {key!r}. Settings: {', '.join(known)}.")
+        values = dict(values)
+        merge = values.pop("merge", None)
+        merge = None if merge is None else MergeSpec.from_dict(merge)
+        untrained = (merge is not None and merge.brought) or values.get("corpus", "") is None
+        fidelity = values.pop("fidelity", None if untrained else DIAL["demo"])
+        if isinstance(fidelity, str):
+            if fidelity not in DIAL:
+                raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+            fidelity = DIAL[fidelity]
+        elif isinstance(fidelity, dict):
+            fidelity = Fidelity.from_dict(fidelity)
+        elif not isinstance(fidelity, Fidelity) and not (fidelity is None and untrained):
+            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+        values["compute"] = Compute.from_dict(values.get("compute", {}))
+        try:
+            for name in {"domains", "strength", "groups"} & set(values):
+                check(isinstance(values[name], list | tuple), name, values[name], "a list")
+                values[name] = tuple(values[name])
+            return cls(fidelity=fidelity, merge=merge, **values)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise Problem(f"Cannot read the study: {error}. Compare it with the example in the README.") from error
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "StudySpec":
+        """Read a study file. Raises Problem with the line where it is no TOML."""
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise Problem(f"Cannot read the study file {path}: {error}. Mend it and try again.") from error
+
+
+def check(condition, name: str, value, wanted: str) -> None:
+    if not condition:
+        raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
+
+
+def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
+    """Raise Problem for bounds and groups that are not of the shape that StudySpec describes."""
+    check(isinstance(bounds, dict), "bounds", bounds, "a table of shares by domain")
+    for name, bound in bounds.items():
+        least, most = ends(bound)
+        check(0 <= least <= most <= 1, f"bounds of {name!r}", bound, "a share, or two that rise, from 0 to 1")
+    for group in groups:
+        named = isinstance(group, dict) and {"name", "domains"} <= set(group)
+        check(named, "group", group, "a table with name and domains")
+        unknown = set(group) - {"name", "domains", "share", "ratios"}
+        check(not unknown, "group", group, "a table of name, domains, share and ratios only")
+        least, most = ends(group.get("share", (0.0, 1.0)))
+        what = f"share of the group {group['name']!r}"
+        check(0 <= least <= most <= 1, what, group.get("share"), "a share, or two that rise, from 0 to 1")
+        ratios = group.get("ratios")
+        fine = ratios in (None, "prior") or isinstance(ratios, dict)
+        check(fine, f"ratios of the group {group['name']!r}", ratios, '"prior", or a table of numbers by domain')
+
+
+def ends(bound) -> tuple[float, float]:
+    """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
+    numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
+    fine = len(numbers) == 2 and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    return tuple(numbers) if fine else (math.nan, math.nan)
+
+
+def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
+    """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
+    there = list(manifest["domains"])
+    grouped = [name for group in spec.groups for name in group["domains"]]
+    missing = [name for name in (*spec.domains, *spec.priorities, *spec.bounds, *grouped) if name not in there]
+    if missing:
+        raise Problem(
+            f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. "
+            f"It has: {', '.join(there)}."
+        )
+    domains = [name for name in there if not spec.domains or name in spec.domains]
+    if len(domains) < 2:
+        raise Problem(
+            f"Cannot plan {spec.name!r}: a mixture needs at least two domains, and this one has {len(domains)}."
+        )
+    return domains
+
+
+def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
+    """(D,) training tokens that the corpus holds of each domain."""
+    return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
+
+
+def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
+    """The budget of the real run, in tokens; by default as many as there are."""
+    return spec.target_tokens or float(available.sum())
+
+
+def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds.
+
+    frame: engine.spec.frame.Frame.
+    """
+    points = design_points(spec, frame.design_space, frame.prior, spec.runs)
+    rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
+    rows += [("design", None, point) for point in points]
+    rows += [("repeat", "natural", frame.prior)] * spec.repeats
+    seeds = seeds_of(rows, spec)
+    return [
+        {
+            "id": f"{study}-{number:05d}",
+            "number": number,
+            "role": role,
+            "label": label,
+            "weights": [float(share) for share in point],
+            "seed": seed,
+        }
+        for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
+    ]
+
+
+def design_points(spec: StudySpec, space: Simplex, prior: np.ndarray, count: int) -> np.ndarray:
+    """(count, D) points of the study's design in a space around a prior (D,)."""
+    around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
+    return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
+
+
+def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
+    """The part of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
+
+    Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
+    Problem where a domain would be cut to less than one sequence.
+    """
+    if not spec.simulated_epoching:
+        return 1.0
+    fidelity = spec.fidelity
+    share = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
+    least = min(tokens, key=tokens.get)
+    if tokens[least] * share < fidelity.context + 1:
+        raise Problem(
+            f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
+            f"be cut from {tokens[least]:,.0f} to {tokens[least] * share:.0f} tokens, and a sequence takes "
+            f"{fidelity.context + 1}. Train longer proxies, add text, or lower the target budget."
+        )
+    return share
+
+
+def seeds_of(rows: list[tuple], spec: StudySpec) -> list[int]:
+    """One seed for all mixtures (common random numbers), or one each; repeats always differ, to show the noise."""
+    return [
+        spec.seed if spec.common_random_numbers and role != "repeat" else spec.seed + 1000 + number
+        for number, (role, _, _) in enumerate(rows)
+    ]
+
+
+def distinct(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Baselines that fall together are trained once, under both names."""
+    merged: dict[str, np.ndarray] = {}
+    for name, point in points.items():
+        twin = next((other for other, there in merged.items() if np.allclose(there, point, atol=1e-6)), None)
+        if twin is None:
+            merged[name] = point
+        else:
+            merged[f"{twin} = {name}"] = merged.pop(twin)
+    return merged
+
+
+def split_evenly(items: list, size: int, lanes: int) -> list[list]:
+    """Groups of at most `size`, nearly equal, and a multiple of `lanes` many, so that all lanes end together."""
+    count = math.ceil(len(items) / size)
+    count = min(len(items), math.ceil(count / lanes) * lanes)
+    return [list(group) for group in (items[k::count] for k in range(count)) if group]
+
+
+# The study that begins by itself in a new workspace.
+# Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
+DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
+DEMO_MERGE = replace(DEMO, name="Demo: merge", runs=96, repeats=0, merge=MergeSpec(of="demo"))

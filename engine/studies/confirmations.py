@@ -1,0 +1,232 @@
+"""Rounds: proposals turned into runs of a study, and confirmations of its mixtures by larger models. Uses the store."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.analysis import scaling
+from engine.analysis.trust import Trust, trust
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.search.acquisition import PROPOSERS
+from engine.spec.fidelity import Fidelity, larger
+from engine.spec.study import StudySpec
+from engine.studies.advance import training_jobs, vocabulary_of
+from engine.studies.fits import fit_of, point_of
+from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
+from engine.studies.questions import job_id_of, question_of, surrogate_file
+from engine.surrogates.prediction import predict
+from store import jobs, proposals, runs, studies
+from store.database import Store
+
+MOST = 512  # runs of one proposal
+SAME = 1e-6  # shares that differ by less are one mixture
+ORDINARY = 0.85  # of the runs, best first, that a spread is taken from: hopeless ones flatter a correlation
+CONFIRM_SEED = 5000  # seeds of confirmations begin so far above the study's own
+
+
+def queue_proposal(
+    store: Store,
+    study: studies.Study,
+    proposer: str = "improvement",
+    count: int = 8,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+) -> str:
+    """Queue the question which runs are worth doing next (engine/search/proposal_job.py). Returns the job's id.
+
+    Raises Problem before the first fit, and for a proposer or a count that cannot be.
+    """
+    need("operator", "ask for the next runs")
+    if proposer not in PROPOSERS:
+        raise Problem(f"Cannot propose by {proposer!r}: choose one of {', '.join(PROPOSERS)}.")
+    if not isinstance(count, int) or not 1 <= count <= MOST:
+        raise Problem(f"Cannot propose {count!r} runs: ask for 1 to {MOST}.")
+    question, measured = question_of(store, study, surrogate, priorities), for_fitting(store, study.id)
+    frame = frame_of_study(study)
+    settings = {
+        **question,
+        "proposer": proposer,
+        "count": count,
+        "seed": 0,
+        "rounds_done": proposals.rounds(store, study.id),
+    }
+    job_id = job_id_of(study, "propose", settings)
+    if jobs.find(store, job_id) is None:
+        losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
+        spec = {
+            "kind": "propose",
+            "priority": -1,
+            "study": study.id,
+            "file": surrogate_file(store, study, settings),
+            "settings": settings,
+            "space": frame.space.to_dict(),
+            "prior": frame.prior.tolist(),
+            "weights": measured.weights.tolist(),
+            "losses": losses,
+        }
+        store.submit(job_id, spec, study.id)
+    return job_id
+
+
+def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> list[str]:
+    """Train proxies at proposed mixtures (B, D), as further runs of the study; the league refits when they are in.
+
+    Returns the runs' ids. Raises Problem for mixtures that the study's constraints forbid, and for a study that
+    cannot train.
+    """
+    need("operator", "train proposed mixtures")
+    points = np.atleast_2d(np.asarray(points, float))
+    space = frame_of_study(study).space
+    if points.shape[1] != len(space.names) or not space.contains(points).all():
+        raise Problem(
+            "Cannot train these mixtures: each needs one share a domain, at least 0 and together 1, inside the study's "
+            "constraints. Propose again."
+        )
+    label = f"round {proposals.rounds(store, study.id) + 1}"
+    seed = StudySpec.from_dict(study.spec).seed
+    rows = [{"role": "proposed", "label": label, "weights": point.tolist(), "seed": seed} for point in points]
+    return add_runs(store, study, rows, trainable(study).fidelity)
+
+
+def trainable(study: studies.Study) -> StudySpec:
+    """The settings of a study that trains its own proxies. Raises Problem for one that cannot."""
+    if study.imported or not study.domains:
+        why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
+        raise Problem(
+            f"Cannot train runs in {study.name!r}: {why}. Save the mixtures as CSV, train them where the others were "
+            "trained, and import all runs as a new study."
+        )
+    return StudySpec.from_dict(study.spec)
+
+
+def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
+    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
+    need("operator", "add runs to a study")
+    spec, first = trainable(study), runs.last_number(store, study.id) + 1
+    own = fidelity == spec.fidelity
+    for number, row in enumerate(rows, first):
+        told = None if own and row["role"] != "confirm" else fidelity.to_dict()
+        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
+    planned = training_jobs(
+        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
+    )
+    store.write("runs.added", study=study.id, runs=rows, jobs=planned)
+    for job in planned:
+        store.spool.submit(job["spec"], job["job"])
+    return [row["id"] for row in rows]
+
+
+# Confirmation ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds a mixture."""
+
+    mixtures: dict[str, np.ndarray]
+    fidelity: Fidelity
+    seeds: int
+
+    @property
+    def runs(self) -> int:
+        return len(self.mixtures) * self.seeds
+
+
+def plan_confirmation(
+    store: Store, study: studies.Study, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+) -> Plan:
+    """Which mixtures to train larger: the candidate, the baselines, and `spread` measured runs from best to worst.
+
+    times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
+    even in predicted rank, so that a rank correlation has something to rank. Raises Problem for what cannot be.
+    """
+    fit = fit_of(store, study)
+    if fit is None:
+        raise Problem(f"Cannot confirm in {study.name!r}: no surrogate is fitted yet, so nothing is predicted. Wait.")
+    if not 1 <= times <= 64 or not 1 <= seeds <= 20 or not 0 <= spread <= 64:
+        raise Problem(
+            f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "
+            "seeds, 1 to 64 times the size, and a spread of 0 to 64."
+        )
+    mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
+    measured = fit.measured
+    order = np.argsort(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)), kind="stable")
+    places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
+    others = {**frame_of_study(study).baselines, **{measured.ids[i]: measured.weights[i] for i in order[places]}}
+    for name, point in others.items():
+        if all(np.abs(point - there).max() > SAME for there in mixtures.values()):
+            mixtures[name] = point
+    return Plan(mixtures, larger(trainable(study).fidelity, times), seeds)
+
+
+def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
+    """Queue the training of a plan, with the same seeds for every mixture; returns the new runs' ids.
+
+    What an earlier confirmation trained, or is about to, is not trained again.
+    """
+    need("operator", "confirm mixtures")
+    first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
+    alive = ("planned", "running", "done")
+    there = [one for one in runs.confirmations(store, study.id) if one.state in alive]
+    there = [one for one in there if one.fidelity == plan.fidelity.to_dict()]
+    rows = [
+        {"role": "confirm", "label": name, "weights": point.tolist(), "seed": first + seed}
+        for name, point in plan.mixtures.items()
+        for seed in range(plan.seeds)
+        if all(one.seed != first + seed or np.abs(one.weights - point).max() > SAME for one in there)
+    ]
+    return add_runs(store, study, rows, plan.fidelity) if rows else []
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What one fidelity's confirmation has measured so far.
+
+    names (P,), weights (P, D): its mixtures; predicted, predicted_std (P,): their aggregates by the surrogate in use,
+    at the proxies' size; trust: None while `waiting` says what is missing. done, runs: of its runs.
+    """
+
+    fidelity: Fidelity
+    names: list[str]
+    weights: np.ndarray
+    predicted: np.ndarray
+    predicted_std: np.ndarray
+    trust: Trust | None
+    waiting: str | None
+    done: int
+    runs: int
+
+
+def confirmations(
+    store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None
+) -> list[Confirmation]:
+    """Every confirmation of a study, the largest models first, held against the surrogate's predictions."""
+    fit, whole = fit_of(store, study, surrogate), aggregate_of(store, study, priorities)
+    by_size: dict[tuple, list[runs.Confirmed]] = {}
+    for run in runs.confirmations(store, study.id):
+        by_size.setdefault(tuple(sorted(run.fidelity.items())), []).append(run)
+    found = [_confirmation(rows, fit, whole) for rows in by_size.values()] if fit else []
+    return sorted(found, key=lambda one: -one.fidelity.flops(256))
+
+
+def _confirmation(rows: list[runs.Confirmed], fit, whole) -> Confirmation:
+    labels = list(dict.fromkeys(run.label for run in rows))
+    done = {name: [run for run in rows if run.label == name and run.losses is not None] for name in labels}
+    names = [name for name in labels if done[name]]
+    weights = np.array([done[name][0].weights for name in names])
+    seen = [predict(fit.surrogate, point, whole.weights) for point in weights]
+    predicted, std = (np.array([getattr(one, field) for one in seen]) for field in ("aggregate", "aggregate_std"))
+    measured = [np.array([whole.of(run.losses) for run in done[name]]) for name in names]
+    try:
+        verdict, waiting = trust(predicted, std, measured, chosen=0), None
+    except Problem as problem:
+        verdict, waiting = None, str(problem)
+    fidelity = Fidelity.from_dict(rows[0].fidelity)
+    count = sum(len(values) for values in measured)
+    return Confirmation(fidelity, names, weights, predicted, std, verdict, waiting, count, len(rows))
+
+
+def scale_check(store: Store, study: studies.Study, priorities: dict | None = None) -> scaling.Check:
+    """The joint law over shares and fidelity, checked at the largest size. Raises Problem where there is one size."""
+    return scaling.check(*runs.sizes(store, study.id), aggregate_of(store, study, priorities).weights)

@@ -1,0 +1,141 @@
+"""When domains change: a study that goes on from another one, with the runs that still count. Uses the store."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.space.domain_change import Change, Reuse, reuse
+from engine.space.simplex import Simplex
+from engine.spec.frame import Frame, frame_of
+from engine.spec.objectives import domain_losses
+from engine.spec.study import StudySpec, chosen_domains, design_points
+from engine.studies.advance import advance, training_jobs, vocabulary_of
+from engine.studies.confirmations import trainable
+from engine.studies.fits import named_points
+from engine.studies.measured import for_fitting
+from store import corpora, studies
+from store.database import Store
+
+SPARE = 2  # times the runs that the law needs at least: the surrogates are judged by cross-validation too
+
+
+@dataclass(frozen=True)
+class Succession:
+    """A change of domains before it starts.
+
+    spec: of the new study; reuse: what stays (engine/space/domain_change.py); ids: the runs that still count; known:
+    (E,) whether a domain's loss was measured on the same held-out text; count: new runs that will be trained.
+    """
+
+    spec: StudySpec
+    change: Change
+    reuse: Reuse
+    ids: list[str]
+    losses: np.ndarray
+    known: np.ndarray
+    count: int
+
+
+def plan_change(
+    store: Store,
+    study: studies.Study,
+    corpus: str,
+    parts: dict[str, dict[str, float]] | None = None,
+    name: str | None = None,
+) -> Succession:
+    """What a study becomes on another corpus.
+
+    parts: old domain -> {new domain: share of it} (engine.space.domain_change.Change); where it is not said, a domain
+    of the same name and the same text stays, and one that the corpus lacks is removed. Raises Problem for a corpus that
+    is not there, and where nothing changes.
+    """
+    old_spec, manifest = trainable(study), corpora.manifest(store, corpus)
+    if manifest is None:
+        built = ", ".join(corpora.names(store)) or "none"
+        raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {built}.")
+    there = manifest["domains"]
+    spec = replace(
+        old_spec,
+        name=name or f"{study.name} on {corpus}"[:80],
+        corpus=corpus,
+        domains=(),
+        priorities={domain: weight for domain, weight in old_spec.priorities.items() if domain in there},
+        bounds={domain: bound for domain, bound in old_spec.bounds.items() if domain in there},
+        groups=tuple(group for group in old_spec.groups if all(domain in there for domain in group["domains"])),
+    )
+    new = chosen_domains(spec, manifest)
+    same = {name for name in study.domains if name in new and same_text(study, manifest, name)}
+    said = parts or {}
+    if unknown := [name for name in said if name not in study.domains]:
+        raise Problem(f"Cannot change {unknown[0]!r}: the domains of {study.name!r} are {', '.join(study.domains)}.")
+    stays = {name: {name: 1.0} if name in same else {} for name in study.domains}
+    change = Change(tuple(study.domains), tuple(new), stays | said)
+    measured = for_fitting(store, study.id)
+    best = named_points(store, study)
+    kept = reuse(change, measured.weights, best.get("best", next(iter(best.values()))))
+    losses = np.full((len(kept.rows), len(new)), np.nan)
+    for name in same:
+        losses[:, new.index(name)] = measured.losses[kept.rows, study.metrics.index(name)]
+    ids = [measured.ids[row] for row in kept.rows]
+    return Succession(spec, change, kept, ids, losses, np.isin(new, list(same)), SPARE * kept.needed)
+
+
+def same_text(study: studies.Study, manifest: dict, domain: str) -> bool:
+    """Whether a domain is held out on the very same text in the study's corpus and in another."""
+    before = study.corpus["domains"].get(domain, {}).get("sha256", {}).get("valid")
+    return before is not None and before == manifest["domains"][domain]["sha256"]["valid"]
+
+
+def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
+    """Create the study that goes on, with the runs that count, and queue the new ones; returns its id."""
+    need("operator", "change the domains of a study")
+    manifest = corpora.manifest(store, plan.spec.corpus)
+    new = list(plan.change.new)
+    frame = frame_of(plan.spec, new, manifest)
+    successor = f"{study.id[:40]}-{plan.spec.corpus}"[:56]
+    taken = {one.id for one in studies.all_studies(store)}
+    successor = next(name for n in range(1, 1000) if (name := f"{successor}-{n}") not in taken)
+    rows = [
+        {
+            "role": "carried",
+            "label": run,
+            "weights": weights.tolist(),
+            "losses": [None if np.isnan(x) else float(x) for x in losses],
+        }
+        for run, weights, losses in zip(plan.ids, plan.reuse.weights, plan.losses, strict=True)
+    ]
+    fresh = [{"role": "baseline", "label": name, "weights": p.tolist()} for name, p in frame.baselines.items()]
+    fresh += [{"role": "design", "label": None, "weights": p.tolist()} for p in opened(plan, frame)]
+    for number, row in enumerate([*rows, *fresh], 1):
+        row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
+    planned = training_jobs(successor, plan.spec, frame, fresh, vocabulary_of(store, plan.spec.corpus))
+    store.write("study.created", study=successor, name=plan.spec.name, spec=plan.spec.to_dict())
+    store.write(
+        "study.planned",
+        study=successor,
+        domains=new,
+        metrics=[asdict(one) for one in domain_losses(new)],
+        corpus={"domains": {name: manifest["domains"][name] for name in new}},
+        runs=fresh,
+        jobs=planned,
+        carried=rows,
+    )
+    for job in planned:
+        store.spool.submit(job["spec"], job["job"])
+    advance(store)
+    return successor
+
+
+def opened(plan: Succession, frame: Frame) -> np.ndarray:
+    """(count, E) first points over the touched domains and the frozen group, by the study's design."""
+    names = tuple(plan.reuse.names)
+    if not plan.count or len(names) < 2:
+        return np.empty((0, len(plan.change.new)))
+    touched = [plan.change.new.index(name) for name in plan.change.touched]
+    prior = frame.prior[touched]
+    if len(names) > len(touched):
+        prior = np.append(prior, 1 - prior.sum())
+    space = Simplex(names, upper=plan.reuse.caps(frame.space.upper))
+    return design_points(plan.spec, space, prior, plan.count) @ plan.reuse.virtual

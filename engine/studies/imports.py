@@ -1,0 +1,283 @@
+"""Adopt runs that were trained elsewhere as a study, and answer with its predictions. Uses the store.
+
+Files come from the workspace's `imports/` folder, where the command line and the page put them. Everything that was
+read goes into one line of the owner's journal, so an import lands whole or not at all, and a rebuild restores it.
+"""
+
+import hashlib
+import json
+import math
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.core.workspace import Workspace, checked_name
+from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
+from engine.league import FEWEST_RUNS
+from engine.spec.objectives import aggregate
+from engine.spec.study import StudySpec
+from engine.studies import advance as steward
+from engine.studies.fits import fit_of
+from engine.studies.measured import aggregate_of, for_fitting
+from engine.surrogates import SURROGATES
+from store import jobs, studies
+from store.database import Store
+
+SHOWN = 8  # rows of a preview
+
+
+def imported_file(workspace: Workspace, name: str) -> Path:
+    """A file of the workspace's imports folder. Raises Problem for one that is not there, or lies outside."""
+    folder = (workspace.root / "imports").resolve()
+    path = (folder / str(name)).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise Problem(f"Cannot import {str(name)!r}: there is no such file in {folder}. Put it there first.")
+    return path
+
+
+def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
+    """Put a file that somebody sends into the imports folder, whole or not at all; returns its name there."""
+    need("operator", "bring files")
+    folder = workspace.root / "imports" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / checked_name(name, "file")
+    part = folder / f".{name}.{secrets.token_hex(4)}"
+    try:
+        with open(part, "wb") as file:
+            file.writelines(pieces)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return f"uploads/{name}"
+
+
+def tables_of(workspace: Workspace, weights: str, metrics: str | None) -> tuple[Table, Table | None]:
+    """The one or two tables of an import."""
+    names = [name for name in (weights, metrics) if name]
+    tables = [read_table(imported_file(workspace, name), Path(name).name) for name in names]
+    return tables[0], tables[1] if len(tables) > 1 else None
+
+
+def preview(store: Store, format: str, weights: str, metrics: str | None = None, **given) -> dict:
+    """What an import would do, without doing it: the guessed columns, notes or the refusal, the first rows.
+
+    given: corrections of the guess (engine.importing.guess).
+    """
+    tables = tables_of(store.workspace, weights, metrics)
+    mapping = guess(format, *tables, **given)
+    shown = {"mapping": mapping.to_dict(), "columns": [table and list(table.columns) for table in tables]}
+    try:
+        runs = read_runs(mapping, *tables)
+    except Problem as problem:
+        return {**shown, "problem": str(problem), "notes": [], "runs": len(tables[0]), "rows": []}
+    rows = [
+        {
+            "key": runs.keys[i],
+            "weights": dict(zip(mapping.weights, runs.weights[i].tolist(), strict=True)),
+            "metrics": {one.metric: _plain(x) for one, x in zip(mapping.objectives, runs.values[i], strict=True)},
+        }
+        for i in range(min(SHOWN, len(runs.weights)))
+    ]
+    return {**shown, "problem": None, "notes": list(runs.notes), "runs": len(runs.weights), "rows": rows}
+
+
+def adopt(
+    store: Store,
+    name: str,
+    format: str,
+    weights: str,
+    metrics: str | None = None,
+    *,
+    available_tokens: dict[str, float] | None = None,
+    prior: dict[str, float] | None = None,
+    priorities: dict[str, float] | None = None,
+    target_tokens: float = 0.0,
+    epoch_cap: float = 4.0,
+    bounds: dict | None = None,
+    groups: list[dict] | None = None,
+    **given,
+) -> dict:
+    """Import runs as a study, which fits and searches by itself; says what was guessed and noted.
+
+    weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; priorities
+    to groups: as in engine.spec.study.StudySpec; given: what else is known of the columns (engine.importing.guess). The
+    same runs under the same name are one study. Raises Problem, and changes nothing, where anything is wrong with any
+    row.
+    """
+    need("operator", "import runs")
+    tables = tables_of(store.workspace, weights, metrics)
+    mapping = guess(format, *tables, **given)
+    runs = read_runs(mapping, *tables)
+    spec = StudySpec(
+        name=name,
+        corpus=None,
+        fidelity=None,
+        runs=len(runs.weights),
+        priorities=priorities or {},
+        target_tokens=target_tokens,
+        epoch_cap=epoch_cap,
+        bounds=bounds or {},
+        groups=tuple(groups or ()),
+    )
+    aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of no metric
+    files = [table.name for table in tables if table]
+    event = _event(spec, mapping, runs, files, available_tokens, prior)
+    study = _named(name, event)
+    known = {one.name: one.id for one in studies.all_studies(store)}
+    already = known.get(name) == study
+    if not already:
+        if name in known:
+            raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
+        steward.frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises where nothing is allowed
+        for number, run in enumerate(event["runs"], 1):
+            run["id"] = f"{study}-{number:05d}"
+        store.write("study.imported", study=study, name=name, **event)
+        steward.advance(store)
+    found = studies.get(store, study)
+    return {
+        "study": study,
+        "already_there": already,
+        "runs": found.runs,
+        "domains": found.domains,
+        "columns": mapping.to_dict(),
+        "notes": list(runs.notes),
+        "prior": event["imported"]["prior_name"],
+        "aggregate": aggregate_of(store, found).to_dict(),
+        "jobs": [job.id for job in jobs.of_study(store, study) if job.state in jobs.UNFINISHED],
+    }
+
+
+def _named(name: str, event: dict) -> str:
+    """The id of an imported study: its name and a hash of all that was imported."""
+    digest = hashlib.sha256(json.dumps([name, event], sort_keys=True).encode()).hexdigest()[:6]
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'study'}-{digest}"
+
+
+def _event(spec: StudySpec, mapping: Mapping, runs: ImportedRuns, files, available_tokens, prior) -> dict:
+    """All of an import as the journal keeps it, without the ids."""
+    domains = list(mapping.weights)
+    tokens = _by_domain(mapping, available_tokens, "available tokens", lowest=1.0)
+    centre = _by_domain(mapping, prior, "prior", lowest=0.0)
+    given = centre is not None and tokens is None
+    mean = runs.weights.mean(axis=0) if centre is None else centre / centre.sum()
+    imported = {
+        "files": files,
+        "columns": mapping.weights,
+        "key": mapping.key,
+        "notes": list(runs.notes),
+        "unseen": list(runs.unseen),
+        "prior": mean.tolist(),
+        "prior_name": "prior" if given else "mean of the runs",
+    }
+    if tokens is not None:
+        imported |= {"prior": (tokens / tokens.sum()).tolist(), "prior_name": "natural"}
+    corpus = (
+        tokens
+        if tokens is None
+        else {"domains": {name: {"train_tokens": float(count)} for name, count in zip(domains, tokens, strict=True)}}
+    )
+    count = len(runs.weights)
+    columns = {name: getattr(runs, field) or [None] * count for name, field in FACTS.items()}
+    rows = [
+        {
+            "number": i + 1,
+            "label": runs.keys[i] or None,
+            "weights": runs.weights[i].tolist(),
+            "losses": [_plain(x) for x in runs.values[i]],
+            **{name: column[i] for name, column in columns.items()},
+        }
+        for i in range(count)
+    ]
+    metrics = [asdict(one) for one in mapping.objectives]
+    return {
+        "spec": spec.to_dict(),
+        "domains": domains,
+        "metrics": metrics,
+        "corpus": corpus,
+        "imported": imported,
+        "runs": rows,
+    }
+
+
+FACTS = {"seed": "seeds", "parameters": "parameters", "tokens": "tokens"}
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowest: float) -> np.ndarray | None:
+    """(D,) numbers given by domain or by column. Raises Problem for a domain without one, and for no number."""
+    if given is None:
+        return None
+    found = []
+    for domain, column in mapping.weights.items():
+        value = given.get(domain, given.get(column))
+        fine = isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value < math.inf
+        if not fine:
+            raise Problem(
+                f"Cannot use {value!r} as the {what} of {domain!r}: give every domain a number of at least {lowest:g}."
+            )
+        found.append(float(value))
+    names = {*mapping.weights, *mapping.weights.values()}
+    if unknown := [name for name in given if name not in names]:
+        raise Problem(f"Cannot use the {what} of {unknown[0]!r}: the domains are {', '.join(mapping.weights)}.")
+    if sum(found) <= 0:
+        raise Problem(f"Cannot use a {what} that is 0 for every domain. Give at least one a number above 0.")
+    return np.array(found)
+
+
+def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
+    """Where the fitted surrogate of a study lies, and what its columns are called: all that predictions need.
+
+    file: relative to the workspace; None where it is not fitted yet, and then job: the league that will fit it, and
+    fit: the spec of a job that would fit `surrogate` alone (engine/league/job.py).
+    """
+    study = studies.get(store, name)
+    columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}
+    told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "job": None}
+    told |= {"key": (study.imported or {}).get("key"), "file": None, "fit": None}
+    if (fit := fit_of(store, study, surrogate)) is not None:
+        file = store.workspace.surrogates(study.id, fit.fingerprint) / f"{fit.name}.npz"
+        return {**told, "surrogate": fit.name, "file": str(file.relative_to(store.workspace.root))}
+    if surrogate is not None and surrogate not in SURROGATES:
+        raise Problem(f"Cannot use the surrogate {surrogate!r}: choose one of {', '.join(SURROGATES)}.")
+    measured = for_fitting(store, study.id)
+    if len(measured.ids) < FEWEST_RUNS:
+        raise Problem(
+            f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done, and {FEWEST_RUNS} are the "
+            "fewest that surrogates are fitted to. Add runs."
+        )
+    file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
+    if surrogate is not None:
+        there = str(file.relative_to(store.workspace.root)) if file.exists() else None
+        return {**told, "file": there, "fit": steward.fit_task(study, measured)}
+    steward.queue_fit(store, study)
+    waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
+    return {**told, "job": waiting[-1]}
+
+
+def predict(store: Store, name: str, weights: list[dict[str, float]], surrogate: str | None = None) -> list[dict]:
+    """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std"}} each; 0 where a domain is absent.
+
+    Raises Problem before the first fit, and for shares that are no mixture.
+    """
+    study = studies.get(store, name)
+    fit = fit_of(store, study, surrogate)
+    if fit is None:
+        raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. Wait for the fit.")
+    points = np.array([[float(row.get(domain, 0.0)) for domain in study.domains] for row in weights])
+    for row, point in zip(weights, points, strict=True):
+        if set(row) - set(study.domains) or (point < 0).any() or not abs(point.sum() - 1) <= 1e-3:
+            raise Problem(f"Cannot predict for {row}: give shares of {', '.join(study.domains)} that sum to 1.")
+    mean, std = fit.surrogate.predict(points / points.sum(axis=1, keepdims=True))
+    return [
+        {metric: {"mean": float(m), "std": float(s)} for metric, m, s in zip(study.metrics, *row, strict=True)}
+        for row in zip(mean, std, strict=True)
+    ]

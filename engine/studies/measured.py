@@ -1,0 +1,76 @@
+"""What a study's finished runs are to everybody: its frame, its aggregate, the runs that are learnt from, their noise.
+
+Uses the store.
+"""
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.spec.frame import Frame, frame_of
+from engine.spec.merge import OUTSIDE, REFERENCE
+from engine.spec.objectives import Aggregate, aggregate
+from engine.spec.study import StudySpec
+from store import runs, studies
+from store.database import Store
+
+
+def check_planned(study: studies.Study) -> None:
+    """Raises Problem for a study whose domains are not known yet."""
+    if not study.domains:
+        raise Problem(f"Cannot ask {study.name!r} for that: it is not planned yet. Wait until its corpus is built.")
+
+
+def frame_of_study(study: studies.Study) -> Frame:
+    """The prior, constraints and baselines of a study that is planned or imported. Raises Problem for any other."""
+    check_planned(study)
+    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
+
+
+def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
+    """How the study's metrics become one number, by its own priorities or others, on the runs that are done.
+
+    Raises Problem for a study that is not planned yet: its metrics are not known.
+    """
+    check_planned(study)
+    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
+
+
+def for_fitting(store: Store, study: str) -> runs.Measured:
+    """The runs that surrogates learn from: the points of the space but repeats, which measure the noise: one in the
+    training folds would tell the answer for its twin in the test fold.
+    """
+    measured = points_measured(store, study)
+    return measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
+
+
+def points_measured(store: Store, study: str) -> runs.Measured:
+    """The finished runs that are points of the study's space: all but a merge study's experts and references."""
+    measured = runs.measured(store, study)
+    return measured.take([i for i, role in enumerate(measured.roles) if role not in OUTSIDE])
+
+
+def usual_runs(measured: runs.Measured, whole: Aggregate) -> dict[str, int]:
+    """What every merge is held against: label -> its row among the measured runs; better ones first."""
+    found = {
+        label: row
+        for row, (role, label) in enumerate(zip(measured.roles, measured.labels, strict=True))
+        if role in ("baseline", REFERENCE) and np.isfinite(measured.losses[row]).all()
+    }
+    return dict(sorted(found.items(), key=lambda pair: whole.of(measured.losses[pair[1]])))
+
+
+def noise_floor(measured: runs.Measured) -> np.ndarray | None:
+    """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
+
+    In the metrics' units; None where fewer than 2 runs repeat another one.
+    """
+    if not len(measured.ids):
+        return None
+    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = 0.0, 0
+    for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
+        losses = measured.losses[mixtures == mixture]
+        if np.isfinite(losses).all():
+            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(losses) - 1
+    return np.sqrt(squares / degrees) if degrees >= 2 else None

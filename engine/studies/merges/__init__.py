@@ -1,0 +1,1 @@
+"""Merge studies. Uses the store."""

@@ -1,0 +1,68 @@
+"""What people ask of a merge study: learn a merge from training text. Uses the store."""
+
+import math
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.spec.merge import checkpoint
+from engine.spec.merge_learners import checked_settings, learner_of
+from engine.studies.merges.questions import merge_spec, task_of
+from engine.studies.questions import ask_once, job_id_of
+from store import runs, studies
+from store.database import Store
+
+
+def queue_learning(
+    store: Store,
+    study: studies.Study,
+    method: str,
+    knobs: dict | None = None,
+    coefficients: dict[str, float] | None = None,
+    large: str = "",
+) -> str:
+    """Queue the learning of a merge; returns the job's id. The same question is asked once.
+
+    method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, of methods that weigh, 1
+    (logit_fusion: 1/K) where none are given; large: a checkpoint that logit_fusion steers. Raises Problem for what
+    cannot be.
+    """
+    need("operator", "learn a merge from text")
+    spec, learner = merge_spec(study), learner_of(method)
+    experts = study.corpus["experts"]
+    asked = {
+        "method": method,
+        "knobs": checked_settings(method, knobs or {}),
+        "weight": weight_of(method, experts, coefficients or {}),
+        "large": large,
+    }
+    if large and not (learner.large and spec.merge.brought):
+        raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of brought checkpoints takes one.")
+    if large:
+        checkpoint(store.workspace.root, large)
+    job_id = job_id_of(study, "learn", asked)
+    task = task_of(study, spec) | {
+        "kind": "merge_learn",
+        "study": study.id,
+        "learn": asked,
+        "out": f"{study.id}-{method}-{job_id[-6:]}",
+        "first": runs.last_number(store, study.id) + 1,
+        "settings": {"evaluations": 1},
+    }
+    ask_once(store, job_id, task, study.id)
+    return job_id
+
+
+def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -> list[float]:
+    """(K,) the coefficients that a method weighs experts by. Raises Problem for those that cannot be."""
+    learner = learner_of(method)
+    if coefficients and not learner.weighs:
+        raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")
+    if unknown := [name for name in coefficients if name not in experts]:
+        raise Problem(f"Cannot weigh {unknown[0]!r}: the experts here are {', '.join(experts)}.")
+    if odd := [value for value in coefficients.values() if not math.isfinite(value)]:
+        raise Problem(f"Cannot weigh an expert by {odd[0]!r}: give a number.")
+    usual = 1 / len(experts) if learner.large else 1.0
+    found = [float(coefficients.get(name, 0.0)) if coefficients else usual for name in experts]
+    if not learner.large and (min(found) < 0 or sum(found) <= 0):
+        raise Problem(f"Cannot average by {found}: give coefficients of at least 0, not all 0.")
+    return found

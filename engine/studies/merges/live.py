@@ -1,0 +1,172 @@
+"""The page's way to measured merges while a fader moves: a process a study, which holds its experts.
+
+One is started when a study is first asked about, and ended when nobody has asked for a while, or when others are asked
+about and there are too many. A measured point is remembered, so going back is free. No torch here.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.files import CHECKOUT
+from engine.jobs.supervisor import CHILD_ENVIRONMENT
+
+IDLE_SECONDS = 300.0
+MOST = 4  # processes: some 300 MB each
+REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Losses of one merge (M,), bits per byte, and their standard errors over validation windows (M,)."""
+
+    losses: np.ndarray
+    losses_se: np.ndarray
+
+
+class Live:
+    """At most MOST processes. Thread-safe: sessions share it."""
+
+    def __init__(self, workspace: Path):
+        self.workspace = workspace
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple, Measured | Problem] = OrderedDict()
+        self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the one asked last stands last
+
+    def measure(self, task: dict, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
+        """What the merge at a point (D,) measures on so many validation tokens a domain; None while it is not there
+        yet: ask again. task: what a merge job of the study is told. Raises Problem for what cannot be measured.
+        """
+        asked = {"merge": task["merge"], "names": task["names"], "tokens": tokens}
+        key = (task["study"], json.dumps(asked), tuple(np.round(point, 6).tolist()))
+        if key not in self._known:
+            with self._lock:
+                process, deadline = self._serving(task), time.monotonic() + patience
+                try:
+                    self._known |= process.taken(deadline)
+                    if process.is_free and key not in self._known:
+                        process.ask(key, {"points": [list(key[2])], **asked})
+                        self._known |= process.taken(deadline)
+                except Problem:
+                    self._processes.pop(task["study"]).end()
+                    raise
+                while len(self._known) > REMEMBERED:
+                    self._known.popitem(last=False)
+        found = self._known.get(key)
+        if isinstance(found, Problem):
+            raise Problem(str(found))
+        return found
+
+    def _serving(self, task: dict) -> "Process":
+        """The process of a study, started where there is none; the one that waits longest makes room."""
+        for study, process in list(self._processes.items()):
+            if not process.runs:
+                del self._processes[study]
+        study = task["study"]
+        if study not in self._processes:
+            if len(self._processes) >= MOST:
+                self._processes.popitem(last=False)[1].end()
+            self._processes[study] = Process(self.workspace, task)
+            threading.Thread(target=self._end_when_idle, args=(self._processes[study],), daemon=True).start()
+        self._processes.move_to_end(study)
+        self._processes[study].asked = time.monotonic()
+        return self._processes[study]
+
+    def _end_when_idle(self, process: "Process") -> None:
+        while process.runs:
+            time.sleep(5)
+            with self._lock:
+                if time.monotonic() - process.asked > IDLE_SECONDS:
+                    process.end()
+
+    def close(self) -> None:
+        """End all processes."""
+        with self._lock:
+            for process in self._processes.values():
+                process.end()
+            self._processes.clear()
+
+
+class Process:
+    """One `engine.merging.measuring.live_process`: it holds a study's experts, and measures one merge at a time."""
+
+    def __init__(self, workspace: Path, task: dict):
+        command = [sys.executable, "-m", "engine.merging.measuring.live_process", str(workspace)]
+        self.process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **CHILD_ENVIRONMENT},
+        )
+        self.answers: queue.Queue = queue.Queue()
+        self.asked, self.ready, self.owed = time.monotonic(), False, None  # owed: the key of the point it measures
+        threading.Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
+        self._send(task)
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has its experts, and nothing to measure."""
+        return self.ready and self.owed is None
+
+    def ask(self, key: tuple, asked: dict) -> None:
+        """Have it measure one point, whose answer is known by a key."""
+        self._send(asked)
+        self.owed = key
+
+    def taken(self, deadline: float) -> "dict[tuple, Measured | Problem]":
+        """What it has measured, waited for until the deadline. Raises Problem where it cannot go on."""
+        found: dict[tuple, Measured | Problem] = {}
+        while not self.is_free and (left := deadline - time.monotonic()) > 0:
+            try:
+                answer = self.answers.get(timeout=left)
+            except queue.Empty:
+                break
+            if answer is None or "error" in answer:
+                reason = answer["error"] if answer else "its process ended. Move a fader to try again."
+                raise Problem(f"Cannot measure merges live: {reason}")
+            if "ready" in answer:
+                self.ready = True
+                continue
+            refused = answer["refused"]
+            found[self.owed] = (
+                Problem(refused)
+                if refused
+                else Measured(np.array(answer["losses"][0]), np.array(answer["losses_se"][0]))
+            )
+            self.owed = None
+        return found
+
+    def _send(self, asked: dict) -> None:
+        try:
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise Problem(f"Cannot measure merges live: {error}. Move a fader to try again.") from error
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def _listen(process: subprocess.Popen, answers: queue.Queue) -> None:
+    """Queue each answer; None at the end."""
+    for line in process.stdout:
+        answers.put(json.loads(line))
+    answers.put(None)

@@ -1,0 +1,90 @@
+"""Merge as a free proxy for a mixture: do merges at coefficients p rank as proxies trained on shares p do?
+
+The merges cost seconds, the proxies hours: where the two rank alike, merging may take the place of proxy runs
+(MergeMix, arXiv:2601.17858; Merge to Mix, arXiv:2505.16066). Uses the store. M metrics, P mixtures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.studies.measured import aggregate_of
+from store import runs, studies
+from store.database import Store
+
+DRAWS = 1000
+FEWEST = 6
+LEVEL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """metrics: M names, then the aggregate; rank (M + 1,): Spearman over the mixtures, low, high: its 95% interval by
+    resampling mixtures; merged, trained (P, M): losses of each mixture's merge and of its proxy; points (P, D): shares.
+    """
+
+    metrics: list[str]
+    rank: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    merged: np.ndarray
+    trained: np.ndarray
+    points: np.ndarray
+    runs: list[str]
+
+
+def mirror(store: Store, study: studies.Study) -> Mirror:
+    """Hold a merge study against the mixture study it mirrors. Raises Problem where there is nothing to compare yet."""
+    of = (study.spec.get("merge") or {}).get("of")
+    if not of:
+        raise Problem(f"Cannot hold {study.name!r} against mixtures: its `of` names no study of mixtures.")
+    other, own = studies.get(store, of), runs.measured(store, study.id)
+    theirs = runs.measured(store, other.id)
+    place = {run: row for row, run in enumerate(theirs.ids)}
+    pairs = [
+        (row, place[label])
+        for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True))
+        if role == "mirror" and label in place
+    ]
+    if len(pairs) < FEWEST:
+        raise Problem(
+            f"Cannot compare merges with mixtures yet: {len(pairs)} of them are measured both ways, and {FEWEST} are "
+            "the fewest. Wait for more runs."
+        )
+    mine, others = (np.array(rows) for rows in zip(*pairs, strict=True))
+    columns = [other.metrics.index(metric) for metric in study.metrics]
+    merged, trained = own.losses[mine], theirs.losses[others][:, columns]
+    whole = aggregate_of(store, study)
+    both = [np.column_stack([losses, whole.of(losses)]) for losses in (merged, trained)]
+    rank, low, high = correlations(*both)
+    return Mirror(
+        [*study.metrics, whole.title],
+        rank,
+        low,
+        high,
+        merged,
+        trained,
+        own.weights[mine],
+        [theirs.ids[i] for i in others],
+    )
+
+
+def correlations(left: np.ndarray, right: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spearman (C,) between the columns of left and right (P, C), and its 95% interval by resampling rows."""
+    rng, count = np.random.default_rng(seed), len(left)
+    drawn = rng.integers(count, size=(DRAWS, count))
+    found = np.empty((DRAWS, left.shape[1]))
+    for k, rows in enumerate(drawn):
+        found[k] = [rank_of(left[rows, c], right[rows, c]) for c in range(left.shape[1])]
+    low, high = np.nanpercentile(found, LEVEL, axis=0)
+    return np.array([rank_of(left[:, c], right[:, c]) for c in range(left.shape[1])]), low, high
+
+
+def rank_of(left: np.ndarray, right: np.ndarray) -> float:
+    """Spearman of two columns; NaN where one does not vary."""
+    from scipy.stats import spearmanr  # half of what a command would wait for
+
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
+        return float("nan")
+    return float(spearmanr(left, right).statistic)

@@ -1,0 +1,180 @@
+"""Merge studies turned into jobs: experts that are trained here, merges that are measured. Uses the store."""
+
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from engine.space.baselines import natural
+from engine.spec.frame import merge_frame
+from engine.spec.merge import (
+    EXPERT,
+    MIRRORED,
+    REFERENCE,
+    by_arithmetic,
+    checkpoint,
+    coordinates,
+    expert_file,
+    first_points,
+    layers_of,
+    point_from,
+    usual_merges,
+)
+from engine.spec.objectives import domain_losses
+from engine.spec.study import StudySpec, available_tokens, chosen_domains
+from store import runs, studies
+from store.database import Store
+
+BATCH = 64  # merges of a job: a second or two of the demo's
+WAITS = 5.0  # priority of all its jobs: after those of mixture studies
+
+
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
+    """What the event "study.planned" says of a merge study; None while the mixture study it mirrors is not planned.
+
+    Raises Problem for checkpoints that are not there, and where the method cannot merge so many experts.
+    """
+    merge, domains = spec.merge, chosen_domains(spec, manifest)
+    mirrored = studies.get(store, merge.of) if merge.of else None
+    if mirrored is not None and not mirrored.domains:
+        return None
+    if merge.brought:
+        layers = layers_of(checkpoint(store.workspace.root, merge.base))
+        experts = list(merge.experts)
+        for name in experts:
+            checkpoint(store.workspace.root, merge.experts[name])
+    else:
+        layers, experts = spec.fidelity.layers, domains
+    names = coordinates(merge, experts, layers)
+    if merge.brought:
+        task = merge_task(spec, study, experts, names, domains)
+        check = {"kind": "preflight", **{key: task[key] for key in ("study", "priority", "base", "experts")}}
+        rows, jobs = [], [{"job": f"{study}-preflight", "spec": check}]
+    else:
+        rows, jobs = training(spec, study, domains, names, manifest)
+    rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
+    corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
+    metrics = [asdict(one) for one in domain_losses(domains)]
+    jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
+    return {"domains": names, "metrics": metrics, "corpus": corpus, "runs": rows, "jobs": jobs}
+
+
+def training(spec: StudySpec, study: str, domains: list[str], names: list[str], manifest: dict) -> tuple[list, list]:
+    """The runs of the base and the experts, and the two jobs that train them: the experts in one stack, after it."""
+    shares = {"base": natural(available_tokens(manifest, domains))}
+    shares |= {name: np.eye(len(domains))[i] for i, name in enumerate(domains)}
+    rows = [
+        {
+            "id": f"{study}-{number:05d}",
+            "number": number,
+            "role": EXPERT,
+            "label": name,
+            "seed": spec.seed,
+            "weights": point_from(spec.merge, domains, names, {} if name == "base" else {name: 1.0}).tolist(),
+            "job": f"{study}-{'base' if name == 'base' else 'experts'}",
+        }
+        for number, name in enumerate(shares, 1)
+    ]
+    tuned = replace(
+        spec.fidelity,
+        tokens=max(1, round(spec.merge.share * spec.fidelity.tokens)),
+        learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
+    )
+    folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]
+    made = []
+    for group, fidelity, more in (
+        (rows[:1], spec.fidelity, {}),
+        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"]), "after": [f"{study}-base"]}),
+    ):
+        trained = [{"id": row["id"], "seed": row["seed"], "weights": shares[row["label"]].tolist()} for row in group]
+        task = {
+            "kind": "train",
+            **spec.compute.settings(study),
+            "priority": WAITS + spec.compute.priority,
+            "corpus": spec.corpus,
+            "domains": domains,
+            "runs": trained,
+            "fidelity": fidelity.to_dict(),
+            "save": folder,
+            **more,
+        }
+        made.append({"job": group[0]["job"], "spec": task})
+    return rows, made
+
+
+def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
+    """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design.
+
+    Where the study turns another method, the usual merges are measured as references, "as" task arithmetic.
+    """
+    points, usual = merge_frame(spec, names, experts).baselines, usual_merges(experts)
+    rows = [("baseline", label, point) for label, point in points.items()]
+    if not usual.keys() <= points.keys():
+        rows += [(REFERENCE, label, point_from(spec.merge, experts, names, each)) for label, each in usual.items()]
+    if mirrored is not None and spec.merge.by == "model" and set(mirrored.domains) == set(experts):
+        rows += [
+            ("mirror", run, point_from(spec.merge, experts, names, dict(zip(mirrored.domains, shares, strict=True))))
+            for run, shares in runs.spread(store, mirrored.id, MIRRORED)
+        ]
+    rows += [("design", None, point) for point in first_points(spec.merge, experts, names, spec.runs, spec.seed)]
+    return [
+        {
+            "id": f"{study}-{number:05d}",
+            "number": number,
+            "role": role,
+            "label": label,
+            "weights": np.asarray(point).tolist(),
+            "seed": spec.seed,
+        }
+        | ({"as": as_arithmetic(spec.merge, experts, usual[label])} if role == REFERENCE else {})
+        for number, (role, label, point) in enumerate(rows, first)
+    ]
+
+
+def as_arithmetic(merge, experts: list[str], weights: dict[str, float]) -> dict:
+    """How a merge job is told to measure these coefficients by task arithmetic, whatever the study turns."""
+    return {
+        "merge": by_arithmetic(merge).to_dict(),
+        "names": experts,
+        "weights": [weights.get(name, 0.0) for name in experts],
+    }
+
+
+def merge_jobs(
+    spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str], rows: list[dict]
+) -> list[dict]:
+    """The jobs that measure merges, after the experts are there; each row is told its "job".
+
+    "as" of a row: what its job is told instead of the study's method, coordinates and point."""
+    made = []
+    for start in range(0, len(rows), BATCH):
+        group = rows[start : start + BATCH]
+        job_id = f"{study}-merge-{group[0]['number']:05d}"
+        for row in group:
+            row["job"] = job_id
+        task = merge_task(spec, study, experts, names, domains)
+        told = [{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {}) for row in group]
+        task |= {"kind": "merge", "runs": told}
+        made.append({"job": job_id, "spec": task})
+    return made
+
+
+def merge_task(spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str]) -> dict:
+    """What all jobs that measure merges of a study are told (engine/merging/measuring/job.py)."""
+    merge, settings = spec.merge, spec.compute.settings(study)
+    files = {"base": f"checkpoints/{merge.base}", "experts": {n: f"checkpoints/{f}" for n, f in merge.experts.items()}}
+    settings["after"] = [f"{study}-preflight"]
+    if not merge.brought:
+        ids = [f"{study}-{number:05d}" for number in range(1, len(experts) + 2)]
+        paths = [expert_file(study, run) for run in ids]
+        files = {"base": paths[0], "experts": dict(zip(experts, paths[1:], strict=True))}
+        settings["after"] = [f"{study}-experts"]
+    return {
+        **settings,
+        "priority": WAITS + spec.compute.priority,
+        "merge": merge.to_dict(),
+        "names": names,
+        **files,
+        "corpus": spec.corpus,
+        "domains": domains,
+        "fidelity": spec.fidelity and spec.fidelity.to_dict(),
+    }

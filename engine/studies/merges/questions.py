@@ -1,0 +1,185 @@
+"""What people ask of a merge study: measure this point, search for a better one. Uses the store."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.core.workspace import checked_name
+from engine.search.strategies import STRATEGIES
+from engine.spec.merge import OUTSIDE, anatomy_file
+from engine.spec.merge_point import merge_file, references
+from engine.spec.study import StudySpec
+from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
+from engine.studies.merges.planning import merge_jobs, merge_task
+from engine.studies.questions import ask_once, job_id_of
+from engine.surrogates import SURROGATES
+from store import runs, studies
+from store.database import Store
+
+MOST = 100_000  # evaluations of one search
+SAME = 1e-6
+
+
+def merge_spec(study: studies.Study) -> StudySpec:
+    """The settings of a planned merge study. Raises Problem for any other."""
+    spec = StudySpec.from_dict(study.spec)
+    if spec.merge is None:
+        raise Problem(f"Cannot merge in {study.name!r}: it is a study of mixtures. Choose or start a merge study.")
+    if not study.domains:
+        raise Problem(f"Cannot merge in {study.name!r}: it is not planned yet. Wait until its corpus is built.")
+    return spec
+
+
+def task_of(study: studies.Study, spec: StudySpec) -> dict:
+    """What every job that measures merges of this study is told."""
+    return merge_task(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]))
+
+
+def checked_points(study: studies.Study, points) -> np.ndarray:
+    """Points (G, D) as numbers. Raises Problem for those that are none."""
+    points = np.atleast_2d(np.asarray(points, float))
+    if points.shape[1] != len(study.domains) or not np.isfinite(points).all():
+        raise Problem(
+            f"Cannot merge at {points.tolist()}: give one finite number for each of {', '.join(study.domains)}."
+        )
+    return points
+
+
+def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.ndarray:
+    """Points (G, D) of coefficients by name, 0 where absent. Raises Problem for a coordinate that is not there."""
+    for one in coefficients:
+        if unknown := [name for name in one if name not in study.domains]:
+            raise Problem(f"Cannot turn {unknown[0]!r}: the coordinates here are {', '.join(study.domains)}.")
+    return checked_points(study, [[one.get(name, 0.0) for name in study.domains] for one in coefficients])
+
+
+def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
+    """Queue the measurement of merges at points (G, D); returns the runs' ids. Points that are measured already, or
+    wait for it, are not repeated.
+
+    They may lie outside the study's box. Raises Problem for points that are no numbers.
+    """
+    need("operator", "measure merges")
+    spec, points = merge_spec(study), checked_points(study, points)
+    there, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")).reshape(-1, points.shape[1]), []
+    for point in points:
+        if (np.abs(there - point).max(axis=1) > SAME).all():
+            new.append(point)
+            there = np.vstack([there, point])
+    if not new:
+        raise Problem(
+            "Cannot measure that again: these merges are measured already, or wait for it, and would give the same "
+            "losses."
+        )
+    first = runs.last_number(store, study.id) + 1
+    rows = [
+        {
+            "id": f"{study.id}-{number:05d}",
+            "number": number,
+            "role": "proposed",
+            "label": label,
+            "weights": point.tolist(),
+            "seed": spec.seed,
+        }
+        for number, point in enumerate(new, first)
+    ]
+    planned = merge_jobs(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]), rows)
+    store.write("runs.added", study=study.id, runs=rows, jobs=planned)
+    for job in planned:
+        store.spool.submit(job["spec"], job["job"])
+    return [row["id"] for row in rows]
+
+
+def queue_merge_search(
+    store: Store,
+    study: studies.Study,
+    strategy: str = "guided",
+    evaluations: int = 128,
+    minutes: float = 0,
+    surrogate: str = "gp",
+    priorities: dict | None = None,
+    spread: bool = False,
+    seed: int = 0,
+) -> str:
+    """Queue a search that measures merges of its own choice; returns the job's id. The same question is asked once; a
+    guided search after more was measured is another question.
+
+    strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
+    surrogate: that leads guided rounds; priorities: metric -> weight (default: the study's); spread: weigh the metrics
+    anew in every guided round, for a front. Raises Problem for what cannot be.
+    """
+    need("operator", "search merges")
+    spec = merge_spec(study)
+    if strategy not in STRATEGIES:
+        raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
+    if surrogate not in SURROGATES:
+        raise Problem(f"Cannot be led by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
+    if not isinstance(evaluations, int) or not 1 <= evaluations <= MOST:
+        raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes < math.inf:
+        raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
+    if spread and strategy != "guided":
+        raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
+    frame, known = frame_of_study(study), for_fitting(store, study.id)
+    settings = {
+        "strategy": strategy,
+        "evaluations": evaluations,
+        "minutes": minutes,
+        "surrogate": surrogate,
+        "seed": seed,
+        "spread": spread,
+        "aggregate": aggregate_of(store, study, priorities).to_dict(),
+        "priorities": priorities or {},
+    }
+    learnt = known.fingerprint if strategy == "guided" else ""
+    job_id = job_id_of(study, "search-merges", settings | {"learnt": learnt})
+    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in known.losses]
+    task = task_of(study, spec) | {
+        "kind": "merge_search",
+        "study": study.id,
+        "space": frame.space.to_dict(),
+        "prior": frame.prior.tolist(),
+        "settings": settings,
+        "first": runs.last_number(store, study.id) + 1,
+        "known": {"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
+    }
+    ask_once(store, job_id, task, study.id)
+    return job_id
+
+
+def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> str:
+    """Queue the writing of a merge as a checkpoint into the workspace's exports/; returns the job's id.
+
+    name: of its folder, or of its file where the experts are proxies. Raises Problem for a name that cannot be one.
+    """
+    need("operator", "write a merged checkpoint")
+    spec, point = merge_spec(study), checked_points(study, point)[0]
+    task, root = task_of(study, spec), store.workspace.root
+    out = checked_name(name, "merged checkpoint") + ("" if spec.merge.brought else ".safetensors")
+    text = merge_file(
+        spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
+    )
+    job_id = job_id_of(study, "write", {"file": text, "out": out})
+    task = {"kind": "merge_write", "study": study.id, "file": text, "out": out}
+    ask_once(store, job_id, task, study.id, lacking=not (root / "exports" / out).exists())
+    return job_id
+
+
+def short_hash(point: np.ndarray) -> str:
+    """Eight letters that name a point."""
+    return hashlib.sha256(np.round(np.asarray(point, float), 9).tobytes()).hexdigest()[:8]
+
+
+def tensors_of(root: Path, study: str) -> list[str]:
+    """The tensors of a study's models, as its first measured merge found them; empty before."""
+    try:
+        return json.loads((root / anatomy_file(study)).read_text())["tensors"]
+    except OSError:
+        return []

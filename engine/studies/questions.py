@@ -1,0 +1,110 @@
+"""Questions to a study's latest fit: searches, and what searches and proposals have in common. Uses the store."""
+
+import hashlib
+import json
+import math
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.search import LARGEST
+from engine.search.methods import check_method
+from engine.studies.measured import aggregate_of, frame_of_study
+from engine.surrogates import SURROGATES
+from store import jobs, studies
+from store.database import Store
+
+SEARCH_POINTS = 1_000_000
+
+
+def queue_search(
+    store: Store,
+    study: studies.Study,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+    points: int = SEARCH_POINTS,
+    method: str = "simulate",
+    prices: dict[str, float] | None = None,
+) -> str:
+    """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
+
+    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's);
+    method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
+    Problem before the first fit, for what the study does not have, and for a method that does not fit the surrogate.
+    """
+    need("operator", "start a search")
+    if not 1000 <= points <= LARGEST:
+        raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
+    question = question_of(store, study, surrogate, priorities)
+    check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
+    settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
+    job_id = job_id_of(study, "search", settings)
+    ask_once(store, job_id, search_task(store, study, settings), study.id)
+    return job_id
+
+
+def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
+    """What a search and a proposal have in common: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
+    latest = studies.league(store, study.id)
+    if latest is None:
+        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
+    fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
+    if surrogate is not None and surrogate not in fitted:
+        raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
+    return {
+        "surrogate": surrogate or latest["league"]["default"],
+        "priorities": study.spec["priorities"] if priorities is None else priorities,
+        "fingerprint": latest["fingerprint"],
+        "aggregate": aggregate_of(store, study, priorities).to_dict(),
+    }
+
+
+def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, lacking: bool = False) -> None:
+    """Queue the job that answers a question. One that failed or was cancelled is tried again, and so is a finished
+    one whose answer is lacking; any other answers it already."""
+    need("operator", "queue a question")
+    job = jobs.find(store, job_id)
+    if job is None:
+        store.submit(job_id, spec, study)
+    elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
+        store.retry(job_id)
+
+
+def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
+    """The id of the job that answers a question: the same question is one job."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    return f"{study.id}-{kind}-{digest}"
+
+
+def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
+    """Raises Problem for the price of a domain that is not there, and for one that is no number of at least 0."""
+    for name, price in (prices or {}).items():
+        if name not in study.domains:
+            raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")
+        if not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise Problem(f"Cannot use {price!r} as the price of {name!r}: give a number of at least 0.")
+    return dict(prices or {})
+
+
+def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
+    """The spec of a search job (engine/search/job.py)."""
+    frame = frame_of_study(study)
+    return {
+        "kind": "search",
+        "priority": -1,
+        "study": study.id,
+        "file": surrogate_file(store, study, settings),
+        "settings": settings,
+        "space": frame.space.to_dict(),
+        "prior": frame.prior.tolist(),
+        "baselines": {name: shares.tolist() for name, shares in frame.baselines.items()},
+        "available": None if frame.available is None else frame.available.tolist(),
+        "budget": frame.budget,
+    }
+
+
+def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:
+    """Where the surrogate of a question lies, relative to the workspace."""
+    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
+    return str(folder / f"{settings['surrogate']}.npz")

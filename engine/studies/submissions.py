@@ -1,0 +1,121 @@
+"""Runs that somebody else's training posts one by one, as they end: they join a study as if it had trained them.
+
+Uses the store. The caller names each run with an id of its own; the same run twice is one run, so a job that did not
+hear the answer posts again.
+"""
+
+import hashlib
+import math
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.spec.study import StudySpec
+from engine.studies import advance as steward
+from store import runs, studies
+from store.database import Store
+
+MOST = 1000  # runs in one post
+SUM = 1e-3  # by which shares may miss 1
+SIZE = 0.05  # by which the tokens of a run may differ from those of the study's own proxies
+FIELDS = ("id", "weights", "losses", "seed", "parameters", "tokens", "seconds", "device")
+
+
+def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
+    """Add runs to a study: {"study", "added": ids, "already_there": ids, "runs": how many the study has now}.
+
+    submitted: {"id": the caller's own, "weights": {domain: share, 0 where absent}, "losses": {metric: value}} each,
+    and where known "seed", "parameters", "tokens", "seconds", "device". Raises Problem, and adds nothing, where
+    anything is wrong with any run, or a run of that id is there with other numbers.
+    """
+    need("operator", "submit runs")
+    study = studies.get(store, name)
+    if not study.domains:
+        raise Problem(f"Cannot add runs to {study.name!r}: it is not planned yet. Wait until its corpus is built.")
+    if not isinstance(submitted, list) or not 1 <= len(submitted) <= MOST:
+        raise Problem(f"Cannot read the runs: send a list of 1 to {MOST:,} of them.")
+    rows = [_row(study, one) for one in submitted]
+    if len({row["id"] for row in rows}) < len(rows):
+        raise Problem("Cannot add these runs: two of them have the same id. Give each its own.")
+    with store.alone():
+        there = runs.submitted(store, study.id, [row["id"] for row in rows])
+        for row in rows:
+            if row["id"] in there and there[row["id"]] != {key: row[key] for key in there[row["id"]]}:
+                raise Problem(
+                    f"Cannot add the run {row['label']!r}: one of that id is there with other numbers. Nothing was "
+                    "added. Give the new measurement an id of its own."
+                )
+        new = [row for row in rows if row["id"] not in there]
+        if new:
+            store.write("runs.submitted", study=study.id, runs=new)
+            if study.state == "active":
+                steward.fit_if_due(store, studies.get(store, study.id))
+    return {
+        "study": study.id,
+        "added": [row["label"] for row in new],
+        "already_there": [row["label"] for row in rows if row["id"] in there],
+        "runs": studies.get(store, study.id).runs,
+    }
+
+
+def _row(study: studies.Study, one: dict) -> dict:
+    """A run as the journal keeps it. Raises Problem with the run's id for everything that is wrong with it."""
+    if not isinstance(one, dict) or not isinstance(one.get("id"), str) or not 1 <= len(one["id"]) <= 120:
+        raise Problem(f"Cannot add {str(one)[:80]!r}: a run is an object with an id of 1 to 120 characters.")
+    said = f"Cannot add the run {one['id']!r}:"
+    if unknown := set(one) - set(FIELDS):
+        raise Problem(f"{said} it has {min(unknown)!r}; a run has {', '.join(FIELDS)}.")
+    shares = _numbers(one.get("weights"), study.domains, f"{said} weights")
+    weights = [shares.get(domain, 0.0) for domain in study.domains]
+    if min(weights) < 0 or abs(sum(weights) - 1) > SUM:
+        raise Problem(f"{said} its shares sum to {sum(weights):g}; they must be at least 0 and sum to 1.")
+    losses = _numbers(one.get("losses"), study.metrics, f"{said} losses")
+    if not losses:
+        raise Problem(f"{said} it measured nothing. Give at least one of {', '.join(study.metrics)}.")
+    facts = {name: _whole(one.get(name), f"{said} {name}") for name in ("seed", "parameters", "tokens")}
+    seconds = one.get("seconds")
+    if seconds is not None and not (_is_number(seconds) and seconds >= 0):
+        raise Problem(f"{said} seconds is {seconds!r}; give a number of at least 0.")
+    _check_size(study, facts["tokens"], said)
+    total = sum(weights)
+    return {
+        "id": f"{study.id}-{hashlib.sha256(one['id'].encode()).hexdigest()[:12]}",
+        "label": one["id"],
+        "weights": [share / total for share in weights],
+        "losses": [losses.get(name) for name in study.metrics],
+        **facts,
+        "seconds": seconds and float(seconds),
+        "device": one.get("device") and str(one["device"])[:80],
+    }
+
+
+def _check_size(study: studies.Study, tokens: int | None, said: str) -> None:
+    """Runs of another size would be taken for the study's own proxies, and spoil its surrogates."""
+    own = None if study.imported else StudySpec.from_dict(study.spec).fidelity.tokens
+    if own and tokens and abs(tokens - own) > SIZE * own:
+        raise Problem(
+            f"{said} it saw {tokens:,} tokens, and the runs of {study.name!r} see {own:,}. Losses of other sizes "
+            "would spoil its surrogates: import them as a study of their own."
+        )
+
+
+def _numbers(given, names: list[str], said: str) -> dict[str, float]:
+    """{name: number} of those names. Raises Problem for anything else."""
+    if not isinstance(given, dict):
+        raise Problem(f"{said} are {given!r}; give an object of numbers by name.")
+    for name, value in given.items():
+        if name not in names:
+            raise Problem(f"{said} name {name!r}; this study has {', '.join(names)}.")
+        if not _is_number(value):
+            raise Problem(f"{said} of {name!r} are {value!r}; give a finite number.")
+    return {name: float(value) for name, value in given.items()}
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value, said: str) -> int | None:
+    fine = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+    if value is not None and not fine:
+        raise Problem(f"{said} is {value!r}; give a whole number of at least 0.")
+    return value

@@ -1,0 +1,81 @@
+"""What is predicted at a mixture, and between two of them, with what is known of the noise.
+
+D domains, M metrics; share (M,): the metrics' signed weights (engine.spec.objectives.Aggregate.weights): the aggregate
+is better when lower, whatever they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.surrogates import Surrogate
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A mixture and what is predicted there: shares (D,), mean and std (M,) of a run's losses,
+    aggregate and aggregate_std of their sum by signed weights."""
+
+    shares: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    aggregate: float
+    aggregate_std: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Found minus baseline, negative where the found mixture is better: per metric (M,) and of the aggregate,
+    each with the standard deviation of the difference between two measured runs.
+    inside_noise: the aggregates differ by less than 1.96 of these: no claim is made."""
+
+    baseline: Prediction
+    mean: np.ndarray
+    std: np.ndarray
+    aggregate: float
+    aggregate_std: float
+    inside_noise: bool
+
+
+def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
+    """(M,) signed weights as they are. Raises Problem where they are no weights."""
+    share = np.asarray(priorities, float)
+    if share.shape != (metrics,) or not np.isfinite(share).all() or not share.any():
+        raise Problem(f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers, not all of them 0.")
+    return share
+
+
+def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
+    """The prediction at one mixture (D,); share (M,): signed weights."""
+    mean, std = surrogate.predict(shares[None])
+    return Prediction(shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share))
+
+
+def _aggregate_std(surrogate: Surrogate, std: np.ndarray, share: np.ndarray) -> float:
+    """Standard deviation of the weighted mean of metrics whose errors hang together as cross-validation
+    found.
+    """
+    weighted = std * share
+    return float(np.sqrt(max(0.0, weighted @ surrogate.correlation @ weighted)))
+
+
+def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, share: np.ndarray) -> Difference:
+    """What a run at `found` (D,) is predicted to gain over one at `baseline` (D,). What the surrogate gets
+    wrong at both points alike cancels; the noise of measuring does not: it counts twice."""
+    mean, _ = surrogate.predict(np.stack([found, baseline]))
+    std = difference_std(surrogate, found, baseline, noise=True)
+    gap = mean[0] - mean[1]
+    aggregate_std = _aggregate_std(surrogate, std, share)
+    inside = bool(abs(gap @ share) <= 1.96 * aggregate_std)
+    return Difference(predict(surrogate, baseline, share), gap, std, float(gap @ share), aggregate_std, inside)
+
+
+def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:
+    """(M,) calibrated standard deviation of the predicted difference between two points (D,).
+
+    noise: of two measured runs; without it, of the mean function alone.
+    """
+    covariance = surrogate.covariance(np.stack([one, other]))
+    variance = np.maximum(covariance[:, 0, 0] + covariance[:, 1, 1] - 2 * covariance[:, 0, 1], 0)
+    return surrogate.scale * np.sqrt(variance + 2 * surrogate.noise * noise)

@@ -1,0 +1,1 @@
+"""Events: what each line of a journal does to the tables."""

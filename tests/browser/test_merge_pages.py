@@ -1,0 +1,138 @@
+"""Merge studies in a real browser: faders that are predicted and measured, looks, searches, a new study."""
+
+import json
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect
+
+from engine.jobs.spool import Spool
+from tests.browser.test_pages import settled, visit
+from tests.support.running import Page, copied, watched_tab
+from tests.support.working import worker
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def merge_page(merged, tmp_path_factory):
+    """The page, serving a copy of the workspace with a merge study: searches are started here."""
+    root = tmp_path_factory.mktemp("merge-pages")
+    copied(merged, root / "workspace")
+    running = Page(root / "workspace")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def tab(browser, merge_page):
+    yield from watched_tab(browser, 1700)
+
+
+def study_link(page: Page, path: str) -> str:
+    """A path with the merge study's id."""
+    door = json.loads((page.workspace / "web.json").read_text())
+    headers = {"Authorization": f"Bearer {door['token']}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{page.url}/api/v1/list_studies", b"{}", headers)
+    found = json.load(urllib.request.urlopen(request))["result"]
+    study = next(one["study"] for one in found if one["name"] == "Small merge")
+    return f"{path}{'&' if '?' in path else '?'}study={study}"
+
+
+def see(tab, page: Page, path: str) -> None:
+    visit(tab, page, study_link(page, path))
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "runs", "jobs", "league", "search", "next-runs", "confirm", "export", "candidates", "explore"]
+)
+def test_every_page_opens_on_a_merge_study(tab, merge_page, path):
+    see(tab, merge_page, path)
+    expect(tab.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_page):
+    see(tab, merge_page, "explore")
+    expect(tab.get_by_text("Mean loss, measured now")).to_be_visible()
+    metric = tab.get_by_test_id("stMetricValue")
+    before = [metric.nth(0).inner_text(), metric.nth(1).inner_text()]
+    fader = tab.get_by_role("slider", name="python", exact=True)
+    start = float(fader.get_attribute("aria-valuenow"))
+    other = tab.get_by_role("slider", name="prose", exact=True).get_attribute("aria-valuenow")
+    fader.focus()
+    for _ in range(4):  # far: near the best a small move may measure the same to three decimals
+        tab.keyboard.press("PageDown" if start > 0.5 else "PageUp")
+    expect(fader).not_to_have_attribute("aria-valuenow", str(start))
+    expect(tab.get_by_role("slider", name="prose", exact=True)).to_have_attribute("aria-valuenow", other)
+    expect(metric.first).not_to_have_text(before[0])
+    expect(metric.nth(1)).not_to_have_text(before[1])
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        ("Slice", "The cross is the faders"),
+        ("Line", "A bump between two good ends is a barrier"),
+        ("Trade-off", "of them not beaten in both"),
+        ("Layers", "How far each expert's tensor is from the base's"),
+        ("Against mixtures", "May merges stand for proxy runs here?"),
+        ("How far to trust it", "predicted against measured"),
+    ],
+)
+def test_a_closer_look(tab, merge_page, look, words):
+    see(tab, merge_page, f"explore?merge-look={look}")
+    expect(tab.get_by_text(words).first).to_be_visible()
+    expect(tab.locator(".mixdesk-plot").nth(1)).to_be_visible()
+
+
+def test_another_method_and_layers_are_measured_on_the_same_experts(tab, merge_page):
+    see(tab, merge_page, "explore")
+    tab.get_by_text("A fader for every layer").click()
+    expect(tab.get_by_role("slider", name="python @ layer 0")).to_be_visible()
+    expect(tab.get_by_text("Measured, not predicted")).to_be_visible()
+
+
+def test_a_merge_file_sets_the_faders(tab, merge_page):
+    see(tab, merge_page, "explore")
+    tab.get_by_text("Open a merge file").click()
+    text = b"merge_method: task_arithmetic\nbase_model: base\nmodels: [{model: prose, parameters: {weight: 0.625}}]\n"
+    given = {"name": "merge.yml", "mimeType": "application/yaml", "buffer": text}
+    tab.locator("input[type=file]").set_input_files(given)
+    tab.get_by_role("button", name="Set the faders to this file").click()
+    prose = tab.get_by_role("slider", name="prose", exact=True)
+    expect(prose).to_have_attribute("aria-valuenow", "0.625")
+    expect(tab.get_by_role("slider", name="python", exact=True)).to_have_attribute("aria-valuenow", "0.000")
+
+
+def test_a_search_is_started_and_its_best_sets_the_faders(tab, merge_page):
+    see(tab, merge_page, "search")
+    expect(tab.get_by_text("No search was asked for yet")).to_be_visible()
+    tab.get_by_label("Merges to measure").fill("16")
+    tab.get_by_label("Merges to measure").press("Enter")
+    tab.get_by_role("button", name="Search", exact=True).click()
+    expect(tab.get_by_text("searching: waits for its turn")).to_be_visible()
+
+
+def test_a_new_merge_study_says_what_it_takes(tab, merge_page):
+    see(tab, merge_page, "")
+    tab.get_by_role("button", name="New merge").click()
+    expect(tab.get_by_text("are measured first")).to_be_visible()
+    tab.get_by_text("Brought: checkpoints from elsewhere").click()
+    expect(tab.get_by_text("Cannot merge brought checkpoints yet")).to_be_visible()
+    settled(tab)
+
+
+def test_a_merge_is_learned_from_text_on_the_page(tab, merge_page):
+    see(tab, merge_page, "search?way=Learn+from+text")
+    settled(tab)
+    expect(tab.get_by_text("Nothing was learned from text yet")).to_be_visible()
+    tab.get_by_role("combobox", name="Method").click()
+    tab.get_by_role("option", name="LM-Cocktail").click()
+    expect(tab.get_by_text("Needs a few windows")).to_be_visible()
+    tab.get_by_role("button", name="Learn", exact=True).click()
+    expect(tab.get_by_text("learning: waits for its turn")).to_be_visible()
+    with worker(Spool(merge_page.workspace)):
+        expect(tab.get_by_text("Unit: bits per byte")).to_be_visible(timeout=120_000)
+    expect(tab.get_by_test_id("stDataFrame")).to_have_count(1)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)

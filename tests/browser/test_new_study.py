@@ -1,0 +1,46 @@
+"""The form of a new study in a real browser: live points, costs, and constraints in conflict named before the start."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.test_pages import settled, tab, visit  # noqa: F401  (tab is a fixture)
+
+pytestmark = pytest.mark.browser
+POINTS = "document.querySelector('[role=dialog] .mixdesk-plot')._fullData[0].a.length"
+
+
+@pytest.fixture
+def dialog(tab, page):  # noqa: F811
+    visit(tab, page, "")
+    tab.get_by_role("button", name="New study").click()
+    opened = tab.get_by_role("dialog")
+    expect(opened.get_by_text("It will take")).to_be_visible()
+    settled(tab)
+    return opened
+
+
+def choose(tab, dialog, label: str, option: str) -> None:  # noqa: F811
+    dialog.get_by_test_id("stSelectbox").filter(has_text=label).last.click()
+    tab.get_by_role("option", name=option).click()
+    settled(tab)
+
+
+def test_the_points_of_each_design_are_shown(tab, dialog):  # noqa: F811
+    assert tab.evaluate(POINTS) == 64
+    for design, words in (("Sobol", "the prior plays no part"), ("D-optimal", "say most about"), ("Vertices", "alone")):
+        choose(tab, dialog, "Design", design)
+        expect(dialog.get_by_text(words)).to_be_visible()
+        expect(dialog.get_by_text("64 mixtures of the design")).to_be_visible()
+        assert tab.evaluate(POINTS) == 64
+    expect(dialog.get_by_text("Confirming an answer afterwards")).to_contain_text("FLOPs")
+
+
+def test_what_cannot_be_simulated_is_said_before_the_start(tab, dialog):  # noqa: F811
+    dialog.get_by_role("tab", name="Constraints").click()
+    budget = dialog.get_by_role("spinbutton", name="Target budget, tokens")
+    budget.fill("1e12")
+    budget.press("Enter")
+    dialog.get_by_role("tab", name="Design").click()
+    expect(dialog.get_by_test_id("stAlertContentError").first).to_contain_text("within 4 epochs")
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.get_by_test_id("stAlertContentError").last).to_contain_text("Cannot fill a budget")

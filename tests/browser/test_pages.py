@@ -1,0 +1,214 @@
+"""The pages in a real browser: what a person sees, moves, filters, links and takes away."""
+
+import re
+
+import pytest
+import yaml
+from playwright.sync_api import expect
+
+from tests.support.running import watched_tab
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "": "Studies",
+    "corpus": "Corpus",
+    "runs": "Runs",
+    "jobs": "Jobs",
+    "explore": "Explore",
+    "league": "League",
+    "search": "Search",
+    "next-runs": "Next runs",
+    "confirm": "Confirm",
+    "candidates": "Candidates",
+    "review": "Review",
+    "export": "Export",
+}
+
+
+@pytest.fixture
+def tab(browser, page):
+    """A browser tab of its own; nothing may be written to the console as an error."""
+    yield from watched_tab(browser, 1400)
+
+
+def visit(tab, page, path: str) -> None:
+    tab.goto(f"{page.url}/{path}")
+    expect(tab.locator("h1")).to_be_visible()
+    settled(tab)
+
+
+def settled(tab) -> None:
+    """Wait until the script has run and every chart is drawn."""
+    tab.wait_for_timeout(300)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0)
+    tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_without_a_fault(tab, page, path):
+    visit(tab, page, path)
+    expect(tab.locator("h1")).to_have_text(PAGES[path])
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    expect(tab.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+def test_the_studies_page_shows_the_answer_with_its_noise(tab, page):
+    visit(tab, page, "")
+    expect(tab.get_by_text("The best mixture found is")).to_contain_text("bits per byte predicted (95%), from")
+    expect(tab.get_by_text("22 of 22 runs")).to_be_visible()
+
+
+def test_a_fader_moves_the_others_and_the_predictions(tab, page):
+    visit(tab, page, "explore")
+    metric = tab.get_by_test_id("stMetricValue").first
+    before, tracks = metric.inner_text(), tab.get_by_role("slider", name="Share of")
+    shares = [float(tracks.nth(i).get_attribute("aria-valuenow")) for i in range(3)]
+    tracks.nth(0).focus()
+    for _ in range(3):
+        tab.keyboard.press("PageDown" if shares[0] > 50 else "PageUp")
+    expect(metric).not_to_have_text(before)
+    moved = [float(tracks.nth(i).get_attribute("aria-valuenow")) for i in range(3)]
+    assert sum(moved) == pytest.approx(100, abs=0.2)
+    assert moved[1] / moved[2] == pytest.approx(shares[1] / shares[2], rel=0.1)
+    assert re.search("mix=", tab.url)
+
+
+def test_one_domain_gives_way(tab, page):
+    visit(tab, page, "explore?mix=0.4,0.3,0.3&from=prose")
+    tracks = tab.get_by_role("slider", name="Share of")
+    expect(tracks).to_have_count(3)
+    before = {t.get_attribute("aria-label"): float(t.get_attribute("aria-valuenow")) for t in tracks.all()}
+    tab.get_by_role("slider", name="Share of python").focus()
+    tab.keyboard.press("PageUp")
+    settled(tab)
+    after = {t.get_attribute("aria-label"): float(t.get_attribute("aria-valuenow")) for t in tracks.all()}
+    moved = {name.split()[-1]: after[name] - before[name] for name in before}
+    assert moved == pytest.approx({"python": 10, "prose": -10, "digits": 0}, abs=0.2)
+    expect(tab).to_have_url(re.compile("from=prose"))
+
+
+def test_the_league_says_what_to_believe(tab, page):
+    visit(tab, page, "league?surrogate=ridge")
+    expect(tab.get_by_text("is the default")).to_contain_text("On runs that it has not seen its rank correlation is")
+    expect(
+        tab.get_by_text("Not yet:")
+        .or_(tab.get_by_text("would have been enough"))
+        .or_(tab.get_by_text("More runs have not made"))
+        .first
+    ).to_be_visible()
+    expect(tab.locator(".mixdesk-plot")).to_have_count(6)
+    expect(tab.get_by_text("once only, being slow")).to_be_visible()
+    expect(tab).to_have_url(re.compile("surrogate=ridge"))
+
+
+def test_a_held_fader_stays(tab, page):
+    visit(tab, page, "explore")
+    tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="hold")
+    locks.nth(1).click()
+    held = tracks.nth(1).get_attribute("aria-valuenow")
+    tracks.nth(0).focus()
+    tab.keyboard.press("ArrowUp")
+    assert tracks.nth(1).get_attribute("aria-valuenow") == held
+
+
+def test_a_mouse_drags_a_fader(tab, page):
+    visit(tab, page, "explore")
+    track = tab.get_by_role("slider", name="Share of python")
+    box = track.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.9)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.25, steps=5)
+    tab.mouse.up()
+    assert float(track.get_attribute("aria-valuenow")) == pytest.approx(75, abs=2)
+
+
+def test_a_link_restores_the_view(tab, page, browser):
+    visit(tab, page, "explore?study=&mix=0.5,0.3,0.2&surrogate=ridge&look=Response")
+    tracks = tab.get_by_role("slider", name="Share of")
+    assert [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)] == ["50.0", "30.0", "20.0"]
+    expect(tab.get_by_text("Quadratic ridge on 19 runs")).to_be_visible()
+    expect(tab.get_by_text("comes from the others in proportion")).to_be_visible()
+
+
+def test_a_tampered_link_is_harmless(tab, page):
+    visit(tab, page, "explore?study=<script>alert(1)</script>&mix=1,nan,x&surrogate=../../etc&priorities=a:b,python:9")
+    expect(tab.get_by_text("The link names a study that is not here")).to_be_visible()
+    expect(tab.get_by_test_id("stMetricValue").first).to_be_visible()
+
+
+def test_brushing_filters_the_table_and_keeps_the_chart(tab, page):
+    visit(tab, page, "runs")
+    count = tab.get_by_text(re.compile(r"\d+ of \d+ runs\. Losses"))
+    before = count.inner_text()
+    axis = tab.locator(".mixdesk-plot .parcoords .axis-brush").first
+    box = axis.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.5, steps=6)
+    tab.mouse.up()
+    expect(count).not_to_have_text(before)
+    shown, everything = map(int, re.match(r"(\d+) of (\d+)", count.inner_text()).groups())
+    assert 0 < shown < everything
+    brushes = tab.evaluate(
+        "[...document.querySelectorAll('.mixdesk-plot')].flatMap(e => e._fullData)"
+        ".filter(t => t.type === 'parcoords')[0].dimensions.filter(d => d.constraintrange).length"
+    )
+    assert brushes == 1
+
+
+def test_every_look_is_drawn(tab, page):
+    visit(tab, page, "explore")
+    looks = ("Response", "Interactions", "Ternary", "Contributions", "Residuals", "How far to trust it", "Influence")
+    for look in looks:
+        tab.get_by_role("radio", name=look).or_(tab.get_by_role("button", name=look)).first.click()
+        settled(tab)
+        expect(tab.get_by_test_id("stException")).to_have_count(0)
+    expect(tab.locator(".mixdesk-plot .heatmaplayer")).to_have_count(1)
+
+
+def test_an_export_is_the_mixture_on_the_page(tab, page):
+    visit(tab, page, "export?candidate=uniform")
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="Download draft_mixture.yaml").click()
+    with open(download.value.path()) as file:
+        shares = yaml.safe_load(file)["train"]
+    assert shares == pytest.approx({"digits": 1 / 3, "prose": 1 / 3, "python": 1 / 3}, abs=1e-6)
+
+
+def test_the_form_says_what_a_study_costs_and_refuses_nonsense(tab, page):
+    visit(tab, page, "")
+    tab.get_by_role("button", name="New study").click()
+    dialog = tab.get_by_role("dialog")
+    expect(dialog.get_by_text("It will take")).to_be_visible()
+    name = dialog.get_by_label("Name")
+    name.fill(" ")
+    name.press("Enter")
+    expect(dialog.get_by_text("Cannot use ' ' as a study's name")).to_be_visible()
+
+
+def test_figures_carry_units(tab, page):
+    visit(tab, page, "explore")
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    settled(tab)
+    titles = tab.evaluate("[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout.xaxis?.title?.text)")
+    assert any("bits per byte" in (title or "") for title in titles), titles
+
+
+def test_names_are_shown_as_they_are_written(tab, page):
+    """A study that is called like an attack is listed as text, and can be cancelled.
+
+    The last test here: pages opened after it show the new study.
+    """
+    visit(tab, page, "")
+    tab.get_by_role("button", name="New study").click()
+    dialog = tab.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)> **bold**")
+    dialog.get_by_role("button", name="Start").click()
+    card = tab.get_by_text("<img src=x onerror=alert(1)>").first
+    expect(card).to_be_visible()
+    assert tab.locator("img[src='x']").count() == 0
+    tab.get_by_role("button", name="Cancel").first.click()
+    expect(tab.get_by_text("What was measured is kept")).to_be_visible()
+    visit(tab, page, "runs")  # a study of which nothing is measured yet
+    expect(tab.get_by_text("The first points appear a few seconds after")).to_be_visible()
+    expect(tab.get_by_test_id("stException")).to_have_count(0)

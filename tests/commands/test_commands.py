@@ -1,0 +1,310 @@
+"""The command line as a user meets it: real processes, JSON on stdout, one sentence on stderr, exit codes 0, 1, 2."""
+
+import ast
+import csv
+import json
+import subprocess
+import sys
+
+import duckdb
+import pytest
+import yaml
+
+from engine.__main__ import main, parser
+from engine.recipes import FORMATS
+from tests.support.running import ROOT, STUDY, Page, answer, copied, engine
+
+TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
+DOMAINS = {"digits", "prose", "python"}
+
+
+@pytest.fixture(scope="module")
+def desk(finished, tmp_path_factory):
+    """A copy of the finished workspace that these tests may change; the study file lies beside it."""
+    root = tmp_path_factory.mktemp("desk")
+    copied(finished, root / "workspace")
+    (root / "tiny.toml").write_text(TINY)
+    return root / "workspace"
+
+
+@pytest.fixture(scope="module")
+def small(desk) -> str:
+    """The id of the finished study."""
+    return next(study["study"] for study in answer(desk, "list") if study["name"] == "Small")
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """Run a command that must fail in a workspace; gives the one sentence that it said."""
+
+    def run(*arguments, workspace=tmp_path / "workspace") -> str:
+        assert main(["--workspace", str(workspace), *map(str, arguments)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        lines = [line for line in said.err.splitlines() if line.strip() and "%|" not in line and "run [" not in line]
+        assert len(lines) == 1 and "Traceback" not in said.err, said.err
+        return lines[0]
+
+    return run
+
+
+# Help and the command line itself --------------------------------------------------------------------------
+
+
+def test_every_command_has_help(capsys):
+    commands = parser()._subparsers._group_actions[0].choices
+    assert len(commands) >= 13
+    for name, command in commands.items():
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        shown = capsys.readouterr().out
+        assert f"python -m engine {name}" in shown and command.description in shown
+
+
+@pytest.mark.parametrize(
+    "words", ["", "paint", "show", "export x", "export x --format docx", "search x --points many", "corpus --cap-mb a"]
+)
+def test_a_wrong_command_line_is_exit_code_2(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "usage: python -m engine" in said.err
+
+
+def test_the_program_says_how_it_is_called():
+    done = subprocess.run([sys.executable, "-m", "engine", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "Exit codes" in done.stdout
+
+
+# The main loop, asked from outside -------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_what_a_finished_study_shows(desk, small):
+    (corpus,) = answer(desk, "corpora")
+    assert corpus["corpus"] == "small" and set(corpus["train_tokens"]) == DOMAINS
+    shown = answer(desk, "show", "Small")
+    assert shown["study"] == small and shown["settled"] and shown["counts"] == {"done": shown["runs"]}
+    assert shown["corrupt_journal_lines"] == 0 and {job["state"] for job in shown["jobs"]} == {"done"}
+    assert shown["league"]["runs"] == shown["runs"] - 3, "the repeats are not fitted on"
+    rows = answer(desk, "runs", small)
+    assert len(rows) == shown["runs"] and {row["state"] for row in rows} == {"done"}
+    for row in rows:
+        assert sum(row["weights"].values()) == pytest.approx(1) and set(row["losses"]) == DOMAINS
+        assert all(0 < loss < 9 for loss in row["losses"].values())
+    assert answer(desk, "wait", small)["counts"] == shown["counts"]
+
+
+@pytest.mark.slow
+def test_a_search_follows_the_priorities(desk, small):
+    """Equal settings twice is one search. On the same draws, the mixture that is best for one domain's loss alone
+    is at least as good there as the one that is best for another's: how far apart depends on the little study."""
+    before, few = answer(desk, "searches", small), ("--surrogate", "gp", "--points", "20000", "--wait")
+    domains = answer(desk, "show", small)["domains"]
+    only = {one: [f"--priority={name}={int(name == one)}" for name in domains] for one in ("python", "prose")}
+    python, again = (answer(desk, "search", small, *only["python"], *few) for _ in range(2))
+    prose = answer(desk, "search", small, *only["prose"], *few)
+    assert python == again and python["settings"]["priorities"] == {name: name == "python" for name in domains}
+    for name, mine, other in (("python", python, prose), ("prose", prose, python)):
+        mine, other = mine["found"]["best"], other["found"]["best"]
+        assert mine["aggregate"] == pytest.approx(mine["mean"][domains.index(name)])
+        assert mine["aggregate"] <= other["mean"][domains.index(name)] + 1e-6
+    assert answer(desk, "searches", small) == [prose, python, *before]
+
+
+def test_fit_again_on_the_same_runs_is_the_same_league(desk, small):
+    assert answer(desk, "fit", small, "--wait") == answer(desk, "show", small)["league"]
+
+
+def read_back(format: str, folder) -> dict[str, float]:
+    """The shares in some exported files, read by the tools that a user would read them with."""
+    if format == "regmix_yaml":
+        return yaml.safe_load((folder / "draft_mixture.yaml").read_text())["train"]
+    if format == "json":
+        return {one["name"]: one["share"] for one in json.loads((folder / "draft_mixture.json").read_text())["domains"]}
+    if format == "csv":
+        lines = csv.DictReader((folder / "draft_mixture.csv").open())
+        return {line["domain"]: float(line["share_of_tokens"]) for line in lines}
+    if format == "megatron":
+        words = (folder / "draft_data_args.txt").read_text().split()
+        return dict(zip(words[1::2], map(float, words[::2]), strict=True))
+    if format == "parquet":
+        rows = duckdb.sql(f"SELECT domain, share_of_tokens FROM '{folder / 'draft_mixture.parquet'}'").fetchall()
+        return dict(rows)
+    lines = ast.parse((folder / "draft_litgpt_mixture.py").read_text()).body
+    return next(ast.literal_eval(line.value) for line in lines if isinstance(line, ast.Assign))
+
+
+@pytest.mark.slow
+def test_every_format_holds_the_same_shares(desk, small, tmp_path):
+    rows = answer(desk, "runs", small)
+    design = next(row for row in rows if row["role"] == "design")
+    written = answer(desk, "export", small, "--format", "all", "--candidate", design["id"], "--out", str(tmp_path))
+    assert sorted(written["written"]) == sorted(str(path) for path in tmp_path.rglob("*") if path.is_file())
+    assert {path.name for path in tmp_path.iterdir()} == set(FORMATS) and "refused" not in written
+    for format in ("regmix_yaml", "json", "csv", "megatron", "parquet", "litgpt"):
+        shares = read_back(format, tmp_path / format)
+        assert {name: shares.get(name, 0) for name in DOMAINS} == pytest.approx(design["weights"], abs=1e-6)
+
+
+def test_an_export_writes_over_nothing_unasked(desk, small, tmp_path, refused):
+    (tmp_path / "draft_mixture.json").write_text("mine")
+    wish = ("export", small, "--format", "json", "--tokens", "5e9", "--out", tmp_path)
+    assert "--force" in refused(*wish, workspace=desk)
+    assert (tmp_path / "draft_mixture.json").read_text() == "mine"
+    engine(desk, *map(str, wish), "--force")
+    assert json.loads((tmp_path / "draft_mixture.json").read_text())["target_tokens"] == 5e9
+
+
+@pytest.mark.slow
+def test_cancel_and_resume_of_a_new_study(desk):
+    """Nobody works: the jobs wait, a cancel ends them at once, resume queues them again."""
+    study = answer(desk, "start", str(desk.parent / "tiny.toml"))["study"]
+    assert answer(desk, "show", study)["counts"] == {"planned": 11}
+    assert answer(desk, "cancel", study)["state"] == "cancelled"
+    shown = answer(desk, "show", study)
+    assert shown["state"] == "cancelled" and shown["counts"] == {"cancelled": 11} and shown["settled"]
+    assert answer(desk, "resume", study)["state"] == "active"
+    shown = answer(desk, "show", study)
+    assert shown["counts"] == {"planned": 11} and {job["state"] for job in shown["jobs"]} == {"queued"}
+    answer(desk, "cancel", study)
+
+
+# What cannot be done ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["show", "runs", "wait", "cancel", "resume", "fit", "search", "searches"])
+def test_an_unknown_study_is_a_sentence(refused, command):
+    assert refused(command, "nope") == "Cannot find the study 'nope': it may have another name. Studies here: none yet."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "x"\nruns = 9\nspeed = 3', "'speed'"),
+        ('name = "x\nruns = 9', "line 1"),
+        ('corpus = "x"', "name"),
+        ('name = "x"\nfidelity = "huge"', "'huge'"),
+        ('name = "x"\nfidelity = 3', "3"),
+        ('name = "x"\n[fidelity]\nwidth = 0', "width = 0"),
+        ('name = "x"\nruns = "many"', "many|str"),
+        ('name = "x"\nruns = 3', "8 to 100,000"),
+        ('name = "x"\ncorpus = "nope"', "no corpus 'nope'"),
+        ('name = "x"\ncorpus = 5', "5"),
+        ('name = "x"\nseed = -1', "-1"),
+        ('name = "x"\nseed = "a"', "'a'|str"),
+        ('name = "x"\npriorities = 5', "5|int"),
+        ('name = "x"\npriorities = {python = -1.0}', "python"),
+        ('name = "x"\ndesign = "grid"', "'grid'"),
+        ('name = "x"\ndomains = "python"', "domains|domain"),
+    ],
+)
+def test_a_bad_study_file_is_a_sentence(refused, tmp_path, text, said):
+    (tmp_path / "study.toml").write_text(text)
+    sentence = refused("start", tmp_path / "study.toml")
+    assert sentence.startswith("Cannot ") and any(word in sentence for word in said.split("|"))
+
+
+def test_a_missing_study_file_is_a_sentence(refused, tmp_path):
+    assert "No such file" in refused("start", tmp_path / "none.toml")
+    assert "Is a directory" in refused("start", tmp_path)
+
+
+def test_a_domain_that_the_corpus_lacks_is_a_sentence(refused, desk, tmp_path):
+    (tmp_path / "study.toml").write_text('domains = ["python", "latin"]\n' + TINY)
+    sentence = refused("start", tmp_path / "study.toml", workspace=desk)
+    assert "no domain 'latin'" in sentence and "digits, prose, python" in sentence
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (("search", "Small", "--priority", "latin=2"), "'latin'"),
+        (("search", "Small", "--priority", "python=much"), "'much'"),
+        (("search", "Small", "--priority", "python"), "'python'"),
+        (("search", "Small", "--priority", "python=nan"), "nan"),
+        (("search", "Small", "--priority", "python=-1"), "-1"),
+        (("search", "Small", "--surrogate", "oracle"), "'oracle'"),
+        (("search", "Small", "--points", "0"), "0"),
+        (("export", "Small", "--format", "csv", "--candidate", "nobody"), "'nobody'"),
+        (("export", "Small", "--format", "csv", "--tokens", "-5"), "-5"),
+        (("export", "Small", "--format", "csv", "--tokens", "nan"), "nan"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_a_sentence(refused, desk, tmp_path, wish, said):
+    out = ("--out", tmp_path / "out") if wish[0] == "export" else ()
+    sentence = refused(*wish, *out, workspace=desk)
+    assert sentence.startswith("Cannot ") and said in sentence
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(refused, desk, tmp_path):
+    (tmp_path / "file").touch()
+    wish = ("export", "Small", "--format", "csv", "--candidate", "uniform", "--out", tmp_path / "file" / "below")
+    assert "Not a directory" in refused(*wish, workspace=desk)
+    assert "Choose a folder that you can write to" in refused("list", workspace=tmp_path / "file" / "workspace")
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (("--folder", "nowhere"), "nowhere"),
+        (("--folder", "one"), "at least 2"),
+        (("--folder", "tiny"), "'b'"),
+        (("--file", "web"), "'web'"),
+        (("--file", "a=nowhere.txt", "--file", "b=nowhere.txt"), "nowhere.txt"),
+        (("--folder", "tiny", "--cap-mb", "-1"), "-1"),
+        (("--folder", "tiny", "--name", "../x"), "'../x'"),
+    ],
+)
+def test_a_corpus_that_cannot_be_built_is_a_sentence(refused, tmp_path, monkeypatch, wish, said):
+    """One domain only, one that is too small, none at all, and no such place."""
+    monkeypatch.chdir(tmp_path)
+    for domain, size in (("one/a", 90_000), ("tiny/a", 90_000), ("tiny/b", 500)):
+        (tmp_path / domain).mkdir(parents=True)
+        for part in range(10):
+            words = " ".join(f"{part}{n}" for n in range(size // 60))
+            (tmp_path / domain / f"{part}.txt").write_text(words)
+    sentence = refused("corpus", "--name", "c", "--wait", *wish)
+    assert said in sentence and sentence.startswith("Cannot ")
+
+
+# Through a running page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_same_answers_through_the_page(desk, small, tmp_path, refused):
+    """Where a server owns the workspace, commands go through it, and nothing else changes."""
+    wishes = [("list",), ("show", small), ("runs", small), ("searches", small), ("corpora",)]
+    wish = ("export", small, "--format", "json", "--candidate", "natural", "--out")
+    here = [answer(desk, *wish) for wish in wishes]
+    engine(desk, *wish, str(tmp_path / "here"))
+    page = Page(desk)
+    try:
+        assert [answer(desk, *wish) for wish in wishes] == here
+        engine(desk, *wish, str(tmp_path / "there"))
+        assert "Studies here: " in refused("show", "nope", workspace=desk)
+        assert "no corpus 'nope'" in refused("start", study_of(tmp_path, "nope"), workspace=desk)
+    finally:
+        page.stop()
+    here, there = ((tmp_path / side / "draft_mixture.json").read_text() for side in ("here", "there"))
+    assert here == there
+
+
+def study_of(folder, corpus: str):
+    path = folder / "study.toml"
+    path.write_text(TINY.replace('corpus = "small"', f'corpus = "{corpus}"'))
+    return path
+
+
+def test_a_study_that_cannot_be_planned_holds_up_nothing_else(desk, tmp_path):
+    """Its corpus is built after it was started, and lacks its domain: the workspace still answers."""
+    workspace = tmp_path / "workspace"
+    texts = json.loads((desk / "corpora" / "small" / "manifest.json").read_text())["spec"]["source"]["path"]
+    engine(workspace, "corpus", "--name", "small", "--folder", texts)
+    (tmp_path / "study.toml").write_text('domains = ["latin"]\n' + TINY)
+    answer(workspace, "start", str(tmp_path / "study.toml"))
+    done = engine(workspace, "corpus", "--name", "small", "--folder", texts, "--wait", check=False)
+    assert done.returncode == 0
+    assert answer(workspace, "list")[0]["name"] == "Tiny"

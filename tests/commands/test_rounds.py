@@ -1,0 +1,151 @@
+"""Rounds from the command line: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.studies import confirmations as rounds
+from store import rebuild, runs, studies
+from store.database import Store
+from tests.support.running import PATIENCE, Page, answer, copied, engine, said
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def desk(finished, tmp_path_factory):
+    """A copy of the finished workspace that these tests may change, in their order."""
+    return copied(finished, tmp_path_factory.mktemp("rounds") / "workspace")
+
+
+def test_trade_offs_and_wishes_come_from_the_draws(desk):
+    rows = answer(desk, "trade-off", "Small", "--metric", "python", "--metric", "prose")
+    python, prose = (np.array([row["predicted"][name] for row in rows]) for name in ("python", "prose"))
+    assert len(rows) > 2 and (np.diff(python) > 0).all() and (np.diff(prose) < 0).all()
+    assert all(sum(row["shares"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
+    limit = float(np.median(python))
+    found = answer(desk, "wish", "Small", "--limit", f"python={limit}")
+    assert found["predicted_to_keep_all"] > 0 and found["mixtures"][0]["predicted"]["python"] <= limit
+    assert 0 <= found["mixtures"][-1]["chance"] <= found["mixtures"][0]["chance"] <= 1
+    nothing = answer(desk, "wish", "Small", "--limit", "python=0.01", "--limit", "prose=9")
+    assert nothing["predicted_to_keep_all"] == 0 and nothing["in_the_way"] == "python" and nothing["ranges"] is None
+    assert "'latin'" in said(desk, "trade-off", "Small", "--metric", "latin", "--metric", "prose")
+    assert "two or three" in said(desk, "trade-off", "Small", "--metric", "python")
+
+
+def test_methods_and_prices_of_a_search(desk):
+    dear = ("--price", "python=50", "--points", "20000", "--wait")
+    found = answer(desk, "search", "Small", "--method", "evolve", "--surrogate", "gp", *dear)["found"]
+    near = found["near_optimal"]
+    assert found["method"] == "evolve" and near["cheapest_price"] <= found["price"] + 1e-6
+    assert "'latin'" in said(desk, "search", "Small", "--price", "latin=2")
+    assert "log-linear law" in said(desk, "search", "Small", "--method", "convex", "--surrogate", "gp")
+
+
+def test_proposed_runs_are_trained_and_the_league_refits(desk):
+    before = answer(desk, "show", "Small")
+    found = answer(desk, "propose", "Small", "--count", "3", "--wait")["found"]
+    assert len(found["points"]) == 3 and found["gain"] == sorted(found["gain"]) and found["noise"] > 0
+    assert np.allclose(np.sum(found["points"], axis=1), 1) and np.min(found["std"]) > 0
+    assert sum(found["relevance"]["effort"]) == pytest.approx(1)
+    answer(desk, "propose", "Small", "--by", "climb", "--count", "2", "--start", "--wait")
+    after = answer(desk, "show", "Small")
+    assert after["counts"]["done"] == before["counts"]["done"] + 2
+    assert after["league"]["runs"] == before["league"]["runs"] + 2
+    rows = [row for row in answer(desk, "runs", "Small") if row["role"] == "proposed"]
+    assert [row["label"] for row in rows] == ["round 1"] * 2 and {row["state"] for row in rows} == {"done"}
+    assert "'guess'" in engine(desk, "propose", "Small", "--by", "guess", check=False).stderr
+    assert "1 to 512" in said(desk, "propose", "Small", "--count", "0")
+
+
+def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
+    before = answer(desk, "show", "Small")
+    (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", "--wait")
+    assert found["done"] == found["runs"] == 2 * len(found["mixtures"]) and found["mixtures"][0] == "best"
+    assert found["fidelity"]["layers"] == 2 and found["fidelity"]["tokens"] == 65536
+    low, high = found["trust"]["rank_interval"]
+    assert -1 <= low <= found["trust"]["rank"] <= high <= 1 and found["trust"]["noise"] > 0
+    assert found["trust"]["best"] in found["trust"]["rivals"]
+    after = answer(desk, "show", "Small")
+    assert after["counts"] == before["counts"], "confirmations do not feed the proxies' surrogates"
+    assert after["league"]["fingerprint"] == before["league"]["fingerprint"]
+    check = answer(desk, "scale", "Small")
+    assert len(check["sizes"]) == 2 and not check["level"] and -1 <= check["rank"] <= 1
+    assert "1 to 20" in said(desk, "confirm", "Small", "--seeds", "0")
+    assert "'nobody'" in said(desk, "confirm", "Small", "--candidate", "nobody")
+
+
+def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
+    """The corpus gets a fourth domain; runs of the three old ones count, few new ones are trained."""
+    text = desk.parent / "text"
+    shutil.copytree(finished.parent / "text", text)
+    (text / "twice").mkdir()
+    for path in sorted((text / "prose").glob("*.txt")):
+        (text / "twice" / path.name).write_text(path.read_text()[::-1])
+    answer(desk, "corpus", "--name", "four", "--folder", str(text), "--wait")
+    plan = answer(desk, "change", "Small", "--corpus", "four")
+    assert plan["opened"] == ["twice"] and plan["frozen"] == ["digits", "prose", "python"] and not plan["removed"]
+    assert plan["runs_that_count"] > 16 and plan["new_runs"] < plan["runs_if_started_anew"]
+    study = answer(desk, "change", "Small", "--corpus", "four", "--start", "--wait")["study"]
+    shown = answer(desk, "show", study)
+    assert shown["domains"] == ["digits", "prose", "python", "twice"] and shown["settled"]
+    rows = answer(desk, "runs", study)
+    carried = [row for row in rows if row["role"] == "carried"]
+    assert len(carried) == plan["runs_that_count"]
+    assert all(row["losses"]["twice"] is None and row["losses"]["prose"] > 0 for row in carried)
+    assert all(row["losses"]["twice"] > 0 for row in rows if row["role"] != "carried")
+    assert shown["league"]["runs"] == len(rows)
+    assert "not built" in said(desk, "change", "Small", "--corpus", "five")
+    assert "nothing changes" in said(desk, "change", "Small", "--corpus", "small")
+
+
+def test_the_pages_show_the_rounds(desk, browser):
+    """Trade-off, wish, proposal and confirmation as a person meets them."""
+    page = Page(desk)
+    study = next(one["study"] for one in answer(desk, "list") if one["name"] == "Small")
+    tab = browser.new_page(viewport={"width": 1360, "height": 1800})
+    tab.set_default_timeout(PATIENCE)
+    try:
+        tab.goto(f"{page.url}/search?study={study}&search-look=Trade-off")
+        expect(tab.get_by_text("Here: ")).to_contain_text("bits per byte")
+        before = tab.get_by_text("Here: ").inner_text()
+        tab.get_by_role("slider", name="Along the front").focus()
+        tab.keyboard.press("ArrowLeft")
+        expect(tab.get_by_text("Here: ")).not_to_have_text(before)
+        tab.goto(f"{page.url}/next-runs?study={study}")
+        expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible()
+        expect(tab.get_by_role("button", name=re.compile("Train these"))).to_be_enabled()
+        tab.goto(f"{page.url}/confirm?study={study}")
+        expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
+        expect(tab.get_by_text(re.compile("measures best, outside the noise|cannot tell apart"))).to_be_visible()
+        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures x 3 seeds\)"))).to_be_visible()
+    finally:
+        tab.close()
+        page.stop()
+
+
+def test_all_of_it_is_rebuilt_from_the_journals(desk, tmp_path):
+    workspace = Workspace.open(desk)
+    live = Store(workspace)
+    tables = ("studies", "runs", "jobs", "proposals", "searches", "leagues")
+    before = {name: sorted(map(str, live.rows(f"SELECT * FROM {name}"))) for name in tables}
+    live.close()
+    rebuild.rebuild(workspace, tmp_path / "fresh.duckdb")
+    fresh = Store(workspace, tmp_path / "fresh.duckdb")
+    assert {name: sorted(map(str, fresh.rows(f"SELECT * FROM {name}"))) for name in tables} == before
+    assert before["proposals"]
+    fresh.close()
+
+
+def test_what_cannot_be_trained(desk):
+    store = Store(Workspace.open(desk))
+    study = studies.get(store, "Small")
+    with pytest.raises(Problem, match="Cannot train these mixtures"):
+        rounds.start_proposed(store, study, np.array([[0.5, 0.6, 0.1]]))
+    assert runs.last_number(store, study.id) > 20
+    store.close()

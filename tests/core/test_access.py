@@ -1,0 +1,212 @@
+"""The file that says who may do what, and tokens for programs."""
+
+import json
+import time
+
+import pytest
+
+from engine.core import access
+from engine.core.errors import Problem
+from engine.core.people import NotSignedIn, Person, Refused, as_person
+from engine.service import api_tokens
+from tests.support.access_files import EXAMPLE, write_access
+from tests.support.running import Page, engine
+from tests.system.test_server import ask, attempt, post
+
+# The file --------------------------------------------------------------------------------------------------
+
+FINE = EXAMPLE.format(url="https://mixdesk.example.org", provider="https://accounts.example.org")
+
+
+def test_roles_by_person_then_domain_then_everybody(tmp_path):
+    write_access(tmp_path, FINE + '"*" = "viewer"\n"@sub.example.org" = "reviewer"\n')
+    found = access.read(tmp_path)
+    assert (found.host, found.secure, found.hours) == ("mixdesk.example.org", True, 12)
+    for email, role in {
+        "olga@example.org": "operator",
+        "OLGA@EXAMPLE.ORG": "operator",
+        "x@example.org": "viewer",
+        "x@sub.example.org": "reviewer",
+        "x@elsewhere.org": "viewer",
+        "olga@example.org@evil.org": "viewer",
+    }.items():
+        assert found.role_of(email) == role
+    write_access(tmp_path, FINE)
+    assert access.read(tmp_path).role_of("x@notexample.org") is None
+    assert access.read(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("url =", "adress =", "'adress' at its top"),
+        ("https://mixdesk.example.org", "mixdesk", "it must be an address"),
+        ("https://mixdesk.example.org", "https://x:y", "it must be an address"),
+        ("https://mixdesk.example.org", "http://mixdesk.example.org", "Use https"),
+        ("https://mixdesk.example.org", "https://mixdesk.example.org/desk", "end with the host"),
+        ("https://accounts", "ftp://accounts", "server_metadata_url is"),
+        ('client_id = "mixdesk"', "", "client_id in [sign_in] is None"),
+        ('client_secret = "known to both"', 'client_secret = ""', "client_secret in [sign_in] is ''"),
+        ("client_id", "color = 1\nclient_id", "'color' in [sign_in]"),
+        ("client_id", "hours = 1000\nclient_id", "hours in [sign_in] is 1000"),
+        ("client_id", 'hours = "x"\nclient_id', "hours in [sign_in] is 'x'"),
+        ('"operator"', '"boss"', "the role of 'Olga@example.org' is 'boss'"),
+        ('"operator"', "1", "the role of 'Olga@example.org' is 1"),
+        ('"rob@example.org"', '"rob"', "'rob' in [roles] is no e-mail"),
+        ("[sign_in]", "[sign_in", "line"),
+    ],
+)
+def test_a_file_that_is_wrong_is_a_sentence(tmp_path, old, new, said):
+    assert old in FINE
+    write_access(tmp_path, FINE.replace(old, new, 1))
+    with pytest.raises(Problem) as problem:
+        access.read(tmp_path)
+    assert said in str(problem.value) and "SIGN_IN.md" in str(problem.value)
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path):
+    write_access(tmp_path, FINE)
+    (tmp_path / "access.toml").chmod(0o644)
+    assert "chmod 600" in attempt(tmp_path).stderr
+
+
+def test_no_roles_is_refused(tmp_path):
+    write_access(tmp_path, FINE.partition("[roles]")[0])
+    with pytest.raises(Problem, match="nobody could come in"):
+        access.read(tmp_path)
+
+
+def test_a_file_that_breaks_or_goes_meanwhile_lets_nobody_in(tmp_path):
+    write_access(tmp_path, FINE)
+    watched = access.Watched(tmp_path)
+    assert watched.now().role_of("rob@example.org") == "reviewer"
+    write_access(tmp_path, FINE.replace("reviewer", "boss"))
+    with pytest.raises(Problem, match="boss"):
+        watched.now()
+    (tmp_path / "access.toml").unlink()
+    with pytest.raises(Problem, match="is gone"):
+        watched.now()
+    write_access(tmp_path, FINE.replace("reviewer", "viewer"))
+    assert watched.now().role_of("rob@example.org") == "viewer"
+
+
+@pytest.mark.parametrize(
+    ("claims", "kind"),
+    [
+        ({}, NotSignedIn),
+        ({"is_logged_in": False, "email": "rob@example.org", "iat": 0}, NotSignedIn),
+        ({"is_logged_in": True, "email": "rob@example.org"}, NotSignedIn),
+        ({"is_logged_in": True, "email": "rob@example.org", "iat": -13 * 3600}, NotSignedIn),
+        ({"is_logged_in": True, "email": "rob@example.org", "iat": 3600}, NotSignedIn),
+        ({"is_logged_in": True, "email": "rob", "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "rob@example.org", "email_verified": False, "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "x@elsewhere.org", "iat": 0}, Refused),
+    ],
+)
+def test_who_may_not_come_in(tmp_path, claims, kind):
+    write_access(tmp_path, FINE)
+    claims = claims | ({"iat": claims["iat"] + time.time()} if "iat" in claims else {})
+    with pytest.raises(kind):
+        access.read(tmp_path).person(claims)
+
+
+# Tokens ----------------------------------------------------------------------------------------------------
+
+
+def test_a_token_does_what_its_person_may_now(workspace, store):
+    write_access(workspace.root, FINE)
+    now = access.read(workspace.root)
+    with as_person(Person("rob@example.org", "reviewer")):
+        token, row = api_tokens.create(store, "CI", days=1)
+        with pytest.raises(Refused, match="acts for you"):
+            api_tokens.create(store, "more", "operator")
+        weak, _ = api_tokens.create(store, "weak", "viewer")
+    assert api_tokens.person_of(store, token, now) == Person("rob@example.org", "reviewer")
+    assert api_tokens.person_of(store, weak, now) == Person("rob@example.org", "viewer")
+    write_access(workspace.root, FINE.replace('"rob@example.org" = "reviewer"', ""))
+    assert api_tokens.person_of(store, token, access.read(workspace.root)).role == "viewer"
+    write_access(workspace.root, FINE.replace('"rob@example.org"', '"bob@example.org"').replace('"@ex', '"@other.ex'))
+    with pytest.raises(Refused, match="has no role here any more"):
+        api_tokens.person_of(store, token, access.read(workspace.root))
+    with pytest.raises(Refused):  # and not where sign-in was switched off: nobody of that name sits here
+        api_tokens.person_of(store, token, None)
+    journal = (workspace.root / "journal" / "owner" / "events.jsonl").read_text()
+    assert token.rsplit("_", 1)[1] not in journal and row.hash in journal
+
+
+@pytest.mark.parametrize("change", ["", "x", "mixdesk_", "short", "swapped", "unknown"])
+def test_a_wrong_token_opens_nothing(store, change):
+    token, row = api_tokens.create(store, "one")
+    other, _ = api_tokens.create(store, "two")
+    wrong = {
+        "short": token[:-1],
+        "swapped": token[:21] + other[21:],
+        "unknown": token.replace(row.id, "0" * 12),
+    }.get(change, change)
+    with pytest.raises(NotSignedIn, match="missing or wrong"):
+        api_tokens.person_of(store, wrong, None)
+
+
+def test_a_token_ends(store):
+    token, row = api_tokens.create(store, "one", days=1e-9)
+    time.sleep(0.01)
+    with pytest.raises(NotSignedIn, match="has expired"):
+        api_tokens.person_of(store, token, None)
+    token, row = api_tokens.create(store, "two")
+    assert api_tokens.person_of(store, token, None).role == "operator"
+    assert api_tokens.listed(store)[0].used_at is not None
+    api_tokens.revoke(store, row.id)
+    with pytest.raises(NotSignedIn, match="was revoked"):
+        api_tokens.person_of(store, token, None)
+
+
+def test_people_see_and_end_only_their_own_tokens(store):
+    with as_person(Person("rob@example.org", "reviewer")):
+        _, row = api_tokens.create(store, "his")
+    with as_person(Person("vera@example.org", "viewer")):
+        assert api_tokens.listed(store) == []
+        with pytest.raises(Problem, match="none of that id"):
+            api_tokens.revoke(store, row.id)
+    with as_person(Person("olga@example.org", "operator")):
+        assert [one.id for one in api_tokens.listed(store)] == [row.id]
+        assert api_tokens.revoke(store, row.id).revoked_at is not None
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"label": " "},
+        {"label": "x" * 81},
+        {"label": 3},
+        {"label": "x", "role": "boss"},
+        {"label": "x", "days": 0},
+        {"label": "x", "days": 1e9},
+        {"label": "x", "days": "y"},
+        {"label": "x", "days": float("nan")},
+    ],
+)
+def test_tokens_that_cannot_be(store, wish):
+    with pytest.raises(Problem, match="Cannot make a token"):
+        api_tokens.create(store, **wish)
+    assert api_tokens.listed(store) == []
+
+
+def test_tokens_survive_a_restart_and_roles_hold_over_http(tmp_path):
+    """Made on the command line, used on a server that starts later."""
+    workspace = tmp_path / "workspace"
+    made = {
+        role: json.loads(engine(workspace, "token", "create", role, "--role", role).stdout)["secret"]
+        for role in ("viewer", "operator")
+    }
+    running = Page(workspace)
+    try:
+        running.token = made["viewer"]
+        assert post(running, "list_studies") == (200, {"result": []})
+        status, said = post(running, "start", json.dumps({"spec": {"name": "S"}}).encode())
+        assert status == 403 and "takes the role operator" in said["error"]
+        status, _, _ = ask(f"{running.url}/api/v1/imports/x.csv", b"a,b", authorization=f"Bearer {running.token}")
+        assert status == 405
+        assert post(running, "list_studies", token=made["viewer"][:-1])[0] == 401
+        assert post(running, "start", b'{"spec": {"name": "S"}}', token=made["operator"])[0] == 200
+    finally:
+        running.stop()

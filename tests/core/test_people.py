@@ -1,0 +1,235 @@
+"""Who may do what, asked where the thing is done: every command and every function of the headless part that changes
+something refuses a viewer; the owner's own thread is the system; the journal says who did what."""
+
+import contextlib
+import inspect
+import json
+
+import pytest
+
+from engine.commands import COMMANDS
+from engine.core.errors import Problem
+from engine.core.people import (
+    ROLES,
+    SYSTEM,
+    NotSignedIn,
+    Person,
+    Refused,
+    acting,
+    as_person,
+    ask_first,
+    local_user,
+    need,
+)
+from engine.review import acts, confirming
+from engine.service import notices
+from engine.service.owner import Owner
+from engine.spec.study import StudySpec
+from engine.studies import (
+    advance as steward,
+)
+from engine.studies import (
+    confirmations as rounds,
+)
+from engine.studies import (
+    domain_changes as changes,
+)
+from engine.studies import (
+    imports as adopt,
+)
+from engine.studies import (
+    questions as asking,
+)
+from engine.studies import (
+    submissions as submitting,
+)
+from engine.studies.merges import learning as learn
+from engine.studies.merges import questions as merge_asking
+from store import studies
+from store.database import Store
+from store.rebuild import rebuild
+from tests.store.test_store import everything
+from tests.support.running import STUDY, until, write_domains
+from tests.support.working import worker
+
+# What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
+READS = {
+    "list_corpora",
+    "job",
+    "list_jobs",
+    "job_log",
+    "list_studies",
+    "show",
+    "list_runs",
+    "list_searches",
+    "export",
+    "formats",
+    "trade_off",
+    "wishes",
+    "list_proposals",
+    "trust",
+    "scale",
+    "change_domains",
+    "preview_import",
+    "fitted",
+    "predict",
+    "list_candidates",
+    "dossier",
+    "compare_candidates",
+    "history",
+    "merge_searches",
+    "merge_as_proxy",
+    "learned_merges",
+    "list_tokens",
+    "create_token",
+    "revoke_token",
+}
+HEADLESS_READS = {
+    steward: {"planned", "training_jobs", "vocabulary_of", "fit_task", "is_settled", "known_job"},
+    asking: {"question_of", "job_id_of", "checked_prices", "search_task", "surrogate_file"},
+    adopt: {"imported_file", "tables_of", "preview", "fitted", "predict"},
+    changes: {"plan_change", "same_text", "opened", "carried"},
+    rounds: {"trainable", "plan_confirmation", "spread_of", "confirmations", "scale_check"},
+    merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
+    submitting: set(),
+    learn: {"weight_of"},
+    acts: {"names_taken", "refuse_repeated", "checked_text"},
+    confirming: {"plans"},
+    notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
+}
+VIEWER = Person("vera@example.org", "viewer")
+
+
+def refused(function, person: Person) -> bool:
+    """Whether somebody's role is in the way, whatever the arguments are."""
+    required = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    given = [None for one in required if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    try:
+        with as_person(person):
+            function(*given)
+    except Refused as why:
+        assert person.name in str(why) and person.role in str(why)
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def public(module) -> dict:
+    """The functions that a module defines itself."""
+    return {
+        name: function
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_viewer_is_refused_by_every_command_that_changes_something(name):
+    assert refused(COMMANDS[name], VIEWER) == (name not in READS)
+
+
+def test_the_list_of_what_reads_is_of_commands_that_exist():
+    assert set(COMMANDS) >= READS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_operator_is_refused_by_no_command(name):
+    assert not refused(COMMANDS[name], Person("olga@example.org", "operator"))
+
+
+@pytest.mark.parametrize("module", HEADLESS_READS, ids=lambda module: module.__name__)
+def test_a_viewer_is_refused_where_the_thing_is_done(module):
+    reads = HEADLESS_READS[module]
+    assert {name for name, function in public(module).items() if not refused(function, VIEWER)} <= reads
+
+
+def test_what_reads_is_left_alone(store):
+    """A viewer changes nothing: no line is written by anything that they may call."""
+    with as_person(SYSTEM):
+        steward.create(store, StudySpec.from_dict({"name": "S", "corpus": "default"}))
+    journal = store.journal.folder / "events.jsonl"
+    before = journal.read_bytes()
+    for name in READS - {"create_token", "revoke_token"}:
+        known = {"name": "S", "metrics": ["x"], "limits": {}, "weights": [{"x": 1}], "candidates": ["x", "y"]}
+        known |= {"job_id": "x", "format": "csv", "corpus": "default"}
+        asked = inspect.signature(COMMANDS[name]).parameters.values()
+        wanted = {one.name: known.get(one.name, "x") for one in asked if one.default is one.empty}
+        wanted = {one: value for one, value in wanted.items() if one not in ("store", "columns")}
+        with as_person(VIEWER), contextlib.suppress(Problem):
+            COMMANDS[name](store, **wanted)
+    assert journal.read_bytes() == before
+
+
+def test_starting_a_change_takes_an_operator():
+    with as_person(VIEWER), pytest.raises(Refused, match="change the domains"):
+        COMMANDS["change_domains"](None, "x", "y", start=True)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("wanted", ROLES)
+def test_roles_rise(role, wanted):
+    with as_person(Person("somebody", role)):
+        if ROLES.index(role) >= ROLES.index(wanted):
+            assert need(wanted, "do it").role == role
+        else:
+            with pytest.raises(Refused, match=f"Cannot do it: somebody is a {role} here.*the role {wanted}"):
+                need(wanted, "do it")
+
+
+def test_who_acts():
+    assert acting() == local_user() and local_user().role == "operator"
+    try:
+        ask_first(lambda: VIEWER)
+        assert acting() == VIEWER
+        with as_person(SYSTEM):
+            assert acting() == SYSTEM
+        ask_first(lambda: None)
+        assert acting() == local_user()
+
+        def nobody():
+            raise NotSignedIn("Sign in.")
+
+        ask_first(nobody)
+        with pytest.raises(NotSignedIn):
+            need("viewer", "look")
+    finally:
+        ask_first(lambda: None)
+
+
+def test_the_owners_thread_goes_on_where_nobody_is_signed_in(workspace, tmp_path):
+    """Its own thread is the system, whatever the page says of its sessions; people's lines bear their names, and a
+    rebuild gives the same tables."""
+    write_domains(tmp_path / "text")
+
+    def nobody():
+        raise NotSignedIn("Sign in.")
+
+    ask_first(nobody)
+    owner = Owner(workspace)
+    try:
+        with as_person(Person("olga@example.org", "operator")):
+            source = {"source": {"type": "folder", "path": str(tmp_path / "text")}}
+            steward.build_corpus(owner.store, "small", source)
+            (tmp_path / "study.toml").write_text(STUDY)
+            study = steward.create(owner.store, StudySpec.from_toml(tmp_path / "study.toml"))
+        with worker(owner.store.spool):
+            until(lambda: studies.get(owner.store, study).domains)
+        with as_person(Person("olga@example.org", "operator")):
+            steward.cancel(owner.store, study)
+        lines = list(map(json.loads, (owner.store.journal.folder / "events.jsonl").read_text().splitlines()))
+        by = {line["kind"]: line["by"] for line in lines}
+        assert all("t" in line for line in lines)
+        assert {by["study.created"], by["corpus.planned"], by["study.cancelled"]} == {"olga@example.org"}
+        assert by["study.planned"] == SYSTEM.name
+    finally:
+        owner.close()
+        ask_first(lambda: None)
+    live = Store(workspace)  # once the owner's thread has ended: it may have read on in between
+    live.ingest()
+    before = everything(live)
+    live.close()
+    rebuild(workspace, tmp_path / "again.duckdb")
+    again = Store(workspace, tmp_path / "again.duckdb")
+    assert everything(again) == before
+    again.close()

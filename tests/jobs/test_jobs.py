@@ -1,0 +1,101 @@
+"""The spool: submit, claim, journal, cancel, retry."""
+
+import json
+import os
+
+import pytest
+
+from engine.core.errors import Problem, Stopped
+from engine.jobs.spool import Job, Spool, held, mend_journal, read_events, write_event
+
+
+@pytest.fixture
+def spool(tmp_path) -> Spool:
+    return Spool(tmp_path)
+
+
+def kinds(folder):
+    return [event["kind"] for event in read_events(folder)]
+
+
+def test_submit_is_whole_and_idempotent(spool):
+    assert spool.submit({"kind": "fit", "x": 1}, "one") == "one"
+    spool.submit({"kind": "fit", "x": 2}, "one")
+    (folder,) = spool.folders("queued")
+    assert json.loads((folder / "spec.json").read_text()) == {"version": 2, "kind": "fit", "x": 1}
+    assert list((spool.root / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", ".hidden", ".."])
+def test_a_job_id_cannot_leave_the_spool(spool, name):
+    with pytest.raises(Problem, match="not a job's id"):
+        spool.find(name)
+
+
+def test_cancel_before_the_start_ends_at_once(spool):
+    spool.submit({"kind": "fit"}, "one")
+    spool.cancel("one")
+    assert spool.find("one").parent.name == "ended"
+    assert kinds(spool.find("one")) == ["job.cancelled"]
+
+
+def test_cancel_of_a_running_job_leaves_word_for_the_worker(spool):
+    spool.submit({"kind": "fit"}, "one")
+    folder = spool.move(spool.find("one"), "active")
+    spool.cancel("one")
+    assert (folder / "cancel").exists() and folder.is_dir()
+
+
+def test_retry_only_of_what_ended(spool):
+    spool.submit({"kind": "fit"}, "one")
+    with pytest.raises(Problem, match="has not ended"):
+        spool.retry("one")
+    spool.cancel("one")
+    spool.retry("one")
+    assert spool.find("one").parent.name == "queued"
+    assert not (spool.find("one") / "cancel").exists()
+    assert kinds(spool.find("one")) == ["job.cancelled", "job.requeued"]
+
+
+def test_the_lock_shows_who_lives(spool):
+    spool.submit({"kind": "fit"}, "one")
+    folder = spool.find("one")
+    with held(folder) as first, held(folder) as second:
+        assert first is not None and second is None
+    with held(folder) as again:
+        assert again is not None
+
+
+def test_progress_is_thinned_and_stops_when_told(tmp_path):
+    job = Job(tmp_path, tmp_path, {})
+    for i in range(1000):
+        job.progress(i, 1000)
+    assert 1 <= len(read_events(tmp_path)) <= 3
+    job.stopping = True
+    with pytest.raises(Stopped):
+        job.progress(1, 2)
+
+
+def test_a_journal_refuses_what_json_cannot_say(tmp_path):
+    job = Job(tmp_path, tmp_path, {})
+    with pytest.raises(ValueError):
+        job.emit("run.finished", loss=float("nan"))
+    assert read_events(tmp_path) == []
+
+
+@pytest.mark.parametrize("tail", [b"", b'{"kind": "torn', b"x" * 200_000])
+def test_a_torn_line_is_cut_and_nothing_else(tmp_path, tail):
+    write_event(tmp_path, "job.started")
+    with open(tmp_path / "events.jsonl", "ab") as journal:
+        journal.write(tail)
+    assert kinds(tmp_path) == ["job.started"]
+    mend_journal(tmp_path)
+    write_event(tmp_path, "job.died")
+    assert kinds(tmp_path) == ["job.started", "job.died"]
+    assert (tmp_path / "events.jsonl").read_bytes().count(b"\n") == 2
+
+
+def test_a_journal_that_is_one_torn_line_becomes_empty(tmp_path):
+    (tmp_path / "events.jsonl").write_bytes(b"torn")
+    mend_journal(tmp_path)
+    assert os.path.getsize(tmp_path / "events.jsonl") == 0

@@ -1,0 +1,261 @@
+"""LoRA adapters as experts: known answers by hand, the same weights as peft's own merge, and bad ones named."""
+
+import json
+import math
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from engine.__main__ import main
+from engine.core.errors import Problem
+from engine.merging.checkpoints.adapters import Adapted, open_model
+from engine.merging.config import from_dict
+from engine.merging.merge import merge
+
+BASE = {
+    "model.embed_tokens.weight": (11, 6),
+    "model.layers.0.q_proj.weight": (6, 6),
+    "model.layers.0.up_proj.weight": (9, 6),
+    "model.layers.1.up_proj.weight": (9, 6),
+    "model.norm.weight": (6,),
+    "lm_head.weight": (11, 6),
+}
+
+
+def drawn(shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def base_of(folder, shapes=None, name="base"):
+    folder = folder / name
+    folder.mkdir()
+    tensors = {key: drawn(shape, place) for place, (key, shape) in enumerate((shapes or BASE).items())}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "num_hidden_layers": 2}))
+    return folder, tensors
+
+
+def adapter_of(folder, tensors, name="adapter", **settings):
+    folder = folder / name
+    folder.mkdir()
+    named = {f"base_model.model.{key}": value for key, value in tensors.items()}
+    save_file(named, folder / "adapter_model.safetensors")
+    told = {"peft_type": "LORA", "r": 2, "lora_alpha": 8} | settings
+    (folder / "adapter_config.json").write_text(json.dumps(told))
+    return folder
+
+
+def low(module, rows, columns, rank=2, seed=50):
+    return {
+        f"{module}.lora_A.weight": drawn((rank, columns), seed),
+        f"{module}.lora_B.weight": drawn((rows, rank), seed + 1),
+    }
+
+
+def tensor(model, name):
+    return model.flat(name).reshape(model.tensors[name].shape)
+
+
+def test_a_known_answer(tmp_path):
+    """Two ranks, two alphas, an embedding, and a module kept whole."""
+    base, own = base_of(tmp_path)
+    q, up = low("model.layers.0.q_proj", 6, 6), low("model.layers.1.up_proj", 9, 6, rank=3, seed=60)
+    embedding = {
+        "model.embed_tokens.lora_embedding_A": drawn((2, 11), 70),
+        "model.embed_tokens.lora_embedding_B": drawn((6, 2), 71),
+    }
+    head = {"lm_head.weight": drawn((11, 6), 72)}
+    adapter = adapter_of(
+        tmp_path,
+        q | up | embedding | head,
+        rank_pattern={"layers.1.up_proj": 3},
+        alpha_pattern={r"layers\.\d\.up_proj": 12},
+        modules_to_save=["lm_head"],
+    )
+    model = open_model(f"{base}+{adapter}")
+    assert isinstance(model, Adapted) and model.tensors.keys() == own.keys() and model.layers == 2
+    a, b = q.values()
+    torch.testing.assert_close(
+        tensor(model, "model.layers.0.q_proj.weight"), own["model.layers.0.q_proj.weight"] + 8 / 2 * b @ a
+    )
+    a, b = up.values()
+    torch.testing.assert_close(
+        tensor(model, "model.layers.1.up_proj.weight"), own["model.layers.1.up_proj.weight"] + 12 / 3 * b @ a
+    )
+    a, b = embedding.values()
+    torch.testing.assert_close(
+        tensor(model, "model.embed_tokens.weight"), own["model.embed_tokens.weight"] + 4 * (b @ a).T
+    )
+    assert torch.equal(tensor(model, "lm_head.weight"), head["lm_head.weight"])
+    for name in ("model.norm.weight", "model.layers.0.up_proj.weight"):
+        assert torch.equal(tensor(model, name), own[name])
+
+
+def test_rank_stabilised_and_turned(tmp_path):
+    """use_rslora divides by the root of the rank; fan_in_fan_out is for bases that keep (in, out), as GPT-2 does. Its
+    checkpoints lack the outer name."""
+    base, own = base_of(tmp_path, {"h.0.attn.c_attn.weight": (6, 18), "wte.weight": (11, 6)})
+    pair = low("transformer.h.0.attn.c_attn", 18, 6, rank=4)
+    adapter = adapter_of(tmp_path, pair, r=4, use_rslora=True, fan_in_fan_out=True)
+    a, b = pair.values()
+    found = tensor(open_model(f"{base}+{adapter}"), "h.0.attn.c_attn.weight")
+    torch.testing.assert_close(found, own["h.0.attn.c_attn.weight"] + 8 / math.sqrt(4) * (b @ a).T)
+
+
+def test_a_convolution(tmp_path):
+    base, own = base_of(tmp_path, {"conv.weight": (5, 3, 2, 2)})
+    pair = {"conv.lora_A.weight": drawn((2, 3, 2, 2), 1), "conv.lora_B.weight": drawn((5, 2, 1, 1), 2)}
+    adapter = adapter_of(tmp_path, pair)
+    delta = torch.einsum("or,rikl->oikl", pair["conv.lora_B.weight"][:, :, 0, 0], pair["conv.lora_A.weight"])
+    torch.testing.assert_close(tensor(open_model(f"{base}+{adapter}"), "conv.weight"), own["conv.weight"] + 4 * delta)
+
+
+def test_peft_merges_to_the_same(tmp_path):
+    peft = pytest.importorskip("peft", reason="peft is not installed: it comes with requirements-dev.txt")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(tmp_path / "base")
+    settings = peft.LoraConfig(
+        r=3,
+        lora_alpha=7,
+        target_modules=["q_proj", "down_proj", "embed_tokens"],
+        use_rslora=True,
+        rank_pattern={"down_proj": 5},
+        alpha_pattern={"layers.1.mlp.down_proj": 11},
+        modules_to_save=["lm_head"],
+    )
+    tuned = peft.get_peft_model(model, settings)
+    for value in tuned.parameters():
+        if value.requires_grad:
+            value.data += 0.1 * torch.randn(value.shape)
+    tuned.save_pretrained(tmp_path / "adapter")
+    known = tuned.merge_and_unload().state_dict()
+    found = open_model(f"{tmp_path / 'base'}+{tmp_path / 'adapter'}")
+    assert len(found.changes) == 5 and "lm_head.weight" in found.replaced
+    for name in found.tensors:
+        torch.testing.assert_close(tensor(found, name), known[name].detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_merge_file_names_it_as_mergekit_does(tmp_path, capsys):
+    """Relative to the file; the whole merge by the command; nothing but the output is written."""
+    _, own = base_of(tmp_path)
+    one = low("model.layers.0.q_proj", 6, 6)
+    adapter_of(tmp_path, one, "first")
+    adapter_of(tmp_path, low("model.layers.0.up_proj", 9, 6), "second")
+    config = tmp_path / "merge.yml"
+    models = [{"model": f"base+{name}", "parameters": {"weight": 0.5}} for name in ("first", "second")]
+    config.write_text(yaml.safe_dump({"merge_method": "task_arithmetic", "base_model": "base", "models": models}))
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["merge", str(config), str(tmp_path / "out")]) == 0
+    assert sorted(path for path in tmp_path.rglob("*") if "out" not in path.parts) == before
+    found = load_file(tmp_path / "out" / "model.safetensors")
+    a, b = one.values()
+    torch.testing.assert_close(
+        found["model.layers.0.q_proj.weight"], own["model.layers.0.q_proj.weight"] + 0.5 * 4 * b @ a
+    )
+    assert torch.equal(found["model.norm.weight"], own["model.norm.weight"])
+
+
+def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
+    """base_model may carry an adapter itself."""
+    base_of(tmp_path)
+    adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6), "first")
+    config = from_dict(
+        {
+            "merge_method": "task_arithmetic",
+            "base_model": "base+first",
+            "models": [{"model": "base", "parameters": {"weight": 1.0}}],
+        },
+        tmp_path,
+    )
+    merge(config, tmp_path / "out")
+    found, known = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "base"))
+    for name, value in known.items():
+        torch.testing.assert_close(found[name], value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "settings", "said"),
+    [
+        (low("model.layers.0.q_proj", 6, 6), {"use_dora": True}, "use_dora"),
+        (low("model.layers.0.q_proj", 6, 6), {"peft_type": "IA3"}, "IA3"),
+        (low("model.layers.0.q_proj", 6, 6), {"init_lora_weights": "pissa_niter_4"}, "pissa"),
+        (low("model.layers.0.q_proj", 6, 6), {"r": 0}, "r is 0"),
+        (low("model.layers.0.q_proj", 6, 6), {"r": 3}, "has rank 2"),
+        (low("model.layers.0.q_proj", 7, 6), {}, "do not make"),
+        (low("model.layers.9.q_proj", 6, 6), {}, "layers.9.q_proj"),
+        ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "and no"),
+        ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not of a plain LoRA"),
+        ({}, {}, "holds no tensor"),
+        *(
+            (low("model.layers.0.q_proj", 6, 6), settings, "adapter_config.json")
+            for settings in (
+                {"rank_pattern": [1]},
+                {"rank_pattern": {"q_proj": "2"}},
+                {"rank_pattern": {"q_proj": 0}},
+                {"alpha_pattern": {"(": 1}},
+                {"alpha_pattern": {"q_proj": "x"}},
+                {"alpha_pattern": {"q_proj": None}},
+                {"alpha_pattern": 3},
+                {"lora_alpha": 10**400},
+                {"lora_alpha": "8"},
+                {"r": None},
+            )
+        ),
+        ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "no pair of"),
+        ({"model.norm.lora_A.weight": torch.ones(()), "model.norm.lora_B.weight": torch.ones(())}, {}, "no pair of"),
+    ],
+)
+def test_a_bad_adapter_is_named(tmp_path, tensors, settings, said):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, tensors, **settings)
+    with pytest.raises(Problem, match=said) as refused:
+        open_model(f"{base}+{adapter}")
+    assert str(adapter) in str(refused.value) and str(refused.value).startswith("Cannot")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{", "[" * 100_000])
+def test_settings_that_are_no_table_are_named(tmp_path, text):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
+    (adapter / "adapter_config.json").write_text(text)
+    with pytest.raises(Problem, match=r"Cannot read .*adapter_config\.json"):
+        open_model(f"{base}+{adapter}")
+
+
+def test_an_adapter_on_a_quantised_base_is_refused(tmp_path):
+    base, own = base_of(tmp_path)
+    save_file({name: value.to(torch.int8) for name, value in own.items()}, base / "model.safetensors")
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
+    with pytest.raises(Problem, match="is quantised"):
+        open_model(f"{base}+{adapter}")
+
+
+def test_what_is_missing_or_named_alone(tmp_path):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
+    with pytest.raises(Problem, match="Name its base before it"):
+        open_model(str(adapter))
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(Problem, match="is a pickle"):
+        open_model(f"{base}+{adapter}")
+    (adapter / "adapter_model.bin").unlink()
+    with pytest.raises(Problem, match=r"adapter_model\.safetensors is not there"):
+        open_model(f"{base}+{adapter}")
+    with pytest.raises(Problem, match=r"adapter_config\.json is not there"):
+        open_model(f"{base}+{tmp_path / 'nowhere'}")
+    plus = tmp_path / "a+b"
+    base.rename(plus)
+    assert not isinstance(open_model(str(plus)), Adapted)

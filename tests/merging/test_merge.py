@@ -1,0 +1,354 @@
+"""The command `merge` on real checkpoints: the same tensors as mergekit, whole output or none, and bad input named."""
+
+import json
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.__main__ import main
+from engine.core.errors import Problem
+from engine.merging.checkpoints.reader import Checkpoint
+from engine.merging.config import from_dict
+from engine.merging.merge import merge
+from engine.merging.methods.memory import merge_in_memory
+from tests.support.checkpoints import CONFIG, FILE, WIDTH, family, tensors_of, write
+from tests.support.running import ROOT
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return family(tmp_path_factory.mktemp("zoo"))
+
+
+def run(zoo, out, text: str):
+    """Merge as a YAML text says, through the command."""
+    config = zoo / f"{out.name}.yml"
+    config.write_text(text)
+    assert main(["merge", str(config), str(out)]) == 0
+    return tensors_of(out) if out.is_dir() else load_file(out)
+
+
+TIES = """
+merge_method: ties
+base_model: base
+models:
+  - model: one
+    parameters: {weight: [0.2, 1.0], density: 0.4}
+  - model: two
+    parameters:
+      weight:
+        - {filter: self_attn, value: 0.9}
+        - {filter: layers.1., value: [0.1, 0.5]}
+        - value: 0.3
+      density: 0.7
+parameters: {normalize: false, lambda: 0.8}
+dtype: float32
+"""
+SLERP = """
+merge_method: slerp
+base_model: base
+models: [{model: base}, {model: one}]
+parameters:
+  t:
+    - {filter: mlp, value: [0, 0.5, 1]}
+    - {value: 0.4}
+dtype: float32
+"""
+SLICES = """
+merge_method: linear
+slices:
+  - sources:
+      - {model: one, layer_range: [0, 2], parameters: {weight: 0.7}}
+      - {model: two, layer_range: [1, 3], parameters: {weight: [0.1, 0.9]}}
+  - sources:
+      - {model: base, layer_range: [2, 3], parameters: {weight: 1.0}}
+      - {model: one, layer_range: [2, 3], parameters: {weight: 1e-1}}
+dtype: float32
+"""
+ARITHMETIC = """
+merge_method: task_arithmetic
+base_model: base
+models: [{model: one, parameters: {weight: 0.6, density: 0.5}}, {model: two, parameters: {weight: 0.3}}]
+dtype: float32
+out_dtype: bfloat16
+"""
+STOCK = "{merge_method: model_stock, base_model: base, models: [{model: one}, {model: two}], dtype: float32}"
+CONFIGS = {"ties": TIES, "slerp": SLERP, "slices": SLICES, "arithmetic": ARITHMETIC, "stock": STOCK}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_same_file_gives_the_tensors_of_mergekit(zoo, tmp_path, name, monkeypatch):
+    pytest.importorskip("mergekit", reason="mergekit is not installed")
+    import yaml
+    from mergekit.config import MergeConfiguration
+    from mergekit.merge import run_merge
+    from mergekit.options import MergeOptions
+
+    found = run(zoo, tmp_path / name, CONFIGS[name])
+    monkeypatch.chdir(zoo)
+    options = MergeOptions(copy_tokenizer=False, quiet=True, write_model_card=False)
+    run_merge(MergeConfiguration.model_validate(yaml.safe_load(CONFIGS[name])), str(tmp_path / "theirs"), options)
+    theirs = tensors_of(tmp_path / "theirs")
+    assert found.keys() == theirs.keys()
+    for tensor, value in theirs.items():
+        assert found[tensor].dtype == value.dtype and found[tensor].shape == value.shape, tensor
+        step = 1e-2 if value.dtype == torch.bfloat16 else 1e-5
+        torch.testing.assert_close(found[tensor], value, rtol=step, atol=step, msg=lambda m, t=tensor: f"{t}: {m}")
+
+
+def test_bare_files_merge_into_a_file(zoo, tmp_path):
+    text = TIES
+    for name in ("base", "one", "two"):
+        text = text.replace(f"model: {name}", f"model: {name}.safetensors")
+    found = run(zoo, tmp_path / "out.safetensors", text)
+    folders = run(zoo, tmp_path / "out", TIES)
+    assert found.keys() == folders.keys() and all(torch.equal(found[name], folders[name]) for name in found)
+
+
+def test_the_output_is_a_whole_model(zoo, tmp_path):
+    config = from_dict(
+        {
+            "merge_method": "linear",
+            "models": [{"model": "one", "parameters": {"weight": 1}}, {"model": "two", "parameters": {"weight": 1}}],
+            "out_dtype": "bfloat16",
+        },
+        zoo,
+    )
+    told = merge(config, tmp_path / "out", shard_bytes=30_000)
+    index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+    assert len(set(index["weight_map"].values())) > 1 and told["tensors"] == len(index["weight_map"])
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert "`linear`" in (tmp_path / "out" / "README.md").read_text()
+    (zoo / "one" / "config.json").write_text(json.dumps(CONFIG | {"dtype": "float32"}))  # as transformers 5 has it
+    merge(config, tmp_path / "five")
+    (zoo / "one" / "config.json").write_text(json.dumps(CONFIG))
+    assert json.loads((tmp_path / "five" / "config.json").read_text())["dtype"] == "bfloat16"
+    again = Checkpoint(tmp_path / "out")
+    for name, stored in again.tensors.items():
+        mean = (tensors_of(zoo / "one")[name] + tensors_of(zoo / "two")[name]) / 2
+        torch.testing.assert_close(again.flat(name).reshape(stored.shape), mean.bfloat16())
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_whole_numbers_are_copied_and_must_agree(tmp_path):
+    for name, ids in (("a", [1, 2]), ("b", [1, 2]), ("c", [1, 3])):
+        save_file({"ids": torch.tensor(ids), "w": torch.ones(3)}, tmp_path / f"{name}.safetensors")
+
+    def pair(other):
+        weight = {"parameters": {"weight": 1}}
+        names = [{"model": "a.safetensors", **weight}, {"model": f"{other}.safetensors", **weight}]
+        return from_dict({"merge_method": "linear", "models": names}, tmp_path)
+
+    merge(pair("b"), tmp_path / "out.safetensors")
+    assert load_file(tmp_path / "out.safetensors")["ids"].tolist() == [1, 2]
+    with pytest.raises(Problem, match=r"'ids'.*whole numbers"):
+        merge(pair("c"), tmp_path / "no.safetensors")
+    assert not (tmp_path / "no.safetensors").exists() and not list(tmp_path.glob(".*"))
+
+
+# Bad input -------------------------------------------------------------------------------------------------
+
+
+def refused(capsys, zoo, tmp_path, text, out=None) -> str:
+    """The one sentence of a merge that cannot be done; nothing is left behind."""
+    config = zoo / "bad.yml"
+    config.write_text(text)
+    out = out or tmp_path / "out"
+    assert main(["merge", str(config), str(out)]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Cannot")]
+    assert len(said) == 1 and not out.exists() and not list(out.parent.glob(".*"))
+    return said[0]
+
+
+ONE = "models: [{model: one, parameters: {weight: 1, density: 0.5}}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("merge_method: tise\nbase_model: base\n" + ONE, "'tise'"),
+        ("merge_method: ties\nbase_modle: base\n" + ONE, "'base_modle'"),
+        ("merge_method: ties\n" + ONE, "needs a base_model"),
+        ("merge_method: ties\nbase_model: base\n" + ONE + "\nparameters: {densty: 1}", "'densty'"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one, weight: 1}]", "'weight'"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one}]", "'weight' is not given"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "much"), "'much'"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: .nan"), "nan"),
+        ("merge_method: ties\nbase_model: nowhere\n" + ONE, "nowhere"),
+        ("merge_method: slerp\nbase_model: base\nmodels: [{model: one}, {model: two}]\nparameters: {t: 1}", "takes 1"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: one}, {model: one}]", "named twice"),
+        ("merge_method: ties\nbase_model: base\ndtype: int4\n" + ONE, "'int4'"),
+        ("merge_method: ties\nbase_model: base\ntokenizer_source: union\n" + ONE, "'union' as tokenizer_source"),
+        ("merge_method: ties\nbase_model: base", "`models` or `slices`"),
+        ("merge_method: linear\nslices: [{sources: [{model: one, layer_range: [2, 1]}]}]", r"[2, 1]"),
+        ("merge_method: [ties]\nbase_model: base\n" + ONE, "['ties']"),
+        ("merge_method: {ties: 1}\nbase_model: base\n" + ONE, "{'ties': 1}"),
+        ("merge_method: ties\nbase_model: base\nmodels: 5", "models is 5"),
+        ("merge_method: linear\nslices: 5", "slices is 5"),
+        ("merge_method: linear\nslices: [{sources: 3}]", "sources is 3"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "{filter: 1, value: 2}"), "1 as a filter"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1" + "0" * 400), "as weight"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "-0.5"), "-0.5 as density"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "[0.5, 50]"), "50 as density"),
+        (
+            "merge_method: emr_task\nbase_model: base\n"
+            + ONE.replace(", density: 0.5", "")
+            + "\nparameters: {task: 1.9}",
+            "1.9 as task: it must be a whole number from 1 to",
+        ),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, lambda: 2"), "lambda is one"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("weight: 1", "weight: 1, weight: 2"), "'weight' twice"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "&a [{value: *a}]"), "an alias stands inside"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "[" * 3000), "nested too deeply"),
+        ("merge_method: ties\nbase_model: base\n" + ONE.replace("0.5", "!!bool x"), "bad.yml"),
+        (
+            "merge_method: linear\nmodels: [{model: one, parameters: {weight: 1}}, "
+            "{model: two, parameters: {weight: -1}}]",
+            "weights [1.0, -1.0] sum to 0",
+        ),
+        (
+            "merge_method: multislerp\nmodels: [{model: one, parameters: {weight: 1}}, "
+            "{model: two, parameters: {weight: -1}}]",
+            "weights [1.0, -1.0] sum to 0",
+        ),
+        ("just words", "just words"),
+        ("a: [", "bad.yml"),
+    ],
+)
+def test_a_bad_merge_file_is_a_sentence(capsys, zoo, tmp_path, text, said):
+    assert said in refused(capsys, zoo, tmp_path, text)
+
+
+def test_files_that_mergekit_takes_are_taken(zoo, tmp_path):
+    """0 and 1 for false and true, anchors and aliases, merge keys, negative weights, and a t past 1."""
+    same = """
+    merge_method: ties
+    base_model: base
+    models:
+      - {model: one, parameters: &own {weight: -1e-1, density: 0.5}}
+      - {model: two, parameters: {<<: *own, weight: 0.7}}
+    parameters: {normalize: 0}
+    """
+    plain = """
+    merge_method: ties
+    base_model: base
+    models:
+      - {model: one, parameters: {weight: -0.1, density: 0.5}}
+      - {model: two, parameters: {density: 0.5, weight: 0.7}}
+    parameters: {normalize: false}
+    """
+    found, known = (run(zoo, tmp_path / name, text) for name, text in (("same", same), ("plain", plain)))
+    assert all(torch.equal(found[name], known[name]) for name in known)
+    beyond = run(zoo, tmp_path / "beyond", SLERP.replace("0.4", "1.5"))
+    assert not torch.equal(beyond["model.norm.weight"], tensors_of(zoo / "one")["model.norm.weight"])
+
+
+def test_a_filter_that_fits_nothing_is_told(capsys, zoo, tmp_path):
+    run(zoo, tmp_path / "out", TIES.replace("layers.1.", "layrs.1."))
+    said = capsys.readouterr().err
+    assert "The filter 'layrs.1.' of weight fits no tensor" in said and "'self_attn'" not in said
+
+
+def changed(zoo, tmp_path, change) -> str:
+    """A merge of base and one with a changed copy of an expert."""
+    tensors = dict(tensors_of(zoo / "two"))
+    write(tmp_path / "bad", tensors)
+    change(tensors, tmp_path / "bad")
+    one, two = (f"{{model: {path}, parameters: {{weight: 1}}}}" for path in ("one", tmp_path / "bad"))
+    return f"merge_method: task_arithmetic\nbase_model: base\nmodels: [{one}, {two}]"
+
+
+def rewrite(tensors, folder):
+    save_file(tensors, folder / FILE)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t, f: (t.pop("model.norm.weight"), rewrite(t, f)), "has no tensor 'model.norm.weight'"),
+        (lambda t, f: (t.update({"model.norm.weight": torch.ones(7)}), rewrite(t, f)), "[7]"),
+        (lambda t, f: (t.update({"lm_head.weight": torch.ones(99, WIDTH)}), rewrite(t, f)), "vocabularies differ"),
+        (lambda t, f: (t.update({"model.norm.weight": torch.full((WIDTH,), torch.nan)}), rewrite(t, f)), "not finite"),
+        (lambda t, f: (f / FILE).write_bytes((f / FILE).read_bytes()[:5000]), "truncated"),
+        (lambda t, f: (f / FILE).write_bytes(struct.pack("<Q", 10**15) + b"{}"), "damaged"),
+        (lambda t, f: (f / FILE).write_bytes(b""), "damaged"),
+        (lambda t, f: (f / FILE).rename(f / "pytorch_model.bin"), "is a pickle"),
+        (lambda t, f: (f / FILE).unlink(), "no .safetensors file"),
+    ],
+)
+def test_a_bad_checkpoint_is_named(capsys, zoo, tmp_path, change, said):
+    sentence = refused(capsys, zoo, tmp_path, changed(zoo, tmp_path, change))
+    assert said in sentence
+
+
+def test_the_command_that_converts_a_pickle_is_safe_to_paste(tmp_path):
+    """A file's name may hold quotes and commands: it stays one argument."""
+    file = tmp_path / 'it\'s; $(touch owned) "x".bin'
+    file.write_bytes(b"")
+    with pytest.raises(Problem, match="is a pickle") as refused:
+        Checkpoint(file)
+    words = shlex.split(str(refused.value).split("convert it: ")[1])
+    assert words[:2] == ["python", "-c"] and words[3:] == [str(file), str(file.with_suffix(".safetensors"))]
+
+
+def test_what_stands_there_is_kept(capsys, zoo, tmp_path):
+    (tmp_path / "out").mkdir()
+    config = zoo / "kept.yml"
+    config.write_text(ARITHMETIC)
+    assert main(["merge", str(config), str(tmp_path / "out")]) == 1
+    assert "it exists" in capsys.readouterr().err and list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(zoo, tmp_path):
+    """A file-size limit stands for the disk: the room is taken before anything is merged."""
+    config = zoo / "full.yml"
+    config.write_text(ARITHMETIC)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        f"from engine.__main__ import main; sys.exit(main(['merge', {str(config)!r}, {str(tmp_path / 'out')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Free disk space" in done.stderr and "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forty_experts(zoo, tmp_path):
+    for n in range(40):
+        shutil.copytree(zoo / "two", tmp_path / f"e{n}")
+    models = [{"model": str(tmp_path / f"e{n}"), "parameters": {"weight": 1 / 40, "density": 0.5}} for n in range(40)]
+    config = from_dict({"merge_method": "ties", "base_model": "base", "models": models}, zoo)
+    merge(config, tmp_path / "out")
+    one = from_dict(
+        {
+            "merge_method": "ties",
+            "base_model": "base",
+            "models": [{"model": "two", "parameters": {"weight": 1, "density": 0.5}}],
+        },
+        zoo,
+    )
+    merge(one, tmp_path / "single")
+    for name, value in tensors_of(tmp_path / "single").items():
+        torch.testing.assert_close(tensors_of(tmp_path / "out")[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ties_global", "pcb", "emr_task", "doge_ta"])
+def test_a_method_that_looks_at_the_whole_model_gives_the_same_from_files_and_in_memory(zoo, tmp_path, name):
+    """In memory the tensors come in another order than in the files' headers."""
+    task = {"task": 2} if name == "emr_task" else {}
+    models = [{"model": one, "parameters": {"weight": weight}} for one, weight in (("one", 0.6), ("two", 0.9))]
+    config = {"merge_method": name, "base_model": "base", "models": models, "parameters": task}
+    told = []
+    merge(from_dict(config, zoo), tmp_path / "out", lambda done, total, note: told.append(note))
+    base, *experts = (tensors_of(zoo / one) for one in ("base", "one", "two"))
+    known = merge_in_memory(name, base, experts, [0.6, 0.9], task)
+    found = tensors_of(tmp_path / "out")
+    assert any(note.startswith("a look at") for note in told)
+    for key, value in known.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-4, atol=1e-5)

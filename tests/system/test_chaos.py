@@ -1,0 +1,22 @@
+"""A minute of chaos: nothing is lost and nothing doubled. The longer one is `python -m benchmarks.chaos`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.running import ROOT
+
+
+@pytest.mark.slow
+def test_a_minute_of_chaos_loses_and_doubles_nothing():
+    """Bounded to three minutes by itself: 35 s of attack, and at most 90 s for what is left to come to its end."""
+    words = [sys.executable, "-m", "benchmarks.chaos", "--kills", "18", "--seconds", "35", "--patience", "90"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    print(done.stdout)
+    assert report["wrong"] == [] and report["jobs that ran twice at once"] == []
+    assert done.returncode == 0
+    assert report["kills"] >= 5 and report["jobs"].get("job.finished", 0) >= 1 and report["events in journals"] > 20

@@ -1,0 +1,171 @@
+"""A folder's name says what it may import; arrows run one way, and the page's process never loads torch."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.running import ROOT
+
+
+class Room(NamedTuple):
+    """folders: of Mixdesk that it may import, besides itself; packages: from outside, besides the standard library."""
+
+    folders: set[str]
+    packages: set[str]
+
+
+NOUNS = {f"engine/{name}" for name in ("core", "jobs", "space", "spec")}
+NUMPY = {f"engine/{name}" for name in ("corpus", "surrogates", "league", "search", "analysis", "importing", "recipes")}
+TORCH = {f"engine/{name}" for name in ("metrics", "proxies", "merging")}
+STORE = {f"engine/{name}" for name in ("studies", "review", "service", "commands")}
+ARRAYS = {"numpy", "scipy"}
+
+# In the order in which data flows: a room imports from rooms above it only.
+ROOMS = {
+    "engine/core": Room(set(), {"yaml"}),
+    "engine/jobs": Room({"engine/core"}, {"ray", "submitit"}),
+    "engine/space": Room({"engine/core"}, ARRAYS),
+    "engine/spec": Room({"engine/core", "engine/jobs", "engine/space"}, {*ARRAYS, "yaml"}),
+    "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets"}),
+    "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm"}),
+    "engine/league": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
+    "engine/search": Room(NOUNS | {"engine/surrogates"}, {*ARRAYS, "sklearn", "cmaes"}),
+    "engine/analysis": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
+    "engine/importing": Room(NOUNS, {*ARRAYS, "pyarrow"}),
+    "engine/recipes": Room(NOUNS, {"numpy", "pyarrow", "yaml"}),
+    "engine/metrics": Room(NOUNS | {"engine/corpus"}, {"torch", "numpy"}),
+    "engine/proxies": Room(NOUNS | {"engine/corpus", "engine/metrics"}, {"torch", "numpy", "safetensors"}),
+    "engine/merging": Room(
+        NOUNS | {"engine/corpus", "engine/search", "engine/metrics", "engine/proxies"},
+        {"torch", "numpy", "scipy", "safetensors", "transformers", "yaml"},
+    ),
+    "store": Room({"engine/core", "engine/jobs", "engine/spec"}, {"duckdb", "numpy", "pyarrow"}),
+    "engine/studies": Room(NOUNS | NUMPY | {"store"}, {*ARRAYS, "yaml"}),
+    "engine/review": Room(NOUNS | NUMPY | {"store", "engine/studies"}, ARRAYS),
+    "engine/service": Room(NOUNS | NUMPY | {"store", "engine/studies", "engine/review"}, {"numpy", "pyarrow"}),
+    "engine/commands": Room(NOUNS | NUMPY | {"store"} | STORE, {"numpy"}),
+    "engine/cli": Room(NOUNS | NUMPY | TORCH | STORE, {"numpy", "tqdm"}),
+    "dashboard": Room(
+        NOUNS | NUMPY | {"store"} | STORE, {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"}
+    ),
+}
+LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
+HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
+INSIDE_DASHBOARD = {  # folder of dashboard -> packages and rooms that its files do without
+    "dashboard/models": {"streamlit", "plotly"},
+    "dashboard/charts": {"streamlit", "store"},
+    "dashboard/report": {"streamlit"},
+}
+
+
+def files(room: str) -> list[pathlib.Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imports(path: pathlib.Path) -> set[str]:
+    """Every module that a file imports, wherever in the file, by its dotted name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(name: str) -> str | None:
+    """The room of a dotted name, None for one from outside, `engine` itself for what lies beside the rooms."""
+    parts = name.split(".")
+    if parts[0] != "engine":
+        return parts[0] if parts[0] in ("store", "dashboard") else None
+    return "/".join(parts[:2]) if "/".join(parts[:2]) in ROOMS else "engine"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_its_row_allows(room):
+    allowed, wrong = ROOMS[room], []
+    for path in files(room):
+        for name in imports(path):
+            there, package = room_of(name), name.split(".")[0]
+            if there is None:
+                if package not in sys.stdlib_module_names | allowed.packages | {"tests"}:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {package}")
+            elif there not in allowed.folders | {room, "engine"}:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert sorted(wrong) == []
+
+
+def test_rooms_stand_in_the_order_of_their_arrows():
+    """So that no two rooms import each other, by any way around."""
+    above = set()
+    for name, room in ROOMS.items():
+        assert room.folders - {name} <= above | (TORCH if name == "engine/cli" else set()), name
+        above.add(name)
+
+
+def test_engine_has_no_loose_files_and_every_folder_is_a_room():
+    loose = {str(path.relative_to(ROOT)) for path in (ROOT / "engine").glob("*.py")}
+    assert loose == LOOSE
+    assert {f"engine/{path.parent.name}" for path in (ROOT / "engine").glob("*/__init__.py")} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("folder", INSIDE_DASHBOARD)
+def test_folders_of_the_dashboard_keep_apart(folder):
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files(folder)
+        for name in imports(path)
+        if name.split(".")[0] in INSIDE_DASHBOARD[folder]
+    ]
+    assert files(folder) and wrong == []
+
+
+def test_a_backend_alone_imports_its_scheduler():
+    schedulers = {"ray", "submitit"}
+    importers = {
+        path.relative_to(ROOT).parent.as_posix()
+        for path in files("engine")
+        if {name.split(".")[0] for name in imports(path)} & schedulers
+    }
+    assert importers == {"engine/jobs/backends"}
+
+
+def test_sql_stands_in_the_store_only():
+    words = ("SELECT ", "INSERT INTO", "CREATE TABLE")
+    looked = files("engine") + files("dashboard")
+    assert len(looked) > 20
+    assert [path.name for path in looked if any(word in path.read_text() for word in words)] == []
+
+
+def test_the_page_loads_neither_torch_nor_scikit_learn():
+    """Every module of the dashboard, page.py too (which runs when it is imported: its imports are read instead)."""
+    modules = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in files("dashboard")]
+    skipped = {"dashboard.page", "dashboard.__main__"}
+    assert skipped <= set(modules) and len(modules) > 40
+    names = {name.removesuffix(".__init__") for name in modules} - skipped
+    for name in skipped:
+        for found in imports(ROOT / (name.replace(".", "/") + ".py")):
+            names.add(found if (ROOT / (found.replace(".", "/") + ".py")).exists() else found.rpartition(".")[0])
+    code = (
+        "import importlib, sys\n"
+        f"for name in {sorted(name for name in names if room_of(name))}: importlib.import_module(name)\n"
+        f"print(sorted({HEAVY} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_every_file_says_what_it_is_for():
+    looked = [path for room in ("engine", "store", "dashboard") for path in files(room)]
+    assert [path.name for path in looked if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []
+
+
+def test_tests_stand_in_folders_of_the_same_names():
+    ours = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    engines = {name.removeprefix("engine/") for name in ROOMS}
+    assert ours - engines <= {"browser", "system", "support", "cases", "fixtures"}
+    assert not list((ROOT / "tests").glob("test_*.py"))
