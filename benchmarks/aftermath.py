@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from engine.core.workspace import Workspace
-from engine.jobs.spool import PLACES, TERMINAL, Spool, last_fate, parse_event, read_events
+from engine.jobs.events import OUTCOMES, JobFailed, JobFinished
+from engine.jobs.journal import last_event, parse, read_events
+from engine.jobs.spool import PLACES, Spool
 from store.database import Store
 from store.rebuild import rebuild
 
@@ -19,9 +21,9 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     workspace, wrong = Workspace.open(root), []
     store = Store(workspace)
     store.ingest()
-    fates = fates_of(store.spool, acknowledged | set(halves), wrong)
+    outcomes = outcomes_of(store.spool, acknowledged | set(halves), wrong)
     for half in halves:
-        if last_fate_of(store.spool, half).get("kind") != "job.failed":
+        if not isinstance(outcome_of(store.spool, half), JobFailed):
             wrong.append(f"{half} has half a spec and did not fail")
     events = every_event_once(store, wrong)
     states = states_agree(store, acknowledged, wrong)
@@ -38,30 +40,30 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     wrong += [f"the rebuilt table {name} differs" for name, rows in tables(again).items() if rows != live[name]]
     again.close()
     why = Counter(cause[:160] for (cause,) in causes)
-    counts = {"jobs": fates, "causes of failures": dict(why), "states in the database": states}
+    counts = {"jobs": outcomes, "causes of failures": dict(why), "states in the database": states}
     counts |= {"events in journals": events, "rows of curves": len(live["curve"])}
     return counts | {"corrupt lines set aside": len(found), "wrong": wrong}
 
 
-def last_fate_of(spool: Spool, job_id: str) -> dict:
+def outcome_of(spool: Spool, job_id: str):
+    """The event that ended a job, or None."""
     folder = spool.find(job_id)
-    return (folder and last_fate(folder)) or {}
+    return folder and last_event(folder, *OUTCOMES)
 
 
-def fates_of(spool: Spool, jobs: set[str], wrong: list[str]) -> dict[str, int]:
+def outcomes_of(spool: Spool, jobs: set[str], wrong: list[str]) -> dict[str, int]:
     """How the jobs ended, by kind of end. Each must have ended, and a failure must say why."""
-    fates = Counter()
+    outcomes = Counter()
     for job_id in sorted(jobs):
-        fate = last_fate_of(spool, job_id)
-        fates[fate.get("kind", "lost")] += 1
-        if fate.get("kind") not in TERMINAL:
-            wrong.append(f"{job_id} did not come to its end: {fate or 'it is not there'}")
-        elif fate["kind"] == "job.failed" and not fate.get("message"):
+        outcome = outcome_of(spool, job_id)
+        outcomes[outcome.kind if outcome else "lost"] += 1
+        if outcome is None:
+            wrong.append(f"{job_id} did not come to its end")
+        elif isinstance(outcome, JobFailed) and not outcome.message:
             wrong.append(f"{job_id} failed without a cause")
-        starts = [event["kind"] for event in read_events(spool.find(job_id))] if spool.find(job_id) else []
-        if starts.count("job.finished") > 1:
+        if outcome and len(read_events(spool.find(job_id), JobFinished)) > 1:
             wrong.append(f"{job_id} finished twice")
-    return dict(fates)
+    return dict(outcomes)
 
 
 def every_event_once(store: Store, wrong: list[str]) -> int:
@@ -74,7 +76,7 @@ def every_event_once(store: Store, wrong: list[str]) -> int:
         data = journal.read_bytes() if journal.exists() else b""
         if read_to.get(folder.name, 0) != data.rfind(b"\n") + 1:
             wrong.append(f"{folder.name} was read to {read_to.get(folder.name)} of {len(data)}")
-        for event in filter(None, map(parse_event, data.split(b"\n"))):
+        for event in filter(None, map(parse, data.split(b"\n"))):
             count += 1
             starts[folder.name] += event["kind"] == "job.started"
             if event["kind"] == "runs.progress":
@@ -94,9 +96,9 @@ def states_agree(store: Store, acknowledged: set[str], wrong: list[str]) -> dict
     states = dict(store.rows("SELECT id, state FROM jobs"))
     wrong += [f"{job_id} was acknowledged and is not in the database" for job_id in acknowledged - states.keys()]
     for job_id, state in states.items():
-        fate = last_fate_of(store.spool, job_id).get("kind")
-        if ends.get(fate) != state:
-            wrong.append(f"{job_id} is {state!r} in the database and {fate!r} in its journal")
+        outcome = outcome_of(store.spool, job_id)
+        if outcome is None or ends[outcome.kind] != state:
+            wrong.append(f"{job_id} is {state!r} in the database and {outcome} in its journal")
     return dict(Counter(states.values()))
 
 

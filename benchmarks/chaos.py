@@ -27,7 +27,7 @@ from benchmarks.aftermath import examine
 from engine.commands.client import Remote
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.jobs.spool import Spool, held
+from engine.jobs.spool import Spool, try_lock
 
 ROOT = Path(__file__).parents[1]
 DISK_MB = 256
@@ -170,7 +170,7 @@ class Chaos:
         """Active jobs whose process lives, and its id."""
         found = []
         for folder in self.spool.folders("active"):
-            with contextlib.suppress(OSError, ValueError, LookupError, TypeError), held(folder) as lock:
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError), try_lock(folder) as lock:
                 if lock is None:
                     found.append((folder, int(json.loads((folder / "lease.json").read_text())["handle"])))
         return found

@@ -21,8 +21,11 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from engine.jobs.spool import Spool, read_events
+from engine.jobs.events import JobFailed, RunFinished
+from engine.jobs.journal import read_events
+from engine.jobs.spool import Spool
 from engine.spec.fidelity import Fidelity, larger
+from engine.spec.kinds.train import TrainTask
 from engine.spec.study import DEMO
 from engine.surrogates import load
 
@@ -108,17 +111,18 @@ def held_against_larger(desk: Desk, study: str) -> dict:
     domains, fidelity = shown["domains"], replace(larger(small_one, FACTOR), tokens=int(LONGER * small_one.tokens))
     weights = np.array([[row["weights"][d] for d in domains] for row in chosen])
     members = [{"id": row["id"], "weights": list(row["weights"].values()), "seed": 99} for row in chosen]
-    task = {"kind": "train", "study": study, "corpus": "default", "domains": domains, "device": "auto"}
     spool = Spool(desk.workspace)
     for half in (0, 1):
-        spool.submit({**task, "runs": members[half::2], "fidelity": fidelity.to_dict()}, f"larger-{half}")
+        task = TrainTask(corpus="default", domains=domains, runs=members[half::2], fidelity=fidelity.to_dict())
+        spool.submit(task.spec(study=study), f"larger-{half}")
     losses: dict[str, list] = {}
     while len(losses) < len(chosen):
         time.sleep(2)
-        events = [event for half in (0, 1) for event in read_events(spool.find(f"larger-{half}"))]
-        if failed := [event for event in events if event["kind"] == "job.failed"]:
-            raise SystemExit(failed[0]["message"])
-        losses = {e["run"]: [e["losses"][d] for d in domains] for e in events if e["kind"] == "run.finished"}
+        folders = [spool.find(f"larger-{half}") for half in (0, 1)]
+        if failed := [event for folder in folders for event in read_events(folder, JobFailed)]:
+            raise SystemExit(failed[0].message)
+        finished = [event for folder in folders for event in read_events(folder, RunFinished)]
+        losses = {event.run: [event.losses[d] for d in domains] for event in finished}
     large = np.array([losses[row["id"]] for row in chosen])
     small = np.array([[row["losses"][d] for d in domains] for row in chosen])
     name, fingerprint = shown["league"]["league"]["default"], shown["league"]["fingerprint"]

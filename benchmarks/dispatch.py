@@ -21,8 +21,10 @@ from engine.core.workspace import Workspace
 from engine.jobs.backends import Backend, Status
 from engine.jobs.backends.local import Local
 from engine.jobs.devices import Lease
+from engine.jobs.events import JobFinished, JobStarted, RunsProgress
+from engine.jobs.journal import write_event
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import Spool, write_event
+from engine.jobs.spool import Spool
 from engine.jobs.supervisor import POLL_SECONDS, Supervisor
 from engine.proxies.train import REPORT_SECONDS
 from store.database import Store
@@ -57,8 +59,8 @@ class Simulated(Backend):
         if self.now < self.ends[handle]:
             return Status("running")
         folder = self.spool.root / "active" / handle.rsplit("-", 1)[0]
-        write_event(folder, "job.started", pid=1, host="simulated")
-        write_event(folder, "job.finished")
+        write_event(folder, JobStarted(pid=1, host="simulated"))
+        write_event(folder, JobFinished())
         self.freed.append(self.ends.pop(handle))
         return Status("ended", 0)
 
@@ -116,7 +118,7 @@ def ingest(workspace: Workspace, gpus: int, minutes: int) -> dict:
             for line in range(int(seconds / REPORT_SECONDS)):
                 progress = {"runs": [f"run-{n}"], "step": turn * 5 + line, "steps": 10**4, "tokens": 10**4}
                 folder = spool.root / "active" / f"live-{n:04d}"
-                write_event(folder, "runs.progress", loss=[2.0], tokens_per_second=1e5, **progress)
+                write_event(folder, RunsProgress(loss=[2.0], tokens_per_second=1e5, **progress))
         began = time.perf_counter()
         rates.append(store.ingest() / (time.perf_counter() - began))
     store.close()

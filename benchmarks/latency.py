@@ -30,13 +30,14 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from engine.jobs.spool import Job, held
+from engine.jobs.events import JobProgress, JobStarted
+from engine.jobs.spool import Job, try_lock
 folder, rate, seconds = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
-with held(folder):
+with try_lock(folder):
     job, began, count = Job(folder, folder, {}), time.monotonic(), 0
-    job.emit("job.started", pid=0, host="here")
+    job.emit(JobStarted(0, "here"))
     while time.monotonic() - began < seconds:
-        job.emit("job.progress", done=count, total=rate * seconds, note=f"{folder.name} at {time.time():.3f}")
+        job.emit(JobProgress(count, rate * seconds, f"{folder.name} at {time.time():.3f}"))
         count += 1
         time.sleep(max(0.0, began + count / rate - time.monotonic()))
 """

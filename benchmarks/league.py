@@ -20,9 +20,11 @@ import numpy as np
 from benchmarks.regmix import RESULTS, read
 from engine.core.errors import Problem
 from engine.core.workspace import write_json
-from engine.jobs.spool import Job, read_events
+from engine.jobs.journal import read_events
+from engine.jobs.spool import Job
 from engine.league import League, run
 from engine.league.curve import Curve
+from engine.spec.kinds.fit import FitTask, LeagueFinished
 from engine.surrogates import SURROGATES
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.league"
@@ -38,15 +40,23 @@ def cpu_seconds() -> float:
 def measure(weights: np.ndarray, losses: np.ndarray, folder: Path) -> tuple[dict, League]:
     """Wall and CPU seconds of the job on these runs, and its league."""
     (folder / "job").mkdir(parents=True)
-    spec = {"study": "regmix", "fingerprint": "f", "weights": weights.tolist(), "losses": losses.tolist()}
-    job = Job(folder / "job", folder, spec)
+    runs, domains = [str(n) for n in range(len(weights))], [str(n) for n in range(weights.shape[1])]
+    task = FitTask(
+        study="regmix",
+        fingerprint="f",
+        domains=domains,
+        runs=runs,
+        weights=weights.tolist(),
+        losses=losses.tolist(),
+    )
+    job = Job(folder / "job", folder, task.spec())
     wall, cpu = time.perf_counter(), cpu_seconds()
     run(job)
     times = {"wall_seconds": round(time.perf_counter() - wall, 1), "cpu_seconds": round(cpu_seconds() - cpu, 1)}
-    event = next(event for event in read_events(job.folder) if event["kind"] == "league.finished")
+    (event,) = read_events(job.folder, LeagueFinished)
     kept = sum(path.stat().st_size for path in folder.rglob("*.npz"))
-    sizes = {"journal_kb": round(len(json.dumps(event)) / 1e3), "files_mb": round(kept / 1e6, 1)}
-    return times | sizes | {"load": round(os.getloadavg()[0], 1)}, League.from_dict(event["league"])
+    sizes = {"journal_kb": round(len(json.dumps(event.to_dict())) / 1e3), "files_mb": round(kept / 1e6, 1)}
+    return times | sizes | {"load": round(os.getloadavg()[0], 1)}, League.from_dict(event.league)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.server import state
 from engine.core.workspace import Workspace
+from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.service.owner import Owner
 from engine.spec.study import StudySpec
 from store.database import Store
@@ -38,7 +39,7 @@ def write_workspace(workspace: Workspace, runs: int, events: int) -> None:
     """One study with so many finished runs, and the journals of its jobs, as training writes them."""
     store = Store(workspace)
     spec = StudySpec.from_dict({"name": "Large", "corpus": "large", "runs": runs - 3, "repeats": 0})
-    store.write("study.created", study="large", name="Large", spec=spec.to_dict())
+    store.write(StudyCreated(study="large", name="Large", spec=spec.to_dict()))
     planned = [
         {
             "id": f"large-{n}",
@@ -56,7 +57,7 @@ def write_workspace(workspace: Workspace, runs: int, events: int) -> None:
     ]
     began = time.perf_counter()
     corpus = {"domains": {name: {"train": {"tokens": 10**7}} for name in DOMAINS}}
-    store.write("study.planned", study="large", domains=DOMAINS, corpus=corpus, runs=planned, jobs=tasks)
+    store.write(StudyPlanned(study="large", domains=DOMAINS, corpus=corpus, runs=planned, jobs=tasks))
     print(f"planned {runs:,} runs in {time.perf_counter() - began:.1f} s", flush=True)
     store.close()
     lines = events // runs

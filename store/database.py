@@ -11,10 +11,12 @@ import duckdb
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.core.workspace import Workspace
+from engine.jobs.decisions import JobPlanned, JobRetryAsked
+from engine.jobs.events import Event
 from engine.jobs.spool import Spool
 from store.events import apply
 from store.events.bulk import insert
-from store.journal import Chunk, OwnerJournal, read_on
+from store.journal import SHOWN, Chunk, OwnerJournal, read_on
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # What an event of the wrong shape makes `apply` raise. A full disk is not among them: that is tried again.
@@ -29,6 +31,12 @@ UNUSABLE = (
 )
 Answer = TypeVar("Answer")
 AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
+OLD_RESULTS = {
+    "searches": "search.finished",
+    "proposals": "proposal.finished",
+    "merge_searches": "merge_search.finished",
+    "merge_learned": "merge.learned",
+}
 STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 
 
@@ -49,6 +57,7 @@ class Store:
         with self.transaction() as cursor:
             for statement in SCHEMA.read_text().split(";\n"):
                 cursor.execute(statement)
+            gather_results(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
         self._remembered: tuple[int, dict] = (-1, {})  # the version that it holds for, key -> answer
 
@@ -92,22 +101,24 @@ class Store:
         with self._writing:
             yield
 
-    def write(self, kind: str, **fields) -> None:
-        """Record a decision (a study, a cancel, ...), and by whom: into the owner's journal first, then into the
-        tables."""
+    def write(self, decision: Event, by: str | None = None) -> None:
+        """Record a decision (engine/jobs/decisions.py): into the owner's journal first, then into the tables.
+
+        by: who decided; whoever acts now, where it is not said.
+        """
         with self._writing:
-            self.journal.append(kind, {"by": acting().name, **fields})
+            self.journal.append(decision, by or acting().name)
             self._take([self.journal.folder])
 
     def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
-        self.write("job.planned", job=job_id, study=study, spec=spec)
+        self.write(JobPlanned(job_id, spec, study))
         self.spool.submit(spec, job_id)
 
     def retry(self, job_id: str) -> None:
         """Put an ended job into the spool again. Raises Problem for one that has not ended."""
         self.spool.retry(job_id)
-        self.write("job.retry_asked", job=job_id)
+        self.write(JobRetryAsked(job_id))
         self.ingest()
 
     def ingest(self) -> int:
@@ -137,7 +148,7 @@ class Store:
             name, read_to = folder.name, self._read_to.get(folder.name, 0)
             while chunk := read_on(folder, name, read_to):
                 batch.append(chunk)
-                read_to, events = chunk.read_to, events + len(chunk.events)
+                read_to, events = chunk.read_to, events + len(chunk.lines)
                 if events >= AT_ONCE:
                     self._land_all(batch)
                     taken, batch, events = taken + events, [], 0
@@ -149,9 +160,9 @@ class Store:
         found by halving."""
         try:
             self._land(batch)
-        except UNUSABLE:
-            if len(batch) == 1 and len(batch[0].events) <= 1:
-                self._land([batch[0].set_aside()])
+        except UNUSABLE as error:
+            if len(batch) == 1 and len(batch[0].lines) <= 1:
+                self._land([batch[0].set_aside(f"Cannot apply it: {type(error).__name__}: {error}"[:SHOWN])])
                 return
             ones = batch if len(batch) > 1 else list(batch[0].apart())
             half = (len(ones) + 1) // 2
@@ -172,13 +183,24 @@ class Store:
         self.journal.close()
 
 
+def gather_results(cursor) -> None:
+    """Bring the results of a database from before 0.2, which had one table for each kind, into the one table."""
+    there = {name for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    for table, kind in OLD_RESULTS.items():
+        if table in there:
+            columns = "job, study, settings, found, t"
+            cursor.execute(f"INSERT INTO results ({columns}, kind) SELECT {columns}, ? FROM {table}", [kind])
+            cursor.execute(f"DROP TABLE {table}")
+
+
 def remember(cursor, chunks: list[Chunk]) -> None:
     """Write the journals' offsets and their corrupt lines."""
     read_to = {chunk.name: chunk.read_to for chunk in chunks}
     insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
     for chunk in chunks:
-        for offset, text in chunk.corrupt:
-            cursor.execute("INSERT INTO corrupt_lines VALUES (?, ?, ?)", [chunk.name, offset, text])
+        for one in chunk.corrupt:
+            values = [chunk.name, one.begins, one.text, one.reason]
+            cursor.execute("INSERT INTO corrupt_lines (journal, read_from, text, reason) VALUES (?, ?, ?, ?)", values)
 
 
 def connect(file: Path) -> duckdb.DuckDBPyConnection:

@@ -10,7 +10,10 @@ UNFINISHED = ("queued", "running", "paused")
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job as the page shows it; times in seconds since 1970, done and total in the job's own unit."""
+    """A job as the page shows it; times in seconds since 1970, done and total in the job's own unit.
+
+    asked, asked_by, asked_at: cancel or retry, what somebody asked for last, and who and when.
+    """
 
     id: str
     study: str | None
@@ -28,6 +31,9 @@ class JobRow:
     attempt_at: float | None = None
     host: str | None = None
     tokens_per_second: float | None = None
+    asked: str | None = None
+    asked_by: str | None = None
+    asked_at: float | None = None
 
 
 COLUMNS = ", ".join(JobRow.__dataclass_fields__)

@@ -6,9 +6,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.jobs.spool import append_event, mend_journal, parse_event
+from engine.core.errors import Problem
+from engine.jobs.events import Event, Line, line_of
+from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
+from engine.jobs.kinds import event_kinds
 
+SHOWN = 2000  # characters of a line that is set aside
 READ_BYTES = 16 << 20  # at once, so that a job that prints gigabytes into its journal costs no memory
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A line that was not applied: where it begins, its text, and why."""
+
+    begins: int
+    text: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -16,24 +29,27 @@ class Chunk:
     """What has been appended to a journal since the last look."""
 
     name: str
-    events: list[dict]
-    spans: list[tuple[int, int]]  # where each event's line begins and ends
-    corrupt: list[tuple[int, str]]  # (offset, text) of lines that are no events
+    lines: list[Line]
+    spans: list[tuple[int, int]]  # where each line begins and ends
+    corrupt: list[SetAside]
     read_to: int  # offset after the last whole line
 
     def apart(self) -> Iterator["Chunk"]:
         """The same lines, one event at a time."""
         corrupt = list(self.corrupt)
-        for event, span in zip(self.events, self.spans, strict=True):
-            before = [line for line in corrupt if line[0] < span[0]]
+        for line, span in zip(self.lines, self.spans, strict=True):
+            before = [one for one in corrupt if one.begins < span[0]]
             corrupt = corrupt[len(before) :]
-            yield Chunk(self.name, [event], [span], before, span[1])
+            yield Chunk(self.name, [line], [span], before, span[1])
         yield Chunk(self.name, [], [], corrupt, self.read_to)
 
-    def set_aside(self) -> "Chunk":
-        """The same lines, their events counted as corrupt."""
-        lines = [(start, json.dumps(event)[:2000]) for event, (start, _) in zip(self.events, self.spans, strict=True)]
-        return Chunk(self.name, [], [], sorted(self.corrupt + lines), self.read_to)
+    def set_aside(self, reason: str) -> "Chunk":
+        """The same lines, none of them to be applied."""
+        aside = [
+            SetAside(start, json.dumps({"kind": line.event.kind, **line.event.to_dict()})[:SHOWN], reason)
+            for line, (start, _) in zip(self.lines, self.spans, strict=True)
+        ]
+        return Chunk(self.name, [], [], sorted(self.corrupt + aside, key=lambda one: one.begins), self.read_to)
 
 
 class OwnerJournal:
@@ -44,12 +60,12 @@ class OwnerJournal:
     def __init__(self, workspace: Path):
         self.folder = workspace / "journal" / self.name
         self.folder.mkdir(parents=True, exist_ok=True)
-        mend_journal(self.folder)
-        self._descriptor = os.open(self.folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        cut_torn_tail(self.folder)
+        self._descriptor = open_journal(self.folder, 0o600)
 
-    def append(self, kind: str, fields: dict) -> None:
+    def append(self, event: Event, by: str) -> None:
         """Write one line and wait until it is on the disk."""
-        append_event(self._descriptor, kind, fields)
+        append(self._descriptor, event, by)
         os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -59,10 +75,10 @@ class OwnerJournal:
 def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
     """The whole lines of `folder/events.jsonl` from `offset` on; None where there is nothing new.
 
-    A torn last line waits for its end. A line that is no event is set aside, not dropped.
+    A torn last line waits for its end. A line that holds no event of a known kind is set aside with the reason.
     """
     try:
-        with open(folder / "events.jsonl", "rb") as journal:
+        with open(folder / FILE, "rb") as journal:
             if os.fstat(journal.fileno()).st_size <= offset:
                 return None
             journal.seek(offset)
@@ -74,13 +90,21 @@ def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
     end = data.rfind(b"\n") + 1
     if end == 0:
         return None
-    events, spans, corrupt, position = [], [], [], offset
-    for line in data[:end].split(b"\n")[:-1]:
-        event = parse_event(line)
-        if event is not None:
-            events.append(event)
-            spans.append((position, position + len(line) + 1))
-        elif line.strip():
-            corrupt.append((position, line.decode(errors="replace")[:2000]))
-        position += len(line) + 1
-    return Chunk(name, events, spans, corrupt, offset + end)
+    lines, spans, corrupt, position = [], [], [], offset
+    for raw in data[:end].split(b"\n")[:-1]:
+        if raw.strip():
+            try:
+                lines.append(line_in(raw))
+                spans.append((position, position + len(raw) + 1))
+            except Problem as problem:
+                corrupt.append(SetAside(position, raw.decode(errors="replace")[:SHOWN], str(problem)))
+        position += len(raw) + 1
+    return Chunk(name, lines, spans, corrupt, offset + end)
+
+
+def line_in(raw: bytes) -> Line:
+    """The line of a journal. Raises Problem for bytes that hold no event of a known kind."""
+    values = parse(raw)
+    if values is None:
+        raise Problem("Cannot read the line: it is not a JSON object.")
+    return line_of(values, event_kinds())

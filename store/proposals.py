@@ -1,17 +1,13 @@
 """Questions about proposals: the runs worth doing next."""
 
-import json
-
+from engine.spec.kinds.propose import ProposalFinished
+from store import results
 from store.database import Store
 
 
 def of_study(store: Store, study: str) -> list[dict]:
-    """Proposals for a study, latest first: {"job", "settings", "found" (engine/search/proposal_job.py), "t"}."""
-    rows = store.rows("SELECT job, settings, found, t FROM proposals WHERE study = ? ORDER BY t DESC, job", [study])
-    return [
-        {"job": job, "settings": json.loads(settings), "found": json.loads(found), "t": t}
-        for job, settings, found, t in rows
-    ]
+    """Proposals for a study, latest first (store.results)."""
+    return results.of_study(store, study, ProposalFinished)
 
 
 def rounds(store: Store, study: str) -> int:

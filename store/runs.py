@@ -207,6 +207,6 @@ def spent(store: Store, study: str) -> tuple[int, float, int]:
     )[0]
 
 
-def corrupt_lines(store: Store) -> list[tuple[str, int, str]]:
-    """Journal lines that could not be read: (journal, offset, text)."""
-    return store.rows("SELECT journal, read_from, text FROM corrupt_lines ORDER BY ALL")
+def corrupt_lines(store: Store) -> list[tuple[str, int, str, str]]:
+    """Journal lines that were set aside: (journal, offset, text, reason)."""
+    return store.rows("SELECT journal, read_from, text, coalesce(reason, '') FROM corrupt_lines ORDER BY ALL")

@@ -20,7 +20,7 @@ ALTER TABLE studies ADD COLUMN IF NOT EXISTS imported JSON;
 CREATE TABLE IF NOT EXISTS jobs (
     id VARCHAR PRIMARY KEY,
     study VARCHAR,                 -- NULL: belongs to no study (a corpus)
-    kind VARCHAR NOT NULL,         -- corpus | train | fit | search
+    kind VARCHAR NOT NULL,         -- engine/jobs/kinds.py lists them
     spec JSON NOT NULL,
     state VARCHAR NOT NULL,        -- queued | running | paused | done | failed | cancelled
     priority DOUBLE,               -- lower runs sooner
@@ -30,13 +30,17 @@ CREATE TABLE IF NOT EXISTS jobs (
     planned_at DOUBLE NOT NULL,
     started_at DOUBLE, ended_at DOUBLE,
     attempt_at DOUBLE, host VARCHAR, -- when and where the last attempt began
-    tokens_per_second DOUBLE       -- of the whole job, as last measured
+    tokens_per_second DOUBLE,      -- of the whole job, as last measured
+    asked VARCHAR, asked_by VARCHAR, asked_at DOUBLE -- cancel | retry: what somebody asked for last, who and when
 );
 -- Of a database from 0.1.0, which lacked them.
 ALTER TABLE jobs ADD COLUMN IF NOT EXISTS priority DOUBLE;
 ALTER TABLE jobs ADD COLUMN IF NOT EXISTS attempt_at DOUBLE;
 ALTER TABLE jobs ADD COLUMN IF NOT EXISTS host VARCHAR;
 ALTER TABLE jobs ADD COLUMN IF NOT EXISTS tokens_per_second DOUBLE;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS asked VARCHAR;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS asked_by VARCHAR;
+ALTER TABLE jobs ADD COLUMN IF NOT EXISTS asked_at DOUBLE;
 
 CREATE TABLE IF NOT EXISTS runs (
     id VARCHAR PRIMARY KEY,
@@ -49,7 +53,7 @@ CREATE TABLE IF NOT EXISTS runs (
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
     seed BIGINT,                   -- NULL: an imported run that does not tell
     job VARCHAR,
-    state VARCHAR NOT NULL,        -- planned | running | done | diverged | failed | cancelled
+    state VARCHAR NOT NULL,        -- planned | running | done | diverged | refused | failed | cancelled
     step INTEGER, steps INTEGER,
     losses DOUBLE[],               -- in the order and units of the study's metrics; NULL where one is missing
     losses_se DOUBLE[],            -- standard error over validation windows
@@ -82,8 +86,15 @@ CREATE TABLE IF NOT EXISTS leagues (
     PRIMARY KEY (study, fingerprint)
 );
 
-CREATE TABLE IF NOT EXISTS searches (
-    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
+-- What jobs found out (engine.jobs.events.Result): searches, proposals, merges that were searched or learned, ...
+CREATE TABLE IF NOT EXISTS results (
+    job VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,         -- of the event: search.finished, ...
+    study VARCHAR NOT NULL,
+    settings JSON NOT NULL,        -- the question
+    found JSON NOT NULL,           -- the answer
+    t DOUBLE NOT NULL,
+    PRIMARY KEY (job, kind)
 );
 
 -- What people are told once: a study has ended, or needs them.
@@ -92,21 +103,6 @@ CREATE TABLE IF NOT EXISTS notices (
     outcome VARCHAR NOT NULL,      -- finished | failed
     text VARCHAR NOT NULL, t DOUBLE NOT NULL,
     told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
-);
-
--- What `propose` jobs found: the runs worth doing next (engine/search/proposal_job.py).
-CREATE TABLE IF NOT EXISTS proposals (
-    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
-);
-
--- What `merge_search` jobs measured best (engine/merging/measuring/search_job.py); their runs stand with all others.
-CREATE TABLE IF NOT EXISTS merge_searches (
-    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
-);
-
--- Merges learned from text (engine/merging/learning/job.py): their losses, and the run or file that they are.
-CREATE TABLE IF NOT EXISTS merge_learned (
-    job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, found JSON NOT NULL, t DOUBLE NOT NULL
 );
 
 -- Points that somebody named and put forward (engine/review/freeze.py).
@@ -127,9 +123,12 @@ CREATE TABLE IF NOT EXISTS reviews (
 
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.
 CREATE TABLE IF NOT EXISTS journals (name VARCHAR PRIMARY KEY, read_to BIGINT NOT NULL);
+-- Lines that were not applied: damaged, of an unknown kind, or not what their kind should be.
 CREATE TABLE IF NOT EXISTS corrupt_lines (
-    journal VARCHAR NOT NULL, read_from BIGINT NOT NULL, text VARCHAR NOT NULL
+    journal VARCHAR NOT NULL, read_from BIGINT NOT NULL, text VARCHAR NOT NULL,
+    reason VARCHAR                 -- in words for people
 );
+ALTER TABLE corrupt_lines ADD COLUMN IF NOT EXISTS reason VARCHAR;
 
 -- Tokens of the HTTP API (engine/service/api_tokens.py).
 CREATE TABLE IF NOT EXISTS api_tokens (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from dashboard.models import progress as queries
 from engine.jobs import logs
-from engine.jobs.queue import fate_of
+from engine.jobs.queue import outcome_of
+from engine.jobs.spec import JobSpec
 from store import jobs, studies
 from store.database import Store
 
@@ -17,7 +18,7 @@ STALE_SECONDS = 30.0
 ADVICE = {
     "out of memory": "Train fewer proxies a job (compute.group) or use fewer slots, then retry.",
     "GPU": "Look at `nvidia-smi`, restart the driver or the machine, then retry; or train on the CPU.",
-    "showed no progress": "Read its log. If it was only slow, raise its silence_seconds; then retry.",
+    "showed no progress": "Read its log. If it was only slow, raise its stall_timeout; then retry.",
     "waits for job": "",
     "no result": "Read its log for what ended it, mend that, then retry.",
     "exited with code": "Read its log for what ended it, mend that, then retry.",
@@ -109,9 +110,9 @@ def reason(store: Store, row: jobs.JobRow, paused: set[str]) -> str:
         return "its study is paused"
     if row.message:
         return f"tried again: {row.message}"
-    for other in jobs.spec(store, row.id).get("after", ()):
-        if (fate := fate_of(store.spool.find(other))) != "done":
-            return f"waits for {other}" + (", which failed" if fate == "failed" else "")
+    for other in JobSpec.read(jobs.spec(store, row.id)).depends_on:
+        if (outcome := outcome_of(store.spool.find(other))) != "done":
+            return f"waits for {other}" + (", which failed" if outcome == "failed" else "")
     return "goes on from its checkpoint" if row.attempts else "waits for room"
 
 

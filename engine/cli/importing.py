@@ -19,7 +19,8 @@ from engine.core.files import CHECKOUT
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
-from engine.jobs.spool import read_events
+from engine.jobs.events import JobFailed
+from engine.jobs.journal import last_event
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
 from engine.surrogates import Surrogate, load
 
@@ -187,10 +188,9 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
                 time.sleep(0.2)
         finally:
             process.kill()
-        events = read_events(folder)
+        failed = last_event(folder, JobFailed)
     if process.returncode:
-        failed = next((event["message"] for event in events if event["kind"] == "job.failed"), "its process ended")
-        raise Problem(failed)
+        raise Problem(failed.message if failed else "its process ended")
     return f"surrogates/{spec['study']}/{spec['fingerprint']}/{surrogate}.npz"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.cli.waiting import waited
 from engine.core.errors import Problem
+from engine.jobs.spec import renamed
 
 
 def add(command) -> None:
@@ -13,7 +14,7 @@ def add(command) -> None:
     one = command("submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True)
     one.add_argument("file", type=Path, metavar="SPEC.json")
     one.add_argument("--id", help="the job's id; the same id twice is one job")
-    one.add_argument("--after", action="append", default=[], metavar="JOB", help="wait until that job is done; repeat")
+    one.add_argument("--depends-on", "--after", action="append", default=[], metavar="JOB", help="repeat for several")
     for name, of, words in (
         ("job-cancel", "cancel_job", "stop one job; it keeps a checkpoint"),
         ("job-retry", "retry_job", "queue a failed or cancelled job again"),
@@ -34,8 +35,9 @@ def submit(client, workspace, options):
         spec = json.loads(options.file.read_text())
     except (OSError, ValueError) as error:
         raise Problem(f"Cannot read the spec {options.file}: {error}. Mend it and try again.") from error
-    if options.after:
-        spec = {**spec, "after": [*spec.get("after", []), *options.after]}
+    if options.depends_on:
+        spec = renamed(spec)
+        spec["depends_on"] = [*spec.get("depends_on", []), *options.depends_on]
     result = client.call("submit_job", spec=spec, job_id=options.id)
     return waited(client, workspace, [result["job"]]) if options.wait else result
 

@@ -43,6 +43,7 @@ from engine.corpus.splits import split
 from engine.corpus.texts import FEWEST_DOMAINS, cap_of, sources_of
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
 from engine.jobs.spool import Job
+from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
 
 PROCESSES = 2
 EXAMPLES, EXAMPLE_CHARACTERS = 3, 300
@@ -65,12 +66,13 @@ class Domain:
 
 
 def run(job: Job) -> None:
-    """The background job. spec: {"corpus": name, "source", "cap_mb", "tokenizer"}: see CorpusSpec."""
-    asked = {key: job.spec[key] for key in ("source", "cap_mb", "tokenizer") if key in job.spec}
-    name = job.spec["corpus"]
-    out = Workspace(job.workspace).corpus(name)
+    """The background job of a CorpusTask."""
+    task = job.task(CorpusTask)
+    asked = {"source": task.source, "cap_mb": task.cap_mb, "tokenizer": task.tokenizer}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    out = Workspace(job.workspace).corpus(task.corpus)
     manifest = build(CorpusSpec.from_dict(asked), out, job.progress, job.folder / "parts")
-    job.emit("corpus.built", corpus=name, manifest=manifest)
+    job.emit(CorpusBuilt(task.corpus, manifest))
     shutil.rmtree(job.folder / "parts", ignore_errors=True)
 
 

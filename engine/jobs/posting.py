@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 from engine.jobs import logs
+from engine.jobs.journal import FILE
 from engine.jobs.run import attempt_of
-from engine.jobs.spool import Spool, held, write_whole
+from engine.jobs.spool import HEARTBEAT, Spool, try_lock, write_whole
 
 LARGEST = 8 << 20  # bytes in one post
 TRIES = 40
@@ -32,7 +33,7 @@ def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
 def hand_out(spool: Spool, job_id: str, attempt: str) -> dict:
     """What a node needs to begin: the spec, and the journal so far, a character a byte. Raises Gone."""
     folder = active_folder(spool, job_id, attempt)
-    journal = folder / "events.jsonl"
+    journal = folder / FILE
     return {
         "spec": (folder / "spec.json").read_text(),
         "journal": journal.read_bytes().decode("latin-1") if journal.exists() else "",
@@ -46,10 +47,10 @@ def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -
     """
     folder = active_folder(spool, job_id, attempt)
     for _ in range(TRIES):  # the worker may only be looking whether the job lives
-        with held(folder) as lock:
+        with try_lock(folder) as lock:
             if lock is not None:
-                (folder / "beat").touch()
-                return append(active_folder(spool, job_id, attempt) / "events.jsonl", offset, data)
+                (folder / HEARTBEAT).touch()
+                return append(active_folder(spool, job_id, attempt) / FILE, offset, data)
         time.sleep(0.02)
     raise BlockingIOError(f"the journal of {job_id} is busy")
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.jobs.events import OUTCOMES, JobFinished
+from engine.jobs.journal import last_event
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import Spool, last_fate
+from engine.jobs.spool import Spool
 
 RESCAN_SECONDS = 5.0
 
@@ -20,11 +22,11 @@ class Queue:
         self.spool = spool
         self.specs: dict[str, JobSpec] = {}  # a queued job's spec never changes
         self.order: list[str] = []
-        self.fates: dict[str, str] = {}  # job that others wait for -> done | open | failed, as of the last scan
+        self.outcomes: dict[str, str] = {}  # job that others wait for -> done | open | failed, as of the last scan
         self.stamps, self.scanned = None, 0.0
 
     def in_order(self) -> Iterator[tuple[Path, JobSpec]]:
-        """The jobs, most urgent first, with their settings; whether they still wait for others says `fate`."""
+        """The jobs, most urgent first, with their settings; whether they still wait for others says `outcome`."""
         self.refresh()
         paused = self.spool.paused()
         for job_id in self.order:
@@ -40,16 +42,16 @@ class Queue:
         names = os.listdir(places[0])
         self.specs = {name: self.specs.get(name) or read_settings(places[0] / name) for name in names}
         self.order = sorted(names, key=lambda name: (priority_of(places[0] / name, self.specs[name]), name))
-        self.fates.clear()
+        self.outcomes.clear()
         self.stamps, self.scanned = stamps, time.monotonic()
 
-    def fate(self, spec: JobSpec) -> tuple[str, str]:
+    def outcome(self, spec: JobSpec) -> tuple[str, str]:
         """("done", ""): it may start; ("open", id): it waits for that job; ("failed", id): it waits in vain."""
-        for job_id in spec.after:
-            if job_id not in self.fates:
-                self.fates[job_id] = fate_of(self.spool.find(job_id))
-            if self.fates[job_id] != "done":
-                return self.fates[job_id], job_id
+        for job_id in spec.depends_on:
+            if job_id not in self.outcomes:
+                self.outcomes[job_id] = outcome_of(self.spool.find(job_id))
+            if self.outcomes[job_id] != "done":
+                return self.outcomes[job_id], job_id
         return "done", ""
 
 
@@ -69,9 +71,8 @@ def priority_of(folder: Path, spec: JobSpec) -> float:
         return spec.priority
 
 
-def fate_of(folder: Path | None) -> str:
+def outcome_of(folder: Path | None) -> str:
     """done, failed, or open: it has not ended, or is not there yet."""
     if folder is None or folder.parent.name not in ("ended", "sealed"):
         return "open"
-    last = last_fate(folder)
-    return "done" if last is not None and last["kind"] == "job.finished" else "failed"
+    return "done" if isinstance(last_event(folder, *OUTCOMES), JobFinished) else "failed"

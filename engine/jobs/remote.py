@@ -17,7 +17,8 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.jobs import logs
-from engine.jobs.run import TWIN, perform, print_into
+from engine.jobs.journal import FILE
+from engine.jobs.run import DUPLICATE, perform, print_into
 from engine.jobs.spool import Job
 
 POST_SECONDS = 1.0
@@ -25,7 +26,7 @@ CHUNK = 1 << 20
 PATIENCE_SECONDS = 6 * 3600.0  # how long a node waits for a page that is away
 
 
-class Door:
+class Endpoint:
     """The page's HTTP API as one attempt at a job sees it."""
 
     def __init__(self, url: str, job_id: str, attempt: str, token: str):
@@ -53,8 +54,8 @@ class Door:
 class Poster:
     """Posts a journal as it grows, on a thread of its own."""
 
-    def __init__(self, door: Door, job: Job, have: int):
-        self.door, self.job, self.have, self.over = door, job, have, False
+    def __init__(self, endpoint: Endpoint, job: Job, have: int):
+        self.endpoint, self.job, self.have, self.over = endpoint, job, have, False
         self.printed = b""  # as it was last posted
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, name="poster", daemon=True)
@@ -70,11 +71,11 @@ class Poster:
                 print(f"The page is away ({error}); the journal waits.", flush=True)
 
     def post_some(self) -> bool:
-        """Post what the page lacks, at most one chunk; returns whether there was something. An empty post is a beat."""
-        with open(self.job.folder / "events.jsonl", "rb") as journal:
+        """Post what the page lacks, at most one chunk; returns whether there was some. An empty post is a heartbeat."""
+        with open(self.job.folder / FILE, "rb") as journal:
             journal.seek(self.have)
             data = journal.read(CHUNK)
-        answer = self.door.ask(self.have, data)
+        answer = self.endpoint.ask(self.have, data)
         if answer is None:
             self.over = self.job.stopping = True
             return False
@@ -85,7 +86,7 @@ class Poster:
         """Post the end of what was printed, if that has changed."""
         printed = logs.tail(self.job.folder / "log.txt").encode()
         if printed != self.printed:
-            self.door.ask(1, printed, "log")
+            self.endpoint.ask(1, printed, "log")
             self.printed = printed
 
     def finish(self) -> bool:
@@ -105,24 +106,24 @@ class Poster:
 
 def main(url: str, job_id: str, attempt: str, workspace: Path) -> int:
     """Fetch the spec, run the job, post its journal. Returns the exit code."""
-    door = Door(url, job_id, attempt, os.environ.get("MIXDESK_JOB_TOKEN", ""))
-    given = door.ask()
+    endpoint = Endpoint(url, job_id, attempt, os.environ.get("MIXDESK_JOB_TOKEN", ""))
+    given = endpoint.ask()
     if given is None:
-        return TWIN
+        return DUPLICATE
     folder = Path(os.environ.get("MIXDESK_SCRATCH") or tempfile.gettempdir()) / f"mixdesk-{job_id}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spec.json").write_text(given["spec"])
     so_far = given["journal"].encode("latin-1")
-    (folder / "events.jsonl").write_bytes(so_far)
+    (folder / FILE).write_bytes(so_far)
     print_into(folder / "log.txt")
     job = Job(folder, workspace, {})
-    poster = Poster(door, job, len(so_far))
+    poster = Poster(endpoint, job, len(so_far))
     code = perform(job)
-    return code if poster.finish() else TWIN
+    return code if poster.finish() else DUPLICATE
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])))
     except (OSError, Problem) as error:
-        sys.exit(f"run_remote: {error}")
+        sys.exit(f"remote: {error}")

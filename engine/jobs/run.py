@@ -1,11 +1,10 @@
 """The process of one job: `python -m engine.jobs.run FOLDER WORKSPACE ATTEMPT`, started by the worker.
 
-One table says which function a kind of job is. The function raises Problem for what the user can mend;
+The table of engine/jobs/kinds.py says which function does a kind of job. It raises Problem for what the user can mend;
 anything else that escapes is a bug, and its traceback goes into the job's log.
 """
 
 import fcntl
-import importlib
 import json
 import os
 import signal
@@ -17,24 +16,13 @@ from pathlib import Path
 
 from engine.core.errors import Problem, Stopped, Transient
 from engine.jobs import logs
-from engine.jobs.spec import JobSpec, check_fields
+from engine.jobs.events import JobDied, JobFailed, JobFinished, JobPaused, JobStarted
+from engine.jobs.kinds import kind_of
+from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Job
 
-KINDS = {
-    "corpus": "engine.corpus.build:run",
-    "train": "engine.proxies.train:run",
-    "merge": "engine.merging.measuring.job:run",
-    "preflight": "engine.merging.write_job:check",
-    "merge_write": "engine.merging.write_job:write",
-    "merge_learn": "engine.merging.learning.job:run",
-    "merge_search": "engine.merging.measuring.search_job:run",
-    "fit": "engine.league:run",
-    "search": "engine.search.job:run",
-    "propose": "engine.search.proposal_job:run",
-}
-
 # For people who read logs of clusters: what became of the job is in its journal.
-DONE, FAILED, STOPPED, TWIN = 0, 1, 75, 76
+DONE, FAILED, STOPPED, DUPLICATE = 0, 1, 75, 76
 LOCK_TRIES = 100
 
 
@@ -44,9 +32,9 @@ def main(folder: Path, workspace: Path, attempt: str, locked: bool) -> int:
     locked: whether this process has inherited the job's lock; on a node of a cluster it takes the lock itself.
     """
     if not locked and take_lock(folder) is None:
-        return TWIN
+        return DUPLICATE
     if attempt_of(folder) != attempt:
-        return TWIN  # the worker has given this attempt up and begun another
+        return DUPLICATE  # the worker has given this attempt up and begun another
     if not locked:
         print_into(folder / "log.txt")
     job = Job(folder, workspace, {})
@@ -58,28 +46,30 @@ def perform(job: Job) -> int:
     signal.signal(signal.SIGTERM, lambda *_: setattr(job, "stopping", True))
     logs.keep_short(job.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the worker, which stops its jobs in order
-    job.emit("job.started", pid=os.getpid(), host=socket.gethostname())
+    job.emit(JobStarted(os.getpid(), socket.gethostname()))
     try:
         job.spec = spec_of(job.folder)
-        function_of(job.spec)(job)
+        kind = kind_of(job.spec["kind"])
+        kind.task.of(job.spec)  # raises where the task lacks something
+        kind.function()(job)
     except Exception as error:
         return failed(job, error)
-    job.emit("job.finished")
+    job.emit(JobFinished())
     return DONE
 
 
 def failed(job: Job, error: Exception) -> int:
     """Say why a job did not come to its end; returns the exit code."""
     if isinstance(error, Stopped):
-        job.emit("job.paused")
+        job.emit(JobPaused())
         return STOPPED
     if isinstance(error, Transient) or is_device_error(error):
         traceback.print_exc()
-        job.emit("job.died", message=transient_cause(error))
+        job.emit(JobDied(transient_cause(error)))
         return FAILED
     if not isinstance(error, Problem):
         traceback.print_exc()
-    job.emit("job.failed", message=message_of(error))
+    job.emit(JobFailed(message_of(error)))
     return FAILED
 
 
@@ -146,20 +136,6 @@ def spec_of(folder: Path) -> dict:
         raise Problem(f"Cannot read the job's spec.json: {error}. Cancel the job and submit it again.") from error
     JobSpec.read(spec)
     return spec
-
-
-def function_of(spec: dict):
-    """The function that does a spec's kind of job. Raises Problem for a kind that this version lacks."""
-    try:
-        module, function = KINDS[spec.get("kind")].split(":")
-    except KeyError:
-        known = ", ".join(KINDS)
-        raise Problem(
-            f"Cannot run a job of kind {spec.get('kind')!r}: this version knows {known}. "
-            "Update Mixdesk, or cancel the job."
-        ) from None
-    check_fields(spec)
-    return getattr(importlib.import_module(module), function)
 
 
 if __name__ == "__main__":

@@ -1,85 +1,76 @@
-"""What a job's spec says besides its own work: when it may run, what it needs, when it is given up.
+"""A job's spec: the settings that every kind has, and the task of its own kind. Standard library only.
 
-A spec is a flat JSON object: the settings below, and the fields of its kind. Standard library only.
+`spec.json` is one flat object: JobSpec's fields and those of the kind's Task.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from engine.core.errors import Problem
+from engine.core.records import Record, contract
 
-VERSION = 2  # 1 had neither `after`, `retries`, `silence_seconds`, `at_once` nor needs: it reads as their defaults
+VERSION = (
+    2  # 1 had neither `depends_on`, `retries`, `stall_timeout`, `max_parallel` nor needs: it reads as their defaults
+)
 ATTEMPTS = 3
 DEVICES = ("auto", "cpu", "cuda")
+ALIASES = {"after": "depends_on", "silence_seconds": "stall_timeout", "at_once": "max_parallel"}  # as 0.1 wrote them
 
-# What each kind cannot do without. Kinds that are not listed check their fields themselves.
-FIELDS = {
-    "corpus": {"corpus": str, "source": dict},
-    "train": {"corpus": str, "domains": list, "runs": list, "fidelity": dict},
-    "merge": {"merge": dict, "names": list, "base": str, "experts": dict, "corpus": str, "domains": list, "runs": list},
-    "preflight": {"study": str, "base": str, "experts": dict},
-    "merge_write": {"study": str, "file": str, "out": str},
-    "merge_learn": {
-        "merge": dict,
-        "names": list,
-        "base": str,
-        "experts": dict,
-        "corpus": str,
-        "domains": list,
-        "learn": dict,
-        "study": str,
-        "out": str,
-        "first": int,
-    },
-    "merge_search": {
-        "merge": dict,
-        "names": list,
-        "base": str,
-        "experts": dict,
-        "corpus": str,
-        "domains": list,
-        "space": dict,
-        "prior": list,
-        "settings": dict,
-        "first": int,
-        "known": dict,
-    },
-    "fit": {"study": str, "domains": list, "runs": list, "weights": list, "losses": list},
-    "search": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list},
-    "propose": {"study": str, "file": str, "settings": dict, "space": dict, "prior": list, "weights": list},
-}
-WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number"}
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Record):
+    """What a job of one kind is asked to do. Kinds subclass it (engine/spec/kinds/)."""
+
+    kind: ClassVar[str]
+
+    @classmethod
+    def of(cls, spec: dict[str, Any]) -> Self:
+        """The task in a spec. Raises Problem for a field that is missing, unknown or of another type."""
+        fields, _ = contract(cls)
+        own = {name: value for name, value in spec.items() if name in fields or name not in SETTINGS}
+        try:
+            return cls.read(own, f"the task of a {cls.kind!r} job")
+        except Problem as problem:
+            raise Problem(
+                f"{problem} The spec may come from another version: cancel the job and submit it again."
+            ) from None
+
+    def spec(self, **settings: Any) -> dict[str, Any]:
+        """The whole spec of a job with this task; settings: of JobSpec."""
+        return {"kind": self.kind, **settings, **self.to_dict()}
 
 
 @dataclass(frozen=True)
 class JobSpec:
     """The settings that every kind of job has.
 
-    priority: lower runs sooner; after: ids of jobs that must be done first; retries: how often it is tried again
-    when its process dies or its device is lost; silence_seconds: how long it may show no progress before it is
-    taken for stuck; at_once: how many jobs of its study may run side by side (0: as many as there is room for);
-    cpus: slots; device: "cpu", "cuda" (waits for a GPU), "auto" (a GPU where there is one); gpu_memory_mb: what it
-    takes of a card (0: a whole one).
+    priority: lower runs sooner; depends_on: ids of jobs that must be done first; retries: how often it is tried again
+    when its process dies or its device is lost; stall_timeout: seconds without progress after which it is taken for
+    stuck; max_parallel: how many jobs of its study may run side by side (0: as many as there is room for); cpus: slots;
+    device: "cpu", "cuda" (waits for a GPU), "auto" (a GPU where there is one); gpu_memory_mb: what it takes of a card
+    (0: a whole one).
     """
 
     kind: str
     version: int = VERSION
     study: str | None = None
     priority: float = 0.0
-    after: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
     retries: int = ATTEMPTS - 1
-    silence_seconds: float = 900.0
-    at_once: int = 0
+    stall_timeout: float = 900.0
+    max_parallel: int = 0
     cpus: int = 1
     device: str = "cpu"
     gpu_memory_mb: int = 0
 
     @classmethod
     def read(cls, spec: object) -> "JobSpec":
-        """The settings of a spec. Raises Problem for one of a newer version, and for a value that cannot be."""
+        """The settings of a spec. Raises Problem for one of a newer version, and for an invalid value."""
         if not isinstance(spec, dict):
             held = str(spec)[:80]
             raise Problem(f"Cannot read the job's spec: it holds {held!r}. Cancel the job and submit it again.")
+        spec = renamed(spec)
         version = spec.get("version", 1)
         if not is_whole(version, 1) or version > VERSION:
             raise Problem(
@@ -87,15 +78,23 @@ class JobSpec:
                 "Update Mixdesk, or cancel the job and submit it again."
             )
         names = cls.__dataclass_fields__.keys() - {"version"}
-        after = spec.get("after", ())
-        settings = {name: spec[name] for name in names if name in spec} | {"after": after, "version": version}
+        depends_on = spec.get("depends_on", ())
+        settings = {name: spec[name] for name in names if name in spec} | {"version": version}
         check("kind", settings.get("kind"), isinstance(settings.get("kind"), str), "the name of a kind of job")
-        check("after", after, is_list_of_texts(after), "a list of jobs' ids")
-        settings["after"] = tuple(after)
+        check("depends_on", depends_on, is_list_of_texts(depends_on), "a list of jobs' ids")
+        settings["depends_on"] = tuple(depends_on)
         made = cls(**settings)
         for name, (fits, wanted) in RULES.items():
             check(name, getattr(made, name), fits(getattr(made, name)), wanted)
         return made
+
+
+SETTINGS = {*JobSpec.__dataclass_fields__, *ALIASES}
+
+
+def renamed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a job or a study's [compute] with today's spelling."""
+    return {ALIASES.get(name, name): value for name, value in settings.items()}
 
 
 def is_number(value, least: float) -> bool:
@@ -114,8 +113,8 @@ RULES = {
     "study": (lambda value: value is None or isinstance(value, str), "a study's id"),
     "priority": (lambda value: is_number(value, -math.inf), "a number; lower runs sooner"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
-    "silence_seconds": (lambda value: is_number(value, 1), "a number of seconds of at least 1"),
-    "at_once": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),
+    "stall_timeout": (lambda value: is_number(value, 1), "a number of seconds of at least 1"),
+    "max_parallel": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),
     "cpus": (lambda value: is_whole(value, 1), "a whole number of at least 1"),
     "device": (lambda value: value in DEVICES, "one of " + ", ".join(DEVICES)),
     "gpu_memory_mb": (lambda value: is_whole(value, 0), "a whole number of MB, 0 for a whole card"),
@@ -125,13 +124,3 @@ RULES = {
 def check(name: str, value, fits: bool, wanted: str) -> None:
     if not fits:
         raise Problem(f"Cannot use {value!r} as a job's {name}: it must be {wanted}. Submit the job again with that.")
-
-
-def check_fields(spec: dict) -> None:
-    """Raise Problem where a spec lacks what its kind cannot do without."""
-    for name, kind in FIELDS.get(spec["kind"], {}).items():
-        if not isinstance(spec.get(name), kind):
-            raise Problem(
-                f"Cannot run a job of kind {spec['kind']!r} whose {name!r} is {str(spec.get(name))[:80]!r}: it must be "
-                f"{WORDS[kind]}. The spec may come from another version: cancel the job and submit it again."
-            )

@@ -21,15 +21,19 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from engine.core.errors import Problem, Stopped
-from engine.jobs.spec import VERSION, JobSpec
+from engine.jobs.events import Event, JobCancelled, JobProgress, JobRequeued
+from engine.jobs.journal import append, open_journal, write_event
+from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
-TERMINAL = ("job.finished", "job.failed", "job.cancelled")
-FATES = (*TERMINAL, "job.died", "job.paused")  # how an attempt ends
 PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
-TAIL_BYTES = 65536
+HEARTBEAT = "beat"  # the file whose time changes while a job makes progress
+
+
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 class Job:
@@ -42,12 +46,16 @@ class Job:
     def __init__(self, folder: Path, workspace: Path, spec: dict):
         self.id, self.folder, self.workspace, self.spec = folder.name, folder, workspace, spec
         self.stopping = False
-        self._journal = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._journal = open_journal(folder)
         self._last_progress = 0.0
 
-    def emit(self, kind: str, **fields) -> None:
-        """Append one event to the journal, whole, in one write. Raises ValueError for NaN or infinity."""
-        append_event(self._journal, kind, fields)
+    def emit(self, event: Event) -> None:
+        """Append one event to the journal, in one write. Raises ValueError for NaN and infinity."""
+        append(self._journal, event)
+
+    def task(self, kind: type[AnyTask]) -> AnyTask:
+        """What the job is asked to do. Raises Problem for a spec that lacks something of that kind's task."""
+        return kind.of(self.spec)
 
     def progress(self, done: float, total: float, note: str = "") -> None:
         """Say how far the job is (any unit), and that it is not stuck. Cheap: lines are thinned out.
@@ -59,41 +67,8 @@ class Job:
         now = time.monotonic()
         if now - self._last_progress >= PROGRESS_SECONDS or done >= total:
             self._last_progress = now
-            (self.folder / "beat").touch()
-            self.emit("job.progress", done=done, total=total, note=note)
-
-
-def append_event(descriptor: int, kind: str, fields: dict) -> None:
-    """Write one event line with O_APPEND: a reader sees all of it or a torn tail, never a mixture of two.
-
-    Raises OSError when it cannot (a full disk), and then leaves the journal as it was.
-    """
-    line = json.dumps({"kind": kind, "t": time.time(), **fields}, ensure_ascii=False, allow_nan=False)
-    data, before = memoryview(line.encode() + b"\n"), os.fstat(descriptor).st_size
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except OSError:
-        os.ftruncate(descriptor, before)  # else the next line would be glued to half of this one
-        raise
-
-
-def read_events(folder: Path, offset: int = 0) -> list[dict]:
-    """All whole lines of a job's journal from an offset on; a torn last line and corrupt lines are left out."""
-    try:
-        lines = (folder / "events.jsonl").read_bytes()[offset:].split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
-    return [event for line in lines if (event := parse_event(line)) is not None]
-
-
-def parse_event(line: bytes) -> dict | None:
-    """The event on one line, or None when the line is no event (torn by a kill, or damaged)."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+            (self.folder / HEARTBEAT).touch()
+            self.emit(JobProgress(done, total, note))
 
 
 class Spool:
@@ -107,8 +82,8 @@ class Spool:
     def submit(self, spec: dict, job_id: str | None = None) -> str:
         """Queue a job and return its id. The same id twice is one job, so a repeated submit is harmless.
 
-        spec: {"kind": one of the kinds in engine/jobs/run.py, the settings of engine.jobs.spec.JobSpec, and the fields
-        of its kind}. Raises Problem for a setting that cannot be.
+        spec: {"kind": one of engine/jobs/kinds.py, the settings of JobSpec, and the task of its kind}. Raises Problem
+        for an invalid setting.
         """
         spec = {"version": VERSION, **spec}
         JobSpec.read(spec)
@@ -156,7 +131,7 @@ class Spool:
             except FileNotFoundError:
                 continue  # a worker claimed it, or filed it away, since we looked
             if folder.parent.name == "queued" and (ended := self.move(folder, "ended")):
-                write_event(ended, "job.cancelled", note="before it started")
+                write_event(ended, JobCancelled("before it started"))
             return
 
     def reprioritise(self, job_id: str, priority: float) -> None:
@@ -189,18 +164,18 @@ class Spool:
         folder = self.find(job_id)
         if folder is None or folder.parent.name not in ("ended", "sealed"):
             raise Problem(f"Cannot retry job {job_id!r}: it has not ended. Cancel it first, or wait.")
-        with held(folder) as free:
+        with try_lock(folder) as free:
             if not free:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
             (folder / "cancel").unlink(missing_ok=True)
-            write_event(folder, "job.requeued", reason=reason)
+            write_event(folder, JobRequeued(reason))
             while self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
                 folder = self.find(job_id)
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[int | None]:
-    """Hold a job's lock inside the block; yields its descriptor, or None when a process runs the job."""
+def try_lock(folder: Path) -> Iterator[int | None]:
+    """Hold a job's lock inside the block; yields its descriptor, or None while a process runs the job."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -213,54 +188,8 @@ def held(folder: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def write_event(folder: Path, kind: str, **fields) -> None:
-    """Append to a job's journal from outside the job. Only for the holder of its lock, or before it ever ran."""
-    mend_journal(folder)
-    descriptor = os.open(folder / "events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        append_event(descriptor, kind, fields)
-    finally:
-        os.close(descriptor)
-
-
-def last_fate(folder: Path) -> dict | None:
-    """The last event that says how an attempt ended, or that it began; read off the journal's tail."""
-    try:
-        with open(folder / "events.jsonl", "rb") as journal:
-            size = journal.seek(0, os.SEEK_END)
-            journal.seek(max(0, size - TAIL_BYTES))
-            lines = journal.read().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return None
-    for line in reversed(lines):
-        event = parse_event(line)
-        if event is not None and event["kind"] in (*FATES, "job.requeued", "job.started"):
-            return event
-    return None
-
-
 def write_whole(path: Path, text: str) -> None:
     """Write a small file so that it appears whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(path)
-
-
-def mend_journal(folder: Path) -> None:
-    """Cut a torn last line off a journal whose writer was killed, so that the next line starts clean.
-
-    Nothing acknowledged is lost: readers never go beyond the last newline.
-    """
-    path = folder / "events.jsonl"
-    if not path.exists():
-        return
-    with open(path, "rb+") as journal:
-        end = journal.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - 65536)
-            journal.seek(start)
-            newline = journal.read(end - start).rfind(b"\n")
-            if newline >= 0 or start == 0:
-                journal.truncate(start + newline + 1)
-                return
-            end = start

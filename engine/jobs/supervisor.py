@@ -21,19 +21,23 @@ from engine.core.workspace import write_json
 from engine.jobs import logs
 from engine.jobs.backends import Backend, Status
 from engine.jobs.devices import Lease, machine
+from engine.jobs.events import (
+    ENDINGS,
+    OUTCOMES,
+    SHARED,
+    Event,
+    JobCancelled,
+    JobDied,
+    JobFailed,
+    JobPaused,
+    JobRequeued,
+    JobStarted,
+)
+from engine.jobs.journal import FILE, cut_torn_tail, last_event, read_events, write_event
+from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.queue import Queue, read_settings
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import (
-    FATES,
-    TERMINAL,
-    Spool,
-    held,
-    last_fate,
-    mend_journal,
-    read_events,
-    write_event,
-    write_whole,
-)
+from engine.jobs.spool import HEARTBEAT, Spool, try_lock, write_whole
 
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between words for the page
@@ -46,7 +50,6 @@ CHILD_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),  # bytes
 }
 HELD_UP = ("the worker stops", "its study is paused")  # reasons to end a job that are no fault of its own
-CLUSTER_KINDS = ("train",)  # what a cluster is for; all else takes seconds and runs beside the page
 
 
 class Supervisor:
@@ -70,7 +73,7 @@ class Supervisor:
         self.leases: dict[str, Lease] = {}  # of the active jobs
         self.specs: dict[str, JobSpec] = {}
         self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when it was sent TERM (monotonic), and why
-        self.beats: dict[str, tuple[int, float]] = {}  # job -> the time of its last beat, and when we saw that change
+        self.heartbeats: dict[str, tuple[int, float]] = {}  # job -> its last heartbeat, and when we saw it
         self.loud: dict[str, int] = {}  # job -> how long its log had grown when it was last cut, bytes
         self.reported, self.stopping = -REPORT_SECONDS, False
 
@@ -108,19 +111,20 @@ class Supervisor:
         """Start jobs in the queue's order. A job that finds no room does not hold up one that needs less."""
         refused, full = set(), set()
         for folder, spec in self.queue.in_order():
-            need = (spec.kind in CLUSTER_KINDS, spec.cpus, spec.device, spec.gpu_memory_mb)
+            on_cluster = bool(self.cluster) and runs_on_cluster(spec.kind)
+            need = (on_cluster, spec.cpus, spec.device, spec.gpu_memory_mb)
             if need in refused or spec.study in full:
                 continue
-            fate, other = self.queue.fate(spec)
-            if fate == "failed":
+            outcome, other = self.queue.outcome(spec)
+            if outcome == "failed":
                 self.give_up(folder, other)
-            if fate != "done":
+            if outcome != "done":
                 continue
             taken = list(self.leases.values())
-            if spec.at_once and sum(lease.study == spec.study for lease in taken) >= spec.at_once:
+            if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
                 full.add(spec.study)
                 continue
-            backend = self.cluster if self.cluster and spec.kind in CLUSTER_KINDS else self.local
+            backend = self.cluster if on_cluster else self.local
             if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
                 refused.add(need)
             else:
@@ -128,10 +132,10 @@ class Supervisor:
 
     def give_up(self, folder: Path, other: str) -> None:
         """End a job that waits for one that did not make it."""
-        with held(folder) as lock:
+        with try_lock(folder) as lock:
             if lock is not None:
                 message = f"It waits for job {other}, which failed or was cancelled. Retry that one, then this one."
-                write_event(folder, "job.failed", message=message)
+                write_event(folder, JobFailed(message))
                 self.spool.move(folder, "ended")
 
     def start(self, queued: Path, spec: JobSpec, backend: Backend, place: dict) -> None:
@@ -139,12 +143,12 @@ class Supervisor:
         folder = self.spool.move(queued, "active")
         if folder is None:
             return
-        with held(folder) as lock:
+        with try_lock(folder) as lock:
             if lock is None:
                 return  # its last process still runs; `watch` sees to it
-            mend_journal(folder)
+            cut_torn_tail(folder)
             attempt = uuid.uuid4().hex[:12]
-            begins = journal.stat().st_size if (journal := folder / "events.jsonl").exists() else 0
+            begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
             lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
             write_whole(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
             argv, env = self.command(folder, lease)
@@ -178,7 +182,7 @@ class Supervisor:
         """End a job that should end, and file away one that has."""
         lease = self.lease(folder)
         waits = False
-        with held(folder) as lock:
+        with try_lock(folder) as lock:
             if lock is not None:
                 status = self.status(lease)
                 if status.state == "ended":
@@ -188,7 +192,7 @@ class Supervisor:
         if size := logs.trim(folder / "log.txt"):
             self.loud[folder.name] = size
         if waits:
-            self.beats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
+            self.heartbeats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
         if reason := self.reason_to_end(folder, lease):
             self.end(folder, lease, reason)
 
@@ -215,9 +219,9 @@ class Supervisor:
                 lease = Lease.from_dict(json.loads((folder / "lease.json").read_text()))
             except (OSError, ValueError, TypeError):
                 lease = Lease(name, self.specs[name].study)
-            begun = last_fate(folder)
-            if not lease.handle and lease.backend == "local" and begun is not None and begun["kind"] == "job.started":
-                lease = replace(lease, handle=str(begun["pid"]))  # its worker was killed before it noted the handle
+            begun = last_event(folder, JobStarted, *ENDINGS, JobRequeued)
+            if not lease.handle and lease.backend == "local" and isinstance(begun, JobStarted) and begun.pid:
+                lease = replace(lease, handle=str(begun.pid))  # its worker was killed before it noted the handle
             self.leases[name] = lease
         return self.leases[name]
 
@@ -236,13 +240,13 @@ class Supervisor:
 
     def stuck(self, folder: Path) -> str | None:
         """Whether a job has shown no sign of life for too long. Only changes count, so clocks may jump."""
-        now, limit = time.monotonic(), self.specs[folder.name].silence_seconds
-        beat = max(changed(folder / "beat"), changed(folder / "lease.json"))
-        if self.beats.get(folder.name, (None,))[0] != beat:
-            self.beats[folder.name] = beat, now
-        if now - self.beats[folder.name][1] <= limit:
+        now, limit = time.monotonic(), self.specs[folder.name].stall_timeout
+        heartbeat = max(changed(folder / HEARTBEAT), changed(folder / "lease.json"))
+        if self.heartbeats.get(folder.name, (None,))[0] != heartbeat:
+            self.heartbeats[folder.name] = heartbeat, now
+        if now - self.heartbeats[folder.name][1] <= limit:
             return None
-        return f"it showed no progress for {limit:g} seconds (its silence_seconds)"
+        return f"it showed no progress for {limit:g} seconds (its stall_timeout)"
 
     def end(self, folder: Path, lease: Lease, reason: str) -> None:
         """TERM first, so that the job can keep a checkpoint; KILL after a while, children too."""
@@ -256,22 +260,22 @@ class Supervisor:
         """Decide what a job whose process is gone has become. Called with its lock held."""
         self.keep_log(folder, lease)
         _, reason = self.told_to_end.get(folder.name, (0.0, ""))
-        own = read_events(folder, lease.begins)
-        fate = own[-1]["kind"] if own and own[-1]["kind"] in FATES else None
-        if fate in TERMINAL:
+        own = read_events(folder, *SHARED, begins=lease.begins)
+        last = own[-1] if own and isinstance(own[-1], ENDINGS) else None
+        if isinstance(last, OUTCOMES):
             place = "ended"
         elif (folder / "cancel").exists():
-            write_event(folder, "job.cancelled", note="while it ran")
+            write_event(folder, JobCancelled("while it ran"))
             place = "ended"
-        elif fate == "job.paused" or reason in HELD_UP:
-            if fate != "job.paused":
-                write_event(folder, "job.paused")
+        elif isinstance(last, JobPaused) or reason in HELD_UP:
+            if not isinstance(last, JobPaused):
+                write_event(folder, JobPaused())
             place = "queued"
         else:
-            if fate != "job.died":
-                write_event(folder, "job.died", message=reason or status.cause or "its process ended")
+            if not isinstance(last, JobDied):
+                write_event(folder, JobDied(reason or status.cause or "its process ended"))
             place = self.after_a_death(folder)
-        for known in (self.leases, self.specs, self.told_to_end, self.beats, self.loud):
+        for known in (self.leases, self.specs, self.told_to_end, self.heartbeats, self.loud):
             known.pop(folder.name, None)
         self.spool.move(folder, place)
 
@@ -283,12 +287,12 @@ class Supervisor:
 
     def after_a_death(self, folder: Path) -> str:
         """Try a job again, or give it up; returns the place where it goes. The reasons are in its journal."""
-        died = [event["message"] for event in this_round(read_events(folder)) if event["kind"] == "job.died"]
+        died = [event.message for event in this_round(read_events(folder, JobDied, JobRequeued))]
         if len(died) <= self.specs[folder.name].retries:
             return "queued"
         count = f"{len(died)} times, last" if len(died) > 1 else "and may not be retried"
         message = f"It ended without a result {count}: {died[-1]}. Its log may say more."
-        write_event(folder, "job.failed", message=message)
+        write_event(folder, JobFailed(message))
         return "ended"
 
     # Telling -------------------------------------------------------------------------------------------------
@@ -320,10 +324,15 @@ def changed(path: Path) -> int:
         return 0
 
 
-def this_round(events: list[dict]) -> list[dict]:
-    """The events since somebody last queued the job anew."""
-    starts = [i for i, event in enumerate(events) if event["kind"] == "job.requeued"]
-    return events[starts[-1] + 1 :] if starts else events
+def this_round(events: list[Event]) -> list[JobDied]:
+    """The deaths since somebody last queued the job anew."""
+    starts = [i for i, event in enumerate(events) if isinstance(event, JobRequeued)]
+    return [event for event in events[starts[-1] + 1 if starts else 0 :] if isinstance(event, JobDied)]
+
+
+def runs_on_cluster(kind: str) -> bool:
+    """Whether jobs of a kind run on the cluster. One that is not known fails here, where its log is at hand."""
+    return kind in KINDS and kind_of(kind).on_cluster
 
 
 def search_path() -> str:

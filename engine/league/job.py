@@ -20,6 +20,7 @@ from engine.league.validation import Trial, judged, trial_of, with_members
 from engine.space.box import Box
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import STRENGTHS, Space, space_from
+from engine.spec.kinds.fit import FitTask, LeagueFinished
 from engine.surrogates import SURROGATES, load, save
 from engine.surrogates.stack import Stack
 
@@ -30,28 +31,25 @@ PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  #
 
 
 def run(job: Job) -> None:
-    """Judge, fit and save; emits `league.finished`.
+    """Do a FitTask: judge, fit and save; emits the league.
 
-    spec: {"study", "fingerprint", "domains" [D], "metrics" [M], "runs" [R ids], "weights" [R][D], "losses" [R][M] with
-    null, "surrogates" [names] or null, "folds", "repeats", "seed", "priorities" [M], "space":
-    engine.space.simplex.Simplex as a dict, "prior" [D]}; from "folds" on all may be absent. Saves <name>.npz and what
-    was predicted of runs that were held out to surrogates/<study>/<fingerprint> in the workspace.
+    Saves <name>.npz and what was predicted of held-out runs to surrogates/<study>/<fingerprint> in the workspace.
     """
-    spec = job.spec
-    folder = job.workspace / "surrogates" / checked_name(spec["study"], "study")
-    folder = folder / checked_name(spec["fingerprint"], "fingerprint")
-    names = with_members(spec.get("surrogates"))
-    weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
-    space = space_from(spec["space"]) if "space" in spec else None
+    task = job.task(FitTask)
+    folder = job.workspace / "surrogates" / checked_name(task.study, "study")
+    folder = folder / checked_name(task.fingerprint, "fingerprint")
+    names = with_members(task.surrogates)
+    weights, losses = np.array(task.weights, float), np.array(task.losses, float)
+    space = None if task.space is None else space_from(task.space)
     weights = weights if space is None else space.seen(weights)
     trial = trial_of(
         weights,
         losses,
-        spec.get("folds", 5),
-        spec.get("repeats", 3),
-        spec.get("seed", 0),
-        spec.get("priorities"),
-        candidates_of(spec, space, weights),
+        task.folds,
+        task.repeats,
+        task.seed,
+        task.priorities,
+        candidates_of(task.prior, space, weights),
     )
     parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
     with crew(PROCESSES if parallel else 1, trial) as do:
@@ -61,13 +59,8 @@ def run(job: Job) -> None:
             league = replace(league, curve=curve.to_dict())
         save_fits(league, do, folder, space, phase(job, "fit"))
     save_held_out(held_out, folder)
-    job.emit(
-        "league.finished",
-        study=spec["study"],
-        fingerprint=spec["fingerprint"],
-        runs=len(weights),
-        league=league.to_dict(),
-    )
+    found = LeagueFinished(study=task.study, fingerprint=task.fingerprint, runs=len(weights), league=league.to_dict())
+    job.emit(found)
     job.progress(1, 1, "done")
 
 
@@ -77,12 +70,12 @@ def phase(job: Job, name: str):
     return lambda done, total, note: job.progress(start + (end - start) * done / max(1, total), 1 + 1e-9, note)
 
 
-def candidates_of(spec: dict, space: Space | None, weights: np.ndarray) -> np.ndarray:
+def candidates_of(prior: list[float] | None, space: Space | None, weights: np.ndarray) -> np.ndarray:
     """(CANDIDATES, D) points that the study's constraints allow, around its prior, or around the mean of the runs."""
     rng = np.random.default_rng(0)
     if space is None:
         return dirichlet(weights.mean(axis=0), CANDIDATES, rng, STRENGTHS)
-    return space.seen(space.draw(np.array(spec["prior"], float), CANDIDATES, rng))
+    return space.seen(space.draw(np.array(prior, float), CANDIDATES, rng))
 
 
 def save_fits(league: League, do, folder: Path, space: Space | None, progress) -> None:

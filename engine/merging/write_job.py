@@ -6,19 +6,20 @@ import yaml
 
 from engine.core.errors import Problem
 from engine.core.workspace import within, write_json
+from engine.jobs.events import JobNote
 from engine.jobs.spool import Job
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight
+from engine.spec.kinds.merge_write import MergeWriteTask
+from engine.spec.kinds.preflight import PreflightTask
 from engine.spec.merge_point import references
 
 
 def check(job: Job) -> None:
-    """Look at all models of a study before a byte is merged: spec {"study", "base", "experts": {name: path}}.
-
-    Keeps what is known in experts/<study>/preflight.json. Raises Problem with every refusal.
-    """
-    paths = references(job.workspace, job.spec)
+    """Do a PreflightTask: look at all models of a study before a byte is merged. Raises Problem with every refusal."""
+    task = job.task(PreflightTask)
+    paths = references(job.workspace, task)
     told = {
         "merge_method": "task_arithmetic",
         "base_model": paths[0],
@@ -28,20 +29,18 @@ def check(job: Job) -> None:
     out = job.workspace / "exports"
     out.mkdir(exist_ok=True)
     found = preflight(from_dict(told, Path("/")), out / "merged", job.progress)
-    write_json(within(job.workspace / "experts", f"{job.spec['study']}/preflight.json"), found.to_dict())
+    write_json(within(job.workspace / "experts", f"{task.study}/preflight.json"), found.to_dict())
     if found.refusals:
         raise Problem(" ".join(found.refusals))
     for sentence in found.warnings[:1]:
-        job.emit("job.note", text=sentence)
+        job.emit(JobNote(sentence))
 
 
 def write(job: Job) -> None:
-    """Write a merge as a checkpoint: spec {"file": a merge file's text, "out": its place in the workspace's exports/}.
-
-    Whole or not at all. Emits merge.written with what was written. Raises Problem where it cannot be merged.
-    """
-    out = within(job.workspace / "exports", job.spec["out"])
+    """Do a MergeWriteTask: write a merge as a checkpoint, atomically. Raises Problem where it cannot be merged."""
+    task = job.task(MergeWriteTask)
+    out = within(job.workspace / "exports", task.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    config = from_dict(yaml.safe_load(job.spec["file"]), Path("/"))
+    config = from_dict(yaml.safe_load(task.file), Path("/"))
     found = merge(config, out, job.progress)
-    job.emit("job.note", text=f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB.")
+    job.emit(JobNote(f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB."))

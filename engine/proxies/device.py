@@ -5,6 +5,7 @@ import os
 import torch
 
 from engine.core.errors import Problem
+from engine.jobs.events import JobNote
 from engine.jobs.spool import Job
 from engine.spec.compute import members_that_fit
 from engine.spec.fidelity import Fidelity
@@ -20,7 +21,7 @@ def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict
         torch.cuda.set_per_process_memory_fraction(leased / total)
     size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
     if size < len(runs):
-        job.emit("job.note", text=f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time.")
+        job.emit(JobNote(f"{len(runs)} proxies at once need more than the GPU's memory: {size} at a time."))
     return [runs[start : start + size] for start in range(0, len(runs), size)]
 
 

@@ -21,16 +21,18 @@ from engine import corpus as corpora
 from engine.core.errors import Problem, Stopped
 from engine.core.workspace import within
 from engine.corpus import windows
-from engine.jobs.spool import Job, read_events
+from engine.jobs.events import OVER, JobNote, RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
+from engine.jobs.journal import read_events
+from engine.jobs.spool import Job
 from engine.proxies.device import choose_device, sized_to_card
 from engine.proxies.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
 from engine.proxies.model import Stack
 from engine.proxies.sampling import Sampler
 from engine.spec.fidelity import Fidelity
+from engine.spec.kinds.train import TrainTask
 
-CHECKPOINT_SECONDS = 15.0  # between checkpoints, where the spec does not say
 REPORT_SECONDS = 1.0
-LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, as shares of the steps
+LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, in fractions of the steps
 LOOK_TOKENS = 2048  # and on how many validation tokens a domain
 AHEAD = 16  # steps whose batches are read from the shards at once
 
@@ -150,30 +152,24 @@ def whole(path: Path, write) -> None:
 
 
 def run(job: Job) -> None:
-    """Train and measure the runs of a spec: {"kind": "train", "corpus", "domains": [D], "runs": [G of {"id",
-    "weights": [D], "seed"}], "fidelity": {...}, "device": "cpu" | "cuda" | "auto", "keep": the part of every
-    domain that may be seen (engine/proxies/sampling.py), 1 where absent, "start": the file of weights that all begin
-    with, "save": the folder that their last weights go to as <run>.safetensors, both in the workspace,
-    "checkpoint_seconds": between checkpoints, "keep_windows": whether the losses of single validation windows are kept
-    (engine/corpus/windows.py)}.
+    """Do a TrainTask: train and measure its runs (bits per byte throughout).
 
-    Emits runs.started, runs.progress, runs.evaluated, run.finished, run.diverged (bits per byte throughout).
-    Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for a bad spec.
+    Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for an invalid task.
     """
-    spec = job.spec
-    device = choose_device(spec.get("device", "auto"))
+    task = job.task(TrainTask)
+    device = choose_device(task.device)
     if device == "cpu":
         torch.set_num_threads(1)  # worker processes run side by side
-    corpus = corpora.load(job.workspace / "corpora" / spec["corpus"])
-    check_runs(spec["runs"], spec["domains"], corpus.domains)
-    fidelity = Fidelity.from_dict(spec["fidelity"])
-    for domain in spec["domains"]:  # better now than after the training
+    corpus = corpora.load(job.workspace / "corpora" / task.corpus)
+    check_runs(task.runs, task.domains, corpus.domains)
+    fidelity = Fidelity.from_dict(task.fidelity)
+    for domain in task.domains:  # better now than after the training
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
-    start = load_file(within(job.workspace, spec["start"])) if "start" in spec else None
-    if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and spec.get("device") == "auto":
-        job.emit("job.note", text="torch cannot use the GPU that this job was given: training on the CPU. See its log.")
-    for group in sized_to_card(job, fidelity, corpus.vocabulary, spec["runs"], device):
-        train_group(job, corpus, fidelity, group, device, start)
+    start = None if task.start is None else load_file(within(job.workspace, task.start))
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and task.device == "auto":
+        job.emit(JobNote("torch cannot use the GPU that this job was given: training on the CPU. See its log."))
+    for group in sized_to_card(job, fidelity, corpus.vocabulary, task.runs, device):
+        train_group(job, task, corpus, fidelity, group, device, start)
 
 
 def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
@@ -196,19 +192,21 @@ def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
             )
 
 
-def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: str, start: dict | None) -> None:
+def train_group(
+    job: Job, task: TrainTask, corpus, fidelity: Fidelity, runs: list[dict], device: str, start: dict | None
+) -> None:
     """Train runs as one stack, from the weights `start` or from scratch.
 
     Where a GPU's memory does not hold it, as two halves one after the other.
     """
-    over = {event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")}
+    over = {event.run for event in read_events(job.folder, *OVER)}
     if all(run["id"] in over for run in runs):
         return
     try:
-        training = Training(fidelity, corpus, job.spec["domains"], runs, device, job.spec.get("keep", 1.0))
+        training = Training(fidelity, corpus, task.domains, runs, device, task.keep)
         if start is not None:
             training.stack.load([start] * len(runs))
-        follow(job, training, corpus, over)
+        follow(job, task, training, corpus, over)
         return
     except torch.OutOfMemoryError:
         if len(runs) == 1:
@@ -219,20 +217,17 @@ def train_group(job: Job, corpus, fidelity: Fidelity, runs: list[dict], device: 
             ) from None
     torch.cuda.empty_cache()  # outside the handler, whose traceback would keep the stack alive
     half = len(runs) // 2
-    job.emit(
-        "job.note",
-        text=f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time.",
-    )
-    train_group(job, corpus, fidelity, runs[:half], device, start)
-    train_group(job, corpus, fidelity, runs[half:], device, start)
+    job.emit(JobNote(f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time."))
+    train_group(job, task, corpus, fidelity, runs[:half], device, start)
+    train_group(job, task, corpus, fidelity, runs[half:], device, start)
 
 
-def follow(job: Job, training: Training, corpus, over: set[str]) -> None:
+def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]) -> None:
     """Take a stack to its end: steps, reports, checkpoints, final losses. What is over is not told again."""
     path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
     training.resume(path)
-    reporter = Reporter(job, training, corpus, over)
-    saved, interval = time.monotonic(), job.spec.get("checkpoint_seconds", CHECKPOINT_SECONDS)
+    reporter = Reporter(job, task, training, corpus, over)
+    saved, interval = time.monotonic(), task.checkpoint_seconds
     try:
         while training.step < training.fidelity.steps and reporter.living():
             training.advance()
@@ -252,15 +247,14 @@ def follow(job: Job, training: Training, corpus, over: set[str]) -> None:
 class Reporter:
     """Turns the state of a training into the events of its job."""
 
-    def __init__(self, job: Job, training: Training, corpus, over: set[str]):
-        self.job, self.training, self.corpus, self.over = job, training, corpus, set(over)
-        self.domains, fidelity = job.spec["domains"], training.fidelity
-        self.looks = {math.ceil(share * fidelity.steps) for share in LOOKS}
+    def __init__(self, job: Job, task: TrainTask, training: Training, corpus, over: set[str]):
+        self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
+        self.domains, fidelity = task.domains, training.fidelity
+        self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
         self.step_tokens = fidelity.batch * fidelity.context
         self.counted = time.monotonic(), time.process_time()
         self.reported = self.counted[0], training.step
-        parameters = training.stack.parameters
-        job.emit("runs.started", runs=training.ids, device=training.device, parameters=parameters)
+        job.emit(RunsStarted(training.ids, training.device, training.stack.parameters))
 
     def clock(self) -> None:
         """Add the time since the last call to what the training has cost, which outlives this attempt."""
@@ -294,31 +288,20 @@ class Reporter:
         losses = training.bits_per_byte()
         now, tokens = time.monotonic(), (step - self.reported[1]) * self.step_tokens * len(training.ids)
         speed = tokens / (now - self.reported[0])
-        self.job.emit(
-            "runs.progress",
-            runs=training.ids,
-            step=step,
-            steps=training.fidelity.steps,
-            tokens=step * self.step_tokens,
-            loss=losses,
-            tokens_per_second=speed,
-        )
+        steps, so_far = training.fidelity.steps, step * self.step_tokens
+        self.job.emit(RunsProgress(training.ids, step, steps, so_far, losses, speed))
         self.reported = now, step
         for g, diverged_at in enumerate(training.diverged_at.tolist()):
             if diverged_at >= 0 and training.ids[g] not in self.over:
                 self.over.add(training.ids[g])
-                self.job.emit("run.diverged", run=training.ids[g], step=diverged_at, loss=losses[g])
+                self.job.emit(RunDiverged(training.ids[g], diverged_at, losses[g]))
 
     def look(self) -> None:
         """Emit validation losses on a few windows, for curves while the training goes on."""
         losses, _ = evaluate(self.training.stack, self.corpus, self.domains, LOOK_TOKENS)  # (G, D)
         fine = [g for g in self.living() if np.isfinite(losses[g]).all()]
-        self.job.emit(
-            "runs.evaluated",
-            runs=[self.training.ids[g] for g in fine],
-            tokens=self.training.step * self.step_tokens,
-            losses=losses[fine].tolist(),
-        )
+        names, tokens = [self.training.ids[g] for g in fine], self.training.step * self.step_tokens
+        self.job.emit(RunsEvaluated(names, tokens, losses[fine].tolist()))
 
     def finish(self) -> None:
         """Measure every domain in full, and emit each living member's result. Raises Stopped."""
@@ -331,12 +314,11 @@ class Reporter:
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         for g in self.living():
-            if "save" in self.job.spec:
+            if self.task.save is not None:
                 self.save_model(g)
-            if self.job.spec.get("keep_windows", False):
+            if self.task.keep_windows:
                 self.save_windows(g, sums)
-            self.job.emit(
-                "run.finished",
+            finished = RunFinished(
                 run=training.ids[g],
                 losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
                 losses_se=dict(zip(self.domains, errors[g].tolist(), strict=True)),
@@ -347,6 +329,7 @@ class Reporter:
                 device=training.device,
                 parameters=training.stack.parameters,
             )
+            self.job.emit(finished)
 
     def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
@@ -357,7 +340,7 @@ class Reporter:
 
     def save_model(self, g: int) -> None:
         """Write a member's weights, whole."""
-        folder = within(self.job.workspace, self.job.spec["save"])
+        folder = within(self.job.workspace, self.task.save)
         folder.mkdir(parents=True, exist_ok=True)
         state = self.training.stack.member(g)
         whole(folder / f"{self.training.ids[g]}.safetensors", lambda part: save_file(state, part))

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import acting, need
+from engine.jobs.decisions import CandidatePut, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.standing import VERDICTS, standings
@@ -46,7 +47,7 @@ def put_forward(
             )
         text = freeze(store, study, point, about, surrogate, priorities)
         candidate = reviews.id_of(text)
-        store.write("candidate.put", candidate=candidate, study=study.id, frozen=text)
+        store.write(CandidatePut(candidate, study.id, text))
     return candidate
 
 
@@ -120,7 +121,7 @@ def set_rules(store: Store, study: studies.Study, approvals: int, author_alone: 
 
 
 def _add(store: Store, study: str, candidate: str | None, what: str, **body) -> None:
-    store.write("review.added", study=study, candidate=candidate, what=what, author=acting().name, body=body)
+    store.write(ReviewAdded(study, what, acting().name, body, candidate))
 
 
 def checked_text(text: object, what: str, most: int, lines: bool = True) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from engine.core.errors import Problem
 from engine.core.people import acting, need
+from engine.jobs.decisions import ReviewAdded, RunsAdded
 from engine.review.evidence import at_point, points_of
 from engine.studies import confirmations as rounds
 from engine.studies.merges.planning import merge_jobs
@@ -38,7 +39,7 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
     else:
         ids = [run for plan in plans(store, candidate, times, seeds) for run in rounds.confirm(store, study, plan)]
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
-    store.write("review.added", study=found.study, candidate=found.id, what="confirm", author=acting().name, body=body)
+    store.write(ReviewAdded(found.study, "confirm", acting().name, body, found.id))
     return ids
 
 
@@ -72,10 +73,9 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     if not rows:
         return []
     names, domains = study.domains, list(study.corpus["domains"])
-    jobs = merge_jobs(replace(spec, fidelity=fidelity), study.id, study.corpus["experts"], names, domains, rows)
-    for job in jobs:
-        job["spec"]["keep_windows"] = True
-    store.write("runs.added", study=study.id, runs=rows, jobs=jobs)
+    larger = replace(spec, fidelity=fidelity)
+    jobs = merge_jobs(larger, study.id, study.corpus["experts"], names, domains, rows, keep=True)
+    store.write(RunsAdded(study.id, rows, jobs))
     for job in jobs:
         store.spool.submit(job["spec"], job["job"])
     return [row["id"] for row in rows]

@@ -74,7 +74,7 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
     spec, root = merge_spec(study), store.workspace.root
     task, tensors = task_of(study, spec), ()
     if spec.merge.by == "layer":
-        tensors = tuple(tensor_names(root / task["base"]))
+        tensors = tuple(tensor_names(root / task.base))
     return MergeRecipe(
         study.name,
         name,

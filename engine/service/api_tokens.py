@@ -15,6 +15,7 @@ from engine.core import secret as tokens
 from engine.core.access import Access
 from engine.core.errors import Missing, Problem
 from engine.core.people import ROLES, NotSignedIn, Person, Refused, acting, allows, local_user, need
+from engine.jobs.decisions import TokenCreated, TokenRevoked, TokenUsed
 from store import api_tokens
 from store.api_tokens import TokenRow
 from store.database import Store
@@ -42,8 +43,7 @@ def create(store: Store, label: str, role: str | None = None, days: float = DAYS
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= MOST_DAYS:
         raise Problem(f"Cannot make a token for {days!r} days: use a number above 0 and up to {MOST_DAYS:,}.")
     token_id, key = secrets.token_hex(6), secrets.token_urlsafe(32)
-    store.write(
-        "token.created",
+    created = TokenCreated(
         token=token_id,
         person=person.name,
         local=person == local_user(),
@@ -52,6 +52,7 @@ def create(store: Store, label: str, role: str | None = None, days: float = DAYS
         hash=_hash(store, key),
         expires_at=time.time() + 86400 * days,
     )
+    store.write(created)
     return f"mixdesk_{token_id}_{key}", api_tokens.find(store, token_id)
 
 
@@ -66,7 +67,7 @@ def revoke(store: Store, token_id: str) -> TokenRow:
     need("viewer", "revoke a token")
     if token_id not in {row.id for row in listed(store)}:
         raise Missing(f"Cannot revoke the token {token_id!r}: there is none of that id among those you may see.")
-    store.write("token.revoked", token=token_id)
+    store.write(TokenRevoked(token_id))
     return api_tokens.find(store, token_id)
 
 
@@ -86,7 +87,7 @@ def person_of(store: Store, token: str, access: Access | None) -> Person:
         raise NotSignedIn(f"Cannot do that: the token {row.id} ({row.label}) has expired. Make a new one.")
     role = _role_now(row, access)
     if row.used_at is None or row.used_at < time.time() - USED_SECONDS:
-        store.write("token.used", token=row.id, by=row.person)
+        store.write(TokenUsed(row.id), by=row.person)
     return Person(row.person, min(row.role, role, key=ROLES.index))
 
 

@@ -15,6 +15,7 @@ import urllib.request
 
 from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person, need
+from engine.jobs.decisions import NoticeRaised, NoticeTold
 from store import corpora, jobs, notices, studies
 from store.database import Store
 
@@ -34,7 +35,7 @@ def raise_due(store: Store) -> None:
     due += [stopped(study, why) for study in found.values() if (why := why_stopped(store, study))]
     for notice_id, study, outcome, text in due:
         if notice_id not in known:
-            store.write("notice.raised", notice=notice_id, study=study, outcome=outcome, text=text)
+            store.write(NoticeRaised(notice_id, study, outcome, text))
 
 
 def over(study: studies.Study, rest: notices.Rest) -> tuple[str, str, str, str]:
@@ -104,7 +105,7 @@ class Webhook:
         if trouble is not None and tries <= len(WAITS):
             self.failures[notice.id], self.again[notice.id] = tries, time.monotonic() + WAITS[tries - 1]
             return
-        self.store.write("notice.told", notice=notice.id, trouble=trouble)
+        self.store.write(NoticeTold(notice.id, trouble))
         self.failures.pop(notice.id, None), self.again.pop(notice.id, None)
 
     def close(self) -> None:

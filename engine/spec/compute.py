@@ -1,11 +1,11 @@
 """How a study's training is cut into jobs and treated by the queue: the table [compute] of a study file. No torch."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.jobs.devices import Gpu
-from engine.jobs.spec import DEVICES, is_number, is_whole
+from engine.jobs.spec import DEVICES, is_number, is_whole, renamed
 from engine.spec.fidelity import Fidelity, group_size
 
 LARGEST_GROUP = 64  # beyond it a stack gains nothing more, and a kill costs more
@@ -16,14 +16,14 @@ CLUSTER_LANES = 8
 
 @dataclass(frozen=True)
 class Compute:
-    """checkpoint_seconds: between checkpoints; retries: of a job that dies; at_once: jobs side by side (0: as many as
-    there is room for); priority: of all jobs, lower runs sooner; device: auto, cpu or cuda; gpu_memory_mb: what one job
-    takes of a card (0: a whole one); group: proxies a job (0: chosen by width, and on a GPU by its memory).
+    """checkpoint_seconds: between checkpoints; retries: of a job that dies; max_parallel: jobs side by side (0: as
+    many as there is room for); priority: of all jobs, lower runs sooner; device: auto, cpu or cuda; gpu_memory_mb: what
+    one job takes of a card (0: a whole one); group: proxies per job (0: chosen by width, and on a GPU by its memory).
     """
 
     checkpoint_seconds: float = 15.0
     retries: int = 2
-    at_once: int = 0
+    max_parallel: int = 0
     priority: float = 0.0
     device: str = "auto"
     gpu_memory_mb: int = 0
@@ -40,22 +40,26 @@ class Compute:
         """Raises Problem for a setting that is not there."""
         if isinstance(values, cls):
             return values
+        values = renamed(values) if isinstance(values, dict) else values
         if not isinstance(values, dict) or (unknown := [name for name in values if name not in RULES]):
             odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
             raise Problem(f"Cannot read the study's compute: {odd} is unknown. Settings: {', '.join(RULES)}.")
         return cls(**values)
 
     def settings(self, study: str) -> dict:
-        """What the spec of every training job says (engine.jobs.spec.JobSpec, and engine/proxies/train.py)."""
-        own = asdict(self)
-        del own["group"]
-        return {"study": study, **own}
+        """The settings (engine.jobs.spec.JobSpec) of all jobs of a study."""
+        shared = ("retries", "max_parallel", "priority", "device", "gpu_memory_mb")
+        return {"study": study, **{name: getattr(self, name) for name in shared}}
+
+    def own(self) -> dict:
+        """What the tasks that train and merge are told of it."""
+        return {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds}
 
 
 RULES = {
     "checkpoint_seconds": (lambda value: is_number(value, 0), "a number of seconds of at least 0"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
-    "at_once": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),
+    "max_parallel": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),
     "priority": (lambda value: is_number(value, -1e12), "a number; lower runs sooner"),
     "device": (lambda value: value in DEVICES, "one of " + ", ".join(DEVICES)),
     "gpu_memory_mb": (lambda value: is_whole(value, 0), "a whole number of MB, 0 for a whole card"),
@@ -73,7 +77,7 @@ def group_and_lanes(
         budget = compute.gpu_memory_mb or max((gpu.total_mb for gpu in gpus), default=CARD_MB)
         size = members_that_fit(fidelity, vocabulary, budget)
         lanes = sum(max(1, gpu.total_mb // budget) for gpu in gpus) or CLUSTER_LANES
-    lanes = min(lanes, compute.at_once) if compute.at_once else lanes
+    lanes = min(lanes, compute.max_parallel) if compute.max_parallel else lanes
     return compute.group or size, lanes
 
 

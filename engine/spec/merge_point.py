@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.spec.merge import REST, MergeSpec, Setting, setting_of
 from engine.spec.merge_file import ALL, Coefficients, merge_yaml, mergekit_yaml
+from engine.spec.tasks import Expertise
 
 
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
@@ -42,7 +43,7 @@ def reference(workspace: Path, base: str, expert: str) -> str:
     return f"{os.path.normpath(workspace / base)}+{path}" if is_adapter else path
 
 
-def references(workspace: Path, task: dict) -> list[str]:
-    """The base and the experts of a merge job's spec as a merge file names them."""
-    base = os.path.normpath(workspace / task["base"])
-    return [base, *(reference(workspace, task["base"], path) for path in task["experts"].values())]
+def references(workspace: Path, task: Expertise) -> list[str]:
+    """The base and the experts of a task as a merge file names them."""
+    base = os.path.normpath(workspace / task.base)
+    return [base, *(reference(workspace, task.base, path) for path in task.experts.values())]

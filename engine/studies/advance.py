@@ -18,11 +18,25 @@ from engine.core.workspace import checked_name
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.jobs import devices
-from engine.jobs.run import KINDS
-from engine.jobs.spec import JobSpec, check_fields
+from engine.jobs.decisions import (
+    CorpusPlanned,
+    JobCancelAsked,
+    JobPrioritised,
+    StudyCancelled,
+    StudyCreated,
+    StudyFailed,
+    StudyPaused,
+    StudyPlanned,
+    StudyResumed,
+)
+from engine.jobs.kinds import kind_of
+from engine.jobs.spec import JobSpec
 from engine.league import FEWEST_RUNS
 from engine.spec.compute import group_and_lanes
 from engine.spec.frame import Frame, frame_of
+from engine.spec.kinds.corpus import CorpusTask
+from engine.spec.kinds.fit import FitTask
+from engine.spec.kinds.train import TrainTask
 from engine.spec.objectives import aggregate, domain_losses
 from engine.spec.study import (
     DEMO,
@@ -67,9 +81,9 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
         )
     sources_of(CorpusSpec.from_dict(spec))  # raises before a name is given away to what cannot be built
     if old is None:
-        store.write("corpus.planned", corpus=name, spec=spec)
+        store.write(CorpusPlanned(name, spec))
     job_id = f"corpus-{folder.name}"
-    ask_once(store, job_id, {"kind": "corpus", "corpus": name, **spec})
+    ask_once(store, job_id, CorpusTask(name, **spec).spec())
     return job_id
 
 
@@ -85,7 +99,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
         planned(store, spec, "check", manifest)  # raises for constraints that leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
-    store.write("study.created", study=study, name=spec.name, spec=spec.to_dict())
+    store.write(StudyCreated(study, spec.name, spec.to_dict()))
     advance(store)
     return study
 
@@ -93,7 +107,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
 def cancel(store: Store, study: str) -> None:
     """Stop everything of a study; what was measured stays. Running jobs keep a checkpoint."""
     need("operator", "cancel a study")
-    store.write("study.cancelled", study=study)
+    store.write(StudyCancelled(study))
     for job in jobs.of_study(store, study):
         store.spool.cancel(job.id)
     store.ingest()
@@ -104,14 +118,14 @@ def pause(store: Store, study: str) -> None:
     need("operator", "pause a study")
     if (found := studies.get(store, study)).state != "active":
         raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
-    store.write("study.paused", study=study)
+    store.write(StudyPaused(study))
     store.spool.pause(study)
 
 
 def resume(store: Store, study: str) -> None:
     """Go on with a paused or cancelled study, and retry what failed."""
     need("operator", "resume a study")
-    store.write("study.resumed", study=study)
+    store.write(StudyResumed(study))
     store.spool.unpause(study)
     for job in jobs.of_study(store, study):
         if job.state in ("failed", "cancelled"):
@@ -124,9 +138,7 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
     """Queue a job that somebody wrote the spec of; returns its id. Raises Problem for a spec that cannot be."""
     need("operator", "submit a job")
     settings = JobSpec.read(spec)
-    if settings.kind not in KINDS:
-        raise Problem(f"Cannot submit a job of kind {settings.kind!r}: the kinds are {', '.join(KINDS)}.")
-    check_fields(spec)
+    kind_of(settings.kind).task.of(spec)
     if settings.study is not None:
         studies.get(store, settings.study)
     job_id = checked_name(job_id or f"{settings.kind}-{uuid.uuid4().hex[:8]}", "job")
@@ -140,7 +152,7 @@ def cancel_job(store: Store, job_id: str) -> None:
     found = known_job(store, job_id)
     if found.state not in jobs.UNFINISHED:
         raise Problem(f"Cannot cancel job {job_id!r}: it has ended ({found.state}).")
-    store.write("job.cancel_asked", job=job_id)
+    store.write(JobCancelAsked(job_id))
     store.spool.cancel(job_id)
     store.ingest()
 
@@ -151,7 +163,7 @@ def prioritise(store: Store, job_id: str, priority: float) -> None:
     if known_job(store, job_id).state not in ("queued", "paused"):
         raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
     store.spool.reprioritise(job_id, priority)
-    store.write("job.prioritised", job=job_id, priority=priority)
+    store.write(JobPrioritised(job_id, priority))
 
 
 def known_job(store: Store, job_id: str) -> jobs.JobRow:
@@ -184,7 +196,7 @@ def advance(store: Store) -> None:
                 fit_if_due(store, study)
                 search_if_due(store, study)
         except Problem as problem:  # one study that cannot go on must not hold up the others
-            store.write("study.failed", study=study.id, message=str(problem))
+            store.write(StudyFailed(study.id, str(problem)))
 
 
 def recover(store: Store) -> None:
@@ -216,7 +228,7 @@ def plan(store: Store, study: studies.Study) -> None:
         return
     if (found := planned(store, spec, study.id, manifest)) is None:
         return
-    store.write("study.planned", study=study.id, **found)
+    store.write(StudyPlanned(study=study.id, **found))
     for job in found["jobs"]:
         store.spool.submit(job["spec"], job["job"])
 
@@ -249,17 +261,16 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
         job_id = f"{study}-train-{group[0]['number']:05d}"
         for run in group:
             run["job"] = job_id
-        task = {
-            "kind": "train",
-            **spec.compute.settings(study),
-            "corpus": spec.corpus,
-            "domains": domains,
-            "keep": keep,
-            "runs": [{key: run[key] for key in ("id", "weights", "seed")} for run in group],
-            "fidelity": fidelity.to_dict(),
-            "keep_windows": any(run.get("role") == "confirm" for run in group),
-        }
-        made.append({"job": job_id, "spec": task})
+        task = TrainTask(
+            corpus=spec.corpus,
+            domains=domains,
+            keep=keep,
+            runs=[{key: run[key] for key in ("id", "weights", "seed")} for run in group],
+            fidelity=fidelity.to_dict(),
+            keep_windows=any(run.get("role") == "confirm" for run in group),
+            **spec.compute.own(),
+        )
+        made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})
     return made
 
 
@@ -302,20 +313,19 @@ def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
     """The spec of the job that fits the league to these runs (engine/league/job.py)."""
     frame = frame_of_study(study)
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
-    return {
-        "kind": "fit",
-        "priority": -1,
-        "study": study.id,
-        "domains": study.domains,
-        "metrics": study.metrics,
-        "runs": measured.ids,
-        "weights": measured.weights.tolist(),
-        "losses": losses,
-        "fingerprint": measured.fingerprint,
-        "priorities": aggregate(study.objectives, measured.losses).weights.tolist(),
-        "space": frame.space.to_dict(),
-        "prior": frame.prior.tolist(),
-    }
+    task = FitTask(
+        study=study.id,
+        domains=study.domains,
+        metrics=study.metrics,
+        runs=measured.ids,
+        weights=measured.weights.tolist(),
+        losses=losses,
+        fingerprint=measured.fingerprint,
+        priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
+        space=frame.space.to_dict(),
+        prior=frame.prior.tolist(),
+    )
+    return task.spec(priority=-1)
 
 
 def search_if_due(store: Store, study: studies.Study) -> None:

@@ -8,8 +8,10 @@ from engine.analysis import scaling
 from engine.analysis.trust import Trust, trust
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.jobs.decisions import RunsAdded
 from engine.search.acquisition import PROPOSERS
 from engine.spec.fidelity import Fidelity, larger
+from engine.spec.kinds.propose import ProposeTask
 from engine.spec.study import StudySpec
 from engine.studies.advance import training_jobs, vocabulary_of
 from engine.studies.fits import fit_of, point_of
@@ -54,18 +56,16 @@ def queue_proposal(
     job_id = job_id_of(study, "propose", settings)
     if jobs.find(store, job_id) is None:
         losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
-        spec = {
-            "kind": "propose",
-            "priority": -1,
-            "study": study.id,
-            "file": surrogate_file(store, study, settings),
-            "settings": settings,
-            "space": frame.space.to_dict(),
-            "prior": frame.prior.tolist(),
-            "weights": measured.weights.tolist(),
-            "losses": losses,
-        }
-        store.submit(job_id, spec, study.id)
+        task = ProposeTask(
+            study=study.id,
+            file=surrogate_file(store, study, settings),
+            settings=settings,
+            space=frame.space.to_dict(),
+            prior=frame.prior.tolist(),
+            weights=measured.weights.tolist(),
+            losses=losses,
+        )
+        store.submit(job_id, task.spec(priority=-1), study.id)
     return job_id
 
 
@@ -111,7 +111,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )
-    store.write("runs.added", study=study.id, runs=rows, jobs=planned)
+    store.write(RunsAdded(study.id, rows, planned))
     for job in planned:
         store.spool.submit(job["spec"], job["job"])
     return [row["id"] for row in rows]

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
@@ -111,9 +112,8 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     for number, row in enumerate([*rows, *fresh], 1):
         row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
     planned = training_jobs(successor, plan.spec, frame, fresh, vocabulary_of(store, plan.spec.corpus))
-    store.write("study.created", study=successor, name=plan.spec.name, spec=plan.spec.to_dict())
-    store.write(
-        "study.planned",
+    store.write(StudyCreated(successor, plan.spec.name, plan.spec.to_dict()))
+    decided = StudyPlanned(
         study=successor,
         domains=new,
         metrics=[asdict(one) for one in domain_losses(new)],
@@ -122,6 +122,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
         jobs=planned,
         carried=rows,
     )
+    store.write(decided)
     for job in planned:
         store.spool.submit(job["spec"], job["job"])
     advance(store)

@@ -19,6 +19,7 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
+from engine.jobs.decisions import StudyImported
 from engine.league import FEWEST_RUNS
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
@@ -137,7 +138,7 @@ def adopt(
         steward.frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises where nothing is allowed
         for number, run in enumerate(event["runs"], 1):
             run["id"] = f"{study}-{number:05d}"
-        store.write("study.imported", study=study, name=name, **event)
+        store.write(StudyImported(study=study, name=name, **event))
         steward.advance(store)
     found = studies.get(store, study)
     return {

@@ -10,6 +10,7 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import LARGEST
 from engine.search.methods import check_method
+from engine.spec.kinds.search import SearchTask
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
 from store import jobs, studies
@@ -90,18 +91,17 @@ def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dic
 def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
     """The spec of a search job (engine/search/job.py)."""
     frame = frame_of_study(study)
-    return {
-        "kind": "search",
-        "priority": -1,
-        "study": study.id,
-        "file": surrogate_file(store, study, settings),
-        "settings": settings,
-        "space": frame.space.to_dict(),
-        "prior": frame.prior.tolist(),
-        "baselines": {name: shares.tolist() for name, shares in frame.baselines.items()},
-        "available": None if frame.available is None else frame.available.tolist(),
-        "budget": frame.budget,
-    }
+    task = SearchTask(
+        study=study.id,
+        file=surrogate_file(store, study, settings),
+        settings=settings,
+        space=frame.space.to_dict(),
+        prior=frame.prior.tolist(),
+        baselines={name: shares.tolist() for name, shares in frame.baselines.items()},
+        available=None if frame.available is None else frame.available.tolist(),
+        budget=frame.budget,
+    )
+    return task.spec(priority=-1)
 
 
 def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:

@@ -9,6 +9,7 @@ import math
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.jobs.decisions import RunsSubmitted
 from engine.spec.study import StudySpec
 from engine.studies import advance as steward
 from store import runs, studies
@@ -46,7 +47,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
                 )
         new = [row for row in rows if row["id"] not in there]
         if new:
-            store.write("runs.submitted", study=study.id, runs=new)
+            store.write(RunsSubmitted(study.id, new))
             if study.state == "active":
                 steward.fit_if_due(store, studies.get(store, study.id))
     return {

@@ -1,29 +1,41 @@
-"""What each kind of journal event does to the tables. The functions are in decided.py and outcomes.py, one a
-kind; the order of journals does not matter.
+"""What each kind of journal event does to the tables. The functions are in decisions.py and outcomes.py, one per kind;
+the order of journals does not matter.
 
-Within one journal events apply in their order. Tables that several journals touch are written so that the
-result is the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves
-the state of the job and of its runs.
+Within one journal events apply in their order. Tables that several journals touch are written so that the result is
+the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves the state of the job
+and of its runs.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from store.events import decisions as decided
-from store.events import outcomes
+from engine.jobs.events import Event, Result
+from store.events import decisions, outcomes
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
-EVENTS = decided.EVENTS | outcomes.EVENTS
+EVENTS = decisions.EVENTS | outcomes.EVENTS
+
+
+class At(NamedTuple):
+    """Where and when an event was written, and by whom (in the owner's journal). journal: a job's id, or "owner"."""
+
+    journal: str
+    t: float
+    by: str | None
 
 
 def apply(cursor, chunks: Sequence[Chunk]) -> None:
-    """Bring chunks of journals into the tables. Unknown kinds are left alone: a newer worker's."""
-    bulk: dict[str, list[tuple[str, dict]]] = {}
+    """Bring chunks of journals into the tables."""
+    bulk: dict[type[Event], list[tuple[At, Event]]] = {}
     for chunk in chunks:
-        for event in chunk.events:
-            if event["kind"] in BULK:
-                bulk.setdefault(event["kind"], []).append((chunk.name, event))
-            elif event["kind"] in EVENTS:
-                EVENTS[event["kind"]](cursor, chunk.name, event)
+        for line in chunk.lines:
+            at, kind = At(chunk.name, line.t, line.by), type(line.event)
+            if kind in BULK:
+                bulk.setdefault(kind, []).append((at, line.event))
+            elif issubclass(kind, Result):
+                outcomes.result(cursor, at, line.event)
+            else:
+                EVENTS[kind](cursor, at, line.event)
     for kind, events in bulk.items():
         BULK[kind](cursor, events)

@@ -1,54 +1,77 @@
-"""What people and the owner decide, as rows: one function a kind of event, one table."""
+"""What people and the owner decide, as rows: one function per kind of event, one table."""
 
 import json
 
 import pyarrow as pa
 
+from engine.jobs.decisions import (
+    CandidatePut,
+    CorpusPlanned,
+    JobCancelAsked,
+    JobPlanned,
+    JobPrioritised,
+    JobRetryAsked,
+    NoticeRaised,
+    NoticeTold,
+    ReviewAdded,
+    RunsAdded,
+    RunsSubmitted,
+    StudyCancelled,
+    StudyCreated,
+    StudyFailed,
+    StudyImported,
+    StudyPaused,
+    StudyPlanned,
+    StudyResumed,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
+)
 from store.events.bulk import insert
 
 
-def study_created(cursor, journal, e):
-    values = [e["study"], e["name"], json.dumps(e["spec"]), e["t"]]
+def study_created(cursor, at, e: StudyCreated):
+    values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
 
-def study_cancelled(cursor, journal, e):
-    cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e["study"]])
+def study_cancelled(cursor, at, e: StudyCancelled):
+    cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e.study])
 
 
-def study_resumed(cursor, journal, e):
-    cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e["study"]])
+def study_resumed(cursor, at, e: StudyResumed):
+    cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e.study])
 
 
-def study_paused(cursor, journal, e):
-    cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e["study"]])
+def study_paused(cursor, at, e: StudyPaused):
+    cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e.study])
 
 
-def study_failed(cursor, journal, e):
-    cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e["message"], e["study"]])
+def study_failed(cursor, at, e: StudyFailed):
+    cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e.message, e.study])
 
 
-def study_planned(cursor, journal, e):
+def study_planned(cursor, at, e: StudyPlanned):
     """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
     that this one goes on from, which count here too (engine/studies/domain_changes.py)."""
-    metrics = e.get("metrics") and json.dumps(e["metrics"])  # journals of 0.1 have none: each domain's loss
-    values = [e["domains"], metrics, json.dumps(e["corpus"]), e["study"]]
+    metrics = e.metrics and json.dumps(e.metrics)  # journals of 0.1 have none: each domain's loss
+    values = [e.domains, metrics, json.dumps(e.corpus), e.study]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
-    runs_added(cursor, journal, e)
-    for run in e.get("carried", ()):
+    runs_added(cursor, at, e)
+    for run in e.carried or ():
         cursor.execute(
             "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
-            [run["id"], e["study"], *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
+            [run["id"], e.study, *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
         )
 
 
-def runs_added(cursor, journal, e):
+def runs_added(cursor, at, e: RunsAdded | StudyPlanned):
     """Runs to be trained, and the jobs that will train them."""
-    columns = {name: [run.get(name) for run in e["runs"]] for name in RUN_COLUMNS}
-    columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e["runs"]]
-    insert(cursor, "runs", columns | {"study": e["study"], "state": "planned"}, RUN_COLUMNS)
-    jobs_planned(cursor, e["study"], e["jobs"], e["t"])
+    columns = {name: [run.get(name) for run in e.runs] for name in RUN_COLUMNS}
+    columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e.runs]
+    insert(cursor, "runs", columns | {"study": e.study, "state": "planned"}, RUN_COLUMNS)
+    jobs_planned(cursor, e.study, e.jobs, at.t)
 
 
 # Of a planned run, and their types in Arrow where that cannot tell by itself (all may be None).
@@ -64,28 +87,28 @@ RUN_COLUMNS = {
 }
 
 
-def study_imported(cursor, journal, e):
+def study_imported(cursor, at, e: StudyImported):
     """A study of runs that were trained elsewhere, with all that they measured."""
-    values = [e["study"], e["name"], json.dumps(e["spec"]), e["domains"], json.dumps(e["metrics"])]
-    values += [e["corpus"] and json.dumps(e["corpus"]), json.dumps(e["imported"]), e["t"]]
+    values = [e.study, e.name, json.dumps(e.spec), e.domains, json.dumps(e.metrics)]
+    values += [e.corpus and json.dumps(e.corpus), json.dumps(e.imported), at.t]
     cursor.execute(
         "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
         values,
     )
-    columns = {name: [run[name] for run in e["runs"]] for name in e["runs"][0]}
-    columns["study"] = e["study"]
+    columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
+    columns["study"] = e.study
     types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
     types["weights"] = types["losses"]
     insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
 
 
-def runs_submitted(cursor, journal, e):
+def runs_submitted(cursor, at, e: RunsSubmitted):
     """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
-    last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e["study"]]).fetchall()[0][0]
-    columns = {name: [run.get(name) for run in e["runs"]] for name in SUBMITTED}
-    columns["number"] = list(range(last + 1, last + 1 + len(e["runs"])))
-    columns |= {"study": e["study"], "role": "submitted", "state": "done"}
+    last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
+    columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
+    columns["number"] = list(range(last + 1, last + 1 + len(e.runs)))
+    columns |= {"study": e.study, "role": "submitted", "state": "done"}
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
 
 
@@ -102,8 +125,8 @@ SUBMITTED = {
 }
 
 
-def job_planned(cursor, journal, e):
-    jobs_planned(cursor, e.get("study"), [e], e["t"])
+def job_planned(cursor, at, e: JobPlanned):
+    jobs_planned(cursor, e.study, [e.to_dict()], at.t)
 
 
 def jobs_planned(cursor, study, jobs, t):
@@ -121,12 +144,22 @@ def jobs_planned(cursor, study, jobs, t):
     insert(cursor, "jobs", columns, {"study": pa.string()}, "OR IGNORE")
 
 
-def job_prioritised(cursor, journal, e):
-    cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e["priority"], e["job"]])
+def job_prioritised(cursor, at, e: JobPrioritised):
+    cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e.priority, e.job])
 
 
-def corpus_planned(cursor, journal, e):
-    values = [e["corpus"], json.dumps(e["spec"]), e["t"]]
+def job_asked(what):
+    """Somebody asked something of the job; what became of it, its own journal tells."""
+
+    def change(cursor, at, e: JobCancelAsked | JobRetryAsked):
+        values = [what, at.by, at.t, e.job]
+        cursor.execute("UPDATE jobs SET asked = ?, asked_by = ?, asked_at = ? WHERE id = ?", values)
+
+    return change
+
+
+def corpus_planned(cursor, at, e: CorpusPlanned):
+    values = [e.corpus, json.dumps(e.spec), at.t]
     cursor.execute(
         "INSERT INTO corpora (name, spec, created_at) VALUES (?, ?, ?) "
         "ON CONFLICT DO UPDATE SET spec = excluded.spec, created_at = excluded.created_at",
@@ -134,66 +167,67 @@ def corpus_planned(cursor, journal, e):
     )
 
 
-def notice_raised(cursor, journal, e):
-    values = [e["notice"], e["study"], e["outcome"], e["text"], e["t"]]
+def notice_raised(cursor, at, e: NoticeRaised):
+    values = [e.notice, e.study, e.outcome, e.text, at.t]
     cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
 
 
-def notice_told(cursor, journal, e):
+def notice_told(cursor, at, e: NoticeTold):
     """The webhook took it, or never will: `trouble` says why."""
-    values = [e["t"], e.get("trouble"), e["notice"]]
+    values = [at.t, e.trouble, e.notice]
     cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
 
 
-def token_created(cursor, journal, e):
-    names = ("token", "person", "local", "role", "label", "hash", "t", "expires_at")
+def token_created(cursor, at, e: TokenCreated):
     cursor.execute(
         "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [e.get(name) for name in names],
+        [e.token, e.person, e.local, e.role, e.label, e.hash, at.t, e.expires_at],
     )
 
 
-def token_revoked(cursor, journal, e):
-    cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [e["t"], e["token"]])
+def token_revoked(cursor, at, e: TokenRevoked):
+    cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [at.t, e.token])
 
 
-def token_used(cursor, journal, e):
-    cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [e["t"], e["token"]])
+def token_used(cursor, at, e: TokenUsed):
+    cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [at.t, e.token])
 
 
-def candidate_put(cursor, journal, e):
-    """A point that somebody put forward."""
-    frozen = json.loads(e["frozen"])
-    values = [e["candidate"], e["study"], frozen["name"], frozen["author"], e["frozen"], e["t"]]
+def candidate_put(cursor, at, e: CandidatePut):
+    """A point that somebody nominated."""
+    frozen = json.loads(e.frozen)
+    values = [e.candidate, e.study, frozen["name"], frozen["author"], e.frozen, at.t]
     cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
-    review_added(cursor, journal, e | {"what": "put", "author": frozen["author"], "body": {"name": frozen["name"]}})
+    review_added(cursor, at, ReviewAdded(e.study, "put", frozen["author"], {"name": frozen["name"]}, e.candidate))
 
 
-def review_added(cursor, journal, e):
+def review_added(cursor, at, e: ReviewAdded):
     """Somebody commented, voted, decided or set the rules: the next line of the history."""
-    values = [e["study"], e.get("candidate"), e["what"], e["author"], json.dumps(e["body"]), e["t"]]
+    values = [e.study, e.candidate, e.what, e.author, json.dumps(e.body), at.t]
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)
 
 
 EVENTS = {
-    "study.created": study_created,
-    "study.cancelled": study_cancelled,
-    "study.paused": study_paused,
-    "study.resumed": study_resumed,
-    "study.failed": study_failed,
-    "study.planned": study_planned,
-    "runs.added": runs_added,
-    "study.imported": study_imported,
-    "runs.submitted": runs_submitted,
-    "job.planned": job_planned,
-    "job.prioritised": job_prioritised,
-    "corpus.planned": corpus_planned,
-    "candidate.put": candidate_put,
-    "review.added": review_added,
-    "notice.raised": notice_raised,
-    "notice.told": notice_told,
-    "token.created": token_created,
-    "token.revoked": token_revoked,
-    "token.used": token_used,
+    StudyCreated: study_created,
+    StudyCancelled: study_cancelled,
+    StudyPaused: study_paused,
+    StudyResumed: study_resumed,
+    StudyFailed: study_failed,
+    StudyPlanned: study_planned,
+    RunsAdded: runs_added,
+    StudyImported: study_imported,
+    RunsSubmitted: runs_submitted,
+    JobPlanned: job_planned,
+    JobPrioritised: job_prioritised,
+    CorpusPlanned: corpus_planned,
+    CandidatePut: candidate_put,
+    ReviewAdded: review_added,
+    NoticeRaised: notice_raised,
+    NoticeTold: notice_told,
+    TokenCreated: token_created,
+    TokenRevoked: token_revoked,
+    TokenUsed: token_used,
+    JobCancelAsked: job_asked("cancel"),
+    JobRetryAsked: job_asked("retry"),
 }

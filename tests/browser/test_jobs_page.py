@@ -4,12 +4,15 @@ import pytest
 from playwright.sync_api import expect
 
 from engine.core.workspace import Workspace
-from engine.jobs.spool import Job, Spool, read_events, write_event
+from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.events import JobFailed, JobFinished, JobProgress, JobStarted, RunFinished, RunsProgress
+from engine.jobs.journal import write_event
+from engine.jobs.spool import Job, Spool
 from engine.spec.study import StudySpec
 from store.database import Store
 from tests.service.test_notices import MEASURED
 from tests.support.running import PATIENCE, Page, until
-from tests.support.working import place
+from tests.support.working import place, read_events
 
 pytestmark = pytest.mark.browser
 
@@ -20,17 +23,17 @@ def spool(tmp_path_factory) -> Spool:
     workspace = Workspace.open(tmp_path_factory.mktemp("jobs") / "workspace")
     store = Store(workspace)
     spec = StudySpec.from_dict({"name": "Little", "corpus": "c", "runs": 8}).to_dict()
-    store.write("study.created", study="s", name="Little", spec=spec)
+    store.write(StudyCreated(study="s", name="Little", spec=spec))
     run = {"id": "r1", "number": 1, "role": "design", "weights": [0.5, 0.5], "seed": 1, "job": "s-train"}
     job = {"job": "s-train", "spec": {"kind": "train", "study": "s"}}
-    store.write("study.planned", study="s", domains=["a", "b"], corpus={}, runs=[run], jobs=[job])
+    store.write(StudyPlanned(study="s", domains=["a", "b"], corpus={}, runs=[run], jobs=[job]))
     store.spool.submit(job["spec"], "s-train")
     for name in ("waits-a", "waits-b", "broken"):
         store.submit(name, {"kind": "corpus", "corpus": name, "source": {"type": "folder", "path": "/nowhere"}})
     broken = store.spool.find("broken")
     (broken / "log.txt").write_text("Traceback: <b>bold</b> words\n")
-    write_event(broken, "job.started")
-    write_event(broken, "job.failed", message="It ended without a result: its process exited with code 3.")
+    write_event(broken, JobStarted())
+    write_event(broken, JobFailed(message="It ended without a result: its process exited with code 3."))
     store.spool.move(broken, "ended")
     store.spool.move(store.spool.find("s-train"), "active")
     store.close()
@@ -59,12 +62,12 @@ def tab(browser, server):
 
 def test_running_jobs_are_live_without_a_reload(tab, spool):
     job = Job(spool.find("s-train"), spool.workspace, {})
-    job.emit("job.started", pid=1, host="node-7")
-    job.emit("job.progress", done=25, total=100, note="step 25")
+    job.emit(JobStarted(pid=1, host="node-7"))
+    job.emit(JobProgress(done=25, total=100, note="step 25"))
     expect(tab.get_by_text("step 25")).to_be_visible()
     progress = {"runs": ["r1"], "step": 50, "steps": 100, "tokens": 50, "loss": [2.5], "tokens_per_second": 12_345.0}
-    job.emit("runs.progress", **progress)
-    job.emit("job.progress", done=50, total=100, note="step 50")
+    job.emit(RunsProgress(**progress))
+    job.emit(JobProgress(done=50, total=100, note="step 50"))
     expect(tab.get_by_text("step 50")).to_be_visible()
     expect(tab.get_by_text("12,345 tokens a second")).to_be_visible()
     expect(tab.get_by_text("node-7")).to_be_visible()
@@ -103,8 +106,8 @@ def test_the_end_of_a_study_is_a_toast_and_then_nothing_polls(tab, spool):
     for name in ("waits-a", "broken"):
         spool.cancel(name)
     job = Job(spool.find("s-train"), spool.workspace, {})
-    job.emit("run.finished", run="r1", **MEASURED)
-    job.emit("job.finished")
+    job.emit(RunFinished(run="r1", **MEASURED))
+    job.emit(JobFinished())
     spool.move(job.folder, "ended")
     expect(tab.get_by_test_id("stToast")).to_contain_text("Study Little has finished: 1 of 1 runs done")
     expect(tab.get_by_text("Nothing runs and nothing waits")).to_be_visible()

@@ -40,7 +40,7 @@ def test_jobs_are_submitted_moved_cancelled_retried_and_waited_for(at, spec_file
     assert at("submit", spec_file("one"), "--id", "one")["job"] == "one"  # the same id twice is one job
     assert at("submit", spec_file("two"), "--id", "two", "--after", "one")["job"] == "two"
     spool = Spool(tmp_path / "workspace")
-    assert json.loads((spool.find("two") / "spec.json").read_text())["after"] == ["one"]
+    assert json.loads((spool.find("two") / "spec.json").read_text())["depends_on"] == ["one"]
     assert at("job-priority", "two", "-5")["priority"] == -5
     assert [job["id"] for job in at("jobs")] == ["two", "one"]
     assert at("job-cancel", "one")["state"] == "cancelled"

@@ -11,7 +11,8 @@ from engine.core.errors import Problem, Stopped
 from engine.corpus import CorpusSpec, build
 from engine.corpus.build import run
 from engine.corpus.sources import DOMAINS
-from engine.jobs.spool import Job, read_events
+from engine.jobs.spool import Job
+from tests.support.working import read_events
 
 SMALL_CAP = 0.4  # MB a domain
 

@@ -14,10 +14,10 @@ from engine.core.errors import Problem
 from engine.jobs import backends
 from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import Spool, read_events
+from engine.jobs.spool import Spool
 from tests.support.clusters import RayCluster
 from tests.support.running import Page, until
-from tests.support.working import corpus_job, kinds, last, place, small_text, worker
+from tests.support.working import corpus_job, kinds, last, place, read_events, small_text, worker
 
 pytestmark = pytest.mark.slow
 

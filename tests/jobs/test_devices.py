@@ -10,11 +10,11 @@ import pytest
 
 from engine.jobs import devices
 from engine.jobs.devices import Gpu, Lease
-from engine.jobs.spool import Spool, read_events
+from engine.jobs.spool import Spool
 from engine.spec.compute import Compute, group_and_lanes, member_bytes, members_that_fit
 from engine.spec.fidelity import Fidelity
 from tests.support.running import until
-from tests.support.working import corpus_job, faults, kinds, last, place, small_text, worker
+from tests.support.working import corpus_job, faults, kinds, last, place, read_events, small_text, worker
 
 pytestmark = pytest.mark.slow
 CARDS = """0, GPU-aaa, NVIDIA H100 80GB HBM3, 81559, 4, 0
@@ -101,7 +101,7 @@ def test_a_group_sizes_itself_to_the_card():
     assert sizes == sorted(sizes) and sizes[0] >= 1 and sizes[-1] == 64
     assert sizes[2] * member_bytes(fidelity, 4096) <= 16_000 * 2**20
     assert group_and_lanes(Compute(gpu_memory_mb=8_000), fidelity, 4096, [BIG, SMALL], 4) == (sizes[1], 15)
-    assert group_and_lanes(Compute(gpu_memory_mb=8_000, at_once=3), fidelity, 4096, [BIG], 4) == (sizes[1], 3)
+    assert group_and_lanes(Compute(gpu_memory_mb=8_000, max_parallel=3), fidelity, 4096, [BIG], 4) == (sizes[1], 3)
     assert group_and_lanes(Compute(group=5, device="cpu"), fidelity, 4096, [BIG], 4) == (5, 4)
 
 

@@ -6,7 +6,10 @@ import os
 import pytest
 
 from engine.core.errors import Problem, Stopped
-from engine.jobs.spool import Job, Spool, held, mend_journal, read_events, write_event
+from engine.jobs.events import JobDied, JobStarted, RunsProgress
+from engine.jobs.journal import cut_torn_tail, write_event
+from engine.jobs.spool import Job, Spool, try_lock
+from tests.support.working import read_events
 
 
 @pytest.fixture
@@ -60,9 +63,9 @@ def test_retry_only_of_what_ended(spool):
 def test_the_lock_shows_who_lives(spool):
     spool.submit({"kind": "fit"}, "one")
     folder = spool.find("one")
-    with held(folder) as first, held(folder) as second:
+    with try_lock(folder) as first, try_lock(folder) as second:
         assert first is not None and second is None
-    with held(folder) as again:
+    with try_lock(folder) as again:
         assert again is not None
 
 
@@ -79,23 +82,23 @@ def test_progress_is_thinned_and_stops_when_told(tmp_path):
 def test_a_journal_refuses_what_json_cannot_say(tmp_path):
     job = Job(tmp_path, tmp_path, {})
     with pytest.raises(ValueError):
-        job.emit("run.finished", loss=float("nan"))
+        job.emit(RunsProgress(["a"], 1, 2, 3, [float("nan")], 1.0))
     assert read_events(tmp_path) == []
 
 
 @pytest.mark.parametrize("tail", [b"", b'{"kind": "torn', b"x" * 200_000])
 def test_a_torn_line_is_cut_and_nothing_else(tmp_path, tail):
-    write_event(tmp_path, "job.started")
+    write_event(tmp_path, JobStarted())
     with open(tmp_path / "events.jsonl", "ab") as journal:
         journal.write(tail)
     assert kinds(tmp_path) == ["job.started"]
-    mend_journal(tmp_path)
-    write_event(tmp_path, "job.died")
+    cut_torn_tail(tmp_path)
+    write_event(tmp_path, JobDied())
     assert kinds(tmp_path) == ["job.started", "job.died"]
     assert (tmp_path / "events.jsonl").read_bytes().count(b"\n") == 2
 
 
 def test_a_journal_that_is_one_torn_line_becomes_empty(tmp_path):
     (tmp_path / "events.jsonl").write_bytes(b"torn")
-    mend_journal(tmp_path)
+    cut_torn_tail(tmp_path)
     assert os.path.getsize(tmp_path / "events.jsonl") == 0

@@ -6,7 +6,8 @@ import pytest
 
 from engine.core.secret import job_token, secret
 from engine.jobs import posting
-from engine.jobs.spool import Spool, held, read_events
+from engine.jobs.spool import Spool, try_lock
+from tests.support.working import read_events
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_an_attempt_that_is_over_may_not_write(spool, job, attempt):
 
 
 def test_a_journal_that_somebody_holds_is_busy_and_nothing_is_lost(spool):
-    with held(spool.find("one")), pytest.raises(BlockingIOError):
+    with try_lock(spool.find("one")), pytest.raises(BlockingIOError):
         posting.receive(spool, "one", "second", len(FIRST), NEXT)
     assert posting.receive(spool, "one", "second", len(FIRST), NEXT) == len(FIRST + NEXT)
 

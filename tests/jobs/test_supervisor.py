@@ -14,11 +14,13 @@ from engine.core.errors import Problem, Transient
 from engine.jobs import logs
 from engine.jobs import run as run_job
 from engine.jobs.backends.local import Local
+from engine.jobs.events import JobDied, JobStarted
+from engine.jobs.journal import write_event
 from engine.jobs.spec import VERSION, JobSpec
-from engine.jobs.spool import Job, Spool, read_events, write_event
+from engine.jobs.spool import Job, Spool
 from engine.jobs.supervisor import Supervisor
 from tests.support.running import ROOT, until
-from tests.support.working import corpus_job, faults, kinds, last, pid_of, place, small_text, worker
+from tests.support.working import corpus_job, faults, kinds, last, pid_of, place, read_events, small_text, worker
 
 
 @pytest.fixture
@@ -81,9 +83,9 @@ def test_a_job_waits_for_one_that_is_not_there_yet(spool, job):
         until(lambda: all_ended(spool, "first", "second"))
 
 
-def test_at_once_limits_a_study_and_nobody_else(spool, job, tmp_path):
+def test_max_parallel_limits_a_study_and_nobody_else(spool, job, tmp_path):
     for n in range(3):
-        job(f"silent-{n}", study="s", at_once=2)
+        job(f"silent-{n}", study="s", max_parallel=2)
     job("other")
     with worker(spool, "--slots", "8", **faults(tmp_path / "faults")):
         until(lambda: len(spool.folders("active")) == 2 and all_ended(spool, "other"))
@@ -116,10 +118,10 @@ def test_a_paused_study_stops_and_goes_on_and_others_do_not_notice(spool, job, t
         ("priority", float("nan")),
         ("retries", -1),
         ("retries", 1.5),
-        ("after", "x"),
-        ("after", [1]),
-        ("silence_seconds", 0),
-        ("at_once", -1),
+        ("depends_on", "x"),
+        ("depends_on", [1]),
+        ("stall_timeout", 0),
+        ("max_parallel", -1),
         ("cpus", 0),
         ("device", "tpu"),
         ("gpu_memory_mb", -5),
@@ -158,7 +160,7 @@ def test_specs_of_other_versions_and_half_written_ones(spool, tmp_path):
     assert last(spool, "old")["kind"] == "job.finished"
     for name, words in (
         ("newer", "version 99: this Mixdesk knows versions 1 to"),
-        ("lacks", "'runs' is 'None': it must be a list"),
+        ("lacks", "its 'runs' is missing; it must be a list of objects"),
         ("half", "spec.json"),
         ("list", "[1, 2]"),
     ):
@@ -185,7 +187,7 @@ def test_no_retries_means_one_attempt(spool, job, tmp_path):
 
 
 def test_a_job_that_never_beats_is_ended_and_tried_again(spool, job, tmp_path):
-    job("silent", silence_seconds=1, retries=1)
+    job("silent", stall_timeout=1, retries=1)
     with worker(spool, **faults(tmp_path / "faults")):
         until(lambda: all_ended(spool, "silent"))
     died, _, failed = read_events(spool.find("silent"))
@@ -273,8 +275,8 @@ def test_what_a_job_said_of_its_death_is_told_once_and_counts(spool, job):
         folder = spool.move(spool.find("one"), "active")
         begins = os.path.getsize(folder / "events.jsonl") if attempt > 1 else 0
         (folder / "lease.json").write_text(json.dumps({"job": "one", "begins": begins, "handle": "1"}))
-        write_event(folder, "job.started", pid=1)
-        write_event(folder, "job.died", message="its GPU failed")
+        write_event(folder, JobStarted(pid=1))
+        write_event(folder, JobDied(message="its GPU failed"))
         supervisor.watch(folder)
         assert kinds(spool, "one").count("job.died") == attempt
     assert place(spool, "one") == "ended"

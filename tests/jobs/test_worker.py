@@ -11,10 +11,12 @@ import time
 
 import pytest
 
-from engine.jobs.spool import Spool, held, read_events
+from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.spool import Spool, try_lock
 from store import jobs, studies
 from store.database import Store
 from tests.support.running import ROOT, until
+from tests.support.working import read_events
 
 DOMAINS = ["digits", "prose", "python"]
 FIDELITY = {
@@ -114,7 +116,7 @@ def test_a_job_outlives_its_worker_and_the_next_one_files_it(spool, workers):
     first.kill()
     first.wait()
     assert place(spool, "t") == "active"
-    with held(spool.find("t")) as lock:
+    with try_lock(spool.find("t")) as lock:
         assert lock is None, "its process holds the lock"
     workers()
     until(lambda: place(spool, "t") == "ended", 180)
@@ -182,9 +184,9 @@ def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
     store = Store(Workspace.open(spool.workspace))
     members = train()["runs"]
     runs = [{**run, "number": n, "role": "design", "job": "t"} for n, run in enumerate(members, 1)]
-    store.write("study.created", study="s", name="S", spec={"corpus": "small"})
+    store.write(StudyCreated(study="s", name="S", spec={"corpus": "small"}))
     plan = {"job": "t", "spec": train()}
-    store.write("study.planned", study="s", domains=DOMAINS, corpus={}, runs=runs, jobs=[plan])
+    store.write(StudyPlanned(study="s", domains=DOMAINS, corpus={}, runs=runs, jobs=[plan]))
     spool.submit(plan["spec"], "t")
     workers()
     pid = pid_once_it_trains(spool, "t")

@@ -9,12 +9,13 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine.core.errors import Problem, Stopped
-from engine.jobs.spool import Job, read_events
+from engine.jobs.spool import Job
 from engine.league import League, cross_validate, held_out_of, rank_correlations
 from engine.league import run as run_league
 from engine.league.curve import Curve, enough_runs
 from engine.league.scores import DRAWS, bootstrap, score_of
 from engine.surrogates import load
+from tests.support.working import read_events
 
 FAST = ["own_share", "linear", "log_linear", "ridge"]
 PULL = np.array([[2.5, 0.5, 0.2, 0.0], [0.3, 2.0, 0.1, 0.4], [0.2, 0.3, 3.0, 0.1]])

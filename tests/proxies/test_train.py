@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from engine import corpus as corpora
 from engine.core.errors import Problem, Stopped
 from engine.corpus import CorpusSpec
-from engine.jobs.spool import Job, read_events
+from engine.jobs.spool import Job
 from engine.proxies.evaluate import bits_per_byte, evaluate, validation_windows
 from engine.proxies.model import stack
 from engine.proxies.sampling import Sampler
 from engine.proxies.train import Training, run
 from engine.spec.fidelity import LEARNING_RATES, Fidelity
 from tests.support.running import ROOT
+from tests.support.working import read_events
 
 QUICK = Fidelity(context=16, batch=4, tokens=200 * 64, eval_tokens=1024)
 DOMAINS = ["birds", "fish", "trees"]

@@ -10,6 +10,7 @@ from engine.core.errors import Problem
 from engine.core.people import Person, as_person
 from engine.core.workspace import Workspace
 from engine.corpus import windows
+from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.recipes import export
 from engine.review import acts, compare, confirming, flips
 from engine.review.dossier import dossier, overview, revision
@@ -98,9 +99,9 @@ def test_what_cannot_be_put_forward(desk, words, sentence):
 
 
 def test_nothing_is_put_forward_before_a_fit(store):
-    store.write("study.created", study="new", name="New", spec={"corpus": "default", "name": "New"})
+    store.write(StudyCreated(study="new", name="New", spec={"corpus": "default", "name": "New"}))
     empty = {"domains": {name: {"train_tokens": 10**6} for name in ("a", "b")}}
-    store.write("study.planned", study="new", domains=["a", "b"], corpus=empty, runs=[], jobs=[])
+    store.write(StudyPlanned(study="new", domains=["a", "b"], corpus=empty, runs=[], jobs=[]))
     with pytest.raises(Problem, match="Wait for its first fit"):
         put(store, studies.get(store, "new"), "Early", (0.5, 0.5))
 

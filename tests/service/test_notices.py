@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from engine.core.errors import Problem
-from engine.jobs.spool import write_event
+from engine.jobs.decisions import StudyCreated, StudyFailed, StudyPlanned
+from engine.jobs.journal import write_event
 from engine.service import notices as engine_notices
 from engine.service.notices import Webhook, raise_due
 from engine.spec.study import StudySpec
@@ -32,11 +33,11 @@ MEASURED = {
 def study(store):
     """A study of two runs in one job, which has begun."""
     spec = StudySpec.from_dict({"name": "Soup & <b>", "corpus": "c", "runs": 8}).to_dict()
-    store.write("study.created", study="s", name="Soup & <b>", spec=spec)
+    store.write(StudyCreated(study="s", name="Soup & <b>", spec=spec))
     same = {"role": "design", "weights": [0.5, 0.5], "seed": 0, "job": "s-train"}
     runs = [{"id": f"r{n}", "number": n, **same} for n in (1, 2)]
     job = {"job": "s-train", "spec": {"kind": "train", "study": "s"}}
-    store.write("study.planned", study="s", domains=["a", "b"], corpus={}, runs=runs, jobs=[job])
+    store.write(StudyPlanned(study="s", domains=["a", "b"], corpus={}, runs=runs, jobs=[job]))
     store.spool.submit(job["spec"], "s-train")
     return "s"
 
@@ -76,8 +77,8 @@ def test_a_study_whose_job_fails_says_why(store, study):
 
 
 def test_a_study_that_cannot_go_on_is_told_once_however_often_it_fails_for_that(store, study):
-    store.write("study.failed", study="s", message="its corpus is gone")
-    store.write("study.failed", study="s", message="its corpus is gone")
+    store.write(StudyFailed(study="s", message="its corpus is gone"))
+    store.write(StudyFailed(study="s", message="its corpus is gone"))
     assert told(store) == [("failed", "Study Soup & <b> cannot go on: its corpus is gone")]
 
 

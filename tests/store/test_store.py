@@ -9,6 +9,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
+from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPlanned
 from store import jobs, runs, studies
 from store.database import Store
 from store.rebuild import rebuild
@@ -29,9 +30,9 @@ def planned(store: Store, study: str = "demo", count: int = 3) -> None:
         }
         for n in range(1, count + 1)
     ]
-    store.write("study.created", study=study, name="A study", spec={"corpus": "default"})
+    store.write(StudyCreated(study=study, name="A study", spec={"corpus": "default"}))
     job = {"job": f"{study}-train", "spec": {"kind": "train"}}
-    store.write("study.planned", study=study, domains=DOMAINS, corpus={}, runs=rows, jobs=[job])
+    store.write(StudyPlanned(study=study, domains=DOMAINS, corpus={}, runs=rows, jobs=[job]))
     store.spool.submit({"kind": "train"}, f"{study}-train")
 
 
@@ -68,8 +69,7 @@ def everything(store: Store) -> dict:
         "evaluations",
         "corpora",
         "leagues",
-        "searches",
-        "proposals",
+        "results",
         "notices",
         "api_tokens",
         "candidates",
@@ -111,7 +111,7 @@ def test_a_corrupt_line_is_set_aside_and_shown(store):
         journal.write(line("job.started") + b"\xff{ garbage\n" + b"[1, 2]\n" + finished("demo-1", 1.0))
     store.ingest()
     assert studies.get(store, "demo").done == 1
-    assert [text for _, _, text in runs.corrupt_lines(store)] == ["\ufffd{ garbage", "[1, 2]"]
+    assert [text for _, _, text, _ in runs.corrupt_lines(store)] == ["\ufffd{ garbage", "[1, 2]"]
 
 
 def test_each_line_lands_once_however_often_it_is_looked_at(workspace):
@@ -147,7 +147,7 @@ def test_an_event_of_the_wrong_shape_is_set_aside_and_its_neighbours_land(store)
     store.ingest()
     assert jobs.find(store, "demo-train").state == "running"
     assert studies.get(store, "demo").done == 1
-    aside = [json.loads(text)["kind"] for _, _, text in runs.corrupt_lines(store)[1:]]
+    aside = [json.loads(text)["kind"] for _, _, text, _ in runs.corrupt_lines(store)[1:]]
     assert aside == ["runs.started", "runs.progress"]
     store.ingest()
     assert len(runs.corrupt_lines(store)) == 3
@@ -204,7 +204,7 @@ def test_a_rebuild_equals_the_live_database(store, workspace, tmp_path):
         )
     store.spool.move(store.spool.find("one-train"), "ended")
     store.ingest()
-    store.write("study.cancelled", study="two")
+    store.write(StudyCancelled(study="two"))
     before = everything(store)
     assert all(before[table] for table in ("studies", "jobs", "runs", "curve", "evaluations", "corrupt_lines"))
     assert rebuild(workspace, tmp_path / "again.duckdb") > 0
@@ -225,7 +225,7 @@ def test_a_second_process_is_refused_with_a_sentence(store, workspace):
 def test_two_threads_write_and_nothing_is_lost(store):
     def create(prefix):
         for n in range(20):
-            store.write("study.created", study=f"{prefix}{n}", name="x", spec={})
+            store.write(StudyCreated(study=f"{prefix}{n}", name="x", spec={}))
 
     threads = [threading.Thread(target=create, args=(prefix,)) for prefix in "ab"]
     for thread in threads:

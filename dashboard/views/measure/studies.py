@@ -42,8 +42,8 @@ def render(current: str | None) -> None:
     parts.live(lambda: all_cards(current))
     if lines := runs.corrupt_lines(state.store()):
         with st.expander(f"{len(lines)} journal lines could not be read and were set aside", icon=":material/report:"):
-            for journal, offset, text in lines[:50]:
-                st.text(f"{journal}, byte {offset}: {text[:300]}")
+            for journal, offset, text, reason in lines[:50]:
+                st.text(f"{journal}, byte {offset}: {reason}\n{text[:300]}")
 
 
 def all_cards(current: str | None) -> None:

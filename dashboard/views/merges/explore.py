@@ -1,6 +1,7 @@
 """Explore, of a merge study: losses predicted at once and measured a moment later; the desk is in merge_desk.py."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -144,13 +145,9 @@ def measured_now(study: studies.Study, turned: Turned, patience: float) -> Measu
     if not can_measure_live(study):
         return None
     spec = StudySpec.from_dict(study.spec)
-    task = asking.task_of(study, spec) | {
-        "study": study.id,
-        "merge": turned.merge.to_dict(),
-        "names": turned.names,
-    }
+    task = replace(asking.task_of(study, spec), merge=turned.merge.to_dict(), names=turned.names)
     try:
-        return state.live().measure(json.loads(json.dumps(task)), turned.point, spec.fidelity.eval_tokens, patience)
+        return state.live().measure(task, turned.point, spec.fidelity.eval_tokens, patience)
     except Problem as problem:
         return problem
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.jobs.spool import held
+from engine.jobs.spool import try_lock
 from engine.merging.checkpoints.reader import CODES, INDEX
 
 SHARD_BYTES = 5_000_000_000
@@ -224,7 +224,7 @@ def part_of(out: Path) -> Iterator[Path]:
             sweep(out.parent)
             part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
             with suppress(OSError):  # there are disks without locks: there, parts of killed processes stay
-                locks.enter_context(held(part))
+                locks.enter_context(try_lock(part))
             yield part
         finally:
             if part:
@@ -237,6 +237,6 @@ def part_of(out: Path) -> Iterator[Path]:
 def sweep(folder: Path) -> None:
     """Remove the parts in a folder whose processes have ended. A part is locked before WHOLE stands in it."""
     for whole in folder.glob(f".*.part-*/{WHOLE}"):
-        with suppress(OSError), held(whole.parent) as lock:
+        with suppress(OSError), try_lock(whole.parent) as lock:
             if lock is not None:
                 shutil.rmtree(whole.parent, ignore_errors=True)

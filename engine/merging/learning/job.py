@@ -10,39 +10,40 @@ import numpy as np
 import torch
 
 from engine.core.workspace import within
+from engine.jobs.events import RunsMeasured
 from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE
 from engine.merging.learning.proxies import written
+from engine.spec.kinds.merge_learn import MergeLearned, MergeLearnTask
 from engine.spec.merge import MergeSpec, block_of
 from engine.spec.merge_learners import Learner, learner_of
+from engine.spec.tasks import Merging
 
 MOST_TOLD = 10_000  # coefficients that are told
 
 
 def run(job: Job) -> None:
-    """Learn by the method of `learn`, on training text only, and measure the result on validation text.
+    """Do a MergeLearnTask: learn on training text only, and measure the result on validation text.
 
-    spec: as a merge job's (engine/merging/measuring/job.py) without "runs"; "study"; "learn": {"method", "knobs" of
-    engine/spec/merge_learners.py, "weight" [K], "large": a checkpoint's name or ""}; "out": its place in exports/,
-    without an ending; "first": the number of its run. Emits `runs.measured` where the result is a point of the study,
-    and `merge.learned`. Descents go on from their checkpoint after a kill; all else begins anew. Raises Stopped,
-    Problem.
+    Emits `runs.measured` where the result is a point of the study, and `merge.learned`. Descents go on from their
+    checkpoint after a kill; all else begins anew. Raises Stopped, Problem.
     """
-    spec, asked = job.spec, job.spec["learn"]
+    task = job.task(MergeLearnTask)
+    asked = task.learn
     learner, began, cpu = learner_of(asked["method"]), time.monotonic(), time.process_time()
-    if spec.get("device") != "cuda":
+    if task.device != "cuda":
         torch.set_num_threads(1)
-    family = family_of(job)
+    family = family_of(task, job.workspace)
     knobs = dict(asked["knobs"])
     attempt = Run(job.progress, job.folder, knobs.pop("seed", 0), tuple(asked["weight"]))
     family.seed = attempt.seed
     found = function_of(learner)(family, attempt, **learner.fixed, **knobs, **large_of(learner, asked))
-    point = None if found.coefficients is None else point_of(spec, family, found.coefficients)
+    point = None if found.coefficients is None else point_of(task, family, found.coefficients)
     if point is None and found.coefficients is not None:
         found = replace(found, weights=family.combined(found.coefficients))
     losses, errors = measured(family, found, job.progress)
-    file = None if point is not None else kept(job, family, learner, found)
+    file = None if point is not None else kept(job, task, family, learner, found)
     told = {
         "method": asked["method"],
         "losses": numbers(losses),
@@ -55,23 +56,23 @@ def run(job: Job) -> None:
         "device": family.device,
     }
     if point is not None:
-        told["run"] = f"{spec['study']}-{spec['first']:05d}"
+        told["run"] = f"{task.study}-{task.first:05d}"
         spent = told["seconds"], time.process_time() - cpu
-        emit_run(job, family, told, point, spent)
-    job.emit("merge.learned", study=spec["study"], settings=asked, found=told)
+        emit_run(job, task, family, told, point, spent)
+    job.emit(MergeLearned(study=task.study, settings=asked, found=told))
     (job.folder / FILE).unlink(missing_ok=True)
     job.progress(1, 1, "done")
 
 
-def family_of(job: Job) -> Family:
-    """The base and experts of a spec: proxies, or language models."""
-    if job.spec["fidelity"] is None:
+def family_of(task: Merging, workspace: Path) -> Family:
+    """The base and experts of a task: proxies, or language models."""
+    if task.fidelity is None:
         from engine.merging.learning.llms import ModelFamily
 
-        return ModelFamily(job.spec, job.workspace, job.spec.get("device", "auto"))
+        return ModelFamily(task, workspace, task.device)
     from engine.merging.learning.proxies import ProxyFamily
 
-    return ProxyFamily(job.spec, job.workspace, job.spec.get("device", "auto"))
+    return ProxyFamily(task, workspace, task.device)
 
 
 def function_of(learner: Learner):
@@ -84,16 +85,16 @@ def large_of(learner: Learner, asked: dict) -> dict:
     return {"large": asked["large"]} if learner.large else {}
 
 
-def point_of(spec: dict, family: Family, coefficients: dict) -> np.ndarray | None:
+def point_of(task: Merging, family: Family, coefficients: dict) -> np.ndarray | None:
     """The point (D,) of the study that these coefficients are; None where it has none: another method than plain task
     arithmetic, or coarser coordinates."""
-    merge = MergeSpec.from_dict(spec["merge"])
+    merge = MergeSpec.from_dict(task.merge)
     plain = merge.method == "task_arithmetic" and not merge.tuned and not merge.knobs
     grain = {""} if merge.by == "model" else {"", *(block_of(name) for name in family.base)}
     if not plain or not set(coefficients) <= grain:
         return None
     found = []
-    for name in spec["names"]:
+    for name in task.names:
         expert, _, block = name.partition(" @ ")
         own = coefficients[""] if "" in coefficients else coefficients[block]
         found.append(float(own[family.experts.index(expert)]))
@@ -108,34 +109,34 @@ def measured(family: Family, found: Learned, progress) -> tuple[np.ndarray, np.n
     return family.measure(lambda tokens: family.logits(weights, tokens), progress)
 
 
-def kept(job: Job, family: Family, learner: Learner, found: Learned) -> str | None:
+def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found: Learned) -> str | None:
     """Write what was learned into exports/; returns its place there. The place is this job's alone, so what an attempt
     that was killed left there is written anew."""
     if found.weights is None and found.tensors is None:
         return None
-    bare = found.weights is None or job.spec["fidelity"] is not None
-    out = within(job.workspace / "exports", job.spec["out"] + (".safetensors" if bare else ""))
+    bare = found.weights is None or task.fidelity is not None
+    out = within(job.workspace / "exports", task.out + (".safetensors" if bare else ""))
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
         shutil.rmtree(out) if out.is_dir() else out.unlink()
     if found.weights is None:
         written(found.tensors, out)
     else:
-        family.write(found.weights, out, card(job, learner, found))
+        family.write(found.weights, out, card(task, learner, found))
     return out.name
 
 
-def card(job: Job, learner: Learner, found: Learned) -> str:
+def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
     """The model card: what was merged, how, and from which text."""
-    spec, asked = job.spec, job.spec["learn"]
+    asked = task.learn
     knobs = ", ".join(f"{name} {value:g}" for name, value in asked["knobs"].items())
     lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge learned from text", ""]
     lines += [f"Method: {learner.title} (`{asked['method']}`, {learner.paper}); {knobs}.", ""]
-    lines += [f"Base: `{Path(spec['base']).name}`. Experts:", ""]
-    weights = asked["weight"] if learner.weighs else [None] * len(spec["experts"])
-    for (name, path), weight in zip(spec["experts"].items(), weights, strict=True):
+    lines += [f"Base: `{Path(task.base).name}`. Experts:", ""]
+    weights = asked["weight"] if learner.weighs else [None] * len(task.experts)
+    for (name, path), weight in zip(task.experts.items(), weights, strict=True):
         lines.append(f"- {name}: `{Path(path).name}`" + ("" if weight is None else f", coefficient {weight:g}"))
-    text = f"Text: training text of {', '.join(spec['domains'])}, of the corpus {spec['corpus']}."
+    text = f"Text: training text of {', '.join(task.domains)}, of the corpus {task.corpus}."
     lines += ["", text, found.note, ""]
     return "\n".join(lines)
 
@@ -148,17 +149,18 @@ def told_coefficients(found: Learned) -> dict | None:
     return {key: value.tolist() for key, value in values.items()}
 
 
-def emit_run(job: Job, family: Family, told: dict, point: np.ndarray, spent: tuple[float, float]) -> None:
+def emit_run(
+    job: Job, task: MergeLearnTask, family: Family, told: dict, point: np.ndarray, spent: tuple[float, float]
+) -> None:
     """Tell the point as a measured run of the study."""
-    spec = job.spec
     size = sum(value.numel() for value in family.base.values())
     row = {
         "id": told["run"],
-        "number": spec["first"],
+        "number": task.first,
         "role": "learned",
         "label": told["method"],
         "weights": point.tolist(),
-        "seed": spec["learn"]["knobs"].get("seed", 0),
+        "seed": task.learn["knobs"].get("seed", 0),
         "losses": told["losses"],
         "losses_se": told["losses_se"],
         "seconds": spent[0],
@@ -166,7 +168,7 @@ def emit_run(job: Job, family: Family, told: dict, point: np.ndarray, spent: tup
         "device": family.device,
         "parameters": size,
     }
-    job.emit("runs.measured", study=spec["study"], runs=[row])
+    job.emit(RunsMeasured(task.study, [row]))
 
 
 def numbers(values: np.ndarray) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +19,21 @@ from engine.merging.layout import lead_of
 from engine.merging.learning.base import Family, Predict, Weights
 from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.spec.merge import checkpoint
+from engine.spec.tasks import Merging
 
 CONTEXT = 256  # tokens of a window that is learned from, or the model's own limit where that is less
 PLACES, PLACE_TOKENS = 32, 8192  # of a domain's training text, in tokens of the corpus
 
 
 class ModelFamily(Family):
-    """spec: of a merge job. Holds the base and K task vectors in fp32. Raises Problem as ModelMerges does."""
+    """task: of a merge job. Holds the base and K task vectors in fp32. Raises Problem as ModelMerges does."""
 
-    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
-        merge = spec["merge"] | {"method": "task_arithmetic", "knobs": {}, "tuned": {}, "by": "model"}
-        self.merges = ModelMerges(spec | {"merge": merge, "names": list(spec["experts"])}, workspace, device)
+    def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+        merge = task.merge | {"method": "task_arithmetic", "knobs": {}, "tuned": {}, "by": "model"}
+        self.merges = ModelMerges(replace(task, merge=merge, names=list(task.experts)), workspace, device)
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device
         self.workspace, self.seed, self.model = workspace, 0, self.merges.model
-        self.corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
+        self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.base, self.deltas = self._tensors()
         named = [*self.model.named_buffers(), *self.model.named_parameters()]
         own = {value.data_ptr(): name for name, value in named}

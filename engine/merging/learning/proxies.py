@@ -14,15 +14,16 @@ from engine.merging.learning.base import Family, Weights
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack
+from engine.spec.tasks import Merging
 
 AT_ONCE = 16  # validation windows of one pass
 
 
 class ProxyFamily(Family):
-    """spec: of a merge job (engine/studies/merges/planning.py). Raises Problem where experts are missing or unfit."""
+    """task: of a merge job. Raises Problem where experts are missing or unfit."""
 
-    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
-        merges = ProxyMerges(spec, workspace, device)
+    def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+        merges = ProxyMerges(task, workspace, device)
         self.experts, self.domains, self.device = merges.experts, merges.domains, merges.device
         self.corpus, self.fidelity, self.seed = merges.corpus, merges.fidelity, 0
         places = list(merges.blocks.items())

@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,41 +10,41 @@ import torch
 from engine.core.errors import Problem
 from engine.core.workspace import write_json
 from engine.corpus import windows
-from engine.jobs.spool import Job, read_events
+from engine.jobs.events import OVER, RunDiverged, RunFinished, RunRefused, RunsStarted
+from engine.jobs.journal import read_events
+from engine.jobs.spool import Job
+from engine.spec.kinds.merge import MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file
+from engine.spec.tasks import Merging
 
 
 def run(job: Job) -> None:
-    """Measure the runs of a spec: {"merge": engine.spec.merge.MergeSpec, "names" [D], "base", "experts": {name:
-    path}, "corpus", "domains" [M], "fidelity" or null, "runs": [G of {"id", "weights" [D], "seed"}, and "merge" and
-    "names" where it is no merge of the study's own method], "device", "keep_windows": as in engine/proxies/train.py, of
-    proxies' merges}.
+    """Do a MergeTask: measure its runs (bits per byte). Runs that an earlier attempt finished are not measured again.
 
-    Emits runs.started and run.finished (bits per byte). Runs that an earlier attempt finished are not measured again.
-    A merge that its method refuses, or whose loss is no number, is told as run.diverged. Raises Stopped, and Problem
-    for a bad spec, or where every merge is refused.
+    A merge that its method refuses is told as run.refused, one whose loss is not a number as run.diverged. Raises
+    Stopped, and Problem for an invalid task, or where every merge is refused.
     """
-    spec = job.spec
-    if spec.get("device") != "cuda":
+    task = job.task(MergeTask)
+    if task.device != "cuda":
         torch.set_num_threads(1)  # worker processes run side by side
-    over = {event["run"] for event in read_events(job.folder) if event["kind"] in ("run.finished", "run.diverged")}
-    left = [run for run in spec["runs"] if run["id"] not in over]
+    over = {event.run for event in read_events(job.folder, *OVER)}
+    left = [run for run in task.runs if run["id"] not in over]
     if not left:
         return
-    merges = merges_of(job)
-    describe(job, merges)
-    job.emit("runs.started", runs=[run["id"] for run in left], device=merges.device, parameters=merges.parameters)
+    merges = merges_of(task, job.workspace)
+    describe(job.workspace, task, merges)
+    job.emit(RunsStarted([run["id"] for run in left], merges.device, merges.parameters))
     refused, done = [], 0
     for group in batches(left, merges.at_once):
-        job.progress(len(over) + done, len(spec["runs"]), f"measuring merges: {done} of {len(left)}")
-        merges.turn(MergeSpec.from_dict(group[0].get("merge", spec["merge"])), group[0].get("names", spec["names"]))
-        measure(job, merges, group)
+        job.progress(len(over) + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
+        merges.turn(MergeSpec.from_dict(group[0].get("merge", task.merge)), group[0].get("names", task.names))
+        measure(job, task, merges, group)
         refused += merges.refused.values()
         done += len(group)
-    if len(refused) == len(spec["runs"]):
+    if len(refused) == len(task.runs):
         raise Problem(refused[0])
     said = f"; {len(refused)} that the method refuses: {refused[0]}" if refused else ""
-    job.progress(len(spec["runs"]), len(spec["runs"]), f"done{said}")
+    job.progress(len(task.runs), len(task.runs), f"done{said}")
 
 
 def batches(runs: list[dict], size: int) -> list[list[dict]]:
@@ -52,44 +53,43 @@ def batches(runs: list[dict], size: int) -> list[list[dict]]:
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
-def describe(job: Job, merges) -> None:
+def describe(workspace: Path, task: Merging, merges) -> None:
     """Keep which expert moved which layer where the page finds it (engine.spec.merge.anatomy_file)."""
-    path = job.workspace / anatomy_file(job.spec["study"])
+    path = workspace / anatomy_file(task.study)
     if not path.exists():
-        write_json(path, {"experts": list(job.spec["experts"]), **merges.anatomy()})
+        write_json(path, {"experts": list(task.experts), **merges.anatomy()})
 
 
-def merges_of(job: Job):
-    """The base and experts of a spec, ready to be merged and measured: proxies', or language models'."""
-    spec = job.spec
-    if len(spec["names"]) != len(set(spec["names"])):
-        raise Problem(f"Cannot merge: the coordinates {spec['names']} are not all different. Submit the study again.")
-    if spec["fidelity"] is None:
+def merges_of(task: Merging, workspace: Path):
+    """The base and experts of a task, ready to be merged and measured: proxies', or language models'."""
+    if len(task.names) != len(set(task.names)):
+        raise Problem(f"Cannot merge: the coordinates {task.names} are not all different. Submit the study again.")
+    if task.fidelity is None:
         from engine.merging.measuring.language_models import ModelMerges
 
-        return ModelMerges(spec, job.workspace, spec.get("device", "auto"))
+        return ModelMerges(task, workspace, task.device)
     from engine.merging.measuring.proxies import ProxyMerges
 
-    return ProxyMerges(spec, job.workspace, spec.get("device", "auto"))
+    return ProxyMerges(task, workspace, task.device)
 
 
-def measure(job: Job, merges, group: list[dict]) -> np.ndarray:
+def measure(job: Job, task: MergeTask, merges, group: list[dict]) -> np.ndarray:
     """Measure runs, tell each, and return their losses (G, M)."""
     began, cpu = time.monotonic(), time.process_time()
     losses, errors = merges.measure(np.array([run["weights"] for run in group], float))
-    if job.spec.get("keep_windows") and job.spec["fidelity"] is not None:
+    if task.keep_windows and task.fidelity is not None:
         fidelity = merges.fidelity
         for run, bits in zip(group, merges.windows(), strict=True):
             path = windows.file_of(job.workspace, run["id"])
             windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
-    domains = job.spec["domains"]
+    domains = task.domains
     for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):
         if not np.isfinite(loss).all():
-            job.emit("run.diverged", run=run["id"], step=0, message=merges.refused.get(place))
+            refusal = merges.refused.get(place)
+            job.emit(RunRefused(run["id"], refusal) if refusal else RunDiverged(run["id"], step=None))
             continue
-        job.emit(
-            "run.finished",
+        finished = RunFinished(
             run=run["id"],
             losses=dict(zip(domains, loss.tolist(), strict=True)),
             losses_se=dict(zip(domains, error.tolist(), strict=True)),
@@ -100,4 +100,5 @@ def measure(job: Job, merges, group: list[dict]) -> np.ndarray:
             device=merges.device,
             parameters=merges.parameters,
         )
+        job.emit(finished)
     return losses

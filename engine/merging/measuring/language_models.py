@@ -23,30 +23,31 @@ from engine.proxies.device import choose_device
 from engine.proxies.evaluate import bits_per_byte
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
+from engine.spec.tasks import Merging
 
 CONTEXT = 1024  # tokens of a window, or the model's own limit where that is less
 SPREAD = 8  # places of the validation text that are read
 
 
 class ModelMerges:
-    """The base and K experts of a merge study that were brought. spec: of a merge job.
+    """The base and K experts of a merge study that were brought. task: of a merge job.
 
     Raises Problem for what is not there, does not fit, or needs the optional package.
     """
 
     at_once = 1
 
-    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
-        self.merge, self.names, self.domains = MergeSpec.from_dict(spec["merge"]), spec["names"], spec["domains"]
-        self.experts, self.device = list(spec["experts"]), choose_device(device)
-        base = within(workspace, spec["base"])
-        self.paths, self.planned = references(workspace, spec), []
+    def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+        self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
+        self.experts, self.device = list(task.experts), choose_device(device)
+        base = within(workspace, task.base)
+        self.paths, self.planned = references(workspace, task), []
         self.config = self.config_of(self._middle())
         self.models = opened(self.config)
         self.planned = plan(self.config, self.models)
         self.model, self.tokenizer = loaded(base, self.device)
         self.places = places_of(self.model, [one.slot.name for one in self.planned])
-        corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
+        corpus = corpora.load(within(workspace / "corpora", task.corpus))
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
         self.windows = {
             domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, min(CONTEXT, limit))

@@ -2,10 +2,10 @@
 
 Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 
-The page's process never loads torch, so it asks this one, by JSON lines: first the spec of a merge job, answered with
-{"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M], "losses_se":
-[1][M], "refused": why the method gives no such merge, or null}. What cannot be done at all is answered with {"error":
-sentence}. It ends with its input.
+The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
+with {"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M],
+"losses_se": [1][M], "refused": why the method gives no such merge, or null}. What cannot be done at all is answered
+with {"error": sentence}. It ends with its input.
 """
 
 import json
@@ -18,6 +18,7 @@ import torch
 from engine.core.errors import Problem
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.spec.merge import MergeSpec
+from engine.spec.tasks import Merging
 
 
 def main(workspace: Path) -> None:
@@ -27,7 +28,7 @@ def main(workspace: Path) -> None:
         try:
             asked = json.loads(line)
             if merges is None:
-                merges, answer = ProxyMerges(asked, workspace, "cpu"), {"ready": True}
+                merges, answer = ProxyMerges(Merging.of(asked), workspace, "cpu"), {"ready": True}
             else:
                 merges.turn(MergeSpec.from_dict(asked["merge"]), asked["names"])
                 losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])

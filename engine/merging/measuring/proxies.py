@@ -21,6 +21,7 @@ from engine.proxies.evaluate import evaluate, validation_windows, window_sums
 from engine.proxies.model import Stack, shapes
 from engine.spec.fidelity import Fidelity, group_size
 from engine.spec.merge import MergeSpec, Setting, setting_of
+from engine.spec.tasks import Merging
 
 LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficient x task vector
 
@@ -28,21 +29,20 @@ LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficie
 class ProxyMerges:
     """A base proxy and its K experts in memory, and the text to measure their merges on.
 
-    spec: of a merge job (engine/studies/merges/planning.py). Raises Problem for experts that are not there or do not
-    fit.
+    task: of a merge job. Raises Problem for experts that are missing or do not fit.
     """
 
-    def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
-        self.merge, self.names, self.domains = MergeSpec.from_dict(spec["merge"]), spec["names"], spec["domains"]
-        self.experts = list(spec["experts"])
+    def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
+        self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
+        self.experts = list(task.experts)
         self.device = choose_device(device)
-        self.corpus = corpora.load(within(workspace / "corpora", spec["corpus"]))
-        self.fidelity = Fidelity.from_dict(spec["fidelity"])
+        self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
+        self.fidelity = Fidelity.from_dict(task.fidelity)
         for domain in self.domains:
             validation_windows(self.corpus.valid(domain), self.fidelity.context, self.fidelity.eval_tokens, domain)
         self.shapes = shapes(self.fidelity, self.corpus.vocabulary)
-        self.base = self._read(workspace, spec["base"])  # (P,)
-        self.deltas = torch.stack([self._read(workspace, path) for path in spec["experts"].values()]) - self.base
+        self.base = self._read(workspace, task.base)  # (P,)
+        self.deltas = torch.stack([self._read(workspace, path) for path in task.experts.values()]) - self.base
         self.blocks = dict(zip(self.shapes, self._parts(), strict=True))
         self.stack: Stack | None = None
         self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none

@@ -6,28 +6,29 @@ import numpy as np
 import torch
 
 from engine.core.errors import Problem
-from engine.jobs.spool import Job, read_events
+from engine.jobs.events import RunsMeasured
+from engine.jobs.journal import read_events
+from engine.jobs.spool import Job
 from engine.merging.measuring.job import merges_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
+from engine.spec.kinds.merge_search import MergeSearchFinished, MergeSearchTask
 
 
 def run(job: Job) -> None:
-    """Search, and emit `runs.measured` for every batch and `merge_search.finished` at the end.
+    """Do a MergeSearchTask: emit `runs.measured` for every batch, and what was found at the end.
 
-    spec: as a merge job's (engine/merging/measuring/job.py) without "runs"; "study", "space": engine.space.box.Box as a
-    dict, "prior" [D], "settings": {"strategy", "evaluations", "minutes": 0 for no limit, "surrogate", "seed", "spread",
-    "aggregate": engine.spec.objectives.Aggregate as a dict}, "first": the number of its first run, "known": {"weights"
-    [R][D], "losses" [R][M]} of runs that it may learn from. It is a function of what it has measured, so it goes on
-    after a pause or a kill where it stopped. Raises Stopped, and Problem for a bad spec.
+    It is a function of what it has measured, so it goes on after a pause or a kill where it stopped. Raises Stopped,
+    and Problem for an invalid task.
     """
-    spec, settings = job.spec, job.spec["settings"]
-    if spec.get("device") != "cuda":
+    task = job.task(MergeSearchTask)
+    settings = task.settings
+    if task.device != "cuda":
         torch.set_num_threads(1)
-    merges = merges_of(job)
+    merges = merges_of(task, job.workspace)
     question = Question(
-        Box.from_dict(spec["space"]),
-        np.array(spec["prior"], float),
+        Box.from_dict(task.space),
+        np.array(task.prior, float),
         np.array(settings["aggregate"]["weights"], float),
         settings["evaluations"],
         merges.at_once,
@@ -35,7 +36,7 @@ def run(job: Job) -> None:
         settings["seed"],
         settings["spread"],
     )
-    search = Search(job, merges, question)
+    search = Search(job, task, merges, question)
     while left := search.left():
         points = STRATEGIES[settings["strategy"]](search.history(), question)[:left]
         if not len(points):
@@ -47,9 +48,9 @@ def run(job: Job) -> None:
 class Search:
     """What a search has measured so far, in this attempt and those before it."""
 
-    def __init__(self, job: Job, merges, question: Question):
-        self.job, self.merges, self.question = job, merges, question
-        told = [event["runs"] for event in read_events(job.folder) if event["kind"] == "runs.measured"]
+    def __init__(self, job: Job, task: MergeSearchTask, merges, question: Question):
+        self.job, self.task, self.merges, self.question = job, task, merges, question
+        told = [event.runs for event in read_events(job.folder, RunsMeasured)]
         self.runs = [run for batch in told for run in batch]
         self.before, self.began = sum(run["seconds"] for run in self.runs), time.monotonic()  # of earlier attempts
 
@@ -60,19 +61,19 @@ class Search:
 
     def left(self) -> int:
         """How many evaluations the budget still allows. Raises Stopped."""
-        settings = self.job.spec["settings"]
+        settings = self.task.settings
         total, done = settings["evaluations"], len(self.runs)
         self.job.progress(done, total, f"{done} of {total} merges measured{self.best_so_far()}")
         over = settings["minutes"] and self.seconds >= 60 * settings["minutes"]
         return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
 
     def best_so_far(self) -> str:
-        scores = self.history().losses[len(self.job.spec["known"]["weights"]) :] @ self.question.share
+        scores = self.history().losses[len(self.task.known["weights"]) :] @ self.question.share
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
         """Known runs, then its own. A merge that broke counts as worse than all others."""
-        known, size = self.job.spec["known"], len(self.question.centre)
+        known, size = self.task.known, len(self.question.centre)
         points = np.array(known["weights"] + [run["weights"] for run in self.runs], float).reshape(-1, size)
         metrics = len(self.question.share)
         losses = [[np.nan if x is None else x for x in row] for row in known["losses"]]
@@ -89,15 +90,15 @@ class Search:
         began, cpu = time.monotonic(), time.process_time()
         losses, errors = self.merges.measure(points)
         spent, cpu = (time.monotonic() - began) / len(points), (time.process_time() - cpu) / len(points)
-        spec, first = self.job.spec, self.job.spec["first"] + len(self.runs)
+        task, first = self.task, self.task.first + len(self.runs)
         batch = [
             {
-                "id": f"{spec['study']}-{first + k:05d}",
+                "id": f"{task.study}-{first + k:05d}",
                 "number": first + k,
                 "role": "search",
-                "label": spec["settings"]["strategy"],
+                "label": task.settings["strategy"],
                 "weights": point.tolist(),
-                "seed": spec["settings"]["seed"],
+                "seed": task.settings["seed"],
                 "losses": [float(x) if np.isfinite(x) else None for x in loss],
                 "losses_se": [float(x) if np.isfinite(x) else None for x in error],
                 "seconds": spent,
@@ -107,13 +108,13 @@ class Search:
             }
             for k, (point, loss, error) in enumerate(zip(points, losses, errors, strict=True))
         ]
-        self.job.emit("runs.measured", study=spec["study"], runs=batch)
+        self.job.emit(RunsMeasured(task.study, batch))
         self.runs += batch
 
     def finish(self) -> None:
         """Tell the best, and how it was come by: the best aggregate after each evaluation, and how many runs a guided
         search knew before its first."""
-        spec = self.job.spec
+        task = self.task
         points, losses = self.history().mine()
         scores = losses @ self.question.share
         best = int(np.argmin(scores))
@@ -125,6 +126,6 @@ class Search:
             "trace": np.minimum.accumulate(scores).tolist(),
             "evaluations": len(points),
             "seconds": self.seconds,
-            "known": len(spec["known"]["weights"]) if spec["settings"]["strategy"] == "guided" else 0,
+            "known": len(task.known["weights"]) if task.settings["strategy"] == "guided" else 0,
         }
-        self.job.emit("merge_search.finished", study=spec["study"], settings=spec["settings"], found=found)
+        self.job.emit(MergeSearchFinished(study=task.study, settings=task.settings, found=found))

@@ -4,8 +4,10 @@ import math
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.spec.kinds.merge_learn import MergeLearnTask
 from engine.spec.merge import checkpoint
 from engine.spec.merge_learners import checked_settings, learner_of
+from engine.studies.merges.planning import merge_settings
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.questions import ask_once, job_id_of
 from store import runs, studies
@@ -40,15 +42,13 @@ def queue_learning(
     if large:
         checkpoint(store.workspace.root, large)
     job_id = job_id_of(study, "learn", asked)
-    task = task_of(study, spec) | {
-        "kind": "merge_learn",
-        "study": study.id,
-        "learn": asked,
-        "out": f"{study.id}-{method}-{job_id[-6:]}",
-        "first": runs.last_number(store, study.id) + 1,
-        "settings": {"evaluations": 1},
-    }
-    ask_once(store, job_id, task, study.id)
+    task = MergeLearnTask(
+        **task_of(study, spec).to_dict(),
+        learn=asked,
+        out=f"{study.id}-{method}-{job_id[-6:]}",
+        first=runs.last_number(store, study.id) + 1,
+    )
+    ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
     return job_id
 
 

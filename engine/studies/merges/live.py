@@ -20,6 +20,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
+from engine.spec.tasks import Merging
 
 IDLE_SECONDS = 300.0
 MOST = 4  # processes: some 300 MB each
@@ -43,12 +44,12 @@ class Live:
         self._known: OrderedDict[tuple, Measured | Problem] = OrderedDict()
         self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the one asked last stands last
 
-    def measure(self, task: dict, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
+    def measure(self, task: Merging, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
         """What the merge at a point (D,) measures on so many validation tokens a domain; None while it is not there
         yet: ask again. task: what a merge job of the study is told. Raises Problem for what cannot be measured.
         """
-        asked = {"merge": task["merge"], "names": task["names"], "tokens": tokens}
-        key = (task["study"], json.dumps(asked), tuple(np.round(point, 6).tolist()))
+        asked = {"merge": task.merge, "names": task.names, "tokens": tokens}
+        key = (task.study, json.dumps(asked), tuple(np.round(point, 6).tolist()))
         if key not in self._known:
             with self._lock:
                 process, deadline = self._serving(task), time.monotonic() + patience
@@ -58,7 +59,7 @@ class Live:
                         process.ask(key, {"points": [list(key[2])], **asked})
                         self._known |= process.taken(deadline)
                 except Problem:
-                    self._processes.pop(task["study"]).end()
+                    self._processes.pop(task.study).end()
                     raise
                 while len(self._known) > REMEMBERED:
                     self._known.popitem(last=False)
@@ -67,12 +68,12 @@ class Live:
             raise Problem(str(found))
         return found
 
-    def _serving(self, task: dict) -> "Process":
+    def _serving(self, task: Merging) -> "Process":
         """The process of a study, started where there is none; the one that waits longest makes room."""
         for study, process in list(self._processes.items()):
             if not process.runs:
                 del self._processes[study]
-        study = task["study"]
+        study = task.study
         if study not in self._processes:
             if len(self._processes) >= MOST:
                 self._processes.popitem(last=False)[1].end()
@@ -100,7 +101,7 @@ class Live:
 class Process:
     """One `engine.merging.measuring.live_process`: it holds a study's experts, and measures one merge at a time."""
 
-    def __init__(self, workspace: Path, task: dict):
+    def __init__(self, workspace: Path, task: Merging):
         command = [sys.executable, "-m", "engine.merging.measuring.live_process", str(workspace)]
         self.process = subprocess.Popen(
             command,
@@ -114,7 +115,7 @@ class Process:
         self.answers: queue.Queue = queue.Queue()
         self.asked, self.ready, self.owed = time.monotonic(), False, None  # owed: the key of the point it measures
         threading.Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
-        self._send(task)
+        self._send(task.to_dict())
 
     @property
     def runs(self) -> bool:

@@ -6,6 +6,9 @@ import numpy as np
 
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
+from engine.spec.kinds.merge import MergeTask
+from engine.spec.kinds.preflight import PreflightTask
+from engine.spec.kinds.train import TrainTask
 from engine.spec.merge import (
     EXPERT,
     MIRRORED,
@@ -21,6 +24,7 @@ from engine.spec.merge import (
 )
 from engine.spec.objectives import domain_losses
 from engine.spec.study import StudySpec, available_tokens, chosen_domains
+from engine.spec.tasks import Merging
 from store import runs, studies
 from store.database import Store
 
@@ -46,9 +50,9 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
         layers, experts = spec.fidelity.layers, domains
     names = coordinates(merge, experts, layers)
     if merge.brought:
-        task = merge_task(spec, study, experts, names, domains)
-        check = {"kind": "preflight", **{key: task[key] for key in ("study", "priority", "base", "experts")}}
-        rows, jobs = [], [{"job": f"{study}-preflight", "spec": check}]
+        task = merging_of(spec, study, experts, names, domains)
+        check = PreflightTask(study=study, base=task.base, experts=task.experts)
+        rows, jobs = [], [{"job": f"{study}-preflight", "spec": check.spec(priority=priority_of(spec))}]
     else:
         rows, jobs = training(spec, study, domains, names, manifest)
     rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
@@ -83,21 +87,21 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     made = []
     for group, fidelity, more in (
         (rows[:1], spec.fidelity, {}),
-        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"]), "after": [f"{study}-base"]}),
+        (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"])}),
     ):
         trained = [{"id": row["id"], "seed": row["seed"], "weights": shares[row["label"]].tolist()} for row in group]
-        task = {
-            "kind": "train",
-            **spec.compute.settings(study),
-            "priority": WAITS + spec.compute.priority,
-            "corpus": spec.corpus,
-            "domains": domains,
-            "runs": trained,
-            "fidelity": fidelity.to_dict(),
-            "save": folder,
+        task = TrainTask(
+            corpus=spec.corpus,
+            domains=domains,
+            runs=trained,
+            fidelity=fidelity.to_dict(),
+            save=folder,
+            **spec.compute.own(),
             **more,
-        }
-        made.append({"job": group[0]["job"], "spec": task})
+        )
+        settings = spec.compute.settings(study) | {"priority": priority_of(spec)}
+        settings |= {"depends_on": [f"{study}-base"]} if more else {}
+        made.append({"job": group[0]["job"], "spec": task.spec(**settings)})
     return rows, made
 
 
@@ -140,41 +144,56 @@ def as_arithmetic(merge, experts: list[str], weights: dict[str, float]) -> dict:
 
 
 def merge_jobs(
-    spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str], rows: list[dict]
+    spec: StudySpec,
+    study: str,
+    experts: list[str],
+    names: list[str],
+    domains: list[str],
+    rows: list[dict],
+    keep: bool = False,
 ) -> list[dict]:
     """The jobs that measure merges, after the experts are there; each row is told its "job".
 
-    "as" of a row: what its job is told instead of the study's method, coordinates and point."""
+    "as" of a row: what its job is told instead of the study's method, coordinates and point; keep: the losses of single
+    validation windows too."""
     made = []
     for start in range(0, len(rows), BATCH):
         group = rows[start : start + BATCH]
         job_id = f"{study}-merge-{group[0]['number']:05d}"
         for row in group:
             row["job"] = job_id
-        task = merge_task(spec, study, experts, names, domains)
         told = [{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {}) for row in group]
-        task |= {"kind": "merge", "runs": told}
-        made.append({"job": job_id, "spec": task})
+        task = MergeTask(**merging_of(spec, study, experts, names, domains).to_dict(), runs=told, keep_windows=keep)
+        made.append({"job": job_id, "spec": task.spec(**merge_settings(spec, study))})
     return made
 
 
-def merge_task(spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str]) -> dict:
-    """What all jobs that measure merges of a study are told (engine/merging/measuring/job.py)."""
-    merge, settings = spec.merge, spec.compute.settings(study)
-    files = {"base": f"checkpoints/{merge.base}", "experts": {n: f"checkpoints/{f}" for n, f in merge.experts.items()}}
-    settings["after"] = [f"{study}-preflight"]
+def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str]) -> Merging:
+    """What all jobs that measure merges of a study are told."""
+    merge = spec.merge
+    base, files = f"checkpoints/{merge.base}", {name: f"checkpoints/{file}" for name, file in merge.experts.items()}
     if not merge.brought:
-        ids = [f"{study}-{number:05d}" for number in range(1, len(experts) + 2)]
-        paths = [expert_file(study, run) for run in ids]
-        files = {"base": paths[0], "experts": dict(zip(experts, paths[1:], strict=True))}
-        settings["after"] = [f"{study}-experts"]
-    return {
-        **settings,
-        "priority": WAITS + spec.compute.priority,
-        "merge": merge.to_dict(),
-        "names": names,
-        **files,
-        "corpus": spec.corpus,
-        "domains": domains,
-        "fidelity": spec.fidelity and spec.fidelity.to_dict(),
-    }
+        paths = [expert_file(study, f"{study}-{number:05d}") for number in range(1, len(experts) + 2)]
+        base, files = paths[0], dict(zip(experts, paths[1:], strict=True))
+    return Merging(
+        study=study,
+        base=base,
+        experts=files,
+        merge=merge.to_dict(),
+        names=names,
+        corpus=spec.corpus,
+        domains=domains,
+        fidelity=spec.fidelity and spec.fidelity.to_dict(),
+        **spec.compute.own(),
+    )
+
+
+def merge_settings(spec: StudySpec, study: str) -> dict:
+    """The settings (engine.jobs.spec.JobSpec) of all jobs that measure merges: they wait for the models."""
+    models = f"{study}-preflight" if spec.merge.brought else f"{study}-experts"
+    return spec.compute.settings(study) | {"priority": priority_of(spec), "depends_on": [models]}
+
+
+def priority_of(spec: StudySpec) -> float:
+    """Of all jobs of a merge study."""
+    return WAITS + spec.compute.priority

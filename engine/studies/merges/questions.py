@@ -10,12 +10,16 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
+from engine.jobs.decisions import RunsAdded
 from engine.search.strategies import STRATEGIES
+from engine.spec.kinds.merge_search import MergeSearchTask
+from engine.spec.kinds.merge_write import MergeWriteTask
 from engine.spec.merge import OUTSIDE, anatomy_file
 from engine.spec.merge_point import merge_file, references
 from engine.spec.study import StudySpec
+from engine.spec.tasks import Merging
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
-from engine.studies.merges.planning import merge_jobs, merge_task
+from engine.studies.merges.planning import merge_jobs, merge_settings, merging_of
 from engine.studies.questions import ask_once, job_id_of
 from engine.surrogates import SURROGATES
 from store import runs, studies
@@ -35,9 +39,9 @@ def merge_spec(study: studies.Study) -> StudySpec:
     return spec
 
 
-def task_of(study: studies.Study, spec: StudySpec) -> dict:
+def task_of(study: studies.Study, spec: StudySpec) -> Merging:
     """What every job that measures merges of this study is told."""
-    return merge_task(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]))
+    return merging_of(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]))
 
 
 def checked_points(study: studies.Study, points) -> np.ndarray:
@@ -89,7 +93,7 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
         for number, point in enumerate(new, first)
     ]
     planned = merge_jobs(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]), rows)
-    store.write("runs.added", study=study.id, runs=rows, jobs=planned)
+    store.write(RunsAdded(study.id, rows, planned))
     for job in planned:
         store.spool.submit(job["spec"], job["job"])
     return [row["id"] for row in rows]
@@ -141,16 +145,15 @@ def queue_merge_search(
     learnt = known.fingerprint if strategy == "guided" else ""
     job_id = job_id_of(study, "search-merges", settings | {"learnt": learnt})
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in known.losses]
-    task = task_of(study, spec) | {
-        "kind": "merge_search",
-        "study": study.id,
-        "space": frame.space.to_dict(),
-        "prior": frame.prior.tolist(),
-        "settings": settings,
-        "first": runs.last_number(store, study.id) + 1,
-        "known": {"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
-    }
-    ask_once(store, job_id, task, study.id)
+    task = MergeSearchTask(
+        **task_of(study, spec).to_dict(),
+        space=frame.space.to_dict(),
+        prior=frame.prior.tolist(),
+        settings=settings,
+        first=runs.last_number(store, study.id) + 1,
+        known={"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
+    )
+    ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
     return job_id
 
 
@@ -167,8 +170,8 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
         spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
     )
     job_id = job_id_of(study, "write", {"file": text, "out": out})
-    task = {"kind": "merge_write", "study": study.id, "file": text, "out": out}
-    ask_once(store, job_id, task, study.id, lacking=not (root / "exports" / out).exists())
+    writing = MergeWriteTask(study=study.id, file=text, out=out)
+    ask_once(store, job_id, writing.spec(), study.id, lacking=not (root / "exports" / out).exists())
     return job_id
 
 

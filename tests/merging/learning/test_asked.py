@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.jobs.spool import Job, read_events
+from engine.jobs.spool import Job
 from engine.merging.config import from_dict
 from engine.merging.learning.job import point_of, run
 from engine.merging.methods.memory import merge_in_memory
@@ -21,6 +21,7 @@ from store import runs, searches, studies
 from store.database import Store
 from tests.support.learning import Bigrams, llama_task
 from tests.support.running import answer, engine
+from tests.support.working import read_events
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.jobs.spool import Job, read_events
+from engine.jobs.spool import Job
 from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
@@ -25,7 +25,7 @@ from engine.studies.merges.questions import measure_points, merge_spec, queue_me
 from store import runs, searches, studies
 from store.database import Store
 from tests.support.running import answer, copied, engine, until
-from tests.support.working import worker
+from tests.support.working import read_events, worker
 
 EXPERTS = ["digits", "prose", "python"]
 

@@ -1,0 +1,129 @@
+"""Records: dataclasses read from JSON. Their annotations are the contract; what breaks it is named.
+
+    @dataclass(frozen=True)
+    class RunFinished(Record):
+        run: str
+        tokens: int | None = None
+
+    RunFinished.read({"run": 3}, "the event run.finished")
+    # Problem: Cannot read the event run.finished: its 'run' is 3, and must be a text.
+
+Annotations may be bool, int, float, str, None, dict, list, object, a Record, and list[...], tuple[..., ...],
+dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
+"""
+
+import math
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from typing import Any, Self
+
+from engine.core.errors import Problem
+
+LARGEST = 2**63  # whole numbers are stored in 64 bits
+
+
+@dataclass(frozen=True)
+class Check:
+    """fits(value): whether a value is of a kind; one, many: what one and several of that kind are called."""
+
+    fits: Callable[[Any], bool]
+    one: str
+    many: str
+
+
+class Record:
+    """A dataclass whose fields are JSON values. Subclasses are frozen dataclasses."""
+
+    @classmethod
+    def read(cls, values: object, what: str) -> Self:
+        """The record that a JSON object holds. what: what it is called, for the message.
+
+        Raises Problem for a field that is missing, unknown, or not what its annotation says.
+        """
+        if not isinstance(values, dict):
+            raise Problem(f"Cannot read {what}: it is {shown(values)}, and must be an object.")
+        checks, required = contract(cls)
+        for name, value in values.items():
+            if (check := checks.get(name)) is None:
+                raise Problem(f"Cannot read {what}: it has no field {name!r}. Its fields: {', '.join(checks)}.")
+            if not check.fits(value):
+                raise Problem(f"Cannot read {what}: its {name!r} is {shown(value)}, and must be {check.one}.")
+        for name in required:
+            if name not in values:
+                raise Problem(f"Cannot read {what}: its {name!r} is missing; it must be {checks[name].one}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+@cache
+def contract(record: type) -> tuple[dict[str, Check], tuple[str, ...]]:
+    """The check of each field of a record, and the fields that have no default."""
+    hints = typing.get_type_hints(record)
+    needed = [one.name for one in fields(record) if one.default is MISSING and one.default_factory is MISSING]
+    return {one.name: check_of(hints[one.name]) for one in fields(record)}, tuple(needed)
+
+
+def check_of(hint: Any) -> Check:
+    """The check of an annotation. Raises TypeError for one that no JSON value can have."""
+    if hint in PLAIN:
+        return PLAIN[hint]
+    origin, inside = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        choices = [check_of(one) for one in inside]
+        names = (" or ".join(one.one for one in choices), " or ".join(one.many for one in choices))
+        return Check(lambda value: any(one.fits(value) for one in choices), *names)
+    if origin in (list, tuple):
+        item = check_of(inside[0])
+        return Check(
+            lambda value: isinstance(value, list | tuple) and all(map(item.fits, value)),
+            f"a list of {item.many}",
+            f"lists of {item.many}",
+        )
+    if origin is dict and inside[1] in (object, Any):
+        return PLAIN[dict]
+    if origin is dict:
+        item = check_of(inside[1])
+        return Check(
+            lambda value: isinstance(value, dict) and all(map(item.fits, value.values())),
+            f"an object of {item.many}",
+            f"objects of {item.many}",
+        )
+    raise TypeError(f"Cannot check {hint!r}: no JSON value is of that type.")
+
+
+def is_whole(value: Any) -> bool:
+    return type(value) is int and -LARGEST <= value < LARGEST
+
+
+def is_number(value: Any) -> bool:
+    return (type(value) is float and math.isfinite(value)) or is_whole(value)
+
+
+NULL = Check(lambda value: value is None, "null", "nulls")
+LIST = Check(lambda value: isinstance(value, list | tuple), "a list", "lists")
+ANYTHING = Check(lambda value: True, "anything", "values")
+PLAIN: dict[Any, Check] = {
+    bool: Check(lambda value: type(value) is bool, "true or false", "booleans"),
+    int: Check(is_whole, "a whole number", "whole numbers"),
+    float: Check(is_number, "a number", "numbers"),
+    str: Check(lambda value: isinstance(value, str), "a text", "texts"),
+    dict: Check(lambda value: isinstance(value, dict), "an object", "objects"),
+    None: NULL,
+    type(None): NULL,
+    list: LIST,
+    tuple: LIST,
+    object: ANYTHING,
+    Any: ANYTHING,
+}
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: not longer than a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,257 @@
+"""Decisions: events of the owner's journal, one dataclass per kind. What people ask for, and what follows from it.
+
+Lines carry `by`: who acted. Runs and jobs are JSON objects here, as the tables take them: a run is {"id", "number",
+"role", "label", "weights", "seed", and where known "job", "fidelity"}, a job {"job": its id, "spec"}.
+"""
+
+from dataclasses import dataclass
+
+from engine.jobs.events import Event
+
+# Studies -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StudyCreated(Event):
+    """A study was asked for. spec: engine.spec.study.StudySpec as a dict."""
+
+    kind = "study.created"
+    study: str
+    name: str
+    spec: dict[str, object]
+
+
+@dataclass(frozen=True)
+class StudyPlanned(Event):
+    """The study's coordinates, metrics, runs, and the jobs that will measure them.
+
+    domains: its coordinates; metrics: engine.spec.objectives.Objective as dicts, null in journals of 0.1 (each domain's
+    loss); corpus: of those domains; carried: runs of the study that it goes on from (engine/studies/domain_changes.py).
+    """
+
+    kind = "study.planned"
+    study: str
+    domains: list[str]
+    corpus: dict[str, object]
+    runs: list[dict[str, object]]
+    jobs: list[dict[str, object]]
+    metrics: list[dict[str, object]] | None = None
+    carried: list[dict[str, object]] | None = None
+
+
+@dataclass(frozen=True)
+class StudyImported(Event):
+    """A study of runs that were trained elsewhere, with all that they measured. imported: where they come from."""
+
+    kind = "study.imported"
+    study: str
+    name: str
+    spec: dict[str, object]
+    domains: list[str]
+    metrics: list[dict[str, object]]
+    corpus: dict[str, object] | None
+    imported: dict[str, object]
+    runs: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class StudyCancelled(Event):
+    """The study's jobs end; what was measured stays."""
+
+    kind = "study.cancelled"
+    study: str
+
+
+@dataclass(frozen=True)
+class StudyPaused(Event):
+    """Nothing of the study starts any more; what runs stops at a checkpoint."""
+
+    kind = "study.paused"
+    study: str
+
+
+@dataclass(frozen=True)
+class StudyResumed(Event):
+    """The study goes on, and what failed is tried again."""
+
+    kind = "study.resumed"
+    study: str
+
+
+@dataclass(frozen=True)
+class StudyFailed(Event):
+    """The study cannot go on. message: why, and what to do."""
+
+    kind = "study.failed"
+    study: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunsAdded(Event):
+    """More runs of a study, and the jobs that will measure them."""
+
+    kind = "runs.added"
+    study: str
+    runs: list[dict[str, object]]
+    jobs: list[dict[str, object]]
+
+
+@dataclass(frozen=True)
+class RunsSubmitted(Event):
+    """Finished runs that somebody posted: {"id", "label", "weights", "losses", and where known "seed", "parameters",
+    "tokens", "seconds", "device"}."""
+
+    kind = "runs.submitted"
+    study: str
+    runs: list[dict[str, object]]
+
+
+# Jobs and corpora --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JobPlanned(Event):
+    """A job is to be put into the spool. spec: its settings and task (engine/jobs/spec.py)."""
+
+    kind = "job.planned"
+    job: str
+    spec: dict[str, object]
+    study: str | None = None
+
+
+@dataclass(frozen=True)
+class JobPrioritised(Event):
+    """Somebody moved a job in the queue; lower runs sooner."""
+
+    kind = "job.prioritised"
+    job: str
+    priority: float
+
+
+@dataclass(frozen=True)
+class JobCancelAsked(Event):
+    """Somebody asked for a job's end."""
+
+    kind = "job.cancel_asked"
+    job: str
+
+
+@dataclass(frozen=True)
+class JobRetryAsked(Event):
+    """Somebody put an ended job into the queue again."""
+
+    kind = "job.retry_asked"
+    job: str
+
+
+@dataclass(frozen=True)
+class CorpusPlanned(Event):
+    """A corpus is to be built. spec: engine.corpus.spec.CorpusSpec as a dict."""
+
+    kind = "corpus.planned"
+    corpus: str
+    spec: dict[str, object]
+
+
+# Candidates --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CandidatePut(Event):
+    """Somebody nominated a point of a study. frozen: JSON of the point and what was predicted there."""
+
+    kind = "candidate.put"
+    candidate: str
+    study: str
+    frozen: str
+
+
+@dataclass(frozen=True)
+class ReviewAdded(Event):
+    """A line of a candidate's history, or of the study's rules (candidate null)."""
+
+    kind = "review.added"
+    study: str
+    what: str
+    author: str
+    body: dict[str, object]
+    candidate: str | None = None
+
+
+# Notices and tokens ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NoticeRaised(Event):
+    """People are to be told that a study has ended or needs them. outcome: finished or failed."""
+
+    kind = "notice.raised"
+    notice: str
+    study: str
+    outcome: str
+    text: str
+
+
+@dataclass(frozen=True)
+class NoticeTold(Event):
+    """The webhook took a notice, or never will. trouble: why not."""
+
+    kind = "notice.told"
+    notice: str
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class TokenCreated(Event):
+    """A token of the HTTP API. hash: of its secret part; local: it acts for whoever sits at this machine."""
+
+    kind = "token.created"
+    token: str
+    person: str
+    local: bool
+    role: str
+    label: str
+    hash: str
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True)
+class TokenRevoked(Event):
+    """The token opens nothing any more."""
+
+    kind = "token.revoked"
+    token: str
+
+
+@dataclass(frozen=True)
+class TokenUsed(Event):
+    """The token opened something, to about an hour."""
+
+    kind = "token.used"
+    token: str
+
+
+DECISIONS: tuple[type[Event], ...] = (
+    StudyCreated,
+    StudyPlanned,
+    StudyImported,
+    StudyCancelled,
+    StudyPaused,
+    StudyResumed,
+    StudyFailed,
+    RunsAdded,
+    RunsSubmitted,
+    JobPlanned,
+    JobPrioritised,
+    JobCancelAsked,
+    JobRetryAsked,
+    CorpusPlanned,
+    CandidatePut,
+    ReviewAdded,
+    NoticeRaised,
+    NoticeTold,
+    TokenCreated,
+    TokenRevoked,
+    TokenUsed,
+)

@@ -1,0 +1,65 @@
+"""Kinds of jobs: which file declares a kind's task, its own events, and the function that does the work.
+
+A new kind of job is one file that defines `KIND`, and one line of the table here. Standard library only: files are
+imported when they are asked for, and what does the work (which may need torch) only in the job's own process.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from engine.core.errors import Problem
+from engine.jobs.decisions import DECISIONS
+from engine.jobs.events import SHARED, Event
+from engine.jobs.spec import Task
+from engine.jobs.spool import Job
+
+KINDS = {
+    "corpus": "engine.spec.kinds.corpus",
+    "train": "engine.spec.kinds.train",
+    "merge": "engine.spec.kinds.merge",
+    "preflight": "engine.spec.kinds.preflight",
+    "merge_write": "engine.spec.kinds.merge_write",
+    "merge_learn": "engine.spec.kinds.merge_learn",
+    "merge_search": "engine.spec.kinds.merge_search",
+    "fit": "engine.spec.kinds.fit",
+    "search": "engine.spec.kinds.search",
+    "propose": "engine.spec.kinds.propose",
+}
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """A kind of job. work: "module:function" that does a Job of it; events: those that no other kind tells;
+    on_cluster: it runs on the cluster where there is one (what takes seconds runs beside the page)."""
+
+    task: type[Task]
+    work: str
+    events: tuple[type[Event], ...] = ()
+    on_cluster: bool = False
+
+    def function(self) -> Callable[[Job], None]:
+        """What does the work. Imports it."""
+        module, name = self.work.split(":")
+        found: Callable[[Job], None] = getattr(importlib.import_module(module), name)
+        return found
+
+
+@cache
+def kind_of(name: str) -> JobKind:
+    """A kind by its name. Raises Problem for one that this version does not know."""
+    if name not in KINDS:
+        raise Problem(
+            f"Cannot run a job of kind {name!r}: this version knows {', '.join(KINDS)}. "
+            "Update Mixdesk, or cancel the job."
+        )
+    found: JobKind = importlib.import_module(KINDS[name]).KIND
+    return found
+
+
+@cache
+def event_kinds() -> dict[str, type[Event]]:
+    """Every kind of event that a journal may hold, by its name."""
+    own = [event for name in KINDS for event in kind_of(name).events]
+    return {event.kind: event for event in (*SHARED, *DECISIONS, *own)}

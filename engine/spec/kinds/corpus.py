@@ -1,0 +1,32 @@
+"""The job that builds a corpus: text becomes shards of tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.jobs.events import Event
+from engine.jobs.kinds import JobKind
+from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True)
+class CorpusTask(Task):
+    """corpus: its name; source, cap_mb, tokenizer: as engine.corpus.spec.CorpusSpec takes them, its defaults where
+    null."""
+
+    kind = "corpus"
+    corpus: str
+    source: dict[str, Any]
+    cap_mb: float | None = None
+    tokenizer: dict[str, Any] | str | None = None
+
+
+@dataclass(frozen=True)
+class CorpusBuilt(Event):
+    """The corpus is there. manifest: see engine/corpus/build.py."""
+
+    kind = "corpus.built"
+    corpus: str
+    manifest: dict[str, object]
+
+
+KIND = JobKind(CorpusTask, "engine.corpus.build:run", (CorpusBuilt,))

@@ -1,0 +1,48 @@
+"""The job that fits the league: cross-validated surrogates of a study's runs, each fitted to all of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.jobs.events import Event
+from engine.jobs.kinds import JobKind
+from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitTask(Task):
+    """R runs at weights [R][D] with losses [R][M], null where one is missing; domains [D]: the coordinates' names.
+
+    fingerprint: of these runs; metrics [M]; surrogates: names, all where null; folds, repeats, seed: of the
+    cross-validation; priorities [M]: signed weights of the metrics, equal where null; space: engine.space.Space as a
+    dict, prior [D]: its centre, where known.
+    """
+
+    kind = "fit"
+    study: str
+    fingerprint: str
+    domains: list[str]
+    runs: list[str]
+    weights: list[list[float]]
+    losses: list[list[float | None]]
+    metrics: list[str] | None = None
+    surrogates: list[str] | None = None
+    folds: int = 5
+    repeats: int = 3
+    seed: int = 0
+    priorities: list[float] | None = None
+    space: dict[str, Any] | None = None
+    prior: list[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeagueFinished(Event):
+    """league: engine.league.standing.League as a dict; runs: how many it was fitted to."""
+
+    kind = "league.finished"
+    study: str
+    fingerprint: str
+    runs: int
+    league: dict[str, object]
+
+
+KIND = JobKind(FitTask, "engine.league:run", (LeagueFinished,))

@@ -1,0 +1,35 @@
+"""The job that proposes the runs worth doing next, and says which domains the metrics depend on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.jobs.events import Result
+from engine.jobs.kinds import JobKind
+from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposeTask(Task):
+    """file: the surrogate's path in the workspace; settings: {"proposer", "count", "rounds_done", "seed", and what a
+    search is asked}; space: engine.space.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null, of
+    the runs so far."""
+
+    kind = "propose"
+    study: str
+    file: str
+    settings: dict[str, Any]
+    space: dict[str, Any]
+    prior: list[float]
+    weights: list[list[float]]
+    losses: list[list[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalFinished(Result):
+    """found: {"points": [B][D], "mean", "std": [B][M] predicted there, "gain": [B] or null, "noise": of the aggregate,
+    "relevance": {"strength", "support": [D][M], "effort": [D], "idle": [D]} or null, "problem": why there is none}."""
+
+    kind = "proposal.finished"
+
+
+KIND = JobKind(ProposeTask, "engine.search.proposal_job:run", (ProposalFinished,))

@@ -1,0 +1,34 @@
+"""The job that trains proxies in one stack and measures them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.jobs.kinds import JobKind
+from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainTask(Task):
+    """runs: G of {"id", "weights": [D], "seed"}, trained on domains [D] of a corpus at a fidelity
+    (engine.spec.fidelity.Fidelity as a dict).
+
+    keep: the part of every domain that may be seen (engine/proxies/sampling.py); start: the file of weights that all
+    begin with, null for random ones; save: the folder that their last weights go to as <run>.safetensors, null for
+    nowhere, both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
+    validation windows are kept (engine/corpus/windows.py).
+    """
+
+    kind = "train"
+    corpus: str
+    domains: list[str]
+    runs: list[dict[str, Any]]
+    fidelity: dict[str, Any]
+    keep: float = 1.0
+    start: str | None = None
+    save: str | None = None
+    device: str = "auto"
+    checkpoint_seconds: float = 15.0
+    keep_windows: bool = False
+
+
+KIND = JobKind(TrainTask, "engine.proxies.train:run", on_cluster=True)

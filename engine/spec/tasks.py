@@ -1,0 +1,33 @@
+"""What tasks of several kinds of jobs have in common. Plain data; each kind's own is in engine/spec/kinds/."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expertise(Task):
+    """Models that belong together. study: whose; base, experts: paths in the workspace, by the expert's name."""
+
+    study: str
+    base: str
+    experts: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging(Expertise):
+    """Merges of a study that are built in memory and measured.
+
+    merge: engine.spec.merge.MergeSpec as a dict; names [D]: the coordinates that its points have; domains [M]: of the
+    corpus, whose validation text is measured; fidelity: of the proxies that are merged, null for external models;
+    checkpoint_seconds: between checkpoints of what is learned.
+    """
+
+    merge: dict[str, Any]
+    names: list[str]
+    corpus: str
+    domains: list[str]
+    fidelity: dict[str, Any] | None
+    device: str = "auto"
+    checkpoint_seconds: float = 15.0

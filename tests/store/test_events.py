@@ -1,0 +1,183 @@
+"""Kinds of events: what is emitted is handled and documented, and what is not known is set aside with its reason."""
+
+import ast
+import gzip
+import json
+import lzma
+import re
+import tarfile
+
+import pytest
+
+from engine.core.people import SYSTEM, as_person
+from engine.core.workspace import Workspace
+from engine.jobs.decisions import DECISIONS, JobCancelAsked
+from engine.jobs.events import Event, Result
+from engine.jobs.kinds import KINDS, event_kinds, kind_of
+from store import jobs, runs
+from store.database import Store
+from store.events.apply import BULK, EVENTS
+from store.rebuild import rebuild
+from tests.store.test_store import finished, journal_of, line, planned
+from tests.support.running import ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures"
+OLD_TABLES = {
+    "searches": "search.finished",
+    "proposals": "proposal.finished",
+    "merge_searches": "merge_search.finished",
+    "merge_learned": "merge.learned",
+}
+
+
+def emitted() -> set[str]:
+    """The events that the code makes anywhere outside of their definitions, by class name."""
+    found = set()
+    for room in ("engine", "store", "dashboard"):
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    found.add(node.func.id)
+    return found
+
+
+def test_every_kind_is_emitted_and_every_emitted_kind_is_known():
+    names = {kind.__name__ for kind in event_kinds().values()}
+    assert names - emitted() == set()
+    declared = {
+        node.name
+        for path in (ROOT / "engine").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and {"Event", "Result"} & {ast.unparse(base) for base in node.bases}
+    }
+    assert declared - {"Result"} == names
+
+
+def test_every_kind_is_handled_and_nothing_else_is():
+    kinds = set(event_kinds().values())
+    handled = set(EVENTS) | set(BULK) | {kind for kind in kinds if issubclass(kind, Result)}
+    assert handled == kinds
+    assert not set(EVENTS) & set(BULK)
+
+
+def test_every_kind_is_documented_with_its_fields():
+    rows = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.*?) \|", (ROOT / "docs" / "EVENTS.md").read_text(), re.M)
+    wanted = {
+        kind.kind: ", ".join(f"`{name}`" for name in kind.__dataclass_fields__) or "none"
+        for kind in event_kinds().values()
+    }
+    assert dict(rows) == wanted and len(rows) == len(wanted)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_of_job_names_a_task_of_its_own_and_a_function_that_is_there(name):
+    kind = kind_of(name)
+    assert kind.task.kind == name and kind.task.__doc__
+    module, function = kind.work.split(":")
+    path = ROOT / (module.replace(".", "/") + ".py")
+    path = path if path.exists() else ROOT / module.replace(".", "/") / "__init__.py"
+    assert re.search(rf"\b{function}\b", path.read_text())
+
+
+def test_kinds_are_spelt_as_they_always_were():
+    """Wire formats: a journal of 0.1 has these."""
+    assert {kind.kind for kind in DECISIONS} >= {"study.created", "study.planned", "candidate.put", "token.created"}
+    assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", name) for name in event_kinds())
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (line("run.finnished", run="demo-1"), "kind 'run.finnished': this version does not know it"),
+        (line("job.failed", mesage="x"), "no field 'mesage'"),
+        (line("job.failed"), "its 'message' is missing"),
+        (line("runs.started", runs="demo-1", device="cpu", parameters=1), "must be a list of texts"),
+        (line("job.progress", done=10**400, total=1), "its 'done' is 1"),
+        (line("job.note", text="x", t="now"), "its time is 'now'"),
+        (b'{"t": 1.0}\n', "kind None"),
+        (b"[1, 2]\n", "not a JSON object"),
+        (b"[" * 100_000 + b"\n", "not a JSON object"),
+    ],
+)
+def test_a_line_that_says_nothing_known_is_set_aside_with_its_reason(store, text, reason):
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.write(line("job.started") + text + finished("demo-1", 1.0))
+    store.ingest()
+    assert jobs.find(store, "demo-train").state == "running"
+    assert runs.measured(store, "demo").ids == ["demo-1"]
+    ((_, _, _, said),) = runs.corrupt_lines(store)
+    assert reason in said
+
+
+def test_who_asked_for_a_jobs_end_is_kept(store):
+    planned(store)
+    with as_person(SYSTEM):
+        store.write(JobCancelAsked("demo-train"))
+    found = jobs.find(store, "demo-train")
+    assert (found.asked, found.asked_by) == ("cancel", SYSTEM.name) and found.asked_at
+    assert found.state == "queued"
+
+
+def test_a_merge_that_its_method_refuses_is_refused_with_its_reason(store):
+    """As journals before 0.2 told it, and as they tell it now."""
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.write(line("run.diverged", run="demo-1", step=0, message="its weights cancel out"))
+        journal.write(line("run.refused", run="demo-2", message="its weights cancel out"))
+        journal.write(line("run.diverged", run="demo-3", step=None) + line("job.finished"))
+    store.ingest()
+    found = store.rows("SELECT state, message FROM runs ORDER BY id")
+    assert found[:2] == [("refused", "its weights cancel out")] * 2
+    assert found[2][0] == "diverged" and "learning rate" not in found[2][1] and "coefficients" in found[2][1]
+
+
+# The demo of 0.1, as its journals were written -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def old_journals(tmp_path_factory):
+    """The journals of a finished demo of version 0.1, and the tables that it made of them."""
+    root = tmp_path_factory.mktemp("old")
+    with lzma.open(FIXTURES / "journals.tar.xz") as packed, tarfile.open(fileobj=packed) as archive:
+        archive.extractall(root, filter="data")
+    tables = json.loads(gzip.decompress((FIXTURES / "tables.json.gz").read_bytes()))
+    return root / "workspace", tables
+
+
+def test_the_demo_of_the_version_before_rebuilds_to_the_same_tables(old_journals, tmp_path):
+    root, tables = old_journals
+    workspace = Workspace.open(root)
+    assert rebuild(workspace, tmp_path / "fresh.duckdb") > 1000
+    store = Store(workspace, tmp_path / "fresh.duckdb")
+    assert runs.corrupt_lines(store) == []
+    for name, table in tables.items():
+        columns = ", ".join(table["columns"])
+        where = f"results WHERE kind = '{OLD_TABLES[name]}'" if name in OLD_TABLES else name
+        found = [list(row) for row in store.rows(f"SELECT {columns} FROM {where}")]
+        assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, table["rows"])), name
+    assert sum(len(table["rows"]) for table in tables.values()) > 2000
+    store.close()
+
+
+def test_a_database_of_the_version_before_opens_with_its_results(tmp_path):
+    """Its four tables of results become one."""
+    workspace = Workspace.open(tmp_path / "w")
+    Store(workspace).close()
+    store = Store(workspace)
+    with store.transaction() as cursor:
+        for name in OLD_TABLES:
+            cursor.execute(
+                f"CREATE TABLE {name} (job VARCHAR PRIMARY KEY, study VARCHAR NOT NULL, settings JSON NOT NULL, "
+                "found JSON NOT NULL, t DOUBLE NOT NULL)"
+            )
+            cursor.execute(f"INSERT INTO {name} VALUES ('j', 's', '{{}}', '{{}}', 1.0)")
+    store.close()
+    store = Store(workspace)
+    assert {kind for (kind,) in store.rows("SELECT kind FROM results WHERE job = 'j'")} == set(OLD_TABLES.values())
+    assert not {name for (name,) in store.rows("SELECT table_name FROM duckdb_tables()")} & set(OLD_TABLES)
+    store.close()
+
+
+def test_an_event_has_a_docstring_that_says_what_it_means():
+    assert all((kind.__doc__ or "").strip() and issubclass(kind, Event) for kind in event_kinds().values())
