@@ -10,6 +10,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from dashboard.charts import style
 from dashboard.server import api, guard, session, state
 from engine.core import access, people
 from engine.core.workspace import Workspace, write_json
@@ -41,10 +42,11 @@ async def lifespan(app):
 
 def warm_up() -> None:
     """Load what the first visit needs while its browser is still loading the page's scripts (about 2 CPU seconds)."""
-    from dashboard.charts import mixtures as charts
-    from dashboard.views.decide import export  # noqa: F401
+    from dashboard.views import PAGES
 
-    charts.figure(100).to_json()
+    style.figure(100).to_json()
+    for page in PAGES:
+        page.function()
     import lightgbm  # noqa: F401
 
     # Streamlit collects garbage after every run: without this it looks through all modules each time, 0.1 to 0.2 s.

@@ -3,7 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, GOOD, INK, LOSS_SCALE, PALETTE, escape, faded, figure, turned
+from dashboard.charts.style import BAD, GOOD, INK, LOSS_SCALE, escape, faded, figure, turned
+from dashboard.models.colours import PALETTE
 
 
 def slice_of(look, names: tuple[str, str], at: tuple, runs, value, std, title: str, better: str) -> go.Figure:

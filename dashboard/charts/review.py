@@ -3,7 +3,8 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, FAINT, GOOD, INK, escape, figure, shares_bar
+from dashboard.charts.mixtures import shares_bar
+from dashboard.charts.style import BAD, FAINT, GOOD, INK, escape, figure
 from dashboard.models.names import Named
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, DIVERGING, FAINT, GOOD, INK, escape, faded, figure
+from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, escape, faded, figure
 
 
 def front(

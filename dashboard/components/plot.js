@@ -1,4 +1,4 @@
-// A Plotly figure drawn in place with Plotly.react, in the page's colours; returns brushes and clicks.
+// A Plotly figure drawn in place with Plotly.react, in the page's colours; returns brushes.
 
 const CONFIG = {
   displaylogo: false,
@@ -37,10 +37,6 @@ function listen(host, setStateValue) {
       }
     }
     setStateValue("brush", brush);
-  });
-  host.on("plotly_click", (event) => {
-    const point = event.points[0];
-    if (point.customdata !== undefined) setStateValue("picked", point.customdata);
   });
 }
 

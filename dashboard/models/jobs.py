@@ -4,7 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 
-from dashboard.models import progress as queries
+from dashboard.models.progress import Progress, progress_of
 from engine.jobs import logs
 from engine.jobs.queue import fate_of
 from store import jobs, studies
@@ -44,7 +44,7 @@ class Desk:
     running: list[Running]
     waiting: list[tuple[jobs.JobRow, str]]
     failed: list[jobs.JobRow]
-    ends: list[tuple[studies.Study, queries.Progress]]
+    ends: list[tuple[studies.Study, Progress]]
 
 
 def desk(store: Store) -> Desk:
@@ -59,7 +59,7 @@ def desk(store: Store) -> Desk:
     waiting = jobs.in_state(store, ("queued", "paused"), SHOWN)
     found = [study for study in studies.all_studies(store) if study.state in ("active", "paused")]
     busy = {row.study for row in (*waiting, *(job.row for job in running))}
-    ends = [(study, queries.progress(store, study)) for study in found if study.id in busy or study.state == "paused"]
+    ends = [(study, progress_of(store, study)) for study in found if study.id in busy or study.state == "paused"]
     paused = {study.id for study in found if study.state == "paused"}
     reasons = [(row, reason(store, row, paused)) for row in waiting]
     working = store.workspace.is_held("worker")

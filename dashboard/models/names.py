@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dashboard.charts.mixtures import colour_of
+from dashboard.models.colours import colour_of
 from engine.spec.objectives import Objective, short_names
 
 

@@ -1,21 +1,18 @@
-"""Store -> view models: what each page shows, ready to draw. No streamlit, no plotly."""
+"""How far a study is, and when its answers are expected."""
 
 import os
 import time
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from engine.spec.fidelity import Fidelity, larger
-from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of
-from store import jobs, runs, studies
+from dashboard.models.cost import BASELINES, BYTES, cost_of
+from engine.spec.fidelity import Fidelity
+from store import jobs, studies
 from store.database import Store
 
 # What the demo study takes, in seconds, before its own progress says more (benchmarks/results/demo.md).
 CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
+
 FIRST_SHARE = 0.3  # of the training that stands behind the first fit
-BASELINES, BYTES = 3, 256  # natural, uniform, UniMax; the vocabulary of byte tokens
 
 
 @dataclass(frozen=True)
@@ -46,12 +43,12 @@ class Progress:
         return all(stage.state == "done" for stage in self.stages)
 
 
-def progress(store: Store, study: studies.Study) -> Progress:
+def progress_of(store: Store, study: studies.Study) -> Progress:
     """The stages corpus, proxies, surrogates, search of one study."""
     own = jobs.of_study(store, study.id)
     if study.imported:
         return imported_progress(store, study, own)
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         return merge_progress(store, study, own)
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
@@ -124,7 +121,7 @@ def seconds_planned(store: Store, study: studies.Study) -> float | None:
     """What training should take before any has been seen, the building of the corpus included; None: no idea."""
     fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
     members = study.runs or spec["runs"] + spec["repeats"] + BASELINES
-    price = cost(store, fidelity, members, BYTES, os.cpu_count() or 1)
+    price = cost_of(store, fidelity, members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
     return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
@@ -165,93 +162,3 @@ def seconds_left(training: list[jobs.JobRow]) -> float | None:
     ended = all(job.ended_at for job in training)
     elapsed = time.time() - min(started)
     return 0.0 if ended else elapsed * (total - done) / done
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a study will take before it starts. minutes: None where no speed is known for this size."""
-
-    flops: float
-    tokens: float
-    minutes: float | None
-    basis: str
-
-
-# Tokens a second of one single-threaded job, by width, measured once (benchmarks/results/stacking.md): used until
-# this workspace has measured runs of its own.
-TYPICAL_SPEED = {32: 150_000.0, 64: 60_000.0, 128: 24_000.0, 256: 8_000.0}
-
-
-def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots: int) -> Cost:
-    """The price of `members` proxies of a fidelity on `slots` jobs side by side."""
-    tokens = fidelity.steps * fidelity.batch * fidelity.context
-    parameters = fidelity.parameters(vocabulary)
-    speeds = runs.speed(store)
-    own = [rate for (size, _), rate in speeds.items() if size == parameters]
-    speed = own[0] if own else TYPICAL_SPEED.get(fidelity.width)
-    basis = (
-        "measured in this workspace" if own else "a typical laptop core" if speed else "no speed known for this size"
-    )
-    minutes = None if speed is None else members * tokens / speed / slots / 60
-    return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
-
-
-# What confirming an answer trains: the chosen mixture, three baselines and one more, larger and with several seeds.
-CONFIRMED, CONFIRMING_SEEDS, CONFIRMING_SIZE = 5, 3, 4
-
-
-def confirmation_cost(store: Store, fidelity: Fidelity, vocabulary: int, slots: int) -> Cost:
-    """The price of confirming an answer with models CONFIRMING_SIZE times as large, on as many more tokens."""
-    return cost(store, larger(fidelity, CONFIRMING_SIZE), CONFIRMED * CONFIRMING_SEEDS, vocabulary, slots)
-
-
-@dataclass(frozen=True)
-class RunTable:
-    """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
-
-    score: (R,) the metrics as one number, as people read it: `aggregate` has its title and unit.
-    """
-
-    columns: dict[str, list]
-    shares: np.ndarray
-    losses: np.ndarray
-    score: np.ndarray
-    aggregate: Aggregate
-
-
-def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None) -> RunTable:
-    """Every run of a study, in the order of their numbers. whole: how metrics are weighed (default: as the study)."""
-    table = runs.table(store, study.id)
-    columns = {
-        name: table.column(name).to_pylist()
-        for name in (
-            "id",
-            "number",
-            "role",
-            "label",
-            "state",
-            "step",
-            "steps",
-            "seed",
-            "tokens",
-            "parameters",
-            "seconds",
-            "job",
-            "message",
-        )
-    }
-    shares = runs.matrix(table, "weights", len(study.domains))
-    losses = runs.matrix(table, "losses", len(study.metrics))
-    whole = whole or aggregate_of(store, study)
-    return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
-
-
-def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Run number -> (tokens, training loss in bits per byte); nothing before the first points."""
-    table = runs.curves(store, study.id)
-    if not len(table):
-        return {}
-    number, tokens, loss = (table.column(name).to_numpy() for name in ("number", "tokens", "loss"))
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    pieces = zip(np.split(tokens, starts[1:]), np.split(loss, starts[1:]), strict=True)
-    return {int(number[start]): piece for start, piece in zip(starts, pieces, strict=True)}

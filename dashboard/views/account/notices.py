@@ -5,7 +5,7 @@ import time
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import plain
 from store import notices
 
 ICONS = {"finished": ":material/task_alt:", "failed": ":material/error:"}
@@ -15,5 +15,5 @@ def toast() -> None:
     """Show what has been raised since this session last looked."""
     since = st.session_state.setdefault("notices_since", time.time())
     for notice in notices.since(state.store(), since):
-        st.toast(parts.plain(notice.text), icon=ICONS[notice.outcome], duration="long")
+        st.toast(plain(notice.text), icon=ICONS[notice.outcome], duration="long")
         st.session_state["notices_since"] = notice.t

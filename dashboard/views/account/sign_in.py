@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from dashboard import drafts
+from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import plain, refusal
 from engine.core import people
 from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person
@@ -29,7 +29,7 @@ def ask(why: str) -> None:
     drafts.remember_place()
     with middle():
         st.title("Mixdesk")
-        st.markdown(parts.plain(why))
+        st.markdown(plain(why))
         home = state.access().url
         if not f"{st.context.url or home}/".startswith(f"{home}/"):  # the cookie is for that address only
             st.link_button(f"Go to {home}", home, type="primary", icon=":material/login:")
@@ -44,7 +44,7 @@ def turn_away(problem: Problem) -> None:
     """Signed in, and not let in."""
     with middle():
         st.title("Mixdesk")
-        parts.refusal(problem)
+        refusal(problem)
         if st.button("Sign in as somebody else", icon=":material/logout:"):
             st.logout()
     st.stop()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import drafts
+from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import ROLES, acting, allows
 from engine.service import api_tokens
@@ -42,7 +42,7 @@ def ask() -> None:
     days = right.selectbox("Days", [7, 30, 90, 365], 2, key="token-days")
     button.button("Make", type="primary", width="stretch", on_click=make, args=(role, days))
     if problem := st.session_state.pop("token-refused", None):
-        parts.refusal(problem)
+        refusal(problem)
 
 
 def make(role: str, days: int) -> None:
@@ -63,7 +63,7 @@ def card(row: TokenRow) -> None:
     with st.container(border=True):
         words, button = st.columns([5, 1], vertical_alignment="center")
         whose = "" if row.person == acting().name else f" · of {row.person}"
-        words.markdown(f"**{parts.plain(row.label)}** · {row.role}{parts.plain(whose)}")
+        words.markdown(f"**{plain(row.label)}** · {row.role}{plain(whose)}")
         used = f"last used about {day(row.used_at)}" if row.used_at else "never used"
         words.caption(f"{row.id} · made {day(row.created_at)} · {used} · {ends(row)}")
         if is_open(row) and button.button("Revoke", key=f"revoke-{row.id}", icon=":material/block:", width="stretch"):

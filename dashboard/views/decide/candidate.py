@@ -5,14 +5,16 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components, drafts
 from dashboard.charts import review as review_charts
-from dashboard.models import progress as queries
+from dashboard.components import drafts
+from dashboard.components.plot import plot
 from dashboard.models import wording
+from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.names import Named, named_in
 from dashboard.report import html as report
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import duration, named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.review import acts, confirming
@@ -22,6 +24,13 @@ from engine.spec.objectives import Aggregate, Objective, common_scale
 from engine.studies.measured import for_fitting
 from store import corpora, reviews, studies
 
+# Of the states of a candidate.
+BADGES = {
+    "open": ":blue-badge[:material/forum: open]",
+    "approved": ":green-badge[:material/verified: approved]",
+    "rejected": ":red-badge[:material/block: rejected]",
+    "superseded": ":gray-badge[:material/history: superseded]",
+}
 SAID = 20  # comments that are shown at first: the last ones
 VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
 
@@ -31,11 +40,11 @@ def render(study: studies.Study) -> bool:
     try:
         found = dossier(state.store(), st.query_params["candidate"])
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return False
     if found["study"] != study.id:
         del st.query_params["candidate"]
-        st.info(f"That candidate belongs to the study {parts.named_as(found['frozen']['study_name'])}.")
+        st.info(f"That candidate belongs to the study {named_as(found['frozen']['study_name'])}.")
         return False
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["candidate"]
@@ -50,11 +59,11 @@ def render(study: studies.Study) -> bool:
         others = {label: there["point"] for label, there in list(frozen["baselines"].items())[:few]}
         values = np.array([frozen["point"], *others.values()])
         labels = [frozen["name"], *others]
-        components.plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
+        plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
     with right:
         predicted(study, frozen, names, whole)
     for caveat in frozen["caveats"]:
-        st.caption(f":material/warning: {parts.plain(caveat)}")
+        st.caption(f":material/warning: {plain(caveat)}")
     measured(study, found, names, whole)
     talk, verdict = st.columns([3, 2])
     with talk:
@@ -69,10 +78,9 @@ def render(study: studies.Study) -> bool:
 def head(found: dict) -> None:
     """Name, state, who and why."""
     frozen, standing = found["frozen"], found["standing"]
-    st.title(parts.named_as(frozen["name"]), anchor=False)
+    st.title(named_as(frozen["name"]), anchor=False)
     st.markdown(
-        f"{parts.BADGES[standing['state']]} put forward by **{parts.named_as(frozen['author'])}**, "
-        f"{wording.moment(found['t'])}"
+        f"{BADGES[standing['state']]} put forward by **{named_as(frozen['author'])}**, {wording.moment(found['t'])}"
     )
     st.text(frozen["rationale"])
 
@@ -90,13 +98,13 @@ def predicted(study: studies.Study, frozen: dict, names: Named, whole: Aggregate
         f"difference to {baseline}, {scale.unit} ({side} is better)",
         scale.unit,
     )
-    components.plot(figure, key="candidate-predicted")
+    plot(figure, key="candidate-predicted")
     behind = frozen["surrogate"]
     verdict = "**inside the noise**" if gap["inside_noise"] else "outside the noise (95%)"
     st.caption(
-        f"{whole.title.capitalize()}: {parts.plain(wording.predicted_words(frozen['predicted'], whole))}, "
-        f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])} against "
-        f"{parts.plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
+        f"{whole.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], whole))}, "
+        f"{wording.number(whole.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])} against "
+        f"{plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
         f"({behind['runs_hash']}); hollow marks are inside the noise."
     )
 
@@ -120,7 +128,7 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
     if CANDIDATE not in one["points"]:
         return
     if one["gap"]:
-        told = parts.plain(wording.gap_words(one, whole))
+        told = plain(wording.gap_words(one, whole))
         (st.warning if one["gap"]["outside"] else st.success)(told, icon=":material/balance:")
     rows = []
     for name, gap in one["differences"].items():
@@ -150,7 +158,7 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
     )
     seeds = one["points"][CANDIDATE]["seeds"]
     st.caption(
-        f"{whole.title.capitalize()}, {parts.plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
+        f"{whole.title.capitalize()}, {plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
         f"{wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all."
         " Only runs trained to confirm it count."
     )
@@ -163,14 +171,14 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
             "measured minus predicted, in each metric's unit (0: as promised)",
             "",
         )
-        components.plot(figure, key=f"candidate-gap-{place}")
+        plot(figure, key=f"candidate-gap-{place}")
 
 
 def ask(study: studies.Study, found: dict) -> None:
     """Confirm it, and what that will cost."""
     if study.imported:
         return
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         ask_merge(study, found)
         return
     with st.expander("Measure it: several seeds, beside the baselines", icon=":material/verified:"):
@@ -180,13 +188,13 @@ def ask(study: studies.Study, found: dict) -> None:
         try:
             plans = confirming.plans(state.store(), found["id"], times, seeds)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         manifest = corpora.manifest(state.store(), study.spec["corpus"])
-        vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
-        prices = [queries.cost(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
+        vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
+        prices = [cost_of(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
         unknown = any(price.minutes is None for price in prices)
-        time = "an unknown time" if unknown else f"about {parts.duration(60 * sum(p.minutes for p in prices))}"
+        time = "an unknown time" if unknown else f"about {duration(60 * sum(p.minutes for p in prices))}"
         st.caption(
             f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
             "on this machine. Baselines that were trained before are not trained again."
@@ -204,11 +212,11 @@ def ask_merge(study: studies.Study, found: dict) -> None:
 
 def confirm_button(found: dict, times: float, seeds: int) -> None:
     """Queue it, or say why not."""
-    if st.button("Confirm", type="primary", icon=":material/verified:", **parts.takes("operator")):
+    if st.button("Confirm", type="primary", icon=":material/verified:", **needs_role("operator")):
         try:
             confirming.confirm(state.store(), found["id"], times, seeds)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
@@ -221,13 +229,13 @@ def discussion(found: dict) -> None:
         earlier = []
     for one in earlier + found["comments"][-SAID:]:
         with st.container(border=True):
-            st.caption(f"**{parts.named_as(one['author'])}**, {wording.moment(one['t'])}")
+            st.caption(f"**{named_as(one['author'])}**, {wording.moment(one['t'])}")
             st.text(one["text"])
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
         st.text_area(f"Comment as {acting().name}", key=box)
         st.form_submit_button(
-            "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **parts.takes("reviewer")
+            "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
     drafts.keep(box, box)
     told(box)
@@ -247,7 +255,7 @@ def say(candidate: str, box: str) -> None:
 def told(box: str) -> None:
     """Why what was typed into a box could not be taken."""
     if problem := st.session_state.pop(f"{box}-problem", None):
-        parts.refusal(problem)
+        refusal(problem)
 
 
 def decision(study: studies.Study, found: dict) -> None:
@@ -271,7 +279,7 @@ def decision(study: studies.Study, found: dict) -> None:
             )
         given = (found["id"], box, seen)
         st.form_submit_button(
-            "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **parts.takes("reviewer")
+            "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **needs_role("reviewer")
         )
     drafts.keep(box, box)
     told(box)
@@ -292,18 +300,18 @@ def settle(candidate: str, box: str, seen: str) -> None:
 
 def stands(standing: dict) -> None:
     """The last decision and the approvals so far."""
-    st.markdown(parts.BADGES[standing["state"]])
+    st.markdown(BADGES[standing["state"]])
     for person, one in standing["approvals"].items():
         with st.container(border=True):
-            st.caption(f":material/check: **{parts.named_as(person)}** approved, {wording.moment(one['t'])}")
+            st.caption(f":material/check: **{named_as(person)}** approved, {wording.moment(one['t'])}")
             st.text(one["reason"])
     last = standing["decided"]
     if last and last["verdict"] != "approved":
         with st.container(border=True):
-            st.caption(f"**{parts.named_as(last['author'])}**: {last['verdict']}, {wording.moment(last['t'])}")
+            st.caption(f"**{named_as(last['author'])}**: {last['verdict']}, {wording.moment(last['t'])}")
             st.text(last["reason"])
     if standing["missing"]:
-        st.caption(f"Approval still needs {parts.plain(standing['missing'])}.")
+        st.caption(f"Approval still needs {plain(standing['missing'])}.")
 
 
 def take_along(study: studies.Study, found: dict) -> None:

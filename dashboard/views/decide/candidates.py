@@ -3,12 +3,16 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.decide import candidate, comparing
-from dashboard.views.shared import study as parts
+from dashboard.views.decide.candidate import BADGES
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import watch
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.review import acts
@@ -21,11 +25,11 @@ SHOWN = 30  # candidates listed at once
 
 
 def render(name: str | None) -> None:
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         st.title("Candidates")
         return
     store = state.store()
-    parts.watch(lambda: reviews.state(store, study.id))
+    watch(lambda: reviews.state(store, study.id))
     if "compare" in st.query_params and comparing.render(study):
         return
     if "candidate" in st.query_params and candidate.render(study):
@@ -45,7 +49,7 @@ def listed(study: studies.Study, found: dict) -> None:
         )
         rules(study, found["rules"])
         return
-    states = [one for one in parts.BADGES if any(row["standing"]["state"] == one for row in rows)]
+    states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
     shown = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
     chosen = [row["id"] for row in shown[:SHOWN] if card(study, row)]
@@ -64,10 +68,10 @@ def card(study: studies.Study, row: dict) -> bool:
     with st.container(border=True):
         tick, name, told, said, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
-        name.markdown(f"**{parts.named_as(row['name'])}** {parts.BADGES[row['standing']['state']]}")
-        name.caption(f"{parts.named_as(row['author'])}, {wording.moment(row['t'])}")
-        told.markdown(parts.plain(wording.predicted_words(row["predicted"], whole)))
-        told.caption(parts.plain(wording.against_words(row["baselines"], whole)))
+        name.markdown(f"**{named_as(row['name'])}** {BADGES[row['standing']['state']]}")
+        name.caption(f"{named_as(row['author'])}, {wording.moment(row['t'])}")
+        told.markdown(plain(wording.predicted_words(row["predicted"], whole)))
+        told.caption(plain(wording.against_words(row["baselines"], whole)))
         said.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
             + (f" · needs {row['standing']['missing']}" if row["standing"]["missing"] else "")
@@ -105,12 +109,12 @@ def ballot(rows: list[dict]) -> None:
         default="neither",
         format_func={"left": ":material/arrow_back:", "neither": "neither", "right": ":material/arrow_forward:"}.get,
     )
-    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **parts.takes("reviewer")):
+    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **needs_role("reviewer")):
         pair = (other, one) if choice == "right" else (one, other)
         try:
             acts.vote(state.store(), *pair, neither=choice == "neither")
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.toast(f"{acting().name}'s vote on this pair is counted; voting again replaces it.")
         st.rerun()
@@ -124,16 +128,16 @@ def preferences(rows: list[dict], votes: list[dict]) -> None:
     names = {row["id"]: row["name"] for row in rows}
     labels = [names[one["id"]] for one in votes]
     values = (np.array([one[key] for one in votes]) for key in ("strength", "half", "group"))
-    components.plot(review_charts.strengths(labels, *values), key="strengths")
+    plot(review_charts.strengths(labels, *values), key="strengths")
     groups = len({one["group"] for one in votes})
     best = votes[0]
     total = sum(one["of"] for one in votes) / 2
-    level = ", ".join(parts.named_as(names[other]) for other in best["level"])
+    level = ", ".join(named_as(names[other]) for other in best["level"])
     apart = f"There are {groups} groups that no vote connects: they cannot be compared with each other."
     st.caption(
         f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts "
         "half for each. "
-        + (f"The votes cannot tell {parts.named_as(labels[0])} from {level}. " if level else "")
+        + (f"The votes cannot tell {named_as(labels[0])} from {level}. " if level else "")
         + (apart if groups > 1 else "")
     )
 
@@ -145,11 +149,11 @@ def rules(study: studies.Study, now: dict) -> None:
     with st.expander(f"Approval takes {people}, {alone}", icon=":material/rule:"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
         author = st.checkbox("Its author alone may be enough", now["author_alone"], key="rule-author")
-        if st.form_submit_button("Change the rules", **parts.takes("operator")):
+        if st.form_submit_button("Change the rules", **needs_role("operator")):
             try:
                 acts.set_rules(state.store(), study, int(approvals), author)
             except Problem as problem:
-                parts.refusal(problem)
+                refusal(problem)
                 return
             st.rerun()
         st.caption("From now on: what was approved before stays approved. The history keeps who changed this.")

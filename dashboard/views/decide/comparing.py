@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import Named, named
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
@@ -28,7 +28,7 @@ def render(study: studies.Study) -> bool:
     try:
         found = compare(store, ids, reference(ids), tokens_linked())
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return False
     if found["study"] != study.id:
         del st.query_params["compare"]
@@ -92,12 +92,12 @@ def weights(found: dict, names: Named) -> None:
     if found["reference"]["id"] not in [row["id"] for row in found["rows"]]:
         rows.append((found["reference"]["name"], found["reference"]["point"]))
     labels, values = zip(*rows, strict=True)
-    components.plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
+    plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
 
 
 def losses(study: studies.Study, found: dict, names: Named) -> None:
     """Differences to the reference with intervals."""
-    st.subheader(f"Predicted, against {parts.named_as(found['reference']['name'])}", anchor=False)
+    st.subheader(f"Predicted, against {named_as(found['reference']['name'])}", anchor=False)
     objectives = [Objective(**one) for one in found["metrics"]]
     scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
     series = [
@@ -117,7 +117,7 @@ def losses(study: studies.Study, found: dict, names: Named) -> None:
         f"difference to {found['reference']['name']}, {scale.unit} ({side} is better)",
         scale.unit,
     )
-    components.plot(figure, key="compare-losses")
+    plot(figure, key="compare-losses")
     basis = (
         "One surrogate predicted all of them: what it gets wrong at both points alike cancels."
         if found["same_fit"]
@@ -158,17 +158,17 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
         frame.loc["unique text, million tokens"] = cost
     st.dataframe(frame, column_config={"_index": "metric"})
     st.caption(
-        f"Predicted value ± 95%, and the difference to {parts.named_as(found['reference']['name'])}. Weighed as the "
+        f"Predicted value ± 95%, and the difference to {named_as(found['reference']['name'])}. Weighed as the "
         "reference was when it was frozen."
     )
 
 
 def cell(value: float, std: float, gap: float | None, inside: bool | None) -> str:
     """A value, its interval, and its difference with the verdict."""
-    told = f"{parts.number(value)} ± {parts.number(1.96 * std)}"
+    told = f"{wording.number(value)} ± {wording.number(1.96 * std)}"
     if gap is None:
         return f"{told}  (reference)"
-    return f"{told}  ({parts.number(gap, '+')}{', inside the noise' if inside else ''})"
+    return f"{told}  ({wording.number(gap, '+')}{', inside the noise' if inside else ''})"
 
 
 def measured_words(row: dict, size: dict, whole: Aggregate) -> str:
@@ -176,12 +176,12 @@ def measured_words(row: dict, size: dict, whole: Aggregate) -> str:
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
-    told = parts.number(whole.sign * one["aggregate"])
+    told = wording.number(whole.sign * one["aggregate"])
     if one["difference"] is None:
         return told
-    half = "" if one["half"] is None else f" ± {parts.number(one['half'])}"
+    half = "" if one["half"] is None else f" ± {wording.number(one['half'])}"
     verdict = ", inside the noise" if one["inside_noise"] else "" if one["half"] else ", noise not known"
-    return f"{told}  ({parts.number(whole.sign * one['difference'], '+')}{half}{verdict})"
+    return f"{told}  ({wording.number(whole.sign * one['difference'], '+')}{half}{verdict})"
 
 
 def gap_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
@@ -192,7 +192,9 @@ def gap_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
         return "not yet"
     value = whole.sign * own["points"][CANDIDATE]["aggregate"]
     outside = ", outside what was promised" if own["gap"]["outside"] else ""
-    return f"{parts.number(value)} ({parts.number(whole.sign * own['gap']['aggregate'], '+')} to predicted{outside})"
+    return (
+        f"{wording.number(value)} ({wording.number(whole.sign * own['gap']['aggregate'], '+')} to predicted{outside})"
+    )
 
 
 def epochs(found: dict, names: Named) -> None:
@@ -256,7 +258,7 @@ def worse(study: studies.Study, found: dict) -> None:
     flipped = sorted((one for one in size["domains"] if one["examples"]), key=lambda one: one["change"])
     for one in flipped:
         improved = "although its average improved" if one["change"] < 0 else "as its average did"
-        with st.expander(parts.plain(f"{one['domain']}: text that got worse, {improved}")):
+        with st.expander(plain(f"{one['domain']}: text that got worse, {improved}")):
             for example in one["examples"]:
                 st.caption(f"{example['change']:+.3f} bits per byte")
                 st.code(

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.understand.explore import linked_mixture
+from dashboard.views.shared.faders import linked_mixture
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
@@ -25,7 +26,7 @@ FADERS = "the faders"
 
 def render(name: str | None) -> None:
     st.title("Export")
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         return
     if not study.domains:
         st.info("There is something to export as soon as the corpus is built.")
@@ -34,9 +35,9 @@ def render(name: str | None) -> None:
     recipe = settings(study, label, point)
     approval(recipe)
     st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "What is merged", anchor=False)
-    names = parts.named_of(study)
+    names = named_of(study)
     kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
-    components.plot(review_charts.points(kind, [label], names, point[None]), key="shares")
+    plot(review_charts.points(kind, [label], names, point[None]), key="shares")
     if isinstance(recipe, Recipe):
         seen(study, recipe)
     if recipe.predictions:
@@ -50,7 +51,7 @@ def choose(study: studies.Study) -> tuple[str, np.ndarray]:
     points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_mixture(study)
-    if faders is not None and not study.spec.get("merge"):
+    if faders is not None and study.kind != "merge":
         points[FADERS] = faders / faders.sum()
     label = st.selectbox("Candidate, or another point", list(points), key="candidate", bind="query-params")
     return label, points[label]
@@ -58,7 +59,7 @@ def choose(study: studies.Study) -> tuple[str, np.ndarray]:
 
 def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | MergeRecipe:
     """The budget of the real run, where its text lies, and the recipe that follows."""
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         return made(study, label, point, None)
     start = made(study, label, point, None).target_tokens
     budget = st.number_input(
@@ -102,7 +103,7 @@ def approval(recipe: Recipe | MergeRecipe) -> None:
     """Whether it may leave as approved."""
     decided = recipe.provenance.get("decision")
     if recipe.approved:
-        people = ", ".join(parts.named_as(one) for one in decided["approvals"])
+        people = ", ".join(named_as(one) for one in decided["approvals"])
         st.success(f"Approved by {people}.", icon=":material/verified:")
         return
     why = f"it is {decided['state']}" if decided else "it was not put forward for review"
@@ -120,7 +121,7 @@ def seen(study: studies.Study, recipe: Recipe) -> None:
     over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
     if over:
         st.warning(
-            f"At this budget {parts.plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} "
+            f"At this budget {plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} "
             "times, the study's epoch cap. Cut the budget, or search again with it."
         )
 
@@ -165,9 +166,9 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
     )
     stem = stem_of(recipe)
     if told[name]["problem"]:
-        parts.refusal(told[name]["problem"])
+        refusal(told[name]["problem"])
     else:
-        st.caption(parts.plain(" ".join(told[name]["notes"])))
+        st.caption(plain(" ".join(told[name]["notes"])))
         preview(export(recipe, name), stem)
     with st.container(horizontal=True):
         st.download_button(
@@ -186,7 +187,7 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
                 icon=":material/folder_zip:",
             )
     for cannot in [one for one in told.values() if one["problem"]]:
-        st.caption(f"Not in the zip: {parts.plain(cannot['title'])}. {parts.plain(cannot['problem'])}")
+        st.caption(f"Not in the zip: {plain(cannot['title'])}. {plain(cannot['problem'])}")
     st.caption("Each file was read back by code of its own and compared: weights agree within 0.000001.")
 
 

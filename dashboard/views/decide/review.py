@@ -3,12 +3,15 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import named_in
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.decide.candidate import BADGES
+from dashboard.views.shared.live import watch
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import named_as, plain
 from engine.review.dossier import dossier
 from engine.spec.objectives import Aggregate, Objective, common_scale
 from engine.studies.measured import for_fitting
@@ -24,11 +27,11 @@ ORDER = ("open", "approved", "rejected", "superseded")  # what is to be decided 
 
 
 def render(name: str | None) -> None:
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         st.title("Review")
         return
     store = state.store()
-    parts.watch(lambda: reviews.state(store, study.id))
+    watch(lambda: reviews.state(store, study.id))
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
         st.title("Review")
@@ -66,9 +69,9 @@ def show(study: studies.Study, found: dict) -> None:
     """One candidate as a room can read it."""
     frozen, standing = found["frozen"], found["standing"]
     names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
-    st.title(parts.named_as(frozen["name"]), anchor=False)
-    missing = f" · needs {parts.plain(standing['missing'])}" if standing["missing"] else ""
-    st.markdown(f"{parts.BADGES[standing['state']]} by {parts.named_as(frozen['author'])}{missing}")
+    st.title(named_as(frozen["name"]), anchor=False)
+    missing = f" · needs {plain(standing['missing'])}" if standing["missing"] else ""
+    st.markdown(f"{BADGES[standing['state']]} by {named_as(frozen['author'])}{missing}")
     st.text(frozen["rationale"])
     numbers(found, whole)
     first = next(iter(frozen["baselines"]))
@@ -77,7 +80,7 @@ def show(study: studies.Study, found: dict) -> None:
     with left:
         values = np.array([frozen["point"], base["point"]])
         figure = review_charts.points(frozen["kind"], [frozen["name"], first], names, values)
-        components.plot(large(figure), key="session-point")
+        plot(large(figure), key="session-point")
     with right:
         gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
         scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
@@ -87,14 +90,12 @@ def show(study: studies.Study, found: dict) -> None:
         side = "left" if scale.better == "lower" else "right"
         title = f"minus {first}, {scale.unit} ({side} is better)"
         figure = review_charts.intervals(names.metrics, colours, series, title, scale.unit)
-        components.plot(large(figure), key="session-losses")
+        plot(large(figure), key="session-losses")
     for caveat in frozen["caveats"]:
-        st.markdown(f":material/warning: {parts.plain(caveat)}")
+        st.markdown(f":material/warning: {plain(caveat)}")
     if found["comments"]:
         last = found["comments"][-1]
-        st.markdown(
-            f"{wording.counted(len(found['comments']), 'comment')}, the last by {parts.named_as(last['author'])}:"
-        )
+        st.markdown(f"{wording.counted(len(found['comments']), 'comment')}, the last by {named_as(last['author'])}:")
         st.text(last["text"][:600] + ("…" if len(last["text"]) > 600 else ""))
 
 
@@ -108,13 +109,13 @@ def numbers(found: dict, whole: Aggregate) -> None:
     frozen = found["frozen"]
     columns = st.columns(3)
     value, half = whole.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
-    columns[0].metric(f"{whole.title.capitalize()}, predicted", f"{parts.number(value)} ± {parts.number(half)}")
+    columns[0].metric(f"{whole.title.capitalize()}, predicted", f"{wording.number(value)} ± {wording.number(half)}")
     name, base = next(iter(frozen["baselines"].items()))
     gap = base["difference"]
     inside, better = gap["inside_noise"], gap["aggregate"] < 0
     columns[1].metric(
         f"Against {name}, predicted",
-        f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}",
+        f"{wording.number(whole.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
         "inside the noise" if inside else "better" if better else "worse",
         delta_color="off" if inside else "normal" if better else "inverse",
         delta_arrow="off",
@@ -126,7 +127,7 @@ def numbers(found: dict, whole: Aggregate) -> None:
     measured = own["gap"]
     columns[2].metric(
         "Measured since, minus predicted",
-        f"{parts.number(whole.sign * measured['aggregate'], '+')} ± {parts.number(measured['aggregate_half'])}",
+        f"{wording.number(whole.sign * measured['aggregate'], '+')} ± {wording.number(measured['aggregate_half'])}",
         "outside what was promised" if measured["outside"] else "as promised",
         delta_color="inverse" if measured["outside"] else "normal",
         delta_arrow="off",
@@ -140,5 +141,5 @@ def elsewhere(column, evidence: list[dict], name: str, whole: Aggregate) -> None
         column.metric("Measured since", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
         return
     half = gap["measured_half"]
-    told = "" if half is None else f" ± {parts.number(half)}"
-    column.metric(f"Against {name}, measured", f"{parts.number(whole.sign * gap['measured'], '+')}{told}")
+    told = "" if half is None else f" ± {wording.number(half)}"
+    column.metric(f"Against {name}, measured", f"{wording.number(whole.sign * gap['measured'], '+')}{told}")

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import runs as run_charts
+from dashboard.components.plot import plot
+from dashboard.models.colours import colour_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.studies import advance as steward
 from store import corpora, jobs, studies
@@ -20,7 +23,7 @@ def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
     wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New corpus", **wanted, **parts.takes("operator")):
+    if button.button("New corpus", **wanted, **needs_role("operator")):
         new_corpus()
     names = corpora.names(state.store())
     if not names:
@@ -30,7 +33,7 @@ def render(study: str | None) -> None:
     if st.session_state.get("corpus") not in names:
         st.session_state["corpus"] = of_study if of_study in names else names[0]
     name = st.selectbox("Corpus", names, key="corpus") if len(names) > 1 else names[0]
-    parts.live(lambda: one_corpus(name))
+    live(lambda: one_corpus(name))
 
 
 def one_corpus(name: str) -> None:
@@ -40,8 +43,8 @@ def one_corpus(name: str) -> None:
     if job and job.state in jobs.UNFINISHED:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
-        parts.refusal(job.message or "Building was cancelled; what was read is kept.")
-        if st.button("Try again", icon=":material/replay:", **parts.takes("operator")):
+        refusal(job.message or "Building was cancelled; what was read is kept.")
+        if st.button("Try again", icon=":material/replay:", **needs_role("operator")):
             steward.retry(state.store(), job.id)
             st.rerun()
     if manifest:
@@ -51,7 +54,7 @@ def one_corpus(name: str) -> None:
 def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
-    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **parts.takes("operator")):
+    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **needs_role("operator")):
         steward.cancel_job(state.store(), job.id)
         st.rerun()
 
@@ -60,12 +63,12 @@ def built(manifest: dict) -> None:
     """Sizes, leak, duplicates and examples of a corpus."""
     domains = manifest["domains"]
     names = list(domains)
-    colours = charts.colour_of(names)
+    colours = colour_of(names)
     left, right = st.columns([3, 2])
     with left:
         st.subheader("Text per domain", anchor=False)
         train, valid = (np.array([domains[n][f"{side}_bytes"] for n in names]) for side in ("train", "valid"))
-        components.plot(charts.sizes(names, colours, train, valid), key="sizes")
+        plot(run_charts.sizes(names, colours, train, valid), key="sizes")
     with right:
         st.subheader("What was done", anchor=False)
         st.markdown(summary(manifest))
@@ -140,11 +143,11 @@ def new_corpus() -> None:
         tokenizer["vocabulary"] = st.number_input("Vocabulary", 300, 100_000, 2048)
     if tokens == "file":
         tokenizer["path"] = st.text_input("Path of tokenizer.json")
-    if st.button("Build", type="primary", icon=":material/build:", **parts.takes("operator")):
+    if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
             steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.session_state["corpus"] = name
         st.rerun()

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.studies import imports as adopt
 
@@ -32,23 +33,23 @@ def render(study: str | None) -> None:
     with right:
         files = ask_files(format)
     if files is None:
-        st.caption(f"Files may also be put into {parts.plain(state.store().workspace.root / 'imports')}.")
+        st.caption(f"Files may also be put into {plain(state.store().workspace.root / 'imports')}.")
         return
     try:
         guessed = adopt.preview(state.store(), format, **files)
         columns = corrected(guessed, format, files)
         shown = adopt.preview(state.store(), format, **files, **columns) if columns else guessed
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     preview(shown)
     more = ask_more(shown)
-    may = parts.takes("operator", shown["problem"] is not None)
+    may = needs_role("operator", shown["problem"] is not None)
     if st.button("Import", type="primary", icon=":material/download_done:", **may):
         try:
             done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.session_state["next_study"] = done["study"]
         st.switch_page(st.session_state["pages"]["studies"])
@@ -63,7 +64,7 @@ def ask_files(format: str) -> dict | None:
     found = {}
     for column, (what, label) in zip(st.columns(len(wanted)), wanted.items(), strict=True):
         with column:
-            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **parts.takes("operator"))
+            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **needs_role("operator"))
             if upload is not None:
                 found[what] = kept(upload)
             elif there:
@@ -139,11 +140,11 @@ def escaped(name: str) -> str:
 def preview(shown: dict) -> None:
     """What the import would make of the files: notes, or why it is refused, and the first rows."""
     if shown["problem"]:
-        parts.refusal(shown["problem"])
+        refusal(shown["problem"])
         return
     st.success(f"{shown['runs']:,} runs can be imported as they are.", icon=":material/check_circle:")
     for note in shown["notes"]:
-        st.caption(f":material/info: {parts.plain(note)}")
+        st.caption(f":material/info: {plain(note)}")
     mapping = shown["mapping"]
     better = {name: f"{name} [{one['unit']}, {one['better']} is better]" for name, one in mapping["metrics"].items()}
     frame = pd.DataFrame(

@@ -5,7 +5,10 @@ import streamlit as st
 
 from dashboard.models import jobs as activity
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.progress import ICONS, expected
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.studies import advance as steward
 from store import notices
@@ -16,7 +19,7 @@ LISTED = 12  # running or failed jobs shown as cards; the rest is counted
 
 def render(name: str | None) -> None:
     st.title("Jobs")
-    parts.live(now)
+    live(now)
 
 
 def now() -> None:
@@ -54,7 +57,7 @@ def headline(desk: activity.Desk) -> None:
             icon=":material/power_off:",
         )
     for trouble in desk.word.get("troubles", ()):
-        parts.refusal(trouble)
+        refusal(trouble)
 
 
 def devices(desk: activity.Desk) -> None:
@@ -73,7 +76,7 @@ def devices(desk: activity.Desk) -> None:
         for gpu in gpus:
             leased = sum(lease["gpu_memory_mb"] for lease in desk.word["leases"] if lease["gpu"] == gpu["uuid"])
             used, total = gpu["used_mb"] / 1024, gpu["total_mb"] / 1024
-            name = parts.plain(f"GPU {gpu['index']}, {gpu['name']}")
+            name = plain(f"GPU {gpu['index']}, {gpu['name']}")
             gauge(left, gpu["use"] / 100, f"{name}: {gpu['use']}% busy")
             gauge(right, used / total, f"{used:.1f} of {total:.1f} GB used, {leased / 1024:.1f} GB leased")
 
@@ -86,9 +89,9 @@ def study_row(study: Study, progress) -> None:
     """When a study should end, and a button that holds it up or lets it go on."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     runs = f"{study.done} of {study.runs} runs" if study.runs else "not planned yet"
-    expected = "paused" if study.state == "paused" else parts.expected(progress) or "no speed known yet"
-    words.markdown(f":material/experiment: **{parts.plain(study.name)}** · {runs} · {expected}")
-    may = parts.takes("operator")
+    when = "paused" if study.state == "paused" else expected(progress) or "no speed known yet"
+    words.markdown(f":material/experiment: **{plain(study.name)}** · {runs} · {when}")
+    may = needs_role("operator")
     if study.state == "paused":
         if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **may):
             act(lambda: steward.resume(state.store(), study.id))
@@ -105,19 +108,19 @@ def running(desk: activity.Desk) -> None:
         row = job.row
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
-            facts = [f"**{parts.plain(row.id)}**", row.kind]
+            facts = [f"**{plain(row.id)}**", row.kind]
             if row.tokens_per_second:
                 facts.append(f"{row.tokens_per_second:,.0f} tokens a second")
             if job.left is not None:
-                facts.append(f"ends in about {parts.duration(job.left)}")
+                facts.append(f"ends in about {duration(job.left)}")
             if row.attempts > 1:
                 facts.append(f"attempt {row.attempts}")
             words.markdown(" · ".join(facts))
-            words.progress(job.share or 0.0, text=parts.plain(row.note or "starting"))
-            words.caption(parts.plain(" · ".join(filter(None, [job.held, row.message]))))
+            words.progress(job.share or 0.0, text=plain(row.note or "starting"))
+            words.caption(plain(" · ".join(filter(None, [job.held, row.message]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                may = parts.takes("operator")
+                may = needs_role("operator")
                 if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **may):
                     act(lambda job_id=row.id: steward.cancel_job(state.store(), job_id))
             if shown:
@@ -149,7 +152,7 @@ def queue(desk: activity.Desk) -> None:
     chosen = job.selectbox("Job", list(frame["job"]), key="queue-job")
     value = priority.number_input("Priority", -1e6, 1e6, 0.0, 1.0, key="queue-priority")
     first = min(row.priority or 0.0 for row, _ in desk.waiting) - 1
-    may = parts.takes("operator")
+    may = needs_role("operator")
     if buttons[0].button("Move", width="stretch", **may):
         act(lambda: steward.prioritise(state.store(), chosen, value))
     if buttons[1].button("To the front", width="stretch", **may):
@@ -167,12 +170,12 @@ def failures(desk: activity.Desk) -> None:
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
             attempts = f"{row.attempts} attempt{'s' * (row.attempts != 1)}"
-            words.markdown(f"{parts.ICONS['failed']} **{parts.plain(row.id)}** · {row.kind} · {attempts}")
+            words.markdown(f"{ICONS['failed']} **{plain(row.id)}** · {row.kind} · {attempts}")
             message = row.message or "It failed without a word."
-            words.markdown(parts.plain(f"{message} {activity.advice(message)}".strip()))
+            words.markdown(plain(f"{message} {activity.advice(message)}".strip()))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **parts.takes("operator")):
+                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **needs_role("operator")):
                     act(lambda job_id=row.id: steward.retry(state.store(), job_id))
             if shown:
                 log(row.id)
@@ -189,7 +192,7 @@ def untold() -> None:
     """Notices that the webhook did not take."""
     for notice in notices.since(state.store(), 0.0)[-20:]:
         if notice.trouble:
-            st.caption(f":material/notifications_off: {parts.plain(f'Not sent: {notice.text} ({notice.trouble})')}")
+            st.caption(f":material/notifications_off: {plain(f'Not sent: {notice.text} ({notice.trouble})')}")
 
 
 def act(wish) -> None:
@@ -197,6 +200,6 @@ def act(wish) -> None:
     try:
         wish()
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     st.rerun()

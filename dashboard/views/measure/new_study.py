@@ -9,11 +9,22 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
-from dashboard.models import progress as queries
+from dashboard.charts import runs as run_charts
+from dashboard.components.plot import plot
+from dashboard.models.colours import colour_of
+from dashboard.models.cost import (
+    BASELINES,
+    BYTES,
+    CONFIRMED,
+    CONFIRMING_SEEDS,
+    CONFIRMING_SIZE,
+    Cost,
+    confirmation_cost,
+    cost_of,
+)
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import DIAL, Fidelity, learning_rate
@@ -30,9 +41,9 @@ def new_study() -> None:
     try:
         spec, manifest = ask()
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
-    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
+    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary)
     if domains and spec.runs < 3 * (domains + 1):
@@ -40,29 +51,29 @@ def new_study() -> None:
             f"With {domains} domains, fewer than {3 * (domains + 1)} runs are too few for the smooth laws; "
             "LightGBM wants over 100."
         )
-    parts.start_button(spec)
+    start_button(spec)
 
 
 def cost(spec: StudySpec, vocabulary: int) -> None:
     """Tokens, FLOPs and minutes of the study, and of confirming its answer later."""
     slots = os.cpu_count() or 1
-    members = spec.runs + spec.repeats + queries.BASELINES
-    price = queries.cost(state.store(), spec.fidelity, members, vocabulary, slots)
+    members = spec.runs + spec.repeats + BASELINES
+    price = cost_of(state.store(), spec.fidelity, members, vocabulary, slots)
     st.markdown(
         f"**It will take {minutes_of(price)}** on {slots} cores ({price.basis}): {members} proxies of "
         f"{spec.fidelity.parameters(vocabulary):,} parameters, {price.tokens / 1e6:,.1f} million tokens, "
         f"{price.flops:.2g} FLOPs."
     )
-    later = queries.confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
+    later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
-        f"Confirming an answer afterwards, {queries.CONFIRMED} mixtures x {queries.CONFIRMING_SEEDS} seeds at "
-        f"{queries.CONFIRMING_SIZE} x the size, would take {minutes_of(later)} more: {later.tokens / 1e6:,.1f} million "
+        f"Confirming an answer afterwards, {CONFIRMED} mixtures x {CONFIRMING_SEEDS} seeds at "
+        f"{CONFIRMING_SIZE} x the size, would take {minutes_of(later)} more: {later.tokens / 1e6:,.1f} million "
         f"tokens, {later.flops:.2g} FLOPs ({later.basis})."
     )
 
 
-def minutes_of(price: queries.Cost) -> str:
-    return "unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
+def minutes_of(price: Cost) -> str:
+    return "unknown time" if price.minutes is None else f"about {duration(60 * price.minutes)}"
 
 
 def ask() -> tuple[StudySpec, dict | None]:
@@ -126,9 +137,9 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
         tokens = {name: one["train_tokens"] for name, one in corpus["domains"].items()}
         kept = kept_share(spec, frame_of(spec, domains, corpus).budget, tokens)
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
-    components.plot(charts.design(domains, charts.colour_of(domains), points), key="design-preview")
+    plot(run_charts.design(domains, colour_of(domains), points), key="design-preview")
     more = f", the first {len(points)} of {spec.runs}" if spec.runs > len(points) else ""
     cut = f" Proxies see {kept:.3%} of every domain, as often as the target will." if kept < 1 else ""
     st.caption(f"{len(points)} mixtures of the design{more}; colour is the largest domain. Baselines come on top.{cut}")

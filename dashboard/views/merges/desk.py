@@ -6,10 +6,11 @@ import numpy as np
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import style
+from dashboard.components.desk import free_desk
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
 from engine.spec.merge_catalogue import Knob, card_of, catalogue
@@ -59,7 +60,7 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
     fixed, tuned = (own.knobs, own.tuned) if method == own.method else ({}, {})
     others = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.name not in tuned]
     if others:
-        with st.expander(f"Knobs of {card.title} ({parts.plain(card.paper)})"):
+        with st.expander(f"Knobs of {card.title} ({plain(card.paper)})"):
             columns = st.columns(min(4, len(others)))
             chosen = {
                 knob.name: ask_knob(columns[place % len(columns)], study, method, knob, fixed.get(knob.name))
@@ -97,7 +98,7 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
     try:
         names = study.domains if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return Turned(own, study.domains, start_point(study, points), True)
     presets = points if merge == own else baselines_of(merge, experts, names)
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
@@ -109,14 +110,14 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Set the faders to**")
         for label, point in presets.items():
-            if st.button(parts.plain(label), key=f"set-{label}"):
+            if st.button(plain(label), key=f"set-{label}"):
                 chosen = st.session_state[key] = np.asarray(point, float).tolist()
                 st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
-    box, colours = box_of(merge, names), parts.named_of(study).colours
+    box, colours = box_of(merge, names), named_of(study).colours
     rows = [
         {
             "name": name,
-            "colour": colours.get(name.partition(AT)[0], charts.INK),
+            "colour": colours.get(name.partition(AT)[0], style.INK),
             "value": chosen[i],
             "lower": float(min(box.lower[i], chosen[i])),
             "upper": float(max(box.upper[i], chosen[i])),
@@ -128,7 +129,7 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
         for i, name in enumerate(names)
     ]
     reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
-    moved = components.free_desk(rows, key=f"desk-{reset}", reset=reset).weights
+    moved = free_desk(rows, key=f"desk-{reset}", reset=reset).weights
     if moved is not None and len(moved) == len(names):
         st.session_state[key] = chosen = moved
     if merge == own:
@@ -169,7 +170,7 @@ def open_file(study: studies.Study, own: MergeSpec) -> None:
             text = given.getvalue().decode("utf-8", "replace")
             st.session_state[f"opened-{study.id}"] = opening.open_merge_file(state.store(), study, text)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
     draw_again()
 

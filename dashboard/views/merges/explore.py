@@ -5,14 +5,18 @@ import json
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import effects as effect_charts
+from dashboard.components.plot import plot
+from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.merges.desk import Turned, ask_method, desk, draw_again, open_file
 from dashboard.views.merges.looks import closer_look
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
-from dashboard.views.understand.predicted import against_a_reference
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.predicted import against_a_reference
+from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate, common_scale
 from engine.spec.study import StudySpec
@@ -25,9 +29,11 @@ PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader 
 LOOKS = 120
 
 
-def render(study: studies.Study) -> None:
-    """The whole page, below its title."""
-    fit, whole = parts.fit_of(study), parts.priorities_of(study)
+def render(name: str | None) -> None:
+    st.title("Explore")
+    if (study := study_of(name)) is None:
+        return
+    fit, whole = fit_of(study), priorities_of(study)
     st.caption(described(study))
     foreseen(study)
     own = StudySpec.from_dict(study.spec).merge
@@ -41,7 +47,7 @@ def render(study: studies.Study) -> None:
             predictions(study, fit, whole, turned, points)
             with st.container(horizontal=True):
                 keep(study, turned.point)
-                put_forward(study, {"the faders": turned.point}, "merge-desk", fit.name, whole)
+                nominate(study, {"the faders": turned.point}, "merge-desk", fit.name, whole)
             closer_look(study, fit, whole, turned.point, points)
         else:
             measured_only(study, whole, turned)
@@ -59,9 +65,9 @@ def foreseen(study: studies.Study) -> None:
     sizes = [f"{name} {found[key] / 1e6:,.0f} MB" for name, key in (("memory", "memory_bytes"), ("disk", "disk_bytes"))]
     with st.expander(f"Preflight: {found['parameters']:,} weights, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"):
         for sentence in found["refusals"]:
-            parts.refusal(sentence)
+            refusal(sentence)
         for sentence in words:
-            st.caption(parts.plain(sentence))
+            st.caption(plain(sentence))
         st.caption("Foreseen for one merge that is written to disk; merges that are measured only need no disk.")
 
 
@@ -69,7 +75,7 @@ def described(study: studies.Study) -> str:
     """What is merged, in a line."""
     merge = study.spec["merge"]
     where = "checkpoints from elsewhere" if merge["base"] else "proxies trained here from one base"
-    experts = ", ".join(parts.plain(name) for name in study.corpus["experts"])
+    experts = ", ".join(plain(name) for name in study.corpus["experts"])
     return f"{len(study.corpus['experts'])} experts, {where}: {experts}. Method of the study: {merge['method']}."
 
 
@@ -83,23 +89,23 @@ def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[
     with left:
         reference, here, gap, support = against_a_reference(fit, whole, turned.point, points)
         if isinstance(live, Measured):
-            st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
+            st.metric(f"{whole.title.capitalize()}, measured now", wording.number(whole.sign * whole.of(live.losses)))
         elif live is not None:
-            st.caption(f":material/info: {parts.plain(live)}")
+            st.caption(f":material/info: {plain(live)}")
         st.caption(
             f"The coefficients differ by {2 * support.distance[0]:.2f} in sum from the nearest of "
             f"{len(fit.measured.ids)} merges measured (up to {2 * support.reach:.2f} apart). Intervals are 95%. The "
             "same merge measures the same again: what is unknown here is the surrogate's, not noise of training."
         )
     with right:
-        figure = charts.losses_with_intervals(
-            parts.named_of(study),
+        figure = effect_charts.losses_with_intervals(
+            named_of(study),
             (reference, gap.baseline.mean),
             (here.mean, gap.std),
             ("this merge, now", live.losses) if isinstance(live, Measured) else None,
             common_scale(study.objectives, fit.measured.losses),
         )
-        components.plot(figure, key="losses")
+        plot(figure, key="losses")
     if live is None:
         wait_for(study, turned)
 
@@ -113,14 +119,14 @@ def measured_only(study: studies.Study, whole: Aggregate, turned: Turned) -> Non
         )
         return
     live = measured_now(study, turned, patience=0.0)
-    names = parts.named_of(study)
+    names = named_of(study)
     if isinstance(live, Problem):
-        st.info(parts.plain(live))
+        st.info(plain(live))
     elif live is None:
         st.caption("Measuring this merge: its losses stand here in a moment.")
     else:
         shown = whole.sign * whole.of(live.losses)
-        st.metric(f"{whole.title.capitalize()}, measured now ({parts.plain(whole.unit)})", parts.number(shown))
+        st.metric(f"{whole.title.capitalize()}, measured now ({plain(whole.unit)})", wording.number(shown))
         st.dataframe(
             {"metric": names.metrics, "measured": live.losses, "± (95%, over windows)": 1.96 * live.losses_se},
             hide_index=True,
@@ -164,7 +170,7 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
         place.caption("measuring this merge…")
         found = measured_now(study, turned, PATIENCE)
         if isinstance(found, Problem):
-            place.caption(f":material/info: {parts.plain(found)}")
+            place.caption(f":material/info: {plain(found)}")
             return
         if found is not None:
             draw_again()
@@ -177,9 +183,9 @@ def keep(study: studies.Study, at: np.ndarray) -> None:
     """Queue the true measurement of this merge, as a run of the study."""
     words = "Measure this merge in full" if study.spec["fidelity"] is None else "Keep this merge as a run"
     told = "It becomes a run of the study, and surrogates learn from it."
-    if st.button(words, **{"icon": ":material/add_task:", "help": told, **parts.takes("operator")}):
+    if st.button(words, **{"icon": ":material/add_task:", "help": told, **needs_role("operator")}):
         try:
             asking.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. The surrogates learn from it when it is measured.")
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)

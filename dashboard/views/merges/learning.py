@@ -4,7 +4,10 @@ import numpy as np
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.progress import under_way
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
@@ -18,7 +21,7 @@ COLUMNS = 4
 def render(study: studies.Study) -> None:
     """Ask for a merge, and see what the others measured."""
     ask(study)
-    parts.live(lambda: results(study.id))
+    live(lambda: results(study.id))
 
 
 def ask(study: studies.Study) -> None:
@@ -31,14 +34,14 @@ def ask(study: studies.Study) -> None:
         help="They read training text only; what they find is measured on validation text, as all merges are.",
     )
     learner = LEARNERS[name]
-    st.caption(f"Needs {parts.plain(learner.needs)}. Gives {parts.plain(learner.gives)}. {learner.paper}")
+    st.caption(f"Needs {plain(learner.needs)}. Gives {plain(learner.gives)}. {learner.paper}")
     knobs, coefficients = numbers_of(name, learner), weights_of(study, name, learner)
     large = large_of(study, learner)
-    if st.button("Learn", type="primary", icon=":material/school:", **parts.takes("operator")):
+    if st.button("Learn", type="primary", icon=":material/school:", **needs_role("operator")):
         try:
             queue_learning(state.store(), study, name, knobs, coefficients, large)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
@@ -73,7 +76,7 @@ def weights_of(study: studies.Study, name: str, learner: Learner) -> dict[str, f
         row = st.columns(COLUMNS)
         return {
             expert: row[place % COLUMNS].number_input(
-                parts.plain(expert), 0.0, 2.0, usual, 0.1, key=f"learn-{study.id}-{name}-{expert}"
+                plain(expert), 0.0, 2.0, usual, 0.1, key=f"learn-{study.id}-{name}-{expert}"
             )
             for place, expert in enumerate(experts)
         }
@@ -98,7 +101,7 @@ def results(name: str) -> None:
     """What is being learned, and what was, against task arithmetic at 0.3 and the best run."""
     store = state.store()
     study = studies.get(store, name)
-    parts.under_way(jobs.of_study(store, name), "merge_learn", "learning")
+    under_way(jobs.of_study(store, name), "merge_learn", "learning")
     found = searches.learned(store, name)
     if not found:
         st.info(
@@ -131,7 +134,7 @@ def results(name: str) -> None:
     formats |= {"±": formats[whole.title], "seconds": st.column_config.NumberColumn(format="%.1f")}
     st.dataframe(shown, hide_index=True, column_config=formats, key="learned-merges")
     st.caption(
-        f"Unit: {parts.plain(whole.unit)}; by the study's own priorities. ± is the standard error over validation "
+        f"Unit: {plain(whole.unit)}; by the study's own priorities. ± is the standard error over validation "
         "windows; all merges share these windows, so differences between them are surer than that. A run can be "
         "turned on the faders; a file lies in the workspace's exports folder."
     )

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import merges as merge_charts
-from dashboard.charts.mixtures import BAD, GOOD, INK
+from dashboard.charts.style import BAD, GOOD, INK
+from dashboard.components.plot import plot
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.understand.looks import chosen_metric, trust
+from dashboard.views.shared.diagnostics import trust
+from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
 from engine.analysis import slices as looks
 from engine.core.errors import Problem
 from engine.spec.merge import EXPERT, REFERENCE, anatomy_file, block_of
@@ -41,7 +43,7 @@ def plane(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> No
     a, b, c = st.columns(3)
     across = a.selectbox("Across", study.domains, index=0, key="slice-x")
     up = b.selectbox("Up", [name for name in study.domains if name != across], index=0, key="slice-y")
-    metric = c.selectbox("Metric", [whole.title, *parts.named_of(study).metrics], key="slice-metric")
+    metric = c.selectbox("Metric", [whole.title, *named_of(study).metrics], key="slice-metric")
     i, j = study.domains.index(across), study.domains.index(up)
     found = looks.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
     value, std, unit, better = chosen_metric(study, fit, whole, metric, found.mean, found.std)
@@ -50,7 +52,7 @@ def plane(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> No
     off = looks.off_plane(weights, at, i, j)
     dots = (weights[:, i], weights[:, j], off, shown, fit.measured.ids)
     figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{metric}, {unit}", better)
-    components.plot(figure, key="slice")
+    plot(figure, key="slice")
     st.caption(
         f"Predicted by {fit.title}; the other coefficients stand as on the faders. Dots: {len(off)} merges measured, "
         "the paler and smaller the farther they lie off this plane. The cross is the faders."
@@ -63,14 +65,14 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
     a, b = st.columns(2)
     one = a.selectbox("From", list(ends), index=len(ends) - 1, key="line-from")
     other = b.selectbox("To", list(ends), index=0, key="line-to")
-    metrics, unit = parts.metrics_of_one_unit(study, "line", most=6)
+    metrics, unit = metrics_of_one_unit(study, "line", most=6)
     start, end = (np.asarray(ends[name], float) for name in (one, other))
     length = np.abs(end - start).sum()
     if length == 0:
         st.info("Both ends are the same merge. Choose two different ones.")
         return
     part, _, mean, std = looks.line_between(fit.surrogate, start, end)
-    names = parts.named_of(study)
+    names = named_of(study)
     weights = fit.measured.weights
     along = np.clip((weights - start) @ (end - start) / ((end - start) ** 2).sum(), 0, 1)
     near = np.abs(weights - (start + along[:, None] * (end - start))).sum(axis=1) <= CLOSE * length
@@ -84,7 +86,7 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
         unit,
         (along[near], fit.measured.losses[near][:, metrics]) if near.any() else None,
     )
-    components.plot(figure, key="line")
+    plot(figure, key="line")
     st.caption(
         f"Predicted by {fit.title}, bands are 95%. Dots: {near.sum()} of {len(near)} measured merges that lie on the "
         "way. A bump between two good ends is a barrier: their average is worse than both."
@@ -93,7 +95,7 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
 
 def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
     """Measured merges by two metrics, and those that none beats in both."""
-    names = parts.named_of(study)
+    names = named_of(study)
     if len(names.metrics) < 2:
         st.info("A trade-off takes two metrics, and this study has one.")
         return
@@ -117,7 +119,7 @@ def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -
         [measured.labels[i] or measured.ids[i] for i in rows],
         (mean[0, columns], std[0, columns]),
     )
-    components.plot(figure, key="front")
+    plot(figure, key="front")
     st.caption(
         f"{known.sum()} models measured, {front.sum()} of them not beaten in both. A search with *spread* looks for "
         "more of these; single experts lie at the ends."
@@ -136,14 +138,14 @@ def layers(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> N
         places = np.array([block_of(tensor) for tensor in tensors])
         blocks = list(dict.fromkeys(places))
         moved = np.sqrt(np.stack([(moved[:, places == block] ** 2).mean(axis=1) for block in blocks], axis=1))
-        components.plot(merge_charts.moved(experts, blocks, moved), key="moved")
+        plot(merge_charts.moved(experts, blocks, moved), key="moved")
     else:
-        components.plot(merge_charts.moved(experts, tensors, moved), key="moved")
+        plot(merge_charts.moved(experts, tensors, moved), key="moved")
     st.caption("How far each expert's tensor is from the base's, relative to it (of a block: root mean square).")
     where = st.selectbox("Cosines between task vectors in", ["all tensors (mean)", *tensors], key="cosines-in")
     values = np.array(found["cosines"])
     chosen = values.mean(axis=0) if where not in tensors else values[tensors.index(where)]
-    components.plot(merge_charts.cosines(experts, chosen), key="cosines")
+    plot(merge_charts.cosines(experts, chosen), key="cosines")
     st.caption(
         "Near 1: two experts moved it alike, adding both moves it twice. Near 0: they do not meet. Below 0: they pull "
         "against each other, and one fader costs the other."
@@ -158,7 +160,7 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
     merges = points_measured(store, study.id)
     columns = [other.metrics.index(metric) for metric in study.metrics]
     trained = theirs.losses[:, columns]
-    names, unit = parts.named_of(study), study.objectives[0].unit
+    names, unit = named_of(study), study.objectives[0].unit
     best_mixture, best_merge = whole.best(trained), whole.best(merges.losses)
     errors = runs.standard_errors(store, study.id, len(study.metrics))
     of_mixture = runs.standard_errors(store, other.id, len(other.metrics))[theirs.ids[best_mixture]][columns]
@@ -173,13 +175,13 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
             shown = "base" if label == "base" else f"expert {label}"
             error = 1.96 * errors[own.ids[row]]
             series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
-    components.plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
+    plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = whole.sign * (whole.of(merges.losses[best_merge]) - whole.of(trained[best_mixture]))
     half = 1.96 * whole.error_of([of_merge, of_mixture])
     noise = f"{'inside' if abs(gap) <= half else 'outside'} the noise of the validation text"
     st.caption(
         f"The best of {len(merges.ids)} merges and of {len(trained)} proxies by the sidebar's priorities; "
-        f"{whole.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {parts.plain(whole.unit)}, {noise}. "
+        f"{whole.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {plain(whole.unit)}, {noise}. "
         "Bars are 95% over validation windows, which both share, so the gap is surer than that. Both were chosen as "
         "the lowest of many, so both measure a little better than they are. The experts have seen more tokens than a "
         "proxy (the base's and their own)."
@@ -200,7 +202,7 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
     left.markdown(verdict(found, len(found.runs)))
     with right:
         figure = merge_charts.mirrored(names.metrics, names.colours, found.trained, found.merged, found.runs, unit)
-        components.plot(figure, key="mirrored")
+        plot(figure, key="mirrored")
 
 
 def verdict(found, count: int) -> str:
@@ -236,4 +238,4 @@ def closer_look(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         try:
             LOOKS[chosen](study, fit, whole, at, points)
         except Problem as problem:
-            st.info(parts.plain(problem))
+            st.info(plain(problem))

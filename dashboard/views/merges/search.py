@@ -3,11 +3,17 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import merges as merge_charts
+from dashboard.components.plot import plot
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.live import live
+from dashboard.views.shared.progress import under_way
+from dashboard.views.shared.sidebar import priorities_asked, priorities_of
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
@@ -17,8 +23,10 @@ from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
 
 
-def render(study: studies.Study) -> None:
-    """The whole page, below its title."""
+def render(name: str | None) -> None:
+    st.title("Search")
+    if (study := study_of(name)) is None:
+        return
     ways = ["Search", "Learn from text"]
     way = st.segmented_control(
         "Way", ways, default=ways[0], label_visibility="collapsed", key="way", bind="query-params"
@@ -26,9 +34,9 @@ def render(study: studies.Study) -> None:
     if way == ways[1]:
         merge_learning.render(study)
         return
-    whole = parts.priorities_of(study)
+    whole = priorities_of(study)
     ask(study, whole)
-    parts.live(lambda: results(study.id))
+    live(lambda: results(study.id))
 
 
 def ask(study: studies.Study, whole: Aggregate) -> None:
@@ -52,7 +60,7 @@ def ask(study: studies.Study, whole: Aggregate) -> None:
         spread = right.checkbox(
             "Spread over a front", help="Every round weighs the losses anew (ParEGO): many trade-offs, no single best."
         )
-    if st.button("Search", type="primary", icon=":material/travel_explore:", **parts.takes("operator")):
+    if st.button("Search", type="primary", icon=":material/travel_explore:", **needs_role("operator")):
         try:
             job = queue_merge_search(
                 state.store(),
@@ -61,12 +69,12 @@ def ask(study: studies.Study, whole: Aggregate) -> None:
                 int(evaluations),
                 float(minutes),
                 surrogate,
-                parts.priorities_asked(whole),
+                priorities_asked(whole),
                 spread,
                 int(seed),
             )
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         if jobs.find(state.store(), job).state == "done":
             st.info("That was searched already, and would find the same again: its result is below. Give another seed.")
@@ -78,7 +86,7 @@ def results(name: str) -> None:
     """Searches under way, and what the others measured best."""
     store = state.store()
     study = studies.get(store, name)
-    parts.under_way(jobs.of_study(store, name), "merge_search", "searching")
+    under_way(jobs.of_study(store, name), "merge_search", "searching")
     found = searches.of_merges(store, name)
     if not found:
         st.info(
@@ -99,7 +107,7 @@ def results(name: str) -> None:
             label += f", which knew {known} merges" if known else ""
             lines[label] = whole.sign * np.array(search["found"]["trace"])
     shown = {key: whole.sign * value for key, value in list(levels.items())[:3]}
-    components.plot(merge_charts.traces(lines, shown, whole.unit, whole.better), key="traces")
+    plot(merge_charts.traces(lines, shown, whole.unit, whole.better), key="traces")
     st.caption(
         f"{len(points_measured(store, name).ids)} merges measured in this study, each on the same validation windows, "
         "so differences carry no noise of training. The lowest of many is still a little lucky on these windows. Pause "
@@ -133,7 +141,7 @@ def table(study: studies.Study, found: list[dict], whole: Aggregate, levels: dic
     if chosen := picked.selection.rows:
         point = np.array(found[chosen[0]]["found"]["weights"])
         if st.button("Set the faders to this merge", icon=":material/tune:"):
-            parts.set_faders(study, point)
+            set_faders(study, point)
     else:
-        unit = parts.plain(whole.unit)
+        unit = plain(whole.unit)
         st.caption(f"Unit: {unit}; by the study's own priorities. Choose a row to set the faders to it.")

@@ -5,12 +5,16 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import rounds as round_charts
-from dashboard.models import progress as queries
+from dashboard.components.plot import plot
+from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations as rounds
@@ -20,9 +24,9 @@ from store import corpora, runs, studies
 
 def render(name: str | None) -> None:
     st.title("Confirm")
-    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
+    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
-    whole = parts.priorities_of(study)
+    whole = priorities_of(study)
     st.markdown(
         "A mixture was chosen because small proxies are predicted to do well on it. Train it **larger**, with several "
         "seeds, beside the baselines and a spread of others, before you believe it."
@@ -31,7 +35,7 @@ def render(name: str | None) -> None:
         st.info("The runs of this study were imported, so nothing can be trained here.")
     else:
         ask(study)
-    parts.live(lambda: results(study.id, fit.name, whole))
+    live(lambda: results(study.id, fit.name, whole))
 
 
 def ask(study: studies.Study) -> None:
@@ -45,12 +49,12 @@ def ask(study: studies.Study) -> None:
     try:
         plan = rounds.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     manifest = corpora.manifest(state.store(), study.spec["corpus"])
-    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
-    price = queries.cost(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
-    minutes = "an unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
+    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
+    price = cost_of(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
+    minutes = "an unknown time" if price.minutes is None else f"about {duration(60 * price.minutes)}"
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(
         f"{plan.runs} runs ({len(plan.mixtures)} mixtures x {plan.seeds} seeds) of width {plan.fidelity.width}, "
@@ -58,7 +62,7 @@ def ask(study: studies.Study) -> None:
         f"machine, {price.flops:.2g} FLOPs."
     )
     wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
-    if right.button("Confirm", **wanted, **parts.takes("operator")):
+    if right.button("Confirm", **wanted, **needs_role("operator")):
         rounds.confirm(state.store(), study, plan)
         st.rerun()
 
@@ -75,10 +79,10 @@ def results(name: str, surrogate: str, whole: Aggregate) -> None:
         if one.done < one.runs:
             st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs are in")
         if one.trust is None:
-            st.info(parts.plain(one.waiting))
+            st.info(plain(one.waiting))
         else:
             verdict(one, whole, place)
-        put_forward(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, whole)
+        nominate(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, whole)
     scale(study, whole)
 
 
@@ -110,14 +114,14 @@ def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
             trust.rivals,
             whole.unit,
         )
-        components.plot(figure, key=f"confirm-{place}")
+        plot(figure, key=f"confirm-{place}")
     with right:
         rivals = [one.names[i] for i in trust.rivals]
         if len(rivals) == 1:
-            st.success(f"**{parts.plain(rivals[0])}** measures best, outside the noise.", icon=":material/verified:")
+            st.success(f"**{plain(rivals[0])}** measures best, outside the noise.", icon=":material/verified:")
         else:
             st.info(
-                f"The noise cannot tell apart: {parts.plain(', '.join(rivals))}. None of them can be called best.",
+                f"The noise cannot tell apart: {plain(', '.join(rivals))}. None of them can be called best.",
                 icon=":material/balance:",
             )
         rows = [
@@ -137,7 +141,7 @@ def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
         st.dataframe(rows, hide_index=True, column_config=numbers)
     noise = "not known: one seed each" if trust.noise is None else f"{trust.noise:.4f}"
     st.caption(
-        f"{len(one.names)} mixtures, {one.done} runs; {parts.plain(whole.unit)}, {whole.better} is better. Sizes "
+        f"{len(one.names)} mixtures, {one.done} runs; {plain(whole.unit)}, {whole.better} is better. Sizes "
         "differ in level, so both are taken relative to their mean over these mixtures. Deviation "
         f"between seeds: {noise}. The interval of the rank correlation is by bootstrap over mixtures and seeds."
     )
@@ -149,7 +153,7 @@ def scale(study: studies.Study, whole: Aggregate) -> None:
         check = rounds.scale_check(state.store(), study, whole.priorities)
     except Problem as problem:
         if len(runs.sizes(state.store(), study.id)[0]):
-            st.caption(parts.plain(problem))
+            st.caption(plain(problem))
         return
     st.subheader("Extrapolating over scale", anchor=False)
     low, high = check.rank_interval

@@ -3,12 +3,14 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
+from dashboard.components.plot import plot
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, wish
 from engine.studies.fits import load
@@ -36,7 +38,7 @@ def trade_off(study: studies.Study, search: dict) -> None:
     if len(study.metrics) < 2:
         st.info("A trade-off takes two metrics, and this study has one.")
         return
-    names, pool = parts.named_of(study), pool_of(search)
+    names, pool = named_of(study), pool_of(search)
     first = sorted(range(len(study.metrics)), key=lambda m: -study.objectives[m].priority)[:2]
     chosen = st.multiselect(
         "Between",
@@ -64,11 +66,11 @@ def trade_off(study: studies.Study, search: dict) -> None:
             place,
             std[0, pair],
         )
-        components.plot(figure, key="front")
+        plot(figure, key="front")
     with right:
-        components.plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
+        plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
     values = ", ".join(
-        f"{parts.plain(names.metrics[m])} {mean[0, m]:.3f} ± {1.96 * std[0, m]:.3f} {names.units[m]}" for m in chosen
+        f"{plain(names.metrics[m])} {mean[0, m]:.3f} ± {1.96 * std[0, m]:.3f} {names.units[m]}" for m in chosen
     )
     st.markdown(f"Here: {values}.")
     st.caption(
@@ -77,13 +79,13 @@ def trade_off(study: studies.Study, search: dict) -> None:
     )
     with st.container(horizontal=True):
         if st.button("Set the faders to this", icon=":material/instant_mix:", key="front-to-faders"):
-            parts.set_faders(study, shares[place])
-        put_forward(study, {"this place on the front": shares[place]}, "front", search["settings"]["surrogate"])
+            set_faders(study, shares[place])
+        nominate(study, {"this place on the front": shares[place]}, "front", search["settings"]["surrogate"])
 
 
 def wishes(study: studies.Study, search: dict) -> None:
     """Limits in, mixtures out, with the chance that a run there keeps all of them."""
-    names, pool = parts.named_of(study), pool_of(search)
+    names, pool = named_of(study), pool_of(search)
     signs, best = signs_of(study), search["found"]["found"]["mean"]
     rows = [
         {"metric": name, "unit": unit, "wanted": None, "": "at least" if sign < 0 else "at most", "the answer's": value}
@@ -111,19 +113,19 @@ def wishes(study: studies.Study, search: dict) -> None:
         f"keeps them all with a chance of **{chance:.0%}** when it is trained."
     )
     if chance < 0.5:
-        st.warning(f"Most in the way: {parts.plain(names.metrics[found.in_the_way])}. Relax that limit first.")
+        st.warning(f"Most in the way: {plain(names.metrics[found.in_the_way])}. Relax that limit first.")
     top = pool.points[found.rows[:6]]
     labels = [f"{share:.0%} likely" for share in found.chance[:6]]
     labels = [f"{label} ({place})" for place, label in enumerate(labels, 1)]
     left, right = st.columns(2)
     with left:
-        components.plot(charts.shares_bar(labels, names.domains, names.colours, top), key="wish-mixtures")
+        plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="wish-mixtures")
         if st.button("Set the faders to the likeliest", icon=":material/instant_mix:", key="wish-to-faders"):
-            parts.set_faders(study, top[0])
-        put_forward(study, dict(zip(labels, top, strict=True)), "wish", search["settings"]["surrogate"])
+            set_faders(study, top[0])
+        nominate(study, dict(zip(labels, top, strict=True)), "wish", search["settings"]["surrogate"])
     if found.lowest is not None:
         with right:
             marks = {"likeliest": top[0]}
-            figure = charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
-            components.plot(figure, key="wish-ranges")
+            figure = mixture_charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
+            plot(figure, key="wish-ranges")
             st.caption("The range of each share among the draws that are predicted to keep every limit.")

@@ -3,14 +3,16 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import effects as effect_charts
+from dashboard.components.desk import MANY, desk
+from dashboard.components.plot import plot
 from dashboard.server import state
-from dashboard.views.merges import explore as merging
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.faders import linked_mixture
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.predicted import against_a_reference
+from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.understand.looks import closer_look
-from dashboard.views.understand.predicted import against_a_reference
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
@@ -25,21 +27,18 @@ PRIORS = {
 
 def render(name: str | None) -> None:
     st.title("Explore")
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         return
-    if study.spec.get("merge"):
-        merging.render(study)
+    if (fit := fit_of(study)) is None:
         return
-    if (fit := parts.fit_of(study)) is None:
-        return
-    whole = parts.priorities_of(study)
+    whole = priorities_of(study)
 
     @st.fragment
     def turning():
         points = named_points(state.store(), study, whole)
         giver = giving(study)
         at = faders(study, points, giver)
-        put_forward(study, {"the faders": at}, "explore", fit.name, whole)
+        nominate(study, {"the faders": at}, "explore", fit.name, whole)
         predictions(study, fit, whole, at, points)
         closer_look(study, fit, whole, at, giver)
 
@@ -48,7 +47,7 @@ def render(name: str | None) -> None:
 
 def giving(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all the others, in proportion. Kept in the link."""
-    names = parts.named_of(study)
+    names = named_of(study)
     linked = st.query_params.get("from")
     options = [None, *range(len(names.domains))]
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
@@ -79,7 +78,7 @@ def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | Non
                 chosen = st.session_state[f"mix-{study.id}"] = point.tolist()
                 st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
     near = near_optimal(study)
-    frame, names = frame_of_study(study), parts.named_of(study)
+    frame, names = frame_of_study(study), named_of(study)
     rows = [
         {
             "name": domain,
@@ -94,7 +93,7 @@ def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | Non
         for i, domain in enumerate(names.domains)
     ]
     reset = f"{study.id}-{st.session_state.get('desk-reset', 0)}"
-    moved = components.desk(rows, key=f"desk-{reset}", reset=reset, giver=giver).weights
+    moved = desk(rows, key=f"desk-{reset}", reset=reset, giver=giver).weights
     if moved is not None:
         st.session_state[f"mix-{study.id}"] = chosen = moved
     st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
@@ -102,22 +101,10 @@ def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | Non
         "Drag a fader, or focus it and press the arrow keys. "
         f"The small tick is {PRIORS[frame.prior_name]}"
         + ("; the pale band holds every near-optimal mixture." if near else ".")
-        + (" The tracks are square-root scales." if len(rows) > components.MANY else "")
+        + (" The tracks are square-root scales." if len(rows) > MANY else "")
     )
     at = np.array(chosen)
     return at / at.sum()
-
-
-def linked_mixture(study: studies.Study) -> np.ndarray | None:
-    """The mixture in the link, or None where there is none that fits the study."""
-    try:
-        values = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
-    except ValueError:
-        return None
-    fits = (
-        values.shape == (len(study.domains),) and np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
-    )
-    return values / values.sum() if fits else None
 
 
 def near_optimal(study: studies.Study) -> dict | None:
@@ -137,11 +124,11 @@ def predictions(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[
         )
     with right:
         best = whole.best(fit.measured.losses)
-        figure = charts.losses_with_intervals(
-            parts.named_of(study),
+        figure = effect_charts.losses_with_intervals(
+            named_of(study),
             (reference, gap.baseline.mean),
             (here.mean, gap.std),
             None if best is None else (f"best run, {fit.measured.ids[best]}", fit.measured.losses[best]),
             common_scale(study.objectives, fit.measured.losses),
         )
-        components.plot(figure, key="losses")
+        plot(figure, key="losses")

@@ -3,19 +3,24 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import mixtures as mixture_charts
+from dashboard.charts import style
+from dashboard.components.plot import plot
+from dashboard.models import wording
+from dashboard.models.searches import aggregate_in, describe
 from dashboard.server import state
-from dashboard.views.merges import search as merge_search
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
+from dashboard.views.shared.study import named_of, study_of, too_few
+from dashboard.views.shared.text import plain, refusal
 from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import frame_of_study
 from engine.studies.questions import queue_search
-from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
 
 CHEAPEST = "near-optimal, cheapest"
@@ -23,15 +28,12 @@ CHEAPEST = "near-optimal, cheapest"
 
 def render(name: str | None) -> None:
     st.title("Search")
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         return
-    if study.spec.get("merge"):
-        merge_search.render(study)
+    if (fit := fit_of(study)) is None:
         return
-    if (fit := parts.fit_of(study)) is None:
-        return
-    ask(study, fit.name, parts.priorities_of(study))
-    parts.live(lambda: results(study.id))
+    ask(study, fit.name, priorities_of(study))
+    live(lambda: results(study.id))
 
 
 def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
@@ -47,11 +49,11 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
     prices = ask_prices(study)
     wanted = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
-    if right.button("Search", **wanted, **parts.takes("operator")):
+    if right.button("Search", **wanted, **needs_role("operator")):
         try:
-            queue_search(state.store(), study, surrogate, parts.priorities_asked(whole), points, method, prices)
+            queue_search(state.store(), study, surrogate, priorities_asked(whole), points, method, prices)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
@@ -78,7 +80,7 @@ def results(name: str) -> None:
                 text=f"searching: {job.note or 'waits for its turn'}",
             )
         elif job.kind == "search" and job.state == "failed":
-            parts.refusal(job.message)
+            refusal(job.message)
     found = searches.of_study(store, name)
     if not found:
         st.info("The first search starts by itself after the first fit.")
@@ -95,49 +97,40 @@ def results(name: str) -> None:
     try:
         looks[look](study, found[chosen])
     except Problem as problem:
-        st.info(parts.plain(problem))
-
-
-def describe(search: dict) -> str:
-    """A search's settings in one line."""
-    settings = search["settings"]
-    counted = ", ".join(f"{d} counts {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items())
-    method = TITLES[settings.get("method", "simulate")]  # version 0.1 knew one
-    title = SURROGATES[settings["surrogate"]].title
-    return f"{title} · {settings['points']:,} mixtures · {method} · {counted or 'all metrics alike'}"
+        st.info(plain(problem))
 
 
 def one_result(study: studies.Study, search: dict) -> None:
     """A candidate against the baselines, and the near-optimal set around it."""
     found = search["found"]
-    verdict(found, aggregate_in(study, search), bool(parts.too_few(study)))
-    frame, names, whole = frame_of_study(study), parts.named_of(study), aggregate_in(study, search)
+    verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)))
+    frame, names, whole = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {"best": found["found"]["shares"]}
     points |= {near_prior: found["near_optimal"]["nearest_prior"]["shares"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    many = len(names.domains) > charts.MANY
+    many = len(names.domains) > style.MANY
     left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.subheader("Mixtures", anchor=False)
-        components.plot(charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
+        plot(mixture_charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
     with right:
         st.subheader("How arbitrary is it?", anchor=False)
         near = found["near_optimal"]
         marked = ("best", frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
-        components.plot(charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
+        plot(mixture_charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
         st.caption(
             f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
             "standard deviation of the best: any of them may be the best. A wide bar: this share hardly matters."
             + price_words(found)
         )
     table(study, found, points, near_prior, whole)
-    put_forward(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], whole)
+    nominate(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], whole)
 
 
 def price_words(found: dict) -> str:
@@ -151,34 +144,26 @@ def price_words(found: dict) -> str:
     )
 
 
-def aggregate_in(study: studies.Study, search: dict) -> Aggregate:
-    """How a search weighed the metrics (version 0.1 did not write it down: it was the plain mean)."""
-    settings = search["settings"]
-    if "aggregate" in settings:
-        return Aggregate.from_dict(settings["aggregate"])
-    return aggregate_of(state.store(), study, settings["priorities"])
-
-
 def verdict(found: dict, whole: Aggregate, few: bool) -> None:
     """In a sentence, and never a winner inside the noise, nor from fewer runs than domains."""
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
     columns[0].metric(
         f"{whole.title.capitalize()} of the best, predicted",
-        f"{parts.number(whole.sign * best['aggregate'])} ± {parts.number(1.96 * best['aggregate_std'])}",
+        f"{wording.number(whole.sign * best['aggregate'])} ± {wording.number(1.96 * best['aggregate_std'])}",
     )
     for column, (name, gap) in zip(columns[1:], found["differences"].items(), strict=True):
         unsure = "inside the noise" if gap["inside_noise"] else "too few runs to say" if few else None
         better = gap["aggregate"] < 0
         column.metric(
             f"against {name}",
-            f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}",
+            f"{wording.number(whole.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
         )
     st.caption(
-        f"{parts.plain(whole.unit.capitalize())} ({whole.better} is better), 95% intervals of the difference between "
+        f"{plain(whole.unit.capitalize())} ({whole.better} is better), 95% intervals of the difference between "
         "two measured runs. The best was chosen because its prediction is good, so it will measure somewhat worse than "
         f"predicted: train it before you believe it. {whole.note or ''}"
     )
@@ -190,7 +175,7 @@ def table(study: studies.Study, found: dict, points: dict, near_prior: str, whol
     if cheapest := found["near_optimal"].get("cheapest"):
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
-    measured, names = runs.measured(state.store(), study.id), parts.named_of(study)
+    measured, names = runs.measured(state.store(), study.id), named_of(study)
     rows = []
     for name, one in predicted.items():
         row = {"mixture": name, whole.title: whole.sign * one["aggregate"], "± 95%": 1.96 * one["aggregate_std"]}

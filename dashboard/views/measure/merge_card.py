@@ -3,17 +3,19 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import merges as merge_charts
-from dashboard.models import progress as queries
+from dashboard.components.plot import plot
+from dashboard.models import wording
+from dashboard.models.progress import Progress
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import baseline_phrase, plain
 from engine.spec.merge_catalogue import card_of
 from engine.studies.measured import aggregate_of, points_measured, usual_runs
 from store import runs, studies
 
 
-def happening(progress: queries.Progress) -> str:
+def happening(progress: Progress) -> str:
     """What is going on in a merge study."""
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     return {
@@ -46,15 +48,19 @@ def answer(study: studies.Study) -> None:
     gap = whole.of(merges.losses[best]) - whole.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     half = 1.96 * whole.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
-    size = f"{parts.number(abs(gap))} ± {parts.number(half)} {parts.plain(whole.unit)}"
-    said = f"the best beats {parts.the(name)} by {size}" if gap < 0 else f"none beats {parts.the(name)}: {size} worse"
+    size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(whole.unit)}"
+    said = (
+        f"the best beats {baseline_phrase(name)} by {size}"
+        if gap < 0
+        else f"none beats {baseline_phrase(name)}: {size} worse"
+    )
     said += ", which is inside the noise of that text" if abs(gap) <= half else ""
-    said = f"{parts.the(name)} is itself the best" if abs(gap) < 1e-9 else said
+    said = f"{baseline_phrase(name)} is itself the best" if abs(gap) < 1e-9 else said
     st.markdown(
         f"Of {len(merges.ids)} merges measured on the same text, {said}. ± is 95% over windows that both share: the "
         "gap is surer than that; but the lowest of many measures a little better than it is."
     )
     points = np.array([merges.weights[best], measured.weights[row]])
-    names = parts.named_of(study)
+    names = named_of(study)
     figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
-    components.plot(figure, key=f"answer-{study.id}")
+    plot(figure, key=f"answer-{study.id}")

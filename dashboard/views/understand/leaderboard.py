@@ -3,9 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import league as league_charts
-from dashboard.views.shared import study as parts
+from dashboard.charts import leaderboard as leaderboard_charts
+from dashboard.components.plot import plot
+from dashboard.views.shared.sidebar import fit_of
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
 from engine.league.notes import notes
@@ -15,11 +17,11 @@ from engine.surrogates import SURROGATES
 
 def render(name: str | None) -> None:
     st.title("League")
-    if (study := parts.study_of(name)) is None or (fit := parts.fit_of(study)) is None:
+    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
-    names = parts.named_of(study)
+    names = named_of(study)
     for said in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
-        st.info(parts.plain(said), icon=":material/info:")
+        st.info(plain(said), icon=":material/info:")
     verdicts(fit)
     table(fit)
     left, right = st.columns(2)
@@ -50,7 +52,7 @@ def verdicts(fit: Fit) -> None:
         text += f", {gap:+.3f} ({low:+.3f} to {high:+.3f}) above what one share alone tells{sure}"
     st.markdown(text + ".")
     if league.curve:
-        st.markdown(parts.plain(Curve(**league.curve).verdict))
+        st.markdown(plain(Curve(**league.curve).verdict))
 
 
 def table(fit: Fit) -> None:
@@ -112,7 +114,7 @@ def ranking(fit: Fit) -> None:
         }
         for one in fit.league.fitted
     ]
-    components.plot(league_charts.league(rows, "Spearman, mean over metrics"), key="league")
+    plot(leaderboard_charts.league(rows, "Spearman, mean over metrics"), key="league")
     st.caption(f"95% intervals by bootstrap over {fit.league.runs} runs. The coloured one is in use.")
 
 
@@ -132,8 +134,8 @@ def margins(fit: Fit) -> None:
     if not rows:
         st.info(f"{SURROGATES[BASELINE].title}, the trivial baseline, was not fitted on these runs.")
         return
-    figure = league_charts.league(rows, "score above one share alone")
-    components.plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
+    figure = leaderboard_charts.league(rows, "score above one share alone")
+    plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
     st.caption("Paired over the same runs, 95%. Left of the line, or across it: nothing is proven to be learnt.")
 
 
@@ -141,7 +143,7 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     st.markdown("**Each metric alone**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [SURROGATES[one.name].title for one in fit.league.fitted]
-    components.plot(league_charts.per_metric(titles, metrics, spearman), key="per-metric")
+    plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
     if np.isnan(spearman).any():
         st.caption("Empty: the metric does not vary over the runs, so there is nothing to rank.")
 
@@ -157,7 +159,7 @@ def calibration(fit: Fit) -> None:
         }
         for one in fit.league.fitted
     ]
-    components.plot(league_charts.calibration(rows), key="calibration")
+    plot(leaderboard_charts.calibration(rows), key="calibration")
     st.caption(
         "Below the dotted line intervals are too narrow. Pages show calibrated ones: each metric's standard deviations "
         "are multiplied by one number, found on these same held-out runs."
@@ -174,7 +176,7 @@ def learning_curve(fit: Fit) -> None:
         {"title": SURROGATES[name].title, "scores": scores, "main": name == curve.of}
         for name, scores in curve.scores.items()
     ]
-    components.plot(league_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
+    plot(leaderboard_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
     st.caption(
         f"Fits to fewer of the {curve.runs} runs, tested on others; bands are 95%. Enough: from where on doubling the "
         f"runs gains less than {GAIN}, by a power law through the points."
@@ -190,9 +192,7 @@ def stability(fit: Fit) -> None:
     names = [one.name for one in found]
     chosen = names.index(fit.name) if fit.name in names else None
     titles = [SURROGATES[name].title for name in names]
-    components.plot(
-        league_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability"
-    )
+    plot(leaderboard_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability")
     st.caption(
         "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior; "
         "how far apart these are (0: the same; 2: nothing in common). Steady is not the same as right."

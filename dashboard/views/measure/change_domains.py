@@ -4,9 +4,10 @@ import os
 
 import streamlit as st
 
-from dashboard.models import progress as queries
+from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.studies import domain_changes as changes
 from store import corpora, studies
@@ -28,14 +29,14 @@ def change_domains(study: studies.Study) -> None:
     try:
         plan = changes.plan_change(store, study, corpus, ask_parts(study, corpus))
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     show(study, plan)
-    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
             st.session_state["next_study"] = changes.start_change(store, study, plan)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
@@ -49,7 +50,7 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
         if domain in new and changes.same_text(study, manifest, domain):
             continue
         chosen = st.multiselect(
-            f"What becomes of {parts.plain(domain)}",
+            f"What becomes of {plain(domain)}",
             new,
             key=f"into-{corpus}-{domain}",
             placeholder="removed, or replaced by something else",
@@ -70,11 +71,11 @@ def show(study: studies.Study, plan: changes.Succession) -> None:
     }
     for words, names in said.items():
         if names:
-            st.markdown(f"**{words}**: {parts.plain(', '.join(names))}")
+            st.markdown(f"**{words}**: {plain(', '.join(names))}")
     anew = changes.SPARE * plan.reuse.anew
     store, fidelity = state.store(), plan.spec.fidelity
-    minutes = [queries.cost(store, fidelity, count, queries.BYTES, cores).minutes for count in (plan.count, anew)]
-    time = "" if None in minutes else f" (about {' against '.join(parts.duration(60 * m) for m in minutes)})"
+    minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
+    time = "" if None in minutes else f" (about {' against '.join(duration(60 * m) for m in minutes)})"
     st.markdown(
         f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new ones are trained, and the baselines; "
         f"starting anew would take {anew}{time}."
@@ -82,6 +83,6 @@ def show(study: studies.Study, plan: changes.Succession) -> None:
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:
         st.caption(
-            f"The losses of {parts.plain(', '.join(unknown))} were not measured by the runs that are kept: their "
+            f"The losses of {plain(', '.join(unknown))} were not measured by the runs that are kept: their "
             "surrogates learn from the new runs only."
         )

@@ -3,11 +3,18 @@
 import numpy as np
 import streamlit as st
 
-from dashboard.views.shared import study as parts
+from dashboard.models import wording
+from dashboard.views.shared.text import plain
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.surrogates.prediction import Difference, Prediction, difference, predict
+
+SUPPORT = {
+    "measured": ":green-badge[:material/verified: measured]",
+    "interpolated": ":blue-badge[:material/conversion_path: interpolated]",
+    "extrapolated": ":orange-badge[:material/explore: extrapolated]",
+}
 
 
 def against_a_reference(
@@ -22,14 +29,14 @@ def against_a_reference(
     reference = st.selectbox("Compare with", names, key="reference")
     here = predict(fit.surrogate, at, whole.weights)
     gap = difference(fit.surrogate, at, points[reference], whole.weights)
-    change = f"{parts.number(whole.sign * gap.aggregate, '+')} ± {parts.number(1.96 * gap.aggregate_std)}"
+    change = f"{wording.number(whole.sign * gap.aggregate, '+')} ± {wording.number(1.96 * gap.aggregate_std)}"
     st.metric(
-        f"{whole.title.capitalize()}, predicted ({parts.plain(whole.unit)})",
-        f"{parts.number(whole.sign * here.aggregate)} ± {parts.number(1.96 * here.aggregate_std)}",
+        f"{whole.title.capitalize()}, predicted ({plain(whole.unit)})",
+        f"{wording.number(whole.sign * here.aggregate)} ± {wording.number(1.96 * here.aggregate_std)}",
         f"{change} against {reference}",
         delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
     )
     support = explain.support(at[None], fit.measured.weights)
     noise = "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
-    st.markdown(f"{noise} {parts.SUPPORT[support.badge[0]]}")
+    st.markdown(f"{noise} {SUPPORT[support.badge[0]]}")
     return reference, here, gap, support

@@ -3,16 +3,17 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import drafts
+from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.review import acts
 from engine.spec.objectives import Aggregate
 from store import studies
 
 
-def put_forward(
+def nominate(
     study: studies.Study,
     points: dict[str, np.ndarray],
     key: str,
@@ -35,9 +36,9 @@ def put_forward(
         st.text_input("Name", key=boxes["name"], placeholder="more code, less junk")
         st.text_area("Why should it be trained?", key=boxes["why"], height=100)
         given = (study, points, boxes, surrogate, priorities)
-        st.form_submit_button("Put forward", type="primary", on_click=take, args=given, **parts.takes("reviewer"))
+        st.form_submit_button("Put forward", type="primary", on_click=take, args=given, **needs_role("reviewer"))
         if problem := st.session_state.pop(boxes["problem"], None):
-            parts.refusal(problem)
+            refusal(problem)
         drafts.keep(boxes["why"], boxes["why"])
     if candidate := st.session_state.pop(boxes["made"], None):
         query = {"study": study.id, "candidate": candidate}

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.spec.fidelity import DIAL, Fidelity
 from engine.spec.merge import MergeSpec, coordinates, layers_of
@@ -20,13 +21,13 @@ def new_merge() -> None:
     try:
         spec, names = ask()
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     made = "" if spec.merge.brought else f", and the base with its experts trained before ({training_of(spec)})"
     st.markdown(f"**{spec.runs} merges and the baselines are measured first**, over {len(names)} coordinates{made}.")
     if len(names) > 40:
         st.warning(f"{len(names)} coordinates are many: {3 * (len(names) + 1)} merges are enough for the smooth laws.")
-    parts.start_button(spec)
+    start_button(spec)
 
 
 def training_of(spec: StudySpec) -> str:
@@ -92,7 +93,7 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
     mixtures = {
         study.id: study
         for study in studies.all_studies(state.store())
-        if study.spec["corpus"] == corpus and not study.spec.get("merge") and study.spec["fidelity"]
+        if study.spec["corpus"] == corpus and study.kind != "merge" and study.spec["fidelity"]
     }
     left, right = st.columns(2)
     of = left.selectbox(

@@ -11,19 +11,11 @@ callback (`on_click`), where the box can be emptied too, or before `st.rerun()`.
 """
 
 import secrets
-from functools import cache
-from pathlib import Path
 
 import streamlit as st
 
+from dashboard.components import component
 from engine.core.people import acting
-
-SCRIPT = Path(__file__).parent / "components" / "drafts.js"
-
-
-@cache
-def _component():
-    return st.components.v2.component("mixdesk_drafts", js=SCRIPT.read_text(), isolate_styles=False)
 
 
 def keep(box: str, name: str) -> None:
@@ -32,7 +24,8 @@ def keep(box: str, name: str) -> None:
     name: what the text is for: the same in every session, as keys of widgets need not be.
     """
     gone = st.session_state.get(f"draft-{name}-gone", "")
-    _component()(key=f"draft-{name}", data={"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone})
+    data = {"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone}
+    component("drafts")(key=f"draft-{name}", data=data)
 
 
 def forget(name: str) -> None:
@@ -42,9 +35,9 @@ def forget(name: str) -> None:
 
 def remember_place() -> None:
     """Keep the link of this page over a sign-in."""
-    _component()(key="draft-place", data={"do": "remember"})
+    component("drafts")(key="draft-place", data={"do": "remember"})
 
 
 def go_back() -> None:
     """Go where somebody was before they signed in, once."""
-    _component()(key="draft-back", data={"do": "go back"})
+    component("drafts")(key="draft-back", data={"do": "go back"})

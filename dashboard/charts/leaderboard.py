@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, FAINT, GOOD, GRID, INK, escape, faded, figure
+from dashboard.charts.style import BAD, FAINT, GOOD, GRID, INK, escape, faded, figure
 from engine.league import LEVELS
 
 SEQUENTIAL = [[0, "rgba(138,130,121,0.08)"], [0.5, faded(GOOD, 0.25)], [1, GOOD]]
