@@ -17,7 +17,7 @@ from dashboard.charts.style import (
 
 
 def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
-    """Predicted metrics at the faders, against a reference: one row a metric, differences on one scale.
+    """Predicted metrics at the faders, against a reference: one row per metric, differences on one scale.
 
     names: dashboard.models.names.Named; reference: (name, values (M,)); current: (mean (M,), std of the difference to
     the reference (M,)); best: (name, values (M,)) of the best measured run, or None; scale:
@@ -58,7 +58,7 @@ def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
 def influence(domains: list[str], metrics: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
     """What +`step` of each domain (rows) does to each metric (columns). effect, std: (D, M) in `unit`.
 
-    Where zero lies inside the 95% interval the sign is not known, and the cell says so with a question mark.
+    A question mark where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
     text = [
@@ -94,7 +94,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
 def response(
     domain: str, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metrics, colours, now: float, unit: str
 ) -> go.Figure:
-    """Metrics of one unit along one domain's share (the others in proportion). mean, std: (P, M)."""
+    """Metrics of one unit along one domain's share (P,). mean, std: (P, M)."""
     fig = figure(
         340,
         xaxis={"title": {"text": f"share of {escape(domain)}"}, "tickformat": ".0%"},
@@ -164,7 +164,7 @@ def ternary(
 def interactions(domains: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
     """Second differences of pairs of domains on one metric. effect, std: (K, K), NaN on the diagonal.
 
-    Where zero lies inside the 95% interval the sign is not known, and the cell says so with a question mark.
+    A question mark where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
     text = [
@@ -188,8 +188,8 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
         customdata=1.96 * std,
         hoverongaps=False,
         colorbar={"title": {"text": escape(unit)}, "thickness": 10, "tickformat": ".1g"},
-        hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{z:+.4f}} ± %{{customdata:.4f}} beyond the two alone"
-        "<extra></extra>",
+        hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{z:+.4f}} ± %{{customdata:.4f}} beyond "
+        "the sum of both alone<extra></extra>",
     )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
@@ -215,18 +215,20 @@ def contributions(domains: list[str], metrics: list[str], values: np.ndarray, un
 
 
 def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit: str) -> go.Figure:
-    """Measured minus predicted of held-out runs (R,) over what was predicted, with 95% intervals of the prediction.
+    """Measured minus predicted of held-out runs (R,) over the prediction, with its 95% intervals.
 
-    A run that lies outside its interval is marked by name.
+    Runs outside their interval are marked by name.
     """
     missed = measured - mean
     outside = np.abs(missed) > 1.96 * std
     fig = figure(
         380,
-        xaxis_title=f"{escape(metric)} predicted without this run, {escape(unit)}",
+        xaxis_title=f"{escape(metric)} predicted, held out, {escape(unit)}",
         yaxis_title=f"measured minus predicted, {escape(unit)}",
     )
-    reach = 1.25 * max(np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8)))  # one huge doubt must not flatten all
+    reach = 1.25 * max(
+        np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8))
+    )  # one huge interval must not flatten all others
     fig.update_yaxes(range=[-reach, reach])
     fig.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
     few = outside.sum() <= 12  # names of more would lie upon each other
@@ -249,10 +251,8 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
 
 
 def predicted_against_measured(metrics, colours, measured, predicted, labels, unit: str) -> go.Figure:
-    """Each held-out run's metrics of one unit, predicted by surrogates that never saw it. Both (R, M)."""
-    fig = figure(
-        380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted without this run, {escape(unit)}"
-    )
+    """Held-out predictions of each run's metrics of one unit against the measurements. Both (R, M)."""
+    fig = figure(380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted, held out, {escape(unit)}")
     ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
     fig.add_scatter(
         x=ends,

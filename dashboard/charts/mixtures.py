@@ -68,7 +68,7 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
             hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )
-    if len(domains) > MANY:  # the legend under the bars, whole: above them it would scroll
+    if len(domains) > MANY:  # the legend goes under the bars: above them it would scroll
         a_row = max(1, int(900 / (45 + 7 * max(map(len, domains)))))  # entries of a legend as wide as the page
         under = 20 * -(-len(domains) // a_row)
         fig.update_layout(height=fig.layout.height + under, margin_b=40 + under)

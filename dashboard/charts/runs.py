@@ -18,7 +18,7 @@ from engine.spec.objectives import BITS
 def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str, str]) -> go.Figure:
     """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's largest domain.
 
-    One trace a domain, its runs parted by gaps: a trace a run takes plotly ten times as long.
+    One trace per domain, its runs separated by gaps: one per run takes Plotly ten times as long.
     """
     fig = figure(340, xaxis_title="tokens seen by each proxy", yaxis_title=f"training loss, {BITS}")
     for domain, colour in colours.items():
@@ -91,11 +91,11 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
 
 
 def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> go.Figure:
-    """Megabytes of text of each domain (D,): for training, and held out."""
+    """Bytes of training and validation text of each domain (D,)."""
     fig = figure(
         70 + 36 * len(domains),
         barmode="stack",
-        xaxis_title="MB of text (the lighter end is held out)",
+        xaxis_title="MB of text (lighter: validation)",
         yaxis={"autorange": "reversed"},
     )
     labels = [escape(domain) for domain in domains]

@@ -1,6 +1,6 @@
-"""What a sign-in that ends must not lose: the text in a box, and the link that somebody came by.
+"""Keeps unsent text and the link over an expired sign-in.
 
-Both stay in the browser's tab (`sessionStorage`), which outlives the way to the sign-in and back. A box of
+Both stay in the browser's tab (`sessionStorage`), which survives the sign-in. A box of
 `st.text_area` or `st.text_input` is kept with two lines:
 
     st.text_area("Comment", key="comment-7-of-this-session")
@@ -19,9 +19,9 @@ from engine.core.people import acting
 
 
 def keep(box: str, name: str) -> None:
-    """Keep what is typed into the text box with the key `box`, and put it back where a box comes up empty.
+    """Keep what is typed into the text box with the key `box`, and restore it if the box comes up empty.
 
-    name: what the text is for: the same in every session, as keys of widgets need not be.
+    name: what the text is for, the same in every session (keys of widgets need not be).
     """
     gone = st.session_state.get(f"draft-{name}-gone", "")
     data = {"do": "keep", "box": box, "name": name, "who": acting().name, "gone": gone}
@@ -29,7 +29,7 @@ def keep(box: str, name: str) -> None:
 
 
 def forget(name: str) -> None:
-    """Drop the browser's copy, when the box is drawn next: the text has been stored."""
+    """Drop the browser's copy when the box is next drawn: the text has been stored."""
     st.session_state[f"draft-{name}-gone"] = secrets.token_hex(8)
 
 
@@ -39,5 +39,5 @@ def remember_place() -> None:
 
 
 def go_back() -> None:
-    """Go where somebody was before they signed in, once."""
+    """Return to the link from before the sign-in, once."""
     component("drafts")(key="draft-back", data={"do": "go back"})

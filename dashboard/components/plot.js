@@ -53,7 +53,7 @@ export default function ({ data, parentElement, setStateValue }) {
       Plotly.react(host, figure.data, dressed(figure, host), CONFIG);
       if (first) listen(host, setStateValue);
     },
-    () => { host.textContent = "The chart's script did not load. Reload the page."; },
+    () => { host.textContent = "The chart script did not load. Reload the page."; },
   );
   return () => { gone = true; };
 }

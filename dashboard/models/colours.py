@@ -2,7 +2,7 @@
 
 import colorsys
 
-# Distinct for the colour-blind, of one strength on light and dark: neighbours in the list are far apart.
+# Distinct for the colour-blind, equally strong on light and dark; neighbours in the list are far apart.
 PALETTE = (
     "#d9480f",
     "#1c7ed6",
@@ -20,7 +20,7 @@ PALETTE = (
 
 
 def colour_of(domains: list[str], metrics: list[str] = ()) -> dict[str, str]:
-    """The colour of each domain, by its place in its corpus; a metric that is no domain's loss has its own."""
+    """The colour of each domain, by its place in the corpus; a metric that is not a domain's loss has its own."""
     return {name: nth_colour(i) for i, name in enumerate(dict.fromkeys([*domains, *metrics]))}
 
 

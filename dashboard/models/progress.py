@@ -9,25 +9,25 @@ from engine.spec.fidelity import Fidelity
 from store import jobs, studies
 from store.database import Store
 
-# What the demo study takes, in seconds, before its own progress says more (benchmarks/results/demo.md).
+# Seconds in the demo study (benchmarks/results/demo.md), used until a study's own progress says more.
 CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
 
-FIRST_SHARE = 0.3  # of the training that stands behind the first fit
+FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a study's way. share: 0 to 1; state: waiting | running | done | failed."""
+    """One step of a study. progress: 0 to 1; state: waiting | running | done | failed."""
 
     name: str
     state: str
-    share: float
+    progress: float
     note: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is, and when its first and its last answers are expected (seconds from now, or None)."""
+    """The stages of a study, and when its first and last results are expected (seconds from now, or None)."""
 
     stages: list[Stage]
     first_answer: float | None
@@ -44,7 +44,7 @@ class Progress:
 
 
 def progress_of(store: Store, study: studies.Study) -> Progress:
-    """The stages corpus, proxies, surrogates, search of one study."""
+    """The stages of one study: corpus, proxies, surrogates, search."""
     own = jobs.of_study(store, study.id)
     if study.imported:
         return imported_progress(store, study, own)
@@ -69,23 +69,23 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
     stages = [corpus, proxies, fits, searches]
     failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
     end = None if left is None else left + ANSWER_SECONDS
-    first = None if left is None or latest else left * FIRST_SHARE + ANSWER_SECONDS
+    first = None if left is None or latest else left * FIRST_FIT + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
 
 
 def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
-    """The stages of a merge study: its experts are trained here, or were brought."""
+    """The stages of a merge study, whose experts are trained here or external."""
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     built = Stage("Corpus", "done", 1.0, "built")
     corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
     if not study.domains and corpus.state == "done":
-        corpus = replace(corpus, note="waits for the mixture study")
+        corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
     experts = together("Experts", by_kind["train"], f"{count} and their base")
     trained = count + 1  # runs that are no merges
     if study.spec["merge"]["base"]:
-        experts, trained = Stage("Experts", "done", 1.0, "brought"), 0
+        experts, trained = Stage("Experts", "done", 1.0, "external checkpoints"), 0
     measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured"
     merges = together("Merges", by_kind["merge"], measured)
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
@@ -97,9 +97,9 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
 
 
 def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
-    """A stage that is several jobs."""
+    """A stage of several jobs."""
     if not own:
-        return Stage(name, "waiting", 0.0, "waits")
+        return Stage(name, "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in own) / len(own)
     states = {job.state for job in own}
     ended = "failed" if states & {"failed", "cancelled"} else "done"
@@ -108,7 +108,7 @@ def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
 
 
 def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
-    """The stages of a study whose runs were trained elsewhere."""
+    """The stages of a study of imported runs."""
     stages = [Stage("Imported runs", "done", 1.0, f"{study.done} runs")]
     for name, kind in (("Surrogates", "fit"), ("Search", "search")):
         stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
@@ -118,7 +118,7 @@ def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]
 
 
 def seconds_planned(store: Store, study: studies.Study) -> float | None:
-    """What training should take before any has been seen, the building of the corpus included; None: no idea."""
+    """Estimated seconds of training and building the corpus, before either has begun; None if no speed is known."""
     fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
     members = study.runs or spec["runs"] + spec["repeats"] + BASELINES
     price = cost_of(store, fidelity, members, BYTES, os.cpu_count() or 1)
@@ -128,19 +128,19 @@ def seconds_planned(store: Store, study: studies.Study) -> float | None:
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:
-    """A stage that is one job."""
+    """A stage of one job."""
     if not own:
-        return Stage(name, "waiting", 0.0, "waits")
+        return Stage(name, "waiting", 0.0, "waiting")
     job = own[-1]
     state = {"queued": "waiting", "paused": "waiting", "running": "running", "done": "done"}.get(job.state, "failed")
-    share = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
-    return Stage(name, state, share, "" if job.state == "done" else job.note or job.state)
+    progress = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
+    return Stage(name, state, progress, "" if job.state == "done" else job.note or job.state)
 
 
 def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
-    """The training jobs together."""
+    """The stage of the training jobs."""
     if not training:
-        return Stage("Proxies", "waiting", 0.0, "waits")
+        return Stage("Proxies", "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
     note = f"{study.done} of {study.runs} runs"
     if diverged := study.counts.get("diverged"):
@@ -153,7 +153,7 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
 
 
 def seconds_left(training: list[jobs.JobRow]) -> float | None:
-    """When training should end, from its speed since it began; None before there is a speed to speak of."""
+    """Seconds until training should end, by its speed so far; None before there is one."""
     started = [job.started_at for job in training if job.started_at]
     done = sum(job.done or 0 for job in training)
     total = sum(job.total or max((other.total or 0 for other in training), default=0) for job in training)

@@ -14,7 +14,7 @@ from store.database import Store
 class RunTable:
     """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
 
-    score: (R,) the metrics as one number, as people read it: `aggregate` has its title and unit.
+    score: (R,) the aggregate of the metrics, in the sign people read; `aggregate` has its title and unit.
     """
 
     columns: dict[str, list]
@@ -24,8 +24,8 @@ class RunTable:
     aggregate: Aggregate
 
 
-def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None) -> RunTable:
-    """Every run of a study, in the order of their numbers. whole: how metrics are weighed (default: as the study)."""
+def run_table(store: Store, study: studies.Study, aggregate: Aggregate | None = None) -> RunTable:
+    """Every run of a study, by number. aggregate: how metrics are weighted (default: as the study does)."""
     table = runs.table(store, study.id)
     columns = {
         name: table.column(name).to_pylist()
@@ -47,12 +47,12 @@ def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None
     }
     shares = runs.matrix(table, "weights", len(study.domains))
     losses = runs.matrix(table, "losses", len(study.metrics))
-    whole = whole or aggregate_of(store, study)
-    return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
+    aggregate = aggregate or aggregate_of(store, study)
+    return RunTable(columns, shares, losses, aggregate.sign * aggregate.of(losses), aggregate)
 
 
 def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Run number -> (tokens, training loss in bits per byte); nothing before the first points."""
+    """Run number -> (tokens (S,), training loss (S,) in bits per byte)."""
     table = runs.curves(store, study.id)
     if not len(table):
         return {}

@@ -1,4 +1,4 @@
-"""One candidate: what was frozen, what was measured since, what people say, and the decision. Part of Candidates."""
+"""One candidate: what was frozen, measured since and said about it, and the decision. Part of Candidates."""
 
 import os
 
@@ -31,12 +31,12 @@ BADGES = {
     "rejected": ":red-badge[:material/block: rejected]",
     "superseded": ":gray-badge[:material/history: superseded]",
 }
-SAID = 20  # comments that are shown at first: the last ones
+SHOWN = 20  # latest comments; earlier ones on request
 VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
 
 
 def render(study: studies.Study) -> bool:
-    """The candidate that the link names; False (and why) where there is none in this study."""
+    """The candidate in the link; False, with the reason shown, if this study has none by that id."""
     try:
         found = dossier(state.store(), st.query_params["candidate"])
     except Problem as problem:
@@ -44,14 +44,14 @@ def render(study: studies.Study) -> bool:
         return False
     if found["study"] != study.id:
         del st.query_params["candidate"]
-        st.info(f"That candidate belongs to the study {named_as(found['frozen']['study_name'])}.")
+        st.info(f"This candidate belongs to the study {named_as(found['frozen']['study_name'])}.")
         return False
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["candidate"]
         st.rerun()
     head(found)
     frozen = found["frozen"]
-    names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     left, right = st.columns(2)
     with left:
         st.markdown("**The point and its baselines**")
@@ -61,10 +61,10 @@ def render(study: studies.Study) -> bool:
         labels = [frozen["name"], *others]
         plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
     with right:
-        predicted(study, frozen, names, whole)
+        predicted(study, frozen, names, aggregate)
     for caveat in frozen["caveats"]:
         st.caption(f":material/warning: {plain(caveat)}")
-    measured(study, found, names, whole)
+    measured(study, found, names, aggregate)
     talk, verdict = st.columns([3, 2])
     with talk:
         discussion(found)
@@ -80,14 +80,14 @@ def head(found: dict) -> None:
     frozen, standing = found["frozen"], found["standing"]
     st.title(named_as(frozen["name"]), anchor=False)
     st.markdown(
-        f"{BADGES[standing['state']]} put forward by **{named_as(frozen['author'])}**, {wording.moment(found['t'])}"
+        f"{BADGES[standing['state']]} nominated by **{named_as(frozen['author'])}**, {wording.moment(found['t'])}"
     )
     st.text(frozen["rationale"])
 
 
-def predicted(study: studies.Study, frozen: dict, names: Named, whole: Aggregate) -> None:
+def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggregate) -> None:
     """Every metric against a baseline, as it was frozen."""
-    baseline = st.selectbox("Predicted, against", list(frozen["baselines"]), key="candidate-baseline")
+    baseline = st.selectbox("Predicted, compared with", list(frozen["baselines"]), key="candidate-baseline")
     gap = frozen["baselines"][baseline]["difference"]
     scale = common_scale([Objective(**one) for one in frozen["metrics"]], for_fitting(state.store(), study.id).losses)
     side = "left" if scale.better == "lower" else "right"
@@ -100,49 +100,49 @@ def predicted(study: studies.Study, frozen: dict, names: Named, whole: Aggregate
     )
     plot(figure, key="candidate-predicted")
     behind = frozen["surrogate"]
-    verdict = "**inside the noise**" if gap["inside_noise"] else "outside the noise (95%)"
+    verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
-        f"{whole.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], whole))}, "
-        f"{wording.number(whole.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])} against "
+        f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate))}, "
+        f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])} vs. "
         f"{plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
-        f"({behind['runs_hash']}); hollow marks are inside the noise."
+        f"({behind['runs_hash']}); hollow marks are within noise."
     )
 
 
-def measured(study: studies.Study, found: dict, names: Named, whole: Aggregate) -> None:
-    """What confirmations measured, beside what was promised."""
+def measured(study: studies.Study, found: dict, names: Named, aggregate: Aggregate) -> None:
+    """What confirmations measured, beside the predictions."""
     st.subheader("Predicted against measured", anchor=False)
     if not found["evidence"]:
-        st.info("Nothing was measured since it was put forward: these are predictions.", icon=":material/science:")
+        st.info("Not measured yet: these are predictions.", icon=":material/science:")
     for place, one in enumerate(found["evidence"]):
         with st.container(border=True):
-            at_one_size(one, found["frozen"], names, whole, place)
+            at_one_size(one, found["frozen"], names, aggregate, place)
     ask(study, found)
 
 
-def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: int) -> None:
-    """The gap at the proxies' size; differences to the baselines at every size."""
+def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, place: int) -> None:
+    """The error of the prediction at the proxies' size; differences to the baselines at every size."""
     st.markdown(f"**{wording.size_words(one)}**")
     if one["done"] < one["runs"]:
-        st.progress(one["done"] / one["runs"], text=f"{one['done']} of {one['runs']} runs are in")
+        st.progress(one["done"] / one["runs"], text=f"{one['done']} of {one['runs']} runs finished")
     if CANDIDATE not in one["points"]:
         return
     if one["gap"]:
-        told = plain(wording.gap_words(one, whole))
+        told = plain(wording.gap_words(one, aggregate))
         (st.warning if one["gap"]["outside"] else st.success)(told, icon=":material/balance:")
     rows = []
     for name, gap in one["differences"].items():
         half = gap["measured_half"]
         rows.append(
             {
-                "against": name,
-                "predicted": whole.sign * gap["predicted"],
+                "vs.": name,
+                "predicted": aggregate.sign * gap["predicted"],
                 "± 95%": gap["predicted_half"],
-                "measured": whole.sign * gap["measured"],
+                "measured": aggregate.sign * gap["measured"],
                 "± 95% ": half,
-                "": "noise not known"
+                "": "noise unknown"
                 if half is None
-                else "inside the noise"
+                else "within noise"
                 if gap["inside_noise"]
                 else "better"
                 if gap["measured"] < 0
@@ -158,9 +158,10 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
     )
     seeds = one["points"][CANDIDATE]["seeds"]
     st.caption(
-        f"{whole.title.capitalize()}, {plain(whole.unit)} ({whole.better} is better), minus the baseline's; "
-        f"{wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all."
-        " Only runs trained to confirm it count."
+        f"{aggregate.title.capitalize()}, {plain(aggregate.unit)} ({aggregate.better} is better), minus the "
+        "baseline's. "
+        f"{wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all; "
+        "only confirmation runs count."
     )
     if one["gap"]:
         gap = one["gap"]
@@ -168,23 +169,25 @@ def at_one_size(one: dict, frozen: dict, names: Named, whole: Aggregate, place: 
             names.metrics,
             [names.colours[metric] for metric in names.metrics],
             [("measured minus predicted", np.array(gap["mean"]), np.array(gap["half"]))],
-            "measured minus predicted, in each metric's unit (0: as promised)",
+            "measured minus predicted, in each metric's unit (0: as predicted)",
             "",
         )
         plot(figure, key=f"candidate-gap-{place}")
 
 
 def ask(study: studies.Study, found: dict) -> None:
-    """Confirm it, and what that will cost."""
+    """A form to confirm it, with the cost."""
     if study.imported:
         return
     if study.kind == "merge":
         ask_merge(study, found)
         return
-    with st.expander("Measure it: several seeds, beside the baselines", icon=":material/verified:"):
+    with st.expander("Confirm with several seeds, next to the baselines", icon=":material/verified:"):
         a, b = st.columns(2)
-        times = a.select_slider("Also larger, times a proxy's size", [2, 4, 8], 4, key="candidate-times")
-        seeds = int(b.number_input("Seeds each", 1, 10, 3, key="candidate-seeds"))
+        times = a.select_slider(
+            "Larger size, relative to a proxy", [2, 4, 8], 4, format_func=lambda n: f"{n} ×", key="candidate-times"
+        )
+        seeds = int(b.number_input("Seeds per mixture", 1, 10, 3, key="candidate-seeds"))
         try:
             plans = confirming.plans(state.store(), found["id"], times, seeds)
         except Problem as problem:
@@ -194,24 +197,24 @@ def ask(study: studies.Study, found: dict) -> None:
         vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
         prices = [cost_of(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
         unknown = any(price.minutes is None for price in prices)
-        time = "an unknown time" if unknown else f"about {duration(60 * sum(p.minutes for p in prices))}"
+        time = "unknown duration" if unknown else f"about {duration(60 * sum(p.minutes for p in prices))}"
         st.caption(
-            f"{sum(plan.runs for plan in plans)} runs at the proxies' size and {times} times as large: at most {time} "
-            "on this machine. Baselines that were trained before are not trained again."
+            f"{sum(plan.runs for plan in plans)} runs at the proxies' size and at {times} times that size: at most "
+            f"{time} on this machine. Baselines that are already trained are not trained again."
         )
         confirm_button(found, times, seeds)
 
 
 def ask_merge(study: studies.Study, found: dict) -> None:
-    """Confirm a merge: it has no seeds, only more text."""
-    with st.expander("Measure it: on all validation text, beside the baselines", icon=":material/verified:"):
+    """A form to confirm a merge, on more text: merges have no seeds."""
+    with st.expander("Confirm on all validation text, next to the baselines", icon=":material/verified:"):
         count = 1 + len(found["frozen"]["baselines"])
-        st.caption(f"{count} merges, each built once. What was measured before is kept.")
+        st.caption(f"{count} merges, each built once. Earlier measurements are reused.")
         confirm_button(found, 1, 1)
 
 
 def confirm_button(found: dict, times: float, seeds: int) -> None:
-    """Queue it, or say why not."""
+    """Queue the confirmation, or say why it is refused."""
     if st.button("Confirm", type="primary", icon=":material/verified:", **needs_role("operator")):
         try:
             confirming.confirm(state.store(), found["id"], times, seeds)
@@ -222,12 +225,12 @@ def confirm_button(found: dict, times: float, seeds: int) -> None:
 
 
 def discussion(found: dict) -> None:
-    """What people say, oldest first, and a box to say more. What cannot be taken stays in the box."""
+    """The comments, oldest first, and a box for another one; refused text stays in the box."""
     st.subheader("Discussion", anchor=False)
-    earlier = found["comments"][:-SAID]
+    earlier = found["comments"][:-SHOWN]
     if earlier and not st.toggle(f"Show {len(earlier)} earlier comments", key=f"earlier-{found['id']}"):
         earlier = []
-    for one in earlier + found["comments"][-SAID:]:
+    for one in earlier + found["comments"][-SHOWN:]:
         with st.container(border=True):
             st.caption(f"**{named_as(one['author'])}**, {wording.moment(one['t'])}")
             st.text(one["text"])
@@ -238,11 +241,11 @@ def discussion(found: dict) -> None:
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
     drafts.keep(box, box)
-    told(box)
+    show_problem(box)
 
 
 def say(candidate: str, box: str) -> None:
-    """Store a comment, and empty its box; what cannot be taken stays in it."""
+    """Store a comment and empty its box; refused text stays in it."""
     try:
         acts.comment(state.store(), candidate, st.session_state[box])
     except Problem as problem:
@@ -252,14 +255,14 @@ def say(candidate: str, box: str) -> None:
     drafts.forget(box)
 
 
-def told(box: str) -> None:
-    """Why what was typed into a box could not be taken."""
+def show_problem(box: str) -> None:
+    """Why the text in a box was refused."""
     if problem := st.session_state.pop(f"{box}-problem", None):
         refusal(problem)
 
 
 def decision(study: studies.Study, found: dict) -> None:
-    """Where it stands, and a form to decide on what is seen here."""
+    """Where it stands, and a form to decide."""
     seen = found["revision"]
     st.subheader("Decision", anchor=False)
     standing = found["standing"]
@@ -269,10 +272,10 @@ def decision(study: studies.Study, found: dict) -> None:
     with st.form(f"form-{box}", border=False):
         choices = [one for one in VERDICTS if others or one != "superseded"]
         st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"{box}-verdict")
-        st.text_area("Because", key=box, height=80)
+        st.text_area("Reason", key=box, height=80)
         if others:
             st.selectbox(
-                "Superseded by (where that is the decision)",
+                "Superseded by (if so decided)",
                 [None, *others],
                 key=f"{box}-successor",
                 format_func=lambda one: "-" if one is None else others[one],
@@ -282,11 +285,11 @@ def decision(study: studies.Study, found: dict) -> None:
             "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **needs_role("reviewer")
         )
     drafts.keep(box, box)
-    told(box)
+    show_problem(box)
 
 
 def settle(candidate: str, box: str, seen: str) -> None:
-    """Decide on what was seen, and empty the box; what cannot be taken stays in it."""
+    """Decide on what was shown, and empty the box; refused text stays in it."""
     typed = st.session_state
     verdict, successor = typed.get(f"{box}-verdict") or "", typed.get(f"{box}-successor")
     try:
@@ -311,19 +314,19 @@ def stands(standing: dict) -> None:
             st.caption(f"**{named_as(last['author'])}**: {last['verdict']}, {wording.moment(last['t'])}")
             st.text(last["reason"])
     if standing["missing"]:
-        st.caption(f"Approval still needs {plain(standing['missing'])}.")
+        st.caption(f"Not approved yet: {plain(wording.needed(standing['missing']))}.")
 
 
 def take_along(study: studies.Study, found: dict) -> None:
-    """The report, made when it is asked for, and the way to the files."""
+    """The report, made on request, and the way to the files."""
     with st.container(horizontal=True):
         st.download_button(
-            "Download the report",
+            "Download report",
             lambda: report.html(found),
             f"{found['id']}-report.html",
             "text/html",
             icon=":material/description:",
-            help="One HTML file that opens without a network, and prints.",
+            help="One HTML file that opens offline and prints well.",
         )
         query = {"study": study.id, "candidate": found["frozen"]["name"]}
         if st.button("Export", icon=":material/ios_share:"):
@@ -331,19 +334,19 @@ def take_along(study: studies.Study, found: dict) -> None:
 
 
 def history(found: dict) -> None:
-    """Who did what when; nothing is ever taken back."""
-    with st.expander(f"History, {wording.counted(len(found['history']), 'line')}", icon=":material/history:"):
+    """Who did what and when; nothing is ever removed."""
+    with st.expander(f"History ({len(found['history'])})", icon=":material/history:"):
         rows = [
             {
                 "when": wording.moment(one["t"]),
                 "who": one["author"],
-                "did": wording.did(one),
-                "words": wording.words(one),
+                "action": wording.did(one),
+                "details": wording.words(one),
             }
             for one in found["history"]
         ]
         st.dataframe(rows, hide_index=True)
         st.caption(
-            f"Frozen as {found['id']}, the beginning of the SHA-256 of all that was written down when it was put "
-            "forward. Journals keep every line; nothing is edited or removed."
+            f"Frozen as {found['id']}, the start of the SHA-256 of everything recorded when it was nominated. Journals "
+            "keep every line; nothing is edited or removed."
         )

@@ -1,4 +1,4 @@
-"""Change domains: a dialog that says what a study becomes on another corpus, what still counts and what it costs."""
+"""Change domains: a dialog that moves a study to another corpus, and says which runs still count and what it costs."""
 
 import os
 
@@ -15,15 +15,15 @@ from store import corpora, studies
 
 @st.dialog("Change domains", width="large")
 def change_domains(study: studies.Study) -> None:
-    """Ask for the corpus and what becomes of each domain; show the plan; start it."""
+    """Ask for the corpus and what replaces each domain; show the plan; start it."""
     store = state.store()
     st.markdown(
-        "When domains are added, split, removed or replaced, runs that still count are kept, the ratios of untouched "
-        "domains are frozen, and only the touched ones are opened again (Olmix's reuse)."
+        "When domains are added, split, removed or replaced, runs that still count are kept, the ratios of unchanged "
+        "domains are frozen, and only the changed ones are searched again (as in Olmix)."
     )
     built = [name for name in corpora.names(store) if corpora.manifest(store, name) and name != study.spec["corpus"]]
     if not built:
-        st.info("Build a corpus with the new domains first, on the page Corpus.")
+        st.info("Build a corpus with the new domains first, on *Corpus*.")
         return
     corpus = st.selectbox("Corpus with the new domains", built)
     try:
@@ -42,7 +42,7 @@ def change_domains(study: studies.Study) -> None:
 
 
 def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
-    """What becomes of domains whose name is gone, or whose text is another: split into which, in which ratio."""
+    """What replaces each domain that is gone or whose text has changed: {domain: {part: ratio}}."""
     manifest = corpora.manifest(state.store(), corpus)
     new = list(manifest["domains"])
     found = {}
@@ -50,10 +50,10 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
         if domain in new and changes.same_text(study, manifest, domain):
             continue
         chosen = st.multiselect(
-            f"What becomes of {plain(domain)}",
+            f"What replaces {plain(domain)}",
             new,
             key=f"into-{corpus}-{domain}",
-            placeholder="removed, or replaced by something else",
+            placeholder="nothing: it is removed",
         )
         if chosen:  # in the ratio in which its parts are there: that is how it was sampled
             tokens = {name: manifest["domains"][name]["train_tokens"] for name in chosen}
@@ -62,11 +62,11 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
 
 
 def show(study: studies.Study, plan: changes.Succession) -> None:
-    """What stays, what is opened, what it costs against starting anew."""
+    """What stays, what is searched again, and the cost beside that of starting over."""
     change, cores = plan.change, os.cpu_count() or 1
     said = {
-        "Opened again": change.touched,
-        "Frozen together": change.unchanged,
+        "Searched again": change.touched,
+        "Frozen ratios": change.unchanged,
         "Removed": change.removed,
     }
     for words, names in said.items():
@@ -75,14 +75,14 @@ def show(study: studies.Study, plan: changes.Succession) -> None:
     anew = changes.SPARE * plan.reuse.anew
     store, fidelity = state.store(), plan.spec.fidelity
     minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
-    time = "" if None in minutes else f" (about {' against '.join(duration(60 * m) for m in minutes)})"
+    time = "" if None in minutes else f" (about {' instead of '.join(duration(60 * m) for m in minutes)})"
     st.markdown(
-        f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new ones are trained, and the baselines; "
-        f"starting anew would take {anew}{time}."
+        f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new runs and the baselines are trained; "
+        f"starting over would take {anew} runs{time}."
     )
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:
         st.caption(
-            f"The losses of {plain(', '.join(unknown))} were not measured by the runs that are kept: their "
-            "surrogates learn from the new runs only."
+            f"The runs that are kept did not measure the losses of {plain(', '.join(unknown))}: their surrogates learn "
+            "from the new runs only."
         )

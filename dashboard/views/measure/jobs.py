@@ -1,4 +1,4 @@
-"""Jobs: what runs and how far it is, the queue, what failed and why, the devices. Live only while something runs."""
+"""Jobs: what is running, the queue, failures and their reasons, devices. Live only while something is active."""
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +14,7 @@ from engine.studies import advance as steward
 from store import notices
 from store.studies import Study
 
-LISTED = 12  # running or failed jobs shown as cards; the rest is counted
+LISTED = 12  # running or failed jobs shown as cards
 
 
 def render(name: str | None) -> None:
@@ -23,7 +23,7 @@ def render(name: str | None) -> None:
 
 
 def now() -> None:
-    """Everything on this page, drawn anew every two seconds while jobs run."""
+    """Everything on this page, redrawn every two seconds while jobs run."""
     desk = activity.desk(state.store())
     headline(desk)
     devices(desk)
@@ -32,11 +32,11 @@ def now() -> None:
     running(desk)
     queue(desk)
     failures(desk)
-    untold()
+    unsent()
 
 
 def headline(desk: activity.Desk) -> None:
-    """Counts, and whether anybody works."""
+    """Counts, and whether a worker is running."""
     counts, columns = desk.counts, st.columns(4)
     waiting = counts.get("queued", 0) + counts.get("paused", 0)
     for column, (label, value) in zip(
@@ -52,8 +52,8 @@ def headline(desk: activity.Desk) -> None:
         column.metric(label, f"{value:,}")
     if not desk.working and (waiting or counts.get("running")):
         st.warning(
-            "No worker serves this workspace, so nothing new starts. `make run` starts one; alone it is "
-            "`python -m engine.worker`.",
+            "No worker is running, so queued jobs do not start. `make run` starts one along with the page, "
+            "`python -m engine.worker` on its own.",
             icon=":material/power_off:",
         )
     for trouble in desk.word.get("troubles", ()):
@@ -61,10 +61,10 @@ def headline(desk: activity.Desk) -> None:
 
 
 def devices(desk: activity.Desk) -> None:
-    """Use and memory of this machine and of its GPUs."""
+    """Load and memory of this machine and its GPUs."""
     machine, gpus = desk.word.get("machine"), desk.word.get("gpus", ())
     if not desk.running and not desk.waiting:
-        st.caption("Nothing runs and nothing waits. A study that is started on the page Studies shows its jobs here.")
+        st.caption("No active jobs. Studies that are started on *Studies* show their jobs here.")
         return
     if not desk.working or not machine:
         return
@@ -77,19 +77,19 @@ def devices(desk: activity.Desk) -> None:
             leased = sum(lease["gpu_memory_mb"] for lease in desk.word["leases"] if lease["gpu"] == gpu["uuid"])
             used, total = gpu["used_mb"] / 1024, gpu["total_mb"] / 1024
             name = plain(f"GPU {gpu['index']}, {gpu['name']}")
-            gauge(left, gpu["use"] / 100, f"{name}: {gpu['use']}% busy")
-            gauge(right, used / total, f"{used:.1f} of {total:.1f} GB used, {leased / 1024:.1f} GB leased")
+            gauge(left, gpu["use"] / 100, f"{name}: {gpu['use']}% utilisation")
+            gauge(right, used / total, f"{used:.1f} of {total:.1f} GB used, {leased / 1024:.1f} GB reserved")
 
 
-def gauge(column, share: float, label: str) -> None:
-    column.progress(min(1.0, max(0.0, share)), text=label)
+def gauge(column, fraction: float, label: str) -> None:
+    column.progress(min(1.0, max(0.0, fraction)), text=label)
 
 
 def study_row(study: Study, progress) -> None:
-    """When a study should end, and a button that holds it up or lets it go on."""
+    """When a study should finish, and a button to pause or resume it."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     runs = f"{study.done} of {study.runs} runs" if study.runs else "not planned yet"
-    when = "paused" if study.state == "paused" else expected(progress) or "no speed known yet"
+    when = "paused" if study.state == "paused" else expected(progress) or "no time estimate yet"
     words.markdown(f":material/experiment: **{plain(study.name)}** · {runs} · {when}")
     may = needs_role("operator")
     if study.state == "paused":
@@ -100,7 +100,7 @@ def study_row(study: Study, progress) -> None:
 
 
 def running(desk: activity.Desk) -> None:
-    """A card a job: progress, speed, when it ends, where it runs."""
+    """One card per job: progress, speed, expected end, where it runs."""
     if not desk.running:
         return
     st.subheader("Running", anchor=False)
@@ -110,13 +110,13 @@ def running(desk: activity.Desk) -> None:
             words, buttons = st.columns([5, 2], vertical_alignment="center")
             facts = [f"**{plain(row.id)}**", row.kind]
             if row.tokens_per_second:
-                facts.append(f"{row.tokens_per_second:,.0f} tokens a second")
+                facts.append(f"{row.tokens_per_second:,.0f} tokens/s")
             if job.left is not None:
-                facts.append(f"ends in about {duration(job.left)}")
+                facts.append(f"done in about {duration(job.left)}")
             if row.attempts > 1:
                 facts.append(f"attempt {row.attempts}")
             words.markdown(" · ".join(facts))
-            words.progress(job.share or 0.0, text=plain(row.note or "starting"))
+            words.progress(job.progress or 0.0, text=plain(row.note or "starting"))
             words.caption(plain(" · ".join(filter(None, [job.held, row.message]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
@@ -127,11 +127,11 @@ def running(desk: activity.Desk) -> None:
                 log(row.id)
     total = desk.counts.get("running", 0)
     if total > LISTED:
-        st.caption(f"{LISTED} of {total:,} running jobs are shown.")
+        st.caption(f"Showing {LISTED} of {total:,} running jobs.")
 
 
 def queue(desk: activity.Desk) -> None:
-    """The jobs that wait, in their order, and a way to change it."""
+    """The waiting jobs in their order, and a form to change it."""
     if not desk.waiting:
         return
     st.subheader("Queue", anchor=False)
@@ -142,12 +142,12 @@ def queue(desk: activity.Desk) -> None:
             "study": [row.study or "" for row, _ in desk.waiting],
             "priority": [row.priority or 0.0 for row, _ in desk.waiting],
             "attempts": [row.attempts for row, _ in desk.waiting],
-            "why it waits": [why for _, why in desk.waiting],
+            "blocked on": [why for _, why in desk.waiting],
         }
     )
     st.dataframe(frame, hide_index=True, height=min(380, 38 + 35 * len(frame)))
     total = desk.counts.get("queued", 0) + desk.counts.get("paused", 0)
-    st.caption(f"The first {len(frame)} of {total:,} jobs that wait. Lower priorities run sooner.")
+    st.caption(f"The first {len(frame)} of {total:,} waiting jobs. Lower priority values run first.")
     job, priority, *buttons = st.columns([4, 2, 1.5, 2, 1.5], vertical_alignment="bottom")
     chosen = job.selectbox("Job", list(frame["job"]), key="queue-job")
     value = priority.number_input("Priority", -1e6, 1e6, 0.0, 1.0, key="queue-priority")
@@ -162,7 +162,7 @@ def queue(desk: activity.Desk) -> None:
 
 
 def failures(desk: activity.Desk) -> None:
-    """What failed, why, and what to do."""
+    """What failed, why, and what to do about it."""
     if not desk.failed:
         return
     st.subheader("Failed", anchor=False)
@@ -171,7 +171,7 @@ def failures(desk: activity.Desk) -> None:
             words, buttons = st.columns([5, 2], vertical_alignment="center")
             attempts = f"{row.attempts} attempt{'s' * (row.attempts != 1)}"
             words.markdown(f"{ICONS['failed']} **{plain(row.id)}** · {row.kind} · {attempts}")
-            message = row.message or "It failed without a word."
+            message = row.message or "No error message."
             words.markdown(plain(f"{message} {activity.advice(message)}".strip()))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
@@ -180,25 +180,25 @@ def failures(desk: activity.Desk) -> None:
             if shown:
                 log(row.id)
     if (total := desk.counts.get("failed", 0)) > LISTED:
-        st.caption(f"The last {LISTED} of {total:,} failed jobs are shown.")
+        st.caption(f"Showing the last {LISTED} of {total:,} failed jobs.")
 
 
 def log(job_id: str) -> None:
-    """The end of what a job printed, as it was printed."""
-    st.code(activity.log_of(state.store(), job_id)[-6000:] or "It has printed nothing.", language=None, height=260)
+    """The end of a job's output, verbatim."""
+    st.code(activity.log_of(state.store(), job_id)[-6000:] or "No output yet.", language=None, height=260)
 
 
-def untold() -> None:
-    """Notices that the webhook did not take."""
+def unsent() -> None:
+    """Notices that could not be sent to the webhook."""
     for notice in notices.since(state.store(), 0.0)[-20:]:
         if notice.trouble:
             st.caption(f":material/notifications_off: {plain(f'Not sent: {notice.text} ({notice.trouble})')}")
 
 
-def act(wish) -> None:
-    """Carry out a wish and draw the page anew, or say why it cannot be done."""
+def act(command) -> None:
+    """Carry out a command and redraw the page, or say why it was refused."""
     try:
-        wish()
+        command()
     except Problem as problem:
         refusal(problem)
         return

@@ -1,4 +1,4 @@
-"""What the card of a merge study says: what it is, what is going on, its answer."""
+"""The card of a merge study: what it is, what is going on, its result."""
 
 import numpy as np
 import streamlit as st
@@ -19,46 +19,46 @@ def happening(progress: Progress) -> str:
     """What is going on in a merge study."""
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     return {
-        "Corpus": "Waits for its text, and for the mixture study that it is held against.",
-        "Experts": "Training a base, and from it one expert a domain, side by side in one stack.",
-        "Merges": "Building merges in memory and measuring every domain: baselines, mixtures' shares, first points.",
-        "Surrogates": "Learning from the merges how coefficients move losses, and which method to trust on them.",
+        "Corpus": "Waiting for its corpus, and for the mixture study that it is compared with.",
+        "Experts": "Training a base, and from it one expert per domain, in parallel.",
+        "Merges": "Building merges and measuring every domain: baselines, initial design, shares of mixtures.",
+        "Surrogates": "Fitting surrogates that predict losses from coefficients, and cross-validating them.",
         "Search": "Predicting the losses of a million merges.",
-        None: "Turn the faders on Explore: losses are predicted at once and measured a moment later.",
+        None: "Move the faders on *Explore*: losses are predicted at once and measured a moment later.",
     }[running]
 
 
 def describe(study: studies.Study) -> str:
     """A merge study's settings in one line."""
     merge = study.spec["merge"]
-    count = len(study.corpus["experts"]) if study.corpus else len(merge["experts"]) or "one a domain"
-    made = "brought" if merge["base"] else "trained here from one base"
-    by = "a coefficient an expert" if merge["by"] == "model" else "a coefficient an expert and layer"
+    count = len(study.corpus["experts"]) if study.corpus else len(merge["experts"]) or "one per domain"
+    made = "external checkpoints" if merge["base"] else "trained here from one base"
+    by = "one coefficient per expert" if merge["by"] == "model" else "one coefficient per expert and layer"
     title = card_of(merge["method"]).title
     return f"Merges by {title} · experts: {count}, {made} · {by} · corpus {study.spec['corpus']}"
 
 
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
-    measured, whole = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual, merges = usual_runs(measured, whole), points_measured(state.store(), study.id)
-    if not usual or not merges.ids or (best := whole.best(merges.losses)) is None:
+    measured, aggregate = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
+    usual, merges = usual_runs(measured, aggregate), points_measured(state.store(), study.id)
+    if not usual or not merges.ids or (best := aggregate.best(merges.losses)) is None:
         return
     name, row = next(iter(usual.items()))
-    gap = whole.of(merges.losses[best]) - whole.of(measured.losses[row])  # below 0: the merge is better
+    gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
-    half = 1.96 * whole.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
-    size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(whole.unit)}"
+    half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
+    size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(aggregate.unit)}"
     said = (
         f"the best beats {baseline_phrase(name)} by {size}"
         if gap < 0
         else f"none beats {baseline_phrase(name)}: {size} worse"
     )
-    said += ", which is inside the noise of that text" if abs(gap) <= half else ""
+    said += ", which is within the noise of that text" if abs(gap) <= half else ""
     said = f"{baseline_phrase(name)} is itself the best" if abs(gap) < 1e-9 else said
     st.markdown(
-        f"Of {len(merges.ids)} merges measured on the same text, {said}. ± is 95% over windows that both share: the "
-        "gap is surer than that; but the lowest of many measures a little better than it is."
+        f"Of {len(merges.ids)} merges measured on the same text, {said}. ± is 95% over windows that both share, so the "
+        "difference is more certain; but the best of many looks slightly better than it is."
     )
     points = np.array([merges.weights[best], measured.weights[row]])
     names = named_of(study)

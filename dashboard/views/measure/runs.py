@@ -25,9 +25,9 @@ from engine.spec.objectives import Aggregate
 from engine.studies import advance as steward
 from store import jobs, studies
 
-MOST_AXES = 16  # of parallel coordinates: more cannot be read
+MOST_AXES = 16  # of parallel coordinates: more are unreadable
 MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
-MOST_JOBS = 12  # shown here; the page Jobs has all
+MOST_JOBS = 12  # shown here; Jobs has more
 
 
 def render(name: str | None) -> None:
@@ -35,16 +35,16 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None:
         return
     if not study.domains:
-        st.info("The runs are planned as soon as the corpus is built. The page Studies shows how far it is.")
+        st.info("Runs are planned once the corpus is built. *Studies* shows its progress.")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
     live(lambda: progress_and_curves(study.id))
-    whole = priorities_of(study)
-    live(lambda: table_and_parallel(study.id, whole))
+    aggregate = priorities_of(study)
+    live(lambda: table_and_parallel(study.id, aggregate))
 
 
 def progress_and_curves(name: str) -> None:
-    """What runs now, and every proxy's training curve."""
+    """The study's progress, and every proxy's training curve."""
     store = state.store()
     study = studies.get(store, name)
     progress = progress_of(store, study)
@@ -67,16 +67,16 @@ def progress_and_curves(name: str) -> None:
     plot(run_charts.curves(labelled, dominant, colour_of(names.domains)), key="curves")
     of = "" if len(lines) == study.runs else f" of {study.runs:,}"
     st.caption(
-        f"{len(lines)}{of} proxies. A curve shows the loss on a proxy's own mixture, so an easy mixture lies low: "
+        f"{len(lines)}{of} proxies. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
     )
 
 
 def imported_from(study: studies.Study) -> str:
-    """Where the runs of a study come from, in a sentence."""
+    """The origin of a study's runs, in a sentence."""
     files = " and ".join(plain(name) for name in study.imported["files"])
     said = " ".join(plain(note) for note in study.imported["notes"])
-    return f"{study.runs} runs that were trained elsewhere, imported from {files}. {said}"
+    return f"{study.runs} runs trained elsewhere, imported from {files}. {said}"
 
 
 def label_of(table: RunTable, number: int) -> str:
@@ -90,12 +90,12 @@ def job_controls(study: studies.Study) -> None:
     store, may = state.store(), needs_role("operator")
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
     if len(shown) > MOST_JOBS:
-        st.caption(f"{MOST_JOBS} of {len(shown):,} running and failed jobs are shown; the page Jobs has more.")
+        st.caption(f"Showing {MOST_JOBS} of {len(shown):,} running and failed jobs; *Jobs* has more.")
     for job in shown[:MOST_JOBS]:
         what, button = st.columns([5, 1], vertical_alignment="center")
-        share = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
+        progress = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
         icon = ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
-        what.caption(f"{icon} {job.id} · {job.state} · {share or 'starting'}")
+        what.caption(f"{icon} {job.id} · {job.state} · {progress or 'starting'}")
         if job.message:
             what.caption(plain(job.message))
         if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **may):
@@ -106,10 +106,10 @@ def job_controls(study: studies.Study) -> None:
             st.rerun()
 
 
-def table_and_parallel(name: str, whole: Aggregate) -> None:
+def table_and_parallel(name: str, aggregate: Aggregate) -> None:
     """Finished runs: brushing the parallel coordinates filters the table under them."""
     study = studies.get(state.store(), name)
-    table, names = run_table(state.store(), study, whole), named_of(study)
+    table, names = run_table(state.store(), study, aggregate), named_of(study)
     done = np.isfinite(table.score)
     title = f"{table.aggregate.title}, {table.aggregate.unit}"
     merges = study.kind == "merge"
@@ -121,18 +121,18 @@ def table_and_parallel(name: str, whole: Aggregate) -> None:
         axes = [axis for axis in axes_of(table, names, merges) if axis["name"] in wanted]
         drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
         shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
-        whole = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
-        figure = run_charts.parallel([*shown, whole], table.score[drawn], title, table.aggregate.better)
+        score = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
+        figure = run_charts.parallel([*shown, score], table.score[drawn], title, table.aggregate.better)
         brush = plot(figure, key="parallel").brush or {}
         kept = done.copy() if brush else kept
         values = {axis["name"]: axis["values"] for axis in axes} | {"score": table.score}
         for axis, ranges in brush.items():
             if axis in values:
                 kept &= np.any([(values[axis] >= low) & (values[axis] <= high) for low, high in ranges], axis=0)
-        part = "" if len(drawn) == done.sum() else f", {len(drawn):,} of them drawn"
+        part = "" if len(drawn) == done.sum() else f" ({len(drawn):,} drawn)"
         st.caption(
-            f"{done.sum():,} finished runs{part}; colour is the {plain(title)} "
-            f"({table.aggregate.better} is better). Drag along an axis to filter; the table follows."
+            f"{done.sum():,} finished runs{part}; colour: {plain(title)} ({table.aggregate.better} is better). Drag "
+            "along an axis to filter the table below."
         )
         if table.aggregate.note:
             st.caption(table.aggregate.note)
@@ -145,7 +145,7 @@ def evenly(rows: np.ndarray, most: int) -> np.ndarray:
 
 
 def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
-    """Every axis that the parallel coordinates can have: shares (or coefficients) first, then metrics."""
+    """All possible axes of the parallel coordinates: shares (or coefficients) first, then metrics."""
     metrics = [
         {"label": name, "name": f"loss {i}", "values": table.losses[:, i], "percent": False}
         for i, name in enumerate(names.metrics)
@@ -166,7 +166,7 @@ def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
 
 
 def chosen_axes(table: RunTable, names: Named, merges: bool) -> set[str]:
-    """The axes to draw: all where they are few; else the shares that vary most and the first metrics, or as chosen."""
+    """The axes to draw: all if they are few, else the shares that vary most and the first metrics, or as chosen."""
     everything = {axis["name"]: axis["label"] for axis in axes_of(table, names, merges)}
     if len(everything) <= MOST_AXES:
         return set(everything)
@@ -219,8 +219,7 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
         key="runs-table",
     ).selection.rows
     st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses and scores with their units in brackets. Tick a run to put its "
-        "point forward."
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with units in brackets. Select a run to nominate it."
     )
     with st.container(horizontal=True):
         for suffix in run_file.SUFFIXES:

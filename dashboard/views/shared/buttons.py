@@ -11,15 +11,15 @@ from engine.studies import advance as steward
 
 
 def needs_role(role: str, disabled: bool = False) -> dict:
-    """What a button gets that only a role may press: disabled, with the reason, for everybody else."""
+    """Arguments of a button that needs a role: for everybody else it is disabled, with the reason."""
     person = acting()
     if allows(person, role):
         return {"disabled": disabled}
-    return {"disabled": True, "help": f"This takes the role {role}. You are signed in as a {person.role}."}
+    return {"disabled": True, "help": f"This needs the role {role}. You are signed in as a {person.role}."}
 
 
 def start_button(spec: StudySpec) -> None:
-    """The button that creates a study and opens it, or says why it cannot be."""
+    """The button that creates a study and opens it, or says why that is refused."""
     if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
             st.session_state["next_study"] = steward.create(state.store(), spec)

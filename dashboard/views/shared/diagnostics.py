@@ -1,4 +1,4 @@
-"""Fit diagnostics: held-out predictions of the surrogate in use, and its error beside the noise of measuring."""
+"""Fit diagnostics: held-out predictions of the surrogate in use, and its error beside the seed noise."""
 
 import numpy as np
 import streamlit as st
@@ -15,8 +15,8 @@ from engine.studies.measured import aggregate_of, noise_floor
 from store import runs
 
 
-def trust(study, fit: Fit, whole: Aggregate, at: np.ndarray, giver: int | None) -> None:
-    """Held-out predictions, and the noise of measuring beside the error."""
+def trust(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """Held-out predictions, and the error beside the seed noise."""
     left, right = st.columns(2)
     names = named_of(study)
     with left:
@@ -32,21 +32,21 @@ def trust(study, fit: Fit, whole: Aggregate, at: np.ndarray, giver: int | None) 
         )
         plot(figure, key="held-out")
     with right:
-        st.markdown("**Is what it misses noise?**")
+        st.markdown("**Error against seed noise**")
         floor = noise_floor(runs.measured(state.store(), study.id))
         spread = np.nanstd(fit.measured.losses, axis=0)
         error = np.array(fit.standing.rmse)
         plot(leaderboard_charts.noise(names.metrics, error, floor, spread), key="noise")
         st.caption(
-            "An error near the noise of repeated seeds cannot be made smaller by a better surrogate."
+            "An error near the seed noise cannot be reduced by a better surrogate."
             if floor is not None
-            else "No mixture was run with several seeds, so the noise is not known. Repeat a few runs to see it."
+            else "No mixture was run with several seeds, so the seed noise is unknown. Repeat a few runs to see it."
         )
     measures(study, fit, floor, spread)
 
 
 def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> None:
-    """Numbers of the surrogate in use, per metric, beside the noise."""
+    """Numbers of the surrogate in use per metric, beside the seed noise."""
     standing, names = fit.standing, named_of(study)
     table = {
         "metric": names.metrics,
@@ -55,19 +55,21 @@ def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> N
         "RMSE": standing.rmse,
     }
     if noise is not None:
-        table["noise over repeats"] = noise
-    table["spread over mixtures"] = spread
+        table["seed noise"] = noise
+    table["standard deviation over runs"] = spread
     formats = {key: st.column_config.NumberColumn(format="%.4f") for key in list(table)[2:]}
     st.dataframe(table, hide_index=True, column_config=formats)
-    cover = ", ".join(f"{level}%: {share:.0%}" for level, share in standing.calibrated_coverage.items())
+    cover = ", ".join(f"{level}%: {inside:.0%}" for level, inside in standing.calibrated_coverage.items())
     own = aggregate_of(state.store(), study)
     said = []
     if standing.aggregate_spearman is not None:
-        said.append(f"By the study's own priorities ({own.title}): Spearman {standing.aggregate_spearman:.3f} held out")
+        said.append(
+            f"With the study's own priorities ({own.title}): held-out Spearman {standing.aggregate_spearman:.3f}"
+        )
     if standing.regret is not None:
-        said.append(f"the run it would have picked is {standing.regret:.3f} {own.unit} worse than the best run")
-    said.append(f"measured values inside its intervals: {cover}")
+        said.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
+    said.append(f"interval coverage: {cover}")
     st.caption(
-        "; ".join(said) + ". A trained mixture that was chosen for its low prediction usually measures a little worse "
-        "than predicted. The page League compares all surrogates."
+        "; ".join(said) + ". A mixture chosen for its low prediction usually measures slightly worse than predicted. "
+        "*Leaderboard* compares all surrogates."
     )

@@ -3,11 +3,12 @@
 import numpy as np
 import streamlit as st
 
+from dashboard.views.shared.text import plain
 from store import studies
 
 
 def linked_mixture(study: studies.Study) -> np.ndarray | None:
-    """The mixture in the link, or None where there is none that fits the study."""
+    """The mixture (D,) in the link; None if it has none that fits the study."""
     try:
         values = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
     except ValueError:
@@ -18,8 +19,22 @@ def linked_mixture(study: studies.Study) -> np.ndarray | None:
     return values / values.sum() if fits else None
 
 
-def set_faders(study: studies.Study, shares: np.ndarray) -> None:
-    """Set the desk of Explore to a mixture (D,), and say so."""
-    st.session_state[f"mix-{study.id}"] = np.asarray(shares, float).tolist()
+def set_desk(key: str, point: np.ndarray) -> None:
+    """Set the desk whose values the session keeps under `key` to a point (D,), when it is next drawn."""
+    st.session_state[key] = np.asarray(point, float).tolist()
     st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
-    st.toast("The faders on Explore stand at this mixture.")
+
+
+def presets(key: str, points: dict[str, np.ndarray]) -> None:
+    """A row of buttons that set the desk under `key` to named points."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**Presets**")
+        for label, point in points.items():
+            if st.button(plain(label), key=f"set-{label}"):
+                set_desk(key, point)
+
+
+def set_faders(study: studies.Study, point: np.ndarray) -> None:
+    """Set the faders of Explore to a point (D,), and say so."""
+    set_desk(f"mix-{study.id}", point)
+    st.toast("The faders on Explore are set to this point.")

@@ -10,9 +10,9 @@ LIVE_SECONDS, WATCH_SECONDS = 2.0, 1.0
 
 
 def live(draw: Callable[[], None]) -> None:
-    """Draw a part of the page; redraw it every two seconds while jobs run, and the whole page once they have ended.
+    """Draw a part of the page: every two seconds while jobs run, and the whole page once they have ended.
 
-    Nothing polls while nothing runs.
+    When no job is active, nothing polls.
     """
     busy = state.busy()
 
@@ -26,7 +26,7 @@ def live(draw: Callable[[], None]) -> None:
 
 
 def watch(look: Callable[[], object]) -> None:
-    """Draw the page anew within about a second of a change in what `look` gives: somebody else acted."""
+    """Redraw the page within about a second of a change in what `look` returns: somebody else acted."""
     seen = look()
 
     @st.fragment(run_every=WATCH_SECONDS)

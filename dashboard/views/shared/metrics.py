@@ -11,9 +11,9 @@ from store import studies
 
 
 def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:
-    """The places of the metrics that a chart with one axis can show, and their unit; asked for where there are several.
+    """The indices of the metrics that share a chart's axis, and their unit; chosen on the page if there are several.
 
-    most: where there are more metrics than this, which ones is asked for as well.
+    most: above this number, the page also asks which metrics.
     """
     units = list(dict.fromkeys(one.unit for one in study.objectives))
     unit = units[0]
@@ -30,12 +30,17 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
     return chosen or first[:1], unit
 
 
-def chosen_metric(study, fit: Fit, whole: Aggregate, metric: str, mean: np.ndarray, std: np.ndarray) -> tuple:
-    """Values and std (...) of one metric, or of the aggregate, out of (..., M), as people read it; unit; better."""
-    if metric != whole.title:
+def chosen_metric(study, fit: Fit, aggregate: Aggregate, metric: str, mean: np.ndarray, std: np.ndarray) -> tuple:
+    """Mean and std (...) of one metric or of the aggregate, out of (..., M), in the sign people read; unit; better."""
+    if metric != aggregate.title:
         column = named_of(study).metrics.index(metric)
         one = study.objectives[column]
         return mean[..., column], std[..., column], one.unit, "higher" if one.higher_is_better else "lower"
-    weighted = std * whole.weights
+    weighted = std * aggregate.weights
     together = np.einsum("...m,mk,...k->...", weighted, fit.surrogate.correlation, weighted)
-    return whole.sign * (mean @ whole.weights), np.sqrt(np.maximum(together, 0)), whole.unit, whole.better
+    return (
+        aggregate.sign * (mean @ aggregate.weights),
+        np.sqrt(np.maximum(together, 0)),
+        aggregate.unit,
+        aggregate.better,
+    )

@@ -1,4 +1,4 @@
-"""What is predicted at a point against a reference that the reader picks: shares of Explore and coefficients alike."""
+"""The prediction at a point beside a reference that the reader picks, for shares and coefficients alike."""
 
 import numpy as np
 import streamlit as st
@@ -18,25 +18,25 @@ SUPPORT = {
 
 
 def against_a_reference(
-    fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]
+    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]
 ) -> tuple[str, Prediction, Difference, explain.Support]:
-    """Write the mean at a point (D,), whether it differs from a reference, and how far it is from what was measured.
+    """Show the prediction at a point (D,), whether it differs from a reference, and how far it is from measured runs.
 
-    points: what can be a reference, by name. Returns the chosen one's name, the prediction, the difference to it, and
-    the support of the point, for what the page writes beside them.
+    points: possible references, by name. Returns the chosen one's name, the prediction, the difference to it, and the
+    support of the point, for the text beside them.
     """
     names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
     reference = st.selectbox("Compare with", names, key="reference")
-    here = predict(fit.surrogate, at, whole.weights)
-    gap = difference(fit.surrogate, at, points[reference], whole.weights)
-    change = f"{wording.number(whole.sign * gap.aggregate, '+')} ± {wording.number(1.96 * gap.aggregate_std)}"
+    here = predict(fit.surrogate, at, aggregate.weights)
+    gap = difference(fit.surrogate, at, points[reference], aggregate.weights)
+    change = f"{wording.number(aggregate.sign * gap.aggregate, '+')} ± {wording.number(1.96 * gap.aggregate_std)}"
     st.metric(
-        f"{whole.title.capitalize()}, predicted ({plain(whole.unit)})",
-        f"{wording.number(whole.sign * here.aggregate)} ± {wording.number(1.96 * here.aggregate_std)}",
-        f"{change} against {reference}",
-        delta_color="off" if gap.inside_noise else "inverse" if whole.sign > 0 else "normal",
+        f"{aggregate.title.capitalize()}, predicted ({plain(aggregate.unit)})",
+        f"{wording.number(aggregate.sign * here.aggregate)} ± {wording.number(1.96 * here.aggregate_std)}",
+        f"{change} vs. {reference}",
+        delta_color="off" if gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )
     support = explain.support(at[None], fit.measured.weights)
-    noise = "**Inside the noise**: no difference can be claimed." if gap.inside_noise else "Outside the noise (95%)."
+    noise = "**Within noise**: no difference can be claimed." if gap.inside_noise else "Beyond noise (95%)."
     st.markdown(f"{noise} {SUPPORT[support.badge[0]]}")
     return reference, here, gap, support

@@ -15,27 +15,27 @@ ICONS = {
 
 
 def stages(progress: Progress) -> None:
-    """The strip corpus - proxies - surrogates - search."""
+    """A row of stages, such as corpus, proxies, surrogates, search."""
     for column, stage in zip(st.columns(len(progress.stages)), progress.stages, strict=True):
         with column:
             st.markdown(f"{ICONS[stage.state]} **{stage.name}**")
-            st.progress(min(1.0, stage.share))
+            st.progress(min(1.0, stage.progress))
             st.caption(stage.note or " ")
 
 
 def expected(progress: Progress) -> str:
-    """When answers are expected, in a few words; empty when there is nothing to wait for or no speed yet."""
+    """When results are expected, in a few words; empty when done, or before any speed is known."""
     if progress.finished or progress.end is None:
         return ""
-    first = f"first answers in about {duration(progress.first_answer)}, " if progress.first_answer else ""
+    first = f"first predictions in about {duration(progress.first_answer)}, " if progress.first_answer else ""
     return f"{first}all done in about {duration(progress.end)}"
 
 
 def under_way(own: list[jobs.JobRow], kind: str, word: str) -> None:
-    """How far the jobs of a kind are, and why those that failed did."""
+    """Progress of the jobs of one kind, and why any of them failed."""
     for job in own:
         if job.kind == kind and job.state in jobs.UNFINISHED:
-            words = f"{word}: {job.note or 'waits for its turn'}" + (" (paused)" if job.state == "paused" else "")
+            words = f"{word}: {job.note or 'queued'}" + (" (paused)" if job.state == "paused" else "")
             st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=plain(words))
         elif job.kind == kind and job.state == "failed":
             refusal(job.message)

@@ -20,15 +20,14 @@ from store import studies
 
 
 def fit_of(study: studies.Study) -> Fit | None:
-    """The surrogate chosen in the sidebar (default: the league's), kept in the link; says so before the first fit."""
+    """The surrogate chosen in the sidebar, kept in the link; None, with the reason shown, before the first fit."""
     latest = studies.league(state.store(), study.id)
     if latest is None and study.imported and study.done < FEWEST_RUNS:
-        st.info(f"Nothing can be fitted to so few runs ({study.done}): {FEWEST_RUNS} are the fewest. Import more.")
+        st.info(f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed. Import more.")
         return None
     if latest is None:
         st.info(
-            "No surrogate is fitted yet: the first one needs a few finished runs. The page Studies says when the first "
-            "answers are expected.",
+            "No surrogate has been fitted yet: that takes a few finished runs. *Studies* says when to expect it.",
             icon=":material/hourglass_top:",
         )
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
@@ -43,31 +42,31 @@ def fit_of(study: studies.Study) -> Fit | None:
         names,
         key="surrogate",
         format_func=lambda n: SURROGATES[n].title + (" · default" if n == league.default else ""),
-        help="Sorted by how well each ranks runs that it has not seen. The default is the plainest of the best.",
+        help="Sorted by held-out rank correlation. The default is the simplest that is tied with the best.",
     )
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)
-    left_out = f", {diverged} diverged and left out" if (diverged := study.counts.get("diverged")) else ""
+    left_out = f"; {diverged} diverged and are excluded" if (diverged := study.counts.get("diverged")) else ""
     st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs{left_out}.")
     standing = fit.league[name]
     trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and name != "own_share" and standing.score <= trivial.score:
         st.warning(
-            f"{SURROGATES[name].title} ranks unseen runs no better than the domain's own share alone "
+            f"{SURROGATES[name].title} ranks held-out runs no better than each domain's own share does "
             f"({standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Train more runs."
         )
     return fit
 
 
 def priorities_of(study: studies.Study) -> Aggregate:
-    """How much each metric counts; turned in the sidebar, kept in the link. Nothing is fitted anew."""
+    """How much each metric counts: set in the sidebar, kept in the link."""
     own = {one.metric: one.priority for one in study.objectives}
     start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
     labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
     left_out = [labels[name] for name, weight in start.items() if weight == 0]
     with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
-        st.caption("How much each metric counts. Nothing is fitted anew.")
-        only = st.selectbox("Count only", ["all, as set below", *labels.values()], key=f"only-{study.id}")
+        st.caption("How much each metric counts. No refit needed.")
+        only = st.selectbox("Count only", ["all, weighted as below", *labels.values()], key=f"only-{study.id}")
         values = {
             one.metric: st.slider(
                 plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
@@ -87,22 +86,22 @@ def priorities_of(study: studies.Study) -> Aggregate:
     elif "priorities" in st.query_params:
         del st.query_params["priorities"]
     if not any(values.values()):
-        st.sidebar.warning("All priorities are zero: every metric counts the same.")
+        st.sidebar.warning("All priorities are zero, so every metric counts the same.")
         values = dict.fromkeys(values, 1.0)
-    whole = aggregate_of(state.store(), study, values)
-    if whole.note:
-        st.sidebar.caption(whole.note)
-    return whole
+    aggregate = aggregate_of(state.store(), study, values)
+    if aggregate.note:
+        st.sidebar.caption(aggregate.note)
+    return aggregate
 
 
-def priorities_asked(whole: Aggregate) -> dict[str, float]:
-    """Priorities as a search writes them down: relative to the largest, those that are it left out."""
-    top = max(whole.priorities.values())
-    return {name: round(value / top, 4) for name, value in whole.priorities.items() if value != top}
+def priorities_asked(aggregate: Aggregate) -> dict[str, float]:
+    """Priorities as a search stores them: relative to the largest, which is left out."""
+    top = max(aggregate.priorities.values())
+    return {name: round(value / top, 4) for name, value in aggregate.priorities.items() if value != top}
 
 
 def parse_priorities(text: str, metrics: list[str]) -> dict[str, float]:
-    """ "python:2,docs:0.5" -> {"python": 2.0, "docs": 0.5}; what does not fit is left out."""
+    """ "python:2,docs:0.5" -> {"python": 2.0, "docs": 0.5}; anything else is ignored."""
     found = {}
     for part in text.split(","):
         metric, _, value = part.rpartition(":")

@@ -10,7 +10,7 @@ from store import studies
 def study_of(name: str | None) -> studies.Study | None:
     """The study a page is about; says so where there is none."""
     if name is None:
-        st.info("There is no study yet. Start one on the page Studies.", icon=":material/info:")
+        st.info("No study yet. Start one on *Studies*.", icon=":material/info:")
         return None
     study = studies.get(state.store(), name)
     if too_few(study):
@@ -19,13 +19,13 @@ def study_of(name: str | None) -> studies.Study | None:
 
 
 def too_few(study: studies.Study) -> str:
-    """A warning where the finished runs are fewer than the domains; empty otherwise, and before there are any."""
+    """A warning if fewer runs have finished than there are domains; empty otherwise, and before the first run."""
     domains = len(study.domains)
     if not 0 < study.done < domains or study.open:
         return ""
     return (
-        f"Fewer runs ({study.done}) than domains ({domains}): what is predicted here is little better than a guess, "
-        f"and no mixture can be called better. {3 * (domains + 1)} runs are enough for the smooth laws."
+        f"Fewer runs ({study.done}) than domains ({domains}): predictions are little better than guesses, and no "
+        f"mixture can be called better. About {3 * (domains + 1)} runs are enough for the smooth surrogates."
     )
 
 

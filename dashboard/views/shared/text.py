@@ -6,22 +6,22 @@ import streamlit as st
 
 
 def plain(text: object) -> str:
-    """People's words and paths as they are written: Streamlit reads its texts as Markdown."""
+    """Text as it was typed: Streamlit would read it as Markdown."""
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", str(text))
 
 
 def named_as(text: str) -> str:
-    """A name inside a sentence: as it is written, and marks that turn the direction of writing end with it."""
+    """A name inside a sentence, as it was typed; marks that change the direction of writing end with it."""
     return f"\u2068{plain(text)}\u2069"
 
 
 def refusal(problem: object) -> None:
-    """Show why something cannot be done."""
+    """Show why something was refused."""
     st.error(plain(problem), icon=":material/error:")
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it."""
+    """A duration in seconds as people say it."""
     if seconds < 90:
         return f"{max(5, round(seconds / 5) * 5):.0f} seconds"
     if seconds < 5400:
@@ -30,5 +30,5 @@ def duration(seconds: float) -> str:
 
 
 def baseline_phrase(baseline: str) -> str:
-    """A baseline as a sentence names it."""
+    """A baseline as it is called within a sentence."""
     return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"

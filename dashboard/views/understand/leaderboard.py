@@ -1,4 +1,4 @@
-"""The page League: which surrogate to believe on these runs, how far, and whether more runs would pay."""
+"""Leaderboard: which surrogate to trust on these runs, how far, and whether more runs are worth it."""
 
 import numpy as np
 import streamlit as st
@@ -16,7 +16,7 @@ from engine.surrogates import SURROGATES
 
 
 def render(name: str | None) -> None:
-    st.title("League")
+    st.title("Leaderboard")
     if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
     names = named_of(study)
@@ -39,24 +39,24 @@ def render(name: str | None) -> None:
 
 
 def verdicts(fit: Fit) -> None:
-    """What it all comes to, in a few sentences."""
+    """The conclusions, in a few sentences."""
     league, best = fit.league, fit.league[fit.league.default]
     level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
-    text += f": {', '.join(level)} rank no better that noise would not explain. " if level else ". "
-    text += f"On runs that it has not seen its rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
+    text += f"; {', '.join(level)} rank equally well within noise. " if level else ". "
+    text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
         gap, low, high = best.margin
-        sure = "" if low > 0 else ": **that may be noise**"
-        text += f", {gap:+.3f} ({low:+.3f} to {high:+.3f}) above what one share alone tells{sure}"
+        sure = "" if low > 0 else ": **this may be noise**"
+        text += f", a gain of {gap:+.3f} ({low:+.3f} to {high:+.3f}) over the one-share baseline{sure}"
     st.markdown(text + ".")
     if league.curve:
         st.markdown(plain(Curve(**league.curve).verdict))
 
 
 def table(fit: Fit) -> None:
-    """All standings, those that could not be fitted with their reason."""
+    """All surrogates; those that could not be fitted, with the reason."""
     league = fit.league
     rows = [row_of(one, one.name == league.default, league.folds) for one in league.standings]
     number = st.column_config.NumberColumn
@@ -65,19 +65,21 @@ def table(fit: Fit) -> None:
         hide_index=True,
         height=38 + 35 * len(rows),
         column_config={
-            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "margin", "stability")},
-            "level": st.column_config.CheckboxColumn(help="As good as the best: within its noise, or .002."),
-            "regret": number(format="%.4f", help="How much worse the run it would have picked is than the best one."),
-            "inside 50 / 80 / 95%": st.column_config.TextColumn(help="Measured losses inside the intervals as fitted."),
-            "CPU s a fit": number(format="%.2f"),
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "gain", "stability")},
+            "tied": st.column_config.CheckboxColumn(help="As good as the best, within noise or .002."),
+            "regret": number(format="%.4f", help="How much worse the run it would have chosen is than the best one."),
+            "coverage 50 / 80 / 95%": st.column_config.TextColumn(
+                help="Measured losses inside the intervals, before calibration."
+            ),
+            "CPU s per fit": number(format="%.2f"),
         },
     )
     quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
     st.caption(
         f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
-        + (f"; once only, being slow: {', '.join(slow)}" if slow else "")
-        + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability go by the study's own "
-        "priorities. Choose any of them in the sidebar; the choice is in the link."
+        + (f"; run only once, being slow: {', '.join(slow)}" if slow else "")
+        + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability use the study's own "
+        "priorities. Choose a surrogate in the sidebar; the link keeps it."
     )
 
 
@@ -85,25 +87,25 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
     """A row of the table."""
     row = {"surrogate": SURROGATES[one.name].title + (" · default" if default else "")}
     if one.problem:
-        return {**row, "remark": one.problem}
-    members = [f"{share:.0%} {SURROGATES[name].title}" for name, share in (one.members or {}).items()]
+        return {**row, "note": one.problem}
+    members = [f"{weight:.0%} {SURROGATES[name].title}" for name, weight in (one.members or {}).items()]
     return {
         **row,
-        "level": one.level,
+        "tied": one.level,
         "Spearman": one.mean_spearman,
         "95%": "{:.3f} to {:.3f}".format(*one.interval),
         "aggregate": one.aggregate_spearman,
-        "margin": one.margin and one.margin[0],
+        "gain": one.margin and one.margin[0],
         "regret": one.regret,
-        "inside 50 / 80 / 95%": " / ".join(f"{share:.0%}" for share in one.coverage.values()),
+        "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": one.stability,
-        "CPU s a fit": one.seconds / (one.repeats * folds),
-        "remark": ", ".join(members),
+        "CPU s per fit": one.seconds / (one.repeats * folds),
+        "note": ", ".join(members),
     }
 
 
 def ranking(fit: Fit) -> None:
-    st.markdown("**Which ranks runs that it has not seen?**")
+    st.markdown("**Held-out rank correlation**")
     rows = [
         {
             "title": SURROGATES[one.name].title,
@@ -114,12 +116,12 @@ def ranking(fit: Fit) -> None:
         }
         for one in fit.league.fitted
     ]
-    plot(leaderboard_charts.league(rows, "Spearman, mean over metrics"), key="league")
-    st.caption(f"95% intervals by bootstrap over {fit.league.runs} runs. The coloured one is in use.")
+    plot(leaderboard_charts.ranking(rows, "Spearman, mean over metrics"), key="league")
+    st.caption(f"95% intervals, bootstrapped over {fit.league.runs} runs. The coloured one is in use.")
 
 
 def margins(fit: Fit) -> None:
-    st.markdown("**What does it know beyond the trivial?**")
+    st.markdown("**Gain over the one-share baseline**")
     rows = [
         {
             "title": SURROGATES[one.name].title,
@@ -132,24 +134,24 @@ def margins(fit: Fit) -> None:
         if one.margin
     ]
     if not rows:
-        st.info(f"{SURROGATES[BASELINE].title}, the trivial baseline, was not fitted on these runs.")
+        st.info(f"{SURROGATES[BASELINE].title}, the baseline, could not be fitted on these runs.")
         return
-    figure = leaderboard_charts.league(rows, "score above one share alone")
+    figure = leaderboard_charts.ranking(rows, "score minus the one-share baseline's")
     plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
-    st.caption("Paired over the same runs, 95%. Left of the line, or across it: nothing is proven to be learnt.")
+    st.caption("Paired over the same runs, 95%. Left of the line or across it: no evidence that anything was learned.")
 
 
 def per_metric(fit: Fit, metrics: list[str]) -> None:
-    st.markdown("**Each metric alone**")
+    st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [SURROGATES[one.name].title for one in fit.league.fitted]
     plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
     if np.isnan(spearman).any():
-        st.caption("Empty: the metric does not vary over the runs, so there is nothing to rank.")
+        st.caption("Empty: the metric is constant over the runs, so there is nothing to rank.")
 
 
 def calibration(fit: Fit) -> None:
-    st.markdown("**Do the intervals hold?**")
+    st.markdown("**Interval coverage**")
     rows = [
         {
             "title": SURROGATES[one.name].title,
@@ -161,15 +163,15 @@ def calibration(fit: Fit) -> None:
     ]
     plot(leaderboard_charts.calibration(rows), key="calibration")
     st.caption(
-        "Below the dotted line intervals are too narrow. Pages show calibrated ones: each metric's standard deviations "
-        "are multiplied by one number, found on these same held-out runs."
+        "Below the dotted line, intervals are too narrow. All pages show calibrated ones: each metric's standard "
+        "deviations are scaled by one factor, estimated on these same held-out runs."
     )
 
 
 def learning_curve(fit: Fit) -> None:
-    st.markdown("**Would more runs pay?**")
+    st.markdown("**Are more runs worth it?**")
     if not fit.league.curve:
-        st.info("No learning curve was drawn for this fit. Fit the runs again.")
+        st.info("This fit has no learning curve. Fit the runs again.")
         return
     curve = Curve(**fit.league.curve)
     lines = [
@@ -178,22 +180,22 @@ def learning_curve(fit: Fit) -> None:
     ]
     plot(leaderboard_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
     st.caption(
-        f"Fits to fewer of the {curve.runs} runs, tested on others; bands are 95%. Enough: from where on doubling the "
-        f"runs gains less than {GAIN}, by a power law through the points."
+        f"Learning curve: fits to subsets of the {curve.runs} runs, tested on the others; bands are 95%. Enough: "
+        f"beyond this, doubling the runs gains less than {GAIN}, by a power law through the points."
     )
 
 
 def stability(fit: Fit) -> None:
-    st.markdown("**Does it recommend the same mixture again?**")
+    st.markdown("**Stability of the recommendation**")
     found = sorted((one for one in fit.league.fitted if one.stability is not None), key=lambda one: one.stability)
     if not found:
-        st.info("Stability was not measured for this fit. Fit the runs again.")
+        st.info("This fit has no stability estimate. Fit the runs again.")
         return
     names = [one.name for one in found]
     chosen = names.index(fit.name) if fit.name in names else None
     titles = [SURROGATES[name].title for name in names]
     plot(leaderboard_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability")
     st.caption(
-        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior; "
-        "how far apart these are (0: the same; 2: nothing in common). Steady is not the same as right."
+        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior. "
+        "Shown: how far these are apart (0: identical; 2: nothing in common). Stable does not mean right."
     )

@@ -1,4 +1,4 @@
-"""Next runs: which mixtures are worth training now, what that should gain, and whether to stop."""
+"""Next runs: which mixtures to train next, the expected gain, and whether to stop."""
 
 import io
 import os
@@ -34,14 +34,14 @@ def render(name: str | None) -> None:
     live(lambda: latest(study.id))
 
 
-def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
+def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     """Choose how and how many; queue the question."""
     left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
-    proposer = left.selectbox("How", list(TITLES), format_func=TITLES.get, key="proposer")
+    proposer = left.selectbox("Strategy", list(TITLES), format_func=TITLES.get, key="proposer")
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
     wanted = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
     if right.button("Propose", **wanted, **needs_role("operator")):
-        rounds.queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(whole))
+        rounds.queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
         st.rerun()
 
 
@@ -51,13 +51,13 @@ def latest(name: str) -> None:
     study = studies.get(store, name)
     for job in jobs.of_study(store, name):
         if job.kind == "propose" and job.state in jobs.UNFINISHED:
-            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=job.note or "waits for its turn")
+            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=job.note or "queued")
         elif job.kind == "propose" and job.state == "failed":
             refusal(job.message)
     found = proposals.of_study(store, name)
     if not found:
         st.info(
-            "Ask for the runs that would help most. Each proposal says what it is expected to gain, and when it is "
+            "Propose the runs that should help most. Each proposal comes with its expected gain, and says when it is "
             "not worth the time."
         )
         return
@@ -67,9 +67,9 @@ def latest(name: str) -> None:
 def show(study: studies.Study, proposal: dict) -> None:
     """The proposed mixtures, what they should gain, and which domains matter."""
     found, settings = proposal["found"], proposal["settings"]
-    whole, names = Aggregate.from_dict(settings["aggregate"]), named_of(study)
+    aggregate, names = Aggregate.from_dict(settings["aggregate"]), named_of(study)
     points = np.array(found["points"])
-    verdict(study, found, whole, len(points))
+    verdict(study, found, aggregate, len(points))
     left, right = st.columns(2)
     labels = [f"{place}" for place in range(1, len(points) + 1)]
     with left:
@@ -80,37 +80,37 @@ def show(study: studies.Study, proposal: dict) -> None:
             st.caption(f"The first 16 of {len(points)}.")
     with right:
         if found["gain"] is not None:
-            st.subheader("What they should gain", anchor=False)
-            plot(round_charts.gains(np.array(found["gain"]), found["noise"], whole.unit), key="gains")
+            st.subheader("Expected gain", anchor=False)
+            plot(round_charts.gains(np.array(found["gain"]), found["noise"], aggregate.unit), key="gains")
             st.caption(
-                "How much better the best mixture is expected to become, were the batch measured without noise: an "
-                "upper estimate."
+                "How much better the best mixture is expected to get if the batch is measured without noise: an "
+                "optimistic estimate."
             )
     start(study, points, settings)
     matter(study, found)
 
 
-def verdict(study: studies.Study, found: dict, whole: Aggregate, count: int) -> None:
-    """Against stopping, in a sentence."""
+def verdict(study: studies.Study, found: dict, aggregate: Aggregate, count: int) -> None:
+    """Whether to train them or stop, in a sentence."""
     if found["gain"] is None:
-        st.caption("CLIMB narrows the pool in rounds and estimates no gain. Expected improvement does.")
+        st.caption("CLIMB narrows the pool in rounds and does not estimate the gain. Expected improvement does.")
         return
     seconds = batch_seconds(study, count)
     weighed = worth(found["gain"][-1], seconds, found["noise"])
     rate = weighed.gain_an_hour
-    per_hour = "" if rate is None else f", {rate:.3g} {whole.unit} an hour of one device"
+    per_hour = "" if rate is None else f", {rate:.3g} {aggregate.unit} per device-hour"
     words = (
-        f"{count} runs are expected to gain {weighed.gain:.4f} {whole.unit}{per_hour}. The deviation of one "
-        f"measurement is {weighed.noise:.4f}."
+        f"{count} runs are expected to gain {weighed.gain:.4f} {aggregate.unit}{per_hour}. The standard deviation of "
+        f"one measurement is {weighed.noise:.4f}."
     )
     if weighed.stop:
-        st.success(f"**You can stop.** {words} Nobody could measure so small a gain.", icon=":material/flag:")
+        st.success(f"**You can stop.** {words} So small a gain could not be measured.", icon=":material/flag:")
     else:
         st.info(f"**Worth training.** {words}", icon=":material/trending_down:")
 
 
 def batch_seconds(study: studies.Study, count: int) -> float | None:
-    """What a batch takes on one device; None where no speed is known."""
+    """Seconds of a batch on one device; None if no speed is known."""
     if study.imported:
         return None
     price = cost_of(state.store(), Fidelity.from_dict(study.spec["fidelity"]), count, BYTES, 1)
@@ -118,7 +118,7 @@ def batch_seconds(study: studies.Study, count: int) -> float | None:
 
 
 def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
-    """Train them here, or take them along."""
+    """Train them here, download or nominate them."""
     with st.container(horizontal=True):
         seconds = batch_seconds(study, len(points))
         about = f" · about {duration(seconds / (os.cpu_count() or 1))}" if seconds else ""
@@ -130,7 +130,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
             except Problem as problem:
                 refusal(problem)
                 return
-            st.toast("Queued. The league refits when they are in.")
+            st.toast("Queued. Surrogates are refitted when they finish.")
             st.rerun()
         text = io.StringIO()
         pd.DataFrame(points, columns=study.domains).to_csv(text, index_label="index")
@@ -139,7 +139,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
     nominate(study, labelled, "next-runs", settings["surrogate"])
     if study.imported:
         st.caption(
-            "The runs of this study were imported: train these where the others were trained, and import all runs."
+            "The runs of this study were imported: train these where you trained the others, then import all runs."
         )
 
 
@@ -157,11 +157,15 @@ def matter(study: studies.Study, found: dict) -> None:
     )
     plot(figure, key="relevance")
     idle = [name for name, out in zip(names.domains, one["idle"], strict=True) if out]
-    words = f"No metric depends on {', '.join(idle)}: stop sampling it." if idle else "Every domain matters somewhere."
+    words = (
+        f"No metric depends on {', '.join(idle)}: stop sampling it."
+        if idle
+        else "Every domain matters for some metric."
+    )
     effort = sorted(zip(one["effort"], names.domains, strict=True), reverse=True)[:6]
-    earned = ", ".join(f"{name} {share:.0%}" for share, name in effort)
-    st.caption(f"Sampling effort that the next round should give by relevance, the most first: {plain(earned)}.")
+    earned = ", ".join(f"{name} {part:.0%}" for part, name in effort)
+    st.caption(f"Suggested sampling effort for the next round, by relevance: {plain(earned)}.")
     st.caption(
-        f"{plain(words)} Lasso on log shares: how many spreads a metric moves a spread of the share. Empty where "
-        "under half of the resamples keep the domain, **?** where under 90% do."
+        f"{plain(words)} Lasso on log shares; standardised effects (standard deviations of the metric per standard "
+        "deviation of the log share). Empty: fewer than half of the resamples keep the domain; **?**: fewer than 90%."
     )

@@ -1,4 +1,4 @@
-"""The closer looks of a merge study's Explore: slices, lines, trade-offs, layers, and merges against mixtures."""
+"""The details on Explore of a merge study: slices, lines, trade-offs, layers, and merges against mixtures."""
 
 import json
 
@@ -13,7 +13,7 @@ from dashboard.views.shared.diagnostics import trust
 from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
-from engine.analysis import slices as looks
+from engine.analysis import slices
 from engine.core.errors import Problem
 from engine.spec.merge import EXPERT, REFERENCE, anatomy_file, block_of
 from engine.spec.objectives import Aggregate
@@ -24,43 +24,43 @@ from store import runs, studies
 
 ROLES = {
     "baseline": "baselines",
-    "mirror": "at mixtures' shares",
-    "design": "first points",
+    "mirror": "at shares of mixtures",
+    "design": "initial design",
     "search": "searches",
     "proposed": "chosen by hand",
-    "learned": "learned from text",
+    "learned": "data-driven merging",
     EXPERT: "base and experts",
     REFERENCE: "baselines by task arithmetic",
 }
-CLOSE = 0.02  # of the way's length: a run so near to it is drawn on it
+CLOSE = 0.02  # of the line's length: runs this near are drawn on it
 
 
-def plane(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
-    """Two coefficients, the others as the faders have them."""
+def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
+    """Two coefficients, the others as on the faders."""
     if len(study.domains) < 2:
-        st.info("A slice takes two coordinates, and this study has one. The line shows all there is.")
+        st.info("A slice needs two coordinates, and this study has one. *Line* shows all there is.")
         return
     a, b, c = st.columns(3)
-    across = a.selectbox("Across", study.domains, index=0, key="slice-x")
-    up = b.selectbox("Up", [name for name in study.domains if name != across], index=0, key="slice-y")
-    metric = c.selectbox("Metric", [whole.title, *named_of(study).metrics], key="slice-metric")
+    across = a.selectbox("Horizontal axis", study.domains, index=0, key="slice-x")
+    up = b.selectbox("Vertical axis", [name for name in study.domains if name != across], index=0, key="slice-y")
+    metric = c.selectbox("Metric", [aggregate.title, *named_of(study).metrics], key="slice-metric")
     i, j = study.domains.index(across), study.domains.index(up)
-    found = looks.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
-    value, std, unit, better = chosen_metric(study, fit, whole, metric, found.mean, found.std)
+    found = slices.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
+    value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights
-    shown, _, _, _ = chosen_metric(study, fit, whole, metric, measured, np.zeros_like(measured))
-    off = looks.off_plane(weights, at, i, j)
+    shown, _, _, _ = chosen_metric(study, fit, aggregate, metric, measured, np.zeros_like(measured))
+    off = slices.off_plane(weights, at, i, j)
     dots = (weights[:, i], weights[:, j], off, shown, fit.measured.ids)
     figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{metric}, {unit}", better)
     plot(figure, key="slice")
     st.caption(
-        f"Predicted by {fit.title}; the other coefficients stand as on the faders. Dots: {len(off)} merges measured, "
-        "the paler and smaller the farther they lie off this plane. The cross is the faders."
+        f"Predicted by {fit.title}; the other coefficients are those of the faders. Dots: {len(off)} measured merges, "
+        "paler and smaller the farther they are from this plane. The cross marks the faders."
     )
 
 
-def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
-    """The straight line from one merge to another: is there a barrier?"""
+def interpolation_path(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
+    """The straight line from one merge to another: is there a loss barrier?"""
     ends = {"the faders": at, **points}
     a, b = st.columns(2)
     one = a.selectbox("From", list(ends), index=len(ends) - 1, key="line-from")
@@ -71,7 +71,7 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
     if length == 0:
         st.info("Both ends are the same merge. Choose two different ones.")
         return
-    part, _, mean, std = looks.line_between(fit.surrogate, start, end)
+    part, _, mean, std = slices.line_between(fit.surrogate, start, end)
     names = named_of(study)
     weights = fit.measured.weights
     along = np.clip((weights - start) @ (end - start) / ((end - start) ** 2).sum(), 0, 1)
@@ -88,26 +88,26 @@ def way(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None
     )
     plot(figure, key="line")
     st.caption(
-        f"Predicted by {fit.title}, bands are 95%. Dots: {near.sum()} of {len(near)} measured merges that lie on the "
-        "way. A bump between two good ends is a barrier: their average is worse than both."
+        f"Predicted by {fit.title}; bands are 95%. Dots: the {near.sum()} of {len(near)} measured merges that lie on "
+        "this line. A bump between two good ends is a loss barrier: their average is worse than both."
     )
 
 
-def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
-    """Measured merges by two metrics, and those that none beats in both."""
+def trade_off(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
+    """Measured merges by two metrics, and their Pareto front."""
     names = named_of(study)
     if len(names.metrics) < 2:
-        st.info("A trade-off takes two metrics, and this study has one.")
+        st.info("A trade-off needs two metrics, and this study has one.")
         return
     a, b = st.columns(2)
-    first = a.selectbox("Across", names.metrics, index=0, key="front-x")
-    second = b.selectbox("Up", [one for one in names.metrics if one != first], index=0, key="front-y")
+    first = a.selectbox("Horizontal axis", names.metrics, index=0, key="front-x")
+    second = b.selectbox("Vertical axis", [one for one in names.metrics if one != first], index=0, key="front-y")
     columns = [names.metrics.index(first), names.metrics.index(second)]
     measured = runs.measured(state.store(), study.id)
     values = measured.losses[:, columns]
     known = np.isfinite(values).all(axis=1)
     signs = np.array([-1.0 if study.objectives[c].higher_is_better else 1.0 for c in columns])
-    front = looks.front_of(values[known], signs)
+    front = slices.front_of(values[known], signs)
     mean, std = fit.surrogate.predict(at[None])
     rows = np.flatnonzero(known)
     figure = merge_charts.trade_off(
@@ -121,18 +121,20 @@ def trade_off(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -
     )
     plot(figure, key="front")
     st.caption(
-        f"{known.sum()} models measured, {front.sum()} of them not beaten in both. A search with *spread* looks for "
-        "more of these; single experts lie at the ends."
+        f"{known.sum()} models measured, {front.sum()} of them on the Pareto front. A search with *Cover the Pareto "
+        "front* looks for more; single experts lie at the ends."
     )
 
 
-def layers(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
-    """Which expert moved which layer, and how alike they moved it."""
+def layers(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
+    """How far each expert moved each layer, and how similarly."""
     path = state.store().workspace.root / anatomy_file(study.id)
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise Problem("Cannot show what experts moved: no merge was measured yet. Wait for the first.") from error
+        raise Problem(
+            "Cannot show how experts differ from the base: no merge has been measured yet. Wait for the first."
+        ) from error
     experts, tensors, moved = found["experts"], found["tensors"], np.array(found["moved"])
     if len(tensors) > 60:
         places = np.array([block_of(tensor) for tensor in tensors])
@@ -141,19 +143,19 @@ def layers(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> N
         plot(merge_charts.moved(experts, blocks, moved), key="moved")
     else:
         plot(merge_charts.moved(experts, tensors, moved), key="moved")
-    st.caption("How far each expert's tensor is from the base's, relative to it (of a block: root mean square).")
+    st.caption("How far each expert's tensor is from the base's, relative to its norm (blocks: root mean square).")
     where = st.selectbox("Cosines between task vectors in", ["all tensors (mean)", *tensors], key="cosines-in")
     values = np.array(found["cosines"])
     chosen = values.mean(axis=0) if where not in tensors else values[tensors.index(where)]
     plot(merge_charts.cosines(experts, chosen), key="cosines")
     st.caption(
-        "Near 1: two experts moved it alike, adding both moves it twice. Near 0: they do not meet. Below 0: they pull "
-        "against each other, and one fader costs the other."
+        "Near 1: two experts moved it the same way, so adding both moves it twice. Near 0: they do not interact. Below "
+        "0: they oppose each other, and raising one fader costs the other."
     )
 
 
-def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
-    """The best mixture, the best merge and the experts on one chart; and whether merges may stand for mixtures."""
+def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
+    """The best mixture, the best merge and the experts on one chart; and whether merges can replace proxy runs."""
     store = state.store()
     found, other = mirror(store, study), studies.get(store, study.spec["merge"]["of"])
     own, theirs = runs.measured(store, study.id), runs.measured(store, other.id)
@@ -161,7 +163,7 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
     columns = [other.metrics.index(metric) for metric in study.metrics]
     trained = theirs.losses[:, columns]
     names, unit = named_of(study), study.objectives[0].unit
-    best_mixture, best_merge = whole.best(trained), whole.best(merges.losses)
+    best_mixture, best_merge = aggregate.best(trained), aggregate.best(merges.losses)
     errors = runs.standard_errors(store, study.id, len(study.metrics))
     of_mixture = runs.standard_errors(store, other.id, len(other.metrics))[theirs.ids[best_mixture]][columns]
     of_merge = errors[merges.ids[best_merge]]
@@ -176,24 +178,24 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
             error = 1.96 * errors[own.ids[row]]
             series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
     plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
-    gap = whole.sign * (whole.of(merges.losses[best_merge]) - whole.of(trained[best_mixture]))
-    half = 1.96 * whole.error_of([of_merge, of_mixture])
-    noise = f"{'inside' if abs(gap) <= half else 'outside'} the noise of the validation text"
+    gap = aggregate.sign * (aggregate.of(merges.losses[best_merge]) - aggregate.of(trained[best_mixture]))
+    half = 1.96 * aggregate.error_of([of_merge, of_mixture])
+    noise = f"{'within' if abs(gap) <= half else 'beyond'} the noise of the validation text"
     st.caption(
         f"The best of {len(merges.ids)} merges and of {len(trained)} proxies by the sidebar's priorities; "
-        f"{whole.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {plain(whole.unit)}, {noise}. "
-        "Bars are 95% over validation windows, which both share, so the gap is surer than that. Both were chosen as "
-        "the lowest of many, so both measure a little better than they are. The experts have seen more tokens than a "
-        "proxy (the base's and their own)."
+        f"{aggregate.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {plain(aggregate.unit)}, {noise}. "
+        "Intervals are 95% over validation windows; both share these, so the difference is more certain. Each is the "
+        "best of many, so both look slightly better than they are. Experts have seen more tokens than a proxy (the "
+        "base's and their own)."
     )
     table = {
-        "metric": [*names.metrics, whole.title],
+        "metric": [*names.metrics, aggregate.title],
         "Spearman": found.rank,
         "from (95%)": found.low,
         "to (95%)": found.high,
     }
     left, right = st.columns([1, 1])
-    left.markdown("**May merges stand for proxy runs here?**")
+    left.markdown("**Can merges replace proxy runs here?**")
     left.dataframe(
         table,
         hide_index=True,
@@ -201,41 +203,44 @@ def mixtures(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) ->
     )
     left.markdown(verdict(found, len(found.runs)))
     with right:
-        figure = merge_charts.mirrored(names.metrics, names.colours, found.trained, found.merged, found.runs, unit)
-        plot(figure, key="mirrored")
+        figure = merge_charts.paired(names.metrics, names.colours, found.trained, found.merged, found.runs, unit)
+        plot(figure, key="paired")
 
 
 def verdict(found, count: int) -> str:
-    """Whether merges may replace proxies, from the aggregate's interval."""
+    """Whether merges can replace proxies, from the aggregate's interval."""
     low, high = found.low[-1], found.high[-1]
-    said = f"Over {count} mixtures, ranks of the aggregate agree with {found.rank[-1]:.2f} [{low:.2f}, {high:.2f}]. "
+    interval = f"{found.rank[-1]:.2f} [{low:.2f}, {high:.2f}]"
+    said = f"Over {count} mixtures, the rank correlation of the aggregate is {interval}. "
     if low >= 0.8:
-        return said + "Merges rank mixtures nearly as proxies do: they may take the place of most proxy runs."
+        return said + "Merges rank mixtures nearly as proxies do: they can replace most proxy runs."
     if low > 0:
-        return said + "Merges say something of mixtures, not enough to choose by: use them to screen, then train."
+        return (
+            said + "Merges carry some signal about mixtures, but not enough to choose by: screen with them, then train."
+        )
     return said + "Merges do not tell which mixture is better here: train proxies."
 
 
-def how_far(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict) -> None:
+def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """Held-out predictions, as for mixtures."""
-    trust(study, fit, whole, at, None)
+    trust(study, fit, aggregate, at, None)
 
 
-LOOKS = {
+DETAILS = {
     "Slice": plane,
-    "Line": way,
+    "Line": interpolation_path,
     "Trade-off": trade_off,
     "Layers": layers,
     "Against mixtures": mixtures,
-    "How far to trust it": how_far,
+    "Fit diagnostics": diagnostics,
 }
 
 
-def closer_look(study, fit: Fit, whole: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
-    """One of the deeper charts; what cannot be drawn says why."""
-    chosen = st.segmented_control("Look closer", list(LOOKS), default="Slice", key="merge-look", bind="query-params")
+def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
+    """One of the detailed charts, or why it cannot be drawn."""
+    chosen = st.segmented_control("Details", list(DETAILS), default="Slice", key="merge-look", bind="query-params")
     if chosen:
         try:
-            LOOKS[chosen](study, fit, whole, at, points)
+            DETAILS[chosen](study, fit, aggregate, at, points)
         except Problem as problem:
             st.info(plain(problem))
