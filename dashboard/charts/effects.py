@@ -11,8 +11,8 @@ from dashboard.charts.style import (
     escape,
     faded,
     figure,
+    oriented,
     triangle,
-    turned,
 )
 
 
@@ -65,7 +65,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
     ]
     limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
-    scale = turned(DIVERGING, better)
+    scale = oriented(DIVERGING, better)
     fig = figure(
         90 + 40 * len(domains),
         xaxis={"side": "top", "title": {"text": "effect on"}},
@@ -144,7 +144,7 @@ def ternary(
             "size": 9,
             "color": mean,
             "opacity": 0.9,
-            "colorscale": turned(LOSS_SCALE, better),
+            "colorscale": oriented(LOSS_SCALE, better),
             "colorbar": {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10},
         },
         hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}} ± "
@@ -180,7 +180,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
         y=labels,
         text=text,
         texttemplate="%{text}",
-        colorscale=turned(DIVERGING, better),
+        colorscale=oriented(DIVERGING, better),
         zmin=-limit,
         zmax=limit,
         xgap=3,
@@ -203,7 +203,7 @@ def contributions(domains: list[str], metrics: list[str], values: np.ndarray, un
         x=[escape(m) for m in metrics],
         y=[escape(d) for d in domains],
         texttemplate="%{z:+.3f}",
-        colorscale=turned(DIVERGING, better),
+        colorscale=oriented(DIVERGING, better),
         zmin=-limit,
         zmax=limit,
         xgap=3,

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, GOOD, INK, LOSS_SCALE, escape, faded, figure, turned
+from dashboard.charts.style import BAD, GOOD, INK, LOSS_SCALE, escape, faded, figure, oriented
 from dashboard.models.colours import PALETTE
 
 
@@ -19,7 +19,7 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, std, title: 
         y=plane.y,
         z=value,
         customdata=1.96 * std,
-        colorscale=turned(LOSS_SCALE, better),
+        colorscale=oriented(LOSS_SCALE, better),
         ncontours=14,
         line={"width": 0.7, "color": "rgba(255,255,255,0.55)"},
         contours={"coloring": "heatmap"},
@@ -39,7 +39,7 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, std, title: 
         marker={
             "size": 5 + 7 * near,
             "color": measured,
-            "colorscale": turned(LOSS_SCALE, better),
+            "colorscale": oriented(LOSS_SCALE, better),
             "opacity": 0.15 + 0.85 * near,
             "cmin": float(np.nanmin(value)),
             "cmax": float(np.nanmax(value)),

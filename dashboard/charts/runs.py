@@ -9,8 +9,8 @@ from dashboard.charts.style import (
     escape,
     faded,
     figure,
+    oriented,
     triangle,
-    turned,
 )
 from engine.spec.objectives import BITS
 
@@ -51,7 +51,7 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
         if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
             one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
         dimensions.append(one)
-    scale = turned(LOSS_SCALE, better)
+    scale = oriented(LOSS_SCALE, better)
     bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}
     hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
     fig.add_parcoords(

@@ -40,7 +40,7 @@ def triangle(names: tuple[str, str, str]) -> dict:
     return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
 
 
-def turned(scale: list, better: str) -> list:
+def oriented(scale: list, better: str) -> list:
     """A colour scale made for losses, the other way round where higher is better."""
     return scale if better == "lower" else [[1 - at, colour] for at, colour in scale[::-1]]
 

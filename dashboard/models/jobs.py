@@ -26,54 +26,54 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Running:
-    """A running job. progress: 0 to 1, None while unknown; left: seconds; held: the resources it uses, in words."""
+    """A running job. progress: 0 to 1, None while unknown; left: in seconds; resources: those it uses, in words."""
 
     row: jobs.JobRow
     progress: float | None
     left: float | None
-    held: str
+    resources: str
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Everything that is going on. word: what the worker last reported of its devices, {} if nothing recent."""
+class Overview:
+    """Everything that is going on. report: what the worker last reported of its devices, {} if nothing recent."""
 
     counts: dict[str, int]
     working: bool
-    word: dict
+    report: dict
     running: list[Running]
     waiting: list[tuple[jobs.JobRow, str]]
     failed: list[jobs.JobRow]
-    ends: list[tuple[studies.Study, Progress]]
+    studies: list[tuple[studies.Study, Progress]]
 
 
-def desk(store: Store) -> Desk:
+def overview_of(store: Store) -> Overview:
     """The jobs of all studies."""
-    word = word_of(store)
-    held = {lease["job"]: lease for lease in word.get("leases", ())}
+    report = worker_report(store)
+    leases = {lease["job"]: lease for lease in report.get("leases", ())}
     now = time.time()
     running = [
-        Running(row, progress_of_job(row), seconds_left(row, now), holds(held.get(row.id), row, word))
+        Running(row, progress_of_job(row), seconds_left(row, now), resources_of(leases.get(row.id), row, report))
         for row in jobs.in_state(store, ("running",), SHOWN)
     ]
     waiting = jobs.in_state(store, ("queued", "paused"), SHOWN)
     found = [study for study in studies.all_studies(store) if study.state in ("active", "paused")]
     busy = {row.study for row in (*waiting, *(job.row for job in running))}
-    ends = [(study, progress_of(store, study)) for study in found if study.id in busy or study.state == "paused"]
+    unfinished = [(study, progress_of(store, study)) for study in found if study.id in busy or study.state == "paused"]
     paused = {study.id for study in found if study.state == "paused"}
     reasons = [(row, reason(store, row, paused)) for row in waiting]
     working = store.workspace.is_held("worker")
     failed = jobs.in_state(store, ("failed",), SHOWN)
-    return Desk(jobs.counts(store), working, word, running, reasons, failed, ends)
+    return Overview(jobs.counts(store), working, report, running, reasons, failed, unfinished)
 
 
-def word_of(store: Store) -> dict:
+def worker_report(store: Store) -> dict:
     """The worker's last report on its devices; {} if it is stale."""
     try:
-        word = json.loads((store.spool.root / "devices.json").read_text())
+        report = json.loads((store.spool.root / "devices.json").read_text())
     except (OSError, ValueError):
         return {}
-    return word if abs(time.time() - word["t"]) < STALE_SECONDS else {}
+    return report if abs(time.time() - report["t"]) < STALE_SECONDS else {}
 
 
 def progress_of_job(row: jobs.JobRow) -> float | None:
@@ -89,11 +89,11 @@ def seconds_left(row: jobs.JobRow, now: float) -> float | None:
     return (now - row.attempt_at) * (row.total - row.done) / row.done if row.attempt_at else None
 
 
-def holds(lease: dict | None, row: jobs.JobRow, word: dict) -> str:
+def resources_of(lease: dict | None, row: jobs.JobRow, report: dict) -> str:
     """Where a job runs and which resources it uses, in words."""
     if lease is None:
         return row.host or ""
-    names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in word.get("gpus", ())}
+    names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in report.get("gpus", ())}
     parts = [f"{lease['cpus']} CPU slot{'s' if lease['cpus'] > 1 else ''}"]
     if lease["gpu"]:
         parts.append(f"{names.get(lease['gpu'], lease['gpu'])}, {lease['gpu_memory_mb'] / 1024:.1f} GB")

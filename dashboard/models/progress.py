@@ -82,12 +82,12 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     if not study.domains and corpus.state == "done":
         corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
-    experts = together("Experts", by_kind["train"], f"{count} and their base")
+    experts = stage_of_all("Experts", by_kind["train"], f"{count} and their base")
     trained = count + 1  # runs that are no merges
     if study.spec["merge"]["base"]:
         experts, trained = Stage("Experts", "done", 1.0, "external checkpoints"), 0
     measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured"
-    merges = together("Merges", by_kind["merge"], measured)
+    merges = stage_of_all("Merges", by_kind["merge"], measured)
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")
@@ -96,7 +96,7 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     return Progress([corpus, experts, merges, fits, search], None, left and left + ANSWER_SECONDS, failures)
 
 
-def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
+def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
     """A stage of several jobs."""
     if not own:
         return Stage(name, "waiting", 0.0, "waiting")

@@ -57,12 +57,12 @@ def gap_words(one: dict, aggregate: Aggregate) -> str:
     """Measured minus predicted aggregate at the proxies' size, in a sentence."""
     gap, point = one["gap"], one["points"][CANDIDATE]
     half = point["aggregate_half"]
-    told = "" if half is None else f" ± {number(half)}"
+    interval = "" if half is None else f" ± {number(half)}"
     direction = "worse" if gap["aggregate"] > 0 else "better"
     where = "outside" if gap["outside"] else "inside"
     value = number(aggregate.sign * point["aggregate"])
     return (
-        f"Measured {value}{told} {aggregate.unit}: {number(abs(gap['aggregate']))} ± "
+        f"Measured {value}{interval} {aggregate.unit}: {number(abs(gap['aggregate']))} ± "
         f"{number(gap['aggregate_half'])} {direction} than predicted, {where} the predicted interval."
     )
 

@@ -85,7 +85,7 @@ def person(name: str) -> str:
     return f"<bdi>{escape(name)}</bdi>"
 
 
-def said(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as people typed it."""
     return f'<p class="said">{escape(text)}</p>'
 
@@ -117,7 +117,7 @@ def head(found: dict) -> str:
         f'<h1>{person(frozen["name"])}</h1><p><span class="state {state}">{state}</span> a {frozen["kind"]} of '
         f"the study {person(frozen['study_name'])}, nominated by {person(frozen['author'])}, "
         f"{wording.moment(found['t'])}.</p>"
-        f"{draft}{said(frozen['rationale'])}"
+        f"{draft}{quoted(frozen['rationale'])}"
     )
 
 
@@ -125,14 +125,14 @@ def decision(found: dict) -> str:
     """Who decided what, and why; the rules."""
     standing, rules = found["standing"], found["rules"]
     lines = [
-        f'<div class="entry"><b>{person(one)}</b> approved, {wording.moment(there["t"])}{said(there["reason"])}</div>'
+        f'<div class="entry"><b>{person(one)}</b> approved, {wording.moment(there["t"])}{quoted(there["reason"])}</div>'
         for one, there in standing["approvals"].items()
     ]
     last = standing["decided"]
     if last and last["verdict"] != "approved":
         lines.append(
             f'<div class="entry"><b>{person(last["author"])}</b>: {last["verdict"]}, {wording.moment(last["t"])}'
-            f"{said(last['reason'])}</div>"
+            f"{quoted(last['reason'])}</div>"
         )
     missing = f"<p>Not approved yet: {escape(wording.needed(standing['missing']))}.</p>" if standing["missing"] else ""
     note = f'<p class="note">{wording.rules_words(rules["approvals"], rules["author_alone"])}.</p>'
@@ -152,9 +152,9 @@ def point(frozen: dict, names: Named) -> str:
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
     columns += ["tokens", "epochs"] if known else []
-    told = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
+    note = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
     title = "The mixture" if mixture else "The merge"
-    return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{told}"
+    return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{note}"
 
 
 def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
@@ -254,7 +254,7 @@ def caveats(frozen: dict) -> str:
 
 def discussion(found: dict) -> str:
     lines = (
-        f'<div class="entry"><b>{person(one["author"])}</b>, {wording.moment(one["t"])}{said(one["text"])}</div>'
+        f'<div class="entry"><b>{person(one["author"])}</b>, {wording.moment(one["t"])}{quoted(one["text"])}</div>'
         for one in found["comments"]
     )
     return f"<h2>Discussion</h2>{''.join(lines) or '<p>No comments.</p>'}"

@@ -128,8 +128,8 @@ def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, pla
     if CANDIDATE not in one["points"]:
         return
     if one["gap"]:
-        told = plain(wording.gap_words(one, aggregate))
-        (st.warning if one["gap"]["outside"] else st.success)(told, icon=":material/balance:")
+        text = plain(wording.gap_words(one, aggregate))
+        (st.warning if one["gap"]["outside"] else st.success)(text, icon=":material/balance:")
     rows = []
     for name, gap in one["differences"].items():
         half = gap["measured_half"]

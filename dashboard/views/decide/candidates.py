@@ -65,13 +65,13 @@ def card(study: studies.Study, row: dict) -> bool:
     """One candidate in a line; returns whether it is selected."""
     aggregate = Aggregate.from_dict(row["aggregate"])
     with st.container(border=True):
-        tick, name, told, said, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
+        tick, name, prediction, counts, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
         name.markdown(f"**{named_as(row['name'])}** {BADGES[row['standing']['state']]}")
         name.caption(f"{named_as(row['author'])}, {wording.moment(row['t'])}")
-        told.markdown(plain(wording.predicted_words(row["predicted"], aggregate)))
-        told.caption(plain(wording.against_words(row["baselines"], aggregate)))
-        said.caption(
+        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate)))
+        prediction.caption(plain(wording.against_words(row["baselines"], aggregate)))
+        counts.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
             + (f" · {wording.needed(row['standing']['missing'])}" if row["standing"]["missing"] else "")
         )

@@ -165,10 +165,10 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
 
 def cell(value: float, std: float, gap: float | None, inside: bool | None) -> str:
     """A value, its interval, and its difference with the verdict."""
-    told = f"{wording.number(value)} ± {wording.number(1.96 * std)}"
+    text = f"{wording.number(value)} ± {wording.number(1.96 * std)}"
     if gap is None:
-        return f"{told}  (reference)"
-    return f"{told}  ({wording.number(gap, '+')}{', within noise' if inside else ''})"
+        return f"{text}  (reference)"
+    return f"{text}  ({wording.number(gap, '+')}{', within noise' if inside else ''})"
 
 
 def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
@@ -176,12 +176,12 @@ def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
-    told = wording.number(aggregate.sign * one["aggregate"])
+    text = wording.number(aggregate.sign * one["aggregate"])
     if one["difference"] is None:
-        return told
+        return text
     half = "" if one["half"] is None else f" ± {wording.number(one['half'])}"
     verdict = ", within noise" if one["inside_noise"] else "" if one["half"] else ", noise unknown"
-    return f"{told}  ({wording.number(aggregate.sign * one['difference'], '+')}{half}{verdict})"
+    return f"{text}  ({wording.number(aggregate.sign * one['difference'], '+')}{half}{verdict})"
 
 
 def gap_words(study: studies.Study, candidate: str, aggregate: Aggregate) -> str:

@@ -160,15 +160,15 @@ def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFram
 def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
     """One format with a preview and its limitations; or all in a zip."""
     st.subheader("Files", anchor=False)
-    told = standing(recipe)
+    formats = standing(recipe)
     name = st.selectbox(
-        "Format", list(told), format_func=lambda one: told[one]["title"], key="format", bind="query-params"
+        "Format", list(formats), format_func=lambda one: formats[one]["title"], key="format", bind="query-params"
     )
     stem = stem_of(recipe)
-    if told[name]["problem"]:
-        refusal(told[name]["problem"])
+    if formats[name]["problem"]:
+        refusal(formats[name]["problem"])
     else:
-        st.caption(plain(" ".join(told[name]["notes"])))
+        st.caption(plain(" ".join(formats[name]["notes"])))
         preview(export(recipe, name), stem)
     with st.container(horizontal=True):
         st.download_button(
@@ -186,7 +186,7 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
                 "application/zip",
                 icon=":material/folder_zip:",
             )
-    for cannot in [one for one in told.values() if one["problem"]]:
+    for cannot in [one for one in formats.values() if one["problem"]]:
         st.caption(f"Not in the zip: {plain(cannot['title'])}. {plain(cannot['problem'])}")
     st.caption("Verified by an independent reader: weights agree to within 0.000001.")
 

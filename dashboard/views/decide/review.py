@@ -141,5 +141,5 @@ def elsewhere(column, evidence: list[dict], name: str, aggregate: Aggregate) -> 
         column.metric("Measured", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
         return
     half = gap["measured_half"]
-    told = "" if half is None else f" ± {wording.number(half)}"
-    column.metric(f"vs. {name}, measured", f"{wording.number(aggregate.sign * gap['measured'], '+')}{told}")
+    interval = "" if half is None else f" ± {wording.number(half)}"
+    column.metric(f"vs. {name}, measured", f"{wording.number(aggregate.sign * gap['measured'], '+')}{interval}")

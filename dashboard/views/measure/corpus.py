@@ -22,8 +22,8 @@ from store import corpora, jobs, studies
 def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
-    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New corpus", **wanted, **needs_role("operator")):
+    style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New corpus", **style, **needs_role("operator")):
         new_corpus()
     names = corpora.names(state.store())
     if not names:

@@ -44,8 +44,8 @@ def render(study: str | None) -> None:
         return
     preview(shown)
     more = ask_more(shown)
-    may = needs_role("operator", shown["problem"] is not None)
-    if st.button("Import", type="primary", icon=":material/download_done:", **may):
+    allowed = needs_role("operator", shown["problem"] is not None)
+    if st.button("Import", type="primary", icon=":material/download_done:", **allowed):
         try:
             done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:

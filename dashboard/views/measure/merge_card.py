@@ -49,16 +49,15 @@ def answer(study: studies.Study) -> None:
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
     size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(aggregate.unit)}"
-    said = (
-        f"the best beats {baseline_phrase(name)} by {size}"
-        if gap < 0
-        else f"none beats {baseline_phrase(name)}: {size} worse"
-    )
-    said += ", which is within the noise of that text" if abs(gap) <= half else ""
-    said = f"{baseline_phrase(name)} is itself the best" if abs(gap) < 1e-9 else said
+    if abs(gap) < 1e-9:
+        verdict = f"{baseline_phrase(name)} is itself the best"
+    else:
+        against = baseline_phrase(name)
+        better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
+        verdict = f"{better} {size}" + (", which is within the noise of that text" if abs(gap) <= half else "")
     st.markdown(
-        f"Of {len(merges.ids)} merges measured on the same text, {said}. ± is 95% over windows that both share, so the "
-        "difference is more certain; but the best of many looks slightly better than it is."
+        f"Of {len(merges.ids)} merges measured on the same text, {verdict}. ± is 95% over windows that both share, so "
+        "the difference is more certain; but the best of many looks slightly better than it is."
     )
     points = np.array([merges.weights[best], measured.weights[row]])
     names = named_of(study)

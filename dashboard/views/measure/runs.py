@@ -75,8 +75,8 @@ def progress_and_curves(name: str) -> None:
 def imported_from(study: studies.Study) -> str:
     """The origin of a study's runs, in a sentence."""
     files = " and ".join(plain(name) for name in study.imported["files"])
-    said = " ".join(plain(note) for note in study.imported["notes"])
-    return f"{study.runs} runs trained elsewhere, imported from {files}. {said}"
+    notes = " ".join(plain(note) for note in study.imported["notes"])
+    return f"{study.runs} runs trained elsewhere, imported from {files}. {notes}"
 
 
 def label_of(table: RunTable, number: int) -> str:
@@ -87,7 +87,7 @@ def label_of(table: RunTable, number: int) -> str:
 
 def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
-    store, may = state.store(), needs_role("operator")
+    store, allowed = state.store(), needs_role("operator")
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
     if len(shown) > MOST_JOBS:
         st.caption(f"Showing {MOST_JOBS} of {len(shown):,} running and failed jobs; *Jobs* has more.")
@@ -98,10 +98,10 @@ def job_controls(study: studies.Study) -> None:
         what.caption(f"{icon} {job.id} · {job.state} · {progress or 'starting'}")
         if job.message:
             what.caption(plain(job.message))
-        if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **may):
+        if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **allowed):
             steward.cancel_job(store, job.id)
             st.rerun()
-        if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **may):
+        if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **allowed):
             steward.retry(store, job.id)
             st.rerun()
 

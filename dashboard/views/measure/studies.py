@@ -35,8 +35,8 @@ INTRODUCTION = (
 def render(current: str | None) -> None:
     head, merge, button = st.columns([4, 1, 1], vertical_alignment="bottom")
     head.title("Studies")
-    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New study", **wanted, **needs_role("operator")):
+    style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New study", **style, **needs_role("operator")):
         new_study()
     if merge.button("New merge", icon=":material/merge:", width="stretch"):
         new_merge()
@@ -162,7 +162,7 @@ def spent(study: studies.Study) -> str:
 
 def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
     """The buttons of a card."""
-    store, may = state.store(), needs_role("operator")
+    store, allowed = state.store(), needs_role("operator")
     if not is_current and st.button("Select", key=f"select-{study.id}", icon=":material/check:"):
         st.session_state["next_study"] = study.id
         st.rerun()
@@ -170,23 +170,23 @@ def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
     if (
         progress.finished
         and own
-        and st.button("Change domains", key=f"change-{study.id}", icon=":material/call_split:", **may)
+        and st.button("Change domains", key=f"change-{study.id}", icon=":material/call_split:", **allowed)
     ):
         change_domains(study)
     unfinished = not progress.finished
     if (
         study.state == "active"
         and unfinished
-        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **may)
+        and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **allowed)
     ):
         steward.cancel(store, study.id)
         st.rerun()
     pausable = study.state == "active" and unfinished
-    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **may):
+    if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **allowed):
         steward.pause(store, study.id)
         st.rerun()
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
-    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **may):
+    if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **allowed):
         steward.resume(store, study.id)
         st.rerun()

@@ -20,7 +20,7 @@ from store import studies
 
 
 @dataclass(frozen=True)
-class Turned:
+class Setting:
     """What the desk is set to. merge, names: the study's own method and coordinates, or others on the same experts;
     point (D,); own: whether the study's surrogate covers it."""
 
@@ -90,7 +90,7 @@ def ask_knob(place, study: studies.Study, method: str, knob: Knob, fixed):
     return place.number_input(knob.name, float(low), float(high), float(start), format="%.4g", key=key)
 
 
-def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Turned:
+def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Setting:
     """The faders, and buttons that set them."""
     experts = study.corpus["experts"]
     layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
@@ -100,9 +100,9 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
         names = study.domains if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
         refusal(problem)
-        return Turned(own, study.domains, start_point(study, points), True)
+        return Setting(own, study.domains, start_point(study, points), True)
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
-    chosen = st.session_state.setdefault(key, carried(study, names, merge, points))
+    chosen = st.session_state.setdefault(key, start_values(study, names, merge, points))
     if wanted := st.session_state.pop(f"wanted-{study.id}", None):
         set_desk(key, [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)])
     presets(key, points if merge == own else baselines_of(merge, experts, names))
@@ -129,7 +129,7 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
     if merge == own:
         st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
     st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
-    return Turned(merge, names, np.array(chosen, float), merge == own)
+    return Setting(merge, names, np.array(chosen, float), merge == own)
 
 
 def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
@@ -142,7 +142,9 @@ def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarr
     return linked if fits else np.asarray(next(iter(points.values())), float)
 
 
-def carried(study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]) -> list[float]:
+def start_values(
+    study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]
+) -> list[float]:
     """Where a desk starts: at the study's own faders, an expert's value for all of its layers."""
     own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
     return [

@@ -211,14 +211,14 @@ def verdict(found, count: int) -> str:
     """Whether merges can replace proxies, from the aggregate's interval."""
     low, high = found.low[-1], found.high[-1]
     interval = f"{found.rank[-1]:.2f} [{low:.2f}, {high:.2f}]"
-    said = f"Over {count} mixtures, the rank correlation of the aggregate is {interval}. "
+    text = f"Over {count} mixtures, the rank correlation of the aggregate is {interval}. "
     if low >= 0.8:
-        return said + "Merges rank mixtures nearly as proxies do: they can replace most proxy runs."
+        return text + "Merges rank mixtures nearly as proxies do: they can replace most proxy runs."
     if low > 0:
         return (
-            said + "Merges carry some signal about mixtures, but not enough to choose by: screen with them, then train."
+            text + "Merges carry some signal about mixtures, but not enough to choose by: screen with them, then train."
         )
-    return said + "Merges do not tell which mixture is better here: train proxies."
+    return text + "Merges do not tell which mixture is better here: train proxies."
 
 
 def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:

@@ -9,7 +9,7 @@ from dashboard.charts import effects as effect_charts
 from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.merges.desk import Turned, ask_method, desk, draw_again, open_file
+from dashboard.views.merges.desk import Setting, ask_method, desk, draw_again, open_file
 from dashboard.views.merges.details import details
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.nominate import nominate
@@ -39,20 +39,20 @@ def render(name: str | None) -> None:
     own = StudySpec.from_dict(study.spec).merge
 
     @st.fragment
-    def turning():
+    def desk_and_predictions():
         points = named_points(state.store(), study, aggregate)
-        turned = desk(study, own, ask_method(study, own), points)
+        setting = desk(study, own, ask_method(study, own), points)
         open_file(study, own)
-        if turned.own and fit is not None:
-            predictions(study, fit, aggregate, turned, points)
+        if setting.own and fit is not None:
+            predictions(study, fit, aggregate, setting, points)
             with st.container(horizontal=True):
-                keep(study, turned.point)
-                nominate(study, {"the faders": turned.point}, "merge-desk", fit.name, aggregate)
-            details(study, fit, aggregate, turned.point, points)
+                keep(study, setting.point)
+                nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
+            details(study, fit, aggregate, setting.point, points)
         else:
-            measured_only(study, aggregate, turned)
+            measured_only(study, aggregate, setting)
 
-    turning()
+    desk_and_predictions()
 
 
 def foreseen(study: studies.Study) -> None:
@@ -84,12 +84,12 @@ def described(study: studies.Study) -> str:
 # Predicted and measured ------------------------------------------------------------------------------------------
 
 
-def predictions(study, fit: Fit, aggregate: Aggregate, turned: Turned, points: dict[str, np.ndarray]) -> None:
+def predictions(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict[str, np.ndarray]) -> None:
     """Predicted losses at once, measured ones beside them as soon as they arrive."""
-    live = measured_now(study, turned, patience=0.0)
+    live = measured_now(study, setting, patience=0.0)
     left, right = st.columns([1, 2])
     with left:
-        reference, here, gap, support = against_a_reference(fit, aggregate, turned.point, points)
+        reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points)
         if isinstance(live, Measured):
             st.metric(
                 f"{aggregate.title.capitalize()}, measured now",
@@ -112,10 +112,10 @@ def predictions(study, fit: Fit, aggregate: Aggregate, turned: Turned, points: d
         )
         plot(figure, key="losses")
     if live is None:
-        wait_for(study, turned)
+        wait_for(study, setting)
 
 
-def measured_only(study: studies.Study, aggregate: Aggregate, turned: Turned) -> None:
+def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) -> None:
     """The measurement of a merge that no surrogate covers."""
     if not can_measure_live(study):
         st.info(
@@ -123,7 +123,7 @@ def measured_only(study: studies.Study, aggregate: Aggregate, turned: Turned) ->
             "Start a merge study with it on *Studies*."
         )
         return
-    live = measured_now(study, turned, patience=0.0)
+    live = measured_now(study, setting, patience=0.0)
     names = named_of(study)
     if isinstance(live, Problem):
         st.info(plain(live))
@@ -136,13 +136,13 @@ def measured_only(study: studies.Study, aggregate: Aggregate, turned: Turned) ->
             {"metric": names.metrics, "measured": live.losses, "± (95%, over windows)": 1.96 * live.losses_se},
             hide_index=True,
         )
-        if not turned.own:
+        if not setting.own:
             st.caption(
                 "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "
                 "with these, start a merge study with them on *Studies*."
             )
     if live is None:
-        wait_for(study, turned)
+        wait_for(study, setting)
 
 
 def can_measure_live(study: studies.Study) -> bool:
@@ -150,30 +150,30 @@ def can_measure_live(study: studies.Study) -> bool:
     return study.spec["fidelity"] is not None
 
 
-def measured_now(study: studies.Study, turned: Turned, patience: float) -> Measured | Problem | None:
+def measured_now(study: studies.Study, setting: Setting, patience: float) -> Measured | Problem | None:
     """The measurement of this merge, why it cannot be measured, or None while neither is known."""
     if not can_measure_live(study):
         return None
     spec = StudySpec.from_dict(study.spec)
     task = asking.task_of(study, spec) | {
         "study": study.id,
-        "merge": turned.merge.to_dict(),
-        "names": turned.names,
+        "merge": setting.merge.to_dict(),
+        "names": setting.names,
     }
     try:
-        return state.live().measure(json.loads(json.dumps(task)), turned.point, spec.fidelity.eval_tokens, patience)
+        return state.live().measure(json.loads(json.dumps(task)), setting.point, spec.fidelity.eval_tokens, patience)
     except Problem as problem:
         return problem
 
 
-def wait_for(study: studies.Study, turned: Turned) -> None:
+def wait_for(study: studies.Study, setting: Setting) -> None:
     """Wait for the measurement, then draw it; faders that move meanwhile are heard."""
     if not can_measure_live(study):
         return
     place = st.empty()
     for _ in range(POLLS):
         place.caption("Measuring this merge…")
-        found = measured_now(study, turned, POLL_SECONDS)
+        found = measured_now(study, setting, POLL_SECONDS)
         if isinstance(found, Problem):
             place.caption(f":material/info: {plain(found)}")
             return
@@ -189,8 +189,8 @@ def wait_for(study: studies.Study, turned: Turned) -> None:
 def keep(study: studies.Study, at: np.ndarray) -> None:
     """Queue the full measurement of this merge, as a run of the study."""
     words = "Measure in full" if study.spec["fidelity"] is None else "Save as a run"
-    told = "Makes it a run of the study, which surrogates learn from."
-    if st.button(words, **{"icon": ":material/add_task:", "help": told, **needs_role("operator")}):
+    effect = "Makes it a run of the study, which surrogates learn from."
+    if st.button(words, **{"icon": ":material/add_task:", "help": effect, **needs_role("operator")}):
         try:
             asking.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. Surrogates are refitted once it is measured.")

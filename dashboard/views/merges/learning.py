@@ -163,20 +163,20 @@ def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> 
     found = [row(USUAL, measured, usual[USUAL])] if USUAL in usual else []
     if merges.ids and (best := aggregate.best(merges.losses)) is not None:
         words = merges.labels[best] or merges.roles[best]
-        told = f"the best of {len(merges.ids)} merges, so a little lucky on these windows"
-        found.append(row(f"best run ({words})", merges, best, told))
+        note = f"the best of {len(merges.ids)} merges, so a little lucky on these windows"
+        found.append(row(f"best run ({words})", merges, best, note))
     return found
 
 
 def learned_row(one: dict, aggregate) -> dict:
     """A learned merge as a row of the table."""
-    told = one["found"]
-    losses, errors = (np.array(told[key], float) for key in ("losses", "losses_se"))
+    result = one["found"]
+    losses, errors = (np.array(result[key], float) for key in ("losses", "losses_se"))
     return {
-        "merge": LEARNERS[told["method"]].title,
+        "merge": LEARNERS[result["method"]].title,
         "losses": losses,
         "error": aggregate.error_of([errors]),
-        "seconds": told["seconds"],
-        "saved": told["run"] or told["file"] or "",
-        "note": told["note"],
+        "seconds": result["seconds"],
+        "saved": result["run"] or result["file"] or "",
+        "note": result["note"],
     }

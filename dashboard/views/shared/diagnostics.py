@@ -61,15 +61,15 @@ def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> N
     st.dataframe(table, hide_index=True, column_config=formats)
     cover = ", ".join(f"{level}%: {inside:.0%}" for level, inside in standing.calibrated_coverage.items())
     own = aggregate_of(state.store(), study)
-    said = []
+    facts = []
     if standing.aggregate_spearman is not None:
-        said.append(
+        facts.append(
             f"With the study's own priorities ({own.title}): held-out Spearman {standing.aggregate_spearman:.3f}"
         )
     if standing.regret is not None:
-        said.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
-    said.append(f"interval coverage: {cover}")
+        facts.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
+    facts.append(f"interval coverage: {cover}")
     st.caption(
-        "; ".join(said) + ". A mixture chosen for its low prediction usually measures slightly worse than predicted. "
+        "; ".join(facts) + ". A mixture chosen for its low prediction usually measures slightly worse than predicted. "
         "*Leaderboard* compares all surrogates."
     )

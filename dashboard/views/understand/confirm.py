@@ -70,8 +70,8 @@ def ask(study: studies.Study) -> None:
         f"{plan.fidelity.layers} layers, {plan.fidelity.tokens / 1e6:.2g} million tokens each: {minutes} on this "
         f"machine, {price.flops:.2g} FLOPs."
     )
-    wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
-    if right.button("Confirm", **wanted, **needs_role("operator")):
+    style = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
+    if right.button("Confirm", **style, **needs_role("operator")):
         rounds.confirm(state.store(), study, plan)
         st.rerun()
 

@@ -34,7 +34,7 @@ def render(name: str | None) -> None:
     aggregate = priorities_of(study)
 
     @st.fragment
-    def turning():
+    def desk_and_predictions():
         points = named_points(state.store(), study, aggregate)
         giver = giving(study)
         at = faders(study, points, giver)
@@ -42,7 +42,7 @@ def render(name: str | None) -> None:
         predictions(study, fit, aggregate, at, points)
         details(study, fit, aggregate, at, giver)
 
-    turning()
+    desk_and_predictions()
 
 
 def giving(study: studies.Study) -> int | None:

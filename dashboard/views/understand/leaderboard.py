@@ -20,8 +20,8 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
     names = named_of(study)
-    for said in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
-        st.info(plain(said), icon=":material/info:")
+    for note in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
+        st.info(plain(note), icon=":material/info:")
     verdicts(fit)
     table(fit)
     left, right = st.columns(2)

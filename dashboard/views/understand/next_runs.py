@@ -39,8 +39,8 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     left, middle, right = st.columns([3, 2, 1], vertical_alignment="bottom")
     proposer = left.selectbox("Strategy", list(TITLES), format_func=TITLES.get, key="proposer")
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
-    wanted = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
-    if right.button("Propose", **wanted, **needs_role("operator")):
+    style = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
+    if right.button("Propose", **style, **needs_role("operator")):
         rounds.queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
         st.rerun()
 
@@ -123,8 +123,8 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         seconds = batch_seconds(study, len(points))
         about = f" · about {duration(seconds / (os.cpu_count() or 1))}" if seconds else ""
         label = f"Train these {len(points)}{about}"
-        may = needs_role("operator", bool(study.imported))
-        if st.button(label, type="primary", icon=":material/play_arrow:", **may):
+        allowed = needs_role("operator", bool(study.imported))
+        if st.button(label, type="primary", icon=":material/play_arrow:", **allowed):
             try:
                 rounds.start_proposed(state.store(), study, points)
             except Problem as problem:

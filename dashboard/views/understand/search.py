@@ -48,8 +48,8 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     )
     method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
     prices = ask_prices(study)
-    wanted = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
-    if right.button("Search", **wanted, **needs_role("operator")):
+    style = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
+    if right.button("Search", **style, **needs_role("operator")):
         try:
             queue_search(state.store(), study, surrogate, priorities_asked(aggregate), points, method, prices)
         except Problem as problem:
