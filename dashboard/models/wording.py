@@ -67,6 +67,13 @@ def gap_words(one: dict, aggregate: Aggregate) -> str:
     )
 
 
+def verdict(difference: dict) -> str:
+    """Whether a measured difference to a baseline (engine.review.evidence) can be claimed."""
+    if difference["measured_half"] is None:
+        return "noise unknown"
+    return "within noise" if difference["inside_noise"] else "better" if difference["measured"] < 0 else "worse"
+
+
 def did(one: dict) -> str:
     """The action of a history entry."""
     return f"decided: {one['verdict']}" if one["what"] == "decision" else DID[one["what"]]

@@ -231,13 +231,7 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
                 f"{aggregate.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
                 f"{aggregate.sign * gap['measured']:+.4f}"
                 + ("" if gap["measured_half"] is None else f" ± {gap['measured_half']:.4f}"),
-                "noise unknown"
-                if gap["inside_noise"] is None
-                else "within noise"
-                if gap["inside_noise"]
-                else "better"
-                if gap["measured"] < 0
-                else "worse",
+                wording.verdict(gap),
             ]
             for name, gap in one["differences"].items()
         ]

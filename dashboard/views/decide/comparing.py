@@ -44,7 +44,7 @@ def render(study: studies.Study) -> bool:
     losses(study, found, names)
     table(study, found, names)
     epochs(found, names)
-    worse(study, found)
+    regressions(study, found)
     return True
 
 
@@ -211,7 +211,7 @@ def epochs(found: dict, names: Named) -> None:
     st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")
 
 
-def worse(study: studies.Study, found: dict) -> None:
+def regressions(study: studies.Study, found: dict) -> None:
     """Negative flips of one candidate, with the text."""
     st.subheader("Regressions (negative flips)", anchor=False)
     ids = {row["id"]: row["name"] for row in found["rows"] if row["difference"]}
@@ -230,7 +230,12 @@ def worse(study: studies.Study, found: dict) -> None:
             icon=":material/science:",
         )
         return
-    size = sizes[-1]
+    flips(sizes[-1])
+    examples(sizes[-1]["domains"])
+
+
+def flips(size: dict) -> None:
+    """How many text windows of each domain got worse beyond noise."""
     rows = [
         {
             "domain": one["domain"],
@@ -254,7 +259,11 @@ def worse(study: studies.Study, found: dict) -> None:
         f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, candidate minus "
         "reference. " + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
     )
-    flipped = sorted((one for one in size["domains"] if one["examples"]), key=lambda one: one["change"])
+
+
+def examples(domains: list[dict]) -> None:
+    """The text windows that got worse the most, by domain."""
+    flipped = sorted((one for one in domains if one["examples"]), key=lambda one: one["change"])
     for one in flipped:
         improved = "although the average improved" if one["change"] < 0 else "as did the average"
         with st.expander(plain(f"{one['domain']}: text that got worse, {improved}")):

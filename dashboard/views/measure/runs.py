@@ -188,6 +188,27 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
         if chosen.get(name):
             kept = kept & np.isin(table.columns[name], chosen[name])
     rows = np.flatnonzero(kept)
+    frame, formats = columns_of(study, table, names, rows)
+    picked = st.dataframe(
+        frame,
+        hide_index=True,
+        column_config=formats,
+        height=380,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="runs-table",
+    ).selection.rows
+    st.caption(
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with units in brackets. Select a run to nominate it."
+    )
+    downloads(study)
+    if picked and picked[0] < len(rows):
+        row = rows[picked[0]]
+        nominate(study, {f"run {table.columns['number'][row]}": table.shares[row]}, "runs")
+
+
+def columns_of(study: studies.Study, table: RunTable, names: Named, rows: np.ndarray) -> tuple[pd.DataFrame, dict]:
+    """Some rows of the table of runs as a frame, without empty columns, and the formats of its columns."""
     score = f"{table.aggregate.title}, {table.aggregate.unit}"
     titles = [f"{name} [{unit}]" for name, unit in zip(names.metrics, names.units, strict=True)]
     metrics = dict(zip(titles, table.losses[rows].T, strict=True))
@@ -209,18 +230,11 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
     formats = {name: number(format="%.4f") for name in (score, *metrics)}
     formats |= dict.fromkeys(points, number(format="%.1f%%" if part else "%.3f"))
     formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
-    picked = st.dataframe(
-        frame,
-        hide_index=True,
-        column_config=formats,
-        height=380,
-        on_select="rerun",
-        selection_mode="single-row",
-        key="runs-table",
-    ).selection.rows
-    st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses and scores with units in brackets. Select a run to nominate it."
-    )
+    return frame, formats
+
+
+def downloads(study: studies.Study) -> None:
+    """All runs as files."""
     with st.container(horizontal=True):
         for suffix in run_file.SUFFIXES:
             st.download_button(
@@ -230,6 +244,3 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
                 icon=":material/download:",
                 key=f"runs-as-{suffix}",
             )
-    if picked and picked[0] < len(rows):
-        row = rows[picked[0]]
-        nominate(study, {f"run {table.columns['number'][row]}": table.shares[row]}, "runs")

@@ -107,8 +107,20 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
         set_desk(key, [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)])
     presets(key, points if merge == own else baselines_of(merge, experts, names))
     chosen = st.session_state[key]
+    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
+    moved = free_desk(faders(study, merge, names, chosen), key=f"desk-{reset}", reset=reset).weights
+    if moved is not None and len(moved) == len(names):
+        st.session_state[key] = chosen = moved
+    if merge == own:
+        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
+    st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
+    return Setting(merge, names, np.array(chosen, float), merge == own)
+
+
+def faders(study: studies.Study, merge: MergeSpec, names: list[str], chosen: list[float]) -> list[dict]:
+    """The faders of the desk, as the component takes them."""
     box, colours = box_of(merge, names), named_of(study).colours
-    rows = [
+    return [
         {
             "name": name,
             "colour": colours.get(name.partition(AT)[0], style.INK),
@@ -122,14 +134,6 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
         }
         for i, name in enumerate(names)
     ]
-    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
-    moved = free_desk(rows, key=f"desk-{reset}", reset=reset).weights
-    if moved is not None and len(moved) == len(names):
-        st.session_state[key] = chosen = moved
-    if merge == own:
-        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
-    st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
-    return Setting(merge, names, np.array(chosen, float), merge == own)
 
 
 def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.charts import merges as merge_charts
 from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.components.plot import plot
+from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.diagnostics import trust
 from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
@@ -171,12 +172,7 @@ def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict
         f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], 1.96 * of_mixture, "diamond", BAD),
         f"best merge ({merges.ids[best_merge]})": (merges.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
     }
-    for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True)):
-        if role == EXPERT:
-            colour = INK if label == "base" else names.colours.get(label, INK)
-            shown = "base" if label == "base" else f"expert {label}"
-            error = 1.96 * errors[own.ids[row]]
-            series[shown] = (own.losses[row], error, "circle" if label == "base" else "line-ns", colour)
+    series |= base_and_experts(own, errors, names.colours)
     plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = aggregate.sign * (aggregate.of(merges.losses[best_merge]) - aggregate.of(trained[best_mixture]))
     half = 1.96 * aggregate.error_of([of_merge, of_mixture])
@@ -188,8 +184,23 @@ def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict
         "best of many, so both look slightly better than they are. Experts have seen more tokens than a proxy (the "
         "base's and their own)."
     )
+    paired(found, names, aggregate.title, unit)
+
+
+def base_and_experts(own: runs.Measured, errors: dict, colours: dict[str, str]) -> dict[str, tuple]:
+    """The series of the base and of each expert on the chart against mixtures (charts.merges.against_mixtures)."""
+    series = {}
+    for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True)):
+        if role == EXPERT:
+            name, symbol = ("base", "circle") if label == "base" else (f"expert {label}", "line-ns")
+            series[name] = (own.losses[row], 1.96 * errors[own.ids[row]], symbol, colours.get(label, INK))
+    return series
+
+
+def paired(found, names: Named, aggregate_title: str, unit: str) -> None:
+    """How well merges rank mixtures, against proxies trained on them."""
     table = {
-        "metric": [*names.metrics, aggregate.title],
+        "metric": [*names.metrics, aggregate_title],
         "Spearman": found.rank,
         "from (95%)": found.low,
         "to (95%)": found.high,

@@ -97,7 +97,33 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
 
 def verdict(one: rounds.Confirmation, aggregate: Aggregate, place: int) -> None:
     """Rank correlation, overlap, regret, error at the chosen mixture; no winner within noise."""
-    trust, sign = one.trust, aggregate.sign
+    agreement(one, aggregate.sign)
+    left, right = st.columns([3, 2])
+    with left:
+        trust, sign = one.trust, aggregate.sign
+        figure = round_charts.small_against_large(
+            one.names,
+            sign * one.predicted,
+            one.predicted_std,
+            sign * trust.measured,
+            trust.measured_std,
+            trust.rivals,
+            aggregate.unit,
+        )
+        plot(figure, key=f"confirm-{place}")
+    with right:
+        measurements(one, aggregate)
+    noise = "unknown (one seed each)" if trust.noise is None else f"{trust.noise:.4f}"
+    st.caption(
+        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. Sizes "
+        "differ in absolute level, so both are shown relative to their mean over these mixtures. Standard deviation "
+        f"between seeds: {noise}. The interval of the rank correlation is bootstrapped over mixtures and seeds."
+    )
+
+
+def agreement(one: rounds.Confirmation, sign: int) -> None:
+    """How far predictions at proxy size agree with the larger runs, in four numbers."""
+    trust = one.trust
     low, high = trust.rank_interval
     columns = st.columns(4)
     columns[0].metric(
@@ -112,48 +138,33 @@ def verdict(one: rounds.Confirmation, aggregate: Aggregate, place: int) -> None:
     columns[3].metric(
         f"{one.names[0]}: predicted minus measured", f"{sign * trust.gap:+.3f} ± {1.96 * trust.gap_std:.3f}"
     )
-    left, right = st.columns([3, 2])
-    with left:
-        figure = round_charts.small_against_large(
-            one.names,
-            sign * one.predicted,
-            one.predicted_std,
-            sign * trust.measured,
-            trust.measured_std,
-            trust.rivals,
-            aggregate.unit,
+
+
+def measurements(one: rounds.Confirmation, aggregate: Aggregate) -> None:
+    """Which mixtures may be the best, and what each measured."""
+    trust, rivals = one.trust, [one.names[i] for i in one.trust.rivals]
+    if len(rivals) == 1:
+        st.success(f"**{plain(rivals[0])}** measures best, beyond noise.", icon=":material/verified:")
+    else:
+        st.info(
+            f"Within noise of each other: {plain(', '.join(rivals))}. None of them can be called best.",
+            icon=":material/balance:",
         )
-        plot(figure, key=f"confirm-{place}")
-    with right:
-        rivals = [one.names[i] for i in trust.rivals]
-        if len(rivals) == 1:
-            st.success(f"**{plain(rivals[0])}** measures best, beyond noise.", icon=":material/verified:")
-        else:
-            st.info(
-                f"Within noise of each other: {plain(', '.join(rivals))}. None of them can be called best.",
-                icon=":material/balance:",
-            )
-        rows = [
-            {
-                "mixture": name,
-                aggregate.title: sign * value,
-                "± 95%": 1.96 * error,
-                "seeds": int(count),
-                "predicted (proxy)": sign * guess,
-            }
-            for name, value, error, count, guess in zip(
-                one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
-            )
-        ]
-        number = st.column_config.NumberColumn(format="%.3f")
-        numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted (proxy)"), number)
-        st.dataframe(rows, hide_index=True, column_config=numbers)
-    noise = "unknown (one seed each)" if trust.noise is None else f"{trust.noise:.4f}"
-    st.caption(
-        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. Sizes "
-        "differ in absolute level, so both are shown relative to their mean over these mixtures. Standard deviation "
-        f"between seeds: {noise}. The interval of the rank correlation is bootstrapped over mixtures and seeds."
-    )
+    rows = [
+        {
+            "mixture": name,
+            aggregate.title: aggregate.sign * value,
+            "± 95%": 1.96 * error,
+            "seeds": int(count),
+            "predicted (proxy)": aggregate.sign * guess,
+        }
+        for name, value, error, count, guess in zip(
+            one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
+        )
+    ]
+    number = st.column_config.NumberColumn(format="%.3f")
+    numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted (proxy)"), number)
+    st.dataframe(rows, hide_index=True, column_config=numbers)
 
 
 def scale(study: studies.Study, aggregate: Aggregate) -> None:

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
 from dashboard.components.plot import plot
+from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.nominate import nominate
@@ -85,8 +86,36 @@ def trade_off(study: studies.Study, search: dict) -> None:
 
 def targets(study: studies.Study, search: dict) -> None:
     """Mixtures that meet limits on the metrics, with the probability that a run there meets all of them."""
-    names, pool = named_of(study), pool_of(search)
-    signs, best = signs_of(study), search["found"]["found"]["mean"]
+    names, pool, signs = named_of(study), pool_of(search), signs_of(study)
+    limits = ask_targets(study, names, signs, search["found"]["found"]["mean"])
+    if not np.isfinite(limits).any():
+        return
+    found = wish(pool, surrogate_of(study, search), limits, signs)
+    chance = found.chance[0]
+    st.markdown(
+        f"**{found.expected:,} of {len(pool.points):,}** draws are predicted to meet every target. The most likely one "
+        f"meets them all with a probability of **{chance:.0%}** when trained."
+    )
+    if chance < 0.5:
+        st.warning(f"Binding constraint: {plain(names.metrics[found.in_the_way])}. Relax this target first.")
+    top = pool.points[found.rows[:6]]
+    labels = [f"{chance:.0%} likely ({place})" for place, chance in enumerate(found.chance[:6], 1)]
+    left, right = st.columns(2)
+    with left:
+        plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="target-mixtures")
+        if st.button("Set faders to the most likely", icon=":material/instant_mix:", key="target-to-faders"):
+            set_faders(study, top[0])
+        nominate(study, dict(zip(labels, top, strict=True)), "target", search["settings"]["surrogate"])
+    if found.lowest is not None:
+        with right:
+            marks = {"most likely": top[0]}
+            figure = mixture_charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
+            plot(figure, key="target-ranges")
+            st.caption("The range of each share among the draws predicted to meet every target.")
+
+
+def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: list[float]) -> np.ndarray:
+    """A table to fill in. Returns the limits (M,), NaN if none; best (M,): predicted at the best mixture."""
     rows = [
         {"metric": name, "unit": unit, "target": None, "": "at least" if sign < 0 else "at most", "best": value}
         for name, unit, sign, value in zip(names.metrics, names.units, signs, best, strict=True)
@@ -103,29 +132,4 @@ def targets(study: studies.Study, search: dict) -> None:
         },
         column_order=["metric", "", "target", "unit", "best"],
     )
-    limits = np.array([np.nan if row["target"] is None else row["target"] for row in edited], float)
-    if not np.isfinite(limits).any():
-        return
-    found = wish(pool, surrogate_of(study, search), limits, signs)
-    chance = found.chance[0]
-    st.markdown(
-        f"**{found.expected:,} of {len(pool.points):,}** draws are predicted to meet every target. The most likely one "
-        f"meets them all with a probability of **{chance:.0%}** when trained."
-    )
-    if chance < 0.5:
-        st.warning(f"Binding constraint: {plain(names.metrics[found.in_the_way])}. Relax this target first.")
-    top = pool.points[found.rows[:6]]
-    labels = [f"{chance:.0%} likely" for chance in found.chance[:6]]
-    labels = [f"{label} ({place})" for place, label in enumerate(labels, 1)]
-    left, right = st.columns(2)
-    with left:
-        plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="target-mixtures")
-        if st.button("Set faders to the most likely", icon=":material/instant_mix:", key="target-to-faders"):
-            set_faders(study, top[0])
-        nominate(study, dict(zip(labels, top, strict=True)), "target", search["settings"]["surrogate"])
-    if found.lowest is not None:
-        with right:
-            marks = {"most likely": top[0]}
-            figure = mixture_charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
-            plot(figure, key="target-ranges")
-            st.caption("The range of each share among the draws predicted to meet every target.")
+    return np.array([np.nan if row["target"] is None else row["target"] for row in edited], float)
