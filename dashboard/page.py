@@ -1,4 +1,4 @@
-"""The page's frame: title, navigation, the study that all pages are about. Which pages there are says views/."""
+"""The page's frame: title, navigation, and the study that all pages are about. The pages are listed in views/."""
 
 import streamlit as st
 

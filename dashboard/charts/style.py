@@ -41,7 +41,7 @@ def triangle(names: tuple[str, str, str]) -> dict:
 
 
 def oriented(scale: list, better: str) -> list:
-    """A colour scale made for losses, the other way round where higher is better."""
+    """A colour scale for losses, reversed if higher is better."""
     return scale if better == "lower" else [[1 - at, colour] for at, colour in scale[::-1]]
 
 
@@ -52,5 +52,5 @@ def faded(colour: str, alpha: float = 0.14) -> str:
 
 
 def escape(text: str) -> str:
-    """Plotly reads a little HTML in labels: show people's names as they are written."""
+    """Text as it was typed: Plotly would read it as HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""The parts of the page that Streamlit does not have, a file each: a chart that keeps its zoom, a mixing desk, drafts.
+"""The parts of the page that Streamlit lacks, one file each: a chart that keeps its zoom, a mixing desk, drafts.
 
 All are trusted scripts of our own that get plain data, never markup: names of domains and studies are set as text.
 """

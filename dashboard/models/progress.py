@@ -1,4 +1,4 @@
-"""How far a study is, and when its answers are expected."""
+"""The progress of a study, and when its results are expected."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What a search was asked."""
+"""The settings of a search, as pages show them."""
 
 from engine.search.methods import TITLES
 from engine.spec.objectives import Aggregate

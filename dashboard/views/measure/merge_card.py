@@ -15,7 +15,7 @@ from engine.studies.measured import aggregate_of, points_measured, usual_runs
 from store import runs, studies
 
 
-def happening(progress: Progress) -> str:
+def status(progress: Progress) -> str:
     """What is going on in a merge study."""
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     return {

@@ -79,7 +79,7 @@ def card(study: studies.Study, is_current: bool) -> None:
         for note in (study.imported or {}).get("notes", ()):
             st.caption(f":material/info: {plain(note)}")
         stages(progress)
-        st.markdown(happening(study, progress))
+        st.markdown(status(study, progress))
         if progress.finished:
             (merge_card.answer if study.kind == "merge" else answer)(study)
         if study.state == "paused":
@@ -92,10 +92,10 @@ def card(study: studies.Study, is_current: bool) -> None:
             refusal(message)
 
 
-def happening(study: studies.Study, progress: Progress) -> str:
+def status(study: studies.Study, progress: Progress) -> str:
     """What is going on, for somebody who sees it for the first time."""
     if study.kind == "merge" and study.state != "failed":
-        return merge_card.happening(progress)
+        return merge_card.status(progress)
     running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""

@@ -10,7 +10,7 @@ from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared.diagnostics import trust
+from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
@@ -234,7 +234,7 @@ def verdict(found, count: int) -> str:
 
 def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """Held-out predictions, as for mixtures."""
-    trust(study, fit, aggregate, at, None)
+    fit_diagnostics(study, fit, aggregate, at, None)
 
 
 DETAILS = {

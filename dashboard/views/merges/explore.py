@@ -34,8 +34,8 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None:
         return
     fit, aggregate = fit_of(study), priorities_of(study)
-    st.caption(described(study))
-    foreseen(study)
+    st.caption(summary(study))
+    preflight(study)
     own = StudySpec.from_dict(study.spec).merge
 
     @st.fragment
@@ -46,7 +46,7 @@ def render(name: str | None) -> None:
         if setting.own and fit is not None:
             predictions(study, fit, aggregate, setting, points)
             with st.container(horizontal=True):
-                keep(study, setting.point)
+                save_button(study, setting.point)
                 nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
             details(study, fit, aggregate, setting.point, points)
         else:
@@ -55,7 +55,7 @@ def render(name: str | None) -> None:
     desk_and_predictions()
 
 
-def foreseen(study: studies.Study) -> None:
+def preflight(study: studies.Study) -> None:
     """The preflight of external checkpoints: ancestry, tokenizers, and what a merge needs."""
     path = state.store().workspace.root / "experts" / study.id / "preflight.json"
     if not study.spec["merge"]["base"] or not path.exists():
@@ -73,7 +73,7 @@ def foreseen(study: studies.Study) -> None:
         st.caption("Estimates for one merge written to disk; merges that are only measured need no disk.")
 
 
-def described(study: studies.Study) -> str:
+def summary(study: studies.Study) -> str:
     """What is merged, in one line."""
     merge = study.spec["merge"]
     where = "external checkpoints" if merge["base"] else "proxies trained here from one base"
@@ -186,7 +186,7 @@ def wait_for(study: studies.Study, setting: Setting) -> None:
         st.button("Check again", icon=":material/refresh:", key="check-again")
 
 
-def keep(study: studies.Study, at: np.ndarray) -> None:
+def save_button(study: studies.Study, at: np.ndarray) -> None:
     """Queue the full measurement of this merge, as a run of the study."""
     words = "Measure in full" if study.spec["fidelity"] is None else "Save as a run"
     effect = "Makes it a run of the study, which surrogates learn from."

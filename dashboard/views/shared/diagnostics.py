@@ -15,7 +15,7 @@ from engine.studies.measured import aggregate_of, noise_floor
 from store import runs
 
 
-def trust(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
     """Held-out predictions, and the error beside the seed noise."""
     left, right = st.columns(2)
     names = named_of(study)

@@ -1,4 +1,4 @@
-"""Nominate: what every page offers beside a point, so that it becomes a candidate that others can review."""
+"""Nominate: the button beside a point that makes it a candidate, which others can review."""
 
 import numpy as np
 import streamlit as st

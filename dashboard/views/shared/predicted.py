@@ -1,4 +1,4 @@
-"""The prediction at a point beside a reference that the reader picks, for shares and coefficients alike."""
+"""The prediction at a point beside a chosen reference, for shares and coefficients alike."""
 
 import numpy as np
 import streamlit as st

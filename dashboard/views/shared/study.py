@@ -1,4 +1,4 @@
-"""What pages about one study share: the study itself, buttons by role, names, metrics of one unit."""
+"""The study that a page is about, its short names, and a warning if it has too few runs."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""Words on a page: people's text as it is written, refusals, durations, names of baselines."""
+"""Text on a page: as people typed it, refusals, durations, names of baselines."""
 
 import re
 

@@ -7,7 +7,7 @@ from dashboard.charts import effects as effect_charts
 from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared.diagnostics import trust
+from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
@@ -150,7 +150,7 @@ DETAILS = {
     "Ternary": ternary,
     "Contributions": contributions,
     "Residuals": residuals,
-    "Fit diagnostics": trust,
+    "Fit diagnostics": diagnostics,
 }
 
 

@@ -36,7 +36,7 @@ def render(name: str | None) -> None:
     @st.fragment
     def desk_and_predictions():
         points = named_points(state.store(), study, aggregate)
-        giver = giving(study)
+        giver = ask_giver(study)
         at = faders(study, points, giver)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
         predictions(study, fit, aggregate, at, points)
@@ -45,7 +45,7 @@ def render(name: str | None) -> None:
     desk_and_predictions()
 
 
-def giving(study: studies.Study) -> int | None:
+def ask_giver(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
     names = named_of(study)
     linked = st.query_params.get("from")

@@ -87,7 +87,7 @@ def show(study: studies.Study, proposal: dict) -> None:
                 "optimistic estimate."
             )
     start(study, points, settings)
-    matter(study, found)
+    relevance(study, found)
 
 
 def verdict(study: studies.Study, found: dict, aggregate: Aggregate, count: int) -> None:
@@ -143,7 +143,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         )
 
 
-def matter(study: studies.Study, found: dict) -> None:
+def relevance(study: studies.Study, found: dict) -> None:
     """Which domains the metrics depend on."""
     st.subheader("Which domains matter", anchor=False)
     if found["relevance"] is None:
