@@ -66,8 +66,8 @@ SHARED = {f"dashboard/{name}" for name in ("models", "charts", "components", "se
 DASHBOARD = {
     "dashboard/models": set(),
     "dashboard/charts": {"dashboard/models"},
-    "dashboard/components": set(),
     "dashboard/server": set(),
+    "dashboard/components": {"dashboard/server"},
     "dashboard/report": {"dashboard/models", "dashboard/charts"},
     "dashboard/views/shared": SHARED - {"dashboard/views/shared"},
     "dashboard/views/understand": SHARED,
