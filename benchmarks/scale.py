@@ -127,7 +127,7 @@ def page_seconds(workspace: Workspace, page: str) -> dict:
     try:
         times = []
         for _ in range(6):
-            script = f"from dashboard.views import {page}\n{page}.render('large')"
+            script = f"from dashboard.views.measure import {page}\n{page}.render('large')"
             app = AppTest.from_string(script, default_timeout=120)
             app.query_params["study"] = "large"
             began, cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""Start the page: `python -m dashboard` (the `web` line of the Procfile). Says what is in the way before it starts.
+"""Start the page: `python -m dashboard` (the `web` line of the Procfile), after checking address, port and workspace.
 
 $PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where. Who may come in says the
 workspace's access.toml (docs/SIGN_IN.md): without it, the page serves this machine only.
@@ -41,17 +41,17 @@ def main() -> None:
 
 
 def check_address(address: str, found: access.Access | None) -> None:
-    """Only this machine, where nobody signs in: an open port without sign-in is everybody's desk."""
+    """Refuse any address but this machine's if nobody has to sign in: anyone could use the page."""
     if found is None and address not in access.LOCAL:
         raise Problem(
-            f"Cannot serve on {address}: nobody has to sign in yet, so it serves this machine only. Write "
-            f"{access.FILE} into the workspace, which says how people sign in and who may do what (docs/SIGN_IN.md); "
-            "or unset MIXDESK_ADDRESS, and reach it from elsewhere through an SSH tunnel."
+            f"Cannot serve on {address}: without sign-in, only this machine is served. Put {access.FILE} into the "
+            "workspace, which says how people sign in and who may do what (docs/SIGN_IN.md); or unset MIXDESK_ADDRESS "
+            "and use an SSH tunnel."
         )
 
 
 def check_port(address: str, port: str) -> None:
-    """Raises Problem when the port is no port, or somebody listens there."""
+    """Raises Problem if the port is invalid or in use."""
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise Problem(f"Cannot serve on port {port!r}: a port is a number from 1 to 65535. Set PORT to one.")
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:

@@ -10,6 +10,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from dashboard.charts import style
 from dashboard.server import api, guard, session, state
 from engine.core import access, people
 from engine.core.workspace import Workspace, write_json
@@ -26,32 +27,33 @@ async def lifespan(app):
     state.use(owner, WATCHED)
     people.ask_first(session.who)
     threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
-    door = workspace.root / "web.json"  # for commands on this machine, readable by this user only
-    write_json(door, {"url": os.environ.get("MIXDESK_URL", ""), "token": state.TOKEN}, mode=0o600)
+    endpoint = workspace.root / "web.json"  # for commands on this machine, readable by this user only
+    write_json(endpoint, {"url": os.environ.get("MIXDESK_URL", ""), "token": state.TOKEN}, mode=0o600)
     if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
         with people.as_person(people.SYSTEM):
             steward.create_demo(owner.store)
     try:
         yield
     finally:
-        door.unlink(missing_ok=True)
+        endpoint.unlink(missing_ok=True)
         state.use(None)
         owner.close()
 
 
 def warm_up() -> None:
-    """Load what the first visit needs while its browser is still loading the page's scripts (about 2 CPU seconds)."""
-    from dashboard.charts import mixtures as charts
-    from dashboard.views.decide import export  # noqa: F401
+    """Load what the first visit needs while the browser still loads the page's scripts (about 2 CPU seconds)."""
+    from dashboard.views import PAGES
 
-    charts.figure(100).to_json()
+    style.figure(100).to_json()
+    for page in PAGES:
+        page.function()
     import lightgbm  # noqa: F401
 
     # Streamlit collects garbage after every run: without this it looks through all modules each time, 0.1 to 0.2 s.
     gc.collect()
     gc.freeze()
-    # Each of a page's questions to the database gives the interpreter away, and waits for it behind whatever else
-    # computes: 5 ms each time by default, which adds up where several sessions draw at once.
+    # Each database query releases the interpreter and waits to get it back: by default 5 ms each time while another
+    # thread computes, which adds up when several sessions draw at once.
     sys.setswitchinterval(0.0005)
 
 

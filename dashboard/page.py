@@ -1,90 +1,80 @@
-"""The page's frame: title, navigation, the study that all pages are about. What is on a page is in views/."""
+"""The page's frame: title, navigation, and the study that all pages are about. The pages are listed in views/."""
 
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.account import notices, sign_in, tokens
-from dashboard.views.decide import candidates, export, review
-from dashboard.views.measure import corpus, importing, jobs, runs, studies
-from dashboard.views.shared import study as parts
-from dashboard.views.understand import confirm, explore, league, next_runs, search
+from dashboard.views import ANY, FORMER, MIXTURE, Page, pages_for
+from dashboard.views.account import notices, sign_in
+from dashboard.views.shared.live import live
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from store import studies as studies_in
+from store import studies
 
 st.set_page_config(page_title="Mixdesk", layout="wide")
 person = sign_in.gate()
 # Images are served to those who have signed in.
 st.set_page_config(page_icon="dashboard/icon.png")
 
-SECTIONS = {
-    "Measure": ("studies", "corpus", "import", "runs", "jobs"),
-    "Understand": ("explore", "league", "search", "next-runs", "confirm"),
-    "Decide": ("candidates", "review", "export", "tokens"),
-}
-PAGES = {
-    "studies": ("Studies", ":material/experiment:", studies),
-    "corpus": ("Corpus", ":material/library_books:", corpus),
-    "import": ("Import", ":material/upload_file:", importing),
-    "runs": ("Runs", ":material/timeline:", runs),
-    "jobs": ("Jobs", ":material/memory:", jobs),
-    "explore": ("Explore", ":material/instant_mix:", explore),
-    "league": ("League", ":material/leaderboard:", league),
-    "search": ("Search", ":material/travel_explore:", search),
-    "next-runs": ("Next runs", ":material/next_plan:", next_runs),
-    "confirm": ("Confirm", ":material/verified:", confirm),
-    "candidates": ("Candidates", ":material/how_to_vote:", candidates),
-    "review": ("Review", ":material/co_present:", review),
-    "export": ("Export", ":material/ios_share:", export),
-    "tokens": ("API tokens", ":material/key:", tokens),
-}
 
-
-def chosen_study() -> str | None:
+def chosen_study() -> studies.Study | None:
     """The study in the link, or the newest of mixtures; chosen in the sidebar."""
-    found = studies_in.all_studies(state.store())
+    found = {study.id: study for study in studies.all_studies(state.store())}
     if not found:
         return None
-    names = {study.id: study.name for study in found}
-    if (
-        "next_study" in st.session_state
-    ):  # a page asked for another study; widgets can be set only before they are drawn
+    if "next_study" in st.session_state:  # from another page: a widget is set only before it is drawn
         st.session_state["study"] = st.session_state.pop("next_study")
-    if st.session_state.get("study") not in names:
+    if st.session_state.get("study") not in found:
         linked = st.query_params.get("study")
-        if linked is not None and linked not in names:
-            st.sidebar.warning(f"The link names a study that is not here: {parts.plain(linked)}")
-        newest = next((one for one in found if not one.spec.get("merge")), found[0])
-        st.session_state["study"] = linked if linked in names else newest.id
+        if linked is not None and linked not in found:
+            st.sidebar.warning(f"No study here has the id in this link: {plain(linked)}")
+        newest = next((one for one in found.values() if one.kind == MIXTURE), next(iter(found.values())))
+        st.session_state["study"] = linked if linked in found else newest.id
     with st.sidebar:
-        study = st.selectbox("Study", list(names), format_func=names.get, key="study")
-    st.query_params["study"] = study
-    return study
+        name = st.selectbox("Study", list(found), format_func=lambda one: found[one].name, key="study")
+    st.query_params["study"] = name
+    return found[name]
 
 
-def shown(view):
-    """A page's function: what people can mend is a sentence, not a traceback."""
+def shown(page: Page):
+    """A page's function: what people can fix is a sentence, not a traceback."""
 
     def run():
+        if page.kind not in (ANY, kind):
+            st.title(page.title)
+            st.info(OTHER_KIND)
+            return
         try:
-            view.render(study)
+            page.function()(study and study.id)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
 
     return run
 
 
+OTHER_KIND = (
+    "This page is for mixture studies. Measuring a merge takes a moment, so *Search* picks and measures the next "
+    "merges itself, and a candidate is confirmed on its own page, on all validation text."
+)
+
+
+def redirect(path: str):
+    """The function of a page that has another path today."""
+    return lambda: st.switch_page(pages[path], query_params=st.query_params.to_dict())
+
+
 st.logo("dashboard/logo.svg", size="large")
 study = chosen_study()
-trouble = state.owner().trouble
-if trouble:
-    parts.refusal(
-        f"What workers measure cannot be stored at the moment: {trouble}. Nothing is lost; it is tried again."
-    )
-parts.live(notices.toast)
-pages = {
-    path: st.Page(shown(view), title=title, icon=icon, url_path=path, default=path == "studies")
-    for path, (title, icon, view) in PAGES.items()
-}
+kind = study.kind if study else MIXTURE
+if trouble := state.owner().trouble:
+    refusal(f"New measurements cannot be stored right now: {trouble}. Nothing is lost: Mixdesk keeps trying.")
+live(notices.toast)
+pages, sections = {}, {}
+for path, page in pages_for(kind).items():
+    icon = f":material/{page.icon}:"
+    pages[path] = st.Page(shown(page), title=page.title, icon=icon, url_path=path, default=not pages)
+    sections.setdefault(page.section, []).append(pages[path])
+for path, today in FORMER.items():
+    sections[page.section].append(st.Page(redirect(today), title=path, url_path=path, visibility="hidden"))
 st.session_state["pages"] = pages  # for views that lead on to another page
-st.navigation({name: [pages[path] for path in paths] for name, paths in SECTIONS.items()}, expanded=True).run()
+st.navigation(sections, expanded=True).run()
 sign_in.badge(person)

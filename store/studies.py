@@ -31,6 +31,11 @@ class Study:
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
+    def kind(self) -> str:
+        """What its runs are: "mixture" or "merge"."""
+        return "mixture" if self.spec.get("merge") is None else "merge"
+
+    @property
     def metrics(self) -> list[str]:
         """The names of its metrics, in the order of every run's losses."""
         return [one.metric for one in self.objectives]

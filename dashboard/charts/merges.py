@@ -1,24 +1,25 @@
-"""Figures of merges: slices and lines through their coefficients, what experts moved, searches, merges and mixtures."""
+"""Figures of merges: slices and lines through coefficients, task vectors, searches, merges against mixtures."""
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, GOOD, INK, LOSS_SCALE, PALETTE, escape, faded, figure, turned
+from dashboard.charts.style import BAD, GOOD, INK, LOSS_SCALE, escape, faded, figure, oriented
+from dashboard.models.colours import PALETTE
 
 
-def slice_of(look, names: tuple[str, str], at: tuple, runs, value, std, title: str, better: str) -> go.Figure:
+def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, std, title: str, better: str) -> go.Figure:
     """A predicted metric over two coefficients as a heat map with contours; measured points on it.
 
-    look: engine.analysis.slices.Slice; at: the faders' (x, y); value, std (N, N); runs: (x (R,), y (R,), off (R,),
-    measured (R,), labels): a run that lies off the plane is drawn smaller and paler.
+    plane: engine.analysis.slices.Slice; at: the faders' (x, y); value, std (N, N); runs: (x (R,), y (R,), off (R,),
+    measured (R,), labels): runs off the plane are drawn smaller and paler.
     """
     fig = figure(470, xaxis_title=escape(names[0]), yaxis_title=escape(names[1]))
     fig.add_contour(
-        x=look.x,
-        y=look.y,
+        x=plane.x,
+        y=plane.y,
         z=value,
         customdata=1.96 * std,
-        colorscale=turned(LOSS_SCALE, better),
+        colorscale=oriented(LOSS_SCALE, better),
         ncontours=14,
         line={"width": 0.7, "color": "rgba(255,255,255,0.55)"},
         contours={"coloring": "heatmap"},
@@ -38,23 +39,23 @@ def slice_of(look, names: tuple[str, str], at: tuple, runs, value, std, title: s
         marker={
             "size": 5 + 7 * near,
             "color": measured,
-            "colorscale": turned(LOSS_SCALE, better),
+            "colorscale": oriented(LOSS_SCALE, better),
             "opacity": 0.15 + 0.85 * near,
             "cmin": float(np.nanmin(value)),
             "cmax": float(np.nanmax(value)),
             "line": {"color": "#fff", "width": 1},
         },
-        hovertemplate="%{text}: measured %{customdata[0]:.3f}; %{customdata[1]:.2f} off this plane<extra></extra>",
+        hovertemplate="%{text}: measured %{customdata[0]:.3f}; %{customdata[1]:.2f} from this plane<extra></extra>",
     )
     cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": INK}}
     fig.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name="faders", marker=cross, hoverinfo="skip")
-    reach = [[float(axis[0]), float(axis[-1])] for axis in (look.x, look.y)]
+    reach = [[float(axis[0]), float(axis[-1])] for axis in (plane.x, plane.y)]
     return fig.update_layout(xaxis_range=reach[0], yaxis_range=reach[1])
 
 
 def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit: str, measured) -> go.Figure:
-    """Metrics of one unit on the way from one merge to another. mean, std (N, M); measured: (part (R,), (R, M)) or
-    None: what was measured on the way."""
+    """Metrics of one unit on the line from one merge to another. mean, std (N, M); measured: (part (R,), (R, M)) of
+    merges on the line, or None."""
     title = {"text": f"from {escape(ends[0])} to {escape(ends[1])}"}
     fig = figure(380, xaxis={"title": title, "tickformat": ".0%"}, yaxis_title=escape(unit))
     for m, metric in enumerate(metrics):
@@ -93,7 +94,7 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
 
 
 def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, roles, labels, here) -> go.Figure:
-    """Measured merges by two metrics (R, 2); front (R,) bool: those that none beats in both. here: (2,) predicted at
+    """Measured merges by two metrics (R, 2); front (R,) bool: the Pareto front. here: (2,) predicted at
     the faders with its std (2,), or None."""
     titles = [f"{escape(name)}, {escape(unit)}" for name, unit in zip(names, units, strict=True)]
     fig = figure(430, xaxis_title=titles[0], yaxis_title=titles[1])
@@ -113,7 +114,7 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
         x=values[order, 0],
         y=values[order, 1],
         mode="lines+markers",
-        name="not beaten in both",
+        name="Pareto front",
         line={"color": GOOD, "width": 2, "shape": "hv"},
         marker={"size": 9, "symbol": "diamond", "color": GOOD},
         hoverinfo="skip",
@@ -133,7 +134,7 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
 
 
 def moved(experts: list[str], tensors: list[str], moved: np.ndarray) -> go.Figure:
-    """How far each expert moved each tensor from the base, (K, T), relative to the base's size."""
+    """How far each expert moved each tensor from the base, (K, T), relative to the base's norm."""
     fig = figure(120 + 30 * len(tensors), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
     fig.add_heatmap(
         z=moved.T,
@@ -145,7 +146,7 @@ def moved(experts: list[str], tensors: list[str], moved: np.ndarray) -> go.Figur
         zmin=0,
         colorbar={"title": {"text": "|d| / |base|"}, "thickness": 10, "tickformat": ".0%"},
         texttemplate="%{z:.0%}" if moved.size <= 400 else None,
-        hovertemplate="%{x} moved %{y} by %{z:.1%} of the base's size<extra></extra>",
+        hovertemplate="%{x} moved %{y} by %{z:.1%} of the base's norm<extra></extra>",
     )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
@@ -194,7 +195,7 @@ def coefficients(names: list[str], coordinates: list[str], colours, points: np.n
 
 
 def traces(lines: dict[str, np.ndarray], levels: dict[str, float], unit: str, better: str) -> go.Figure:
-    """Best aggregate so far by evaluation, one line a search; baselines as levels."""
+    """Best aggregate so far by evaluation, one line per search; baselines as levels."""
     fig = figure(340, xaxis_title="merges measured", yaxis_title=f"best so far, {escape(unit)} ({better} is better)")
     for place, (name, line) in enumerate(lines.items()):
         fig.add_scatter(
@@ -232,8 +233,8 @@ def against_mixtures(metrics: list[str], series: dict[str, tuple], unit: str) ->
     return fig.update_layout(showlegend=True)
 
 
-def mirrored(metrics: list[str], colours, trained: np.ndarray, merged: np.ndarray, labels, unit: str) -> go.Figure:
-    """Each mixture twice, both (P, M): the loss of the proxy trained on it, and of the merge with the same numbers."""
+def paired(metrics: list[str], colours, trained: np.ndarray, merged: np.ndarray, labels, unit: str) -> go.Figure:
+    """Losses (P, M) of the proxy trained on each mixture, and of the merge with the same numbers as coefficients."""
     fig = figure(
         400,
         xaxis_title=f"proxy trained on the mixture, {escape(unit)}",

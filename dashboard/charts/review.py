@@ -1,9 +1,10 @@
-"""Figures of candidates: differences with intervals side by side, points of any space, what votes say."""
+"""Figures of candidates: differences with intervals side by side, points of any space, strengths from votes."""
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, FAINT, GOOD, INK, escape, figure, shares_bar
+from dashboard.charts.mixtures import shares_bar
+from dashboard.charts.style import BAD, FAINT, GOOD, INK, escape, figure
 from dashboard.models.names import Named
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")
@@ -16,9 +17,9 @@ def intervals(
     title: str,
     what: str,
 ) -> go.Figure:
-    """Values with 95% intervals: one row a metric, a symbol a series (name, x (M,), half (M,) or None where unknown).
+    """Values with 95% intervals: one row per metric, one symbol per series (name, x (M,), half (M,) or None).
 
-    Hollow where zero lies inside the interval: nothing can be claimed there. what: of the hover, with its unit.
+    Hollow where zero lies inside the interval. what: of the hover, with its unit.
     """
     fig = figure(100 + len(rows) * (26 + 15 * len(series)), xaxis_title=escape(title))
     fig.add_vline(x=0, line={"color": INK, "width": 1.2})
@@ -27,8 +28,8 @@ def intervals(
         offset = 0.0 if len(series) == 1 else 0.56 * (k / (len(series) - 1) - 0.5)
         unsure = np.zeros(len(x), bool) if half is None else np.abs(x) <= half
         fill = ["rgba(0,0,0,0)" if hollow else colour for hollow, colour in zip(unsure, colours, strict=True)]
-        said = ["not known" if half is None else f"{h:.3f}" for h in (x if half is None else half)]
-        said = [f"{s}: inside the noise" if hollow else s for s, hollow in zip(said, unsure, strict=True)]
+        said = ["unknown" if half is None else f"{h:.3f}" for h in (x if half is None else half)]
+        said = [f"{s}: within noise" if hollow else s for s, hollow in zip(said, unsure, strict=True)]
         fig.add_scatter(
             x=x,
             y=places + offset,
@@ -68,8 +69,8 @@ def points(kind: str, labels: list[str], names: Named, values: np.ndarray) -> go
 
 
 def strengths(labels: list[str], strength: np.ndarray, half: np.ndarray, group: np.ndarray) -> go.Figure:
-    """What votes say (K,): log odds against the average of a group of candidates that votes connect."""
-    fig = figure(110 + 34 * len(labels), xaxis_title="preferred to the average of its group, log odds (95%)")
+    """Strengths (K,) from votes: log odds against the average of the candidates that votes connect."""
+    fig = figure(110 + 34 * len(labels), xaxis_title="preference over the group's average, log odds (95%)")
     fig.add_vline(x=0, line={"color": FAINT, "width": 1})
     shades = [GOOD if g % 2 == 0 else INK for g in group]
     fig.add_scatter(

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, DIVERGING, FAINT, GOOD, INK, escape, faded, figure
+from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, escape, faded, figure
 
 
 def front(
@@ -29,7 +29,7 @@ def front(
         x=along[:, 0],
         y=along[:, 1],
         mode="lines+markers",
-        name="nothing drawn beats these, predicted",
+        name="Pareto front (sampled), predicted",
         line={"color": GOOD, "width": 2},
         marker={"size": 6},
         hovertemplate="%{x:.3f}, %{y:.3f}<extra></extra>",
@@ -38,11 +38,11 @@ def front(
         x=along[[chosen], 0],
         y=along[[chosen], 1],
         mode="markers",
-        name="here, 95% interval",
+        name="this point, 95% interval",
         marker={"size": 14, "symbol": "diamond", "color": BAD},
         error_x={"array": 1.96 * std[[0]], "color": INK},
         error_y={"array": 1.96 * std[[1]], "color": INK},
-        hovertemplate="here: %{x:.3f}, %{y:.3f}<extra></extra>",
+        hovertemplate="this point: %{x:.3f}, %{y:.3f}<extra></extra>",
     )
     padding = np.ptp(along, axis=0) * 0.6 + 1e-9
     low, high = along.min(axis=0) - padding, along.max(axis=0) + padding
@@ -53,7 +53,7 @@ def front(
 
 def along_front(domains: list[str], colours, shares: np.ndarray, chosen: int) -> go.Figure:
     """Shares (F, D) of the mixtures on a front, as areas from its first to its last member."""
-    fig = figure(380, yaxis={"tickformat": ".0%", "range": [0, 1]}, xaxis_title="place on the front")
+    fig = figure(380, yaxis={"tickformat": ".0%", "range": [0, 1]}, xaxis_title="position on the front")
     place = np.arange(1, len(shares) + 1)
     for d, domain in enumerate(domains):
         fig.add_scatter(
@@ -84,13 +84,13 @@ def gains(gain: np.ndarray, noise: float, unit: str) -> go.Figure:
     fig.add_hline(
         y=noise,
         line={"color": INK, "dash": "dot", "width": 1},
-        annotation={"text": "deviation of one measurement", "font": {"size": 11}},
+        annotation={"text": "standard deviation of one measurement", "font": {"size": 11}},
     )
     return fig
 
 
 def relevance(domains: list[str], metrics: list[str], strength: np.ndarray, support: np.ndarray) -> go.Figure:
-    """Lasso relevance (D, M) of domains (rows) to metrics; where the support is unsure, a question mark."""
+    """Lasso relevance (D, M) of domains (rows) to metrics; a question mark where the support is uncertain."""
     fig = figure(
         90 + 36 * len(domains), xaxis={"side": "top", "title": {"text": "matters for"}}, yaxis={"autorange": "reversed"}
     )
@@ -108,9 +108,9 @@ def relevance(domains: list[str], metrics: list[str], strength: np.ndarray, supp
         colorscale=[DIVERGING[1], [1, GOOD]],
         xgap=3,
         ygap=3,
-        colorbar={"title": {"text": "spreads a spread"}, "thickness": 10},
+        colorbar={"title": {"text": "standardised<br>effect"}, "thickness": 10},
         zmin=0,
-        hovertemplate="%{y} for %{x}: %{z:.3f}, in the support of %{customdata:.0%} of resamples<extra></extra>",
+        hovertemplate="%{y} for %{x}: %{z:.3f}, kept in %{customdata:.0%} of resamples<extra></extra>",
     )
     fig.data[0].colorscale = [[0, "rgba(138,130,121,0.06)"], [1, GOOD]]
     fig.update_xaxes(showgrid=False)
@@ -127,11 +127,11 @@ def small_against_large(
     rivals: list[int],
     unit: str,
 ) -> go.Figure:
-    """Mixtures (P,): predicted for the proxies against measured on larger models, both relative to their mean."""
+    """Mixtures (P,): predicted at proxy size against measured at a larger size, both relative to their mean."""
     fig = figure(
         400,
-        xaxis_title=f"predicted for a proxy, minus the mean, {escape(unit)}",
-        yaxis_title=f"measured larger, minus the mean, {escape(unit)}",
+        xaxis_title=f"predicted at proxy size, minus the mean, {escape(unit)}",
+        yaxis_title=f"measured at the larger size, minus the mean, {escape(unit)}",
     )
     x, y = predicted - predicted.mean(), measured - measured.mean()
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())]) * 1.1

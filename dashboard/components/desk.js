@@ -58,8 +58,8 @@ function build(host, faders, free) {
     const lock = part("button", "lock");
     name.title = fader.name;
     name.textContent = fader.name.replaceAll("_", "_\u200b"); // long names break at their underscores
-    lock.textContent = "hold";
-    lock.title = "Hold this share while others move";
+    lock.textContent = "lock";
+    lock.title = "Keep this share fixed while others move";
     track.tabIndex = 0;
     track.setAttribute("role", "slider");
     track.setAttribute("aria-orientation", "vertical");

@@ -1,4 +1,4 @@
-// Keeps the text of a box, and the link of the page, in the tab's sessionStorage: see dashboard/drafts.py.
+// Keeps the text of a box, and the link of the page, in the tab's sessionStorage: see drafts.py.
 
 const PLACE = "mixdesk-place";
 

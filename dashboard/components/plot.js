@@ -1,4 +1,4 @@
-// A Plotly figure drawn in place with Plotly.react, in the page's colours; returns brushes and clicks.
+// A Plotly figure drawn in place with Plotly.react, in the page's colours; returns brushes.
 
 const CONFIG = {
   displaylogo: false,
@@ -38,10 +38,6 @@ function listen(host, setStateValue) {
     }
     setStateValue("brush", brush);
   });
-  host.on("plotly_click", (event) => {
-    const point = event.points[0];
-    if (point.customdata !== undefined) setStateValue("picked", point.customdata);
-  });
 }
 
 export default function ({ data, parentElement, setStateValue }) {
@@ -57,7 +53,7 @@ export default function ({ data, parentElement, setStateValue }) {
       Plotly.react(host, figure.data, dressed(figure, host), CONFIG);
       if (first) listen(host, setStateValue);
     },
-    () => { host.textContent = "The chart's script did not load. Reload the page."; },
+    () => { host.textContent = "The chart script did not load. Reload the page."; },
   );
   return () => { gone = true; };
 }

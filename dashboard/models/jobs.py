@@ -1,10 +1,10 @@
-"""Store and spool -> what the page Jobs shows. No streamlit, no plotly."""
+"""What the page Jobs shows: active jobs, the queue and why each job waits, failures. No streamlit, no plotly."""
 
 import json
 import time
 from dataclasses import dataclass
 
-from dashboard.models import progress as queries
+from dashboard.models.progress import Progress, progress_of
 from engine.jobs import logs
 from engine.jobs.queue import outcome_of
 from engine.jobs.spec import JobSpec
@@ -14,75 +14,75 @@ from store.database import Store
 SHOWN = 200  # jobs of one state: a queue of 10,000 is counted, not listed
 STALE_SECONDS = 30.0
 
-# What to do about a failure whose message does not say it, by what the message contains.
+# What to do about a failure whose message does not say so, by what the message contains.
 ADVICE = {
-    "out of memory": "Train fewer proxies a job (compute.group) or use fewer slots, then retry.",
-    "GPU": "Look at `nvidia-smi`, restart the driver or the machine, then retry; or train on the CPU.",
+    "out of memory": "Train fewer proxies per job (compute.group) or use fewer slots, then retry.",
+    "GPU": "Check `nvidia-smi`, restart the driver or the machine, then retry; or train on the CPU.",
     "showed no progress": "Read its log. If it was only slow, raise its stall_timeout; then retry.",
     "waits for job": "",
-    "no result": "Read its log for what ended it, mend that, then retry.",
-    "exited with code": "Read its log for what ended it, mend that, then retry.",
+    "no result": "Find the cause in its log, fix it, then retry.",
+    "exited with code": "Find the cause in its log, fix it, then retry.",
 }
 
 
 @dataclass(frozen=True)
 class Running:
-    """A job at work. share: 0 to 1, None before it says; left: seconds; held: what it holds, in words."""
+    """A running job. progress: 0 to 1, None while unknown; left: in seconds; resources: those it uses, in words."""
 
     row: jobs.JobRow
-    share: float | None
+    progress: float | None
     left: float | None
-    held: str
+    resources: str
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Everything that happens at the moment. word: what the worker last left of its devices; {} where none did."""
+class Overview:
+    """Everything that is going on. report: what the worker last reported of its devices, {} if nothing recent."""
 
     counts: dict[str, int]
     working: bool
-    word: dict
+    report: dict
     running: list[Running]
     waiting: list[tuple[jobs.JobRow, str]]
     failed: list[jobs.JobRow]
-    ends: list[tuple[studies.Study, queries.Progress]]
+    studies: list[tuple[studies.Study, Progress]]
 
 
-def desk(store: Store) -> Desk:
+def overview_of(store: Store) -> Overview:
     """The jobs of all studies."""
-    word = word_of(store)
-    held = {lease["job"]: lease for lease in word.get("leases", ())}
+    report = worker_report(store)
+    leases = {lease["job"]: lease for lease in report.get("leases", ())}
     now = time.time()
     running = [
-        Running(row, share_of(row), seconds_left(row, now), holds(held.get(row.id), row, word))
+        Running(row, progress_of_job(row), seconds_left(row, now), resources_of(leases.get(row.id), row, report))
         for row in jobs.in_state(store, ("running",), SHOWN)
     ]
     waiting = jobs.in_state(store, ("queued", "paused"), SHOWN)
     found = [study for study in studies.all_studies(store) if study.state in ("active", "paused")]
     busy = {row.study for row in (*waiting, *(job.row for job in running))}
-    ends = [(study, queries.progress(store, study)) for study in found if study.id in busy or study.state == "paused"]
+    unfinished = [(study, progress_of(store, study)) for study in found if study.id in busy or study.state == "paused"]
     paused = {study.id for study in found if study.state == "paused"}
     reasons = [(row, reason(store, row, paused)) for row in waiting]
     working = store.workspace.is_held("worker")
     failed = jobs.in_state(store, ("failed",), SHOWN)
-    return Desk(jobs.counts(store), working, word, running, reasons, failed, ends)
+    return Overview(jobs.counts(store), working, report, running, reasons, failed, unfinished)
 
 
-def word_of(store: Store) -> dict:
-    """What the worker wrote about its devices in the last seconds."""
+def worker_report(store: Store) -> dict:
+    """The worker's last report on its devices; {} if it is stale."""
     try:
-        word = json.loads((store.spool.root / "devices.json").read_text())
+        report = json.loads((store.spool.root / "devices.json").read_text())
     except (OSError, ValueError):
         return {}
-    return word if abs(time.time() - word["t"]) < STALE_SECONDS else {}
+    return report if abs(time.time() - report["t"]) < STALE_SECONDS else {}
 
 
-def share_of(row: jobs.JobRow) -> float | None:
+def progress_of_job(row: jobs.JobRow) -> float | None:
     return min(1.0, row.done / row.total) if row.total else None
 
 
 def seconds_left(row: jobs.JobRow, now: float) -> float | None:
-    """Until the job should end: by its tokens a second, or by how far it has come since it began."""
+    """Seconds until the job should finish: by its tokens per second, or by its progress since it began."""
     if not row.total or not row.done:
         return None
     if row.kind == "train" and row.tokens_per_second:
@@ -90,14 +90,14 @@ def seconds_left(row: jobs.JobRow, now: float) -> float | None:
     return (now - row.attempt_at) * (row.total - row.done) / row.done if row.attempt_at else None
 
 
-def holds(lease: dict | None, row: jobs.JobRow, word: dict) -> str:
-    """Where a job runs and what it holds, in words."""
+def resources_of(lease: dict | None, row: jobs.JobRow, report: dict) -> str:
+    """Where a job runs and which resources it uses, in words."""
     if lease is None:
         return row.host or ""
-    names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in word.get("gpus", ())}
+    names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in report.get("gpus", ())}
     parts = [f"{lease['cpus']} CPU slot{'s' if lease['cpus'] > 1 else ''}"]
     if lease["gpu"]:
-        parts.append(f"{names.get(lease['gpu'], lease['gpu'])}, {lease['gpu_memory_mb'] / 1024:.1f} GB of it")
+        parts.append(f"{names.get(lease['gpu'], lease['gpu'])}, {lease['gpu_memory_mb'] / 1024:.1f} GB")
     elif lease["gpus"]:
         parts.append(f"{lease['gpus']:g} GPU")
     place = "this machine" if lease["backend"] == "local" else lease["backend"]
@@ -105,19 +105,19 @@ def holds(lease: dict | None, row: jobs.JobRow, word: dict) -> str:
 
 
 def reason(store: Store, row: jobs.JobRow, paused: set[str]) -> str:
-    """Why a job waits."""
+    """What a waiting job is blocked on."""
     if row.study in paused:
-        return "its study is paused"
+        return "study is paused"
     if row.message:
-        return f"tried again: {row.message}"
+        return f"retrying: {row.message}"
     for other in JobSpec.read(jobs.spec(store, row.id)).depends_on:
         if (outcome := outcome_of(store.spool.find(other))) != "done":
-            return f"waits for {other}" + (", which failed" if outcome == "failed" else "")
-    return "goes on from its checkpoint" if row.attempts else "waits for room"
+            return f"job {other}" + (", which failed" if outcome == "failed" else "")
+    return "resuming from its checkpoint" if row.attempts else "waiting for resources"
 
 
 def advice(message: str) -> str:
-    """What to do about a failure; empty where its message says it."""
+    """What to do about a failure; empty if its message says it."""
     return next((words for part, words in ADVICE.items() if part in message), "")
 
 

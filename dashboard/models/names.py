@@ -1,16 +1,16 @@
-"""What a study's domains and metrics are called on the page, and their colours. No streamlit, no store."""
+"""Short names of a study's domains and metrics on the page, and their colours."""
 
 from dataclasses import dataclass
 
-from dashboard.charts.mixtures import colour_of
+from dashboard.models.colours import colour_of
 from engine.spec.objectives import Objective, short_names
 
 
 @dataclass(frozen=True)
 class Named:
-    """What a study's domains and metrics are called on the page, in their order, with units and colours.
+    """Short names of a study's domains and metrics, in their order, with units and colours.
 
-    A metric that is a domain's loss bears its domain's name, and so its colour.
+    A metric that is a domain's loss has that domain's name, and so its colour.
     """
 
     domains: list[str]
@@ -20,12 +20,12 @@ class Named:
 
 
 def named_in(frozen: dict) -> Named:
-    """What the coordinates and metrics of a candidate are called, as they were frozen."""
+    """Short names of a candidate's frozen coordinates and metrics."""
     return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
 
 
 def named(domains: list[str], objectives: list[Objective]) -> Named:
-    """Short names without what all have in common, unless a metric would be taken for another or for a domain."""
+    """Names without their common prefix or suffix, unless a metric could be mistaken for another or for a domain."""
     short = dict(zip(domains, short_names(domains), strict=True))
     others = [one.metric for one in objectives if one.domain not in short]
     shorter = dict(zip(others, short_names(others), strict=True))

@@ -1,36 +1,33 @@
-"""Store -> view models: what each page shows, ready to draw. No streamlit, no plotly."""
+"""The progress of a study, and when its results are expected."""
 
 import os
 import time
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from engine.spec.fidelity import Fidelity, larger
-from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of
-from store import jobs, runs, studies
+from dashboard.models.cost import BASELINES, BYTES, cost_of
+from engine.spec.fidelity import Fidelity
+from store import jobs, studies
 from store.database import Store
 
-# What the demo study takes, in seconds, before its own progress says more (benchmarks/results/demo.md).
+# Seconds in the demo study (benchmarks/results/demo.md), used until a study's own progress says more.
 CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
-FIRST_SHARE = 0.3  # of the training that stands behind the first fit
-BASELINES, BYTES = 3, 256  # natural, uniform, UniMax; the vocabulary of byte tokens
+
+FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a study's way. share: 0 to 1; state: waiting | running | done | failed."""
+    """One step of a study. progress: 0 to 1; state: waiting | running | done | failed."""
 
     name: str
     state: str
-    share: float
+    progress: float
     note: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is, and when its first and its last answers are expected (seconds from now, or None)."""
+    """The stages of a study, and when its first and last results are expected (seconds from now, or None)."""
 
     stages: list[Stage]
     first_answer: float | None
@@ -46,12 +43,12 @@ class Progress:
         return all(stage.state == "done" for stage in self.stages)
 
 
-def progress(store: Store, study: studies.Study) -> Progress:
-    """The stages corpus, proxies, surrogates, search of one study."""
+def progress_of(store: Store, study: studies.Study) -> Progress:
+    """The stages of one study: corpus, proxies, surrogates, search."""
     own = jobs.of_study(store, study.id)
     if study.imported:
         return imported_progress(store, study, own)
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         return merge_progress(store, study, own)
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
@@ -72,25 +69,25 @@ def progress(store: Store, study: studies.Study) -> Progress:
     stages = [corpus, proxies, fits, searches]
     failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
     end = None if left is None else left + ANSWER_SECONDS
-    first = None if left is None or latest else left * FIRST_SHARE + ANSWER_SECONDS
+    first = None if left is None or latest else left * FIRST_FIT + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
 
 
 def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
-    """The stages of a merge study: its experts are trained here, or were brought."""
+    """The stages of a merge study, whose experts are trained here or external."""
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
     corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
     built = Stage("Corpus", "done", 1.0, "built")
     corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
     if not study.domains and corpus.state == "done":
-        corpus = replace(corpus, note="waits for the mixture study")
+        corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
-    experts = together("Experts", by_kind["train"], f"{count} and their base")
+    experts = stage_of_all("Experts", by_kind["train"], f"{count} and their base")
     trained = count + 1  # runs that are no merges
     if study.spec["merge"]["base"]:
-        experts, trained = Stage("Experts", "done", 1.0, "brought"), 0
+        experts, trained = Stage("Experts", "done", 1.0, "external checkpoints"), 0
     measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured"
-    merges = together("Merges", by_kind["merge"], measured)
+    merges = stage_of_all("Merges", by_kind["merge"], measured)
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")
@@ -99,10 +96,10 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     return Progress([corpus, experts, merges, fits, search], None, left and left + ANSWER_SECONDS, failures)
 
 
-def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
-    """A stage that is several jobs."""
+def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
+    """A stage of several jobs."""
     if not own:
-        return Stage(name, "waiting", 0.0, "waits")
+        return Stage(name, "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in own) / len(own)
     states = {job.state for job in own}
     ended = "failed" if states & {"failed", "cancelled"} else "done"
@@ -111,7 +108,7 @@ def together(name: str, own: list[jobs.JobRow], note: str) -> Stage:
 
 
 def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
-    """The stages of a study whose runs were trained elsewhere."""
+    """The stages of a study of imported runs."""
     stages = [Stage("Imported runs", "done", 1.0, f"{study.done} runs")]
     for name, kind in (("Surrogates", "fit"), ("Search", "search")):
         stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
@@ -121,29 +118,29 @@ def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]
 
 
 def seconds_planned(store: Store, study: studies.Study) -> float | None:
-    """What training should take before any has been seen, the building of the corpus included; None: no idea."""
+    """Estimated seconds of training and building the corpus, before either has begun; None if no speed is known."""
     fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
     members = study.runs or spec["runs"] + spec["repeats"] + BASELINES
-    price = cost(store, fidelity, members, BYTES, os.cpu_count() or 1)
+    price = cost_of(store, fidelity, members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
     return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:
-    """A stage that is one job."""
+    """A stage of one job."""
     if not own:
-        return Stage(name, "waiting", 0.0, "waits")
+        return Stage(name, "waiting", 0.0, "waiting")
     job = own[-1]
     state = {"queued": "waiting", "paused": "waiting", "running": "running", "done": "done"}.get(job.state, "failed")
-    share = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
-    return Stage(name, state, share, "" if job.state == "done" else job.note or job.state)
+    progress = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
+    return Stage(name, state, progress, "" if job.state == "done" else job.note or job.state)
 
 
 def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
-    """The training jobs together."""
+    """The stage of the training jobs."""
     if not training:
-        return Stage("Proxies", "waiting", 0.0, "waits")
+        return Stage("Proxies", "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
     note = f"{study.done} of {study.runs} runs"
     if diverged := study.counts.get("diverged"):
@@ -156,7 +153,7 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
 
 
 def seconds_left(training: list[jobs.JobRow]) -> float | None:
-    """When training should end, from its speed since it began; None before there is a speed to speak of."""
+    """Seconds until training should end, by its speed so far; None before there is one."""
     started = [job.started_at for job in training if job.started_at]
     done = sum(job.done or 0 for job in training)
     total = sum(job.total or max((other.total or 0 for other in training), default=0) for job in training)
@@ -165,93 +162,3 @@ def seconds_left(training: list[jobs.JobRow]) -> float | None:
     ended = all(job.ended_at for job in training)
     elapsed = time.time() - min(started)
     return 0.0 if ended else elapsed * (total - done) / done
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a study will take before it starts. minutes: None where no speed is known for this size."""
-
-    flops: float
-    tokens: float
-    minutes: float | None
-    basis: str
-
-
-# Tokens a second of one single-threaded job, by width, measured once (benchmarks/results/stacking.md): used until
-# this workspace has measured runs of its own.
-TYPICAL_SPEED = {32: 150_000.0, 64: 60_000.0, 128: 24_000.0, 256: 8_000.0}
-
-
-def cost(store: Store, fidelity: Fidelity, members: int, vocabulary: int, slots: int) -> Cost:
-    """The price of `members` proxies of a fidelity on `slots` jobs side by side."""
-    tokens = fidelity.steps * fidelity.batch * fidelity.context
-    parameters = fidelity.parameters(vocabulary)
-    speeds = runs.speed(store)
-    own = [rate for (size, _), rate in speeds.items() if size == parameters]
-    speed = own[0] if own else TYPICAL_SPEED.get(fidelity.width)
-    basis = (
-        "measured in this workspace" if own else "a typical laptop core" if speed else "no speed known for this size"
-    )
-    minutes = None if speed is None else members * tokens / speed / slots / 60
-    return Cost(members * fidelity.flops(vocabulary), members * tokens, minutes, basis)
-
-
-# What confirming an answer trains: the chosen mixture, three baselines and one more, larger and with several seeds.
-CONFIRMED, CONFIRMING_SEEDS, CONFIRMING_SIZE = 5, 3, 4
-
-
-def confirmation_cost(store: Store, fidelity: Fidelity, vocabulary: int, slots: int) -> Cost:
-    """The price of confirming an answer with models CONFIRMING_SIZE times as large, on as many more tokens."""
-    return cost(store, larger(fidelity, CONFIRMING_SIZE), CONFIRMED * CONFIRMING_SEEDS, vocabulary, slots)
-
-
-@dataclass(frozen=True)
-class RunTable:
-    """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
-
-    score: (R,) the metrics as one number, as people read it: `aggregate` has its title and unit.
-    """
-
-    columns: dict[str, list]
-    shares: np.ndarray
-    losses: np.ndarray
-    score: np.ndarray
-    aggregate: Aggregate
-
-
-def run_table(store: Store, study: studies.Study, whole: Aggregate | None = None) -> RunTable:
-    """Every run of a study, in the order of their numbers. whole: how metrics are weighed (default: as the study)."""
-    table = runs.table(store, study.id)
-    columns = {
-        name: table.column(name).to_pylist()
-        for name in (
-            "id",
-            "number",
-            "role",
-            "label",
-            "state",
-            "step",
-            "steps",
-            "seed",
-            "tokens",
-            "parameters",
-            "seconds",
-            "job",
-            "message",
-        )
-    }
-    shares = runs.matrix(table, "weights", len(study.domains))
-    losses = runs.matrix(table, "losses", len(study.metrics))
-    whole = whole or aggregate_of(store, study)
-    return RunTable(columns, shares, losses, whole.sign * whole.of(losses), whole)
-
-
-def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Run number -> (tokens, training loss in bits per byte); nothing before the first points."""
-    table = runs.curves(store, study.id)
-    if not len(table):
-        return {}
-    number, tokens, loss = (table.column(name).to_numpy() for name in ("number", "tokens", "loss"))
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    pieces = zip(np.split(tokens, starts[1:]), np.split(loss, starts[1:]), strict=True)
-    return {int(number[start]): piece for start, piece in zip(starts, pieces, strict=True)}

@@ -1,6 +1,4 @@
-"""How candidates are spoken of: times, predictions, gaps, deeds. Plain text, for pages and reports alike. No
-streamlit.
-"""
+"""How candidates are described: times, predictions, errors, actions. Plain text, for pages and reports alike."""
 
 from datetime import UTC, datetime
 
@@ -9,17 +7,17 @@ from engine.review.evidence import CANDIDATE
 from engine.spec.objectives import Aggregate
 
 DID = {
-    "put": "put it forward",
+    "put": "nominated it",
     "comment": "commented",
     "vote": "voted",
     "decision": "decided",
     "confirm": "confirmed it",
-    "rules": "set the rules",
+    "rules": "changed the rules",
 }
 
 
 def number(value: float, sign: str = "") -> str:
-    """A number with three decimals where that says something, else whole. sign: "+" to show it always."""
+    """A number with three decimals, or none from 1000 on. sign: "+" to show it always."""
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
@@ -33,54 +31,73 @@ def moment(t: float) -> str:
     return datetime.fromtimestamp(t, UTC).strftime("%d %b %Y, %H:%M UTC")
 
 
-def predicted_words(predicted: dict, whole: Aggregate) -> str:
+def predicted_words(predicted: dict, aggregate: Aggregate) -> str:
     """The aggregate with its interval and unit."""
-    value = number(whole.sign * predicted["aggregate"])
-    return f"{value} ± {number(1.96 * predicted['aggregate_std'])} {whole.unit} predicted"
+    value = number(aggregate.sign * predicted["aggregate"])
+    return f"{value} ± {number(1.96 * predicted['aggregate_std'])} {aggregate.unit} predicted"
 
 
-def against_words(baselines: dict[str, dict], whole: Aggregate) -> str:
-    """The first baseline's difference, and whether it can be claimed."""
+def against_words(baselines: dict[str, dict], aggregate: Aggregate) -> str:
+    """The difference to the first baseline, and whether it is within noise."""
     name, gap = next(iter(baselines.items()))
-    words = f"{number(whole.sign * gap['aggregate'], '+')} against {name}"
-    return f"{words}: inside the noise" if gap["inside_noise"] else words
+    words = f"{number(aggregate.sign * gap['aggregate'], '+')} vs. {name}"
+    return f"{words}: within noise" if gap["inside_noise"] else words
 
 
 def size_words(one: dict) -> str:
     """A fidelity in a few words."""
     fidelity = one["fidelity"]
     everything = fidelity["eval_tokens"] >= EVERYTHING
-    own = "The proxies' own size" if one["own"] else "All validation text" if everything else "Larger"
+    own = "Proxy size" if one["own"] else "All validation text" if everything else "Larger"
     tokens = f"{fidelity['tokens'] / 1e6:.2g} million tokens"
     return f"{own}: width {fidelity['width']}, {counted(fidelity['layers'], 'layer')}, {tokens}"
 
 
-def gap_words(one: dict, whole: Aggregate) -> str:
-    """The gap of the aggregate at the proxies' size, said plainly."""
+def gap_words(one: dict, aggregate: Aggregate) -> str:
+    """Measured minus predicted aggregate at the proxies' size, in a sentence."""
     gap, point = one["gap"], one["points"][CANDIDATE]
     half = point["aggregate_half"]
-    told = "" if half is None else f" ± {number(half)}"
+    interval = "" if half is None else f" ± {number(half)}"
     direction = "worse" if gap["aggregate"] > 0 else "better"
     where = "outside" if gap["outside"] else "inside"
+    value = number(aggregate.sign * point["aggregate"])
     return (
-        f"Measured {number(whole.sign * point['aggregate'])}{told} {whole.unit}: {number(abs(gap['aggregate']))} ± "
-        f"{number(gap['aggregate_half'])} {direction} than predicted, {where} the promised interval."
+        f"Measured {value}{interval} {aggregate.unit}: {number(abs(gap['aggregate']))} ± "
+        f"{number(gap['aggregate_half'])} {direction} than predicted, {where} the predicted interval."
     )
 
 
+def verdict(difference: dict) -> str:
+    """Whether a measured difference to a baseline (engine.review.evidence) can be claimed."""
+    if difference["measured_half"] is None:
+        return "noise unknown"
+    return "within noise" if difference["inside_noise"] else "better" if difference["measured"] < 0 else "worse"
+
+
 def did(one: dict) -> str:
-    """An entry's deed in words."""
+    """The action of a history entry."""
     return f"decided: {one['verdict']}" if one["what"] == "decision" else DID[one["what"]]
 
 
+def rules_words(approvals: int, author_alone: bool) -> str:
+    """The rules of approval in a sentence."""
+    other = "" if author_alone else " from someone other than the author"
+    return f"Needs {counted(approvals, 'approval')}{', at least one' * (bool(other) and approvals > 1)}{other}"
+
+
+def needed(missing: str) -> str:
+    """What an approval still needs (engine.review.standing), as part of a sentence."""
+    return f"{missing} needed"
+
+
 def words(one: dict) -> str:
-    """An entry's text, or what it was about."""
+    """The details of a history entry."""
     if one["what"] == "vote":
         return "no preference in a pair" if one["neither"] else "preferred one of a pair"
     if one["what"] == "rules":
-        return f"{counted(one['approvals'], 'approval')}{', the author alone may be enough' * one['author_alone']}"
+        return rules_words(one["approvals"], one["author_alone"])
     if one["what"] == "confirm":
         if one["times"] == 1:
             return counted(one["runs"], "new run")
-        return f"{one['runs']} new runs, {one['seeds']} seeds, also {one['times']:g} times as large"
+        return f"{one['runs']} new runs, {one['seeds']} seeds, also at {one['times']:g}× the size"
     return one.get("text") or one.get("reason") or one.get("name") or ""

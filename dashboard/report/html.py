@@ -1,7 +1,7 @@
-"""The report on a candidate: one HTML file that opens anywhere without a network. No streamlit.
+"""The report on a candidate: one HTML file that opens anywhere, offline.
 
-`python -m dashboard.report.html CANDIDATE --out report.html` writes one; the page Candidates offers the same. All words
-of people are escaped, the file's own policy forbids every request, and it prints.
+`python -m dashboard.report.html CANDIDATE --out report.html` writes one; the page Candidates offers the same. Text that
+people typed is escaped, the file's own policy forbids every request, and it prints.
 """
 
 import argparse
@@ -58,14 +58,14 @@ addEventListener("afterprint", () => { for (const one of document.querySelectorA
 def html(found: dict) -> str:
     """The report on a candidate, from its dossier (engine/review/dossier.py)."""
     frozen = found["frozen"]
-    names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     body = "".join(
         (
             head(found),
             decision(found),
             point(frozen, names),
-            predictions(frozen, names, whole),
-            measured(found, names, whole),
+            predictions(frozen, names, aggregate),
+            measured(found, names, aggregate),
             caveats(frozen),
             discussion(found),
             history(found),
@@ -81,12 +81,12 @@ def html(found: dict) -> str:
 
 
 def person(name: str) -> str:
-    """A name inside a sentence: marks that turn the direction of writing end with it."""
+    """A name inside a sentence; marks that change the direction of writing end with it."""
     return f"<bdi>{escape(name)}</bdi>"
 
 
-def said(text: str) -> str:
-    """People's words, as they are written."""
+def quoted(text: str) -> str:
+    """Text as people typed it."""
     return f'<p class="said">{escape(text)}</p>'
 
 
@@ -102,7 +102,7 @@ def table(columns: list[str], rows: list[list[str]], numbers: int = 0) -> str:
 
 
 def plot(figure: go.Figure) -> str:
-    """A figure as data that the script at the end draws; nothing in it can end the script early."""
+    """A figure as data that the script at the end draws; escaped, so that it cannot end the script early."""
     figure.update_layout(font={"color": "#2b2723", "family": "system-ui, sans-serif"}, paper_bgcolor="#fff")
     data = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return f'<div class="plot"><script type="application/json">{data}</script></div>'
@@ -115,9 +115,9 @@ def head(found: dict) -> str:
     )
     return (
         f'<h1>{person(frozen["name"])}</h1><p><span class="state {state}">{state}</span> a {frozen["kind"]} of '
-        f"the study {person(frozen['study_name'])}, put forward by {person(frozen['author'])}, "
+        f"the study {person(frozen['study_name'])}, nominated by {person(frozen['author'])}, "
         f"{wording.moment(found['t'])}.</p>"
-        f"{draft}{said(frozen['rationale'])}"
+        f"{draft}{quoted(frozen['rationale'])}"
     )
 
 
@@ -125,23 +125,22 @@ def decision(found: dict) -> str:
     """Who decided what, and why; the rules."""
     standing, rules = found["standing"], found["rules"]
     lines = [
-        f'<div class="entry"><b>{person(one)}</b> approved, {wording.moment(there["t"])}{said(there["reason"])}</div>'
+        f'<div class="entry"><b>{person(one)}</b> approved, {wording.moment(there["t"])}{quoted(there["reason"])}</div>'
         for one, there in standing["approvals"].items()
     ]
     last = standing["decided"]
     if last and last["verdict"] != "approved":
         lines.append(
             f'<div class="entry"><b>{person(last["author"])}</b>: {last["verdict"]}, {wording.moment(last["t"])}'
-            f"{said(last['reason'])}</div>"
+            f"{quoted(last['reason'])}</div>"
         )
-    missing = f"<p>Approval still needs {escape(standing['missing'])}.</p>" if standing["missing"] else ""
-    alone = "its author alone may be enough" if rules["author_alone"] else "not by its author alone"
-    note = f'<p class="note">Rules: {wording.counted(rules["approvals"], "approval")}, {alone}.</p>'
-    return f"<h2>Decision</h2>{''.join(lines) or '<p>Nobody has decided yet.</p>'}{missing}{note}"
+    missing = f"<p>Not approved yet: {escape(wording.needed(standing['missing']))}.</p>" if standing["missing"] else ""
+    note = f'<p class="note">{wording.rules_words(rules["approvals"], rules["author_alone"])}.</p>'
+    return f"<h2>Decision</h2>{''.join(lines) or '<p>No decision yet.</p>'}{missing}{note}"
 
 
 def point(frozen: dict, names: Named) -> str:
-    """The point beside its baselines, and what it means at the budget."""
+    """The point beside its baselines, and its tokens and epochs at the budget."""
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
     values = np.array([frozen["point"], *others.values()])
     figure = review_charts.points(frozen["kind"], [frozen["name"], *others], names, values)
@@ -153,13 +152,13 @@ def point(frozen: dict, names: Named) -> str:
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
     columns += ["tokens", "epochs"] if known else []
-    told = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
+    note = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
     title = "The mixture" if mixture else "The merge"
-    return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{told}"
+    return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{note}"
 
 
-def predictions(frozen: dict, names: Named, whole: Aggregate) -> str:
-    """What was predicted when it was put forward, against each baseline."""
+def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
+    """The predictions when it was nominated, against each baseline."""
     name, base = next(iter(frozen["baselines"].items()))
     here, gap, colours = frozen["predicted"], base["difference"], [names.colours[metric] for metric in names.metrics]
     figure = review_charts.intervals(
@@ -175,7 +174,7 @@ def predictions(frozen: dict, names: Named, whole: Aggregate) -> str:
             unit,
             f"{mean:.4f} ± {1.96 * std:.4f}",
             f"{d:+.4f} ± {1.96 * s:.4f}",
-            "inside the noise" if abs(d) <= 1.96 * s else "outside the noise",
+            "within noise" if abs(d) <= 1.96 * s else "beyond noise",
         ]
         for metric, unit, mean, std, d, s in zip(
             names.metrics,
@@ -190,34 +189,34 @@ def predictions(frozen: dict, names: Named, whole: Aggregate) -> str:
     against = [
         [
             other,
-            f"{whole.sign * there['difference']['aggregate']:+.4f} ± {1.96 * there['difference']['aggregate_std']:.4f}",
-            "inside the noise" if there["difference"]["inside_noise"] else "outside the noise",
+            f"{aggregate.sign * gap['aggregate']:+.4f} ± {1.96 * gap['aggregate_std']:.4f}",
+            "within noise" if gap["inside_noise"] else "beyond noise",
         ]
-        for other, there in frozen["baselines"].items()
+        for other, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())
     ]
     behind = frozen["surrogate"]
     return (
-        f"<h2>Predicted</h2><p>{escape(whole.title.capitalize())}: "
-        f"<b>{escape(wording.predicted_words(frozen['predicted'], whole))}</b> (95%), by {escape(behind['title'])} on "
-        f"{wording.counted(behind['runs'], 'run')}.</p>"
-        f"{table(['against', whole.title, 'verdict'], against)}{plot(figure)}"
+        f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
+        f"<b>{escape(wording.predicted_words(frozen['predicted'], aggregate))}</b> (95%), by {escape(behind['title'])} "
+        f"on {wording.counted(behind['runs'], 'run')}.</p>"
+        f"{table(['vs.', aggregate.title, 'verdict'], against)}{plot(figure)}"
         f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], rows)}"
-        '<p class="note">Hollow marks: zero lies inside the interval, so nothing can be claimed.</p>'
+        '<p class="note">Hollow marks are within noise: zero lies inside the interval.</p>'
     )
 
 
-def measured(found: dict, names: Named, whole: Aggregate) -> str:
-    """What confirmations measured since, beside what was promised; the gap is always told."""
+def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
+    """What confirmations measured since, beside the predictions; the error is always shown."""
     parts = []
     for one in found["evidence"]:
         parts.append(f"<h3>{escape(wording.size_words(one))}</h3>")
         if CANDIDATE not in one["points"]:
             parts.append(
-                f"<p>{one['done']} of {wording.counted(one['runs'], 'run')} are in; none of the candidate yet.</p>"
+                f"<p>{one['done']} of {wording.counted(one['runs'], 'run')} finished; none of the candidate yet.</p>"
             )
             continue
         if one["gap"]:
-            parts.append(f"<p><b>{escape(wording.gap_words(one, whole))}</b></p>")
+            parts.append(f"<p><b>{escape(wording.gap_words(one, aggregate))}</b></p>")
             figure = review_charts.intervals(
                 names.metrics,
                 [names.colours[metric] for metric in names.metrics],
@@ -229,22 +228,16 @@ def measured(found: dict, names: Named, whole: Aggregate) -> str:
         rows = [
             [
                 name,
-                f"{whole.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
-                f"{whole.sign * gap['measured']:+.4f}"
+                f"{aggregate.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
+                f"{aggregate.sign * gap['measured']:+.4f}"
                 + ("" if gap["measured_half"] is None else f" ± {gap['measured_half']:.4f}"),
-                "noise not known"
-                if gap["inside_noise"] is None
-                else "inside the noise"
-                if gap["inside_noise"]
-                else "better"
-                if gap["measured"] < 0
-                else "worse",
+                wording.verdict(gap),
             ]
             for name, gap in one["differences"].items()
         ]
-        parts.append(table(["against", "predicted", "measured", "verdict"], rows))
+        parts.append(table(["vs.", "predicted", "measured", "verdict"], rows))
         parts.append(f'<p class="note">{wording.counted(one["done"], "run")} of the candidate and its baselines.</p>')
-    nothing = "<p>Nothing was measured since it was put forward: all numbers here are predictions.</p>"
+    nothing = "<p>Not measured yet: all numbers here are predictions.</p>"
     return f"<h2>Predicted against measured</h2>{''.join(parts) or nothing}"
 
 
@@ -255,7 +248,7 @@ def caveats(frozen: dict) -> str:
 
 def discussion(found: dict) -> str:
     lines = (
-        f'<div class="entry"><b>{person(one["author"])}</b>, {wording.moment(one["t"])}{said(one["text"])}</div>'
+        f'<div class="entry"><b>{person(one["author"])}</b>, {wording.moment(one["t"])}{quoted(one["text"])}</div>'
         for one in found["comments"]
     )
     return f"<h2>Discussion</h2>{''.join(lines) or '<p>No comments.</p>'}"
@@ -266,16 +259,16 @@ def history(found: dict) -> str:
         [wording.moment(one["t"]), one["author"], wording.did(one), wording.words(one)[:200]]
         for one in found["history"]
     ]
-    return f"<h2>History</h2>{table(['when', 'who', 'did', 'words'], rows)}"
+    return f"<h2>History</h2>{table(['when', 'who', 'action', 'details'], rows)}"
 
 
 def reproduce(found: dict) -> str:
-    """What stands behind it, and the commands that give it again."""
+    """Its sources, and the commands that reproduce it."""
     frozen = found["frozen"]
     behind = frozen["surrogate"]
     versions = ", ".join(f"{name} {version}" for name, version in frozen["versions"].items())
     facts = [
-        ["candidate", found["id"], "SHA-256 of what was frozen begins so"],
+        ["candidate", found["id"], "start of the SHA-256 of the frozen record"],
         ["study", frozen["study"], f"corpus {frozen['corpus']}"],
         ["runs", behind["runs_hash"], wording.counted(behind["runs"], "run")],
         ["surrogate", behind["sha256"], behind["name"]],

@@ -30,11 +30,11 @@ STATUS = {NotSignedIn: 401, Refused: 403, Missing: 404}  # of a Problem; 400 for
 
 
 class TooLarge(Exception):
-    """More was sent than is taken at once."""
+    """A request is larger than allowed."""
 
 
 class Failures:
-    """Counts tokens that were wrong, so that guessing is seen in the log: one line a minute and address."""
+    """Counts invalid tokens, so that guessing shows in the log: one line per minute and address."""
 
     def __init__(self):
         self.since, self.counts = 0.0, Counter()
@@ -43,23 +43,23 @@ class Failures:
         if time.monotonic() - self.since > 60:
             for other, count in self.counts.items():
                 if count > 1:
-                    log.warning("%d requests from %s had no token that opens anything, within a minute", count, other)
+                    log.warning("%d requests from %s within a minute had no valid token", count, other)
             self.since, self.counts = time.monotonic(), Counter()
         self.counts[address] += 1
         if self.counts[address] == 1:
-            log.warning("a request from %s had no token that opens anything", address)
+            log.warning("a request from %s had no valid token", address)
 
 
 failures = Failures()
 
 
 def bearer(request: Request) -> str:
-    """The token of a request: it comes in a header only, which no page elsewhere can make a browser send."""
+    """The token of a request, from a header only: no other site can make a browser send that."""
     return request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def person_of(request: Request) -> Person:
-    """Who asks. Raises NotSignedIn for a token that opens nothing, Refused for who has no role any more."""
+    """Who sent a request. Raises NotSignedIn for an invalid token, Refused for somebody without a role."""
     token = bearer(request)
     if hmac.compare_digest(token.encode(), state.TOKEN.encode()):
         return local_user()  # a command on this machine, by who can read web.json
@@ -81,14 +81,14 @@ async def body_of(request: Request, most: int) -> bytes:
 
 
 def answering(handler):
-    """An endpoint of the API: who asks is found first, and whatever goes wrong is a sentence with its status."""
+    """An endpoint of the API: it finds out who asks, and turns every failure into a sentence with a status."""
 
     async def endpoint(request: Request) -> Response:
         try:
             person = await run_in_threadpool(person_of, request)
             return await handler(request, person)
         except TooLarge:
-            return JSONResponse({"error": "Cannot take that: it is too large. Send less at once."}, 413)
+            return JSONResponse({"error": "Cannot accept this request: it is too large. Send less at once."}, 413)
         except Problem as problem:
             status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
             return JSONResponse({"error": str(problem)}, status)
@@ -103,7 +103,7 @@ def answering(handler):
 
 
 async def called(person: Person, name: str, arguments: dict):
-    """What a command answers."""
+    """The result of a command."""
     function = COMMANDS.get(name)
     if function is None:
         raise Missing(f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}.")
@@ -120,7 +120,7 @@ async def command(request: Request, person: Person) -> JSONResponse:
     """POST /api/v1/<command> with its arguments as a JSON object."""
     arguments = json.loads(await body_of(request, LARGEST) or b"{}")
     if not isinstance(arguments, dict):
-        raise Problem("Cannot read the arguments: send a JSON object, a mapping of names to values.")
+        raise Problem("Cannot read the arguments. Send a JSON object of names and values.")
     return JSONResponse({"result": await called(person, request.path_params["name"], arguments)})
 
 
@@ -142,10 +142,10 @@ async def recipe(request: Request, person: Person) -> Response:
 
 
 @answering
-async def bring(request: Request, person: Person) -> JSONResponse:
-    """PUT /api/v1/imports/<file>: put a file where `import_runs` and `preview_import` find it."""
+async def upload(request: Request, person: Person) -> JSONResponse:
+    """PUT /api/v1/imports/<file>: store a file where `import_runs` and `preview_import` find it."""
     with as_person(person):
-        need("operator", "bring files")  # before anything of it is read
+        need("operator", "upload files")  # before anything of it is read
     data = await body_of(request, LARGEST_FILE)
 
     def keep():
@@ -157,16 +157,16 @@ async def bring(request: Request, person: Person) -> JSONResponse:
 
 async def journal(request: Request) -> JSONResponse:
     """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
-    ?log=1 it posts the end of what the job printed.
+    ?log=1 it posts the end of the job's output.
 
-    The token opens one attempt at one job (engine/core/secret.py); no other token opens anything here.
+    Only the token of that attempt at that job is valid here (engine.core.secret).
     """
     spool, job_id = state.store().spool, request.path_params["job"]
     attempt = request.headers.get("x-attempt", "")
     wanted = job_token(state.store().workspace.root, job_id, attempt)
     if not hmac.compare_digest(bearer(request).encode(), wanted.encode()):
         failures.add(request.client.host if request.client else "somewhere")
-        return JSONResponse({"error": "Cannot take that journal: the token is not one of this attempt."}, 401)
+        return JSONResponse({"error": "Cannot accept this journal: the token does not belong to this attempt."}, 401)
     try:
         if request.method == "GET":
             return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
@@ -176,11 +176,13 @@ async def journal(request: Request) -> JSONResponse:
             return JSONResponse({"have": 0})
         offset = request.query_params.get("offset", "")
         if not offset.isdecimal():
-            return JSONResponse({"error": f"Cannot take that: offset is {offset!r}, and it must be a number."}, 400)
+            return JSONResponse({"error": f"Cannot accept this journal: the offset {offset!r} is not a number."}, 400)
         have = await run_in_threadpool(posting.receive, spool, job_id, attempt, int(offset), data)
         return JSONResponse({"have": have})
     except TooLarge:
-        return JSONResponse({"error": f"Cannot take that: at most {posting.LARGEST} bytes come at once."}, 413)
+        return JSONResponse(
+            {"error": f"Cannot accept this journal: send at most {posting.LARGEST} bytes at once."}, 413
+        )
     except posting.Gone as gone:
         return JSONResponse({"error": str(gone)}, 410)
     except (OSError, Problem) as error:
@@ -208,7 +210,7 @@ async def plotly_js(request: Request) -> Response:
 ROUTES = [
     Route("/api/v1/health", health),
     Route("/api/v1/journal/{job}", journal, methods=["GET", "POST"]),
-    Route("/api/v1/imports/{file}", bring, methods=["PUT"]),
+    Route("/api/v1/imports/{file}", upload, methods=["PUT"]),
     Route("/api/v1/recipe/{study}", recipe, methods=["GET"]),
     Route("/api/v1/{name}", command, methods=["POST"]),
     Route("/assets/plotly.min.js", plotly_js),

@@ -1,4 +1,4 @@
-"""Middleware of the server: headers and cookies as they should be, and Streamlit's side doors closed to strangers."""
+"""Middleware of the server: secure headers and cookies, and sign-in for Streamlit's own endpoints."""
 
 import json
 
@@ -17,14 +17,13 @@ POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src 'self' ws: wss: data: blob:; "
     "frame-ancestors 'none'; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
-# What Streamlit serves without asking who wants it: uploads, what pages offer for download, counters, its agents' API.
-SIDE_DOORS = ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")
+# What Streamlit serves without a sign-in: uploads, downloads, metrics, its agents' API.
+ENDPOINTS = ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")
 
 
 class PageHeaders:
-    """Adds the headers that Streamlit leaves out: nothing is loaded from elsewhere, nobody frames the page, and the
-    browser fetches what draws the charts while it still starts the page. Where browsers come by HTTPS, cookies go no
-    other way."""
+    """Adds headers that Streamlit lacks: nothing is loaded from other sites, no site may frame the page, and browsers
+    fetch plotly.js while the page starts. With HTTPS, cookies are sent over HTTPS only."""
 
     PRELOAD = (b"link", b"</assets/plotly.min.js>; rel=preload; as=script")
     HEADERS = (
@@ -55,13 +54,13 @@ class PageHeaders:
 
 
 class Guard:
-    """Asks for a sign-in at Streamlit's side doors; the page asks at its own, and the API for a token."""
+    """Requires a sign-in at Streamlit's own endpoints; the page asks by itself, and the API requires a token."""
 
     def __init__(self, app):
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "http" and scope["path"].startswith(SIDE_DOORS):
+        if scope["type"] == "http" and scope["path"].startswith(ENDPOINTS):
             try:
                 person_of(HTTPConnection(scope).cookies)
             except Problem as problem:
@@ -71,7 +70,7 @@ class Guard:
 
 
 def person_of(cookies: dict[str, str]) -> Person | None:
-    """Who signed in with these cookies; None where nobody has to. Raises Problem as Access.person does."""
+    """Who signed in with these cookies; None if nobody has to. Raises Problem as Access.person does."""
     access = state.access()
     if access is None:
         return None

@@ -1,4 +1,4 @@
-"""Who a session of the page is. Asked whenever something is done, so callbacks and fragments are judged as well."""
+"""Who a session of the page belongs to. Asked at every action, so callbacks and fragments are checked as well."""
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -8,9 +8,9 @@ from engine.core.people import NotSignedIn, Person
 
 
 def who() -> Person | None:
-    """The person of the session that asks; None where nobody has to sign in.
+    """The person of the current session; None if nobody has to sign in.
 
-    Raises NotSignedIn outside a session or without a sign-in that holds, Refused for somebody without a role.
+    Raises NotSignedIn outside a session or without a valid sign-in, Refused for somebody without a role.
     """
     access = state.access()
     if access is None:

@@ -1,4 +1,4 @@
-"""What all sessions of the web process share: the owner of the workspace, who may come in, the door for commands."""
+"""What all sessions of the web process share: the owner of the workspace, who has access, the token for commands."""
 
 import secrets
 
@@ -40,10 +40,10 @@ def store() -> Store:
 
 
 def access() -> Access | None:
-    """Who may come in, as access.toml says it now; None where nobody has to sign in."""
+    """Who has access, as access.toml says now; None if nobody has to sign in."""
     return _access.now() if _access is not None else None
 
 
 def busy() -> bool:
-    """Whether anything runs or waits, or may be about to: only then do pages poll."""
+    """Whether any job is active or may be about to be: only then do pages poll."""
     return owner().answered < store().version or jobs.any_busy(store())

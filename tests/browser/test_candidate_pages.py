@@ -1,4 +1,4 @@
-"""Candidates in a real browser: put forward, two people at once, links that restore a view, what cannot be shown."""
+"""Candidates in a real browser: nominated, two people at once, links that restore a view, what cannot be shown."""
 
 import re
 import subprocess
@@ -58,16 +58,16 @@ def settled(tab) -> None:
     tab.wait_for_function("[...document.querySelectorAll('.mixdesk-plot')].every(e => e._fullLayout)")
 
 
-def test_a_fader_position_is_put_forward(tab, room):
+def test_a_fader_position_is_nominated(tab, room):
     visit(tab, room, "explore?mix=0.2,0.3,0.5")
-    tab.get_by_role("button", name="Put forward").first.click()
+    tab.get_by_role("button", name="Nominate").first.click()
     form = tab.get_by_test_id("stPopoverBody")
     form.get_by_label("Name").fill("Uniform again")
-    form.get_by_role("button", name="Put forward").click()
+    form.get_by_role("button", name="Nominate").click()
     expect(form.get_by_text("Cannot take an empty rationale")).to_be_visible()
     expect(form.get_by_label("Name")).to_have_value("Uniform again")
     form.get_by_label("Why should it be trained?").fill("To hold others against it.")
-    form.get_by_role("button", name="Put forward").click()
+    form.get_by_role("button", name="Nominate").click()
     expect(tab.locator("h1")).to_have_text(re.compile("Uniform again"))
     expect(tab.get_by_text("To hold others against it.")).to_be_visible()
     assert re.search("candidate=[0-9a-f]{16}", tab.url)
@@ -76,21 +76,21 @@ def test_a_fader_position_is_put_forward(tab, room):
 @pytest.mark.parametrize(("path", "which"), [("search", "best"), ("next-runs", None), ("confirm", None)])
 def test_other_pages_offer_it_where_there_are_points(tab, room, path, which):
     visit(tab, room, path)
-    offered = tab.get_by_role("button", name="Put forward")
+    offered = tab.get_by_role("button", name="Nominate")
     expect(offered).to_have_count(1 if which else 0)
 
 
-def test_a_run_is_put_forward(tab, room):
+def test_a_run_is_nominated(tab, room):
     visit(tab, room, "runs")
     table = tab.get_by_test_id("stDataFrame").last
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     tab.mouse.click(box["x"] + 16, box["y"] + 54)  # the box before the first row
-    tab.get_by_role("button", name="Put forward").click()
+    tab.get_by_role("button", name="Nominate").click()
     form = tab.get_by_test_id("stPopoverBody")
     form.get_by_label("Name").fill("As run 1")
     form.get_by_label("Why should it be trained?").fill("It was there first.")
-    form.get_by_role("button", name="Put forward").click()
+    form.get_by_role("button", name="Nominate").click()
     expect(tab.locator("h1")).to_have_text(re.compile("As run 1"))
 
 
@@ -116,7 +116,7 @@ def test_a_decision_shows_in_both_and_needs_somebody_else(tab, other_tab, room):
     for one in (tab, other_tab):
         visit(one, room, f"candidates?study={room.study}&candidate={room.ids[0]}")
     tab.get_by_role("radio", name="Approve").or_(tab.get_by_role("button", name="Approve")).first.click()
-    tab.get_by_label("Because").fill("It is better on all that counts.")
+    tab.get_by_label("Reason").fill("It is better on all that counts.")
     tab.get_by_role("button", name="Decide").click()
     for one in (tab, other_tab):
         expect(one.get_by_text("It is better on all that counts.").first).to_be_visible()
@@ -132,14 +132,14 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
     tab.get_by_role("button", name="Compare 2").click()
     expect(tab.locator("h1")).to_have_text("Compare")
     settled(tab)
-    tab.get_by_label("Against").click()
+    tab.get_by_label("Compare with").click()
     tab.get_by_role("option", name="uniform", exact=True).click()
-    expect(tab.get_by_text("Predicted, against").first).to_contain_text("uniform")
+    expect(tab.get_by_text("Predicted, compared with").first).to_contain_text("uniform")
     settled(tab)
     expect(tab.get_by_text("Not measured: confirm both")).to_be_visible()
     visit(other_tab, room, tab.url.removeprefix(f"{room.url}/"))
     expect(other_tab.locator("h1")).to_have_text("Compare")
-    expect(other_tab.get_by_text("Predicted, against").first).to_contain_text("uniform")
+    expect(other_tab.get_by_text("Predicted, compared with").first).to_contain_text("uniform")
     titles = "[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout?.xaxis?.title?.text || '')"
     for one in (tab, other_tab):
         one.wait_for_function(f"{titles}.some(title => title.includes('difference to uniform, bits per byte'))")
@@ -193,7 +193,7 @@ def test_a_session_is_walked_by_the_keyboard(tab, room):
 def test_the_report_opens_without_a_network(tab, room, browser, tmp_path):
     visit(tab, room, f"candidates?study={room.study}&candidate={room.ids[1]}")
     with tab.expect_download() as download:
-        tab.get_by_role("button", name="Download the report").click()
+        tab.get_by_role("button", name="Download report").click()
     path = tmp_path / "report.html"
     download.value.save_as(path)
     assert path.stat().st_size < 6e6, "plotly.js once"

@@ -36,8 +36,8 @@ def test_every_page_of_an_imported_study(tab, desk, path):
         "": "24 runs imported from runs.csv",
         "runs": "divided by its standard deviation over 24 runs",
         "explore": "Weighted mean, predicted (spreads)",
-        "search": "against mean of the runs",
-        "export": "How often each domain would be repeated is not said",
+        "search": "vs. mean of the runs",
+        "export": "Epochs are unknown",
     }
     if path in words:
         expect(tab.get_by_text(words[path]).first).to_be_visible()
@@ -61,7 +61,7 @@ def test_a_file_is_uploaded_refused_mended_and_imported(tab, desk):
     visit(tab, desk, "import")
     tab.locator("input[type=file]").set_input_files(write(desk.folder / "good.csv", changed("web_val_loss", 3, 2.5)))
     settled(tab)
-    expect(tab.get_by_text("24 runs can be imported as they are.")).to_be_visible()
+    expect(tab.get_by_text("24 runs are ready to import.")).to_be_visible()
     expect(tab.get_by_text("Columns: 3 domains, 2 metrics")).to_be_visible()
     name = tab.get_by_label("Name of the study")
     name.fill("Through the page")

@@ -69,13 +69,13 @@ def test_running_jobs_are_live_without_a_reload(tab, spool):
     job.emit(RunsProgress(**progress))
     job.emit(JobProgress(done=50, total=100, note="step 50"))
     expect(tab.get_by_text("step 50")).to_be_visible()
-    expect(tab.get_by_text("12,345 tokens a second")).to_be_visible()
+    expect(tab.get_by_text("12,345 tokens/s")).to_be_visible()
     expect(tab.get_by_text("node-7")).to_be_visible()
-    expect(tab.get_by_text("No worker serves this workspace")).to_be_visible()
+    expect(tab.get_by_text("No worker is running")).to_be_visible()
 
 
 def test_a_failure_says_why_and_what_to_do_and_shows_its_log_as_it_was_printed(tab, spool):
-    expect(tab.get_by_text("exited with code 3. Read its log for what ended it")).to_be_visible()
+    expect(tab.get_by_text("exited with code 3. Find the cause in its log")).to_be_visible()
     tab.get_by_text("Log", exact=True).last.click()
     expect(tab.get_by_text("<b>bold</b> words")).to_be_visible()
     tab.get_by_role("button", name="Retry").click()
@@ -110,7 +110,7 @@ def test_the_end_of_a_study_is_a_toast_and_then_nothing_polls(tab, spool):
     job.emit(JobFinished())
     spool.move(job.folder, "ended")
     expect(tab.get_by_test_id("stToast")).to_contain_text("Study Little has finished: 1 of 1 runs done")
-    expect(tab.get_by_text("Nothing runs and nothing waits")).to_be_visible()
+    expect(tab.get_by_text("No active jobs")).to_be_visible()
     tab.wait_for_timeout(3000)
     before = len(tab.frames_seen)
     tab.wait_for_timeout(6000)

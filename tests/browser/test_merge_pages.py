@@ -1,4 +1,4 @@
-"""Merge studies in a real browser: faders that are predicted and measured, looks, searches, a new study."""
+"""Merge studies in a real browser: faders that are predicted and measured, details, searches, a new study."""
 
 import json
 import urllib.request
@@ -45,7 +45,7 @@ def see(tab, page: Page, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "runs", "jobs", "league", "search", "next-runs", "confirm", "export", "candidates", "explore"]
+    "path", ["", "runs", "jobs", "leaderboard", "search", "next-runs", "confirm", "export", "candidates", "explore"]
 )
 def test_every_page_opens_on_a_merge_study(tab, merge_page, path):
     see(tab, merge_page, path)
@@ -72,15 +72,15 @@ def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_pag
 @pytest.mark.parametrize(
     ("look", "words"),
     [
-        ("Slice", "The cross is the faders"),
-        ("Line", "A bump between two good ends is a barrier"),
-        ("Trade-off", "of them not beaten in both"),
+        ("Slice", "The cross marks the faders"),
+        ("Line", "A bump between two good ends is a loss barrier"),
+        ("Trade-off", "of them on the Pareto front"),
         ("Layers", "How far each expert's tensor is from the base's"),
-        ("Against mixtures", "May merges stand for proxy runs here?"),
-        ("How far to trust it", "predicted against measured"),
+        ("Against mixtures", "Can merges replace proxy runs here?"),
+        ("Fit diagnostics", "predicted against measured"),
     ],
 )
-def test_a_closer_look(tab, merge_page, look, words):
+def test_details(tab, merge_page, look, words):
     see(tab, merge_page, f"explore?merge-look={look}")
     expect(tab.get_by_text(words).first).to_be_visible()
     expect(tab.locator(".mixdesk-plot").nth(1)).to_be_visible()
@@ -88,7 +88,7 @@ def test_a_closer_look(tab, merge_page, look, words):
 
 def test_another_method_and_layers_are_measured_on_the_same_experts(tab, merge_page):
     see(tab, merge_page, "explore")
-    tab.get_by_text("A fader for every layer").click()
+    tab.get_by_text("One fader per layer").click()
     expect(tab.get_by_role("slider", name="python @ layer 0")).to_be_visible()
     expect(tab.get_by_text("Measured, not predicted")).to_be_visible()
 
@@ -99,7 +99,7 @@ def test_a_merge_file_sets_the_faders(tab, merge_page):
     text = b"merge_method: task_arithmetic\nbase_model: base\nmodels: [{model: prose, parameters: {weight: 0.625}}]\n"
     given = {"name": "merge.yml", "mimeType": "application/yaml", "buffer": text}
     tab.locator("input[type=file]").set_input_files(given)
-    tab.get_by_role("button", name="Set the faders to this file").click()
+    tab.get_by_role("button", name="Set faders to this file").click()
     prose = tab.get_by_role("slider", name="prose", exact=True)
     expect(prose).to_have_attribute("aria-valuenow", "0.625")
     expect(tab.get_by_role("slider", name="python", exact=True)).to_have_attribute("aria-valuenow", "0.000")
@@ -107,31 +107,31 @@ def test_a_merge_file_sets_the_faders(tab, merge_page):
 
 def test_a_search_is_started_and_its_best_sets_the_faders(tab, merge_page):
     see(tab, merge_page, "search")
-    expect(tab.get_by_text("No search was asked for yet")).to_be_visible()
+    expect(tab.get_by_text("No searches yet")).to_be_visible()
     tab.get_by_label("Merges to measure").fill("16")
     tab.get_by_label("Merges to measure").press("Enter")
     tab.get_by_role("button", name="Search", exact=True).click()
-    expect(tab.get_by_text("searching: waits for its turn")).to_be_visible()
+    expect(tab.get_by_text("searching: queued")).to_be_visible()
 
 
 def test_a_new_merge_study_says_what_it_takes(tab, merge_page):
     see(tab, merge_page, "")
     tab.get_by_role("button", name="New merge").click()
     expect(tab.get_by_text("are measured first")).to_be_visible()
-    tab.get_by_text("Brought: checkpoints from elsewhere").click()
-    expect(tab.get_by_text("Cannot merge brought checkpoints yet")).to_be_visible()
+    tab.get_by_text("External checkpoints").click()
+    expect(tab.get_by_text("Cannot merge external checkpoints yet")).to_be_visible()
     settled(tab)
 
 
 def test_a_merge_is_learned_from_text_on_the_page(tab, merge_page):
-    see(tab, merge_page, "search?way=Learn+from+text")
+    see(tab, merge_page, "search?merge-search=Data-driven+merging")
     settled(tab)
-    expect(tab.get_by_text("Nothing was learned from text yet")).to_be_visible()
+    expect(tab.get_by_text("No data-driven merges yet")).to_be_visible()
     tab.get_by_role("combobox", name="Method").click()
     tab.get_by_role("option", name="LM-Cocktail").click()
     expect(tab.get_by_text("Needs a few windows")).to_be_visible()
     tab.get_by_role("button", name="Learn", exact=True).click()
-    expect(tab.get_by_text("learning: waits for its turn")).to_be_visible()
+    expect(tab.get_by_text("learning: queued")).to_be_visible()
     with worker(Spool(merge_page.workspace)):
         expect(tab.get_by_text("Unit: bits per byte")).to_be_visible(timeout=120_000)
     expect(tab.get_by_test_id("stDataFrame")).to_have_count(1)

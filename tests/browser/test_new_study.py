@@ -14,7 +14,7 @@ def dialog(tab, page):  # noqa: F811
     visit(tab, page, "")
     tab.get_by_role("button", name="New study").click()
     opened = tab.get_by_role("dialog")
-    expect(opened.get_by_text("It will take")).to_be_visible()
+    expect(opened.get_by_text("Estimated time")).to_be_visible()
     settled(tab)
     return opened
 
@@ -32,7 +32,7 @@ def test_the_points_of_each_design_are_shown(tab, dialog):  # noqa: F811
         expect(dialog.get_by_text(words)).to_be_visible()
         expect(dialog.get_by_text("64 mixtures of the design")).to_be_visible()
         assert tab.evaluate(POINTS) == 64
-    expect(dialog.get_by_text("Confirming an answer afterwards")).to_contain_text("FLOPs")
+    expect(dialog.get_by_text("Confirming the result afterwards")).to_contain_text("FLOPs")
 
 
 def test_what_cannot_be_simulated_is_said_before_the_start(tab, dialog):  # noqa: F811

@@ -15,7 +15,7 @@ PAGES = {
     "runs": "Runs",
     "jobs": "Jobs",
     "explore": "Explore",
-    "league": "League",
+    "leaderboard": "Leaderboard",
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
@@ -87,9 +87,10 @@ def test_one_domain_gives_way(tab, page):
     expect(tab).to_have_url(re.compile("from=prose"))
 
 
-def test_the_league_says_what_to_believe(tab, page):
+def test_the_leaderboard_says_what_to_believe_and_is_found_by_old_links(tab, page):
     visit(tab, page, "league?surrogate=ridge")
-    expect(tab.get_by_text("is the default")).to_contain_text("On runs that it has not seen its rank correlation is")
+    expect(tab).to_have_url(re.compile("/leaderboard"))
+    expect(tab.get_by_text("is the default")).to_contain_text("Its held-out rank correlation is")
     expect(
         tab.get_by_text("Not yet:")
         .or_(tab.get_by_text("would have been enough"))
@@ -97,13 +98,13 @@ def test_the_league_says_what_to_believe(tab, page):
         .first
     ).to_be_visible()
     expect(tab.locator(".mixdesk-plot")).to_have_count(6)
-    expect(tab.get_by_text("once only, being slow")).to_be_visible()
+    expect(tab.get_by_text("run only once, being slow")).to_be_visible()
     expect(tab).to_have_url(re.compile("surrogate=ridge"))
 
 
-def test_a_held_fader_stays(tab, page):
+def test_a_locked_fader_stays(tab, page):
     visit(tab, page, "explore")
-    tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="hold")
+    tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="lock")
     locks.nth(1).click()
     held = tracks.nth(1).get_attribute("aria-valuenow")
     tracks.nth(0).focus()
@@ -127,12 +128,12 @@ def test_a_link_restores_the_view(tab, page, browser):
     tracks = tab.get_by_role("slider", name="Share of")
     assert [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)] == ["50.0", "30.0", "20.0"]
     expect(tab.get_by_text("Quadratic ridge on 19 runs")).to_be_visible()
-    expect(tab.get_by_text("comes from the others in proportion")).to_be_visible()
+    expect(tab.get_by_text("come from the others proportionally")).to_be_visible()
 
 
 def test_a_tampered_link_is_harmless(tab, page):
     visit(tab, page, "explore?study=<script>alert(1)</script>&mix=1,nan,x&surrogate=../../etc&priorities=a:b,python:9")
-    expect(tab.get_by_text("The link names a study that is not here")).to_be_visible()
+    expect(tab.get_by_text("No study here has the id in this link")).to_be_visible()
     expect(tab.get_by_test_id("stMetricValue").first).to_be_visible()
 
 
@@ -156,9 +157,9 @@ def test_brushing_filters_the_table_and_keeps_the_chart(tab, page):
     assert brushes == 1
 
 
-def test_every_look_is_drawn(tab, page):
+def test_every_detail_is_drawn(tab, page):
     visit(tab, page, "explore")
-    looks = ("Response", "Interactions", "Ternary", "Contributions", "Residuals", "How far to trust it", "Influence")
+    looks = ("Response", "Interactions", "Ternary", "Contributions", "Residuals", "Fit diagnostics", "Influence")
     for look in looks:
         tab.get_by_role("radio", name=look).or_(tab.get_by_role("button", name=look)).first.click()
         settled(tab)
@@ -179,7 +180,7 @@ def test_the_form_says_what_a_study_costs_and_refuses_nonsense(tab, page):
     visit(tab, page, "")
     tab.get_by_role("button", name="New study").click()
     dialog = tab.get_by_role("dialog")
-    expect(dialog.get_by_text("It will take")).to_be_visible()
+    expect(dialog.get_by_text("Estimated time")).to_be_visible()
     name = dialog.get_by_label("Name")
     name.fill(" ")
     name.press("Enter")
@@ -208,7 +209,7 @@ def test_names_are_shown_as_they_are_written(tab, page):
     expect(card).to_be_visible()
     assert tab.locator("img[src='x']").count() == 0
     tab.get_by_role("button", name="Cancel").first.click()
-    expect(tab.get_by_text("What was measured is kept")).to_be_visible()
+    expect(tab.get_by_text("Its measurements are kept")).to_be_visible()
     visit(tab, page, "runs")  # a study of which nothing is measured yet
     expect(tab.get_by_text("The first points appear a few seconds after")).to_be_visible()
     expect(tab.get_by_test_id("stException")).to_have_count(0)

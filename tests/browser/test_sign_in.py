@@ -99,7 +99,7 @@ def test_a_viewer_cannot_start_a_study(tab, signed):
     button = tab.get_by_role("button", name="New study")
     expect(button).to_be_disabled()
     button.hover(force=True)
-    expect(tab.get_by_text("This takes the role operator. You are signed in as a viewer.")).to_be_visible()
+    expect(tab.get_by_text("This needs the role operator. You are signed in as a viewer.")).to_be_visible()
 
 
 @pytest.mark.browser
@@ -123,7 +123,7 @@ def test_strangers_are_turned_away_in_words(tab, signed, who, said):
     sign_in(tab, signed, who)
     expect(tab.get_by_text(said)).to_be_visible()
     expect(tab.get_by_role("link", name="Jobs")).to_have_count(0)
-    expect(tab.get_by_role("button", name="Sign in as somebody else")).to_be_visible()
+    expect(tab.get_by_role("button", name="Sign in as someone else")).to_be_visible()
 
 
 @pytest.mark.browser
@@ -144,26 +144,26 @@ def test_a_text_outlives_the_sign_in(tab, signed):
     try:
         sign_in(tab, signed, "rob@example.org", "tokens")
         settled(tab, "API tokens")
-        box = tab.get_by_label("What it is for")
+        box = tab.get_by_label("Purpose")
         box.press_sequentially("half a sentence <b>that")
         short = (signed.workspace / "access.toml").read_text().replace("[roles]", "hours = 0.0003\n[roles]")
         write_access(signed.workspace, short)
         tab.wait_for_timeout(3500)
-        tab.get_by_role("button", name="Make").click()
+        tab.get_by_role("button", name="Create token").click()
         expect(tab.get_by_text("Your sign-in has ended")).to_be_visible()
         tab.get_by_role("button", name="Sign in").click()
         expect(tab.get_by_text("Authorize Client")).to_be_visible()
         write_access(signed.workspace, short.replace("hours = 0.0003\n", ""))
         through_provider(tab, "rob@example.org")
         settled(tab, "API tokens")
-        expect(tab.get_by_label("What it is for")).to_have_value("half a sentence <b>that")
-        tab.get_by_role("button", name="Make").click()
+        expect(tab.get_by_label("Purpose")).to_have_value("half a sentence <b>that")
+        tab.get_by_role("button", name="Create token").click()
         expect(tab.get_by_text("Copy the token now")).to_be_visible()
         expect(tab.get_by_text("half a sentence <b>that")).to_be_visible()
         tab.reload()
         settled(tab, "API tokens")
         tab.wait_for_timeout(1500)
-        expect(tab.get_by_label("What it is for")).to_have_value("")
+        expect(tab.get_by_label("Purpose")).to_have_value("")
     finally:
         write_access(signed.workspace, (signed.workspace / "access.toml").read_text().replace("hours = 0.0003\n", ""))
 

@@ -1,6 +1,6 @@
 """Names and colours on the page: short where that is clear, whole where not; a domain's loss has its colour."""
 
-from dashboard.charts.mixtures import PALETTE, colour_of
+from dashboard.models.colours import PALETTE, colour_of
 from dashboard.models.names import named
 from engine.spec.objectives import Objective
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from dashboard.views import ANY, FORMER, MERGE, MIXTURE, PAGES, pages_for
 from tests.support.running import ROOT
 
 
@@ -59,6 +60,21 @@ INSIDE_DASHBOARD = {  # folder of dashboard -> packages and rooms that its files
     "dashboard/models": {"streamlit", "plotly"},
     "dashboard/charts": {"streamlit", "store"},
     "dashboard/report": {"streamlit"},
+}
+SHARED = {f"dashboard/{name}" for name in ("models", "charts", "components", "server", "views/shared")}
+# Folder of dashboard -> folders of dashboard that it may import, besides itself; again in the order of the flow.
+DASHBOARD = {
+    "dashboard/models": set(),
+    "dashboard/charts": {"dashboard/models"},
+    "dashboard/server": set(),
+    "dashboard/components": {"dashboard/server"},
+    "dashboard/report": {"dashboard/models", "dashboard/charts"},
+    "dashboard/views/shared": SHARED - {"dashboard/views/shared"},
+    "dashboard/views/understand": SHARED,
+    "dashboard/views/merges": SHARED,
+    "dashboard/views/measure": SHARED,
+    "dashboard/views/decide": SHARED | {"dashboard/report"},
+    "dashboard/views/account": SHARED,
 }
 
 
@@ -122,6 +138,30 @@ def test_folders_of_the_dashboard_keep_apart(folder):
         if name.split(".")[0] in INSIDE_DASHBOARD[folder]
     ]
     assert files(folder) and wrong == []
+
+
+def test_the_dashboard_flows_one_way():
+    """Models, charts, components, shared parts of pages, pages; page.py, app.py and the table of pages see all."""
+    wrong, above = [], set()
+    for folder, allowed in DASHBOARD.items():
+        assert allowed <= above, folder
+        above.add(folder)
+        for path in files(folder):
+            for name in imports(path):
+                there = next((one for one in DASHBOARD if name.replace(".", "/").startswith(f"{one}/")), None)
+                if name.startswith("dashboard.") and there not in allowed | {folder}:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert sorted(wrong) == []
+    folders = {str(path.parent.relative_to(ROOT)) for path in files("dashboard")}
+    assert folders == {"dashboard", "dashboard/views", *DASHBOARD}
+
+
+def test_every_page_is_a_row_whose_function_is_there():
+    assert len({(page.path, page.kind) for page in PAGES}) == len(PAGES)
+    assert all(callable(page.function()) and page.kind in (ANY, MIXTURE, MERGE) for page in PAGES)
+    assert set(FORMER.values()) <= {page.path for page in PAGES} and not set(FORMER) & {page.path for page in PAGES}
+    assert list(pages_for(MERGE)) == list(pages_for(MIXTURE))
+    assert pages_for(MERGE)["explore"] != pages_for(MIXTURE)["explore"]
 
 
 def test_a_backend_alone_imports_its_scheduler():

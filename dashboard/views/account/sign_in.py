@@ -1,17 +1,17 @@
-"""Signing in: nobody gets further without it where the workspace asks for it; who is signed in, and the way out."""
+"""Signing in, where the workspace requires it; who is signed in, and signing out."""
 
 import streamlit as st
 
-from dashboard import drafts
+from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import plain, refusal
 from engine.core import people
 from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person
 
 
 def gate() -> Person:
-    """Who is here. Where somebody must sign in first, or may not come in, the page says so and ends."""
+    """Who is signed in. If somebody must sign in first or has no access, the page says so and stops."""
     try:
         person = people.acting()
     except NotSignedIn as why:
@@ -25,27 +25,27 @@ def gate() -> Person:
 
 
 def ask(why: str) -> None:
-    """The way in. The browser keeps the link that was asked for, and what was being written."""
+    """Ask to sign in. The browser keeps the link and unsent text."""
     drafts.remember_place()
     with middle():
         st.title("Mixdesk")
-        st.markdown(parts.plain(why))
+        st.markdown(plain(why))
         home = state.access().url
         if not f"{st.context.url or home}/".startswith(f"{home}/"):  # the cookie is for that address only
             st.link_button(f"Go to {home}", home, type="primary", icon=":material/login:")
         elif st.button("Sign in", type="primary", icon=":material/login:"):
             st.login()
         if st.session_state.get("was-signed-in"):
-            st.caption("What you were writing is kept in this tab.")
+            st.caption("Your unsent text is kept in this tab.")
     st.stop()
 
 
 def turn_away(problem: Problem) -> None:
-    """Signed in, and not let in."""
+    """Signed in, but without access."""
     with middle():
         st.title("Mixdesk")
-        parts.refusal(problem)
-        if st.button("Sign in as somebody else", icon=":material/logout:"):
+        refusal(problem)
+        if st.button("Sign in as someone else", icon=":material/logout:"):
             st.logout()
     st.stop()
 
@@ -56,7 +56,7 @@ def middle():
 
 
 def badge(person: Person) -> None:
-    """In the sidebar: who is signed in, with which role, and the way out. Nothing where nobody has to sign in."""
+    """In the sidebar: who is signed in, their role, and signing out; nothing if the workspace needs no sign-in."""
     if state.access() is None:
         return
     with st.sidebar.container(border=True):
@@ -67,7 +67,7 @@ def badge(person: Person) -> None:
 
 
 MAY = {
-    "viewer": "reads everything",
-    "reviewer": "comments, votes and decides",
-    "operator": "starts and cancels as well",
+    "viewer": "can read everything",
+    "reviewer": "can comment, vote and decide",
+    "operator": "can also start and cancel",
 }

@@ -1,20 +1,20 @@
-"""API tokens: what programs use to act for you. Made here, shown once, revoked at once."""
+"""API tokens, with which programs act for you: created here, shown once, revoked at once."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import drafts
+from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import ROLES, acting, allows
 from engine.service import api_tokens
 from store.api_tokens import TokenRow
 
 INTRODUCTION = (
-    "Training jobs post their results as runs, and CI fetches recipes, with a token. It acts for you, may do at most "
-    "what you may, and loses what you lose. docs/API.md has every command, with examples."
+    "With a token, training jobs post results as runs and CI fetches recipes. It acts on your behalf, and its "
+    "permissions follow yours. docs/API.md lists every command, with examples."
 )
 
 
@@ -33,20 +33,20 @@ def render(study: str | None) -> None:
 
 
 def ask() -> None:
-    """What a new token is for, what it may do, how long it lives."""
-    left, middle, right, button = st.columns([4, 2, 2, 1], vertical_alignment="bottom")
-    left.text_input("What it is for", key="token-label", placeholder="CI of the training repository")
+    """A form for a new token: purpose, role, lifetime."""
+    left, middle, right, button = st.columns([4, 2, 2, 2], vertical_alignment="bottom")
+    left.text_input("Purpose", key="token-label", placeholder="CI of the training repository")
     drafts.keep("token-label", "token-label")
     mine = [role for role in ROLES if allows(acting(), role)]
-    role = middle.selectbox("It may do what a ... may", mine, key="token-role")
-    days = right.selectbox("Days", [7, 30, 90, 365], 2, key="token-days")
-    button.button("Make", type="primary", width="stretch", on_click=make, args=(role, days))
+    role = middle.selectbox("Role", mine, key="token-role")
+    days = right.selectbox("Days valid", [7, 30, 90, 365], 2, key="token-days")
+    button.button("Create token", type="primary", width="stretch", on_click=create, args=(role, days))
     if problem := st.session_state.pop("token-refused", None):
-        parts.refusal(problem)
+        refusal(problem)
 
 
-def make(role: str, days: int) -> None:
-    """Make the token, before the page is drawn anew: the box can then be emptied."""
+def create(role: str, days: int) -> None:
+    """Create the token in the button's callback, where the box can still be emptied."""
     st.session_state.pop("token-made", None)
     try:
         label = st.session_state["token-label"]
@@ -59,13 +59,13 @@ def make(role: str, days: int) -> None:
 
 
 def card(row: TokenRow) -> None:
-    """One token: whose, since when, last used, and its end."""
+    """One token: its owner, and when it was created, last used, and expires."""
     with st.container(border=True):
         words, button = st.columns([5, 1], vertical_alignment="center")
         whose = "" if row.person == acting().name else f" · of {row.person}"
-        words.markdown(f"**{parts.plain(row.label)}** · {row.role}{parts.plain(whose)}")
+        words.markdown(f"**{plain(row.label)}** · {row.role}{plain(whose)}")
         used = f"last used about {day(row.used_at)}" if row.used_at else "never used"
-        words.caption(f"{row.id} · made {day(row.created_at)} · {used} · {ends(row)}")
+        words.caption(f"{row.id} · created {day(row.created_at)} · {used} · {ends(row)}")
         if is_open(row) and button.button("Revoke", key=f"revoke-{row.id}", icon=":material/block:", width="stretch"):
             api_tokens.revoke(state.store(), row.id)
             st.session_state.pop("token-made", None)

@@ -1,14 +1,18 @@
-"""Candidates: what was put forward in a study, who is for it, and what the votes say; one, or several side by side."""
+"""Candidates: what was nominated in a study, its state and the votes; one, or several side by side."""
 
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.decide import candidate, comparing
-from dashboard.views.shared import study as parts
+from dashboard.views.decide.candidate import BADGES
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import watch
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.review import acts
@@ -21,11 +25,11 @@ SHOWN = 30  # candidates listed at once
 
 
 def render(name: str | None) -> None:
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         st.title("Candidates")
         return
     store = state.store()
-    parts.watch(lambda: reviews.state(store, study.id))
+    watch(lambda: reviews.state(store, study.id))
     if "compare" in st.query_params and comparing.render(study):
         return
     if "candidate" in st.query_params and candidate.render(study):
@@ -39,19 +43,18 @@ def listed(study: studies.Study, found: dict) -> None:
     rows = found["candidates"]
     if not rows:
         st.info(
-            "Nothing was put forward in this study yet. Explore, Search, Runs, Next runs and Confirm have a button "
-            "*Put forward* beside every point.",
+            "No candidates yet. Explore, Search, Runs, Next runs and Confirm have a button *Nominate* at each point.",
             icon=":material/how_to_vote:",
         )
         rules(study, found["rules"])
         return
-    states = [one for one in parts.BADGES if any(row["standing"]["state"] == one for row in rows)]
+    states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
     shown = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
     chosen = [row["id"] for row in shown[:SHOWN] if card(study, row)]
     if len(shown) > SHOWN:
-        st.caption(f"The newest {SHOWN} of {len(shown)}; narrow them by their state.")
-    compare_button(study, chosen)
+        st.caption(f"Showing the newest {SHOWN} of {len(shown)}; filter them by state.")
+    compare_button(chosen)
     ballot(rows)
     preferences(rows, found["votes"])
     rules(study, found["rules"])
@@ -59,18 +62,18 @@ def listed(study: studies.Study, found: dict) -> None:
 
 
 def card(study: studies.Study, row: dict) -> bool:
-    """One candidate in a line; returns whether it is ticked."""
-    whole = Aggregate.from_dict(row["aggregate"])
+    """One candidate in a line; returns whether it is selected."""
+    aggregate = Aggregate.from_dict(row["aggregate"])
     with st.container(border=True):
-        tick, name, told, said, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
+        tick, name, prediction, counts, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
-        name.markdown(f"**{parts.named_as(row['name'])}** {parts.BADGES[row['standing']['state']]}")
-        name.caption(f"{parts.named_as(row['author'])}, {wording.moment(row['t'])}")
-        told.markdown(parts.plain(wording.predicted_words(row["predicted"], whole)))
-        told.caption(parts.plain(wording.against_words(row["baselines"], whole)))
-        said.caption(
+        name.markdown(f"**{named_as(row['name'])}** {BADGES[row['standing']['state']]}")
+        name.caption(f"{named_as(row['author'])}, {wording.moment(row['t'])}")
+        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate)))
+        prediction.caption(plain(wording.against_words(row["baselines"], aggregate)))
+        counts.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
-            + (f" · needs {row['standing']['missing']}" if row["standing"]["missing"] else "")
+            + (f" · {wording.needed(row['standing']['missing'])}" if row["standing"]["missing"] else "")
         )
         if open_.button("Open", key=f"open-{row['id']}", width="stretch"):
             st.query_params["candidate"] = row["id"]
@@ -78,11 +81,11 @@ def card(study: studies.Study, row: dict) -> bool:
     return ticked
 
 
-def compare_button(study: studies.Study, chosen: list[str]) -> None:
-    """Leads on to the comparison of the ticked ones."""
+def compare_button(chosen: list[str]) -> None:
+    """Leads on to the comparison of the selected ones."""
     fits = FEWEST <= len(chosen) <= MOST
     label = f"Compare {len(chosen)}" if chosen else "Compare"
-    help_ = None if fits else f"Tick {FEWEST} to {MOST} candidates."
+    help_ = None if fits else f"Select {FEWEST} to {MOST} candidates."
     if st.button(label, icon=":material/compare:", disabled=not fits, help=help_, type="primary"):
         st.query_params["compare"] = ",".join(chosen)
         st.rerun()
@@ -95,8 +98,8 @@ def ballot(rows: list[dict]) -> None:
     st.subheader("Which would you train?", anchor=False)
     names = {row["id"]: row["name"] for row in rows}
     left, middle, right, button = st.columns([3, 2, 3, 1], vertical_alignment="bottom")
-    one = left.selectbox("One", list(names), format_func=names.get, key="vote-one")
-    other = right.selectbox("Other", [i for i in names if i != one], format_func=names.get, key="vote-other")
+    one = left.selectbox("This one", list(names), format_func=names.get, key="vote-one")
+    other = right.selectbox("Or this one", [i for i in names if i != one], format_func=names.get, key="vote-other")
     choice = middle.segmented_control(
         "Preferred",
         ["left", "neither", "right"],
@@ -105,67 +108,66 @@ def ballot(rows: list[dict]) -> None:
         default="neither",
         format_func={"left": ":material/arrow_back:", "neither": "neither", "right": ":material/arrow_forward:"}.get,
     )
-    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **parts.takes("reviewer")):
+    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **needs_role("reviewer")):
         pair = (other, one) if choice == "right" else (one, other)
         try:
             acts.vote(state.store(), *pair, neither=choice == "neither")
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
-        st.toast(f"{acting().name}'s vote on this pair is counted; voting again replaces it.")
+        st.toast(f"{acting().name}'s vote on this pair is counted. Voting again replaces it.")
         st.rerun()
 
 
 def preferences(rows: list[dict], votes: list[dict]) -> None:
-    """Bradley-Terry, with what it cannot tell apart."""
+    """Bradley-Terry strengths, and which ones are tied."""
     if not votes:
-        st.caption("Nobody has voted yet.")
+        st.caption("No votes yet.")
         return
     names = {row["id"]: row["name"] for row in rows}
     labels = [names[one["id"]] for one in votes]
     values = (np.array([one[key] for one in votes]) for key in ("strength", "half", "group"))
-    components.plot(review_charts.strengths(labels, *values), key="strengths")
+    plot(review_charts.strengths(labels, *values), key="strengths")
     groups = len({one["group"] for one in votes})
     best = votes[0]
     total = sum(one["of"] for one in votes) / 2
-    level = ", ".join(parts.named_as(names[other]) for other in best["level"])
-    apart = f"There are {groups} groups that no vote connects: they cannot be compared with each other."
+    level = ", ".join(named_as(names[other]) for other in best["level"])
+    apart = f"No vote connects these {groups} groups, so they cannot be compared with each other."
     st.caption(
-        f"Bradley-Terry on {wording.counted(total, 'vote')}, the last of each person on each pair; *neither* counts "
-        "half for each. "
-        + (f"The votes cannot tell {parts.named_as(labels[0])} from {level}. " if level else "")
+        f"Bradley-Terry on {wording.counted(total, 'vote')}, each person's latest on each pair; *neither* counts as "
+        "half a vote for each. "
+        + (f"The votes cannot separate {named_as(labels[0])} from {level}. " if level else "")
         + (apart if groups > 1 else "")
     )
 
 
 def rules(study: studies.Study, now: dict) -> None:
-    """What it takes to approve, and a form to change it."""
-    alone = "its author alone may be enough" if now["author_alone"] else "one of them not its author"
-    people = "1 person" if now["approvals"] == 1 else f"{now['approvals']} people"
-    with st.expander(f"Approval takes {people}, {alone}", icon=":material/rule:"), st.form("rules", border=False):
+    """The rules of approval, and a form to change them."""
+    title = wording.rules_words(now["approvals"], now["author_alone"])
+    with st.expander(title, icon=":material/rule:"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
-        author = st.checkbox("Its author alone may be enough", now["author_alone"], key="rule-author")
-        if st.form_submit_button("Change the rules", **parts.takes("operator")):
+        author = st.checkbox("Allow authors to approve their own", now["author_alone"], key="rule-author")
+        if st.form_submit_button("Save rules", **needs_role("operator")):
             try:
                 acts.set_rules(state.store(), study, int(approvals), author)
             except Problem as problem:
-                parts.refusal(problem)
+                refusal(problem)
                 return
             st.rerun()
-        st.caption("From now on: what was approved before stays approved. The history keeps who changed this.")
+        st.caption("Applies from now on: earlier approvals stay. The history records who changed this.")
 
 
 def history(rows: list[dict], found: list[dict]) -> None:
-    """Who did what when to which candidate; nothing is ever taken back."""
+    """Who did what to which candidate and when; nothing is ever removed."""
     names = {row["id"]: row["name"] for row in rows}
-    with st.expander(f"History, {wording.counted(len(found), 'line')}", icon=":material/history:"):
+    with st.expander(f"History ({len(found)})", icon=":material/history:"):
         table = [
             {
                 "when": wording.moment(one["t"]),
                 "who": one["author"],
-                "did": wording.did(one),
+                "action": wording.did(one),
                 "candidate": names.get(one["candidate"], ""),
-                "words": wording.words(one),
+                "details": wording.words(one),
             }
             for one in found[::-1]
         ]

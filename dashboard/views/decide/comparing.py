@@ -1,18 +1,18 @@
-"""Candidates side by side against a reference, down to the text that got worse. Part of Candidates.
+"""Candidates side by side against a reference, down to the text windows that got worse. Part of Candidates.
 
-The link holds all that is chosen (who, against what, at what budget, which text), so it shows the same to a colleague.
+The link holds every choice (candidates, reference, budget, text), so it shows the same to a colleague.
 """
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import Named, named
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
@@ -22,13 +22,13 @@ from store import reviews, studies
 
 
 def render(study: studies.Study) -> bool:
-    """The comparison that the link names; False (and why) where there is none in this study."""
+    """The comparison in the link; False, with the reason shown, if it does not fit this study."""
     store = state.store()
     ids = [one for one in st.query_params["compare"].split(",") if one]
     try:
         found = compare(store, ids, reference(ids), tokens_linked())
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return False
     if found["study"] != study.id:
         del st.query_params["compare"]
@@ -44,12 +44,12 @@ def render(study: studies.Study) -> bool:
     losses(study, found, names)
     table(study, found, names)
     epochs(found, names)
-    worse(study, found)
+    regressions(study, found)
     return True
 
 
 def reference(ids: list[str]) -> str:
-    """What is held against, by the link; the first baseline of the first candidate where it does not say."""
+    """The reference in the link; by default the first baseline of the first candidate."""
     linked = st.query_params.get("against", "")
     if linked in ids or not ids:
         return linked
@@ -58,7 +58,7 @@ def reference(ids: list[str]) -> str:
 
 
 def tokens_linked() -> float | None:
-    """The budget in the link; None where there is none that can be."""
+    """The budget in the link; None if missing or invalid."""
     try:
         tokens = float(st.query_params.get("tokens", ""))
     except ValueError:
@@ -67,17 +67,17 @@ def tokens_linked() -> float | None:
 
 
 def ask(ids: list[str], found: dict) -> None:
-    """Another reference or budget; both go into the link."""
+    """Choose the reference and the budget; both go into the link."""
     baselines = list(reviews.get(state.store(), ids[0]).frozen["baselines"])
     titles = {row["id"]: row["name"] for row in found["rows"]} | {name: name for name in baselines}
     left, right = st.columns(2)
     now = list(titles).index(found["reference"]["id"])
-    against = left.selectbox("Against", list(titles), now, format_func=titles.get)
+    against = left.selectbox("Compare with", list(titles), now, format_func=titles.get)
     if against != found["reference"]["id"]:
         st.query_params["against"] = against
         st.rerun()
     if found["kind"] == "mixture":
-        help_ = "Of the real training run: says how often each domain is repeated."
+        help_ = "Of the real training run; determines how often each domain is repeated."
         start = float(found["tokens"])
         tokens = right.number_input("Target budget, tokens", 0.0, 1e15, start, format="%.4g", help=help_)
         if tokens != found["tokens"]:
@@ -92,12 +92,12 @@ def weights(found: dict, names: Named) -> None:
     if found["reference"]["id"] not in [row["id"] for row in found["rows"]]:
         rows.append((found["reference"]["name"], found["reference"]["point"]))
     labels, values = zip(*rows, strict=True)
-    components.plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
+    plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
 
 
 def losses(study: studies.Study, found: dict, names: Named) -> None:
     """Differences to the reference with intervals."""
-    st.subheader(f"Predicted, against {parts.named_as(found['reference']['name'])}", anchor=False)
+    st.subheader(f"Predicted, compared with {named_as(found['reference']['name'])}", anchor=False)
     objectives = [Objective(**one) for one in found["metrics"]]
     scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
     series = [
@@ -117,20 +117,20 @@ def losses(study: studies.Study, found: dict, names: Named) -> None:
         f"difference to {found['reference']['name']}, {scale.unit} ({side} is better)",
         scale.unit,
     )
-    components.plot(figure, key="compare-losses")
+    plot(figure, key="compare-losses")
     basis = (
-        "One surrogate predicted all of them: what it gets wrong at both points alike cancels."
+        "One surrogate predicted all of them, so errors shared by both points cancel."
         if found["same_fit"]
-        else "They were frozen on different fits, so their errors are taken as independent, and intervals are wide."
+        else "They were frozen with different fits, so their errors count as independent and intervals are wide."
     )
-    st.caption(f"95% intervals of the difference between two measured runs; hollow: inside the noise. {basis}")
+    st.caption(f"95% intervals of the difference between two measured runs; hollow: within noise. {basis}")
 
 
 def table(study: studies.Study, found: dict, names: Named) -> None:
-    """All numbers, with what can be claimed said beside them."""
-    whole = Aggregate.from_dict(found["aggregate"])
+    """All numbers, each with its verdict."""
+    aggregate = Aggregate.from_dict(found["aggregate"])
     rows = {
-        f"{whole.title} [{whole.unit}]": [],
+        f"{aggregate.title} [{aggregate.unit}]": [],
         **{f"{name} [{unit}]": [] for name, unit in zip(names.metrics, names.units, strict=True)},
     }
     keys = list(rows)
@@ -138,9 +138,9 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
         gap = row["difference"]
         rows[keys[0]].append(
             cell(
-                whole.sign * row["aggregate"],
+                aggregate.sign * row["aggregate"],
                 row["aggregate_std"],
-                gap and whole.sign * gap["aggregate"],
+                gap and aggregate.sign * gap["aggregate"],
                 gap and gap["aggregate_inside_noise"],
             )
         )
@@ -148,61 +148,62 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
             claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
             rows[key].append(cell(row["mean"][m], row["std"][m], *claim))
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
-    frame.loc["measured since"] = [gap_words(study, row["id"], whole) for row in found["rows"]]
+    frame.loc["measured since"] = [gap_words(study, row["id"], aggregate) for row in found["rows"]]
     for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
         title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
-        frame.loc[title] = [measured_words(row, size, whole) for row in found["rows"]]
+        frame.loc[title] = [measured_words(row, size, aggregate) for row in found["rows"]]
     if found["kind"] == "mixture":
         unique = [row["unique_tokens"] for row in found["rows"]]
-        cost = ["not known" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
+        cost = ["unknown" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
         frame.loc["unique text, million tokens"] = cost
     st.dataframe(frame, column_config={"_index": "metric"})
     st.caption(
-        f"Predicted value ± 95%, and the difference to {parts.named_as(found['reference']['name'])}. Weighed as the "
-        "reference was when it was frozen."
+        f"Predicted value ± 95%, and the difference to {named_as(found['reference']['name'])}, with the priorities "
+        "that the reference was frozen with."
     )
 
 
 def cell(value: float, std: float, gap: float | None, inside: bool | None) -> str:
     """A value, its interval, and its difference with the verdict."""
-    told = f"{parts.number(value)} ± {parts.number(1.96 * std)}"
+    text = f"{wording.number(value)} ± {wording.number(1.96 * std)}"
     if gap is None:
-        return f"{told}  (reference)"
-    return f"{told}  ({parts.number(gap, '+')}{', inside the noise' if inside else ''})"
+        return f"{text}  (reference)"
+    return f"{text}  ({wording.number(gap, '+')}{', within noise' if inside else ''})"
 
 
-def measured_words(row: dict, size: dict, whole: Aggregate) -> str:
-    """What was measured at one size, and the difference to the reference where it was measured too."""
+def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
+    """The measurement at one size, and the difference to the reference if that was measured too."""
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
-    told = parts.number(whole.sign * one["aggregate"])
+    text = wording.number(aggregate.sign * one["aggregate"])
     if one["difference"] is None:
-        return told
-    half = "" if one["half"] is None else f" ± {parts.number(one['half'])}"
-    verdict = ", inside the noise" if one["inside_noise"] else "" if one["half"] else ", noise not known"
-    return f"{told}  ({parts.number(whole.sign * one['difference'], '+')}{half}{verdict})"
+        return text
+    half = "" if one["half"] is None else f" ± {wording.number(one['half'])}"
+    verdict = ", within noise" if one["inside_noise"] else "" if one["half"] else ", noise unknown"
+    return f"{text}  ({wording.number(aggregate.sign * one['difference'], '+')}{half}{verdict})"
 
 
-def gap_words(study: studies.Study, candidate: str, whole: Aggregate) -> str:
-    """The gap at the proxies' size, or that there is none."""
+def gap_words(study: studies.Study, candidate: str, aggregate: Aggregate) -> str:
+    """Measured minus predicted at the proxies' size."""
     found = evidence(state.store(), study, reviews.get(state.store(), candidate).frozen)
     own = next((one for one in found if one["own"] and one["gap"]), None)
     if own is None:
         return "not yet"
-    value = whole.sign * own["points"][CANDIDATE]["aggregate"]
-    outside = ", outside what was promised" if own["gap"]["outside"] else ""
-    return f"{parts.number(value)} ({parts.number(whole.sign * own['gap']['aggregate'], '+')} to predicted{outside})"
+    value = aggregate.sign * own["points"][CANDIDATE]["aggregate"]
+    outside = ", outside the predicted interval" if own["gap"]["outside"] else ""
+    difference = wording.number(aggregate.sign * own["gap"]["aggregate"], "+")
+    return f"{wording.number(value)} ({difference} vs. predicted{outside})"
 
 
 def epochs(found: dict, names: Named) -> None:
-    """How often each domain would be seen."""
+    """How often each domain would be repeated."""
     if found["kind"] != "mixture":
         return
     st.subheader("Epochs at the target budget", anchor=False)
     known = [row for row in found["rows"] if row["epochs"]]
     if not known:
-        st.caption("Not known: that takes the tokens that there are of each domain, and a target budget.")
+        st.caption("Unknown: this needs the available tokens of each domain and a target budget.")
         return
     frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.domains)
     formats = {row["name"]: st.column_config.NumberColumn(format="%.2f") for row in known}
@@ -210,32 +211,37 @@ def epochs(found: dict, names: Named) -> None:
     st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")
 
 
-def worse(study: studies.Study, found: dict) -> None:
+def regressions(study: studies.Study, found: dict) -> None:
     """Negative flips of one candidate, with the text."""
-    st.subheader("What got worse although the average improved", anchor=False)
+    st.subheader("Regressions (negative flips)", anchor=False)
     ids = {row["id"]: row["name"] for row in found["rows"] if row["difference"]}
     linked = st.query_params.get("text")
     now = list(ids).index(linked) if linked in ids else 0
-    chosen = st.selectbox("Of", list(ids), now, format_func=ids.get)
+    chosen = st.selectbox("Candidate", list(ids), now, format_func=ids.get)
     st.query_params["text"] = chosen
     sizes = flips_against(state.store(), chosen, found)
     if not sizes and study.imported:
-        st.info("The runs of this study were imported: what they make of single stretches of text is not known here.")
+        st.info("The runs of this study were imported, so their losses on single text windows are not known.")
         return
     if not sizes:
         st.info(
-            "Not measured: confirm both this candidate and the reference (open each and choose *Measure it*). Losses "
-            "of single stretches of text are kept from then on.",
+            "Not measured: confirm both this candidate and the reference (open each and choose *Confirm*). Losses on "
+            "single text windows are kept from then on.",
             icon=":material/science:",
         )
         return
-    size = sizes[-1]
+    flips(sizes[-1])
+    examples(sizes[-1]["domains"])
+
+
+def flips(size: dict) -> None:
+    """How many text windows of each domain got worse beyond noise."""
     rows = [
         {
             "domain": one["domain"],
             "change of the mean": one["change"],
-            "stretches of text": one["windows"],
-            "worse, outside the noise": one["worse"],
+            "text windows": one["windows"],
+            "worse beyond noise": one["worse"],
             "expected by chance": one["by_chance"],
         }
         for one in size["domains"]
@@ -249,20 +255,24 @@ def worse(study: studies.Study, found: dict) -> None:
         },
     )
     st.caption(
-        f"Validation text in stretches of {size['fidelity']['context']} tokens, measured by the largest models "
-        f"confirmed for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, "
-        "candidate minus reference. " + ("With one seed the noise is not known." if size["seeds"] < 2 else "")
+        f"Validation text in windows of {size['fidelity']['context']} tokens, measured by the largest models confirmed "
+        f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, candidate minus "
+        "reference. " + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
     )
-    flipped = sorted((one for one in size["domains"] if one["examples"]), key=lambda one: one["change"])
+
+
+def examples(domains: list[dict]) -> None:
+    """The text windows that got worse the most, by domain."""
+    flipped = sorted((one for one in domains if one["examples"]), key=lambda one: one["change"])
     for one in flipped:
-        improved = "although its average improved" if one["change"] < 0 else "as its average did"
-        with st.expander(parts.plain(f"{one['domain']}: text that got worse, {improved}")):
+        improved = "although the average improved" if one["change"] < 0 else "as did the average"
+        with st.expander(plain(f"{one['domain']}: text that got worse, {improved}")):
             for example in one["examples"]:
                 st.caption(f"{example['change']:+.3f} bits per byte")
                 st.code(
-                    example["text"] or "The corpus was rebuilt or is gone: its text is not known.",
+                    example["text"] or "The corpus was rebuilt or removed, so the text is not available.",
                     language=None,
                     wrap_lines=True,
                 )
     if not flipped:
-        st.caption("No single stretch got worse by more than the noise.")
+        st.caption("No text window got worse by more than the noise.")

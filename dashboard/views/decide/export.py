@@ -1,4 +1,4 @@
-"""Export: a mixture or merge as the files that a tool takes as they are, checked by reading them back."""
+"""Export: a mixture or merge as files for training and merging tools, verified by reading them back."""
 
 import io
 import re
@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.understand.explore import linked_mixture
+from dashboard.views.shared.faders import linked_mixture
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
@@ -25,40 +26,40 @@ FADERS = "the faders"
 
 def render(name: str | None) -> None:
     st.title("Export")
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         return
     if not study.domains:
-        st.info("There is something to export as soon as the corpus is built.")
+        st.info("Nothing to export until the corpus is built.")
         return
     label, point = choose(study)
     recipe = settings(study, label, point)
     approval(recipe)
-    st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "What is merged", anchor=False)
-    names = parts.named_of(study)
+    st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
+    names = named_of(study)
     kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
-    components.plot(review_charts.points(kind, [label], names, point[None]), key="shares")
+    plot(review_charts.points(kind, [label], names, point[None]), key="shares")
     if isinstance(recipe, Recipe):
-        seen(study, recipe)
+        exposure(study, recipe)
     if recipe.predictions:
-        st.subheader("What it is predicted to measure", anchor=False)
+        st.subheader("Predicted metrics", anchor=False)
         st.dataframe(predictions_table(recipe, names), hide_index=True, column_config=COLUMNS)
     download(study, recipe)
 
 
 def choose(study: studies.Study) -> tuple[str, np.ndarray]:
-    """The point to export: a candidate, another that has a name, or the faders'."""
+    """The point to export: a candidate, another named point, or the faders'."""
     points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_mixture(study)
-    if faders is not None and not study.spec.get("merge"):
+    if faders is not None and study.kind != "merge":
         points[FADERS] = faders / faders.sum()
-    label = st.selectbox("Candidate, or another point", list(points), key="candidate", bind="query-params")
+    label = st.selectbox("Candidate or other point", list(points), key="candidate", bind="query-params")
     return label, points[label]
 
 
 def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | MergeRecipe:
-    """The budget of the real run, where its text lies, and the recipe that follows."""
-    if study.spec.get("merge"):
+    """The budget of the real run, its data paths, and the resulting recipe."""
+    if study.kind == "merge":
         return made(study, label, point, None)
     start = made(study, label, point, None).target_tokens
     budget = st.number_input(
@@ -67,12 +68,13 @@ def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | Me
         1e15,
         start,
         format="%.4g",
-        help="Of the real training run: says how often each domain is repeated. The shares do not depend on it.",
+        help="Of the real training run; determines how often each domain is repeated. The shares do not depend on it.",
     )
-    with st.expander("Where the text lies, and how long its documents are", icon=":material/folder_open:"):
+    with st.expander("Data paths and document lengths", icon=":material/folder_open:"):
         facts = (study.corpus or {}).get("domains", {})
         rows = [
-            {"domain": one, "path": one, "tokens a document": per_document(facts.get(one, {}))} for one in study.domains
+            {"domain": one, "path": one, "tokens per document": per_document(facts.get(one, {}))}
+            for one in study.domains
         ]
         length = st.column_config.NumberColumn(min_value=1e-6, format="%.1f")
         edited = st.data_editor(
@@ -80,14 +82,14 @@ def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | Me
             hide_index=True,
             disabled=["domain"],
             key=f"places-{study.id}",
-            column_config={"tokens a document": length},
+            column_config={"tokens per document": length},
         )
         st.caption(
-            "Paths are written as they are. Formats that count rows need the mean length of a document, in tokens of "
-            "the real run's tokenizer."
+            "Paths are written verbatim. Formats that count rows need the mean document length, in tokens of the real "
+            "run's tokenizer."
         )
     paths = {row["domain"]: row["path"] for row in edited if row["path"] and row["path"] != row["domain"]}
-    lengths = {row["domain"]: row["tokens a document"] for row in edited if row["tokens a document"]}
+    lengths = {row["domain"]: row["tokens per document"] for row in edited if row["tokens per document"]}
     return made(study, label, point, budget or None, paths=paths, tokens_per_document=lengths)
 
 
@@ -99,29 +101,28 @@ def made(study: studies.Study, label: str, point: np.ndarray, tokens: float | No
 
 
 def approval(recipe: Recipe | MergeRecipe) -> None:
-    """Whether it may leave as approved."""
+    """Whether it is approved, or a draft."""
     decided = recipe.provenance.get("decision")
     if recipe.approved:
-        people = ", ".join(parts.named_as(one) for one in decided["approvals"])
+        people = ", ".join(named_as(one) for one in decided["approvals"])
         st.success(f"Approved by {people}.", icon=":material/verified:")
         return
-    why = f"it is {decided['state']}" if decided else "it was not put forward for review"
-    st.warning(f"A draft: {why}. Its files say so, in their names too.", icon=":material/edit_note:")
+    why = f"it is {decided['state']}" if decided else "it was not nominated for review"
+    st.warning(f"Draft: {why}. The files and their names say so.", icon=":material/edit_note:")
 
 
-def seen(study: studies.Study, recipe: Recipe) -> None:
+def exposure(study: studies.Study, recipe: Recipe) -> None:
     """Tokens and epochs at the budget, as far as they are known."""
     st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
     if recipe.epochs is None:
         st.caption(
-            "How often each domain would be repeated is not said: that takes the tokens that there are of each domain "
-            "(give them when you import) and a target budget."
+            "Epochs are unknown: they need the available tokens of each domain (set on import) and a target budget."
         )
     over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
     if over:
         st.warning(
-            f"At this budget {parts.plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} "
-            "times, the study's epoch cap. Cut the budget, or search again with it."
+            f"At this budget {plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} times, "
+            "the study's epoch cap. Lower the budget, or start a study with this target."
         )
 
 
@@ -157,17 +158,17 @@ def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFram
 
 
 def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
-    """One format with a preview, with what it cannot say told before; or all in a zip."""
+    """One format with a preview and its limitations; or all in a zip."""
     st.subheader("Files", anchor=False)
-    told = standing(recipe)
+    formats = standing(recipe)
     name = st.selectbox(
-        "Format", list(told), format_func=lambda one: told[one]["title"], key="format", bind="query-params"
+        "Format", list(formats), format_func=lambda one: formats[one]["title"], key="format", bind="query-params"
     )
     stem = stem_of(recipe)
-    if told[name]["problem"]:
-        parts.refusal(told[name]["problem"])
+    if formats[name]["problem"]:
+        refusal(formats[name]["problem"])
     else:
-        st.caption(parts.plain(" ".join(told[name]["notes"])))
+        st.caption(plain(" ".join(formats[name]["notes"])))
         preview(export(recipe, name), stem)
     with st.container(horizontal=True):
         st.download_button(
@@ -185,9 +186,9 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
                 "application/zip",
                 icon=":material/folder_zip:",
             )
-    for cannot in [one for one in told.values() if one["problem"]]:
-        st.caption(f"Not in the zip: {parts.plain(cannot['title'])}. {parts.plain(cannot['problem'])}")
-    st.caption("Each file was read back by code of its own and compared: weights agree within 0.000001.")
+    for cannot in [one for one in formats.values() if one["problem"]]:
+        st.caption(f"Not in the zip: {plain(cannot['title'])}. {plain(cannot['problem'])}")
+    st.caption("Verified by an independent reader: weights agree to within 0.000001.")
 
 
 def stem_of(recipe: Recipe | MergeRecipe) -> str:
@@ -196,7 +197,7 @@ def stem_of(recipe: Recipe | MergeRecipe) -> str:
 
 
 def preview(files: dict[str, str | bytes], stem: str) -> None:
-    """A button a file, and its text."""
+    """A button per file, and its text."""
     for file, content in files.items():
         st.download_button(
             f"Download {file}", content, file_name=f"{stem}-{file}", icon=":material/download:", key=f"get-{file}"
@@ -213,7 +214,7 @@ def all_of(study: studies.Study) -> dict[str, Recipe | MergeRecipe]:
 
 
 def archive(recipes: dict[str, Recipe | MergeRecipe]) -> bytes:
-    """Every format that can hold each recipe, as a zip; the others are named in a file of it."""
+    """Every format that can hold each recipe, as a zip; a file in it names the others."""
     packed, refused = io.BytesIO(), []
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for folder, recipe in recipes.items():

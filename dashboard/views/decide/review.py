@@ -1,14 +1,17 @@
-"""Review: candidates one by one in large type, for a room or a call; the arrow keys turn over."""
+"""Review: candidates one by one in large type, for a room or a call; arrow keys to navigate."""
 
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import named_in
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.decide.candidate import BADGES
+from dashboard.views.shared.live import watch
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import named_as, plain
 from engine.review.dossier import dossier
 from engine.spec.objectives import Aggregate, Objective, common_scale
 from engine.studies.measured import for_fitting
@@ -20,31 +23,31 @@ LARGE = """<style>
 .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 2.7rem; }
 .st-key-session [data-testid="stMetricLabel"] p, .st-key-session [data-testid="stMetricDelta"] { font-size: 1.25rem; }
 </style>"""
-ORDER = ("open", "approved", "rejected", "superseded")  # what is to be decided comes first
+ORDER = ("open", "approved", "rejected", "superseded")  # undecided ones first
 
 
 def render(name: str | None) -> None:
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         st.title("Review")
         return
     store = state.store()
-    parts.watch(lambda: reviews.state(store, study.id))
+    watch(lambda: reviews.state(store, study.id))
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
         st.title("Review")
-        st.info("Nothing was put forward in this study yet, so there is nothing to walk through.")
+        st.info("No candidates yet, so there is nothing to review.")
         return
     found.sort(key=lambda one: (ORDER.index(one["standing"]["state"]), one["t"]))
     ids = [one["id"] for one in found]
     linked = st.query_params.get("candidate")
-    at = turned(ids, ids.index(linked) if linked in ids else 0)
+    at = navigated(ids, ids.index(linked) if linked in ids else 0)
     st.html(LARGE)
     with st.container(key="session"):
         show(study, found[at])
 
 
-def turned(ids: list[str], at: int) -> int:
-    """Buttons and keys to go on or back; the link keeps the place."""
+def navigated(ids: list[str], at: int) -> int:
+    """Buttons and keys to go back and forth; the link keeps the place."""
     back, place, forth, open_ = st.columns([1, 3, 1, 1], vertical_alignment="center")
     if back.button("Back", shortcut="Left", icon=":material/arrow_back:", disabled=at == 0, width="stretch"):
         at -= 1
@@ -58,26 +61,26 @@ def turned(ids: list[str], at: int) -> int:
     if st.query_params.get("candidate") != ids[at]:
         st.query_params["candidate"] = ids[at]
         st.rerun()  # so that the buttons know where they are
-    place.markdown(f"{at + 1} of {len(ids)} · the arrow keys turn over, **O** opens the discussion")
+    place.markdown(f"{at + 1} of {len(ids)} · arrow keys to navigate, **O** opens the discussion")
     return at
 
 
 def show(study: studies.Study, found: dict) -> None:
-    """One candidate as a room can read it."""
+    """One candidate, readable across a room."""
     frozen, standing = found["frozen"], found["standing"]
-    names, whole = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
-    st.title(parts.named_as(frozen["name"]), anchor=False)
-    missing = f" · needs {parts.plain(standing['missing'])}" if standing["missing"] else ""
-    st.markdown(f"{parts.BADGES[standing['state']]} by {parts.named_as(frozen['author'])}{missing}")
+    names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    st.title(named_as(frozen["name"]), anchor=False)
+    missing = f" · {plain(wording.needed(standing['missing']))}" if standing["missing"] else ""
+    st.markdown(f"{BADGES[standing['state']]} by {named_as(frozen['author'])}{missing}")
     st.text(frozen["rationale"])
-    numbers(found, whole)
+    numbers(found, aggregate)
     first = next(iter(frozen["baselines"]))
     base = frozen["baselines"][first]
     left, right = st.columns(2)
     with left:
         values = np.array([frozen["point"], base["point"]])
         figure = review_charts.points(frozen["kind"], [frozen["name"], first], names, values)
-        components.plot(large(figure), key="session-point")
+        plot(large(figure), key="session-point")
     with right:
         gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
         scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
@@ -87,58 +90,56 @@ def show(study: studies.Study, found: dict) -> None:
         side = "left" if scale.better == "lower" else "right"
         title = f"minus {first}, {scale.unit} ({side} is better)"
         figure = review_charts.intervals(names.metrics, colours, series, title, scale.unit)
-        components.plot(large(figure), key="session-losses")
+        plot(large(figure), key="session-losses")
     for caveat in frozen["caveats"]:
-        st.markdown(f":material/warning: {parts.plain(caveat)}")
+        st.markdown(f":material/warning: {plain(caveat)}")
     if found["comments"]:
         last = found["comments"][-1]
-        st.markdown(
-            f"{wording.counted(len(found['comments']), 'comment')}, the last by {parts.named_as(last['author'])}:"
-        )
+        st.markdown(f"{wording.counted(len(found['comments']), 'comment')}, the last by {named_as(last['author'])}:")
         st.text(last["text"][:600] + ("…" if len(last["text"]) > 600 else ""))
 
 
 def large(figure):
-    """A figure with letters for the back of the room."""
+    """A figure with text large enough for a room."""
     return figure.update_layout(font_size=18, height=figure.layout.height + 90, xaxis_title_font_size=16)
 
 
-def numbers(found: dict, whole: Aggregate) -> None:
-    """Predicted, against the first baseline, and measured: with what can be claimed."""
+def numbers(found: dict, aggregate: Aggregate) -> None:
+    """Predicted, against the first baseline, and measured, each with its verdict."""
     frozen = found["frozen"]
     columns = st.columns(3)
-    value, half = whole.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
-    columns[0].metric(f"{whole.title.capitalize()}, predicted", f"{parts.number(value)} ± {parts.number(half)}")
+    value, half = aggregate.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
+    columns[0].metric(f"{aggregate.title.capitalize()}, predicted", f"{wording.number(value)} ± {wording.number(half)}")
     name, base = next(iter(frozen["baselines"].items()))
     gap = base["difference"]
     inside, better = gap["inside_noise"], gap["aggregate"] < 0
     columns[1].metric(
-        f"Against {name}, predicted",
-        f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}",
-        "inside the noise" if inside else "better" if better else "worse",
+        f"vs. {name}, predicted",
+        f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
+        "within noise" if inside else "better" if better else "worse",
         delta_color="off" if inside else "normal" if better else "inverse",
         delta_arrow="off",
     )
     own = next((one for one in found["evidence"] if one["own"] and one["gap"]), None)
     if own is None:
-        elsewhere(columns[2], found["evidence"], name, whole)
+        elsewhere(columns[2], found["evidence"], name, aggregate)
         return
     measured = own["gap"]
     columns[2].metric(
-        "Measured since, minus predicted",
-        f"{parts.number(whole.sign * measured['aggregate'], '+')} ± {parts.number(measured['aggregate_half'])}",
-        "outside what was promised" if measured["outside"] else "as promised",
+        "Measured minus predicted",
+        f"{wording.number(aggregate.sign * measured['aggregate'], '+')} ± {wording.number(measured['aggregate_half'])}",
+        "outside the predicted interval" if measured["outside"] else "as predicted",
         delta_color="inverse" if measured["outside"] else "normal",
         delta_arrow="off",
     )
 
 
-def elsewhere(column, evidence: list[dict], name: str, whole: Aggregate) -> None:
-    """Where nothing was measured at the proxies' size: the difference to the first baseline at another, or nothing."""
+def elsewhere(column, evidence: list[dict], name: str, aggregate: Aggregate) -> None:
+    """If not measured at the proxies' size: the difference to the first baseline at another size, or "not yet"."""
     gap = next((one["differences"][name] for one in evidence[::-1] if name in one["differences"]), None)
     if gap is None:
-        column.metric("Measured since", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
+        column.metric("Measured", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
         return
     half = gap["measured_half"]
-    told = "" if half is None else f" ± {parts.number(half)}"
-    column.metric(f"Against {name}, measured", f"{parts.number(whole.sign * gap['measured'], '+')}{told}")
+    interval = "" if half is None else f" ± {wording.number(half)}"
+    column.metric(f"vs. {name}, measured", f"{wording.number(aggregate.sign * gap['measured'], '+')}{interval}")

@@ -1,4 +1,4 @@
-"""Corpus: the text of each domain with sizes, examples and leak; and the form that builds one from own text."""
+"""Corpus: sizes, examples and train/validation overlap of each domain; and the form that builds one from own text."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import runs as run_charts
+from dashboard.components.plot import plot
+from dashboard.models.colours import colour_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.studies import advance as steward
 from store import corpora, jobs, studies
@@ -19,29 +22,29 @@ from store import corpora, jobs, studies
 def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
-    wanted = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New corpus", **wanted, **parts.takes("operator")):
+    style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
+    if button.button("New corpus", **style, **needs_role("operator")):
         new_corpus()
     names = corpora.names(state.store())
     if not names:
-        st.info("No corpus yet. It is built when the first study starts, or with **New corpus**.")
+        st.info("No corpus yet. The first study builds one, or use **New corpus**.")
         return
     of_study = studies.get(state.store(), study).spec["corpus"] if study else names[0]
     if st.session_state.get("corpus") not in names:
         st.session_state["corpus"] = of_study if of_study in names else names[0]
     name = st.selectbox("Corpus", names, key="corpus") if len(names) > 1 else names[0]
-    parts.live(lambda: one_corpus(name))
+    live(lambda: one_corpus(name))
 
 
 def one_corpus(name: str) -> None:
-    """A corpus: how far its building is, or what it holds."""
+    """A corpus: the progress of its build, or its contents."""
     job = jobs.find(state.store(), f"corpus-{name}")
     manifest = corpora.manifest(state.store(), name)
     if job and job.state in jobs.UNFINISHED:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
-        parts.refusal(job.message or "Building was cancelled; what was read is kept.")
-        if st.button("Try again", icon=":material/replay:", **parts.takes("operator")):
+        refusal(job.message or "The build was cancelled; what it has read so far is kept.")
+        if st.button("Retry", icon=":material/replay:", **needs_role("operator")):
             steward.retry(state.store(), job.id)
             st.rerun()
     if manifest:
@@ -51,56 +54,56 @@ def one_corpus(name: str) -> None:
 def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
-    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **parts.takes("operator")):
+    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **needs_role("operator")):
         steward.cancel_job(state.store(), job.id)
         st.rerun()
 
 
 def built(manifest: dict) -> None:
-    """Sizes, leak, duplicates and examples of a corpus."""
+    """Sizes, overlap, duplicates and examples of a corpus."""
     domains = manifest["domains"]
     names = list(domains)
-    colours = charts.colour_of(names)
+    colours = colour_of(names)
     left, right = st.columns([3, 2])
     with left:
         st.subheader("Text per domain", anchor=False)
         train, valid = (np.array([domains[n][f"{side}_bytes"] for n in names]) for side in ("train", "valid"))
-        components.plot(charts.sizes(names, colours, train, valid), key="sizes")
+        plot(run_charts.sizes(names, colours, train, valid), key="sizes")
     with right:
-        st.subheader("What was done", anchor=False)
+        st.subheader("How it was built", anchor=False)
         st.markdown(summary(manifest))
     st.subheader("Domains", anchor=False)
     st.dataframe(table(domains), hide_index=True, column_config=COLUMNS)
     st.caption(
-        "Leak: the share of 48-byte windows of held-out text that also stand somewhere in the training text, of its "
-        "own domain and of any. Duplicates were dropped before the split; the split is by a hash of the file's path."
+        "Overlap: the fraction of 48-byte windows of validation text that also occur in training text, of the same "
+        "domain or of any. Duplicates were dropped before the split, which is by a hash of each file's path."
     )
-    st.subheader("Examples of held-out text", anchor=False)
+    st.subheader("Examples of validation text", anchor=False)
     for tab, name in zip(st.tabs(names), names, strict=True):
         for example in domains[name]["examples"]:
             tab.code(example, language=None, wrap_lines=True)
 
 
 COLUMNS = {
-    "leak, own": st.column_config.NumberColumn(format="percent"),
-    "leak, any": st.column_config.NumberColumn(format="percent"),
+    "overlap, own domain": st.column_config.NumberColumn(format="percent"),
+    "overlap, any domain": st.column_config.NumberColumn(format="percent"),
     "train, MB": st.column_config.NumberColumn(format="%.2f"),
-    "held out, MB": st.column_config.NumberColumn(format="%.2f"),
+    "validation, MB": st.column_config.NumberColumn(format="%.2f"),
 }
 
 
 def table(domains: dict) -> pd.DataFrame:
-    """One row a domain."""
+    """One row per domain."""
     return pd.DataFrame(
         [
             {
                 "domain": name,
                 "documents": d["documents"],
                 "train, MB": d["train_bytes"] / 1e6,
-                "held out, MB": d["valid_bytes"] / 1e6,
+                "validation, MB": d["valid_bytes"] / 1e6,
                 "train tokens": d["train_tokens"],
-                "leak, own": d["leak"]["own"],
-                "leak, any": d["leak"]["any"],
+                "overlap, own domain": d["leak"]["own"],
+                "overlap, any domain": d["leak"]["any"],
                 "exact duplicates dropped": d["duplicates"]["exact"],
                 "near duplicates dropped": d["duplicates"]["near"],
                 "files filtered": d["filtered"],
@@ -111,12 +114,12 @@ def table(domains: dict) -> pd.DataFrame:
 
 
 def summary(manifest: dict) -> str:
-    """What stands behind a corpus, in a few lines."""
+    """How a corpus was built, in a few lines."""
     tokenizer = manifest["tokenizer"]
     lines = [
-        f"- Source: **{manifest['spec']['source']['type']}**, at most {manifest['spec']['cap_mb']:g} MB a domain",
-        f"- Tokens: **{tokenizer['type']}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per byte, "
-        "whatever the tokens",
+        f"- Source: **{manifest['spec']['source']['type']}**, up to {manifest['spec']['cap_mb']:g} MB per domain",
+        f"- Tokenizer: **{tokenizer['type']}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per byte, "
+        "whatever the tokenizer",
         f"- Built in {manifest['seconds']:.0f} s",
     ]
     if manifest.get("missing"):
@@ -126,48 +129,48 @@ def summary(manifest: dict) -> str:
 
 @st.dialog("New corpus", width="large")
 def new_corpus() -> None:
-    """Ask where the text is, then queue the build."""
-    st.markdown("The text stays where it is; the workspace gets token shards. Nothing leaves this machine.")
+    """Ask for the source of the text, then queue the build."""
+    st.markdown("Your files stay where they are; the workspace gets token shards. Nothing leaves this machine.")
     left, right = st.columns(2)
     name = left.text_input("Name", "my-text", max_chars=64)
     kind = right.selectbox("Source", list(SOURCES), format_func=SOURCES.get)
     source = ask_source(kind)
     left, right = st.columns(2)
-    tokens = left.selectbox("Tokens", ["bytes", "bpe", "file"], format_func=TOKENIZERS.get)
-    cap = right.number_input("At most, MB a domain", 0.1, 1e6, 8.0)
+    tokens = left.selectbox("Tokenizer", ["bytes", "bpe", "file"], format_func=TOKENIZERS.get)
+    cap = right.number_input("Limit, MB per domain", 0.1, 1e6, 8.0)
     tokenizer = {"type": tokens}
     if tokens == "bpe":
         tokenizer["vocabulary"] = st.number_input("Vocabulary", 300, 100_000, 2048)
     if tokens == "file":
-        tokenizer["path"] = st.text_input("Path of tokenizer.json")
-    if st.button("Build", type="primary", icon=":material/build:", **parts.takes("operator")):
+        tokenizer["path"] = st.text_input("Path to tokenizer.json")
+    if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
             steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.session_state["corpus"] = name
         st.rerun()
 
 
 SOURCES = {
-    "folder": "A folder per domain (or a file per domain)",
-    "files": "Files that I name",
-    "default": "Text of this machine (the demo's)",
-    "huggingface": "Hugging Face data sets",
+    "folder": "One folder (or file) per domain",
+    "files": "Individual files",
+    "default": "Text on this machine (as in the demo)",
+    "huggingface": "Hugging Face datasets",
 }
-TOKENIZERS = {"bytes": "Bytes", "bpe": "BPE, trained on this corpus", "file": "A given tokenizer.json"}
+TOKENIZERS = {"bytes": "Bytes", "bpe": "BPE, trained on this corpus", "file": "An existing tokenizer.json"}
 
 
 def ask_source(kind: str) -> dict:
     """The fields of one kind of source."""
     if kind == "default":
         return {"type": "default"}
-    column = st.text_input("Column of the text", "text", help="For jsonl, parquet and csv.")
+    column = st.text_input("Text column", "text", help="For jsonl, parquet and csv.")
     if kind == "folder":
-        path = st.text_input("Folder", str(Path.home()), help="One folder or file per domain inside it.")
+        path = st.text_input("Folder", str(Path.home()), help="With one folder or file per domain inside.")
         return {"type": "folder", "path": os.path.expanduser(path), "text": column}
-    label = "Domains: one line each, name = " + ("path" if kind == "files" else "data set")
+    label = "Domains: one per line, name = " + ("path" if kind == "files" else "dataset")
     lines = [line.partition("=") for line in st.text_area(label).splitlines() if line.strip()]
     values = {domain.strip(): value.strip() for domain, _, value in lines}
     if kind == "files":

@@ -1,4 +1,4 @@
-"""Import: runs that were trained elsewhere become a study; a preview, a guess of the columns that can be corrected."""
+"""Import: runs trained elsewhere become a study; with a preview, and a guess of the columns that can be corrected."""
 
 import re
 
@@ -6,19 +6,20 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.studies import imports as adopt
 
 FORMATS = {
     "flat": "One table (CSV or Parquet)",
-    "regmix": "RegMix's pair of CSV files",
-    "olmix": "Olmix's pair of CSV files",
+    "regmix": "RegMix: two CSV files",
+    "olmix": "Olmix: two CSV files",
 }
 TYPES = ["csv", "tsv", "parquet", "pq"]
 INTRODUCTION = (
-    "Bring runs that were trained elsewhere: their **shares** and what they **measured**. They become a study with "
-    "every page that a study of Mixdesk's own proxies has. Nothing is imported while anything is wrong."
+    "Import runs trained elsewhere: their mixture **shares** and their **metrics**. They become a study with all the "
+    "pages that a study of Mixdesk's own proxies has. Files with errors are not imported."
 )
 
 
@@ -32,23 +33,23 @@ def render(study: str | None) -> None:
     with right:
         files = ask_files(format)
     if files is None:
-        st.caption(f"Files may also be put into {parts.plain(state.store().workspace.root / 'imports')}.")
+        st.caption(f"You can also put files into {plain(state.store().workspace.root / 'imports')}.")
         return
     try:
         guessed = adopt.preview(state.store(), format, **files)
         columns = corrected(guessed, format, files)
         shown = adopt.preview(state.store(), format, **files, **columns) if columns else guessed
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     preview(shown)
     more = ask_more(shown)
-    may = parts.takes("operator", shown["problem"] is not None)
-    if st.button("Import", type="primary", icon=":material/download_done:", **may):
+    allowed = needs_role("operator", shown["problem"] is not None)
+    if st.button("Import", type="primary", icon=":material/download_done:", **allowed):
         try:
             done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.session_state["next_study"] = done["study"]
         st.switch_page(st.session_state["pages"]["studies"])
@@ -56,19 +57,19 @@ def render(study: str | None) -> None:
 
 def ask_files(format: str) -> dict | None:
     """The one or two files of a format, as names in the imports folder; None while one is missing."""
-    wanted = {"weights": "Weights: a share of each domain, a row a run", "metrics": "Metrics: what each run measured"}
+    wanted = {"weights": "Weights: the share of each domain, one row per run", "metrics": "Metrics: one row per run"}
     if format == "flat":
-        wanted = {"weights": "Runs: shares and metrics, a row a run"}
+        wanted = {"weights": "Runs: shares and metrics, one row per run"}
     there = existing()
     found = {}
     for column, (what, label) in zip(st.columns(len(wanted)), wanted.items(), strict=True):
         with column:
-            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **parts.takes("operator"))
+            upload = st.file_uploader(label, TYPES, key=f"import-{format}-{what}", **needs_role("operator"))
             if upload is not None:
-                found[what] = kept(upload)
+                found[what] = stored(upload)
             elif there:
                 chosen = st.selectbox(
-                    "or a file of the imports folder",
+                    "or a file in the imports folder",
                     [None, *there],
                     format_func=lambda name: name or "none",
                     key=f"import-{format}-{what}-there",
@@ -85,31 +86,31 @@ def existing() -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in files if not path.name.startswith("."))
 
 
-def kept(upload) -> str:
-    """Put an uploaded file into the imports folder; returns its name there."""
+def stored(upload) -> str:
+    """Store an uploaded file in the imports folder; returns its name there."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
     return adopt.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
 def corrected(guessed: dict, format: str, files: dict) -> dict:
-    """The guess of the columns, as it is or as somebody corrects it: arguments of engine.importing.guess."""
+    """The guessed columns, corrected where somebody did so: arguments of engine.importing.guess."""
     mapping, (first, second) = guessed["mapping"], guessed["columns"]
     second = second or first
     key = f"{format}-{'-'.join(files.values())}"
     found = f"{len(mapping['weights'])} domains, {len(mapping['metrics'])} metrics"
     with st.expander(f"Columns: {found}", icon=":material/view_column:", expanded=guessed["problem"] is not None):
         weights = list(mapping["weights"].values())
-        shares = st.multiselect("Shares of the domains", first, default=weights, key=f"weights-{key}")
+        shares = st.multiselect("Domain shares", first, default=weights, key=f"weights-{key}")
         metrics = st.multiselect("Metrics", second, default=list(mapping["metrics"]), key=f"metrics-{key}")
         ups = [name for name in metrics if mapping["metrics"].get(name, {}).get("better") == "higher"]
-        higher = st.multiselect("Metrics that are better when higher", metrics, default=ups, key=f"higher-{key}")
+        higher = st.multiselect("Higher is better for", metrics, default=ups, key=f"higher-{key}")
         columns = st.columns(5)
         units = list(dict.fromkeys(one["unit"] for one in mapping["metrics"].values()))
         unit = columns[0].text_input(
             "Unit of the metrics",
             units[0] if len(units) == 1 else "",
             key=f"unit-{key}",
-            help="Empty: as guessed from each name.",
+            help="Empty: guessed from each name.",
         )
         facts = {}
         for column, (what, label) in zip(columns[1:], FACTS.items(), strict=True):
@@ -128,7 +129,7 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
     }
 
 
-FACTS = {"key": "Key of a run", "seed": "Seed", "model_size": "Model size", "n_tokens": "Tokens"}
+FACTS = {"key": "Run key", "seed": "Seed", "model_size": "Model size", "n_tokens": "Tokens"}
 
 
 def escaped(name: str) -> str:
@@ -137,13 +138,13 @@ def escaped(name: str) -> str:
 
 
 def preview(shown: dict) -> None:
-    """What the import would make of the files: notes, or why it is refused, and the first rows."""
+    """What would be imported: notes and the first rows, or why it is refused."""
     if shown["problem"]:
-        parts.refusal(shown["problem"])
+        refusal(shown["problem"])
         return
-    st.success(f"{shown['runs']:,} runs can be imported as they are.", icon=":material/check_circle:")
+    st.success(f"{shown['runs']:,} runs are ready to import.", icon=":material/check_circle:")
     for note in shown["notes"]:
-        st.caption(f":material/info: {parts.plain(note)}")
+        st.caption(f":material/info: {plain(note)}")
     mapping = shown["mapping"]
     better = {name: f"{name} [{one['unit']}, {one['better']} is better]" for name, one in mapping["metrics"].items()}
     frame = pd.DataFrame(
@@ -163,20 +164,18 @@ def preview(shown: dict) -> None:
 
 
 def ask_more(shown: dict) -> dict:
-    """What the files cannot tell: the tokens that there are of each domain, the budget of the real run."""
-    with st.expander("Tokens of each domain and target budget (for epochs and UniMax)", icon=":material/database:"):
-        st.caption(
-            "Without them the centre of searches is the mean of the runs' mixtures, and nothing is said of epochs."
-        )
+    """What the files cannot tell: the available tokens of each domain, and the budget of the real run."""
+    with st.expander("Domain sizes and target budget (for epochs and UniMax)", icon=":material/database:"):
+        st.caption("Without these, searches are centred on the mean of the runs' mixtures, and epochs are unknown.")
         domains = list(shown["mapping"]["weights"])
-        table = pd.DataFrame({"domain": domains, "tokens there are": [None] * len(domains)}).astype(
-            {"tokens there are": float}
+        table = pd.DataFrame({"domain": domains, "available tokens": [None] * len(domains)}).astype(
+            {"available tokens": float}
         )
         edited = st.data_editor(table, hide_index=True, disabled=["domain"], key=f"tokens-{len(domains)}")
-        budget = st.number_input("Target budget, tokens (0: not known)", 0.0, 1e15, 0.0, format="%.4g")
+        budget = st.number_input("Target budget, tokens (0: unknown)", 0.0, 1e15, 0.0, format="%.4g")
         cap = st.number_input("Epoch cap", 0.1, 100.0, 4.0)
     more = {"target_tokens": budget, "epoch_cap": cap}
-    given = edited["tokens there are"]
+    given = edited["available tokens"]
     if given.notna().any():
         more["available_tokens"] = {d: t for d, t in zip(domains, given.tolist(), strict=True) if t == t}
     return more

@@ -1,40 +1,43 @@
-"""Jobs: what runs and how far it is, the queue, what failed and why, the devices. Live only while something runs."""
+"""Jobs: what is running, the queue, failures and their reasons, devices. Live only while something is active."""
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.models import jobs as activity
+from dashboard.models.jobs import Overview, advice, log_of, overview_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.progress import ICONS, expected
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.studies import advance as steward
 from store import notices
 from store.studies import Study
 
-LISTED = 12  # running or failed jobs shown as cards; the rest is counted
+LISTED = 12  # running or failed jobs shown as cards
 
 
 def render(name: str | None) -> None:
     st.title("Jobs")
-    parts.live(now)
+    live(now)
 
 
 def now() -> None:
-    """Everything on this page, drawn anew every two seconds while jobs run."""
-    desk = activity.desk(state.store())
-    headline(desk)
-    devices(desk)
-    for study, progress in desk.ends:
+    """Everything on this page, redrawn every two seconds while jobs run."""
+    overview = overview_of(state.store())
+    headline(overview)
+    devices(overview)
+    for study, progress in overview.studies:
         study_row(study, progress)
-    running(desk)
-    queue(desk)
-    failures(desk)
-    untold()
+    running(overview)
+    queue(overview)
+    failures(overview)
+    unsent()
 
 
-def headline(desk: activity.Desk) -> None:
-    """Counts, and whether anybody works."""
-    counts, columns = desk.counts, st.columns(4)
+def headline(overview: Overview) -> None:
+    """Counts, and whether a worker is running."""
+    counts, columns = overview.counts, st.columns(4)
     waiting = counts.get("queued", 0) + counts.get("paused", 0)
     for column, (label, value) in zip(
         columns,
@@ -47,23 +50,23 @@ def headline(desk: activity.Desk) -> None:
         strict=True,
     ):
         column.metric(label, f"{value:,}")
-    if not desk.working and (waiting or counts.get("running")):
+    if not overview.working and (waiting or counts.get("running")):
         st.warning(
-            "No worker serves this workspace, so nothing new starts. `make run` starts one; alone it is "
-            "`python -m engine.worker`.",
+            "No worker is running, so queued jobs do not start. `make run` starts one along with the page, "
+            "`python -m engine.worker` on its own.",
             icon=":material/power_off:",
         )
-    for trouble in desk.word.get("troubles", ()):
-        parts.refusal(trouble)
+    for trouble in overview.report.get("troubles", ()):
+        refusal(trouble)
 
 
-def devices(desk: activity.Desk) -> None:
-    """Use and memory of this machine and of its GPUs."""
-    machine, gpus = desk.word.get("machine"), desk.word.get("gpus", ())
-    if not desk.running and not desk.waiting:
-        st.caption("Nothing runs and nothing waits. A study that is started on the page Studies shows its jobs here.")
+def devices(overview: Overview) -> None:
+    """Load and memory of this machine and its GPUs."""
+    machine, gpus = overview.report.get("machine"), overview.report.get("gpus", ())
+    if not overview.running and not overview.waiting:
+        st.caption("No active jobs. Studies that are started on *Studies* show their jobs here.")
         return
-    if not desk.working or not machine:
+    if not overview.working or not machine:
         return
     with st.container(border=True):
         left, right = st.columns(2)
@@ -71,132 +74,132 @@ def devices(desk: activity.Desk) -> None:
         used, total = machine["used_mb"] / 1024, machine["memory_mb"] / 1024
         gauge(right, used / total, f"Memory: {used:.1f} of {total:.1f} GB")
         for gpu in gpus:
-            leased = sum(lease["gpu_memory_mb"] for lease in desk.word["leases"] if lease["gpu"] == gpu["uuid"])
+            leased = sum(lease["gpu_memory_mb"] for lease in overview.report["leases"] if lease["gpu"] == gpu["uuid"])
             used, total = gpu["used_mb"] / 1024, gpu["total_mb"] / 1024
-            name = parts.plain(f"GPU {gpu['index']}, {gpu['name']}")
-            gauge(left, gpu["use"] / 100, f"{name}: {gpu['use']}% busy")
-            gauge(right, used / total, f"{used:.1f} of {total:.1f} GB used, {leased / 1024:.1f} GB leased")
+            name = plain(f"GPU {gpu['index']}, {gpu['name']}")
+            gauge(left, gpu["use"] / 100, f"{name}: {gpu['use']}% utilisation")
+            gauge(right, used / total, f"{used:.1f} of {total:.1f} GB used, {leased / 1024:.1f} GB reserved")
 
 
-def gauge(column, share: float, label: str) -> None:
-    column.progress(min(1.0, max(0.0, share)), text=label)
+def gauge(column, fraction: float, label: str) -> None:
+    column.progress(min(1.0, max(0.0, fraction)), text=label)
 
 
 def study_row(study: Study, progress) -> None:
-    """When a study should end, and a button that holds it up or lets it go on."""
+    """When a study should finish, and a button to pause or resume it."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     runs = f"{study.done} of {study.runs} runs" if study.runs else "not planned yet"
-    expected = "paused" if study.state == "paused" else parts.expected(progress) or "no speed known yet"
-    words.markdown(f":material/experiment: **{parts.plain(study.name)}** · {runs} · {expected}")
-    may = parts.takes("operator")
+    when = "paused" if study.state == "paused" else expected(progress) or "no time estimate yet"
+    words.markdown(f":material/experiment: **{plain(study.name)}** · {runs} · {when}")
+    allowed = needs_role("operator")
     if study.state == "paused":
-        if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **may):
+        if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **allowed):
             act(lambda: steward.resume(state.store(), study.id))
-    elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **may):
+    elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **allowed):
         act(lambda: steward.pause(state.store(), study.id))
 
 
-def running(desk: activity.Desk) -> None:
-    """A card a job: progress, speed, when it ends, where it runs."""
-    if not desk.running:
+def running(overview: Overview) -> None:
+    """One card per job: progress, speed, expected end, where it runs."""
+    if not overview.running:
         return
     st.subheader("Running", anchor=False)
-    for job in desk.running[:LISTED]:
+    for job in overview.running[:LISTED]:
         row = job.row
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
-            facts = [f"**{parts.plain(row.id)}**", row.kind]
+            facts = [f"**{plain(row.id)}**", row.kind]
             if row.tokens_per_second:
-                facts.append(f"{row.tokens_per_second:,.0f} tokens a second")
+                facts.append(f"{row.tokens_per_second:,.0f} tokens/s")
             if job.left is not None:
-                facts.append(f"ends in about {parts.duration(job.left)}")
+                facts.append(f"done in about {duration(job.left)}")
             if row.attempts > 1:
                 facts.append(f"attempt {row.attempts}")
             words.markdown(" · ".join(facts))
-            words.progress(job.share or 0.0, text=parts.plain(row.note or "starting"))
-            words.caption(parts.plain(" · ".join(filter(None, [job.held, row.message]))))
+            words.progress(job.progress or 0.0, text=plain(row.note or "starting"))
+            words.caption(plain(" · ".join(filter(None, [job.resources, row.message]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                may = parts.takes("operator")
-                if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **may):
+                allowed = needs_role("operator")
+                if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **allowed):
                     act(lambda job_id=row.id: steward.cancel_job(state.store(), job_id))
             if shown:
                 log(row.id)
-    total = desk.counts.get("running", 0)
+    total = overview.counts.get("running", 0)
     if total > LISTED:
-        st.caption(f"{LISTED} of {total:,} running jobs are shown.")
+        st.caption(f"Showing {LISTED} of {total:,} running jobs.")
 
 
-def queue(desk: activity.Desk) -> None:
-    """The jobs that wait, in their order, and a way to change it."""
-    if not desk.waiting:
+def queue(overview: Overview) -> None:
+    """The waiting jobs in their order, and a form to change it."""
+    if not overview.waiting:
         return
     st.subheader("Queue", anchor=False)
     frame = pd.DataFrame(
         {
-            "job": [row.id for row, _ in desk.waiting],
-            "kind": [row.kind for row, _ in desk.waiting],
-            "study": [row.study or "" for row, _ in desk.waiting],
-            "priority": [row.priority or 0.0 for row, _ in desk.waiting],
-            "attempts": [row.attempts for row, _ in desk.waiting],
-            "why it waits": [why for _, why in desk.waiting],
+            "job": [row.id for row, _ in overview.waiting],
+            "kind": [row.kind for row, _ in overview.waiting],
+            "study": [row.study or "" for row, _ in overview.waiting],
+            "priority": [row.priority or 0.0 for row, _ in overview.waiting],
+            "attempts": [row.attempts for row, _ in overview.waiting],
+            "blocked on": [why for _, why in overview.waiting],
         }
     )
     st.dataframe(frame, hide_index=True, height=min(380, 38 + 35 * len(frame)))
-    total = desk.counts.get("queued", 0) + desk.counts.get("paused", 0)
-    st.caption(f"The first {len(frame)} of {total:,} jobs that wait. Lower priorities run sooner.")
+    total = overview.counts.get("queued", 0) + overview.counts.get("paused", 0)
+    st.caption(f"The first {len(frame)} of {total:,} waiting jobs. Lower priority values run first.")
     job, priority, *buttons = st.columns([4, 2, 1.5, 2, 1.5], vertical_alignment="bottom")
     chosen = job.selectbox("Job", list(frame["job"]), key="queue-job")
     value = priority.number_input("Priority", -1e6, 1e6, 0.0, 1.0, key="queue-priority")
-    first = min(row.priority or 0.0 for row, _ in desk.waiting) - 1
-    may = parts.takes("operator")
-    if buttons[0].button("Move", width="stretch", **may):
+    first = min(row.priority or 0.0 for row, _ in overview.waiting) - 1
+    allowed = needs_role("operator")
+    if buttons[0].button("Move", width="stretch", **allowed):
         act(lambda: steward.prioritise(state.store(), chosen, value))
-    if buttons[1].button("To the front", width="stretch", **may):
+    if buttons[1].button("To the front", width="stretch", **allowed):
         act(lambda: steward.prioritise(state.store(), chosen, first))
-    if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **may):
+    if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **allowed):
         act(lambda: steward.cancel_job(state.store(), chosen))
 
 
-def failures(desk: activity.Desk) -> None:
-    """What failed, why, and what to do."""
-    if not desk.failed:
+def failures(overview: Overview) -> None:
+    """What failed, why, and what to do about it."""
+    if not overview.failed:
         return
     st.subheader("Failed", anchor=False)
-    for row in desk.failed[:LISTED]:
+    for row in overview.failed[:LISTED]:
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
             attempts = f"{row.attempts} attempt{'s' * (row.attempts != 1)}"
-            words.markdown(f"{parts.ICONS['failed']} **{parts.plain(row.id)}** · {row.kind} · {attempts}")
-            message = row.message or "It failed without a word."
-            words.markdown(parts.plain(f"{message} {activity.advice(message)}".strip()))
+            words.markdown(f"{ICONS['failed']} **{plain(row.id)}** · {row.kind} · {attempts}")
+            message = row.message or "No error message."
+            words.markdown(plain(f"{message} {advice(message)}".strip()))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **parts.takes("operator")):
+                if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **needs_role("operator")):
                     act(lambda job_id=row.id: steward.retry(state.store(), job_id))
             if shown:
                 log(row.id)
-    if (total := desk.counts.get("failed", 0)) > LISTED:
-        st.caption(f"The last {LISTED} of {total:,} failed jobs are shown.")
+    if (total := overview.counts.get("failed", 0)) > LISTED:
+        st.caption(f"Showing the last {LISTED} of {total:,} failed jobs.")
 
 
 def log(job_id: str) -> None:
-    """The end of what a job printed, as it was printed."""
-    st.code(activity.log_of(state.store(), job_id)[-6000:] or "It has printed nothing.", language=None, height=260)
+    """The end of a job's output, verbatim."""
+    st.code(log_of(state.store(), job_id)[-6000:] or "No output yet.", language=None, height=260)
 
 
-def untold() -> None:
-    """Notices that the webhook did not take."""
+def unsent() -> None:
+    """Notices that could not be sent to the webhook."""
     for notice in notices.since(state.store(), 0.0)[-20:]:
         if notice.trouble:
-            st.caption(f":material/notifications_off: {parts.plain(f'Not sent: {notice.text} ({notice.trouble})')}")
+            st.caption(f":material/notifications_off: {plain(f'Not sent: {notice.text} ({notice.trouble})')}")
 
 
-def act(wish) -> None:
-    """Carry out a wish and draw the page anew, or say why it cannot be done."""
+def act(command) -> None:
+    """Carry out a command and redraw the page, or say why it was refused."""
     try:
-        wish()
+        command()
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     st.rerun()

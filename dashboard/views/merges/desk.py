@@ -1,4 +1,4 @@
-"""The desk of a merge study: its method, knobs and faders, one an expert or one an expert and layer; merge files."""
+"""The desk of a merge study: method, parameters and faders (one per expert, or per expert and layer); merge files."""
 
 from dataclasses import dataclass, replace
 
@@ -6,10 +6,12 @@ import numpy as np
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import style
+from dashboard.components.desk import free_desk
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.faders import presets, set_desk
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
 from engine.spec.merge_catalogue import Knob, card_of, catalogue
@@ -18,9 +20,9 @@ from store import studies
 
 
 @dataclass(frozen=True)
-class Turned:
-    """Where the desk stands. merge, names: what is turned, the study's own or another method on the same experts;
-    point (D,); own: whether the study's surrogate speaks of it."""
+class Setting:
+    """What the desk is set to. merge, names: the study's own method and coordinates, or others on the same experts;
+    point (D,); own: whether the study's surrogate covers it."""
 
     merge: MergeSpec
     names: list[str]
@@ -29,7 +31,7 @@ class Turned:
 
 
 def draw_again() -> None:
-    """Run the fragment again; where the whole page runs, that one."""
+    """Rerun the fragment, or the whole page if that is what runs."""
     try:
         st.rerun(scope="fragment")
     except StreamlitAPIException:  # this is no rerun of a fragment
@@ -37,7 +39,7 @@ def draw_again() -> None:
 
 
 def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
-    """The study's method, or another one to try on the same experts, with its knobs."""
+    """The study's method, or another one to try on the same experts, with its parameters."""
     take_opened(study, own)
     experts = len(study.corpus["experts"])
     fits = [
@@ -51,15 +53,15 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
         fits,
         key=key,
         format_func=lambda name: catalogue()[name].title + (" · the study's" if name == own.method else ""),
-        help="Another method is measured live on the same experts; the study's surrogate knows its own method only.",
+        help="Other methods are measured live on the same experts; the study's surrogate only covers its own method.",
     )
-    by_layer = right.toggle("A fader for every layer", own.by == "layer", key=f"layers-{study.id}")
+    by_layer = right.toggle("One fader per layer", own.by == "layer", key=f"layers-{study.id}")
     by = "layer" if by_layer else "model"
     card = card_of(method)
     fixed, tuned = (own.knobs, own.tuned) if method == own.method else ({}, {})
     others = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.name not in tuned]
     if others:
-        with st.expander(f"Knobs of {card.title} ({parts.plain(card.paper)})"):
+        with st.expander(f"Parameters of {card.title} ({plain(card.paper)})"):
             columns = st.columns(min(4, len(others)))
             chosen = {
                 knob.name: ask_knob(columns[place % len(columns)], study, method, knob, fixed.get(knob.name))
@@ -70,7 +72,7 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
 
 
 def start_of(knob: Knob):
-    """What a knob is set to before anybody turns it."""
+    """What a knob is set to at first."""
     return (knob.low + knob.high) / 2 if knob.required else knob.default
 
 
@@ -80,7 +82,7 @@ def ask_knob(place, study: studies.Study, method: str, knob: Knob, fixed):
     if knob.kind == "bool":
         return place.checkbox(knob.name, bool(start), key=key)
     if isinstance(start, list | tuple):
-        place.caption(f"{knob.name}: {list(start)}, one an expert")
+        place.caption(f"{knob.name}: {list(start)}, one per expert")
         return start
     if knob.kind == "int":
         return place.number_input(knob.name, int(knob.low), int(knob.high), int(start), key=key)
@@ -88,7 +90,7 @@ def ask_knob(place, study: studies.Study, method: str, knob: Knob, fixed):
     return place.number_input(knob.name, float(low), float(high), float(start), format="%.4g", key=key)
 
 
-def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Turned:
+def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Setting:
     """The faders, and buttons that set them."""
     experts = study.corpus["experts"]
     layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
@@ -97,50 +99,45 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
     try:
         names = study.domains if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
-        parts.refusal(problem)
-        return Turned(own, study.domains, start_point(study, points), True)
-    presets = points if merge == own else baselines_of(merge, experts, names)
+        refusal(problem)
+        return Setting(own, study.domains, start_point(study, points), True)
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
-    chosen = st.session_state.setdefault(key, carried(study, names, merge, points))
+    chosen = st.session_state.setdefault(key, start_values(study, names, merge, points))
     if wanted := st.session_state.pop(f"wanted-{study.id}", None):
-        chosen = [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)]
-        st.session_state[key] = chosen
-        st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown("**Set the faders to**")
-        for label, point in presets.items():
-            if st.button(parts.plain(label), key=f"set-{label}"):
-                chosen = st.session_state[key] = np.asarray(point, float).tolist()
-                st.session_state["desk-reset"] = st.session_state.get("desk-reset", 0) + 1
-    box, colours = box_of(merge, names), parts.named_of(study).colours
-    rows = [
+        set_desk(key, [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)])
+    presets(key, points if merge == own else baselines_of(merge, experts, names))
+    chosen = st.session_state[key]
+    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
+    moved = free_desk(faders(study, merge, names, chosen), key=f"desk-{reset}", reset=reset).weights
+    if moved is not None and len(moved) == len(names):
+        st.session_state[key] = chosen = moved
+    if merge == own:
+        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
+    st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
+    return Setting(merge, names, np.array(chosen, float), merge == own)
+
+
+def faders(study: studies.Study, merge: MergeSpec, names: list[str], chosen: list[float]) -> list[dict]:
+    """The faders of the desk, as the component takes them."""
+    box, colours = box_of(merge, names), named_of(study).colours
+    return [
         {
             "name": name,
-            "colour": colours.get(name.partition(AT)[0], charts.INK),
+            "colour": colours.get(name.partition(AT)[0], style.INK),
             "value": chosen[i],
             "lower": float(min(box.lower[i], chosen[i])),
             "upper": float(max(box.upper[i], chosen[i])),
             "mark": 0.3 if name not in merge.tuned else knob_start(merge, name),
-            "mark_name": "0.3, usual in task arithmetic" if name not in merge.tuned else "its default",
+            "mark_name": "0.3, common in task arithmetic" if name not in merge.tuned else "its default",
             "low": None,
             "high": None,
         }
         for i, name in enumerate(names)
     ]
-    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
-    moved = components.free_desk(rows, key=f"desk-{reset}", reset=reset).weights
-    if moved is not None and len(moved) == len(names):
-        st.session_state[key] = chosen = moved
-    if merge == own:
-        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
-    st.caption(
-        "0 leaves an expert out, 1 adds all that it learned. Drag a fader, or focus it and press the arrow keys."
-    )
-    return Turned(merge, names, np.array(chosen, float), merge == own)
 
 
 def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
-    """The point in the link, or the first that has a name."""
+    """The point (D,) in the link, or the first named one."""
     try:
         linked = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
     except ValueError:
@@ -149,8 +146,10 @@ def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarr
     return linked if fits else np.asarray(next(iter(points.values())), float)
 
 
-def carried(study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]) -> list[float]:
-    """Where a desk starts: at the study's own faders, each expert's for all of its layers."""
+def start_values(
+    study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]
+) -> list[float]:
+    """Where a desk starts: at the study's own faders, an expert's value for all of its layers."""
     own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
     return [
         float(own.get(name, own.get(name.partition(AT)[0], knob_start(merge, name) if name in merge.tuned else 0.3)))
@@ -159,23 +158,23 @@ def carried(study: studies.Study, names: list[str], merge: MergeSpec, points: di
 
 
 def open_file(study: studies.Study, own: MergeSpec) -> None:
-    """Set the desk to what a merge file says: method, knobs and coefficients."""
+    """Set the desk to the method, knobs and coefficients of a merge file."""
     with st.expander("Open a merge file (mergekit's YAML)", icon=":material/file_open:"):
         given = st.file_uploader("Merge file", ["yml", "yaml"], key=f"merge-file-{study.id}")
-        st.caption("Its models must be this study's base and experts, by path, folder or name.")
-        if given is None or not st.button("Set the faders to this file", key=f"open-file-{study.id}"):
+        st.caption("Its models must be this study's base and experts, given by path, folder or name.")
+        if given is None or not st.button("Set faders to this file", key=f"open-file-{study.id}"):
             return
         try:
             text = given.getvalue().decode("utf-8", "replace")
             st.session_state[f"opened-{study.id}"] = opening.open_merge_file(state.store(), study, text)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
     draw_again()
 
 
 def take_opened(study: studies.Study, own: MergeSpec) -> None:
-    """Before the widgets are drawn: put what was opened into them."""
+    """Put what was opened into the widgets, before they are drawn."""
     if (found := st.session_state.pop(f"opened-{study.id}", None)) is None:
         return
     st.session_state[f"method-{study.id}"] = found["method"]

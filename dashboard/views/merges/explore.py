@@ -1,4 +1,4 @@
-"""Explore, of a merge study: losses predicted at once and measured a moment later; the desk is in merge_desk.py."""
+"""Explore a merge study: losses predicted at once and measured a moment later; the desk is in desk.py."""
 
 import json
 from dataclasses import replace
@@ -6,14 +6,18 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import effects as effect_charts
+from dashboard.components.plot import plot
+from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.merges.desk import Turned, ask_method, desk, draw_again, open_file
-from dashboard.views.merges.looks import closer_look
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
-from dashboard.views.understand.predicted import against_a_reference
+from dashboard.views.merges.desk import Setting, ask_method, desk, draw_again, open_file
+from dashboard.views.merges.details import details
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.predicted import against_a_reference
+from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate, common_scale
 from engine.spec.study import StudySpec
@@ -22,161 +26,170 @@ from engine.studies.merges import questions as asking
 from engine.studies.merges.live import Measured
 from store import studies
 
-PATIENCE = 0.1  # seconds of one look whether the measurement is there: a fader that moves on is heard in between
-LOOKS = 120
+POLL_SECONDS = 0.1  # per check for the measurement: a fader that moves meanwhile is heard in between
+POLLS = 120
 
 
-def render(study: studies.Study) -> None:
-    """The whole page, below its title."""
-    fit, whole = parts.fit_of(study), parts.priorities_of(study)
-    st.caption(described(study))
-    foreseen(study)
+def render(name: str | None) -> None:
+    st.title("Explore")
+    if (study := study_of(name)) is None:
+        return
+    fit, aggregate = fit_of(study), priorities_of(study)
+    st.caption(summary(study))
+    preflight(study)
     own = StudySpec.from_dict(study.spec).merge
 
     @st.fragment
-    def turning():
-        points = named_points(state.store(), study, whole)
-        turned = desk(study, own, ask_method(study, own), points)
+    def desk_and_predictions():
+        points = named_points(state.store(), study, aggregate)
+        setting = desk(study, own, ask_method(study, own), points)
         open_file(study, own)
-        if turned.own and fit is not None:
-            predictions(study, fit, whole, turned, points)
+        if setting.own and fit is not None:
+            predictions(study, fit, aggregate, setting, points)
             with st.container(horizontal=True):
-                keep(study, turned.point)
-                put_forward(study, {"the faders": turned.point}, "merge-desk", fit.name, whole)
-            closer_look(study, fit, whole, turned.point, points)
+                save_button(study, setting.point)
+                nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
+            details(study, fit, aggregate, setting.point, points)
         else:
-            measured_only(study, whole, turned)
+            measured_only(study, aggregate, setting)
 
-    turning()
+    desk_and_predictions()
 
 
-def foreseen(study: studies.Study) -> None:
-    """What the preflight of brought checkpoints found: ancestry, tokens, and what a merge takes."""
+def preflight(study: studies.Study) -> None:
+    """The preflight of external checkpoints: ancestry, tokenizers, and what a merge needs."""
     path = state.store().workspace.root / "experts" / study.id / "preflight.json"
     if not study.spec["merge"]["base"] or not path.exists():
         return
     found = json.loads(path.read_text())
     words = [one["says"] for one in found["ancestry"]] + found["warnings"]
     sizes = [f"{name} {found[key] / 1e6:,.0f} MB" for name, key in (("memory", "memory_bytes"), ("disk", "disk_bytes"))]
-    with st.expander(f"Preflight: {found['parameters']:,} weights, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"):
+    with st.expander(
+        f"Preflight: {found['parameters']:,} parameters, {', '.join(sizes)}, {found['cpu_seconds']:.0f} s"
+    ):
         for sentence in found["refusals"]:
-            parts.refusal(sentence)
+            refusal(sentence)
         for sentence in words:
-            st.caption(parts.plain(sentence))
-        st.caption("Foreseen for one merge that is written to disk; merges that are measured only need no disk.")
+            st.caption(plain(sentence))
+        st.caption("Estimates for one merge written to disk; merges that are only measured need no disk.")
 
 
-def described(study: studies.Study) -> str:
-    """What is merged, in a line."""
+def summary(study: studies.Study) -> str:
+    """What is merged, in one line."""
     merge = study.spec["merge"]
-    where = "checkpoints from elsewhere" if merge["base"] else "proxies trained here from one base"
-    experts = ", ".join(parts.plain(name) for name in study.corpus["experts"])
-    return f"{len(study.corpus['experts'])} experts, {where}: {experts}. Method of the study: {merge['method']}."
+    where = "external checkpoints" if merge["base"] else "proxies trained here from one base"
+    experts = ", ".join(plain(name) for name in study.corpus["experts"])
+    return f"{len(study.corpus['experts'])} experts, {where}: {experts}. The study's method: {merge['method']}."
 
 
-# What becomes of it ------------------------------------------------------------------------------------------
+# Predicted and measured ------------------------------------------------------------------------------------------
 
 
-def predictions(study, fit: Fit, whole: Aggregate, turned: Turned, points: dict[str, np.ndarray]) -> None:
-    """Predicted losses at once, measured ones beside them as soon as they are there."""
-    live = measured_now(study, turned, patience=0.0)
+def predictions(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict[str, np.ndarray]) -> None:
+    """Predicted losses at once, measured ones beside them as soon as they arrive."""
+    live = measured_now(study, setting, patience=0.0)
     left, right = st.columns([1, 2])
     with left:
-        reference, here, gap, support = against_a_reference(fit, whole, turned.point, points)
+        reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points)
         if isinstance(live, Measured):
-            st.metric(f"{whole.title.capitalize()}, measured now", parts.number(whole.sign * whole.of(live.losses)))
+            st.metric(
+                f"{aggregate.title.capitalize()}, measured now",
+                wording.number(aggregate.sign * aggregate.of(live.losses)),
+            )
         elif live is not None:
-            st.caption(f":material/info: {parts.plain(live)}")
+            st.caption(f":material/info: {plain(live)}")
         st.caption(
-            f"The coefficients differ by {2 * support.distance[0]:.2f} in sum from the nearest of "
-            f"{len(fit.measured.ids)} merges measured (up to {2 * support.reach:.2f} apart). Intervals are 95%. The "
-            "same merge measures the same again: what is unknown here is the surrogate's, not noise of training."
+            f"The nearest of {len(fit.measured.ids)} measured merges is {2 * support.distance[0]:.2f} away (sum of "
+            f"coefficient differences; they are up to {2 * support.reach:.2f} apart). Intervals are 95%. Measuring a "
+            "merge again gives the same result: the uncertainty is the surrogate's, not training noise."
         )
     with right:
-        figure = charts.losses_with_intervals(
-            parts.named_of(study),
+        figure = effect_charts.losses_with_intervals(
+            named_of(study),
             (reference, gap.baseline.mean),
             (here.mean, gap.std),
             ("this merge, now", live.losses) if isinstance(live, Measured) else None,
             common_scale(study.objectives, fit.measured.losses),
         )
-        components.plot(figure, key="losses")
+        plot(figure, key="losses")
     if live is None:
-        wait_for(study, turned)
+        wait_for(study, setting)
 
 
-def measured_only(study: studies.Study, whole: Aggregate, turned: Turned) -> None:
-    """What a merge measures that no surrogate speaks of."""
+def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) -> None:
+    """The measurement of a merge that no surrogate covers."""
     if not can_measure_live(study):
         st.info(
-            "No surrogate speaks of this method, and large models are not measured while a fader moves. "
-            "Start a merge study of it on the page Studies."
+            "The study's surrogate does not cover this method, and large models are not measured while a fader moves. "
+            "Start a merge study with it on *Studies*."
         )
         return
-    live = measured_now(study, turned, patience=0.0)
-    names = parts.named_of(study)
+    live = measured_now(study, setting, patience=0.0)
+    names = named_of(study)
     if isinstance(live, Problem):
-        st.info(parts.plain(live))
+        st.info(plain(live))
     elif live is None:
-        st.caption("Measuring this merge: its losses stand here in a moment.")
+        st.caption("Measuring this merge; its losses appear here in a moment.")
     else:
-        shown = whole.sign * whole.of(live.losses)
-        st.metric(f"{whole.title.capitalize()}, measured now ({parts.plain(whole.unit)})", parts.number(shown))
+        shown = aggregate.sign * aggregate.of(live.losses)
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(aggregate.unit)})", wording.number(shown))
         st.dataframe(
             {"metric": names.metrics, "measured": live.losses, "± (95%, over windows)": 1.96 * live.losses_se},
             hide_index=True,
         )
-        if not turned.own:
+        if not setting.own:
             st.caption(
-                "Measured, not predicted: the study's surrogate knows its own method and coordinates only. To "
-                "search with these, start a merge study of them on the page Studies."
+                "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "
+                "with these, start a merge study with them on *Studies*."
             )
     if live is None:
-        wait_for(study, turned)
+        wait_for(study, setting)
 
 
 def can_measure_live(study: studies.Study) -> bool:
-    """Whether merges of this study are measured while a fader moves: proxies', once their experts are trained."""
+    """Whether merges of this study are measured while a fader moves: only those of proxies."""
     return study.spec["fidelity"] is not None
 
 
-def measured_now(study: studies.Study, turned: Turned, patience: float) -> Measured | Problem | None:
-    """What this merge measures, why it cannot be measured, or None while neither is known."""
+def measured_now(study: studies.Study, setting: Setting, patience: float) -> Measured | Problem | None:
+    """The measurement of this merge, why it cannot be measured, or None while neither is known."""
     if not can_measure_live(study):
         return None
     spec = StudySpec.from_dict(study.spec)
-    task = replace(asking.task_of(study, spec), merge=turned.merge.to_dict(), names=turned.names)
+    task = replace(asking.task_of(study, spec), merge=setting.merge.to_dict(), names=setting.names)
     try:
-        return state.live().measure(task, turned.point, spec.fidelity.eval_tokens, patience)
+        return state.live().measure(task, setting.point, spec.fidelity.eval_tokens, patience)
     except Problem as problem:
         return problem
 
 
-def wait_for(study: studies.Study, turned: Turned) -> None:
-    """Wait for the measurement, and draw it; faders that move in between are heard."""
+def wait_for(study: studies.Study, setting: Setting) -> None:
+    """Wait for the measurement, then draw it; faders that move meanwhile are heard."""
     if not can_measure_live(study):
         return
     place = st.empty()
-    for _ in range(LOOKS):
-        place.caption("measuring this merge…")
-        found = measured_now(study, turned, PATIENCE)
+    for _ in range(POLLS):
+        place.caption("Measuring this merge…")
+        found = measured_now(study, setting, POLL_SECONDS)
         if isinstance(found, Problem):
-            place.caption(f":material/info: {parts.plain(found)}")
+            place.caption(f":material/info: {plain(found)}")
             return
         if found is not None:
             draw_again()
     with place.container(horizontal=True, vertical_alignment="center"):
-        st.caption("The measurement takes longer than it should: the cores are busy. It goes on meanwhile.")
-        st.button("Look again", icon=":material/refresh:", key="look-again")
+        st.caption(
+            "This measurement is taking longer than usual because the cores are busy. It continues in the background."
+        )
+        st.button("Check again", icon=":material/refresh:", key="check-again")
 
 
-def keep(study: studies.Study, at: np.ndarray) -> None:
-    """Queue the true measurement of this merge, as a run of the study."""
-    words = "Measure this merge in full" if study.spec["fidelity"] is None else "Keep this merge as a run"
-    told = "It becomes a run of the study, and surrogates learn from it."
-    if st.button(words, **{"icon": ":material/add_task:", "help": told, **parts.takes("operator")}):
+def save_button(study: studies.Study, at: np.ndarray) -> None:
+    """Queue the full measurement of this merge, as a run of the study."""
+    words = "Measure in full" if study.spec["fidelity"] is None else "Save as a run"
+    effect = "Makes it a run of the study, which surrogates learn from."
+    if st.button(words, **{"icon": ":material/add_task:", "help": effect, **needs_role("operator")}):
         try:
             asking.measure_points(state.store(), study, at, "from the faders")
-            st.toast("Queued. The surrogates learn from it when it is measured.")
+            st.toast("Queued. Surrogates are refitted once it is measured.")
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)

@@ -1,16 +1,20 @@
-"""Confirm: train chosen mixtures larger, with several seeds, and see how far the small proxies spoke the truth."""
+"""Confirm: train chosen mixtures at a larger size with several seeds, and check how far the proxies were right."""
 
 import os
 
 import numpy as np
 import streamlit as st
 
-from dashboard import components
 from dashboard.charts import rounds as round_charts
-from dashboard.models import progress as queries
+from dashboard.components.plot import plot
+from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.study import study_of
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations as rounds
@@ -20,18 +24,18 @@ from store import corpora, runs, studies
 
 def render(name: str | None) -> None:
     st.title("Confirm")
-    if (study := parts.study_of(name)) is None or parts.is_merge(study) or (fit := parts.fit_of(study)) is None:
+    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
-    whole = parts.priorities_of(study)
+    aggregate = priorities_of(study)
     st.markdown(
-        "A mixture was chosen because small proxies are predicted to do well on it. Train it **larger**, with several "
-        "seeds, beside the baselines and a spread of others, before you believe it."
+        "A mixture is chosen on predictions for small proxies. Before you rely on it, train it at a **larger size** "
+        "with several seeds, next to the baselines and a range of other mixtures."
     )
     if study.imported:
         st.info("The runs of this study were imported, so nothing can be trained here.")
     else:
         ask(study)
-    parts.live(lambda: results(study.id, fit.name, whole))
+    live(lambda: results(study.id, fit.name, aggregate))
 
 
 def ask(study: studies.Study) -> None:
@@ -39,52 +43,87 @@ def ask(study: studies.Study) -> None:
     a, b, c, d = st.columns(4)
     there = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
     candidate = a.selectbox("Mixture", list(there), key="confirm-candidate")
-    times = b.select_slider("Size, times a proxy's", [2, 4, 8], 4, key="confirm-times", help="Weights and tokens.")
-    seeds = c.number_input("Seeds each", 1, 10, 3, key="confirm-seeds")
-    spread = d.number_input("Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, from best to worst.")
+    times = b.select_slider(
+        "Size relative to a proxy",
+        [2, 4, 8],
+        4,
+        format_func=lambda n: f"{n} ×",
+        key="confirm-times",
+        help="Parameters and tokens.",
+    )
+    seeds = c.number_input("Seeds per mixture", 1, 10, 3, key="confirm-seeds")
+    spread = d.number_input(
+        "Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, spread from best to worst."
+    )
     try:
         plan = rounds.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     manifest = corpora.manifest(state.store(), study.spec["corpus"])
-    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else queries.BYTES
-    price = queries.cost(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
-    minutes = "an unknown time" if price.minutes is None else f"about {parts.duration(60 * price.minutes)}"
+    vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
+    price = cost_of(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
+    minutes = "unknown duration" if price.minutes is None else f"about {duration(60 * price.minutes)}"
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(
-        f"{plan.runs} runs ({len(plan.mixtures)} mixtures x {plan.seeds} seeds) of width {plan.fidelity.width}, "
-        f"{plan.fidelity.layers} layers and {plan.fidelity.tokens / 1e6:.2g} million tokens: {minutes} on this "
+        f"{plan.runs} runs ({len(plan.mixtures)} mixtures × {plan.seeds} seeds), width {plan.fidelity.width}, "
+        f"{plan.fidelity.layers} layers, {plan.fidelity.tokens / 1e6:.2g} million tokens each: {minutes} on this "
         f"machine, {price.flops:.2g} FLOPs."
     )
-    wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
-    if right.button("Confirm", **wanted, **parts.takes("operator")):
+    style = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
+    if right.button("Confirm", **style, **needs_role("operator")):
         rounds.confirm(state.store(), study, plan)
         st.rerun()
 
 
-def results(name: str, surrogate: str, whole: Aggregate) -> None:
-    """Every size that was trained, the largest first."""
+def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
+    """Every confirmed size, the largest first."""
     store = state.store()
     study = studies.get(store, name)
-    found = rounds.confirmations(store, study, surrogate, whole.priorities)
+    found = rounds.confirmations(store, study, surrogate, aggregate.priorities)
     for place, one in enumerate(found):
         fidelity = one.fidelity
         size = f"Width {fidelity.width}, {fidelity.layers} layers, {fidelity.tokens / 1e6:.2g} million tokens"
         st.subheader(size, anchor=False)
         if one.done < one.runs:
-            st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs are in")
+            st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished")
         if one.trust is None:
-            st.info(parts.plain(one.waiting))
+            st.info(plain(one.waiting))
         else:
-            verdict(one, whole, place)
-        put_forward(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, whole)
-    scale(study, whole)
+            verdict(one, aggregate, place)
+        nominate(study, dict(zip(one.names, one.weights, strict=True)), f"confirm-{place}", surrogate, aggregate)
+    scale(study, aggregate)
 
 
-def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
-    """Rank correlation, overlap, regret, the gap at the chosen mixture; and no winner inside the noise."""
-    trust, sign = one.trust, whole.sign
+def verdict(one: rounds.Confirmation, aggregate: Aggregate, place: int) -> None:
+    """Rank correlation, overlap, regret, error at the chosen mixture; no winner within noise."""
+    agreement(one, aggregate.sign)
+    left, right = st.columns([3, 2])
+    with left:
+        trust, sign = one.trust, aggregate.sign
+        figure = round_charts.small_against_large(
+            one.names,
+            sign * one.predicted,
+            one.predicted_std,
+            sign * trust.measured,
+            trust.measured_std,
+            trust.rivals,
+            aggregate.unit,
+        )
+        plot(figure, key=f"confirm-{place}")
+    with right:
+        measurements(one, aggregate)
+    noise = "unknown (one seed each)" if trust.noise is None else f"{trust.noise:.4f}"
+    st.caption(
+        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. Sizes "
+        "differ in absolute level, so both are shown relative to their mean over these mixtures. Standard deviation "
+        f"between seeds: {noise}. The interval of the rank correlation is bootstrapped over mixtures and seeds."
+    )
+
+
+def agreement(one: rounds.Confirmation, sign: int) -> None:
+    """How far predictions at proxy size agree with the larger runs, in four numbers."""
+    trust = one.trust
     low, high = trust.rank_interval
     columns = st.columns(4)
     columns[0].metric(
@@ -94,73 +133,58 @@ def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    columns[1].metric(f"Best {trust.k} in common", f"{trust.top:.0%}")
+    columns[1].metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}")
     columns[2].metric("Regret of the proxies' choice", f"{trust.regret:.3f} ± {1.96 * trust.regret_std:.3f}")
     columns[3].metric(
         f"{one.names[0]}: predicted minus measured", f"{sign * trust.gap:+.3f} ± {1.96 * trust.gap_std:.3f}"
     )
-    left, right = st.columns([3, 2])
-    with left:
-        figure = round_charts.small_against_large(
-            one.names,
-            sign * one.predicted,
-            one.predicted_std,
-            sign * trust.measured,
-            trust.measured_std,
-            trust.rivals,
-            whole.unit,
+
+
+def measurements(one: rounds.Confirmation, aggregate: Aggregate) -> None:
+    """Which mixtures may be the best, and what each measured."""
+    trust, rivals = one.trust, [one.names[i] for i in one.trust.rivals]
+    if len(rivals) == 1:
+        st.success(f"**{plain(rivals[0])}** measures best, beyond noise.", icon=":material/verified:")
+    else:
+        st.info(
+            f"Within noise of each other: {plain(', '.join(rivals))}. None of them can be called best.",
+            icon=":material/balance:",
         )
-        components.plot(figure, key=f"confirm-{place}")
-    with right:
-        rivals = [one.names[i] for i in trust.rivals]
-        if len(rivals) == 1:
-            st.success(f"**{parts.plain(rivals[0])}** measures best, outside the noise.", icon=":material/verified:")
-        else:
-            st.info(
-                f"The noise cannot tell apart: {parts.plain(', '.join(rivals))}. None of them can be called best.",
-                icon=":material/balance:",
-            )
-        rows = [
-            {
-                "mixture": name,
-                whole.title: sign * value,
-                "± 95%": 1.96 * error,
-                "seeds": int(count),
-                "predicted, small": sign * guess,
-            }
-            for name, value, error, count, guess in zip(
-                one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
-            )
-        ]
-        number = st.column_config.NumberColumn(format="%.3f")
-        numbers = dict.fromkeys((whole.title, "± 95%", "predicted, small"), number)
-        st.dataframe(rows, hide_index=True, column_config=numbers)
-    noise = "not known: one seed each" if trust.noise is None else f"{trust.noise:.4f}"
-    st.caption(
-        f"{len(one.names)} mixtures, {one.done} runs; {parts.plain(whole.unit)}, {whole.better} is better. Sizes "
-        "differ in level, so both are taken relative to their mean over these mixtures. Deviation "
-        f"between seeds: {noise}. The interval of the rank correlation is by bootstrap over mixtures and seeds."
-    )
+    rows = [
+        {
+            "mixture": name,
+            aggregate.title: aggregate.sign * value,
+            "± 95%": 1.96 * error,
+            "seeds": int(count),
+            "predicted (proxy)": aggregate.sign * guess,
+        }
+        for name, value, error, count, guess in zip(
+            one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
+        )
+    ]
+    number = st.column_config.NumberColumn(format="%.3f")
+    numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted (proxy)"), number)
+    st.dataframe(rows, hide_index=True, column_config=numbers)
 
 
-def scale(study: studies.Study, whole: Aggregate) -> None:
-    """The law over shares and fidelity, where runs stand at several sizes."""
+def scale(study: studies.Study, aggregate: Aggregate) -> None:
+    """The scaling law over shares and size, if runs of several sizes are measured."""
     try:
-        check = rounds.scale_check(state.store(), study, whole.priorities)
+        check = rounds.scale_check(state.store(), study, aggregate.priorities)
     except Problem as problem:
         if len(runs.sizes(state.store(), study.id)[0]):
-            st.caption(parts.plain(problem))
+            st.caption(plain(problem))
         return
     st.subheader("Extrapolating over scale", anchor=False)
     low, high = check.rank_interval
     level = (
-        f"Its losses miss by {np.median(check.relative_error):.2f} of the spread between mixtures (median over "
-        f"metrics), and {check.inside_95:.0%} lie inside the 95% intervals."
+        f"Its error is {np.median(check.relative_error):.2f} of the standard deviation over mixtures (median over "
+        f"metrics), and {check.inside_95:.0%} of the losses lie inside the 95% intervals."
         if check.level
-        else "With two sizes only the order can be checked, not the level: confirm at a third size for that."
+        else "With two sizes only the ranking can be checked, not the level; that takes a third size."
     )
     st.markdown(
-        f"One law over shares, parameters and tokens, fitted without the largest of {len(check.sizes)} sizes, ranks "
-        f"the {check.runs[-1]} runs there with a correlation of **{check.rank:.2f}** (95%: {low:.2f} to {high:.2f}); "
-        f"the next smaller size alone: {check.small_rank:.2f}. {level}"
+        f"A scaling law over shares, parameters and tokens, fitted without the largest of {len(check.sizes)} sizes, "
+        f"ranks its {check.runs[-1]} runs with a correlation of **{check.rank:.2f}** (95%: {low:.2f} to {high:.2f}); "
+        f"the next smaller size alone reaches {check.small_rank:.2f}. {level}"
     )

@@ -1,14 +1,17 @@
-"""What the draws of a search can be asked: trade-offs between metrics, and wishes for limits. Part of Search."""
+"""What can be read off the draws of a search: trade-offs between metrics, and targets. Part of Search."""
 
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
+from dashboard.components.plot import plot
+from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.faders import set_faders
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, wish
 from engine.studies.fits import load
@@ -16,12 +19,12 @@ from store import runs, studies
 
 
 def pool_of(search: dict) -> Pool:
-    """The draws that a search kept. Raises Problem where they are gone."""
+    """The draws that a search kept. Raises Problem if they are gone."""
     return Pool.load(state.store().workspace.root / draws_file(search["job"]))
 
 
 def surrogate_of(study: studies.Study, search: dict):
-    """The surrogate that a search asked."""
+    """The surrogate that a search used."""
     settings = search["settings"]
     folder = state.store().workspace.surrogates(study.id, settings["fingerprint"])
     return load(folder / f"{settings['surrogate']}.npz")
@@ -32,11 +35,11 @@ def signs_of(study: studies.Study) -> np.ndarray:
 
 
 def trade_off(study: studies.Study, search: dict) -> None:
-    """A fader along the mixtures that nothing beats in two or three metrics."""
+    """A slider along the Pareto front of two or three metrics."""
     if len(study.metrics) < 2:
-        st.info("A trade-off takes two metrics, and this study has one.")
+        st.info("A trade-off needs two metrics, and this study has one.")
         return
-    names, pool = parts.named_of(study), pool_of(search)
+    names, pool = named_of(study), pool_of(search)
     first = sorted(range(len(study.metrics)), key=lambda m: -study.objectives[m].priority)[:2]
     chosen = st.multiselect(
         "Between",
@@ -64,66 +67,69 @@ def trade_off(study: studies.Study, search: dict) -> None:
             place,
             std[0, pair],
         )
-        components.plot(figure, key="front")
+        plot(figure, key="front")
     with right:
-        components.plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
+        plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
     values = ", ".join(
-        f"{parts.plain(names.metrics[m])} {mean[0, m]:.3f} ± {1.96 * std[0, m]:.3f} {names.units[m]}" for m in chosen
+        f"{plain(names.metrics[m])} {mean[0, m]:.3f} ± {1.96 * std[0, m]:.3f} {names.units[m]}" for m in chosen
     )
-    st.markdown(f"Here: {values}.")
+    st.markdown(f"At this point: {values}.")
     st.caption(
-        f"{len(rows)} of {len(pool.points):,} kept draws: none is predicted better in all of the chosen metrics. "
-        f"Members that lie within each other's intervals cannot be told apart. {len(measured.ids)} runs behind it."
+        f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
+        f"Points within each other's intervals cannot be told apart. Based on {len(measured.ids)} runs."
     )
     with st.container(horizontal=True):
-        if st.button("Set the faders to this", icon=":material/instant_mix:", key="front-to-faders"):
-            parts.set_faders(study, shares[place])
-        put_forward(study, {"this place on the front": shares[place]}, "front", search["settings"]["surrogate"])
+        if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
+            set_faders(study, shares[place])
+        nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
 
 
-def wishes(study: studies.Study, search: dict) -> None:
-    """Limits in, mixtures out, with the chance that a run there keeps all of them."""
-    names, pool = parts.named_of(study), pool_of(search)
-    signs, best = signs_of(study), search["found"]["found"]["mean"]
-    rows = [
-        {"metric": name, "unit": unit, "wanted": None, "": "at least" if sign < 0 else "at most", "the answer's": value}
-        for name, unit, sign, value in zip(names.metrics, names.units, signs, best, strict=True)
-    ]
-    st.caption("Write a limit beside the metrics that you care about. Losses at most, scores at least.")
-    edited = st.data_editor(
-        rows,
-        hide_index=True,
-        key=f"wish-{study.id}",
-        disabled=["metric", "unit", "", "the answer's"],
-        column_config={
-            "wanted": st.column_config.NumberColumn("limit", format="%.3f"),
-            "the answer's": st.column_config.NumberColumn("predicted at the answer", format="%.3f"),
-        },
-        column_order=["metric", "", "wanted", "unit", "the answer's"],
-    )
-    limits = np.array([np.nan if row["wanted"] is None else row["wanted"] for row in edited], float)
+def targets(study: studies.Study, search: dict) -> None:
+    """Mixtures that meet limits on the metrics, with the probability that a run there meets all of them."""
+    names, pool, signs = named_of(study), pool_of(search), signs_of(study)
+    limits = ask_targets(study, names, signs, search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
         return
     found = wish(pool, surrogate_of(study, search), limits, signs)
     chance = found.chance[0]
     st.markdown(
-        f"**{found.expected:,} of {len(pool.points):,}** kept draws are predicted to keep every limit. The likeliest "
-        f"keeps them all with a chance of **{chance:.0%}** when it is trained."
+        f"**{found.expected:,} of {len(pool.points):,}** draws are predicted to meet every target. The most likely one "
+        f"meets them all with a probability of **{chance:.0%}** when trained."
     )
     if chance < 0.5:
-        st.warning(f"Most in the way: {parts.plain(names.metrics[found.in_the_way])}. Relax that limit first.")
+        st.warning(f"Binding constraint: {plain(names.metrics[found.in_the_way])}. Relax this target first.")
     top = pool.points[found.rows[:6]]
-    labels = [f"{share:.0%} likely" for share in found.chance[:6]]
-    labels = [f"{label} ({place})" for place, label in enumerate(labels, 1)]
+    labels = [f"{chance:.0%} likely ({place})" for place, chance in enumerate(found.chance[:6], 1)]
     left, right = st.columns(2)
     with left:
-        components.plot(charts.shares_bar(labels, names.domains, names.colours, top), key="wish-mixtures")
-        if st.button("Set the faders to the likeliest", icon=":material/instant_mix:", key="wish-to-faders"):
-            parts.set_faders(study, top[0])
-        put_forward(study, dict(zip(labels, top, strict=True)), "wish", search["settings"]["surrogate"])
+        plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="target-mixtures")
+        if st.button("Set faders to the most likely", icon=":material/instant_mix:", key="target-to-faders"):
+            set_faders(study, top[0])
+        nominate(study, dict(zip(labels, top, strict=True)), "target", search["settings"]["surrogate"])
     if found.lowest is not None:
         with right:
-            marks = {"likeliest": top[0]}
-            figure = charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
-            components.plot(figure, key="wish-ranges")
-            st.caption("The range of each share among the draws that are predicted to keep every limit.")
+            marks = {"most likely": top[0]}
+            figure = mixture_charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
+            plot(figure, key="target-ranges")
+            st.caption("The range of each share among the draws predicted to meet every target.")
+
+
+def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: list[float]) -> np.ndarray:
+    """A table to fill in. Returns the limits (M,), NaN if none; best (M,): predicted at the best mixture."""
+    rows = [
+        {"metric": name, "unit": unit, "target": None, "": "at least" if sign < 0 else "at most", "best": value}
+        for name, unit, sign, value in zip(names.metrics, names.units, signs, best, strict=True)
+    ]
+    st.caption("Set a target for each metric you care about: a maximum for losses, a minimum for scores.")
+    edited = st.data_editor(
+        rows,
+        hide_index=True,
+        key=f"targets-{study.id}",
+        disabled=["metric", "unit", "", "best"],
+        column_config={
+            "target": st.column_config.NumberColumn(format="%.3f"),
+            "best": st.column_config.NumberColumn("predicted at the best mixture", format="%.3f"),
+        },
+        column_order=["metric", "", "target", "unit", "best"],
+    )
+    return np.array([np.nan if row["target"] is None else row["target"] for row in edited], float)

@@ -1,21 +1,26 @@
-"""Search: the mixtures with the lowest predicted losses, against the baselines, and how arbitrary the choice is."""
+"""Search: the mixture with the lowest predicted loss, against the baselines, and how much freedom the choice leaves."""
 
 import numpy as np
 import streamlit as st
 
-from dashboard import components
-from dashboard.charts import mixtures as charts
+from dashboard.charts import mixtures as mixture_charts
+from dashboard.charts import style
+from dashboard.components.plot import plot
+from dashboard.models import wording
+from dashboard.models.searches import aggregate_in, describe
 from dashboard.server import state
-from dashboard.views.merges import search as merge_search
-from dashboard.views.shared import study as parts
-from dashboard.views.shared.put_forward import put_forward
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.live import live
+from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
+from dashboard.views.shared.study import named_of, study_of, too_few
+from dashboard.views.shared.text import plain, refusal
 from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import frame_of_study
 from engine.studies.questions import queue_search
-from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
 
 CHEAPEST = "near-optimal, cheapest"
@@ -23,18 +28,15 @@ CHEAPEST = "near-optimal, cheapest"
 
 def render(name: str | None) -> None:
     st.title("Search")
-    if (study := parts.study_of(name)) is None:
+    if (study := study_of(name)) is None:
         return
-    if study.spec.get("merge"):
-        merge_search.render(study)
+    if (fit := fit_of(study)) is None:
         return
-    if (fit := parts.fit_of(study)) is None:
-        return
-    ask(study, fit.name, parts.priorities_of(study))
-    parts.live(lambda: results(study.id))
+    ask(study, fit.name, priorities_of(study))
+    live(lambda: results(study.id))
 
 
-def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
+def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     """Start a search with the surrogate and priorities of the sidebar."""
     left, middle, right = st.columns([3, 3, 1], vertical_alignment="bottom")
     points = left.select_slider(
@@ -46,21 +48,21 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     )
     method = middle.selectbox("Method", list(METHODS), format_func=TITLES.get, key="method")
     prices = ask_prices(study)
-    wanted = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
-    if right.button("Search", **wanted, **parts.takes("operator")):
+    style = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
+    if right.button("Search", **style, **needs_role("operator")):
         try:
-            queue_search(state.store(), study, surrogate, parts.priorities_asked(whole), points, method, prices)
+            queue_search(state.store(), study, surrogate, priorities_asked(aggregate), points, method, prices)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
 
 def ask_prices(study: studies.Study) -> dict[str, float]:
-    """What a million unique tokens of each domain cost, where that differs."""
-    with st.expander("Prices of text, for the cheapest near-optimal mixture"):
+    """The price of a million unique tokens of each domain, where it is not 1."""
+    with st.expander("Text prices, to find the cheapest near-optimal mixture"):
         rows = [{"domain": name, "price": 1.0} for name in study.domains]
-        price = st.column_config.NumberColumn("price of a million unique tokens", min_value=0.0)
+        price = st.column_config.NumberColumn("price per million unique tokens", min_value=0.0)
         edited = st.data_editor(
             rows, hide_index=True, key=f"prices-{study.id}", disabled=["domain"], column_config={"price": price}
         )
@@ -75,132 +77,119 @@ def results(name: str) -> None:
         if job.kind == "search" and job.state in jobs.UNFINISHED:
             st.progress(
                 min(1.0, (job.done or 0) / (job.total or 1)),
-                text=f"searching: {job.note or 'waits for its turn'}",
+                text=f"searching: {job.note or 'queued'}",
             )
         elif job.kind == "search" and job.state == "failed":
-            parts.refusal(job.message)
+            refusal(job.message)
     found = searches.of_study(store, name)
     if not found:
-        st.info("The first search starts by itself after the first fit.")
+        st.info("The first search starts automatically after the first fit.")
         return
     chosen = 0
     if len(found) > 1:
         chosen = st.selectbox("Result", range(len(found)), format_func=lambda i: describe(found[i]), key="result")
     else:
         st.caption(describe(found[0]))
-    looks = {"The answer": one_result, "Trade-off": draws.trade_off, "Wishes": draws.wishes}
-    look = st.segmented_control(
-        "Look at", list(looks), default="The answer", key="search-look", bind="query-params", required=True
+    views = {"Best mixture": one_result, "Trade-off": draws.trade_off, "Targets": draws.targets}
+    view = st.segmented_control(
+        "View", list(views), default="Best mixture", key="search-look", bind="query-params", required=True
     )
     try:
-        looks[look](study, found[chosen])
+        views[view](study, found[chosen])
     except Problem as problem:
-        st.info(parts.plain(problem))
-
-
-def describe(search: dict) -> str:
-    """A search's settings in one line."""
-    settings = search["settings"]
-    counted = ", ".join(f"{d} counts {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items())
-    method = TITLES[settings.get("method", "simulate")]  # version 0.1 knew one
-    title = SURROGATES[settings["surrogate"]].title
-    return f"{title} · {settings['points']:,} mixtures · {method} · {counted or 'all metrics alike'}"
+        st.info(plain(problem))
 
 
 def one_result(study: studies.Study, search: dict) -> None:
-    """A candidate against the baselines, and the near-optimal set around it."""
+    """The best mixture against the baselines, and the near-optimal set around it."""
     found = search["found"]
-    verdict(found, aggregate_in(study, search), bool(parts.too_few(study)))
-    frame, names, whole = frame_of_study(study), parts.named_of(study), aggregate_in(study, search)
+    verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)))
+    frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {"best": found["found"]["shares"]}
     points |= {near_prior: found["near_optimal"]["nearest_prior"]["shares"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    many = len(names.domains) > charts.MANY
+    many = len(names.domains) > style.MANY
     left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.subheader("Mixtures", anchor=False)
-        components.plot(charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
+        plot(mixture_charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
     with right:
-        st.subheader("How arbitrary is it?", anchor=False)
+        st.subheader("How much freedom is there?", anchor=False)
         near = found["near_optimal"]
         marked = ("best", frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
-        components.plot(charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
+        plot(mixture_charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
         st.caption(
             f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
-            "standard deviation of the best: any of them may be the best. A wide bar: this share hardly matters."
+            "standard deviation of the best, so any of them may be the best. A wide bar: that share hardly matters."
             + price_words(found)
         )
-    table(study, found, points, near_prior, whole)
-    put_forward(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], whole)
+    table(study, found, points, near_prior, aggregate)
+    nominate(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], aggregate)
 
 
 def price_words(found: dict) -> str:
-    """What the text of the answer and of the cheapest member costs."""
+    """What the text of the best and of the cheapest mixture costs."""
     near = found["near_optimal"]
     if near.get("cheapest_price") is None:
         return ""
     return (
-        f" Unique text of the best costs {found['price']:,.4g} (price x million tokens), of the cheapest member "
-        f"{near['cheapest_price']:,.4g}."
+        f" Unique text costs {found['price']:,.4g} (price × million tokens) for the best and "
+        f"{near['cheapest_price']:,.4g} for the cheapest."
     )
 
 
-def aggregate_in(study: studies.Study, search: dict) -> Aggregate:
-    """How a search weighed the metrics (version 0.1 did not write it down: it was the plain mean)."""
-    settings = search["settings"]
-    if "aggregate" in settings:
-        return Aggregate.from_dict(settings["aggregate"])
-    return aggregate_of(state.store(), study, settings["priorities"])
-
-
-def verdict(found: dict, whole: Aggregate, few: bool) -> None:
-    """In a sentence, and never a winner inside the noise, nor from fewer runs than domains."""
+def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
+    """The best against the baselines; no winner within noise, nor from fewer runs than domains."""
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
     columns[0].metric(
-        f"{whole.title.capitalize()} of the best, predicted",
-        f"{parts.number(whole.sign * best['aggregate'])} ± {parts.number(1.96 * best['aggregate_std'])}",
+        f"{aggregate.title.capitalize()} of the best, predicted",
+        f"{wording.number(aggregate.sign * best['aggregate'])} ± {wording.number(1.96 * best['aggregate_std'])}",
     )
     for column, (name, gap) in zip(columns[1:], found["differences"].items(), strict=True):
-        unsure = "inside the noise" if gap["inside_noise"] else "too few runs to say" if few else None
+        unsure = "within noise" if gap["inside_noise"] else "too few runs to tell" if few else None
         better = gap["aggregate"] < 0
         column.metric(
-            f"against {name}",
-            f"{parts.number(whole.sign * gap['aggregate'], '+')} ± {parts.number(1.96 * gap['aggregate_std'])}",
+            f"vs. {name}",
+            f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
         )
     st.caption(
-        f"{parts.plain(whole.unit.capitalize())} ({whole.better} is better), 95% intervals of the difference between "
-        "two measured runs. The best was chosen because its prediction is good, so it will measure somewhat worse than "
-        f"predicted: train it before you believe it. {whole.note or ''}"
+        f"{plain(aggregate.unit.capitalize())} ({aggregate.better} is better); 95% intervals of the difference between "
+        "two measured runs. The best was chosen for its prediction, so it will likely measure slightly worse: train it "
+        f"before you rely on it. {aggregate.note or ''}"
     )
 
 
-def table(study: studies.Study, found: dict, points: dict, near_prior: str, whole: Aggregate) -> None:
-    """Predicted metrics of each mixture, and measured ones where a run stands at it."""
+def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
+    """Predicted metrics of each mixture, and measured ones if a run has exactly these shares."""
     predicted = {"best": found["found"], near_prior: found["near_optimal"]["nearest_prior"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
-    measured, names = runs.measured(state.store(), study.id), parts.named_of(study)
+    measured, names = runs.measured(state.store(), study.id), named_of(study)
     rows = []
     for name, one in predicted.items():
-        row = {"mixture": name, whole.title: whole.sign * one["aggregate"], "± 95%": 1.96 * one["aggregate_std"]}
+        row = {
+            "mixture": name,
+            aggregate.title: aggregate.sign * one["aggregate"],
+            "± 95%": 1.96 * one["aggregate_std"],
+        }
         row |= {f"{n} [{unit}]": x for n, unit, x in zip(names.metrics, names.units, one["mean"], strict=True)}
         gap = np.abs(measured.weights - np.array(points[name])).max(axis=1) if len(measured.ids) else np.empty(0)
-        there = whole.sign * whole.of(measured.losses[gap < 1e-6]) if (gap < 1e-6).any() else np.empty(0)
-        row[f"measured {whole.title}"] = float(np.nanmean(there)) if np.isfinite(there).any() else None
-        row["runs there"] = len(there)
+        there = aggregate.sign * aggregate.of(measured.losses[gap < 1e-6]) if (gap < 1e-6).any() else np.empty(0)
+        row[f"measured {aggregate.title}"] = float(np.nanmean(there)) if np.isfinite(there).any() else None
+        row["runs"] = len(there)
         rows.append(row)
     number = st.column_config.NumberColumn(format="%.3f")
-    columns = {key: number for key in rows[0] if key not in ("mixture", "runs there")}
+    columns = {key: number for key in rows[0] if key not in ("mixture", "runs")}
     st.dataframe(rows, hide_index=True, column_config=columns)
-    st.caption("Predictions with the units of the metrics in brackets; *measured* is of runs at exactly that mixture.")
+    st.caption("Predictions, units in brackets. *Measured*: the mean of runs at exactly that mixture.")

@@ -1,16 +1,16 @@
-"""Figures of the league: who ranks best, whose intervals hold, how many runs it takes, how steady the answer is."""
+"""Figures of the leaderboard: held-out ranks, interval coverage, learning curves, stability, noise."""
 
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.mixtures import BAD, FAINT, GOOD, GRID, INK, escape, faded, figure
+from dashboard.charts.style import BAD, FAINT, GOOD, GRID, INK, escape, faded, figure
 from engine.league import LEVELS
 
 SEQUENTIAL = [[0, "rgba(138,130,121,0.08)"], [0.5, faded(GOOD, 0.25)], [1, GOOD]]
 
 
-def league(rows: list[dict], title: str) -> go.Figure:
-    """One value with its interval a surrogate: rows of {"title", "value", "low", "high", "chosen"}, best first."""
+def ranking(rows: list[dict], title: str) -> go.Figure:
+    """One value with its interval per surrogate: rows of {"title", "value", "low", "high", "chosen"}, best first."""
     rows = rows[::-1]
     fig = figure(90 + 26 * len(rows), xaxis_title=title)
     fig.add_scatter(
@@ -32,7 +32,7 @@ def league(rows: list[dict], title: str) -> go.Figure:
 
 
 def per_metric(titles: list[str], metrics: list[str], spearman: np.ndarray) -> go.Figure:
-    """Held-out rank correlation (S, M) of each surrogate for each metric; NaN where a metric does not vary."""
+    """Held-out rank correlation (S, M) of each surrogate for each metric; NaN for a constant metric."""
     fig = figure(110 + 26 * len(titles), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
     text = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in spearman]
     low = float(np.nanquantile(spearman, 0.1))
@@ -54,14 +54,16 @@ def per_metric(titles: list[str], metrics: list[str], spearman: np.ndarray) -> g
 
 
 def calibration(rows: list[dict]) -> go.Figure:
-    """Measured losses inside the intervals against what is nominal: rows of {"title", "raw", "calibrated", "chosen"}.
+    """Empirical against nominal coverage: rows of {"title", "raw", "calibrated", "chosen"}.
 
-    raw, calibrated: nominal percent -> share inside. The chosen one stands out, as fitted and as shown.
+    raw, calibrated: nominal percent -> fraction inside. The chosen one stands out, before and after calibration.
     """
     nominal = np.array([float(level) / 100 for level in LEVELS])
     axis = {"tickformat": ".0%", "range": [0.3, 1.02]}
     fig = figure(
-        380, xaxis={**axis, "title": {"text": "interval"}}, yaxis={**axis, "title": {"text": "measured losses inside"}}
+        380,
+        xaxis={**axis, "title": {"text": "nominal coverage"}},
+        yaxis={**axis, "title": {"text": "measured losses inside"}},
     )
     fig.add_scatter(
         x=[0.3, 1],
@@ -87,11 +89,11 @@ def calibration(rows: list[dict]) -> go.Figure:
 
     others = [row for row in rows if not row["chosen"]]
     for place, row in enumerate(others):
-        add(row, "raw", FAINT, 1, "the others, as fitted" if place == 0 else None)
+        add(row, "raw", FAINT, 1, "others, uncalibrated" if place == 0 else None)
     for row in rows:
         if row["chosen"]:
-            add(row, "raw", BAD, 2, f"{row['title']}, as fitted", "dash")
-            add(row, "calibrated", BAD, 2.5, "calibrated, as shown on all pages")
+            add(row, "raw", BAD, 2, f"{row['title']}, uncalibrated", "dash")
+            add(row, "calibrated", BAD, 2.5, "calibrated, as on all pages")
     return fig.update_layout(showlegend=True)
 
 
@@ -100,7 +102,7 @@ def learning_curve(sizes: list[int], lines: list[dict], runs: int, enough: int |
     fig = figure(
         380,
         xaxis={"title": {"text": "runs fitted on"}, "type": "log", "tickvals": sizes, "ticktext": sizes},
-        yaxis_title="rank correlation, held out",
+        yaxis_title="held-out rank correlation",
     )
     for line in lines:
         known = [(size, *score) for size, score in zip(sizes, line["scores"], strict=True) if score is not None]
@@ -134,10 +136,10 @@ def learning_curve(sizes: list[int], lines: list[dict], runs: int, enough: int |
 
 
 def stability(titles: list[str], distance: np.ndarray, chosen: int | None) -> go.Figure:
-    """Mean L1 between the mixtures recommended by refits (S,), the steadiest first."""
+    """Mean L1 between the mixtures recommended by refits (S,), the most stable first."""
     fig = figure(
         90 + 26 * len(titles),
-        xaxis_title="mean L1 between recommended mixtures (left is steadier)",
+        xaxis_title="mean L1 between recommended mixtures (left is more stable)",
         yaxis={"autorange": "reversed"},
         xaxis={"rangemode": "tozero"},
     )
@@ -154,10 +156,10 @@ def stability(titles: list[str], distance: np.ndarray, chosen: int | None) -> go
 
 
 def noise(metrics: list[str], error: np.ndarray, floor: np.ndarray | None, spread: np.ndarray) -> go.Figure:
-    """Held-out error (M,), and the noise over repeats (M,) where known, as shares of the spread over runs (M,)."""
+    """Held-out error (M,), and the seed noise (M,) if known, as fractions of the standard deviation over runs (M,)."""
     fig = figure(
         90 + 30 * len(metrics),
-        xaxis={"title": {"text": "of the spread over mixtures"}, "tickformat": ".0%"},
+        xaxis={"title": {"text": "of the standard deviation over runs"}, "tickformat": ".0%"},
         yaxis={"autorange": "reversed"},
     )
     labels, size = [escape(metric) for metric in metrics], np.where(spread > 0, spread, np.nan)
@@ -171,7 +173,7 @@ def noise(metrics: list[str], error: np.ndarray, floor: np.ndarray | None, sprea
                 hoverinfo="skip",
                 showlegend=False,
             )
-    for values, name, colour in ((floor, "noise over repeats", INK), (error, "error on held-out runs", BAD)):
+    for values, name, colour in ((floor, "seed noise", INK), (error, "held-out error", BAD)):
         if values is not None:
             fig.add_scatter(
                 x=values / size,
@@ -179,6 +181,6 @@ def noise(metrics: list[str], error: np.ndarray, floor: np.ndarray | None, sprea
                 mode="markers",
                 name=name,
                 marker={"size": 10, "color": colour},
-                hovertemplate=f"%{{y}}: {name} %{{x:.1%}} of the spread<extra></extra>",
+                hovertemplate=f"%{{y}}: {name} %{{x:.1%}} of the standard deviation<extra></extra>",
             )
     return fig.update_xaxes(rangemode="tozero").update_layout(showlegend=True)

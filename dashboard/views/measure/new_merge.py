@@ -1,9 +1,10 @@
-"""New merge study: its experts, method, what is turned, and how many merges are measured first."""
+"""New merge study: its experts, method, coordinates, and how many merges are measured first."""
 
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.spec.fidelity import DIAL, Fidelity
 from engine.spec.merge import MergeSpec, coordinates, layers_of
@@ -20,34 +21,36 @@ def new_merge() -> None:
     try:
         spec, names = ask()
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
-    made = "" if spec.merge.brought else f", and the base with its experts trained before ({training_of(spec)})"
+    made = "" if spec.merge.brought else f", after training the base and its experts ({training_of(spec)})"
     st.markdown(f"**{spec.runs} merges and the baselines are measured first**, over {len(names)} coordinates{made}.")
     if len(names) > 40:
-        st.warning(f"{len(names)} coordinates are many: {3 * (len(names) + 1)} merges are enough for the smooth laws.")
-    parts.start_button(spec)
+        st.warning(
+            f"{len(names)} coordinates are a lot: the smooth surrogates need about {3 * (len(names) + 1)} merges."
+        )
+    start_button(spec)
 
 
 def training_of(spec: StudySpec) -> str:
-    """What making the experts takes, in proxies."""
+    """The cost of training the experts, in proxies."""
     tokens = f"{spec.fidelity.tokens / 1e6:.2g} million tokens"
-    return f"a proxy of {tokens}, then one expert a domain on {spec.merge.share:g} x as many, in one stack"
+    return f"a proxy of {tokens}, then one expert per domain on {spec.merge.share:g}× as many, in one stack"
 
 
 def ask() -> tuple[StudySpec, list[str]]:
-    """The form. Returns the study's settings and the names of its coordinates. Raises Problem for what cannot be."""
+    """The form. Returns the study's settings and the names of its coordinates. Raises Problem if they are invalid."""
     store = state.store()
     left, right = st.columns(2)
     name = left.text_input("Name", "Merge")
     built = [one for one in corpora.names(store) if corpora.manifest(store, one)]
     if not built:
-        raise Problem("Cannot start a merge study yet: no corpus is built. Build one on the page Corpus, or wait.")
-    corpus = right.selectbox("Corpus whose domains are measured", built)
+        raise Problem("Cannot start a merge study yet: no corpus has been built. Build one on Corpus, or wait for it.")
+    corpus = right.selectbox("Corpus to measure on", built)
     domains = list(corpora.manifest(store, corpus)["domains"])
-    brought, folders = ask_source()
-    if brought:
-        base, experts = ask_brought(folders)
+    external, folders = ask_source()
+    if external:
+        base, experts = ask_checkpoints(folders)
         of, fidelity, layers = "", None, layers_of(state.store().workspace.root / "checkpoints" / base)
         names = list(experts)
     else:
@@ -56,60 +59,60 @@ def ask() -> tuple[StudySpec, list[str]]:
         layers = fidelity.layers
     merge = ask_method(names, base=base, experts=experts, of=of)
     a, b = st.columns(2)
-    runs = a.number_input("Merges to measure first", 8, 10_000, 32 if brought else 96)
+    runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external else 96)
     seed = b.number_input("Seed", 0, 10**6, 1)
     spec = StudySpec(name, fidelity, corpus, runs=int(runs), repeats=0, seed=int(seed), merge=merge)
     return spec, coordinates(merge, names, layers)
 
 
 def ask_source() -> tuple[bool, list[str]]:
-    """Whether the experts were brought, and the folders that lie in checkpoints/."""
+    """Whether the experts are external, and the folders in checkpoints/."""
     root = state.store().workspace.root / "checkpoints"
     folders = sorted(one.name for one in root.glob("*") if (one / "config.json").exists())
-    choices = {"Made here: a base proxy, and one expert a domain": False, "Brought: checkpoints from elsewhere": True}
-    brought = choices[st.radio("Experts", list(choices))]
-    if brought and len(folders) < 2:
+    choices = {"Trained here: a base proxy and one expert per domain": False, "External checkpoints": True}
+    external = choices[st.radio("Experts", list(choices))]
+    if external and len(folders) < 2:
         raise Problem(
-            f"Cannot merge brought checkpoints yet: {root} holds {len(folders)} of them. Put the folders of a base and "
-            "of its experts there (config.json, tokenizer, safetensors), or links to them, and open this again."
+            f"Cannot merge external checkpoints yet: {root} has {len(folders)} of them. Put the folders of a base and "
+            "its experts there (config.json, tokenizer, safetensors), or links to them, and reopen this form."
         )
-    return brought, folders
+    return external, folders
 
 
-def ask_brought(folders: list[str]) -> tuple[str, dict[str, str]]:
+def ask_checkpoints(folders: list[str]) -> tuple[str, dict[str, str]]:
     """The base and the experts among the folders."""
     left, right = st.columns(2)
     base = left.selectbox("Base", folders)
     others = [one for one in folders if one != base]
     experts = right.multiselect("Experts", others, default=others)
     if not experts:
-        raise Problem("Cannot merge without experts: choose at least one.")
+        raise Problem("Cannot merge without experts. Choose at least one.")
     return base, {one: one for one in experts}
 
 
 def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
-    """The mixture study that the merges are held against, and the proxies' size."""
+    """The mixture study that the merges are compared with, and the proxies' size."""
     mixtures = {
         study.id: study
         for study in studies.all_studies(state.store())
-        if study.spec["corpus"] == corpus and not study.spec.get("merge") and study.spec["fidelity"]
+        if study.spec["corpus"] == corpus and study.kind != "merge" and study.spec["fidelity"]
     }
     left, right = st.columns(2)
     of = left.selectbox(
-        "Held against the mixtures of",
+        "Compare with study",
         [*mixtures, NONE],
         format_func=lambda one: mixtures[one].name if one in mixtures else one,
-        help="Merges are also measured at the shares of its runs, to see whether they may stand for proxies.",
+        help="Merges are also measured at the shares of its runs, to see whether merges can replace proxies.",
     )
     if of in mixtures:
         fidelity = Fidelity.from_dict(mixtures[of].spec["fidelity"])
-        right.markdown(f"Proxies as there: width {fidelity.width}, {fidelity.layers} layers.")
+        right.markdown(f"Same proxies: width {fidelity.width}, {fidelity.layers} layers.")
         return of, fidelity
     return "", DIAL[right.select_slider("Proxies", list(DIAL), "demo")]
 
 
 def ask_method(names: list[str], **source) -> MergeSpec:
-    """The method, and what of it is turned."""
+    """The method, and which of its parameters are coordinates."""
     fits = [
         name
         for name, card in catalogue().items()
@@ -123,16 +126,16 @@ def ask_method(names: list[str], **source) -> MergeSpec:
         format_func=lambda name: catalogue()[name].title,
     )
     card = card_of(method)
-    by = right.radio("One coefficient", ["an expert", "an expert and layer"], horizontal=True)
-    upper = left.number_input("Largest coefficient", 0.1, 10.0, 1.0)
+    by = right.radio("One coefficient", ["per expert", "per expert and layer"], horizontal=True)
+    upper = left.number_input("Maximum coefficient", 0.1, 10.0, 1.0)
     numeric = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.kind != "bool"]
     chosen = right.multiselect(
-        "Knobs that are turned as well",
+        "Also tune",
         [knob.name for knob in numeric],
         default=[knob.name for knob in numeric if knob.required],
         help=f"{card.title}: {card.paper}",
     )
     tuned = {name: (card.knobs[name].low, card.knobs[name].high) for name in chosen}
     return MergeSpec(
-        method=method, by="model" if by == "an expert" else "layer", upper=float(upper), tuned=tuned, **source
+        method=method, by="model" if by == "per expert" else "layer", upper=float(upper), tuned=tuned, **source
     )

@@ -1,12 +1,13 @@
-"""Change domains: a dialog that says what a study becomes on another corpus, what still counts and what it costs."""
+"""Change domains: a dialog that moves a study to another corpus, and says which runs still count and what it costs."""
 
 import os
 
 import streamlit as st
 
-from dashboard.models import progress as queries
+from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared import study as parts
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.studies import domain_changes as changes
 from store import corpora, studies
@@ -14,34 +15,34 @@ from store import corpora, studies
 
 @st.dialog("Change domains", width="large")
 def change_domains(study: studies.Study) -> None:
-    """Ask for the corpus and what becomes of each domain; show the plan; start it."""
+    """Ask for the corpus and what replaces each domain; show the plan; start it."""
     store = state.store()
     st.markdown(
-        "When domains are added, split, removed or replaced, runs that still count are kept, the ratios of untouched "
-        "domains are frozen, and only the touched ones are opened again (Olmix's reuse)."
+        "When domains are added, split, removed or replaced, runs that still count are kept, the ratios of unchanged "
+        "domains are frozen, and only the changed ones are searched again (as in Olmix)."
     )
     built = [name for name in corpora.names(store) if corpora.manifest(store, name) and name != study.spec["corpus"]]
     if not built:
-        st.info("Build a corpus with the new domains first, on the page Corpus.")
+        st.info("Build a corpus with the new domains first, on *Corpus*.")
         return
     corpus = st.selectbox("Corpus with the new domains", built)
     try:
         plan = changes.plan_change(store, study, corpus, ask_parts(study, corpus))
     except Problem as problem:
-        parts.refusal(problem)
+        refusal(problem)
         return
     show(study, plan)
-    if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
             st.session_state["next_study"] = changes.start_change(store, study, plan)
         except Problem as problem:
-            parts.refusal(problem)
+            refusal(problem)
             return
         st.rerun()
 
 
 def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
-    """What becomes of domains whose name is gone, or whose text is another: split into which, in which ratio."""
+    """What replaces each domain that is gone or whose text has changed: {domain: {part: ratio}}."""
     manifest = corpora.manifest(state.store(), corpus)
     new = list(manifest["domains"])
     found = {}
@@ -49,10 +50,10 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
         if domain in new and changes.same_text(study, manifest, domain):
             continue
         chosen = st.multiselect(
-            f"What becomes of {parts.plain(domain)}",
+            f"What replaces {plain(domain)}",
             new,
             key=f"into-{corpus}-{domain}",
-            placeholder="removed, or replaced by something else",
+            placeholder="nothing: it is removed",
         )
         if chosen:  # in the ratio in which its parts are there: that is how it was sampled
             tokens = {name: manifest["domains"][name]["train_tokens"] for name in chosen}
@@ -61,27 +62,27 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
 
 
 def show(study: studies.Study, plan: changes.Succession) -> None:
-    """What stays, what is opened, what it costs against starting anew."""
+    """What stays, what is searched again, and the cost beside that of starting over."""
     change, cores = plan.change, os.cpu_count() or 1
     said = {
-        "Opened again": change.touched,
-        "Frozen together": change.unchanged,
+        "Searched again": change.touched,
+        "Frozen ratios": change.unchanged,
         "Removed": change.removed,
     }
     for words, names in said.items():
         if names:
-            st.markdown(f"**{words}**: {parts.plain(', '.join(names))}")
+            st.markdown(f"**{words}**: {plain(', '.join(names))}")
     anew = changes.SPARE * plan.reuse.anew
     store, fidelity = state.store(), plan.spec.fidelity
-    minutes = [queries.cost(store, fidelity, count, queries.BYTES, cores).minutes for count in (plan.count, anew)]
-    time = "" if None in minutes else f" (about {' against '.join(parts.duration(60 * m) for m in minutes)})"
+    minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
+    time = "" if None in minutes else f" (about {' instead of '.join(duration(60 * m) for m in minutes)})"
     st.markdown(
-        f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new ones are trained, and the baselines; "
-        f"starting anew would take {anew}{time}."
+        f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new runs and the baselines are trained; "
+        f"starting over would take {anew} runs{time}."
     )
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:
         st.caption(
-            f"The losses of {parts.plain(', '.join(unknown))} were not measured by the runs that are kept: their "
-            "surrogates learn from the new runs only."
+            f"The runs that are kept did not measure the losses of {plain(', '.join(unknown))}: their surrogates learn "
+            "from the new runs only."
         )

@@ -1,0 +1,111 @@
+"""Figures of runs: training curves, parallel coordinates, the points of a design, sizes of a corpus."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.charts.style import (
+    LOSS_SCALE,
+    MANY,
+    escape,
+    faded,
+    figure,
+    oriented,
+    triangle,
+)
+from engine.spec.objectives import BITS
+
+
+def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str, str]) -> go.Figure:
+    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's largest domain.
+
+    One trace per domain, its runs separated by gaps: one per run takes Plotly ten times as long.
+    """
+    fig = figure(340, xaxis_title="tokens seen by each proxy", yaxis_title=f"training loss, {BITS}")
+    for domain, colour in colours.items():
+        own = [lines[number] for number in lines if dominant[number] == domain]
+        if own:
+            fig.add_scatter(
+                x=np.concatenate([np.append(tokens, np.nan) for tokens, _, _ in own]),
+                y=np.concatenate([np.append(loss, np.nan) for _, loss, _ in own]),
+                text=np.concatenate([np.repeat(label, len(tokens) + 1) for tokens, _, label in own]),
+                mode="lines",
+                line={"width": 1.3, "color": colour},
+                opacity=0.75,
+                name=f"mostly {escape(domain)}",
+                hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",
+            )
+    return fig.update_layout(showlegend=True)
+
+
+def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go.Figure:
+    """Runs as lines over axes {"label", "name", "values" (R,), "percent"}; coloured by the score (R,). Brush any axis.
+
+    title: of the score, with its unit; better: "lower" or "higher".
+    """
+    fig = figure(430, margin={"l": 60, "r": 40, "t": 110, "b": 20})
+    dimensions = []
+    for axis in axes:
+        one = {"label": escape(axis["label"]), "name": axis["name"], "values": axis["values"]}
+        low, top = float(np.nanmin(axis["values"])), max(1e-3, float(np.nanmax(axis["values"])))
+        one |= {"tickformat": ".0%", "range": [0, top]} if axis["percent"] else {"tickformat": ".4~g"}
+        if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
+            one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
+        dimensions.append(one)
+    scale = oriented(LOSS_SCALE, better)
+    bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}
+    hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
+    fig.add_parcoords(
+        dimensions=dimensions,
+        line={"color": score, "colorscale": scale, "showscale": True, "colorbar": bar},
+        labelangle=-30,
+        labelfont={"size": 12},
+        rangefont=hidden,
+        unselected={"line": {"opacity": 0.06}},
+    )
+    return fig
+
+
+def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> go.Figure:
+    """The points (n, D) of a design: a triangle for three domains, else parallel coordinates; colour: the largest."""
+    largest = points.argmax(axis=1)
+    if len(domains) != 3:
+        axes = [
+            {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
+        ]
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "r": 70})
+        steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
+        line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
+        return fig.update_traces(line=line)
+    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
+    a, b, c = (escape(name) for name in domains)
+    fig.add_scatterternary(
+        a=points[:, 0],
+        b=points[:, 1],
+        c=points[:, 2],
+        mode="markers",
+        cliponaxis=False,
+        marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
+        hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
+    )
+    return fig.update_layout(ternary=triangle((a, b, c)))
+
+
+def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> go.Figure:
+    """Bytes of training and validation text of each domain (D,)."""
+    fig = figure(
+        70 + 36 * len(domains),
+        barmode="stack",
+        xaxis_title="MB of text (lighter: validation)",
+        yaxis={"autorange": "reversed"},
+    )
+    labels = [escape(domain) for domain in domains]
+    for values, alpha, name in ((train, 1.0, "train"), (valid, 0.4, "validation")):
+        fig.add_bar(
+            x=values / 1e6,
+            y=labels,
+            orientation="h",
+            name=name,
+            marker={"color": [faded(colours[d], alpha) for d in domains]},
+            hovertemplate=f"%{{y}}, {name}: %{{x:.2f}} MB<extra></extra>",
+        )
+    return fig

@@ -1,0 +1,56 @@
+"""The house style of figures: colours of meaning, axes, empty figures, escaped labels.
+
+Backgrounds are transparent and the text colour is set in the browser, so figures fit the light and the dark page.
+"""
+
+import plotly.graph_objects as go
+
+MANY = 10  # domains or metrics from which on charts are laid out for many
+INK, FAINT, GRID = "#8a8279", "rgba(138,130,121,0.35)", "rgba(138,130,121,0.18)"
+GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
+DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
+LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
+AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
+
+# The house style as a template: plotly checks it once, not for every figure.
+HOUSE = go.layout.Template(
+    layout={
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"size": 13},
+        "xaxis": AXIS,
+        "yaxis": AXIS,
+        "margin": {"l": 10, "r": 14, "t": 30, "b": 10},
+        "hovermode": "closest",
+        "showlegend": False,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    }
+)
+
+
+def figure(height: int, **layout) -> go.Figure:
+    """An empty figure in the house style."""
+    return go.Figure(layout=go.Layout(template=HOUSE, height=height, **layout))
+
+
+def triangle(names: tuple[str, str, str]) -> dict:
+    """The layout of a ternary plot with these corners."""
+    corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
+    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", names, strict=True)}
+    return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
+
+
+def oriented(scale: list, better: str) -> list:
+    """A colour scale for losses, reversed if higher is better."""
+    return scale if better == "lower" else [[1 - at, colour] for at, colour in scale[::-1]]
+
+
+def faded(colour: str, alpha: float = 0.14) -> str:
+    """A hex colour with transparency."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"
+
+
+def escape(text: str) -> str:
+    """Text as it was typed: Plotly would read it as HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

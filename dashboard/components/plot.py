@@ -1,0 +1,18 @@
+"""A chart that is drawn in place, so that zoom, hidden traces and brushes survive new data."""
+
+import plotly.graph_objects as go
+
+from dashboard.components import component
+
+
+def plot(figure: go.Figure, key: str):
+    """Draw a figure in place (`Plotly.react`).
+
+    Returns the component's state: `brush` is {dimension name: [[low, high], ...]} of parallel coordinates.
+    """
+    return component("plot")(
+        key=key,
+        data={"figure": figure.to_json(), "height": figure.layout.height or 400},
+        on_brush_change=lambda: None,
+        height=figure.layout.height or 400,
+    )

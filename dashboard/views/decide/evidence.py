@@ -1,0 +1,128 @@
+"""What confirmations of a candidate measured, and the form that confirms it. Part of Candidates."""
+
+import os
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import review as review_charts
+from dashboard.components.plot import plot
+from dashboard.models import wording
+from dashboard.models.cost import BYTES, cost_of
+from dashboard.models.names import Named
+from dashboard.server import state
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.text import duration, plain, refusal
+from engine.core.errors import Problem
+from engine.review import confirming
+from engine.review.evidence import CANDIDATE
+from engine.spec.objectives import Aggregate
+from store import corpora, studies
+
+
+def measured(study: studies.Study, found: dict, names: Named, aggregate: Aggregate) -> None:
+    """What confirmations measured, beside the predictions."""
+    st.subheader("Predicted against measured", anchor=False)
+    if not found["evidence"]:
+        st.info("Not measured yet: these are predictions.", icon=":material/science:")
+    for place, one in enumerate(found["evidence"]):
+        with st.container(border=True):
+            at_one_size(one, found["frozen"], names, aggregate, place)
+    ask(study, found)
+
+
+def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, place: int) -> None:
+    """The error of the prediction at the proxies' size; differences to the baselines at every size."""
+    st.markdown(f"**{wording.size_words(one)}**")
+    if one["done"] < one["runs"]:
+        st.progress(one["done"] / one["runs"], text=f"{one['done']} of {one['runs']} runs finished")
+    if CANDIDATE not in one["points"]:
+        return
+    if one["gap"]:
+        text = plain(wording.gap_words(one, aggregate))
+        (st.warning if one["gap"]["outside"] else st.success)(text, icon=":material/balance:")
+    differences(one, aggregate)
+    seeds = one["points"][CANDIDATE]["seeds"]
+    st.caption(
+        f"{aggregate.title.capitalize()}, {plain(aggregate.unit)} ({aggregate.better} is better), minus the "
+        f"baseline's. {wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all; "
+        "only confirmation runs count."
+    )
+    if one["gap"]:
+        gap = one["gap"]
+        figure = review_charts.intervals(
+            names.metrics,
+            [names.colours[metric] for metric in names.metrics],
+            [("measured minus predicted", np.array(gap["mean"]), np.array(gap["half"]))],
+            "measured minus predicted, in each metric's unit (0: as predicted)",
+            "",
+        )
+        plot(figure, key=f"candidate-gap-{place}")
+
+
+def differences(one: dict, aggregate: Aggregate) -> None:
+    """Predicted and measured differences to each baseline at one size, with the verdict."""
+    rows = [
+        {
+            "vs.": name,
+            "predicted": aggregate.sign * gap["predicted"],
+            "± 95%": gap["predicted_half"],
+            "measured": aggregate.sign * gap["measured"],
+            "± 95% ": gap["measured_half"],
+            "": wording.verdict(gap),
+        }
+        for name, gap in one["differences"].items()
+    ]
+    number = st.column_config.NumberColumn(format="%+.3f")
+    plus = st.column_config.NumberColumn(format="%.3f")
+    formats = {"predicted": number, "measured": number, "± 95%": plus, "± 95% ": plus}
+    st.dataframe(rows, hide_index=True, column_config=formats)
+
+
+def ask(study: studies.Study, found: dict) -> None:
+    """A form to confirm it, with the cost."""
+    if study.imported:
+        return
+    if study.kind == "merge":
+        ask_merge(study, found)
+        return
+    with st.expander("Confirm with several seeds, next to the baselines", icon=":material/verified:"):
+        a, b = st.columns(2)
+        times = a.select_slider(
+            "Larger size, relative to a proxy", [2, 4, 8], 4, format_func=lambda n: f"{n} ×", key="candidate-times"
+        )
+        seeds = int(b.number_input("Seeds per mixture", 1, 10, 3, key="candidate-seeds"))
+        try:
+            plans = confirming.plans(state.store(), found["id"], times, seeds)
+        except Problem as problem:
+            refusal(problem)
+            return
+        manifest = corpora.manifest(state.store(), study.spec["corpus"])
+        vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
+        prices = [cost_of(state.store(), p.fidelity, p.runs, vocabulary, os.cpu_count() or 1) for p in plans]
+        unknown = any(price.minutes is None for price in prices)
+        time = "unknown duration" if unknown else f"about {duration(60 * sum(p.minutes for p in prices))}"
+        st.caption(
+            f"{sum(plan.runs for plan in plans)} runs at the proxies' size and at {times} times that size: at most "
+            f"{time} on this machine. Baselines that are already trained are not trained again."
+        )
+        confirm_button(found, times, seeds)
+
+
+def ask_merge(study: studies.Study, found: dict) -> None:
+    """A form to confirm a merge, on more text: merges have no seeds."""
+    with st.expander("Confirm on all validation text, next to the baselines", icon=":material/verified:"):
+        count = 1 + len(found["frozen"]["baselines"])
+        st.caption(f"{count} merges, each built once. Earlier measurements are reused.")
+        confirm_button(found, 1, 1)
+
+
+def confirm_button(found: dict, times: float, seeds: int) -> None:
+    """Queue the confirmation, or say why it is refused."""
+    if st.button("Confirm", type="primary", icon=":material/verified:", **needs_role("operator")):
+        try:
+            confirming.confirm(state.store(), found["id"], times, seeds)
+        except Problem as problem:
+            refusal(problem)
+            return
+        st.rerun()

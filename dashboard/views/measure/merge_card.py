@@ -1,0 +1,65 @@
+"""The card of a merge study: what it is, what is going on, its result."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import merges as merge_charts
+from dashboard.components.plot import plot
+from dashboard.models import wording
+from dashboard.models.progress import Progress
+from dashboard.server import state
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import baseline_phrase, plain
+from engine.spec.merge_catalogue import card_of
+from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from store import runs, studies
+
+
+def status(progress: Progress) -> str:
+    """What is going on in a merge study."""
+    running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
+    return {
+        "Corpus": "Waiting for its corpus, and for the mixture study that it is compared with.",
+        "Experts": "Training a base, and from it one expert per domain, in parallel.",
+        "Merges": "Building merges and measuring every domain: baselines, initial design, shares of mixtures.",
+        "Surrogates": "Fitting surrogates that predict losses from coefficients, and cross-validating them.",
+        "Search": "Predicting the losses of a million merges.",
+        None: "Move the faders on *Explore*: losses are predicted at once and measured a moment later.",
+    }[running]
+
+
+def describe(study: studies.Study) -> str:
+    """A merge study's settings in one line."""
+    merge = study.spec["merge"]
+    count = len(study.corpus["experts"]) if study.corpus else len(merge["experts"]) or "one per domain"
+    made = "external checkpoints" if merge["base"] else "trained here from one base"
+    by = "one coefficient per expert" if merge["by"] == "model" else "one coefficient per expert and layer"
+    title = card_of(merge["method"]).title
+    return f"Merges by {title} · experts: {count}, {made} · {by} · corpus {study.spec['corpus']}"
+
+
+def answer(study: studies.Study) -> None:
+    """The best merge measured, against the best baseline."""
+    measured, aggregate = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
+    usual, merges = usual_runs(measured, aggregate), points_measured(state.store(), study.id)
+    if not usual or not merges.ids or (best := aggregate.best(merges.losses)) is None:
+        return
+    name, row = next(iter(usual.items()))
+    gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
+    errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
+    half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
+    size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(aggregate.unit)}"
+    if abs(gap) < 1e-9:
+        verdict = f"{baseline_phrase(name)} is itself the best"
+    else:
+        against = baseline_phrase(name)
+        better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
+        verdict = f"{better} {size}" + (", which is within the noise of that text" if abs(gap) <= half else "")
+    st.markdown(
+        f"Of {len(merges.ids)} merges measured on the same text, {verdict}. ± is 95% over windows that both share, so "
+        "the difference is more certain; but the best of many looks slightly better than it is."
+    )
+    points = np.array([merges.weights[best], measured.weights[row]])
+    names = named_of(study)
+    figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
+    plot(figure, key=f"answer-{study.id}")

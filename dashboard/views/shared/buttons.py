@@ -1,0 +1,29 @@
+"""Buttons that need a role, and the one that starts a study."""
+
+import streamlit as st
+
+from dashboard.server import state
+from dashboard.views.shared.text import refusal
+from engine.core.errors import Problem
+from engine.core.people import acting, allows
+from engine.spec.study import StudySpec
+from engine.studies import advance as steward
+
+
+def needs_role(role: str, disabled: bool = False) -> dict:
+    """Arguments of a button that needs a role: for everybody else it is disabled, with the reason."""
+    person = acting()
+    if allows(person, role):
+        return {"disabled": disabled}
+    return {"disabled": True, "help": f"This needs the role {role}. You are signed in as a {person.role}."}
+
+
+def start_button(spec: StudySpec) -> None:
+    """The button that creates a study and opens it, or says why that is refused."""
+    if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
+        try:
+            st.session_state["next_study"] = steward.create(state.store(), spec)
+        except Problem as problem:
+            refusal(problem)
+            return
+        st.rerun()

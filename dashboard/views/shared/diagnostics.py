@@ -1,0 +1,75 @@
+"""Fit diagnostics: held-out predictions of the surrogate in use, and its error beside the seed noise."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import effects as effect_charts
+from dashboard.charts import leaderboard as leaderboard_charts
+from dashboard.components.plot import plot
+from dashboard.server import state
+from dashboard.views.shared.metrics import metrics_of_one_unit
+from dashboard.views.shared.study import named_of
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit
+from engine.studies.measured import aggregate_of, noise_floor
+from store import runs
+
+
+def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """Held-out predictions, and the error beside the seed noise."""
+    left, right = st.columns(2)
+    names = named_of(study)
+    with left:
+        st.markdown(f"**{fit.title}: predicted against measured**")
+        metrics, unit = metrics_of_one_unit(study, "held-out")
+        figure = effect_charts.predicted_against_measured(
+            [names.metrics[m] for m in metrics],
+            names.colours,
+            fit.measured.losses[:, metrics],
+            fit.held_out[0][:, metrics],
+            fit.measured.ids,
+            unit,
+        )
+        plot(figure, key="held-out")
+    with right:
+        st.markdown("**Error against seed noise**")
+        floor = noise_floor(runs.measured(state.store(), study.id))
+        spread = np.nanstd(fit.measured.losses, axis=0)
+        error = np.array(fit.standing.rmse)
+        plot(leaderboard_charts.noise(names.metrics, error, floor, spread), key="noise")
+        st.caption(
+            "An error near the seed noise cannot be reduced by a better surrogate."
+            if floor is not None
+            else "No mixture was run with several seeds, so the seed noise is unknown. Repeat a few runs to see it."
+        )
+    measures(study, fit, floor, spread)
+
+
+def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> None:
+    """Numbers of the surrogate in use per metric, beside the seed noise."""
+    standing, names = fit.standing, named_of(study)
+    table = {
+        "metric": names.metrics,
+        "unit": names.units,
+        "Spearman, held out": standing.spearman,
+        "RMSE": standing.rmse,
+    }
+    if noise is not None:
+        table["seed noise"] = noise
+    table["standard deviation over runs"] = spread
+    formats = {key: st.column_config.NumberColumn(format="%.4f") for key in list(table)[2:]}
+    st.dataframe(table, hide_index=True, column_config=formats)
+    cover = ", ".join(f"{level}%: {inside:.0%}" for level, inside in standing.calibrated_coverage.items())
+    own = aggregate_of(state.store(), study)
+    facts = []
+    if standing.aggregate_spearman is not None:
+        facts.append(
+            f"With the study's own priorities ({own.title}): held-out Spearman {standing.aggregate_spearman:.3f}"
+        )
+    if standing.regret is not None:
+        facts.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
+    facts.append(f"interval coverage: {cover}")
+    st.caption(
+        "; ".join(facts) + ". A mixture chosen for its low prediction usually measures slightly worse than predicted. "
+        "*Leaderboard* compares all surrogates."
+    )

@@ -1,0 +1,41 @@
+"""How far a study and its jobs are, as several pages show it."""
+
+import streamlit as st
+
+from dashboard.models.progress import Progress
+from dashboard.views.shared.text import duration, plain, refusal
+from store import jobs
+
+ICONS = {
+    "done": ":material/check_circle:",
+    "running": ":material/autorenew:",
+    "waiting": ":material/schedule:",
+    "failed": ":material/error:",
+}
+
+
+def stages(progress: Progress) -> None:
+    """A row of stages, such as corpus, proxies, surrogates, search."""
+    for column, stage in zip(st.columns(len(progress.stages)), progress.stages, strict=True):
+        with column:
+            st.markdown(f"{ICONS[stage.state]} **{stage.name}**")
+            st.progress(min(1.0, stage.progress))
+            st.caption(stage.note or " ")
+
+
+def expected(progress: Progress) -> str:
+    """When results are expected, in a few words; empty when done, or before any speed is known."""
+    if progress.finished or progress.end is None:
+        return ""
+    first = f"first predictions in about {duration(progress.first_answer)}, " if progress.first_answer else ""
+    return f"{first}all done in about {duration(progress.end)}"
+
+
+def under_way(own: list[jobs.JobRow], kind: str, word: str) -> None:
+    """Progress of the jobs of one kind, and why any of them failed."""
+    for job in own:
+        if job.kind == kind and job.state in jobs.UNFINISHED:
+            words = f"{word}: {job.note or 'queued'}" + (" (paused)" if job.state == "paused" else "")
+            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=plain(words))
+        elif job.kind == kind and job.state == "failed":
+            refusal(job.message)

@@ -1,0 +1,111 @@
+"""The sidebar's choices that several pages share: surrogate and priorities."""
+
+import contextlib
+
+import streamlit as st
+
+from dashboard.models.progress import progress_of
+from dashboard.server import state
+from dashboard.views.shared.live import live
+from dashboard.views.shared.progress import stages
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
+from engine.league import FEWEST_RUNS, League
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit
+from engine.studies.fits import fit_of as fit_of_study
+from engine.studies.measured import aggregate_of
+from engine.surrogates import SURROGATES
+from store import studies
+
+
+def fit_of(study: studies.Study) -> Fit | None:
+    """The surrogate chosen in the sidebar, kept in the link; None, with the reason shown, before the first fit."""
+    latest = studies.league(state.store(), study.id)
+    if latest is None and study.imported and study.done < FEWEST_RUNS:
+        st.info(f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed. Import more.")
+        return None
+    if latest is None:
+        st.info(
+            "No surrogate has been fitted yet: that takes a few finished runs. *Studies* says when to expect it.",
+            icon=":material/hourglass_top:",
+        )
+        live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
+        return None
+    league = League.from_dict(latest["league"])
+    names = [standing.name for standing in league.standings if not standing.problem]
+    if st.session_state.get("surrogate") not in names:
+        linked = st.query_params.get("surrogate")
+        st.session_state["surrogate"] = linked if linked in names else league.default
+    name = st.sidebar.selectbox(
+        "Surrogate",
+        names,
+        key="surrogate",
+        format_func=lambda n: SURROGATES[n].title + (" · default" if n == league.default else ""),
+        help="Sorted by held-out rank correlation. The default is the simplest that is tied with the best.",
+    )
+    st.query_params["surrogate"] = name
+    fit = fit_of_study(state.store(), study, name)
+    left_out = f"; {diverged} diverged and are excluded" if (diverged := study.counts.get("diverged")) else ""
+    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs{left_out}.")
+    standing = fit.league[name]
+    trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
+    if trivial and name != "own_share" and standing.score <= trivial.score:
+        st.warning(
+            f"{SURROGATES[name].title} ranks held-out runs no better than each domain's own share does "
+            f"({standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Train more runs."
+        )
+    return fit
+
+
+def priorities_of(study: studies.Study) -> Aggregate:
+    """How much each metric counts: set in the sidebar, kept in the link."""
+    own = {one.metric: one.priority for one in study.objectives}
+    start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
+    labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
+    left_out = [labels[name] for name, weight in start.items() if weight == 0]
+    with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
+        st.caption("How much each metric counts. No refit needed.")
+        only = st.selectbox("Count only", ["all, weighted as below", *labels.values()], key=f"only-{study.id}")
+        values = {
+            one.metric: st.slider(
+                plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
+                0.0,
+                3.0,
+                start[one.metric],
+                0.25,
+                key=f"priority-{study.id}-{one.metric}",
+            )
+            for one in study.objectives
+        }
+    if only in labels.values():
+        values = {name: float(label == only) for name, label in labels.items()}
+    changed = {name: value for name, value in values.items() if value != own[name]}
+    if changed:
+        st.query_params["priorities"] = ",".join(f"{name}:{value:g}" for name, value in changed.items())
+    elif "priorities" in st.query_params:
+        del st.query_params["priorities"]
+    if not any(values.values()):
+        st.sidebar.warning("All priorities are zero, so every metric counts the same.")
+        values = dict.fromkeys(values, 1.0)
+    aggregate = aggregate_of(state.store(), study, values)
+    if aggregate.note:
+        st.sidebar.caption(aggregate.note)
+    return aggregate
+
+
+def priorities_asked(aggregate: Aggregate) -> dict[str, float]:
+    """Priorities as a search stores them: relative to the largest, which is left out."""
+    top = max(aggregate.priorities.values())
+    return {name: round(value / top, 4) for name, value in aggregate.priorities.items() if value != top}
+
+
+def parse_priorities(text: str, metrics: list[str]) -> dict[str, float]:
+    """ "python:2,docs:0.5" -> {"python": 2.0, "docs": 0.5}; anything else is ignored."""
+    found = {}
+    for part in text.split(","):
+        metric, _, value = part.rpartition(":")
+        with contextlib.suppress(ValueError):
+            if metric in metrics and 0 <= float(value) <= 3:
+                found[metric] = float(value)
+    return found

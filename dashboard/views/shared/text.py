@@ -1,0 +1,34 @@
+"""Text on a page: as people typed it, refusals, durations, names of baselines."""
+
+import re
+
+import streamlit as st
+
+
+def plain(text: object) -> str:
+    """Text as it was typed: Streamlit would read it as Markdown."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", str(text))
+
+
+def named_as(text: str) -> str:
+    """A name inside a sentence, as it was typed; marks that change the direction of writing end with it."""
+    return f"\u2068{plain(text)}\u2069"
+
+
+def refusal(problem: object) -> None:
+    """Show why something was refused."""
+    st.error(plain(problem), icon=":material/error:")
+
+
+def duration(seconds: float) -> str:
+    """A duration in seconds as people say it."""
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5):.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def baseline_phrase(baseline: str) -> str:
+    """A baseline as it is called within a sentence."""
+    return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"

@@ -1,0 +1,164 @@
+"""The details on Explore: effects of domains on metrics around the faders' mixture, and fit diagnostics."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import effects as effect_charts
+from dashboard.components.plot import plot
+from dashboard.models.names import Named
+from dashboard.server import state
+from dashboard.views.shared.diagnostics import diagnostics
+from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
+from engine.analysis import explain
+from engine.core.errors import Problem
+from engine.space.simplex import Simplex
+from engine.spec.objectives import Aggregate, common_scale
+from engine.studies.fits import Fit
+from engine.studies.fits import fit_of as fit_of_study
+
+TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
+
+
+def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)), giver)
+    step = float(found.step.max())
+    names, scale = named_of(study), common_scale(study.objectives, fit.measured.losses)
+    effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
+    plot(
+        effect_charts.influence(names.domains, names.metrics, effect, std, step, scale.unit, scale.better),
+        key="influence",
+    )
+    st.caption(
+        f"Effect on each column's metric of giving {step:.0%} more of the tokens to a row's domain, taken from "
+        f"{givers(names, giver)}, at the faders' mixture. **?**: even the sign is uncertain (95%). "
+        f"{fit.title} on {len(fit.measured.ids)} runs."
+    )
+
+
+def givers(names: Named, giver: int | None) -> str:
+    """Whose tokens are taken, in words."""
+    return "the others proportionally" if giver is None else plain(names.domains[giver])
+
+
+def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    names = named_of(study)
+    domain = st.pills(
+        "Along the share of",
+        names.domains,
+        default=names.domains[0],
+        format_func=plain,
+        key="along",
+        required=True,
+    )
+    place = names.domains.index(domain)
+    metrics, unit = metrics_of_one_unit(study, "response", most=6)
+    giver = None if giver == place else giver
+    grid = np.linspace(0, 1 if giver is None else at[place] + at[giver], 41)
+    mean, std = explain.response(fit.surrogate, at, place, grid, giver)
+    labels = [names.metrics[m] for m in metrics]
+    figure = effect_charts.response(
+        domain, grid, mean[:, metrics], std[:, metrics], labels, names.colours, at[place], unit
+    )
+    plot(figure, key="response")
+    st.caption(f"Tokens come from {givers(names, giver)}. Bands are 95%. {fit.title} on {len(fit.measured.ids)} runs.")
+
+
+def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    names = named_of(study)
+    metric = st.selectbox("Metric", [aggregate.title, *names.metrics], key="pairs-metric")
+    found = explain.interactions(fit.surrogate, at)
+    effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
+    domains = [names.domains[place] for place in found.domains]
+    plot(effect_charts.interactions(domains, effect, std, found.step, unit, better), key="interactions")
+    left_out = len(names.domains) - len(domains)
+    st.caption(
+        f"Effect on {plain(metric)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
+        "negative pairs help each other. **?**: even the sign is uncertain (95%)."
+        + (f" Only the {len(domains)} largest domains; {left_out} are omitted." if left_out else "")
+        + f" {fit.title} on {len(fit.measured.ids)} runs."
+    )
+
+
+def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    if len(study.domains) < 3:
+        st.info("A triangle needs three domains, and this study has fewer. *Response* shows all there is.")
+        return
+    left, right = st.columns(2)
+    names = named_of(study)
+    largest = [names.domains[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
+    three = left.multiselect("Three domains", names.domains, default=largest, max_selections=3, key="corners")
+    metric = right.selectbox("Metric", [aggregate.title, *names.metrics], key="ternary-loss")
+    if len(three) != 3:
+        st.info("Choose three domains.")
+        return
+    places = tuple(names.domains.index(name) for name in three)
+    surface = explain.ternary(fit.surrogate, at, places)
+    mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
+    held = fit.measured.weights[:, places]
+    shown = held[held.sum(axis=1) > 0.5]
+    dots = shown / shown.sum(axis=1, keepdims=True)
+    figure = effect_charts.ternary(three, surface.corners, mean, std, dots, f"{metric}, {unit}", better)
+    plot(figure, key="ternary")
+    st.caption(
+        f"The three share the {at[list(places)].sum():.0%} of the tokens that they have at the faders; others stay "
+        f"fixed. White circles: the {len(dots)} of {len(held)} runs that gave them more than half. {fit.title}."
+    )
+
+
+def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """SHAP values, by LightGBM's own; whichever surrogate is in use, only its trees have them."""
+    trees = fit if fit.name == TREES else fit_of_study(state.store(), study, TREES)
+    values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
+    names, scale = named_of(study), common_scale(study.objectives, fit.measured.losses)
+    shown = (scale.factor[:, None] * values[:, :-1]).T
+    plot(effect_charts.contributions(names.domains, names.metrics, shown, scale.unit, scale.better), key="shap")
+    standing = trees.standing
+    other = "" if fit.name == TREES else f" The predictions above come from {fit.title} instead."
+    st.caption(
+        f"SHAP values of {trees.title}: how far each domain's share at the faders moves its prediction from the mean "
+        f"over the runs; each column sums to the difference. They have no intervals and explain the model, not the "
+        f"world; its held-out Spearman correlation is {standing.mean_spearman:.3f}.{other}"
+    )
+
+
+def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """Errors on held-out runs, one metric at a time."""
+    names = named_of(study)
+    metric = st.selectbox("Metric", names.metrics, key="residual-metric")
+    column = names.metrics.index(metric)
+    mean, std = (values[:, column] for values in fit.held_out)
+    measured = fit.measured.losses[:, column]
+    known = np.isfinite(measured)
+    labels = [run for run, is_known in zip(fit.measured.ids, known, strict=True) if is_known]
+    figure = effect_charts.residuals(
+        metric, names.colours[metric], mean[known], std[known], measured[known], labels, names.units[column]
+    )
+    plot(figure, key="residuals")
+    outside = (np.abs(measured - mean) > 1.96 * std)[known]
+    st.caption(
+        f"Each run was predicted by fits that had not seen it. {outside.sum()} of {known.sum()} lie outside their 95% "
+        f"interval ({outside.mean():.0%}; 5% are expected). A slope or a bend would mean that {fit.title} underfits."
+    )
+
+
+DETAILS = {
+    "Influence": influence,
+    "Response": response,
+    "Interactions": interactions,
+    "Ternary": ternary,
+    "Contributions": contributions,
+    "Residuals": residuals,
+    "Fit diagnostics": diagnostics,
+}
+
+
+def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """One of the detailed charts, at the faders' mixture, or why it cannot be drawn."""
+    chosen = st.segmented_control("Details", list(DETAILS), default="Influence", key="look", bind="query-params")
+    if chosen:
+        try:
+            DETAILS[chosen](study, fit, aggregate, at, giver)
+        except Problem as problem:
+            st.info(plain(problem))

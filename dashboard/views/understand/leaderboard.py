@@ -1,0 +1,201 @@
+"""Leaderboard: which surrogate to trust on these runs, how far, and whether more runs are worth it."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import leaderboard as leaderboard_charts
+from dashboard.components.plot import plot
+from dashboard.views.shared.sidebar import fit_of
+from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.text import plain
+from engine.league import BASELINE, Standing
+from engine.league.curve import GAIN, Curve
+from engine.league.notes import notes
+from engine.studies.fits import Fit
+from engine.surrogates import SURROGATES
+
+
+def render(name: str | None) -> None:
+    st.title("Leaderboard")
+    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
+        return
+    names = named_of(study)
+    for note in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
+        st.info(plain(note), icon=":material/info:")
+    verdicts(fit)
+    table(fit)
+    left, right = st.columns(2)
+    with left:
+        ranking(fit)
+    with right:
+        margins(fit)
+    per_metric(fit, names.metrics)
+    left, right = st.columns(2)
+    with left:
+        calibration(fit)
+    with right:
+        learning_curve(fit)
+    stability(fit)
+
+
+def verdicts(fit: Fit) -> None:
+    """The conclusions, in a few sentences."""
+    league, best = fit.league, fit.league[fit.league.default]
+    level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
+    text = f"**{SURROGATES[league.default].title}** is the default"
+    text += f"; {', '.join(level)} rank equally well within noise. " if level else ". "
+    text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
+    text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
+    if best.margin:
+        gap, low, high = best.margin
+        sure = "" if low > 0 else ": **this may be noise**"
+        text += f", a gain of {gap:+.3f} ({low:+.3f} to {high:+.3f}) over the one-share baseline{sure}"
+    st.markdown(text + ".")
+    if league.curve:
+        st.markdown(plain(Curve(**league.curve).verdict))
+
+
+def table(fit: Fit) -> None:
+    """All surrogates; those that could not be fitted, with the reason."""
+    league = fit.league
+    rows = [row_of(one, one.name == league.default, league.folds) for one in league.standings]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        rows,
+        hide_index=True,
+        height=38 + 35 * len(rows),
+        column_config={
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "gain", "stability")},
+            "tied": st.column_config.CheckboxColumn(help="As good as the best, within noise or .002."),
+            "regret": number(format="%.4f", help="How much worse the run it would have chosen is than the best one."),
+            "coverage 50 / 80 / 95%": st.column_config.TextColumn(
+                help="Measured losses inside the intervals, before calibration."
+            ),
+            "CPU s per fit": number(format="%.2f"),
+        },
+    )
+    quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
+    st.caption(
+        f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
+        + (f"; run only once, being slow: {', '.join(slow)}" if slow else "")
+        + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability use the study's own "
+        "priorities. Choose a surrogate in the sidebar; the link keeps it."
+    )
+
+
+def row_of(one: Standing, default: bool, folds: int) -> dict:
+    """A row of the table."""
+    row = {"surrogate": SURROGATES[one.name].title + (" · default" if default else "")}
+    if one.problem:
+        return {**row, "note": one.problem}
+    members = [f"{weight:.0%} {SURROGATES[name].title}" for name, weight in (one.members or {}).items()]
+    return {
+        **row,
+        "tied": one.level,
+        "Spearman": one.mean_spearman,
+        "95%": "{:.3f} to {:.3f}".format(*one.interval),
+        "aggregate": one.aggregate_spearman,
+        "gain": one.margin and one.margin[0],
+        "regret": one.regret,
+        "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
+        "stability": one.stability,
+        "CPU s per fit": one.seconds / (one.repeats * folds),
+        "note": ", ".join(members),
+    }
+
+
+def ranking(fit: Fit) -> None:
+    st.markdown("**Held-out rank correlation**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "value": one.mean_spearman,
+            "low": one.interval[0],
+            "high": one.interval[1],
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+    ]
+    plot(leaderboard_charts.ranking(rows, "Spearman, mean over metrics"), key="league")
+    st.caption(f"95% intervals, bootstrapped over {fit.league.runs} runs. The coloured one is in use.")
+
+
+def margins(fit: Fit) -> None:
+    st.markdown("**Gain over the one-share baseline**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "value": one.margin[0],
+            "low": one.margin[1],
+            "high": one.margin[2],
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+        if one.margin
+    ]
+    if not rows:
+        st.info(f"{SURROGATES[BASELINE].title}, the baseline, could not be fitted on these runs.")
+        return
+    figure = leaderboard_charts.ranking(rows, "score minus the one-share baseline's")
+    plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
+    st.caption("Paired over the same runs, 95%. Left of the line or across it: no evidence that anything was learned.")
+
+
+def per_metric(fit: Fit, metrics: list[str]) -> None:
+    st.markdown("**Per metric**")
+    spearman = np.array([one.spearman for one in fit.league.fitted], float)
+    titles = [SURROGATES[one.name].title for one in fit.league.fitted]
+    plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
+    if np.isnan(spearman).any():
+        st.caption("Empty: the metric is constant over the runs, so there is nothing to rank.")
+
+
+def calibration(fit: Fit) -> None:
+    st.markdown("**Interval coverage**")
+    rows = [
+        {
+            "title": SURROGATES[one.name].title,
+            "raw": one.coverage,
+            "calibrated": one.calibrated_coverage,
+            "chosen": one.name == fit.name,
+        }
+        for one in fit.league.fitted
+    ]
+    plot(leaderboard_charts.calibration(rows), key="calibration")
+    st.caption(
+        "Below the dotted line, intervals are too narrow. All pages show calibrated ones: each metric's standard "
+        "deviations are scaled by one factor, estimated on these same held-out runs."
+    )
+
+
+def learning_curve(fit: Fit) -> None:
+    st.markdown("**Are more runs worth it?**")
+    if not fit.league.curve:
+        st.info("This fit has no learning curve. Fit the runs again.")
+        return
+    curve = Curve(**fit.league.curve)
+    lines = [
+        {"title": SURROGATES[name].title, "scores": scores, "main": name == curve.of}
+        for name, scores in curve.scores.items()
+    ]
+    plot(leaderboard_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
+    st.caption(
+        f"Learning curve: fits to subsets of the {curve.runs} runs, tested on the others; bands are 95%. Enough: "
+        f"beyond this, doubling the runs gains less than {GAIN}, by a power law through the points."
+    )
+
+
+def stability(fit: Fit) -> None:
+    st.markdown("**Stability of the recommendation**")
+    found = sorted((one for one in fit.league.fitted if one.stability is not None), key=lambda one: one.stability)
+    if not found:
+        st.info("This fit has no stability estimate. Fit the runs again.")
+        return
+    names = [one.name for one in found]
+    chosen = names.index(fit.name) if fit.name in names else None
+    titles = [SURROGATES[name].title for name in names]
+    plot(leaderboard_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability")
+    st.caption(
+        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior. "
+        "Shown: how far these are apart (0: identical; 2: nothing in common). Stable does not mean right."
+    )
