@@ -13,7 +13,6 @@ from engine.core.workspace import Workspace
 from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
-
 TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
 
 

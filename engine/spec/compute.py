@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.jobs.devices import Gpu
@@ -29,7 +30,7 @@ class Compute:
     gpu_memory_mb: int = 0
     group: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (fits, wanted) in RULES.items():
             value = getattr(self, name)
             if not fits(value):
@@ -45,7 +46,7 @@ class Compute:
             raise Problem(f"Cannot read the study's compute: {odd} is unknown. Settings: {', '.join(RULES)}.")
         return cls(**values)
 
-    def settings(self, study: str) -> dict:
+    def settings(self, study: str) -> dict[str, Any]:
         """What the spec of every training job says (engine.jobs.spec.JobSpec, and engine/proxies/train.py)."""
         own = asdict(self)
         del own["group"]

@@ -1,7 +1,9 @@
 """A point of a merge study as a merge file: what measures, writes and exports it reads the same values. No torch."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from engine.spec.merge_file import ALL, Coefficients, merge_yaml, mergekit_yaml
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
     """Coefficients as merge files have them: one an expert, or where layers differ one an expert and tensor."""
     if setting.whole is not None:
-        return setting.whole.tolist()
+        return [float(one) for one in setting.whole]
     return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}
 
 
@@ -22,7 +24,7 @@ def merge_file(
     names: list[str],
     point: np.ndarray,
     paths: list[str],
-    tensors: list[str] = (),
+    tensors: Sequence[str] = (),
     mergekit: bool = False,
 ) -> str:
     """The merge at a point (D,) as a file for `python -m engine merge`, or for mergekit itself.
@@ -42,7 +44,7 @@ def reference(workspace: Path, base: str, expert: str) -> str:
     return f"{os.path.normpath(workspace / base)}+{path}" if is_adapter else path
 
 
-def references(workspace: Path, task: dict) -> list[str]:
+def references(workspace: Path, task: dict[str, Any]) -> list[str]:
     """The base and the experts of a merge job's spec as a merge file names them."""
     base = os.path.normpath(workspace / task["base"])
     return [base, *(reference(workspace, task["base"], path) for path in task["experts"].values())]
