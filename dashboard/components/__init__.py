@@ -9,8 +9,11 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.server.paths import under
+
 MANY = 8  # faders from which on their tracks are square-root scales (desk.js)
 HERE = Path(__file__).parent
+PLOTLY = under("/assets/plotly.min.js")
 
 
 @cache
@@ -28,7 +31,7 @@ def plot(figure: go.Figure, key: str, on_pick=None):
     """
     return _component("plot")(
         key=key,
-        data={"figure": figure.to_json(), "height": figure.layout.height or 400},
+        data={"figure": figure.to_json(), "height": figure.layout.height or 400, "plotly": PLOTLY},
         on_brush_change=lambda: None,
         on_picked_change=on_pick or (lambda: None),
         height=figure.layout.height or 400,

@@ -10,6 +10,7 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from dashboard.server import state
+from dashboard.server.paths import under
 from engine.core.errors import Problem
 from engine.core.people import Person
 
@@ -18,7 +19,7 @@ POLICY = (
     "frame-ancestors 'none'; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
 # What Streamlit serves without asking who wants it: uploads, what pages offer for download, counters, its agents' API.
-SIDE_DOORS = ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")
+SIDE_DOORS = tuple(map(under, ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")))
 
 
 class PageHeaders:
@@ -26,7 +27,7 @@ class PageHeaders:
     browser fetches what draws the charts while it still starts the page. Where browsers come by HTTPS, cookies go no
     other way."""
 
-    PRELOAD = (b"link", b"</assets/plotly.min.js>; rel=preload; as=script")
+    PRELOAD = (b"link", f"<{under('/assets/plotly.min.js')}>; rel=preload; as=script".encode())
     HEADERS = (
         (b"content-security-policy", POLICY.encode()),
         (b"x-frame-options", b"DENY"),

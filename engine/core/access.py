@@ -5,6 +5,7 @@ the page serves this machine only, and whoever sits there may do everything.
 import hashlib
 import hmac
 import os
+import re
 import stat
 import time
 import tomllib
@@ -21,6 +22,7 @@ FILE = "access.toml"
 LOCAL = ("127.0.0.1", "localhost")
 SIGN_IN: dict[str, Any] = {"server_metadata_url": str, "client_id": str, "client_secret": str, "hours": (int, float)}
 HOURS = 12.0
+BASE = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")  # the path that a url may have
 CLOCKS = 60.0  # seconds by which the provider's clock may be ahead
 
 
@@ -67,6 +69,11 @@ class Access:
     def host(self) -> str:
         """The name by which browsers know the page."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def base(self) -> str:
+        """The path below which a proxy serves the page, such as /mixdesk; empty where it has the host to itself."""
+        return urlsplit(self.url).path
 
     @property
     def secure(self) -> bool:
@@ -121,8 +128,10 @@ def _checked(found: dict[str, Any]) -> Access:
         raise Problem(f"hours in [sign_in] is {sign_in['hours']!r}; use a number above 0 and up to 720.")
     for name, value in (("url", url), ("server_metadata_url", sign_in["server_metadata_url"])):
         _check_url(name, value)
-    if urlsplit(url).path.strip("/") or urlsplit(url).query:
-        raise Problem(f"url is {url!r}, and it must end with the host or the port.")
+    if urlsplit(url).query or urlsplit(url).fragment or not BASE.fullmatch(urlsplit(url).path.rstrip("/")):
+        raise Problem(
+            f"url is {url!r}, and it must end with the host, the port, or a path of letters, digits, '-', '_' and '.'."
+        )
     return Access(url.rstrip("/"), roles=_roles(roles), **{"hours": HOURS, **sign_in})
 
 
