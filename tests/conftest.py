@@ -14,16 +14,24 @@ from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
 TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
+LONGEST = ("test_backends", "test_reviews", "test_merge_study", "test_candidate_pages", "test_commands", "test_pages")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early."""
+    """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early. Then
+    the longest files, so that no process is left alone with one at the end."""
     for item in items:
         if TRAINED & set(item.fixturenames) or item.get_closest_marker("soak"):
             item.add_marker("slow")
 
     late = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path in late)
+
+    def place(item: pytest.Item) -> int:
+        if item.path not in late:
+            return 0
+        return 1 + (LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+    items.sort(key=place)
 
 
 def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
