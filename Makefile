@@ -1,25 +1,46 @@
-# Two commands: `make run` and `make test`. Both make .venv first, and again only when the requirements change.
+# `make run` serves Mixdesk, `make test` shows that it works. Both make .venv first, again only when requirements change.
+# check  ruff and mypy; changes nothing            fast  what takes seconds: no browser, no training, no kills
+# test   check, then every test but the soaks      soak  what is long by nature: kills, fuzzing, whole studies
+# docs   the documentation as a site, in site/
 PYTHON ?= python3
 PORT ?= 8501
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test
+.PHONY: run check fast test soak docs
 
 run: .venv/run.stamp
 	@PATH="$(CURDIR)/$(BIN):$$PATH" PORT=$(PORT) honcho start --no-prefix
 
-test: .venv/test.stamp
-	@sh tests/install_chromium.sh
+check: .venv/test.stamp
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m tests.support.ratchet
 
-.venv/run.stamp: requirements.txt
+fast: .venv/test.stamp
+	$(PYTEST) -m "not browser and not slow and not soak" $(TESTS)
+
+test: check
+	@sh tests/install_chromium.sh
+	$(PYTEST) -m "not soak" $(TESTS)
+
+soak: .venv/test.stamp
+	$(BIN)/python -m pytest -m soak $(TESTS)
+
+docs: .venv/docs.stamp
+	$(BIN)/mkdocs build --strict --quiet
+
+.venv/run.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Mixdesk needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ". Try: make run PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-ray.txt requirements-slurm.txt requirements-transformers.txt
+.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-ray.txt requirements-slurm.txt requirements-hub.txt requirements-transformers.txt requirements-docs.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+.venv/docs.stamp: .venv/run.stamp requirements-docs.txt
+	$(BIN)/python -m pip install --quiet -r requirements-docs.txt
 	@touch $@

@@ -1,7 +1,8 @@
 """Start the page: `python -m dashboard` (the `web` line of the Procfile), after checking address, port and workspace.
 
 $PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where. Who may come in says the
-workspace's access.toml (docs/SIGN_IN.md): without it, the page serves this machine only.
+workspace's access.toml (docs/SIGN_IN.md): without it, the page serves this machine only. Behind a proxy that gives it
+a path such as /mixdesk, that path comes from the url in access.toml, or else from $MIXDESK_BASE_PATH.
 """
 
 import os
@@ -22,20 +23,21 @@ def main() -> None:
     try:
         workspace = Workspace.open()
         found = access.read(workspace.root)
+        base = found.base if found else base_path(os.environ.get("MIXDESK_BASE_PATH", ""))
         check_address(address, found)
         check_port(address, port)
         os.close(workspace.lock("owner"))  # taken again by the server; here it only shows that it is free
     except Problem as problem:
         sys.exit(f"web: {problem}")
-    here = f"http://{EVERYWHERE.get(address, address)}:{port}"
+    here = f"http://{EVERYWHERE.get(address, address)}:{port}{base}"
     there = f", for this machine at {here}" if found and found.url != here else ""
     print(f"\n  Mixdesk is at {found.url if found else here}{there}\n  Its workspace is {workspace.root}\n", flush=True)
     os.environ["MIXDESK_WORKSPACE"] = str(workspace.root)
     os.environ |= CHILD_ENVIRONMENT  # a prediction is quick with one thread, and has jobs beside it
-    os.environ |= {"MIXDESK_URL": here, "MIXDESK_ADDRESS": address}
+    os.environ |= {"MIXDESK_URL": here, "MIXDESK_ADDRESS": address, "MIXDESK_BASE_PATH": base}
     root = Path(__file__).parents[1]
     os.chdir(root)  # streamlit reads .streamlit/config.toml from here
-    options = ["--server.address", address, "--server.port", port]
+    options = ["--server.address", address, "--server.port", port, "--server.baseUrlPath", base]
     arguments = ["-m", "streamlit", "run", "dashboard/app.py", *options]
     os.execv(sys.executable, [sys.executable, *arguments])
 
@@ -48,6 +50,17 @@ def check_address(address: str, found: access.Access | None) -> None:
             "workspace, which says how people sign in and who may do what (docs/SIGN_IN.md); or unset MIXDESK_ADDRESS "
             "and use an SSH tunnel."
         )
+
+
+def base_path(asked: str) -> str:
+    """The path below which the page is served, "" or such as "/mixdesk". Raises Problem for one that is invalid."""
+    path = f"/{asked.strip('/')}".rstrip("/")
+    if not access.BASE.fullmatch(path):
+        raise Problem(
+            f"Cannot serve below {asked!r}: MIXDESK_BASE_PATH must be a path of letters, digits, '-', '_' and '.', "
+            "such as /mixdesk."
+        )
+    return path
 
 
 def check_port(address: str, port: str) -> None:

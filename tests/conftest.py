@@ -1,8 +1,11 @@
 """What the tests share: real workspaces, real stores, one finished small study, a running page."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -10,15 +13,43 @@ from engine.core.workspace import Workspace
 from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
+TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
+LONGEST = ("test_backends", "test_reviews", "test_merge_study", "test_candidate_pages", "test_commands", "test_pages")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early."""
+    """Files that need no trained workspace, no browser and no long wait come first: what is broken shows early. Then
+    the longest files, so that no process is left alone with one at the end."""
+    for item in items:
+        if TRAINED & set(item.fixturenames) or item.get_closest_marker("soak"):
+            item.add_marker("slow")
 
-    def is_long(item: pytest.Item) -> bool:
-        return bool({"finished", "browser"} & set(item.fixturenames) or item.get_closest_marker("slow"))
+    late = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
 
-    late = {item.path for item in items if is_long(item)}
-    items.sort(key=lambda item: item.path in late)
+    def place(item: pytest.Item) -> int:
+        if item.path not in late:
+            return 0
+        return 1 + (LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+    items.sort(key=place)
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """A folder of this process, copied from one that the first of the tests' processes has built for all.
+
+    `build(folder)` writes into an empty folder. Two processes cannot own one workspace, so each has its copy.
+    """
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / f"{name}-built"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # and whoever waits here finds it built
+        if not (made / "whole").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            build(made)
+            (made / "whole").touch()
+    return copied(made, factory.mktemp(name) / "copy")
 
 
 @pytest.fixture
@@ -36,22 +67,26 @@ def store(workspace):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> pathlib.Path:
     """A workspace whose one small study was built, trained, fitted and searched from the command line."""
-    root = tmp_path_factory.mktemp("finished")
-    write_domains(root / "text")
-    (root / "study.toml").write_text(STUDY)
-    engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
-    engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
-    return root / "workspace"
+
+    def build(root: pathlib.Path) -> None:
+        write_domains(root / "text")
+        (root / "study.toml").write_text(STUDY)
+        engine(root / "workspace", "corpus", "--name", "small", "--folder", str(root / "text"), "--wait")
+        engine(root / "workspace", "start", str(root / "study.toml"), "--wait")
+
+    return built_once(tmp_path_factory, "finished", build) / "workspace"
 
 
 @pytest.fixture(scope="session")
 def merged(finished, tmp_path_factory) -> pathlib.Path:
     """A copy of that workspace with a merge study beside the other, finished: experts, merges, fits, a search."""
-    root = tmp_path_factory.mktemp("merged")
-    copied(finished, root / "workspace")
-    (root / "merge.toml").write_text(MERGE)
-    engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
-    return root / "workspace"
+
+    def build(root: pathlib.Path) -> None:
+        copied(finished, root / "workspace")
+        (root / "merge.toml").write_text(MERGE)
+        engine(root / "workspace", "start", str(root / "merge.toml"), "--wait")
+
+    return built_once(tmp_path_factory, "merged", build) / "workspace"
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +94,12 @@ def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
     """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
     from tests.support import language_models  # torch takes seconds, and not all tests need it
 
-    root = copied(merged, tmp_path_factory.mktemp("learning") / "workspace")
-    with contextlib.suppress(ImportError):
-        language_models.family(root / "checkpoints", root / "corpora" / "small")
-    return root
+    def build(root: pathlib.Path) -> None:
+        copied(merged, root / "workspace")
+        with contextlib.suppress(ImportError):
+            language_models.family(root / "workspace" / "checkpoints", root / "workspace" / "corpora" / "small")
+
+    return built_once(tmp_path_factory, "learning", build) / "workspace"
 
 
 @pytest.fixture

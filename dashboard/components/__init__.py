@@ -8,7 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.server.paths import under
+
 HERE = Path(__file__).parent
+PLOTLY = under("/assets/plotly.min.js")
 
 
 @cache

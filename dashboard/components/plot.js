@@ -6,10 +6,10 @@ const CONFIG = {
   modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "autoScale2d"],
 };
 
-function plotly() {
+function plotly(url) {
   window.mixdeskPlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = "/assets/plotly.min.js";
+    script.src = url;
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => reject(new Error("plotly.js did not load"));
     document.head.append(script);
@@ -44,7 +44,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
   host.style.height = `${data.height}px`;
   let gone = false;
-  plotly().then(
+  plotly(data.plotly).then(
     (Plotly) => {
       if (gone || host.drawn === data.figure) return;
       const first = host.drawn === undefined;

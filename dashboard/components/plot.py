@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from dashboard.components import component
+from dashboard.components import PLOTLY, component
 
 
 def plot(figure: go.Figure, key: str):
@@ -12,7 +12,7 @@ def plot(figure: go.Figure, key: str):
     """
     return component("plot")(
         key=key,
-        data={"figure": figure.to_json(), "height": figure.layout.height or 400},
+        data={"figure": figure.to_json(), "height": figure.layout.height or 400, "plotly": PLOTLY},
         on_brush_change=lambda: None,
         height=figure.layout.height or 400,
     )

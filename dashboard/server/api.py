@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dashboard.server import state
+from dashboard.server.paths import under
 from engine.commands import COMMANDS
 from engine.core.errors import Missing, Problem
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
@@ -208,10 +209,10 @@ async def plotly_js(request: Request) -> Response:
 
 
 ROUTES = [
-    Route("/api/v1/health", health),
-    Route("/api/v1/journal/{job}", journal, methods=["GET", "POST"]),
-    Route("/api/v1/imports/{file}", upload, methods=["PUT"]),
-    Route("/api/v1/recipe/{study}", recipe, methods=["GET"]),
-    Route("/api/v1/{name}", command, methods=["POST"]),
-    Route("/assets/plotly.min.js", plotly_js),
+    Route(under("/api/v1/health"), health),
+    Route(under("/api/v1/journal/{job}"), journal, methods=["GET", "POST"]),
+    Route(under("/api/v1/imports/{file}"), upload, methods=["PUT"]),
+    Route(under("/api/v1/recipe/{study}"), recipe, methods=["GET"]),
+    Route(under("/api/v1/{name}"), command, methods=["POST"]),
+    Route(under("/assets/plotly.min.js"), plotly_js),
 ]

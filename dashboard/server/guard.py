@@ -10,6 +10,7 @@ from streamlit.web.server.starlette.starlette_app_utils import decode_signed_val
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from dashboard.server import state
+from dashboard.server.paths import under
 from engine.core.errors import Problem
 from engine.core.people import Person
 
@@ -18,14 +19,14 @@ POLICY = (
     "frame-ancestors 'none'; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
 # What Streamlit serves without a sign-in: uploads, downloads, metrics, its agents' API.
-ENDPOINTS = ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")
+ENDPOINTS = tuple(map(under, ("/_stcore/upload_file", "/media", "/_stcore/metrics", "/_stcore/agent")))
 
 
 class PageHeaders:
     """Adds headers that Streamlit lacks: nothing is loaded from other sites, no site may frame the page, and browsers
     fetch plotly.js while the page starts. With HTTPS, cookies are sent over HTTPS only."""
 
-    PRELOAD = (b"link", b"</assets/plotly.min.js>; rel=preload; as=script")
+    PRELOAD = (b"link", f"<{under('/assets/plotly.min.js')}>; rel=preload; as=script".encode())
     HEADERS = (
         (b"content-security-policy", POLICY.encode()),
         (b"x-frame-options", b"DENY"),

@@ -5,11 +5,13 @@ the page serves this machine only, and whoever sits there may do everything.
 import hashlib
 import hmac
 import os
+import re
 import stat
 import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from engine.core.errors import Problem
@@ -18,8 +20,9 @@ from engine.core.secret import secret
 
 FILE = "access.toml"
 LOCAL = ("127.0.0.1", "localhost")
-SIGN_IN = {"server_metadata_url": str, "client_id": str, "client_secret": str, "hours": (int, float)}
+SIGN_IN: dict[str, Any] = {"server_metadata_url": str, "client_id": str, "client_secret": str, "hours": (int, float)}
 HOURS = 12.0
+BASE = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")  # the path that a url may have
 CLOCKS = 60.0  # seconds by which the provider's clock may be ahead
 
 
@@ -44,7 +47,7 @@ class Access:
         keys = (email, "@" + email.rpartition("@")[2], "*")
         return next((self.roles[key] for key in keys if key in self.roles), None)
 
-    def person(self, claims: dict) -> Person:
+    def person(self, claims: dict[str, Any]) -> Person:
         """Who has signed in, by what the provider says of them (OpenID Connect Core 1.0, sections 2 and 5.1).
 
         Raises NotSignedIn where nobody has, or too long ago; Refused for somebody who may not come in.
@@ -65,14 +68,19 @@ class Access:
     @property
     def host(self) -> str:
         """The name by which browsers know the page."""
-        return urlsplit(self.url).hostname
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def base(self) -> str:
+        """The path below which a proxy serves the page, such as /mixdesk; empty where it has the host to itself."""
+        return urlsplit(self.url).path
 
     @property
     def secure(self) -> bool:
         """Whether browsers reach the page by HTTPS only."""
         return self.url.startswith("https://")
 
-    def secrets(self, workspace: Path) -> dict:
+    def secrets(self, workspace: Path) -> dict[str, Any]:
         """What Streamlit's sign-in needs to know. The key of its cookies is made from the workspace's secret."""
         key = hmac.new(secret(workspace), b"cookies", hashlib.sha256).hexdigest()
         return {
@@ -106,10 +114,10 @@ def read(workspace: Path) -> Access | None:
         raise Problem(f"Cannot read {path}: {error}. Mend it; docs/SIGN_IN.md has an example.") from error
 
 
-def _checked(found: dict) -> Access:
+def _checked(found: dict[str, Any]) -> Access:
     """Raises Problem with the half of a sentence that says what is wrong."""
     _known(found, {"url", "sign_in", "roles"}, "at its top")
-    url, sign_in, roles = found.get("url"), found.get("sign_in", {}), found.get("roles", {})
+    url, sign_in, roles = found.get("url", ""), found.get("sign_in", {}), found.get("roles", {})
     if not isinstance(sign_in, dict) or not isinstance(roles, dict):
         raise Problem("[sign_in] and [roles] must be tables.")
     _known(sign_in, set(SIGN_IN), "in [sign_in]")
@@ -120,17 +128,19 @@ def _checked(found: dict) -> Access:
         raise Problem(f"hours in [sign_in] is {sign_in['hours']!r}; use a number above 0 and up to 720.")
     for name, value in (("url", url), ("server_metadata_url", sign_in["server_metadata_url"])):
         _check_url(name, value)
-    if urlsplit(url).path.strip("/") or urlsplit(url).query:
-        raise Problem(f"url is {url!r}, and it must end with the host or the port.")
+    if urlsplit(url).query or urlsplit(url).fragment or not BASE.fullmatch(urlsplit(url).path.rstrip("/")):
+        raise Problem(
+            f"url is {url!r}, and it must end with the host, the port, or a path of letters, digits, '-', '_' and '.'."
+        )
     return Access(url.rstrip("/"), roles=_roles(roles), **{"hours": HOURS, **sign_in})
 
 
-def _known(found: dict, keys: set, where: str) -> None:
+def _known(found: dict[str, Any], keys: set[str], where: str) -> None:
     if unknown := set(found) - keys:
         raise Problem(f"it has {min(unknown)!r} {where}, where only {', '.join(sorted(keys))} are known.")
 
 
-def _check_url(name: str, value) -> None:
+def _check_url(name: str, value: object) -> None:
     """An address of the web; without encryption only on this machine: cookies and codes pass there."""
     try:
         parts = urlsplit(value if isinstance(value, str) else "")
@@ -145,7 +155,7 @@ def _check_url(name: str, value) -> None:
         )
 
 
-def _roles(roles: dict) -> dict[str, str]:
+def _roles(roles: dict[str, Any]) -> dict[str, str]:
     for who, role in roles.items():
         if role not in ROLES:
             raise Problem(f"the role of {who!r} is {role!r}; use one of {', '.join(ROLES)}.")
@@ -165,7 +175,7 @@ class Watched:
         self.configured = self._access is not None  # whether people sign in is decided when the server starts
 
     @staticmethod
-    def _stamp(workspace: Path):
+    def _stamp(workspace: Path) -> tuple[int, ...] | None:
         try:
             found = os.stat(workspace / FILE)
             return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode

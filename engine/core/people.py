@@ -1,7 +1,7 @@
 """Who acts, and what they may do: every function that changes something asks here, whichever way it was reached."""
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def ask_first(who: Callable[[], Person | None]) -> None:
 
 
 @contextmanager
-def as_person(person: Person):
+def as_person(person: Person) -> Iterator[None]:
     """All that is done within is done by this person."""
     token = _acting.set(person)
     try:

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
 
@@ -124,7 +125,7 @@ def within(folder: Path, name: str) -> Path:
     return path
 
 
-def write_json(path: Path, value, mode: int = 0o644) -> None:
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Write a JSON file so that it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

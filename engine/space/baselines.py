@@ -11,7 +11,8 @@ from engine.space.simplex import Simplex
 def natural(available: np.ndarray) -> np.ndarray:
     """(D,) shares in proportion to the available tokens (D,): one pass over everything."""
     available = np.asarray(available, float)
-    return available / available.sum()
+    shares: np.ndarray = available / available.sum()
+    return shares
 
 
 def uniform(available: np.ndarray) -> np.ndarray:
@@ -28,7 +29,8 @@ def unimax(available: np.ndarray, budget: float, cap: float) -> np.ndarray:
     """
     caps = epoch_caps(available, budget, cap)
     space = Simplex(tuple(str(i) for i in range(len(caps))), upper=caps)
-    return space.project(uniform(available)[None])[0]
+    nearest: np.ndarray = space.project(uniform(available)[None])[0]
+    return nearest
 
 
 def epoch_caps(available: np.ndarray, budget: float, cap: float) -> np.ndarray:
@@ -64,4 +66,5 @@ def baselines(available_tokens: np.ndarray, budget_tokens: float, cap: float) ->
 
 def epochs(shares: np.ndarray, available_tokens: np.ndarray, budget_tokens: float) -> np.ndarray:
     """How often each domain is seen at the budget: shares (..., D) -> (..., D) passes over its tokens."""
-    return np.asarray(shares, float) * budget_tokens / np.asarray(available_tokens, float)
+    seen: np.ndarray = np.asarray(shares, float) * budget_tokens / np.asarray(available_tokens, float)
+    return seen

@@ -1,6 +1,7 @@
 """The box: coefficients and knobs of a merge, each between its own bounds. D = coordinates."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,35 +10,47 @@ from engine.core.errors import Problem
 WIDTHS = (0.02, 0.5)  # of the draws around the prior, in ranges of a coordinate
 
 
+class Bounded(Protocol):
+    """What both spaces have: D names, and bounds (D,)."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def lower(self) -> np.ndarray: ...
+    @property
+    def upper(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Box:
     """Coefficients of a merge, each between its own bounds. names: D of them; lower, upper (D,), None for 0 and 1."""
 
     names: tuple[str, ...]
-    lower: np.ndarray = None
-    upper: np.ndarray = None
+    lower: np.ndarray = None  # type: ignore[assignment]  # filled in, as upper is, when the space is made
+    upper: np.ndarray = None  # type: ignore[assignment]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         set_bounds(self, 0.0, 1.0)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; `from_dict` reads it back."""
         return {"names": list(self.names), "lower": self.lower.tolist(), "upper": self.upper.tolist()}
 
     @classmethod
-    def from_dict(cls, value: dict) -> "Box":
+    def from_dict(cls, value: dict[str, Any]) -> "Box":
         """What `to_dict` gave."""
         return cls(tuple(value["names"]), value["lower"], value["upper"])
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, D) points, uniform."""
-        return rng.uniform(self.lower, self.upper, (n, len(self.names)))
+        return rng.uniform(self.lower, self.upper, size=(n, len(self.names)))
 
     def draw(self, prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, D) points for a search: every other one uniform, the rest around a prior (D,), near to far."""
         points = self.sample(n, rng)
         near = points[::2]
-        width = np.exp(rng.uniform(*np.log(WIDTHS), (len(near), 1))) * (self.upper - self.lower)
+        low, high = np.log(WIDTHS)
+        width = np.exp(rng.uniform(low, high, (len(near), 1))) * (self.upper - self.lower)
         points[::2] = self.project(prior + width * rng.standard_normal(near.shape))
         return points
 
@@ -48,7 +61,8 @@ class Box:
         so coefficients are treated alike wherever they are, as a loss around a merge is.
         """
         width = np.where(self.upper > self.lower, self.upper - self.lower, 1.0)
-        return 1 + (np.asarray(points, float) - self.lower) / width
+        seen: np.ndarray = 1 + (np.asarray(points, float) - self.lower) / width
+        return seen
 
     def tied(self, points: np.ndarray) -> np.ndarray:
         """The points (n, D) as they are: a box has no groups."""
@@ -56,15 +70,17 @@ class Box:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """The Euclidean nearest points (n, D) inside the box."""
-        return np.clip(np.asarray(points, float), self.lower, self.upper)
+        nearest: np.ndarray = np.clip(np.asarray(points, float), self.lower, self.upper)
+        return nearest
 
     def contains(self, points: np.ndarray, tolerance: float = 1e-6) -> np.ndarray:
         """(n,) whether each point (n, D) keeps the bounds, within `tolerance`."""
         points = np.asarray(points, float)
-        return ((points >= self.lower - tolerance) & (points <= self.upper + tolerance)).all(axis=1)
+        inside = (points >= self.lower - tolerance) & (points <= self.upper + tolerance)
+        return np.asarray(inside.all(axis=1))
 
 
-def set_bounds(space, lowest: float, highest: float) -> None:
+def set_bounds(space: Bounded, lowest: float, highest: float) -> None:
     """Fill in and check names, lower and upper of a frozen space. Raises Problem."""
     names = tuple(space.names)
     if not names or len(set(names)) != len(names):
@@ -83,7 +99,7 @@ def set_bounds(space, lowest: float, highest: float) -> None:
     refuse_where(space.lower > space.upper, space, "a lower bound lies above its upper bound. Swap or widen them")
 
 
-def refuse_where(wrong: np.ndarray, space, reason: str) -> None:
+def refuse_where(wrong: np.ndarray, space: Bounded, reason: str) -> None:
     """Raise Problem that names the coordinates whose bounds are `wrong` (D,)."""
     if wrong.any():
         pairs = [f"{space.names[i]} {space.lower[i]:.4g} to {space.upper[i]:.4g}" for i in np.flatnonzero(wrong)]

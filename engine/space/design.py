@@ -77,7 +77,7 @@ def d_optimal(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Arou
     features = (features - features.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     doubt = (1 + (features**2).mean(axis=1)) ** 2  # (N,) variance of the law that is not known yet
     noise = NOISE * doubt.mean()
-    columns, chosen = np.empty((len(pool), n)), []
+    columns, chosen = np.empty((len(pool), n)), list[int]()
     for step in range(n):
         best = int(np.where(np.isin(np.arange(len(pool)), chosen), -np.inf, doubt).argmax())
         across = (1 + features @ features[best] / features.shape[1]) ** 2
@@ -122,7 +122,9 @@ DESIGNS = {
 }
 
 
-def _draws(space: Simplex, prior, n: int, seed: int, around: Around) -> tuple:
+def _draws(
+    space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around
+) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     """100 x n draws: those inside the space (., D), those moved onto its bounds (., D), and the generator."""
     rng = np.random.default_rng(seed)
     prior = normalised(prior)

@@ -11,12 +11,14 @@ def dirichlet(centre: np.ndarray, n: int, rng: np.random.Generator, strength: tu
     Gamma variates of shape under about 0.01 underflow to zero, so they are drawn as logarithms:
     G(a) = G(a + 1) x U^(1/a) (Marsaglia and Tsang 2000). A centre of zero gives shares of zero.
     """
-    scale = np.exp(rng.uniform(*np.log(strength), (n, 1)))
+    low, high = np.log(strength)
+    scale = np.exp(rng.uniform(low, high, (n, 1)))
     shape = scale * centre
     with np.errstate(divide="ignore"):
         logs = np.log(rng.standard_gamma(shape + 1)) - rng.standard_exponential(shape.shape) / shape
-    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    shares: np.ndarray = np.exp(logs - logs.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def normalised(prior: np.ndarray) -> np.ndarray:
@@ -24,4 +26,5 @@ def normalised(prior: np.ndarray) -> np.ndarray:
     prior = np.asarray(prior, float)
     if not np.isfinite(prior).all() or (prior < 0).any() or prior.sum() <= 0:
         raise Problem(f"Cannot use {prior.tolist()} as a prior: weights must be numbers of at least 0, not all 0.")
-    return prior / prior.sum()
+    shares: np.ndarray = prior / prior.sum()
+    return shares

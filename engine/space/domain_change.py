@@ -27,7 +27,7 @@ class Change:
     new: tuple[str, ...]
     parts: dict[str, dict[str, float]]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in self.old:
             parts = self.parts.get(name)
             if parts is None:
@@ -74,7 +74,8 @@ class Reuse:
     def caps(self, caps: np.ndarray) -> np.ndarray:
         """(V,) largest share of each virtual domain: of the group, min_j cap_j / ratio_j; caps (E,)."""
         with np.errstate(divide="ignore"):
-            return np.minimum(1, np.where(self.virtual > 0, caps / self.virtual, np.inf).min(axis=1))
+            largest: np.ndarray = np.minimum(1, np.where(self.virtual > 0, caps / self.virtual, np.inf).min(axis=1))
+        return largest
 
 
 def reuse(change: Change, weights: np.ndarray, best: np.ndarray) -> Reuse:

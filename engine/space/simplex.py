@@ -3,7 +3,9 @@
 Both speak the same verbs, so designs, surrogates and search serve mixtures and merges alike. D = coordinates.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -55,11 +57,12 @@ class Simplex:
     """
 
     names: tuple[str, ...]
-    lower: np.ndarray = None
-    upper: np.ndarray = None
+    lower: np.ndarray = None  # type: ignore[assignment]  # filled in, as upper is, when the space is made
+    upper: np.ndarray = None  # type: ignore[assignment]
     groups: tuple[Group, ...] = ()
+    _blocks: tuple[Block, ...] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         set_bounds(self, 0.0, 1.0)
         refuse_where(self.lower < 0, self, "every share is at least 0. Raise the lower bound")
         refuse_where(self.upper > 1, self, "no share is more than 1. Cut the upper bound")
@@ -81,7 +84,7 @@ class Simplex:
                 f"({_joined(block.allows for block in blocks)}). Raise some, until they sum to 1."
             )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; `from_dict` reads it back."""
         groups = [asdict(group) for group in self.groups]
         return {
@@ -92,7 +95,7 @@ class Simplex:
         }
 
     @classmethod
-    def from_dict(cls, value: dict) -> "Simplex":
+    def from_dict(cls, value: dict[str, Any]) -> "Simplex":
         """What `to_dict` gave."""
         groups = [
             Group(**{**one, "members": tuple(one["members"]), "ratios": one["ratios"] and tuple(one["ratios"])})
@@ -147,7 +150,7 @@ class Simplex:
         low, high = x.min(axis=1, keepdims=True) - 1, x.max(axis=1, keepdims=True)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            too_much = sum(self._sum(block, x, middle) for block in self._blocks) > 1
+            too_much = sum((self._sum(block, x, middle) for block in self._blocks), np.zeros(1)) > 1
             low, high = np.where(too_much, middle, low), np.where(too_much, high, middle)
         sums = [self._sum(block, x, high) for block in self._blocks]
         missing = 1 - sum(sums)  # what the bisection left over goes to blocks that have room
@@ -165,18 +168,21 @@ class Simplex:
             wanted = ((own @ block.ratios)[:, None] - price) / (block.ratios @ block.ratios)
         else:
             wanted = np.clip(own - price, self.lower[block.places], self.upper[block.places]).sum(axis=1, keepdims=True)
-        return np.clip(wanted, block.least, block.most)
+        kept: np.ndarray = np.clip(wanted, block.least, block.most)
+        return kept
 
     def _onto(self, block: Block, x: np.ndarray, total: np.ndarray) -> np.ndarray:
         """(n, d) the nearest shares of a block that sum to `total` (n, 1)."""
         if block.ratios is not None:
-            return total * block.ratios
+            shares: np.ndarray = total * block.ratios
+            return shares
         return _onto_sum(x[:, block.places], self.lower[block.places], self.upper[block.places], total)
 
     def contains(self, points: np.ndarray, tolerance: float = 1e-6) -> np.ndarray:
         """(n,) whether each point (n, D) keeps all bounds and sums to one, within `tolerance`."""
         points = np.asarray(points, float)
-        inside = ((points >= self.lower - tolerance) & (points <= self.upper + tolerance)).all(axis=1)
+        bounded = (points >= self.lower - tolerance) & (points <= self.upper + tolerance)
+        inside = np.asarray(bounded.all(axis=1))
         inside &= np.abs(points.sum(axis=1) - 1) <= tolerance
         for block in self._blocks[: len(self.groups)]:
             own = points[:, block.places]
@@ -190,7 +196,7 @@ class Simplex:
 Space = Simplex | Box
 
 
-def space_from(value: dict) -> Space:
+def space_from(value: dict[str, Any]) -> Space:
     """The space that `to_dict` of either kind gave."""
     return (Simplex if "groups" in value else Box).from_dict(value)
 
@@ -199,7 +205,7 @@ def _listed(names: tuple[str, ...], bounds: np.ndarray, which: np.ndarray) -> st
     return ", ".join(f"{names[i]} {bounds[i]:.4g}" for i in np.flatnonzero(which))
 
 
-def _joined(parts) -> str:
+def _joined(parts: Iterable[str]) -> str:
     return ", ".join(part for part in parts if part)
 
 
@@ -213,10 +219,12 @@ def _onto_sum(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, total: np.nda
         middle = (low + high) / 2
         too_much = np.clip(x - middle, lower, upper).sum(axis=1, keepdims=True) > total
         low, high = np.where(too_much, middle, low), np.where(too_much, high, middle)
-    shares = np.clip(x - high, lower, upper)
+    shares: np.ndarray = np.clip(x - high, lower, upper)
     free = (shares > lower) & (shares < upper)
     missing = total - shares.sum(axis=1, keepdims=True)
-    return np.clip(shares + free * missing / np.maximum(1, free.sum(axis=1, keepdims=True)), lower, upper)
+    shares += free * missing / np.maximum(1, free.sum(axis=1, keepdims=True))
+    bounded: np.ndarray = np.clip(shares, lower, upper)
+    return bounded
 
 
 # Groups ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.jobs.devices import Gpu
@@ -29,7 +30,7 @@ class Compute:
     gpu_memory_mb: int = 0
     group: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, (fits, wanted) in RULES.items():
             value = getattr(self, name)
             if not fits(value):
@@ -46,12 +47,12 @@ class Compute:
             raise Problem(f"Cannot read the study's compute: {odd} is unknown. Settings: {', '.join(RULES)}.")
         return cls(**values)
 
-    def settings(self, study: str) -> dict:
+    def settings(self, study: str) -> dict[str, Any]:
         """The settings (engine.jobs.spec.JobSpec) of all jobs of a study."""
         shared = ("retries", "max_parallel", "priority", "device", "gpu_memory_mb")
         return {"study": study, **{name: getattr(self, name) for name in shared}}
 
-    def own(self) -> dict:
+    def own(self) -> dict[str, Any]:
         """What the tasks that train and merge are told of it."""
         return {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds}
 

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from engine.core.errors import Problem
 
@@ -49,7 +49,7 @@ class Fidelity:
     clip: float = 1.0
     eval_tokens: int = 32_768
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             check(name, getattr(self, name), kind)
         for name in ("beta1", "beta2", "warmup"):
@@ -102,12 +102,12 @@ class Fidelity:
             return peak * min(1.0, (1 - done) / 0.2)
         return peak
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON-able fields; `from_dict` reads it back."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict) -> "Fidelity":
+    def from_dict(cls, fields: dict[str, Any]) -> "Fidelity":
         """A fidelity from its fields; missing ones take the default. Raises Problem for bad ones."""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
@@ -152,7 +152,7 @@ def learning_rate(width: int) -> float:
     return LEARNING_RATES[widths[-1]] * widths[-1] / width
 
 
-def sized(width: int, **changes) -> Fidelity:
+def sized(width: int, **changes: Any) -> Fidelity:
     """A fidelity of a width, with its heads and the rate that the sweep found for it."""
     return Fidelity(width=width, heads=max(1, width // HEAD), learning_rate=learning_rate(width), **changes)
 

@@ -4,13 +4,14 @@ Designs, search, pages and exports all ask here, so a constraint that is said on
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.baselines import baselines, epoch_caps, uniform
 from engine.space.simplex import Group, Simplex, Space
-from engine.spec.merge import USUAL, baselines_of, box_of
+from engine.spec.merge import USUAL, MergeSpec, baselines_of, box_of
 from engine.spec.study import StudySpec, available_tokens, ends, target_tokens
 
 
@@ -33,14 +34,16 @@ class Frame:
     baselines: dict[str, np.ndarray]
 
 
-def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported: dict | None = None) -> Frame:
+def frame_of(
+    spec: StudySpec, domains: list[str], corpus: dict[str, Any] | None, imported: dict[str, Any] | None = None
+) -> Frame:
     """The frame of a study with these domains. corpus, imported: as store.studies.Study has them.
 
     Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
     """
     if spec.merge is not None:
-        return merge_frame(spec, domains, corpus["experts"])
-    available, budget, caps = None, spec.target_tokens, None
+        return merge_frame(spec.merge, domains, (corpus or {})["experts"])
+    imported, available, budget, caps = imported or {}, None, spec.target_tokens, None
     if corpus is None:
         prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]
         fixed = {prior_name: prior, "uniform": uniform(prior)}
@@ -52,7 +55,7 @@ def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported:
     capped = "" if caps is None else f"the epoch cap of {spec.epoch_cap:g} at {budget:,.0f} tokens"
     free = space_of(spec, domains, prior)
     space = free if caps is None else limited(free, caps, capped)
-    unseen = np.isin(domains, (imported or {}).get("unseen", ()))
+    unseen = np.isin(domains, imported.get("unseen", ()))
     space = limited(space, np.where(unseen, 0.0, 1.0), "that no imported run ever used it") if unseen.any() else space
     proxies = space if spec.cap_design else free
     largest = np.maximum(proxies.lower, spec.largest_share)
@@ -60,9 +63,9 @@ def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported:
     return Frame(space, design_space, prior, prior_name, available, budget, fixed)
 
 
-def merge_frame(spec: StudySpec, names: list[str], experts: list[str]) -> Frame:
+def merge_frame(merge: MergeSpec, names: list[str], experts: list[str]) -> Frame:
     """The frame of a merge study with these coordinates: a box around task arithmetic."""
-    box, points = box_of(spec.merge, names), baselines_of(spec.merge, experts, names)
+    box, points = box_of(merge, names), baselines_of(merge, experts, names)
     prior_name = USUAL if USUAL in points else next(iter(points))
     return Frame(box, box, box.project(points[prior_name]), prior_name, None, 0.0, points)
 
@@ -76,7 +79,7 @@ def space_of(spec: StudySpec, domains: list[str], prior: np.ndarray) -> Simplex:
     return Simplex(tuple(domains), lower, upper, tuple(_group(group, domains, prior) for group in spec.groups))
 
 
-def _group(group: dict, domains: list[str], prior: np.ndarray) -> Group:
+def _group(group: dict[str, Any], domains: list[str], prior: np.ndarray) -> Group:
     """A group of the spec; ratios "prior" are those of the prior (D,)."""
     ratios, members = group.get("ratios"), tuple(group["domains"])
     if ratios == "prior":

@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class MergeSpec:
     base: str = ""
     experts: dict[str, str] = field(default_factory=dict)
     method: str = "task_arithmetic"
-    knobs: dict = field(default_factory=dict)
+    knobs: dict[str, Any] = field(default_factory=dict[str, Any])
     tuned: dict[str, tuple[float, float]] = field(default_factory=dict)
     by: str = "model"
     lower: float = 0.0
@@ -54,7 +55,7 @@ class MergeSpec:
     eval_bytes: int = 65_536
     of: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_knobs()
         if self.by not in ("model", "layer"):
             raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
@@ -99,7 +100,7 @@ class MergeSpec:
         """Whether its checkpoints come from elsewhere."""
         return bool(self.base)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"tuned": {name: list(bounds) for name, bounds in self.tuned.items()}}
 
     @classmethod
@@ -160,7 +161,7 @@ class Setting:
     no coefficients; whole (K,): the same for every tensor, or None; knobs: the method's others."""
 
     table: dict[str, np.ndarray]
-    knobs: dict
+    knobs: dict[str, Any]
 
     @property
     def whole(self) -> np.ndarray | None:
@@ -239,7 +240,7 @@ def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: 
 
     box = box_of(merge, names)
     cube = qmc.Sobol(len(names), rng=seed).random_base2(int(np.ceil(np.log2(max(2, count)))))[:count]
-    points = box.lower + cube * (box.upper - box.lower)
+    points: np.ndarray = box.lower + cube * (box.upper - box.lower)
     weights = np.array([name not in merge.tuned for name in names])
     if merge.lower >= 0 and weights.any():
         blocks = max(1, weights.sum() // len(experts))
@@ -270,8 +271,8 @@ def layers_of(folder: Path) -> int:
     try:
         config = json.loads((folder / "config.json").read_text())
         for key in ("num_hidden_layers", "n_layer", "num_layers"):
-            if isinstance(config.get(key), int):
-                return config[key]
+            if isinstance(found := config.get(key), int):
+                return found
     except (OSError, ValueError) as error:
         raise Problem(f"Cannot read {folder / 'config.json'}: {error}. Bring the whole folder of the model.") from error
     raise Problem(f"Cannot tell how many layers {folder.name} has: its config.json lacks num_hidden_layers.")

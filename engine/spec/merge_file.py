@@ -9,11 +9,12 @@ import csv
 import io
 import json
 import math
+from typing import Any
 
 import yaml
 
 from engine.core.errors import Problem
-from engine.spec.merge_catalogue import catalogue
+from engine.spec.merge_catalogue import Card, catalogue
 
 MERGEKIT = (  # methods that mergekit 0.1.5 has, and means the same by
     "linear",
@@ -43,7 +44,7 @@ def mergekit_yaml(
     base: str | None,
     experts: list[str],
     weight: Coefficients,
-    knobs: dict | None = None,
+    knobs: dict[str, Any] | None = None,
     dtype: str = "float32",
     out_dtype: str | None = None,
 ) -> str:
@@ -68,7 +69,7 @@ def merge_yaml(
     base: str | None,
     experts: list[str],
     weight: Coefficients,
-    knobs: dict | None = None,
+    knobs: dict[str, Any] | None = None,
     dtype: str = "float32",
     out_dtype: str | None = None,
     seed: int | None = None,
@@ -76,7 +77,7 @@ def merge_yaml(
     """The merge as a file for `python -m engine merge`, in mergekit's syntax; any method of the table."""
     card, knobs = _checked(method, base, experts, weight, knobs or {})
     each = {knob.name for knob in card.knobs.values() if knob.each}
-    own = [{} for _ in experts]
+    own: list[dict[str, Any]] = [{} for _ in experts]
     if "weight" in each:
         for place, parameters in enumerate(own):
             parameters["weight"] = _setting(weight, place)
@@ -87,7 +88,7 @@ def merge_yaml(
         {"model": expert} | ({"parameters": parameters} if parameters else {})
         for expert, parameters in zip(experts, own, strict=True)
     ]
-    told = {"merge_method": method}
+    told: dict[str, Any] = {"merge_method": method}
     if card.base != "none" and base is not None:
         told["base_model"] = base
     told["models"] = models
@@ -117,7 +118,12 @@ def coefficients_csv(experts: list[str], weight: Coefficients) -> str:
 
 
 def coefficients_json(
-    method: str, base: str | None, experts: list[str], weight: Coefficients, knobs: dict | None = None, seed: int = 0
+    method: str,
+    base: str | None,
+    experts: list[str],
+    weight: Coefficients,
+    knobs: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> str:
     """All that the merge is made of, for programs."""
     _, knobs = _checked(method, base, experts, weight, knobs or {})
@@ -126,7 +132,9 @@ def coefficients_json(
     return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
-def _checked(method: str, base: str | None, experts: list[str], weight: Coefficients, knobs: dict):
+def _checked(
+    method: str, base: str | None, experts: list[str], weight: Coefficients, knobs: dict[str, Any]
+) -> tuple[Card, dict[str, Any]]:
     """The method's card and the knobs. Raises Problem for what cannot be written."""
     if method not in catalogue():
         raise Problem(f"Cannot write a merge by {method!r}: the methods are {', '.join(catalogue())}.")
@@ -149,7 +157,7 @@ def _checked(method: str, base: str | None, experts: list[str], weight: Coeffici
     return card, knobs
 
 
-def _setting(weight: Coefficients, place: int) -> float | list[dict]:
+def _setting(weight: Coefficients, place: int) -> float | list[dict[str, Any]]:
     """One expert's weight as a merge file has it."""
     if isinstance(weight, list):
         return float(weight[place])
@@ -159,7 +167,7 @@ def _setting(weight: Coefficients, place: int) -> float | list[dict]:
     ]
 
 
-def _spread(name: str, value, count: int) -> list:
+def _spread(name: str, value: object, count: int) -> list[Any]:
     """One value an expert."""
     values = value if isinstance(value, list) else [value] * count
     if len(values) != count:
@@ -167,7 +175,7 @@ def _spread(name: str, value, count: int) -> list:
     return values
 
 
-def _each(value) -> list:
+def _each(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 

@@ -4,6 +4,7 @@ Their code is in engine/merging/learning/, one file each; a new one is a file th
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.core.errors import Problem
 
@@ -43,7 +44,7 @@ class Learner:
     needs: str
     gives: str
     knobs: dict[str, Knob] = field(default_factory=dict)
-    fixed: dict = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict[str, Any])
     weighs: bool = False
     large: bool = False
 
@@ -215,7 +216,7 @@ def refuse_without_data(name: object) -> None:
         )
 
 
-def checked_settings(name: str, knobs: dict) -> dict:
+def checked_settings(name: str, knobs: dict[str, Any]) -> dict[str, Any]:
     """Every knob of a learner, those that are absent at their default. Raises Problem for what it does not take."""
     learner = learner_of(name)
     if unknown := [key for key in knobs if key not in learner.knobs]:

@@ -1,6 +1,7 @@
 """A point of a merge study as a merge file: what measures, writes and exports it reads the same values. No torch."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from engine.spec.tasks import Expertise
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
     """Coefficients as merge files have them: one an expert, or where layers differ one an expert and tensor."""
     if setting.whole is not None:
-        return setting.whole.tolist()
+        return [float(one) for one in setting.whole]
     return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}
 
 
@@ -23,7 +24,7 @@ def merge_file(
     names: list[str],
     point: np.ndarray,
     paths: list[str],
-    tensors: list[str] = (),
+    tensors: Sequence[str] = (),
     mergekit: bool = False,
 ) -> str:
     """The merge at a point (D,) as a file for `python -m engine merge`, or for mergekit itself.

@@ -8,6 +8,7 @@ R runs, M metrics.
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Aggregate:
         """Which way is better, as people read it."""
         return "higher" if self.sign < 0 else "lower"
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
             "weights": self.weights.tolist(),
@@ -82,7 +83,7 @@ class Aggregate:
         }
 
     @classmethod
-    def from_dict(cls, value: dict) -> "Aggregate":
+    def from_dict(cls, value: dict[str, Any]) -> "Aggregate":
         """What `to_dict` gave."""
         return cls(**{**value, "weights": np.array(value["weights"], float)})
 

@@ -2,18 +2,23 @@
 
 import math
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS, Around
-from engine.space.simplex import Simplex
+from engine.space.simplex import Space
 from engine.spec.compute import Compute
 from engine.spec.fidelity import DIAL, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
+
+if TYPE_CHECKING:
+    from engine.spec.frame import Frame
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,12 @@ class StudySpec:
     cap_design: bool = False
     simulated_epoching: bool = False
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
-    groups: tuple[dict, ...] = ()
+    groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
         fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
@@ -84,13 +89,13 @@ class StudySpec:
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
         check_priorities(self.priorities)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
         nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
         return {**asdict(self), **lists, **nested}
 
     @classmethod
-    def from_dict(cls, values: dict) -> "StudySpec":
+    def from_dict(cls, values: dict[str, Any]) -> "StudySpec":
         """Raises Problem for a key that a study does not have, or a value that it cannot take."""
         known = {f.name: f.type for f in fields(cls)}
         for key in values:
@@ -132,7 +137,7 @@ def check(condition, name: str, value, wanted: str) -> None:
         raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
 
 
-def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
+def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]) -> None:
     """Raise Problem for bounds and groups that are not of the shape that StudySpec describes."""
     check(isinstance(bounds, dict), "bounds", bounds, "a table of shares by domain")
     for name, bound in bounds.items():
@@ -151,14 +156,14 @@ def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
         check(fine, f"ratios of the group {group['name']!r}", ratios, '"prior", or a table of numbers by domain')
 
 
-def ends(bound) -> tuple[float, float]:
+def ends(bound: Any) -> tuple[float, float]:
     """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
     numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
     fine = len(numbers) == 2 and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
     return tuple(numbers) if fine else (math.nan, math.nan)
 
 
-def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
+def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
@@ -176,7 +181,7 @@ def chosen_domains(spec: StudySpec, manifest: dict) -> list[str]:
     return domains
 
 
-def available_tokens(corpus: dict, domains: list[str]) -> np.ndarray:
+def available_tokens(corpus: dict[str, Any], domains: list[str]) -> np.ndarray:
     """(D,) training tokens that the corpus holds of each domain."""
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
 
@@ -186,13 +191,11 @@ def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
     return spec.target_tokens or float(available.sum())
 
 
-def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
-    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds.
-
-    frame: engine.spec.frame.Frame.
-    """
+def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any]]:
+    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
     points = design_points(spec, frame.design_space, frame.prior, spec.runs)
-    rows = [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
+    rows: list[tuple[str, str | None, np.ndarray]] = []  # role, label, weights
+    rows += [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
     rows += [("repeat", "natural", frame.prior)] * spec.repeats
     seeds = seeds_of(rows, spec)
@@ -209,7 +212,7 @@ def plan_runs(spec: StudySpec, study: str, frame) -> list[dict]:
     ]
 
 
-def design_points(spec: StudySpec, space: Simplex, prior: np.ndarray, count: int) -> np.ndarray:
+def design_points(spec: StudySpec, space: Space, prior: np.ndarray, count: int) -> np.ndarray:
     """(count, D) points of the study's design in a space around a prior (D,)."""
     around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
     return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
@@ -221,11 +224,11 @@ def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> floa
     Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
     Problem where a domain would be cut to less than one sequence.
     """
-    if not spec.simulated_epoching:
-        return 1.0
     fidelity = spec.fidelity
+    if not spec.simulated_epoching or fidelity is None:
+        return 1.0
     share = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
-    least = min(tokens, key=tokens.get)
+    least = min(tokens, key=lambda name: tokens[name])
     if tokens[least] * share < fidelity.context + 1:
         raise Problem(
             f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
@@ -235,7 +238,7 @@ def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> floa
     return share
 
 
-def seeds_of(rows: list[tuple], spec: StudySpec) -> list[int]:
+def seeds_of(rows: Sequence[tuple[str, str | None, np.ndarray]], spec: StudySpec) -> list[int]:
     """One seed for all mixtures (common random numbers), or one each; repeats always differ, to show the noise."""
     return [
         spec.seed if spec.common_random_numbers and role != "repeat" else spec.seed + 1000 + number
@@ -255,7 +258,7 @@ def distinct(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return merged
 
 
-def split_evenly(items: list, size: int, lanes: int) -> list[list]:
+def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
     """Groups of at most `size`, nearly equal, and a multiple of `lanes` many, so that all lanes end together."""
     count = math.ceil(len(items) / size)
     count = min(len(items), math.ceil(count / lanes) * lanes)

@@ -132,13 +132,18 @@ def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
     Its products release the interpreter's lock; OMP_NUM_THREADS says how many (jobs and the page: 1).
     """
     blocks = [slice(start, min(points, start + size)) for start in range(0, points, size)]
-    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or len(os.sched_getaffinity(0))
+    threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
     if threads == 1 or len(blocks) < 8 * threads:
         for block in blocks:
             score(block)
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(score, blocks))
+
+
+def cores() -> int:
+    """The cores that this process may use; on macOS, which cannot say, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

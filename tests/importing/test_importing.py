@@ -298,6 +298,7 @@ def test_tokens_priors_and_constraints_make_the_frame(store, adopted):
 # From the command line, and through the page ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_import_and_predict_without_a_server(tmp_path):
     """A surrogate by name is fitted alone; the predictions have the input's rows, keys and order."""
     path, workspace = write(tmp_path / "runs.csv", FLAT), tmp_path / "workspace"

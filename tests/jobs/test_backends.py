@@ -180,6 +180,7 @@ def pid_in(spool: Spool, job_id: str) -> int:
     return next((event["pid"] for event in reversed(events) if event["kind"] == "job.started"), 0)
 
 
+@pytest.mark.soak
 def test_jobs_survive_kills_of_themselves_and_of_the_worker(spool, options):
     """Three jobs: one is let be, one is killed and goes on from its checkpoint, one is cancelled. The worker is killed
     while they run; nothing is doubled."""

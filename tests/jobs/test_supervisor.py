@@ -186,6 +186,7 @@ def test_no_retries_means_one_attempt(spool, job, tmp_path):
     assert kinds(spool, "zero") == ["job.died", "job.failed"]
 
 
+@pytest.mark.slow
 def test_a_job_that_never_beats_is_ended_and_tried_again(spool, job, tmp_path):
     job("silent", stall_timeout=1, retries=1)
     with worker(spool, **faults(tmp_path / "faults")):
@@ -213,6 +214,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_job_that_prints_without_end_fills_no_disk_and_is_named(spool, job, tmp_path):
     """It prints 5 MB a second, 40 MB in all, and may keep 2."""
     job("prints")
@@ -231,6 +233,7 @@ def test_a_job_that_prints_without_end_fills_no_disk_and_is_named(spool, job, tm
     assert kinds(spool, "prints")[-1] == "job.cancelled"
 
 
+@pytest.mark.slow
 def test_a_job_cuts_its_own_log_when_its_supervisor_is_gone(tmp_path):
     """A process that outlives its supervisor prints 12 MB, 1 MB at a time, and may keep 1."""
     log = tmp_path / "log.txt"

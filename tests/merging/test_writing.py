@@ -69,6 +69,7 @@ def ended(zoo, out, number):
     return child.returncode, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_merge_and_nothing_is_left(zoo, tmp_path, number):
     code, said = ended(zoo, tmp_path / "new" / "deeper" / "out", number)
@@ -76,6 +77,7 @@ def test_a_signal_ends_a_merge_and_nothing_is_left(zoo, tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_merge_leaves_nothing_that_loads_and_the_next_clears_it(zoo, tmp_path):
     assert ended(zoo, tmp_path / "out", signal.SIGKILL)[0] == -signal.SIGKILL
     (part,) = hidden(tmp_path)

@@ -95,11 +95,12 @@ def free_port() -> int:
 class Page:
     """A running `python -m dashboard`."""
 
-    def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None):
+    def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None, base: str = ""):
         self.workspace = workspace
         self.port, self.log = port or free_port(), workspace.parent / "web.log"
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}{base}"
         settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
+        settings["MIXDESK_BASE_PATH"] = base
         self.environment = {**os.environ, **settings}
         self.restart()
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.running import ROOT
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_minute_of_chaos_loses_and_doubles_nothing():
     """Bounded to three minutes by itself: 35 s of attack, and at most 90 s for what is left to come to its end."""
     words = [sys.executable, "-m", "benchmarks.chaos", "--kills", "18", "--seconds", "35", "--patience", "90"]

@@ -18,6 +18,7 @@ from engine.jobs.spec import JobSpec
 
 DAY_MINUTES = 24 * 60
 NOT_FOUND = 127  # what shells say of a command that is not there
+PROC = Path("/proc")
 WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
 
 
@@ -117,12 +118,21 @@ class Slurm(Backend):
 def is_controller(handle: str) -> bool:
     """Whether submitit's local controller of that id lives. A zombie of ours has ended; one that has only just been
     started may have no words yet."""
+    state, words = state_and_words(handle)
+    return state not in ("", "Z") and (not words or b"submitit" in words)
+
+
+def state_and_words(handle: str) -> tuple[str, bytes]:
+    """A process's state ("" where it is gone) and its command line, by /proc, or by ps where there is none (macOS)."""
+    if not PROC.exists():
+        said = subprocess.run(["ps", "-o", "stat=,command=", "-p", handle], capture_output=True, check=False)
+        state, _, words = said.stdout.strip().partition(b" ")
+        return state[:1].decode(), words
     try:
-        words = Path("/proc", handle, "cmdline").read_bytes()
-        state = Path("/proc", handle, "stat").read_text().rpartition(")")[2].split()[0]
+        words = (PROC / handle / "cmdline").read_bytes()
+        return (PROC / handle / "stat").read_text().rpartition(")")[2].split()[0], words
     except OSError:
-        return False
-    return state != "Z" and (not words or b"submitit" in words)
+        return "", b""
 
 
 def number_or_text(value: str) -> int | str:

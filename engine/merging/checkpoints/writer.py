@@ -81,7 +81,7 @@ class Writer:
         start = 8 + len(text)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._headers[descriptor] = struct.pack("<Q", len(text)) + text
-        os.posix_fallocate(descriptor, 0, start + end)
+        reserve(descriptor, start + end)
         for slot in group:
             self._places[slot.name] = (descriptor, start + header[slot.name]["data_offsets"][0], slot)
 
@@ -111,6 +111,14 @@ class Writer:
         """What the index file of several shards says."""
         total = sum(slot.bytes for _, _, slot in self._places.values())
         return {"metadata": {"total_size": total}, "weight_map": self.shards}
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Give a file its size, with its room on the disk where the system can reserve it (macOS cannot)."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
 
 
 def write_at(descriptor: int, left: memoryview, at: int) -> None:

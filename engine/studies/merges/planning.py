@@ -110,7 +110,7 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
 
     Where the study turns another method, the usual merges are measured as references, "as" task arithmetic.
     """
-    points, usual = merge_frame(spec, names, experts).baselines, usual_merges(experts)
+    points, usual = merge_frame(spec.merge, names, experts).baselines, usual_merges(experts)
     rows = [("baseline", label, point) for label, point in points.items()]
     if not usual.keys() <= points.keys():
         rows += [(REFERENCE, label, point_from(spec.merge, experts, names, each)) for label, each in usual.items()]
