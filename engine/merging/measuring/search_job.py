@@ -10,6 +10,7 @@ from engine.jobs.spool import Job, read_events
 from engine.merging.measuring.job import merges_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
+from engine.spec.statistics import first_lowest, weighted_sum
 
 
 def run(job: Job) -> None:
@@ -67,7 +68,7 @@ class Search:
         return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
 
     def best_so_far(self) -> str:
-        scores = self.history().losses[len(self.job.spec["known"]["weights"]) :] @ self.question.share
+        scores = weighted_sum(self.history().losses[len(self.job.spec["known"]["weights"]) :], self.question.share)
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
@@ -115,8 +116,8 @@ class Search:
         search knew before its first."""
         spec = self.job.spec
         points, losses = self.history().mine()
-        scores = losses @ self.question.share
-        best = int(np.argmin(scores))
+        scores = weighted_sum(losses, self.question.share)
+        best = int(first_lowest(scores))
         found = {
             "run": self.runs[best]["id"],
             "weights": points[best].tolist(),
