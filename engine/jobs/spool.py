@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.core.errors import Problem, Stopped
+from engine.core.files import write_text
 from engine.jobs.spec import VERSION, JobSpec
 
 PLACES = ("queued", "active", "ended", "sealed")
@@ -166,7 +167,7 @@ class Spool:
         if folder is None or folder.parent.name in ("ended", "sealed"):
             raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
         try:
-            write_whole(folder / "priority", str(priority))
+            write_text(folder / "priority", str(priority))
             os.utime(self.root / "queued")  # workers look at the queue again when it has changed
         except FileNotFoundError as error:
             raise Problem(f"Cannot move job {job_id!r} in the queue: a worker has just taken it.") from error
@@ -237,13 +238,6 @@ def last_fate(folder: Path) -> dict | None:
         if event is not None and event["kind"] in (*FATES, "job.requeued", "job.started"):
             return event
     return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def mend_journal(folder: Path) -> None:

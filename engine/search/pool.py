@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.spec.statistics import first_lowest, groups, lowest, ordered, weighted_sum
 from engine.surrogates import Surrogate
 
@@ -26,12 +27,10 @@ class Pool:
     mean: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write it atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with open(part, "wb") as file:
+        with replacing(path) as part, open(part, "wb") as file:
             np.savez_compressed(file, points=self.points.astype(np.float32), mean=self.mean.astype(np.float32))
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Pool":

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from engine.core.errors import Problem
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 from engine.corpus import windows
 from engine.jobs.spool import Job, read_events
 from engine.spec.merge import MergeSpec, anatomy_file
@@ -56,6 +56,7 @@ def describe(job: Job, merges) -> None:
     """Keep which expert moved which layer where the page finds it (engine.spec.merge.anatomy_file)."""
     path = job.workspace / anatomy_file(job.spec["study"])
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"experts": list(job.spec["experts"]), **merges.anatomy()})
 
 
