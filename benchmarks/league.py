@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.regmix import RESULTS, read
 from engine.core.errors import Problem
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 from engine.jobs.journal import read_events
 from engine.jobs.spool import Job
 from engine.league import League, run

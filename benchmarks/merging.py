@@ -18,7 +18,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 
 ROOT, RESULTS = Path(__file__).parents[1], Path(__file__).parent / "results"
 WIDTH, HIDDEN, LAYERS, VOCABULARY = 1024, 2816, 12, 32_000

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 from engine.jobs.crew import crew
 from engine.league import cross_validate, rank_correlations
 from engine.surrogates import SURROGATES

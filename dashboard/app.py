@@ -13,7 +13,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from dashboard.charts import style
 from dashboard.server import api, guard, session, state
 from engine.core import access, people
-from engine.core.workspace import Workspace, write_json
+from engine.core.files import write_json
+from engine.core.workspace import Workspace
 from engine.service.owner import Owner
 from engine.studies import advance as steward
 from store import studies

@@ -9,6 +9,7 @@ from typing import TypeVar
 import duckdb
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.core.people import acting
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import JobPlanned, JobRetryAsked
@@ -222,12 +223,8 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
 
 
 def make(file: Path) -> None:
-    """Make an empty database. It appears whole: half a file, of a kill or a full disk, would never open again."""
-    half = file.with_name(f"half-{file.name}")
-    for left in (half, half.with_name(half.name + ".wal")):
-        left.unlink(missing_ok=True)
-    quoted = str(half).replace("'", "''")
-    with duckdb.connect() as maker:  # only ATTACH can say which format a new file has
+    """Make an empty database, atomically: half a file, of a kill or a full disk, would never open again."""
+    with replacing(file) as part, duckdb.connect() as maker:
+        quoted = str(part).replace("'", "''")  # only ATTACH can say which format a new file has
         maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
         maker.execute("DETACH fresh")
-    half.replace(file)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.analysis.trust import interval, spearman
+from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
+from engine.spec.statistics import weighted_sum
 from engine.surrogates.log_linear import LogLinear
 
 FEWEST_HELD = 4  # runs at the largest size, for a check that says anything
@@ -99,8 +100,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: 
     below, next_size = size < size.max(), size == size.max() - 1
     mean, std = JointLaw.fit(weights[below], fidelity[below], losses[below]).predict(weights[held], fidelity[held])
     small = LogLinear.fit(weights[next_size], losses[next_size]).mean(weights[held])
-    counted = np.flatnonzero(share)
-    predicted, measured = mean[:, counted] @ share[counted], losses[held][:, counted] @ share[counted]
+    predicted, measured = weighted_sum(mean, share), weighted_sum(losses[held], share)
     missed = losses[held] - mean
     error = np.sqrt(np.nanmean(missed**2, axis=0))
     compute = 6 * np.prod(np.asarray(fidelity, float), axis=1)
@@ -108,9 +108,9 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: 
     return Check(
         [float(np.median(compute[size == k])) for k in range(size.max() + 1)],
         np.bincount(size).tolist(),
-        spearman(predicted, measured),
+        float(rank_correlation(measured, predicted)),
         interval(predicted, measured, np.zeros(len(measured))),
-        spearman(small[:, counted] @ share[counted], measured),
+        float(rank_correlation(measured, weighted_sum(small, share))),
         error,
         error / np.maximum(np.nanstd(losses[held], axis=0), 1e-12),
         float(inside[~np.isnan(missed)].mean()),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.analysis.statistics import interval, margin, overlap, pooled_noise, rank_correlation
 from engine.core.errors import Problem
-
-DRAWS = 2000
+from engine.spec.statistics import first_lowest, ordered
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.nd
     noise = pooled_noise(measured)
     error = np.zeros(len(mean)) if noise is None else noise / np.sqrt(counts)
     k = max(1, len(mean) // 3)
-    best, pick = int(mean.argmin()), int(predicted.argmin())
+    best, pick = int(first_lowest(mean)), int(first_lowest(predicted))
     apart = margin(measured) * np.sqrt(error**2 + error[best] ** 2)
-    rivals = [int(i) for i in np.argsort(mean) if noise is None or mean[i] - mean[best] <= apart[i]]
+    rivals = [int(i) for i in ordered(mean) if noise is None or mean[i] - mean[best] <= apart[i]]
     level = predicted - predicted.mean(), mean - mean.mean()
     return Trust(
-        spearman(predicted, mean),
+        float(rank_correlation(mean, predicted)),
         interval(predicted, mean, error),
         k,
         overlap(predicted, mean, k),
@@ -77,47 +77,3 @@ def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.nd
         rivals,
         counts,
     )
-
-
-def pooled_noise(measured: list[np.ndarray]) -> float | None:
-    """Standard deviation between seeds, pooled over mixtures; None where no mixture has two."""
-    repeated = [values for values in measured if len(values) > 1]
-    freedom = sum(len(values) - 1 for values in repeated)
-    if not freedom:
-        return None
-    return float(np.sqrt(sum(((values - values.mean()) ** 2).sum() for values in repeated) / freedom))
-
-
-def margin(measured: list[np.ndarray]) -> float:
-    """How many standard errors the best must lie below another to be told apart at 95%, whichever of them is best:
-    Student's t on the pooled degrees of freedom, for all comparisons at once (Bonferroni)."""
-    from scipy.stats import t
-
-    freedom = sum(len(values) - 1 for values in measured)
-    return float(t.ppf(1 - 0.025 / max(1, len(measured) - 1), max(1, freedom)))
-
-
-def spearman(one: np.ndarray, other: np.ndarray) -> float:
-    """Rank correlation; 0 where either does not vary."""
-    from scipy.stats import rankdata
-
-    left, right = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
-    size = np.sqrt((left**2).sum() * (right**2).sum())
-    return float(left @ right / size) if size > 1e-12 else 0.0
-
-
-def interval(predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95% of the rank correlation: mixtures drawn with replacement, and their means shaken by the seeds' noise."""
-    rng, found = np.random.default_rng(seed), []
-    for _ in range(DRAWS):
-        rows = rng.integers(len(mean), size=len(mean))
-        if len(np.unique(rows)) > 2:
-            found.append(spearman(predicted[rows], mean[rows] + error[rows] * rng.standard_normal(len(rows))))
-    low, high = np.quantile(found, [0.025, 0.975])
-    here = spearman(predicted, mean)  # at its largest possible value every draw may lie below it
-    return float(min(low, here)), float(max(high, here))
-
-
-def overlap(predicted: np.ndarray, mean: np.ndarray, k: int) -> float:
-    """Share of the predicted best k that are among the measured best k."""
-    return len(set(np.argsort(predicted)[:k].tolist()) & set(np.argsort(mean)[:k].tolist())) / k

@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.errors import Problem
-from engine.core.files import CHECKOUT
+from engine.core.files import CHECKOUT, replacing
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
@@ -108,9 +108,8 @@ def brought(workspace: Workspace, study: str, path: Path) -> str:
     if not path.is_file():
         raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
     if path.resolve() != target.resolve():
-        part = target.with_name(f".{target.name}.{os.getpid()}")
-        shutil.copyfile(path, part)
-        part.replace(target)
+        with replacing(target) as part:
+            shutil.copyfile(path, part)
     return f"{folder}/{path.name}"
 
 
@@ -195,12 +194,11 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
 
 
 def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate, points) -> None:
-    """Write the file whole, or not at all."""
+    """Write the file atomically."""
     wanted = dict.fromkeys([told["key"], *KEYS])
     carried = [name for name in wanted if name in table.columns and name not in told["columns"].values()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(part, "w", newline="") as file:
+    with replacing(path) as part, open(part, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([*carried, *(name for metric in told["metrics"] for name in (metric, f"{metric}_std"))])
         for start in range(0, len(points), CHUNK):
@@ -208,4 +206,3 @@ def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate
             for place, (m, s) in enumerate(zip(mean.tolist(), std.tolist(), strict=True), start):
                 kept = [table.columns[name][place] for name in carried]
                 rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair)])
-    part.replace(path)

@@ -1,5 +1,47 @@
 """Where the code lies, and how files are written atomically. Standard library only."""
 
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]  # the working directory of every process that runs `python -m engine...`
+
+
+@contextmanager
+def replacing(path: Path, sync: bool = False) -> Iterator[Path]:
+    """A path in the same folder to write to: it takes the place of `path` when the block ends, and goes if it fails.
+
+    Its name is random, so writers on several hosts never share one. sync: the bytes are on the disk before that.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        if sync:
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file of text atomically, readable as `mode` says from its first byte on."""
+    with (
+        replacing(path) as part,
+        open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file,
+    ):
+        file.write(text)
+
+
+def write_json(path: Path, value: object, mode: int = 0o644) -> None:
+    """Write a JSON file atomically. Raises ValueError for NaN and infinity, which JSON has not."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False), mode)
+
+
+def clear_parts(path: Path) -> None:
+    """Remove what killed writers of a file left beside it. Only for the one who alone writes it."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink(missing_ok=True)

@@ -1,16 +1,15 @@
 """The workspace: the one folder that holds everything of an installation, its version and its locks."""
 
 import fcntl
-import json
 import os
 import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.files import write_text
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -33,7 +32,7 @@ class Workspace:
         try:
             root.mkdir(parents=True, exist_ok=True)
             if not version_file.exists():
-                write_json(version_file, VERSION)  # whole: page and worker may both be starting
+                write_text(version_file, str(VERSION))  # atomically: page and worker may both be starting
             found = version_file.read_text(errors="replace").strip()
         except OSError as error:
             raise Problem(
@@ -123,12 +122,3 @@ def within(folder: Path, name: str) -> Path:
     if not str(name).strip() or "\0" in str(name) or folder not in path.parents:
         raise Problem(f"Cannot use {name!r}: it must be a path below {folder}, and must not leave it.")
     return path
-
-
-def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
-    """Write a JSON file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
-        json.dump(value, file, indent=1, allow_nan=False)
-    temporary.replace(path)

@@ -31,7 +31,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.workspace import Workspace, write_json
+from engine.core.files import write_json
+from engine.core.workspace import Workspace
 from engine.corpus import dedup, packages, sources
 from engine.corpus.gather import gather
 from engine.corpus.leak import leaks

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 from engine.corpus.dedup import exact_hash, plain, signature
 from engine.corpus.document import Document, Tally, character_edge, salted_hash
 

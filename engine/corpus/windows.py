@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 
 MOST = 2048  # windows of a domain that are kept, evenly spread: 4 kB
 
@@ -39,14 +40,12 @@ def file_of(workspace: Path, run: str) -> Path:
 
 
 def save(path: Path, context: int, tokens: int, bits: dict[str, np.ndarray]) -> None:
-    """Write the windows of one run, bits {domain: (W,)}, whole or not at all."""
+    """Write the windows of one run, bits {domain: (W,)}, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = {f"bits {name}": values[kept_places(len(values))].astype(np.float16) for name, values in bits.items()}
     counts = {f"count {name}": np.int64(len(values)) for name, values in bits.items()}
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(file, context=np.int64(context), tokens=np.int64(tokens), **kept, **counts)
-    part.replace(path)
 
 
 def load(path: Path) -> Windows:

@@ -1,12 +1,12 @@
 """A study's runs as one flat table, CSV or Parquet: a row a run, a column a share and a metric. `import` reads it."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 
 FACTS = {
     "id": pa.string(),
@@ -41,16 +41,12 @@ def table_of(rows: list[dict]) -> pa.Table:
 
 
 def write(rows: list[dict], path: Path) -> Path:
-    """Write the table whole, or not at all. Raises Problem for a name that is neither CSV nor Parquet."""
+    """Write the table atomically. Raises Problem for a name that is neither CSV nor Parquet."""
     if path.suffix not in SUFFIXES:
         raise Problem(f"Cannot write {path}: its name must end with {' or '.join(SUFFIXES)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as part:
         part.write_bytes(as_bytes(rows, path.suffix))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -9,10 +9,11 @@ import os
 import time
 from pathlib import Path
 
+from engine.core.files import write_text
 from engine.jobs import logs
 from engine.jobs.journal import FILE
 from engine.jobs.run import attempt_of
-from engine.jobs.spool import HEARTBEAT, Spool, try_lock, write_whole
+from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 
 LARGEST = 8 << 20  # bytes in one post
 TRIES = 40
@@ -57,7 +58,7 @@ def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -
 
 def take_log(spool: Spool, job_id: str, attempt: str, data: bytes) -> None:
     """Keep the end of what a job printed on its node, so that the page can show it. Raises Gone."""
-    write_whole(active_folder(spool, job_id, attempt) / "log.txt", data[-logs.SHOWN :].decode(errors="replace"))
+    write_text(active_folder(spool, job_id, attempt) / "log.txt", data[-logs.SHOWN :].decode(errors="replace"))
 
 
 def append(journal: Path, offset: int, data: bytes) -> int:

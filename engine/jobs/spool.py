@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.core.errors import Problem, Stopped
+from engine.core.files import write_text
 from engine.jobs.events import Event, JobCancelled, JobProgress, JobRequeued
 from engine.jobs.journal import append, open_journal, write_event
 from engine.jobs.spec import VERSION, JobSpec, Task
@@ -141,7 +142,7 @@ class Spool:
         if folder is None or folder.parent.name in ("ended", "sealed"):
             raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
         try:
-            write_whole(folder / "priority", str(priority))
+            write_text(folder / "priority", str(priority))
             os.utime(self.root / "queued")  # workers look at the queue again when it has changed
         except FileNotFoundError as error:
             raise Problem(f"Cannot move job {job_id!r} in the queue: a worker has just taken it.") from error
@@ -186,10 +187,3 @@ def try_lock(folder: Path) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)

@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.core.files import CHECKOUT
+from engine.core.files import CHECKOUT, write_json, write_text
 from engine.core.secret import job_token
-from engine.core.workspace import write_json
 from engine.jobs import logs
 from engine.jobs.backends import Backend, Status
 from engine.jobs.devices import Lease, machine
@@ -37,7 +36,7 @@ from engine.jobs.journal import FILE, cut_torn_tail, last_event, read_events, wr
 from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.queue import Queue, read_settings
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import HEARTBEAT, Spool, try_lock, write_whole
+from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between words for the page
@@ -150,7 +149,7 @@ class Supervisor:
             attempt = uuid.uuid4().hex[:12]
             begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
             lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
-            write_whole(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
+            write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
             argv, env = self.command(folder, lease)
             try:
                 handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
@@ -159,7 +158,7 @@ class Supervisor:
                 raise
             lease = replace(lease, handle=handle)
             self.leases[folder.name], self.specs[folder.name] = lease, spec
-            write_whole(folder / "lease.json", json.dumps(lease.to_dict()))
+            write_text(folder / "lease.json", json.dumps(lease.to_dict()))
 
     def command(self, folder: Path, lease: Lease) -> tuple[list[str], dict[str, str]]:
         """The command line of a job's process, and what it needs in its environment."""

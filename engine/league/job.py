@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.core.workspace import checked_name
 from engine.jobs.crew import crew
 from engine.jobs.spool import Job
@@ -99,11 +100,9 @@ def _save_fit(trial: Trial, standing: Standing, folder: Path) -> None:
 
 
 def save_held_out(held_out: dict[str, np.ndarray], folder: Path) -> None:
-    """Write name -> mean and standard deviation (2, R, M), whole or not at all."""
-    part = folder / f".{HELD_OUT}.{os.getpid()}"
-    with open(part, "wb") as file:
+    """Write name -> mean and standard deviation (2, R, M), atomically."""
+    with replacing(folder / HELD_OUT) as part, open(part, "wb") as file:
         np.savez_compressed(file, **held_out)
-    part.replace(folder / HELD_OUT)
 
 
 def held_out_of(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,8 @@ better, so that the aggregate is better when lower.
 
 import numpy as np
 
+from engine.spec.statistics import correlation, first_lowest, groups, spearman, weighted_sum
+
 LEVELS = {"50": 0.674490, "80": 1.281552, "95": 1.959964}  # nominal coverage in percent -> standard deviations
 DRAWS = 200  # bootstrap draws over runs
 
@@ -16,9 +18,8 @@ def rank_correlations(losses: np.ndarray, predicted: np.ndarray, share: np.ndarr
     The aggregate is over runs that have every metric that counts. A metric that does not vary cannot be ranked: it is
     NaN, and stays out of the mean. A prediction that does not vary ranks nothing: 0.
     """
-    counted = share != 0
-    each = _spearman(np.moveaxis(losses, -1, 0), np.moveaxis(predicted, -1, 0))
-    whole = _spearman(losses[..., counted] @ share[counted], predicted[..., counted] @ share[counted])
+    each = spearman(np.moveaxis(losses, -1, 0), np.moveaxis(predicted, -1, 0))
+    whole = spearman(weighted_sum(losses, share), weighted_sum(predicted, share))
     known = ~np.isnan(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
     return np.stack([whole, mean, *each], axis=-1)
@@ -30,31 +31,17 @@ def score_of(ranks: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(whole), mean, (whole + mean) / 2)
 
 
-def _spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Rank correlation over the last axis, NaN in `measured` left out. Ties get their mean rank."""
-    from scipy.stats import rankdata
-
-    missing = np.isnan(measured)
-    ranks = [rankdata(np.where(missing, np.inf, values), axis=-1) for values in (measured, predicted)]
-    count = np.maximum(1, (~missing).sum(axis=-1, keepdims=True))
-    left, right = (np.where(missing, 0, r - r.sum(axis=-1, keepdims=True, where=~missing) / count) for r in ranks)
-    varies, told = (left**2).sum(axis=-1), (right**2).sum(axis=-1)
-    size = np.sqrt(varies * told)
-    found = np.where(size > 1e-9, (left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
-    return np.where(varies > 1e-9, found, np.nan)
-
-
 def bootstrap(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
     """(DRAWS, 2) score and mean Spearman on runs drawn with replacement; the same draws for every surrogate.
 
     A draw is how often each run is in it. Runs are sorted once, and their ranks in a draw are sums of these counts: the
     same numbers as from sorting every draw, fifty times sooner. losses, predicted (R, M).
     """
-    runs, counted = len(losses), share != 0
+    runs = len(losses)
     drawn = np.random.default_rng(seed).integers(0, runs, (DRAWS, runs))
     counts = np.stack([np.bincount(rows, minlength=runs) for rows in drawn]).astype(float)
     each = np.array([_drawn_spearman(x, y, counts) for x, y in zip(losses.T, predicted.T, strict=True)])
-    whole = _drawn_spearman(losses[:, counted] @ share[counted], predicted[:, counted] @ share[counted], counts)
+    whole = _drawn_spearman(weighted_sum(losses, share), weighted_sum(predicted, share), counts)
     known = ~np.isnan(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
     return np.stack([score_of(np.stack([whole, mean], axis=1)), mean], axis=1)
@@ -64,21 +51,12 @@ def _drawn_spearman(measured: np.ndarray, predicted: np.ndarray, counts: np.ndar
     """(B,) rank correlations of (R,) and (R,), NaN in measured left out, run r taken counts (B, R)[:, r] times."""
     known = ~np.isnan(measured)
     counts = counts[:, known]
-    total = np.maximum(1, counts.sum(axis=1, keepdims=True))
-    centred = []
-    for values in (measured[known], predicted[known]):
-        ranks = _drawn_ranks(values, counts)
-        centred.append(ranks - (counts * ranks).sum(axis=1, keepdims=True) / total)
-    left, right = centred
-    varies, told = (counts * left**2).sum(axis=1), (counts * right**2).sum(axis=1)
-    size = np.sqrt(varies * told)
-    found = np.where(size > 1e-9, (counts * left * right).sum(axis=1) / np.maximum(size, 1e-9), 0.0)
-    return np.where(varies > 1e-9, found, np.nan)
+    return correlation(*(_drawn_ranks(values[known], counts) for values in (measured, predicted)), counts)
 
 
 def _drawn_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(B, R) mean ranks of values (R,) of which each is there counts (B, R) times."""
-    _, group = np.unique(values, return_inverse=True)
+    group = groups(values)
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     if not len(starts):
@@ -101,12 +79,11 @@ def scale_of(missed: np.ndarray, std: np.ndarray) -> np.ndarray:
 
 def regret_of(losses: np.ndarray, mean: np.ndarray, share: np.ndarray) -> float | None:
     """How much worse the run with the lowest prediction is than the best one, averaged over repeats (F, R, M)."""
-    counted = share != 0
-    aggregate = losses[:, counted] @ share[counted]
+    aggregate = weighted_sum(losses, share)
     whole = np.isfinite(aggregate)
     if not whole.any():
         return None
-    picked = (mean[:, whole][..., counted] @ share[counted]).argmin(axis=1)
+    picked = first_lowest(weighted_sum(mean[:, whole], share))
     return float((aggregate[whole][picked] - aggregate[whole].min()).mean())
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from engine.spec.statistics import ordered
 from engine.surrogates import SURROGATES
 
 BASELINE = "own_share"  # what every surrogate has to beat
@@ -91,15 +92,17 @@ def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[
     behind by no more than one standard deviation of the difference over the draws, or by less than WORTH.
     The baseline is the default only where nothing else is level with it: it knows nothing of how domains act together.
     """
-    best = max(scores, key=lambda name: judged[name].score)
+    place = dict(zip(scores, ordered([-judged[name].score for name in scores]).argsort().tolist(), strict=True))
+    best = min(place, key=place.get)
     for name in scores:
         behind = judged[best].score - judged[name].score
-        judged[name] = replace(judged[name], level=bool(behind <= max(WORTH, (scores[best] - scores[name]).std())))
+        noise = (scores[best] - scores[name]).std()
+        judged[name] = replace(judged[name], level=bool(behind <= max(WORTH, noise) + 1e-9))
         if name != BASELINE and BASELINE in scores:
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
             margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
     level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
-    default = min(level, key=lambda name: (SURROGATES[name].complexity, -judged[name].score))
-    order = sorted(judged.values(), key=lambda one: np.inf if one.score is None else -one.score)
+    default = min(level, key=lambda name: (SURROGATES[name].complexity, place[name]))
+    order = sorted(judged.values(), key=lambda one: place.get(one.name, len(place)))
     return order, default

@@ -25,6 +25,7 @@ from engine.league.scores import (
     score_of,
 )
 from engine.league.standing import League, Standing, ranked
+from engine.spec.statistics import lowest, weighted_sum
 from engine.surrogates import SURROGATES
 from engine.surrogates.stack import Stack, convex_weights
 
@@ -184,7 +185,7 @@ def _fit_and_predict(trial: Trial, name: str, repeat: int, fold: int):
     except Problem as problem:
         return str(problem)
     seconds = time.process_time() - started
-    aggregates = None if trial.candidates is None else fitted.mean(trial.candidates) @ trial.share
+    aggregates = None if trial.candidates is None else weighted_sum(fitted.mean(trial.candidates), trial.share)
     return *fitted.predict(trial.weights[test]), aggregates, seconds
 
 
@@ -244,7 +245,7 @@ def _stability(trial: Trial, aggregates: np.ndarray | None) -> float | None:
     if aggregates is None:
         return None
     count = max(1, round(RECOMMENDED * aggregates.shape[1]))
-    chosen = np.argpartition(aggregates, count - 1, axis=1)[:, :count]
+    chosen = np.array([lowest(values, count) for values in aggregates])
     mixtures = trial.candidates[chosen].mean(axis=1)
     gaps = np.abs(mixtures[:, None] - mixtures).sum(axis=2)
     return float(gaps[np.triu_indices(len(gaps), 1)].mean())

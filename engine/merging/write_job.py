@@ -5,7 +5,8 @@ from pathlib import Path
 import yaml
 
 from engine.core.errors import Problem
-from engine.core.workspace import within, write_json
+from engine.core.files import write_json
+from engine.core.workspace import within
 from engine.jobs.events import JobNote
 from engine.jobs.spool import Job
 from engine.merging.config import from_dict
@@ -29,7 +30,9 @@ def check(job: Job) -> None:
     out = job.workspace / "exports"
     out.mkdir(exist_ok=True)
     found = preflight(from_dict(told, Path("/")), out / "merged", job.progress)
-    write_json(within(job.workspace / "experts", f"{task.study}/preflight.json"), found.to_dict())
+    report = within(job.workspace / "experts", f"{task.study}/preflight.json")
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_json(report, found.to_dict())
     if found.refusals:
         raise Problem(" ".join(found.refusals))
     for sentence in found.warnings[:1]:

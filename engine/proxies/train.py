@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine import corpus as corpora
 from engine.core.errors import Problem, Stopped
+from engine.core.files import clear_parts, replacing
 from engine.core.workspace import within
 from engine.corpus import windows
 from engine.jobs.events import OVER, JobNote, RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
@@ -117,16 +118,18 @@ class Training:
         gradient.masked_fill_(~self.alive.unsqueeze(1), 0.0)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole: weights and moments as safetensors, the rest in its header."""
+        """Write a checkpoint atomically: weights and moments as safetensors, the rest in its header."""
         state = self.optimiser.state[self.stack.flat]
         tensors = {name: state[name].cpu() for name in ("exp_avg", "exp_avg_sq", "step")}
         tensors |= {"weights": self.stack.flat.cpu(), "diverged_at": self.diverged_at.cpu()}
         notes = {"step": self.step, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "ids": self.ids}
-        whole(path, lambda part: save_file(tensors, part, {"training": json.dumps(notes)}))
+        with replacing(path) as part:
+            save_file(tensors, part, {"training": json.dumps(notes)})
 
     @torch.no_grad()
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same runs; without one, or with another's, start at step 0."""
+        clear_parts(path)
         if not path.exists():
             return
         with safe_open(path, "pt", device=self.device) as file:
@@ -139,13 +142,6 @@ class Training:
         self.optimiser.state[self.stack.flat] = moments
         self.alive = self.diverged_at < 0
         self.step, self.seconds, self.cpu_seconds = notes["step"], notes["seconds"], notes["cpu_seconds"]
-
-
-def whole(path: Path, write) -> None:
-    """Let `write` fill a file beside the path, then put it there in one move."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    os.replace(part, path)
 
 
 # The job -------------------------------------------------------------------------------------------------
@@ -339,8 +335,9 @@ class Reporter:
         windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
 
     def save_model(self, g: int) -> None:
-        """Write a member's weights, whole."""
+        """Write a member's weights, atomically."""
         folder = within(self.job.workspace, self.task.save)
         folder.mkdir(parents=True, exist_ok=True)
         state = self.training.stack.member(g)
-        whole(folder / f"{self.training.ids[g]}.safetensors", lambda part: save_file(state, part))
+        with replacing(folder / f"{self.training.ids[g]}.safetensors") as part:
+            save_file(state, part)

@@ -131,7 +131,7 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Agg
         std = difference_std(surrogate, np.array(frozen["point"]), np.array(base["point"]), noise=True)
         correlation = surrogate.correlation
     weighted = std * np.abs(whole.weights) if surrogate is None else std * whole.weights
-    total, total_std = float(mean @ whole.weights), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
+    total, total_std = float(whole.of(mean)), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
     return {
         "mean": mean.tolist(),
         "std": std.tolist(),

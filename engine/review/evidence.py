@@ -8,7 +8,7 @@ noise, pooled over the points measured at that size. M metrics, P points.
 
 import numpy as np
 
-from engine.analysis.trust import pooled_noise
+from engine.analysis.statistics import pooled_noise
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
 from store import runs, studies

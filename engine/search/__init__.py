@@ -17,11 +17,12 @@ from engine.core.errors import Problem
 from engine.search.methods import METHODS, check_method
 from engine.search.pool import Collector, Pool
 from engine.space.simplex import Space
+from engine.spec.statistics import first_lowest, lowest, ranks, weighted_sum
 from engine.surrogates import Surrogate
 from engine.surrogates.prediction import Difference, Prediction, checked_priorities, difference, predict
 
 CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
-LARGEST = 10_000_000  # draws: 4 (D + 1) bytes each are kept
+LARGEST = 10_000_000  # draws: 4 D + 8 bytes each are kept
 ELITE = 128  # best draws that a method gets
 
 Progress = Callable[[float, float, str], None]
@@ -108,21 +109,21 @@ def search(
         raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
     rng = np.random.default_rng(seed)
     points, scores, pool = _draw(surrogate, space, prior, share, n, rng, progress)
-    elite = space.project(points[scores.argsort(kind="stable")[:ELITE]].astype(float))
-    answer = METHODS[method](lambda mixtures: surrogate.mean(mixtures) @ share, space, prior, elite, rng)
-    lowest = predict(surrogate, elite[0], share)
-    near = _near_optimal(surrogate, space, prior, share, points, scores, lowest, price)
+    elite = space.project(points[lowest(scores, ELITE)].astype(float))
+    answer = METHODS[method](lambda mixtures: weighted_sum(surrogate.mean(mixtures), share), space, prior, elite, rng)
+    top = predict(surrogate, elite[0], share)
+    near = _near_optimal(surrogate, space, prior, share, points, scores, top, price)
     differences = {
         name: difference(surrogate, answer, np.asarray(shares, float), share)
         for name, shares in (baselines or {}).items()
     }
     seconds, cost = time.monotonic() - started, None if price is None else float(price.of(answer[None])[0])
-    return Found(predict(surrogate, answer, share), lowest, near, differences, method, n, seconds, cost), pool
+    return Found(predict(surrogate, answer, share), top, near, differences, method, n, seconds, cost), pool
 
 
 def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray, np.ndarray, Pool]:
     """float32 draws (n, D), their predicted aggregates (n,), and the pool of some of them with all metrics."""
-    points, scores = np.empty((n, len(prior)), np.float32), np.empty(n, np.float32)
+    points, scores = np.empty((n, len(prior)), np.float32), np.empty(n)
     collector = None
     for start in range(0, n, CHUNK):
         chunk = space.draw(prior, min(CHUNK, n - start), rng)
@@ -130,7 +131,7 @@ def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray,
         collector = collector or Collector(share, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
         collector.add(chunk, mean)
         points[start : start + len(chunk)] = chunk
-        scores[start : start + len(chunk)] = mean @ share
+        scores[start : start + len(chunk)] = weighted_sum(mean, share)
         if progress:
             progress(min(n, start + CHUNK), n, f"{min(n, start + CHUNK):,} mixtures predicted")
     return points, scores, collector.pool()
@@ -147,15 +148,15 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
     return (time.perf_counter() - started) * n / size
 
 
-def _near_optimal(surrogate, space, prior, share, points, scores, lowest: Prediction, price) -> NearOptimal:
-    threshold = lowest.aggregate + lowest.aggregate_std
+def _near_optimal(surrogate, space, prior, share, points, scores, top: Prediction, price) -> NearOptimal:
+    threshold = top.aggregate + top.aggregate_std
     inside = points[(scores <= threshold) | (scores == scores.min())]
-    distance = np.abs(inside - prior.astype(np.float32)).sum(axis=1)
-    nearest = predict(surrogate, _clean(inside[distance.argmin()], space), share)
+    distance = np.abs(inside - prior.astype(np.float32)).sum(axis=1, dtype=float)
+    nearest = predict(surrogate, _clean(inside[first_lowest(distance)], space), share)
     cheapest, cost = None, None
     if price is not None:
         costs = price.of(inside)
-        cheapest = predict(surrogate, _clean(inside[np.lexsort((distance, costs))[0]], space), share)
+        cheapest = predict(surrogate, _clean(inside[np.lexsort((ranks(distance), ranks(costs)))[0]], space), share)
         cost = float(price.of(cheapest.shares[None])[0])
     return NearOptimal(
         threshold,

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Space
+from engine.spec.statistics import first_lowest, lowest, ordered, weighted_sum
 from engine.surrogates import Surrogate
 
 DRAWS = 1024  # of the joint posterior
@@ -39,21 +40,21 @@ def improvement(
     raises no bar. The batch is chosen greedily: each next mixture is the one that adds most beside those chosen.
     """
     rng = np.random.default_rng(seed)
-    score = surrogate.mean(pool) @ share
-    best = pool[np.argsort(score, kind="stable")[: CANDIDATES // 2]]
+    score = weighted_sum(surrogate.mean(pool), share)
+    best = pool[lowest(score, CANDIDATES // 2)]
     others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
     candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
     measured = np.unique(runs, axis=0)
-    level = surrogate.mean(measured) @ share
+    level = weighted_sum(surrogate.mean(measured), share)
     candidates = candidates[known(surrogate, candidates, share, level.std())]
-    measured = measured[np.argsort(level, kind="stable")[:INCUMBENTS]]
+    measured = measured[lowest(level, INCUMBENTS)]
     drawn = draws(surrogate, np.concatenate([measured, candidates]), share, rng)  # (S, I + N)
     bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
     chosen, gain = [], []
     for _ in range(min(count, len(candidates))):
         value = np.maximum(bar[:, None] - drawn, 0).mean(axis=0)
         value[chosen] = -1
-        pick = int(value.argmax())
+        pick = int(first_lowest(-value))
         gain.append(float(value[pick]))
         chosen.append(pick)
         bar = np.minimum(bar, drawn[:, pick])
@@ -74,15 +75,15 @@ def climb(
     batch is spread over what is left, far from what was measured."""
     left = NARROWED[min(rounds_done, len(NARROWED) - 1)]
     keep = min(len(pool), max(int(left * len(pool)), 4 * count))
-    narrowed = pool[np.argsort(surrogate.mean(pool) @ share, kind="stable")[:keep]]
+    narrowed = pool[lowest(weighted_sum(surrogate.mean(pool), share), keep)]
     distance = np.abs(narrowed[:, None] - runs[None]).sum(axis=2).min(axis=1) / 2
     chosen = []
     for _ in range(min(count, keep)):
-        pick = int(distance.argmax())
+        pick = int(first_lowest(-distance))
         chosen.append(pick)
         distance = np.minimum(distance, np.abs(narrowed - narrowed[pick]).sum(axis=1) / 2)
     points = space.project(narrowed[chosen])
-    return Proposal(points[np.argsort(surrogate.mean(points) @ share, kind="stable")], None)
+    return Proposal(points[ordered(weighted_sum(surrogate.mean(points), share))], None)
 
 
 PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb}
@@ -110,7 +111,7 @@ def draws(surrogate: Surrogate, points: np.ndarray, share: np.ndarray, rng: np.r
     counted = np.flatnonzero(share)
     between = np.linalg.cholesky(surrogate.correlation[np.ix_(counted, counted)] + 1e-9 * np.eye(len(counted)))
     normal = np.einsum("mk,ksn->msn", between, rng.standard_normal((len(counted), DRAWS, len(points))))
-    total = np.broadcast_to(mean @ share, (DRAWS, len(points))).copy()
+    total = np.broadcast_to(weighted_sum(mean, share), (DRAWS, len(points))).copy()
     for place, m in enumerate(counted):
         total += share[m] * surrogate.scale[m] * (normal[place] @ root_of(covariance[m]).T)
     return total

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Space
+from engine.spec.statistics import first_lowest, no_higher, ordered
 from engine.surrogates import Surrogate
 
 KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units a nat
@@ -52,16 +53,16 @@ def evolve(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng
     for _ in range(GENERATIONS):
         count = len(parents)
         one, other = rng.integers(count, size=(2, count))
-        leader = np.argsort(scores)[rng.integers(max(1, count // 8), size=count)]
+        leader = ordered(scores)[rng.integers(max(1, count // 8), size=count)]
         reach = rng.uniform(0.3, 0.9, (count, 1))
         moved = reach * (parents[leader] - parents) + reach * (parents[one] - parents[other])
         children = space.project(parents + moved)
         born = score(children)
-        better = born <= scores
+        better = no_higher(born, scores)
         parents[better], scores[better] = children[better], born[better]
         if np.ptp(parents, axis=0).max() < 1e-4:
             break
-    return parents[scores.argmin()]
+    return parents[first_lowest(scores)]
 
 
 METHODS: dict[str, Callable] = {"simulate": simulate, "convex": convex, "evolve": evolve}

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
+from engine.spec.statistics import first_lowest, groups, lowest, ordered, weighted_sum
 from engine.surrogates import Surrogate
 
 WEIGHTINGS = 48  # random directions between the metrics
@@ -25,12 +27,10 @@ class Pool:
     mean: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write it atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with open(part, "wb") as file:
+        with replacing(path) as part, open(part, "wb") as file:
             np.savez_compressed(file, points=self.points.astype(np.float32), mean=self.mean.astype(np.float32))
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Pool":
@@ -61,16 +61,14 @@ class Collector:
 
     def add(self, points: np.ndarray, mean: np.ndarray) -> None:
         """Look at a chunk: points (n, D), their metrics (n, M)."""
-        scores = mean @ self.directions.T
         for k, quota in enumerate(self.quota):
-            count = min(quota, len(points) - 1)
-            first = np.argpartition(scores[:, k], count)[:count]
+            first = lowest(weighted_sum(mean, self.directions[k]), min(quota, len(points) - 1))
             if len(self.points[k]):
                 first_points = np.concatenate([self.points[k], points[first]])
                 first_mean = np.concatenate([self.mean[k], mean[first]])
             else:
                 first_points, first_mean = points[first], mean[first]
-            order = np.argsort(first_mean @ self.directions[k], kind="stable")[:quota]
+            order = ordered(weighted_sum(first_mean, self.directions[k]))[:quota]
             self.points[k], self.mean[k] = first_points[order], first_mean[order]
         some = self.rng.integers(len(points), size=24)
         self.rest.append((points[some], mean[some]))
@@ -92,10 +90,11 @@ def front(pool: Pool, metrics: list[int], signs: np.ndarray) -> np.ndarray:
     if len(set(metrics)) < 2:
         raise Problem(f"Cannot trade off {len(set(metrics))} metrics: choose two or three different ones.")
     costs = pool.mean[:, metrics] * signs[metrics]
-    order = np.lexsort(costs.T[::-1])
+    levels = np.stack([groups(column) for column in costs.T], axis=1)
+    order = np.lexsort(levels.T[::-1])
     kept: list[int] = []
     for row in order:  # sorted by the first: only earlier ones can beat it
-        if not kept or not (costs[kept] <= costs[row]).all(axis=1).any():
+        if not kept or not (levels[kept] <= levels[row]).all(axis=1).any():
             kept.append(int(row))
     kept_rows = np.array(kept)
     if len(kept_rows) <= FRONT:
@@ -135,14 +134,14 @@ def wish(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray
     over = (pool.mean[:, asked] - limits[asked]) * signs[asked]
     inside = (over <= 0).all(axis=1)
     spread = np.maximum(pool.mean[:, asked].std(axis=0), 1e-9)
-    rows = np.argsort((over / spread).max(axis=1), kind="stable")[:200]
+    rows = lowest((over / spread).max(axis=1), 200)
     mean, std = surrogate.predict(pool.points[rows])
     root = np.linalg.cholesky(surrogate.correlation[np.ix_(asked, asked)] + 1e-9 * np.eye(len(asked)))
     noise = np.random.default_rng(seed).standard_normal((2000, len(asked))) @ root.T
     margin = (limits[asked] - mean[:, asked]) * signs[asked] / std[:, asked]  # in standard deviations
     kept = noise[None] <= margin[:, None]
     chance = kept.all(axis=2).mean(axis=1)
-    order = np.argsort(-chance, kind="stable")
+    order = ordered(-chance)
     shares = pool.points[inside]
     ranges = (shares.min(axis=0), shares.max(axis=0)) if len(shares) else (None, None)
-    return Wish(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[margin[order[0]].argmin()]))
+    return Wish(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[first_lowest(margin[order[0]])]))

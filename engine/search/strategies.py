@@ -12,6 +12,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.search.acquisition import improvement
 from engine.space.box import Box
+from engine.spec.statistics import lowest, ordered, weighted_sum
 from engine.surrogates import SURROGATES
 from engine.surrogates.on_box import OnBox
 
@@ -67,10 +68,10 @@ def guided(history: History, question: Question) -> np.ndarray:
         weights = rng.dirichlet(np.ones(len(counted)))
         share = np.zeros_like(share)
         share[counted] = weights * np.sign(question.share[counted])
-    scores = history.losses @ share
-    best = history.points[np.argsort(scores, kind="stable")]
+    scores = weighted_sum(history.losses, share)
+    best = history.points[ordered(scores)]
     if len(best) > LATEST:
-        near = np.argsort(np.abs(history.points - best[0]).sum(axis=1), kind="stable")[:LATEST]
+        near = lowest(np.abs(history.points - best[0]).sum(axis=1), LATEST)
         history = History(history.points[near], history.losses[near], 0)
     member = SURROGATES[question.surrogate].fit(box.seen(history.points), history.losses, question.seed)
     surrogate = OnBox.around(member, box)
@@ -100,7 +101,7 @@ def cma(history: History, question: Question) -> np.ndarray:
     bounds = np.tile([0.0, 1.0], (len(width), 1))
     found = CMA(mean=unit, sigma=SIGMA, bounds=bounds, seed=question.seed, population_size=size)
     points, losses = history.mine()
-    scores = losses @ question.share
+    scores = weighted_sum(losses, question.share)
     for start in range(0, len(points) - size + 1, size):
         asked = [found.ask() for _ in range(size)]
         found.tell(list(zip(asked, scores[start : start + size].tolist(), strict=True)))

@@ -25,6 +25,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.core.people import SYSTEM, as_person, need
 from engine.core.workspace import VERSION, Workspace
 from engine.jobs.spool import PLACES
@@ -43,7 +44,7 @@ SPARE = 256 << 20  # bytes of the disk that a restore leaves free
 
 
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
-    """Write the archive; it appears whole or not at all. Returns {"file", "files", "bytes", "archive_bytes"}.
+    """Write the archive, atomically. Returns {"file", "files", "bytes", "archive_bytes"}.
 
     checkpoints: with those of jobs, the models that were brought, and merged ones, which may be large. Raises Problem
     where the file exists.
@@ -54,21 +55,16 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part, kept = target.with_name(f".{target.name}.{secrets.token_hex(4)}"), {}
-    try:
-        with (
-            pa.CompressedOutputStream(str(part), "zstd") as out,
-            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-        ):
-            for name, file in members(workspace.root, checkpoints):
-                kept[name] = _add(archive, name, file)
-            about = {"format": FORMAT, "workspace_version": VERSION, "checkpoints": checkpoints, "files": kept}
-            _add_bytes(archive, MANIFEST, json.dumps(about).encode())
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    kept = {}
+    with (
+        replacing(target, sync=True) as part,
+        pa.CompressedOutputStream(str(part), "zstd") as out,
+        tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name, file in members(workspace.root, checkpoints):
+            kept[name] = _add(archive, name, file)
+        about = {"format": FORMAT, "workspace_version": VERSION, "checkpoints": checkpoints, "files": kept}
+        _add_bytes(archive, MANIFEST, json.dumps(about).encode())
     size = sum(entry["bytes"] for entry in kept.values())
     return {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
 
@@ -91,7 +87,9 @@ def _jobs(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
         for folder in sorted(path for path in (root / place).iterdir() if path.name not in seen):
             for inside, file in _opened(folder):
                 seen.add(folder.name)
-                if inside.name not in OF_A_PROCESS and (checkpoints or not inside.parts[0].startswith(CHECKPOINTS)):
+                if inside.name not in OF_A_PROCESS and (
+                    checkpoints or not inside.parts[0].lstrip(".").startswith(CHECKPOINTS)
+                ):
                     yield f"jobs/{'queued' if place == 'active' else place}/{folder.name}/{inside}", file
     for inside, file in _opened(root / "paused"):
         yield f"jobs/paused/{inside}", file

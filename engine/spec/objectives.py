@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.statistics import first_lowest, weighted_sum
 
 BITS = "bits per byte"
 SPREADS = "spreads"  # the unit of an aggregate over metrics of different units or directions
@@ -52,8 +53,7 @@ class Aggregate:
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """(...,) of values (..., M); NaN where a metric that counts is missing."""
-        counted = self.weights != 0
-        return np.asarray(values, float)[..., counted] @ self.weights[counted]
+        return weighted_sum(values, self.weights)
 
     def error_of(self, errors: list[np.ndarray]) -> float:
         """The standard error of the sum or difference of some aggregates, from those of their metrics, (M,) each, as
@@ -62,9 +62,10 @@ class Aggregate:
         return float(np.sqrt(sum(np.sum((self.weights * one)[counted] ** 2) for one in errors)))
 
     def best(self, values: np.ndarray) -> int | None:
-        """The row of values (R, M) with the lowest aggregate; None where no run has all that counts."""
+        """The row of values (R, M) with the lowest aggregate, the first of tied ones; None where none has all metrics
+        that count."""
         found = self.of(values)
-        return int(np.nanargmin(found)) if np.isfinite(found).any() else None
+        return int(first_lowest(found)) if np.isfinite(found).any() else None
 
     @property
     def better(self) -> str:

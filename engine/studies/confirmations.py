@@ -12,6 +12,7 @@ from engine.jobs.decisions import RunsAdded
 from engine.search.acquisition import PROPOSERS
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.kinds.propose import ProposeTask
+from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from engine.studies.advance import training_jobs, vocabulary_of
 from engine.studies.fits import fit_of, point_of
@@ -151,7 +152,7 @@ def plan_confirmation(
         )
     mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
     measured = fit.measured
-    order = np.argsort(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)), kind="stable")
+    order = ordered(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)))
     places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
     others = {**frame_of_study(study).baselines, **{measured.ids[i]: measured.weights[i] for i in order[places]}}
     for name, point in others.items():

@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import re
-import secrets
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
@@ -43,18 +43,13 @@ def imported_file(workspace: Workspace, name: str) -> Path:
 
 
 def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
-    """Put a file that somebody sends into the imports folder, whole or not at all; returns its name there."""
+    """Put a file that somebody sends into the imports folder, atomically; returns its name there."""
     need("operator", "bring files")
     folder = workspace.root / "imports" / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / checked_name(name, "file")
-    part = folder / f".{name}.{secrets.token_hex(4)}"
-    try:
-        with open(part, "wb") as file:
-            file.writelines(pieces)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as part, open(part, "wb") as file:
+        file.writelines(pieces)
     return f"uploads/{name}"
 
 

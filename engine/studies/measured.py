@@ -9,6 +9,7 @@ from engine.core.errors import Problem
 from engine.spec.frame import Frame, frame_of
 from engine.spec.merge import OUTSIDE, REFERENCE
 from engine.spec.objectives import Aggregate, aggregate
+from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from store import runs, studies
 from store.database import Store
@@ -56,7 +57,8 @@ def usual_runs(measured: runs.Measured, whole: Aggregate) -> dict[str, int]:
         for row, (role, label) in enumerate(zip(measured.roles, measured.labels, strict=True))
         if role in ("baseline", REFERENCE) and np.isfinite(measured.losses[row]).all()
     }
-    return dict(sorted(found.items(), key=lambda pair: whole.of(measured.losses[pair[1]])))
+    labels, rows = list(found), list(found.values())
+    return {labels[i]: rows[i] for i in ordered(whole.of(measured.losses[rows]))}
 
 
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:

@@ -2,13 +2,13 @@
 the table.
 """
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.files import replacing
 from engine.space.box import Box
 from engine.surrogates.base import Surrogate
 from engine.surrogates.bimix import BiMix
@@ -54,16 +54,14 @@ NAMES = {kind: name for name, kind in SURROGATES.items()}
 
 
 def save(surrogate: Surrogate, path: Path, box: Box | None = None) -> None:
-    """Write a fitted surrogate as an npz without pickles; it appears whole or not at all.
+    """Write a fitted surrogate as an npz without pickles, atomically.
 
     box: where it was fitted to coefficients of merges, as `Box.seen` shows them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     around = {} if box is None else {"_names": np.array(box.names), "_lower": box.lower, "_upper": box.upper}
-    with open(temporary, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.savez_compressed(file, _surrogate=NAMES[type(surrogate)], _version=VERSION, **surrogate.arrays(), **around)
-    os.replace(temporary, path)
 
 
 def load(path: Path) -> Surrogate:

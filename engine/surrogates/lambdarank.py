@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import groups
 from engine.surrogates.base import centre_and_spread, noise_of
 from engine.surrogates.lightgbm import LightGBM, packed
 
@@ -43,10 +44,9 @@ class LambdaRank(LightGBM):
     @classmethod
     def _boost(cls, weights, losses, held, seed):
         import lightgbm
-        from scipy.stats import rankdata
 
         count = int((~held).sum())
-        ranks = rankdata(losses[~held], method="dense").astype(int) - 1
+        levels = groups(losses[~held])
         settings = {
             "objective": "lambdarank",
             "learning_rate": 0.1,
@@ -59,7 +59,7 @@ class LambdaRank(LightGBM):
             "label_gain": ",".join(map(str, range(count))),
             "lambdarank_truncation_level": count,
         }
-        train = lightgbm.Dataset(weights[~held], ranks, group=[count], params=settings)
+        train = lightgbm.Dataset(weights[~held], levels, group=[count], params=settings)
         return lightgbm.train(settings, train, ROUNDS, keep_training_booster=True)
 
     def _predictions(self, weights):

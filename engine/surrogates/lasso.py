@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import first_lowest
 from engine.surrogates.base import Spanned, centre_and_spread, least_squares, masks, noise_of
 from engine.surrogates.linear import with_constant
 from engine.surrogates.ridge import scaled
@@ -85,5 +86,5 @@ def _chosen(features: np.ndarray, targets: np.ndarray, spread: np.ndarray) -> tu
     for held in (fold == k for k in range(fold.max() + 1)):
         centre, level = features[~held].mean(axis=0), targets[~held].mean(axis=0)
         missed[:, held] = targets[held] - level - (features[held] - centre) @ _path(features[~held], targets[~held])
-    best = (missed**2).mean(axis=1).argmin(axis=0)
+    best = first_lowest((missed**2).mean(axis=1).T)
     return best, noise_of(missed[best, :, np.arange(len(best))].T * spread, spread)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import first_lowest, ordered
 from engine.surrogates.base import Spanned, centre_and_spread, noise_of
 
 DEPTHS = np.array([0.05, 0.2, 0.6, 2.0, 6.0])  # floors tried: this many spreads below the lowest loss
@@ -48,7 +49,8 @@ class Law(Spanned):
         targets = np.where(present, np.nan_to_num(losses / spread).T, 0.0)
         law, prior = cls.starts(weights, targets, present)
         law, prior = cls._solve(weights, targets, present, law, prior)
-        best, which = cls._cost(weights, targets, present, law, prior).argmin(axis=0), np.arange(len(targets))
+        best = first_lowest(cls._cost(weights, targets, present, law, prior).T)
+        which = np.arange(len(targets))
         law = law[best, which]
         value, slope = cls.value_and_slope(weights, law)
         slope = slope * present[:, :, None]
@@ -83,7 +85,7 @@ class Law(Spanned):
         penalties = cls.penalties(weights.shape[1])
         for step in range(STEPS):
             if step == TRIAL and len(law) > KEPT:
-                best = cost.argsort(axis=0, kind="stable")[:KEPT]
+                best = ordered(cost.T).T[:KEPT]
                 cost, damping = (np.take_along_axis(values, best, axis=0) for values in (cost, damping))
                 law, prior = (np.take_along_axis(laws, best[:, :, None], axis=0) for laws in (law, prior))
             value, slope = cls.value_and_slope(weights, law)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import first_lowest
 from engine.surrogates.base import Spanned, centre_and_spread, least_squares, masks, noise_of
 from engine.surrogates.linear import with_constant
 
@@ -45,7 +46,7 @@ class OwnShare(Spanned):
                 lines[domain, which, 0] += mean
                 noise[domain, which] = noise_of(residuals * spread, spread)
                 roots[domain, which] = root * np.sqrt(noise[domain, which])[:, None, None]
-        best, each = noise.argmin(axis=0), np.arange(metrics)  # by leave-one-out error
+        best, each = first_lowest(noise.T), np.arange(metrics)  # by leave-one-out error
         return cls(noise=noise[best, each], domain=best, line=lines[best, each], root=roots[best, each])
 
     def mean(self, weights):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.statistics import weighted_sum
 from engine.surrogates import Surrogate
 
 
@@ -49,7 +50,8 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
 def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
     """The prediction at one mixture (D,); share (M,): signed weights."""
     mean, std = surrogate.predict(shares[None])
-    return Prediction(shares, mean[0], std[0], float(mean[0] @ share), _aggregate_std(surrogate, std[0], share))
+    total = float(weighted_sum(mean[0], share))
+    return Prediction(shares, mean[0], std[0], total, _aggregate_std(surrogate, std[0], share))
 
 
 def _aggregate_std(surrogate: Surrogate, std: np.ndarray, share: np.ndarray) -> float:
@@ -67,8 +69,9 @@ def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, sh
     std = difference_std(surrogate, found, baseline, noise=True)
     gap = mean[0] - mean[1]
     aggregate_std = _aggregate_std(surrogate, std, share)
-    inside = bool(abs(gap @ share) <= 1.96 * aggregate_std)
-    return Difference(predict(surrogate, baseline, share), gap, std, float(gap @ share), aggregate_std, inside)
+    total = float(weighted_sum(gap, share))
+    inside = abs(total) <= 1.96 * aggregate_std
+    return Difference(predict(surrogate, baseline, share), gap, std, total, aggregate_std, inside)
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from engine.spec.statistics import first_lowest
 from engine.surrogates.base import Surrogate, centre_and_spread, masks
 
 FLOOR = 1e-3
@@ -41,7 +42,7 @@ class Ridge(Surrogate):
             shrunk = 1 / (values[:, None] + PENALTIES)  # (R, L)
             weight = np.einsum("rk,kl,km->lrm", vectors, shrunk, rotated)
             residuals = weight / ((vectors**2) @ shrunk).T[:, :, None]  # (L, R, m), leave-one-out
-            best = (residuals**2).mean(axis=1).argmin(axis=0)
+            best = first_lowest((residuals**2).mean(axis=1).T)
             penalty[which] = PENALTIES[best]
             # The variance of the noise that makes the data likeliest, given the ratio of noise to signal.
             fitted = np.einsum("km,km->m", rotated**2, shrunk[:, best]) * PENALTIES[best] / rows.sum()

@@ -13,7 +13,8 @@ from engine.jobs.spool import Job
 from engine.league import League, cross_validate, held_out_of, rank_correlations
 from engine.league import run as run_league
 from engine.league.curve import Curve, enough_runs
-from engine.league.scores import DRAWS, bootstrap, score_of
+from engine.league.scores import DRAWS, bootstrap, regret_of, score_of
+from engine.league.standing import Standing, ranked
 from engine.surrogates import load
 from tests.support.working import read_events
 
@@ -69,7 +70,7 @@ def test_rank_correlations_are_spearmans():
     )
     found = rank_correlations(losses, predicted, share)
     each = [spearmanr(losses[:, m], predicted[:, m])[0] for m in range(2)]
-    whole = spearmanr(losses @ share, predicted @ share)[0]
+    whole = spearmanr(*((10 * values).round().sum(axis=1) for values in (losses, predicted)))[0]  # in whole numbers
     np.testing.assert_allclose(found, [whole, np.mean(each), *each])
 
 
@@ -295,3 +296,34 @@ def test_the_job_draws_a_curve(tmp_path):
     assert curve.sizes == sorted(curve.sizes)
     assert set(curve.scores) == {league.default, "own_share"}
     assert curve.verdict.endswith(".")
+
+
+# Rounding ----------------------------------------------------------------------------------------------------
+
+
+def test_rounding_changes_no_rank_and_no_score():
+    """Nor does another order of the runs. 1e-16 is what a matrix product of another machine adds."""
+    rng = np.random.default_rng(0)
+    losses, predicted = rng.normal(size=(40, 3)).round(1), rng.normal(size=(2, 40, 3)).round(1)
+    share, moved = np.ones(3) / 3, rng.permutation(40)
+    whole = np.broadcast_to(losses, predicted.shape)
+    ranks, regret = rank_correlations(whole, predicted, share), regret_of(losses, predicted, share)
+    drawn = bootstrap(losses, predicted[0], share, 7)
+    for _ in range(20):
+        shaken = predicted + 1e-16 * rng.normal(size=predicted.shape)
+        assert (rank_correlations(whole, shaken, share) == ranks).all()
+        assert (bootstrap(losses, shaken[0], share, 7) == drawn).all()
+        assert regret_of(losses, shaken, share) == regret
+    again = rank_correlations(whole[:, moved], predicted[:, moved], share)
+    np.testing.assert_allclose(again, ranks, rtol=1e-13)
+
+
+def test_rounding_changes_no_default():
+    """Two surrogates of one complexity with one score: the first is taken, whichever the last bit would prefer."""
+    rng = np.random.default_rng(0)
+    drawn = {name: 0.9 + 0.01 * rng.normal(size=DRAWS) for name in ("lasso", "ridge", "linear")}
+    for noise in (0, 1e-16, -1e-16, 1e-15, -1e-15):
+        judged = {name: Standing(name, score=0.9 + noise * (name == "ridge")) for name in drawn}
+        order, default = ranked(judged, drawn)
+        assert [one.name for one in order] == list(drawn)
+        assert default == "linear"

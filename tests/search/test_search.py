@@ -2,6 +2,7 @@
 noise.
 """
 
+import copy
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from engine.analysis.explain import influence, response, support, ternary, with_share
 from engine.core.errors import Problem
 from engine.search import Price, difference, estimate_seconds, search
+from engine.search.acquisition import PROPOSERS
 from engine.search.methods import METHODS
 from engine.search.pool import Pool, front, wish
 from engine.space.simplex import Simplex
@@ -238,3 +240,30 @@ def test_support_badges():
     assert found.nearest[:2].tolist() == [1, 1]
     with pytest.raises(Problem, match="no finished runs"):
         support(PRIOR, np.empty((0, 3)))
+
+
+@pytest.mark.parametrize("method", ["simulate", "evolve"])
+def test_rounding_moves_neither_the_answer_nor_the_pool(surrogate, method):
+    """Predictions of two decimals, so that many draws are equal on paper, with noise of the last bit or without."""
+
+    class Shaken(type(surrogate)):
+        def mean(self, points):
+            exact = super().mean(points).round(2)
+            return exact + self.size * np.random.default_rng(1).normal(size=exact.shape)
+
+    found = []
+    for size in (0, 1e-16):
+        shaken = copy.copy(surrogate)
+        shaken.__class__, shaken.size = Shaken, size
+        found.append(search(shaken, SPACE, PRIOR, np.full(2, 1 / 3), method=method, **FAST))
+    (one, pool), (other, again) = found
+    np.testing.assert_array_equal(pool.points, again.points)
+    np.testing.assert_array_equal(front(pool, [0, 1], np.ones(2)), front(again, [0, 1], np.ones(2)))
+    for get in (lambda it: it.found, lambda it: it.best, lambda it: it.near_optimal.nearest_prior):
+        np.testing.assert_array_equal(get(one).shares, get(other).shares)
+    for name in PROPOSERS:
+        points = [
+            PROPOSERS[name](surrogate, SPACE, np.full(2, 0.5), one.points, PRIOR[None], 4, 0).points
+            for one in (pool, again)
+        ]
+        np.testing.assert_array_equal(*points)

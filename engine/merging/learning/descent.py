@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.core.errors import Problem, Stopped
+from engine.core.files import clear_parts, replacing
 from engine.merging.learning.base import Run
 
 CHECKPOINT_SECONDS = 15.0
@@ -57,18 +58,18 @@ def descend(
 
 
 def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step: int) -> None:
-    """Write where the descent stands, whole or not at all."""
+    """Write where the descent stands, atomically."""
     told = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
     for name, value in parameters.items():
         told |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
-    partial = file.with_suffix(".part")
-    save_file({key: value.detach().cpu().contiguous() for key, value in told.items()}, partial)
-    partial.replace(file)
+    with replacing(file) as part:
+        save_file({key: value.detach().cpu().contiguous() for key, value in told.items()}, part)
 
 
 @torch.no_grad()
 def resumed(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer) -> int:
     """Take up what an earlier attempt kept; returns the step to go on with, 0 where there is nothing."""
+    clear_parts(file)
     if not file.exists():
         return 0
     told = load_file(file)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from engine.core.errors import Problem
-from engine.core.workspace import write_json
+from engine.core.files import write_json
 from engine.corpus import windows
 from engine.jobs.events import OVER, RunDiverged, RunFinished, RunRefused, RunsStarted
 from engine.jobs.journal import read_events
@@ -57,6 +57,7 @@ def describe(workspace: Path, task: Merging, merges) -> None:
     """Keep which expert moved which layer where the page finds it (engine.spec.merge.anatomy_file)."""
     path = workspace / anatomy_file(task.study)
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"experts": list(task.experts), **merges.anatomy()})
 
 

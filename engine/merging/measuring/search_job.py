@@ -13,6 +13,7 @@ from engine.merging.measuring.job import merges_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
 from engine.spec.kinds.merge_search import MergeSearchFinished, MergeSearchTask
+from engine.spec.statistics import first_lowest, weighted_sum
 
 
 def run(job: Job) -> None:
@@ -68,7 +69,7 @@ class Search:
         return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
 
     def best_so_far(self) -> str:
-        scores = self.history().losses[len(self.task.known["weights"]) :] @ self.question.share
+        scores = weighted_sum(self.history().losses[len(self.task.known["weights"]) :], self.question.share)
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
@@ -116,8 +117,8 @@ class Search:
         search knew before its first."""
         task = self.task
         points, losses = self.history().mine()
-        scores = losses @ self.question.share
-        best = int(np.argmin(scores))
+        scores = weighted_sum(losses, self.question.share)
+        best = int(first_lowest(scores))
         found = {
             "run": self.runs[best]["id"],
             "weights": points[best].tolist(),

@@ -1,0 +1,110 @@
+"""Aggregates, ranks and picks that do not hang on rounding.
+
+Sums that are equal on paper differ in the last bits between machines, and between one product and a batch of them. So
+an aggregate is formed in one way only, and values closer than a tolerance are tied: they share a rank, and a pick among
+them is the first. N values, M metrics.
+"""
+
+import numpy as np
+
+TIED = 1e-9  # of the spread of the middle half of the values
+ROUNDING = 1e-12  # of a value's own size
+
+
+def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
+    """(...,) signed weighted sum of values (..., M); NaN where a metric that counts (weight not 0) is missing.
+
+    Added metric by metric, so the bits are the same alone and in a batch; a matrix product's are not.
+    """
+    values = np.asarray(values, float)
+    total = np.zeros(values.shape[:-1])
+    for m in np.flatnonzero(metric_weights):
+        total += metric_weights[m] * values[..., m]
+    return total[()]
+
+
+def groups(values: np.ndarray) -> np.ndarray:
+    """(..., N) number of the group of tied values that each belongs to, 0 the lowest; NaN is last."""
+    order, group = _sorted_groups(values)
+    found = np.empty_like(group)
+    np.put_along_axis(found, order, group, -1)
+    return found
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """(..., N) ranks from 1 on along the last axis; tied values get their mean rank."""
+    order, group = _sorted_groups(values)
+    places = np.broadcast_to(np.arange(group.shape[-1]), group.shape)
+    edge = np.diff(group, axis=-1) > 0
+    ends = np.ones((*group.shape[:-1], 1), bool)[..., : group.shape[-1]]
+    first = np.maximum.accumulate(np.where(np.concatenate([ends, edge], -1), places, 0), -1)
+    last = np.where(np.concatenate([edge, ends], -1), places, group.shape[-1])
+    last = np.minimum.accumulate(last[..., ::-1], -1)[..., ::-1]
+    found = np.empty(group.shape)
+    np.put_along_axis(found, order, (first + last) / 2 + 1, -1)
+    return found
+
+
+def ordered(values: np.ndarray) -> np.ndarray:
+    """(..., N) places along the last axis from the lowest value to the highest; tied ones in the order they have."""
+    order, group = _sorted_groups(values)
+    return np.take_along_axis(order, np.lexsort((order, group), axis=-1), -1)
+
+
+def lowest(values: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` of `ordered` values (N,), without sorting all of them where few are wanted."""
+    if 4 * count >= len(values):
+        return ordered(values)[:count]
+    bound = np.partition(values, count)[count]
+    reach = 2 * (ROUNDING * abs(bound) + TIED * (bound - values.min()))
+    near = np.flatnonzero(values <= bound + reach)
+    return near[ordered(values[near])][:count]
+
+
+def first_lowest(values: np.ndarray) -> np.ndarray:
+    """(...,) the place of the lowest value along the last axis, of tied ones the first; NaN is never the lowest."""
+    return ordered(values)[..., 0]
+
+
+def no_higher(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N,) where values are lower than others, or tied with them."""
+    low, high = np.quantile(others, [0.25, 0.75])
+    return values <= others + TIED * (high - low) + ROUNDING * np.abs(others)
+
+
+def spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """(...,) rank correlation along the last axis, NaN in `measured` left out.
+
+    What was measured and does not vary cannot be ranked: NaN. A prediction that does not vary ranks nothing: 0.
+    """
+    missing = np.isnan(measured)
+    both = [ranks(np.where(missing, np.nan, values)) for values in (measured, predicted)]
+    return correlation(*both, (~missing).astype(float))
+
+
+def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(...,) correlation of ranks (..., N), each of which counts (..., N) times."""
+    total = np.maximum(1, counts.sum(axis=-1, keepdims=True))
+    left, right = (r - (counts * r).sum(axis=-1, keepdims=True) / total for r in (measured, predicted))
+    varies, told = (counts * left**2).sum(axis=-1), (counts * right**2).sum(axis=-1)
+    size = np.sqrt(varies * told)
+    found = np.where(size > 1e-9, (counts * left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
+    return np.where(varies > 1e-9, found, np.nan)
+
+
+def _sorted_groups(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places (..., N) that sort the last axis, and the group of each sorted value: a gap beyond rounding parts two."""
+    values = np.asarray(values, float)
+    values = np.where(np.isnan(values), np.inf, values)
+    order = values.argsort(axis=-1, kind="stable")
+    rising = np.take_along_axis(values, order, -1)
+    known = np.maximum(np.isfinite(rising).sum(axis=-1, keepdims=True) - 1, 0)
+    group = np.zeros(rising.shape, int)
+    if rising.shape[-1] > 1:
+        with np.errstate(invalid="ignore"):  # infinity less infinity: tied
+            low, high = (np.take_along_axis(rising, known * part // 4, -1) for part in (1, 3))
+            spread = np.where(np.isfinite(high - low), high - low, 0)
+            size = np.minimum(np.abs(rising[..., 1:]), np.abs(rising[..., :-1]))
+            apart = np.diff(rising, axis=-1) > TIED * spread + ROUNDING * size
+        group[..., 1:] = apart.cumsum(axis=-1)
+    return order, group
