@@ -294,7 +294,7 @@ def test_an_attempt_that_was_given_up_does_not_begin(spool, job):
     job("one")
     folder = spool.move(spool.find("one"), "active")
     (folder / "lease.json").write_text(json.dumps({"job": "one", "attempt": "second"}))
-    assert run_job.main(folder, spool.workspace, "first", locked=False) == run_job.TWIN
+    assert run_job.main(folder, spool.workspace, "first", locked=False) == run_job.DUPLICATE
     assert read_events(folder) == []
 
 
@@ -304,7 +304,7 @@ def test_a_twin_finds_the_lock_taken_and_leaves(spool, job, monkeypatch):
     (folder / "lease.json").write_text(json.dumps({"job": "one", "attempt": "a"}))
     monkeypatch.setattr(run_job, "LOCK_TRIES", 2)
     lock = run_job.take_lock(folder)
-    assert run_job.main(folder, spool.workspace, "a", locked=False) == run_job.TWIN
+    assert run_job.main(folder, spool.workspace, "a", locked=False) == run_job.DUPLICATE
     os.close(lock)
 
 
