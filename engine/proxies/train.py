@@ -25,8 +25,9 @@ from engine.corpus import windows
 from engine.jobs.events import OVER, JobNote, RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
 from engine.jobs.journal import read_events
 from engine.jobs.spool import Job
+from engine.metrics import LOSS, Text, measured_by, names_of, values_of
 from engine.proxies.device import choose_device, sized_to_card
-from engine.proxies.evaluate import bits_per_byte, evaluate, validation_windows, window_sums
+from engine.proxies.evaluate import evaluate, validation_windows, window_sums
 from engine.proxies.model import Stack
 from engine.proxies.sampling import Sampler
 from engine.spec.fidelity import Fidelity
@@ -158,6 +159,7 @@ def run(job: Job) -> None:
         torch.set_num_threads(1)  # worker processes run side by side
     corpus = corpora.load(job.workspace / "corpora" / task.corpus)
     check_runs(task.runs, task.domains, corpus.domains)
+    measured_by(task.metrics)
     fidelity = Fidelity.from_dict(task.fidelity)
     for domain in task.domains:  # better now than after the training
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
@@ -245,7 +247,7 @@ class Reporter:
 
     def __init__(self, job: Job, task: TrainTask, training: Training, corpus, over: set[str]):
         self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
-        self.domains, fidelity = task.domains, training.fidelity
+        self.domains, fidelity, self.metrics = task.domains, training.fidelity, measured_by(task.metrics)
         self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
         self.step_tokens = fidelity.batch * fidelity.context
         self.counted = time.monotonic(), time.process_time()
@@ -301,23 +303,26 @@ class Reporter:
 
     def finish(self) -> None:
         """Measure every domain in full, and emit each living member's result. Raises Stopped."""
-        training, sums = self.training, {}
+        training, sums, texts = self.training, [], []
         for domain in self.domains:
             self.progress(f"measuring {domain}")
-            sums[domain] = window_sums(training.stack, self.corpus, domain, training.fidelity.eval_tokens)
-        found = [bits_per_byte(*one) for one in sums.values()]
-        losses, errors = (np.stack(part, 1) for part in zip(*found, strict=True))  # (G, D) each
+            tokens = training.fidelity.eval_tokens
+            own, text = window_sums(training.stack, self.corpus, domain, tokens, self.metrics)
+            sums.append(own)
+            texts.append(text)
+        values, errors = values_of(self.metrics, sums, texts)  # (G, M) each
+        names = names_of(self.metrics, self.domains)
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
         for g in self.living():
             if self.task.save is not None:
                 self.save_model(g)
             if self.task.keep_windows:
-                self.save_windows(g, sums)
+                self.save_windows(g, sums, texts)
             finished = RunFinished(
                 run=training.ids[g],
-                losses=dict(zip(self.domains, losses[g].tolist(), strict=True)),
-                losses_se=dict(zip(self.domains, errors[g].tolist(), strict=True)),
+                losses=dict(zip(names, values[g].tolist(), strict=True)),
+                losses_se=dict(zip(names, errors[g].tolist(), strict=True)),
                 tokens=training.step * self.step_tokens,
                 shares=shares[g].tolist(),
                 seconds=training.seconds / members,
@@ -327,10 +332,13 @@ class Reporter:
             )
             self.job.emit(finished)
 
-    def save_windows(self, g: int, sums: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Keep a member's loss of every validation window, from nats (G, W) and bytes (W,) of each domain."""
-        fidelity = self.training.fidelity
-        bits = {name: nats[g] / math.log(2) / np.maximum(sizes, 1) for name, (nats, sizes) in sums.items()}
+    def save_windows(self, g: int, sums: list[np.ndarray], texts: list[Text]) -> None:
+        """Keep a member's loss of every validation window, from the sums (metrics, G, W) of each domain."""
+        fidelity, place = self.training.fidelity, self.metrics.index(LOSS)
+        bits = {
+            name: own[place, g] / math.log(2) / np.maximum(text.bytes, 1)
+            for name, own, text in zip(self.domains, sums, texts, strict=True)
+        }
         path = windows.file_of(self.job.workspace, self.training.ids[g])
         windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
 

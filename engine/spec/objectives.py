@@ -104,9 +104,7 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
     if priorities is not None:
-        check_priorities(priorities)
-        if unknown := [name for name in priorities if name not in own]:
-            raise Problem(f"Cannot weigh {unknown[0]!r}: the metrics of this study are {', '.join(own)}.")
+        check_weighed(objectives, priorities)
         own = {name: priorities.get(name, 1.0) for name in own}
     count = np.array(list(own.values()), float)
     if not count.any():
@@ -129,6 +127,14 @@ def spreads(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, float)
     found = np.array([np.std(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in values.T])
     return np.where(found > 0, found, 1.0)
+
+
+def check_weighed(objectives: list[Objective], priorities: dict[str, float]) -> None:
+    """Raise Problem for the priority of a metric that is not there, and for one that is no number of at least 0."""
+    check_priorities(priorities)
+    own = [one.metric for one in objectives]
+    if unknown := [name for name in priorities if name not in own]:
+        raise Problem(f"Cannot weigh {unknown[0]!r}: the metrics of this study are {', '.join(own)}.")
 
 
 def check_priorities(priorities: dict[str, float]) -> None:

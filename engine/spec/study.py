@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from engine.spec.frame import Frame
 
 
+LISTS = {"domains", "strength", "groups", "metrics"}  # settings that TOML has as lists, and StudySpec as tuples
+
+
 @dataclass(frozen=True)
 class StudySpec:
     """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.spec.fidelity.Fidelity's fields.
@@ -35,8 +38,9 @@ class StudySpec:
     the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [least, most] share, or one
     fixed share; groups: {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number}
     where the proportions inside stay}; both hold in design and search; priorities: how much each metric counts in the
-    mean, 1 where absent; compute: how its training is cut into jobs (engine.spec.compute); merge: what a merge study
-    turns (engine.spec.merge), None in a mixture study. A merge study of brought checkpoints has no fidelity.
+    mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); compute: how its training is
+    cut into jobs (engine.spec.compute); merge: what a merge study turns (engine.spec.merge), None in a mixture study. A
+    merge study of brought checkpoints has no fidelity.
     """
 
     name: str
@@ -60,6 +64,7 @@ class StudySpec:
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
 
@@ -88,9 +93,11 @@ class StudySpec:
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
         check_priorities(self.priorities)
+        texts = all(isinstance(name, str) for name in self.metrics)
+        check(texts, "metrics", self.metrics, "a list of metrics' names")
 
     def to_dict(self) -> dict[str, Any]:
-        lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
+        lists = {name: list(getattr(self, name)) for name in LISTS}
         nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
         return {**asdict(self), **lists, **nested}
 
@@ -116,7 +123,7 @@ class StudySpec:
             raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
-            for name in {"domains", "strength", "groups"} & set(values):
+            for name in LISTS & set(values):
                 check(isinstance(values[name], list | tuple), name, values[name], "a list")
                 values[name] = tuple(values[name])
             return cls(fidelity=fidelity, merge=merge, **values)
@@ -167,7 +174,8 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
-    missing = [name for name in (*spec.domains, *spec.priorities, *spec.bounds, *grouped) if name not in there]
+    weighed = () if spec.metrics else spec.priorities  # other metrics' names are checked where these are known
+    missing = [name for name in (*spec.domains, *weighed, *spec.bounds, *grouped) if name not in there]
     if missing:
         raise Problem(
             f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. "

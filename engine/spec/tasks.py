@@ -1,6 +1,6 @@
 """What tasks of several kinds of jobs have in common. Plain data; each kind's own is in engine/spec/kinds/."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jobs.spec import Task
@@ -19,9 +19,10 @@ class Expertise(Task):
 class Merging(Expertise):
     """Merges of a study that are built in memory and measured.
 
-    merge: engine.spec.merge.MergeSpec as a dict; names [D]: the coordinates that its points have; domains [M]: of the
+    merge: engine.spec.merge.MergeSpec as a dict; names [D]: the coordinates that its points have; domains: of the
     corpus, whose validation text is measured; fidelity: of the proxies that are merged, null for external models;
-    checkpoint_seconds: between checkpoints of what is learned.
+    checkpoint_seconds: between checkpoints of what is learned; metrics: measured besides each domain's loss
+    (engine/metrics/).
     """
 
     merge: dict[str, Any]
@@ -31,3 +32,4 @@ class Merging(Expertise):
     fidelity: dict[str, Any] | None
     device: str = "auto"
     checkpoint_seconds: float = 15.0
+    metrics: list[str] = field(default_factory=list)

@@ -32,12 +32,13 @@ from engine.jobs.decisions import (
 from engine.jobs.kinds import kind_of
 from engine.jobs.spec import JobSpec
 from engine.league import FEWEST_RUNS
+from engine.metrics import measured_by, objectives_of
 from engine.spec.compute import group_and_lanes
 from engine.spec.frame import Frame, frame_of
 from engine.spec.kinds.corpus import CorpusTask
 from engine.spec.kinds.fit import FitTask
 from engine.spec.kinds.train import TrainTask
-from engine.spec.objectives import aggregate, domain_losses
+from engine.spec.objectives import aggregate, check_weighed
 from engine.spec.study import (
     DEMO,
     DEMO_MERGE,
@@ -90,6 +91,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
 def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
     """Record a new study and start it; returns its id. Raises Problem for a corpus that nobody has named."""
     need("operator", "start a study")
+    measured_by(spec.metrics)  # raises for one that is not known
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(
@@ -241,11 +243,13 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     if spec.merge is not None:
         return planning.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
+    objectives = objectives_of(spec.metrics, domains)
+    check_weighed(objectives, spec.priorities)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)
     return {
         "domains": domains,
-        "metrics": [asdict(one) for one in domain_losses(domains)],
+        "metrics": [asdict(one) for one in objectives],
         "corpus": {"domains": {name: manifest["domains"][name] for name in domains}},
         "runs": rows,
         "jobs": training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"]),
@@ -268,6 +272,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             runs=[{key: run[key] for key in ("id", "weights", "seed")} for run in group],
             fidelity=fidelity.to_dict(),
             keep_windows=any(run.get("role") == "confirm" for run in group),
+            metrics=list(spec.metrics),
             **spec.compute.own(),
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})

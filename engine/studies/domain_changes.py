@@ -7,10 +7,10 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.metrics import objectives_of
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
-from engine.spec.objectives import domain_losses
 from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance, training_jobs, vocabulary_of
 from engine.studies.confirmations import trainable
@@ -116,7 +116,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     decided = StudyPlanned(
         study=successor,
         domains=new,
-        metrics=[asdict(one) for one in domain_losses(new)],
+        metrics=[asdict(one) for one in objectives_of(plan.spec.metrics, new)],
         corpus={"domains": {name: manifest["domains"][name] for name in new}},
         runs=fresh,
         jobs=planned,

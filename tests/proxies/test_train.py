@@ -14,7 +14,9 @@ from engine import corpus as corpora
 from engine.core.errors import Problem, Stopped
 from engine.corpus import CorpusSpec
 from engine.jobs.spool import Job
-from engine.proxies.evaluate import bits_per_byte, evaluate, validation_windows
+from engine.metrics.base import Text
+from engine.metrics.loss import bits_per_byte
+from engine.proxies.evaluate import evaluate, validation_windows
 from engine.proxies.model import stack
 from engine.proxies.sampling import Sampler
 from engine.proxies.train import Training, run
@@ -104,19 +106,23 @@ def test_learns_more_than_letter_counts(workspace):
 
 
 class StopAt(Job):
-    """A job that is told to stop at its n-th look at the clock."""
+    """A job that is told to stop when it has come so far."""
+
+    stop_at = 0
 
     def progress(self, done, total, note=""):
-        self.stopping = done >= self.spec["stop_at"]
+        self.stopping = done >= self.stop_at
         super().progress(done, total, note)
 
 
 @pytest.mark.parametrize("share", [0.37, 1.0], ids=["while training", "while measuring"])
 def test_stopped_job_goes_on_as_if_it_never_stopped(workspace, tmp_path, share):
     run(make_job(workspace, tmp_path / "unbroken"))
-    job = make_job(workspace, tmp_path / "broken", stop_at=int(share * 3 * QUICK.tokens))
+    job = make_job(workspace, tmp_path / "broken")
+    stopped = StopAt(job.folder, workspace, job.spec)
+    stopped.stop_at = int(share * 3 * QUICK.tokens)
     with pytest.raises(Stopped):
-        run(StopAt(job.folder, workspace, job.spec))
+        run(stopped)
     assert list(job.folder.glob("checkpoint-*.safetensors")) and not finished(job.folder)
     run(make_job(workspace, tmp_path / "broken"))
     whole, mended = finished(tmp_path / "unbroken"), finished(tmp_path / "broken")
@@ -210,7 +216,7 @@ def test_evaluate_by_hand(workspace):
 def test_standard_error_of_windows_is_the_spread_of_repeats():
     rng = np.random.default_rng(0)
     draws = rng.gamma(9.0, size=(400, 64))  # 400 repeats of 64 windows, 10 bytes each
-    losses, errors = bits_per_byte(draws, np.full(64, 10))
+    losses, errors = bits_per_byte(draws, Text(np.full(64, 10), np.full(64, 10)))
     assert errors.mean() == pytest.approx(losses.std(), rel=0.1)
 
 
@@ -268,3 +274,15 @@ def test_a_group_that_does_not_fit_is_halved_and_says_so(workspace, tmp_path, mo
     whole, halved = finished(tmp_path / "whole"), finished(tmp_path / "halved")
     for name in whole:
         assert halved[name]["losses"] == pytest.approx(whole[name]["losses"], rel=1e-4)
+
+
+def test_other_metrics_are_measured_beside_the_losses(workspace, tmp_path):
+    plain, more = tmp_path / "plain", tmp_path / "more"
+    run(make_job(workspace, plain))
+    run(make_job(workspace, more, metrics=["accuracy"]))
+    for one, other in zip(finished(plain).values(), finished(more).values(), strict=True):
+        assert list(other["losses"]) == [*DOMAINS, *(f"{domain} accuracy" for domain in DOMAINS)]
+        assert {name: other["losses"][name] for name in DOMAINS} == one["losses"]
+        assert all(0 <= other["losses"][f"{domain} accuracy"] <= 1 for domain in DOMAINS)
+    with pytest.raises(Problem, match="'bleu': the metrics are loss"):
+        run(make_job(workspace, tmp_path / "bad", metrics=["bleu"]))

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.proxies.evaluate import bits_per_byte
+from engine.metrics import LOSS, Metric, Prediction, Text, values_of, window_scores
 from engine.spec.merge import block_of
 
 Weights = dict[str, Tensor]
@@ -59,7 +59,8 @@ class Learned:
 class Family(ABC):
     """A base and K experts of one architecture, and the text of M domains.
 
-    experts [K], domains [M]: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all.
+    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics: that
+    are measured.
     """
 
     experts: list[str]
@@ -67,6 +68,7 @@ class Family(ABC):
     base: Weights
     deltas: Weights
     device: str
+    metrics: tuple[Metric, ...] = (LOSS,)
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -122,20 +124,20 @@ class Family(ABC):
 
     @torch.no_grad()
     def measure(self, predict: Predict, progress=quiet) -> tuple[np.ndarray, np.ndarray]:
-        """Losses (M,) of every domain in bits per byte, and their standard errors over validation windows (M,)."""
-        losses, errors = [], []
+        """What is measured on every domain, and standard errors over validation windows: (M,) each, in the order of
+        engine.metrics.names_of."""
+        sums, texts = [], []
         for place, domain in enumerate(self.domains):
-            nats, sizes = [], []
+            own, parts = [], []
             for tokens, size in self.validation(domain):
                 progress(place, len(self.domains), f"measuring {domain}")
-                logits = predict(tokens[:, :-1]).float()
-                own = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-                nats.append(own.view(len(tokens), -1).double().sum(1).cpu().numpy())
-                sizes.append(size)
-            loss, error = bits_per_byte(np.concatenate(nats)[None], np.concatenate(sizes).astype(float))
-            losses.append(float(loss[0]))
-            errors.append(float(error[0]))
-        return np.array(losses), np.array(errors)
+                prediction = Prediction(tokens[:, 1:], lambda seen=tokens: predict(seen[:, :-1]))
+                own.append(window_scores(self.metrics, prediction)[:, None])  # (metrics, 1, W)
+                parts.append(Text(np.full(len(tokens), tokens.shape[1] - 1), size.astype(float)))
+            sums.append(np.concatenate(own, -1))
+            texts.append(Text.joined(parts))
+        values, errors = values_of(self.metrics, sums, texts)
+        return values[0], errors[0]
 
 
 def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:

@@ -32,7 +32,7 @@ class ModelFamily(Family):
         merge = task.merge | {"method": "task_arithmetic", "knobs": {}, "tuned": {}, "by": "model"}
         self.merges = ModelMerges(replace(task, merge=merge, names=list(task.experts)), workspace, device)
         self.experts, self.domains, self.device = self.merges.experts, self.merges.domains, self.merges.device
-        self.workspace, self.seed, self.model = workspace, 0, self.merges.model
+        self.workspace, self.seed, self.model, self.metrics = workspace, 0, self.merges.model, self.merges.metrics
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.base, self.deltas = self._tensors()
         named = [*self.model.named_buffers(), *self.model.named_parameters()]

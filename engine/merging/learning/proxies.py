@@ -25,7 +25,7 @@ class ProxyFamily(Family):
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         merges = ProxyMerges(task, workspace, device)
         self.experts, self.domains, self.device = merges.experts, merges.domains, merges.device
-        self.corpus, self.fidelity, self.seed = merges.corpus, merges.fidelity, 0
+        self.corpus, self.fidelity, self.seed, self.metrics = merges.corpus, merges.fidelity, 0, merges.metrics
         places = list(merges.blocks.items())
         self.base = {name: merges.base[at].view(merges.shapes[name]).clone() for name, at in places}
         self.deltas = {

@@ -84,7 +84,7 @@ def measure(job: Job, task: MergeTask, merges, group: list[dict]) -> np.ndarray:
             path = windows.file_of(job.workspace, run["id"])
             windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
-    domains = task.domains
+    names = merges.measures
     for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):
         if not np.isfinite(loss).all():
             refusal = merges.refused.get(place)
@@ -92,8 +92,8 @@ def measure(job: Job, task: MergeTask, merges, group: list[dict]) -> np.ndarray:
             continue
         finished = RunFinished(
             run=run["id"],
-            losses=dict(zip(domains, loss.tolist(), strict=True)),
-            losses_se=dict(zip(domains, error.tolist(), strict=True)),
+            losses=dict(zip(names, loss.tolist(), strict=True)),
+            losses_se=dict(zip(names, error.tolist(), strict=True)),
             tokens=None,
             shares=None,
             seconds=seconds,

@@ -19,8 +19,8 @@ from engine.merging.config import from_dict
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
 from engine.merging.methods.whole import surveyed
+from engine.metrics import Prediction, Text, measured_by, names_of, values_of, window_scores
 from engine.proxies.device import choose_device
-from engine.proxies.evaluate import bits_per_byte
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
 from engine.spec.tasks import Merging
@@ -40,6 +40,8 @@ class ModelMerges:
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
         self.experts, self.device = list(task.experts), choose_device(device)
+        self.metrics = measured_by(task.metrics)
+        self.measures = names_of(self.metrics, self.domains)
         base = within(workspace, task.base)
         self.paths, self.planned = references(workspace, task), []
         self.config = self.config_of(self._middle())
@@ -90,30 +92,34 @@ class ModelMerges:
 
     @torch.no_grad()
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M); NaN
-        where the method refuses one, and `refused` says why."""
+        """What merges at points (G, D) measure, and standard errors over windows: (G, M) each, as `measures` names.
+
+        NaN where the method refuses one; `refused` says why.
+        """
         losses, errors, self.refused = [], [], {}
         for place, point in enumerate(np.atleast_2d(points)):
             try:
                 self.build(point)
             except Problem as problem:
                 self.refused[place] = str(problem)
-                losses.append([np.nan] * len(self.domains))
-                errors.append([np.nan] * len(self.domains))
+                losses.append([np.nan] * len(self.measures))
+                errors.append([np.nan] * len(self.measures))
                 continue
-            both = [bits_per_byte(*self._sums(self.windows[domain])) for domain in self.domains]
-            losses.append([float(loss[0]) for loss, _ in both])
-            errors.append([float(error[0]) for _, error in both])
+            sums, texts = zip(*(self._sums(self.windows[domain]) for domain in self.domains), strict=True)
+            own, error = values_of(self.metrics, sums, texts)
+            losses.append(own[0])
+            errors.append(error[0])
         return np.array(losses), np.array(errors)
 
-    def _sums(self, windows: list[tuple[list[int], int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Nats of each window's targets (1, W), and the bytes they stand for (W,)."""
-        nats = []
+    def _sums(self, windows: list[tuple[list[int], int]]) -> tuple[np.ndarray, Text]:
+        """The scores' sums over each window, (metrics, 1, W), and the text of the windows."""
+        sums = []
         for ids, _ in windows:
             tokens = torch.tensor([ids], device=self.model.device)
-            logits = self.model(tokens).logits[0, :-1].float()
-            nats.append(torch.nn.functional.cross_entropy(logits, tokens[0, 1:], reduction="sum").double().item())
-        return np.array([nats]), np.array([size for _, size in windows], float)
+            prediction = Prediction(tokens[:, 1:], lambda seen=tokens: self.model(seen).logits[:, :-1])
+            sums.append(window_scores(self.metrics, prediction))
+        text = Text(np.array([len(ids) - 1 for ids, _ in windows]), np.array([size for _, size in windows], float))
+        return np.stack(sums, -1), text
 
     def anatomy(self) -> dict:
         """Which expert moved which tensor, and how alike (engine.merging.measuring.proxies.ProxyMerges.anatomy)."""

@@ -16,6 +16,7 @@ from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
 from engine.merging.methods.memory import merge_in_memory
+from engine.metrics import measured_by, names_of
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, validation_windows, window_sums
 from engine.proxies.model import Stack, shapes
@@ -34,7 +35,8 @@ class ProxyMerges:
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains
-        self.experts = list(task.experts)
+        self.experts, self.metrics = list(task.experts), measured_by(task.metrics)
+        self.measures = names_of(self.metrics, self.domains)
         self.device = choose_device(device)
         self.corpus = corpora.load(within(workspace / "corpora", task.corpus))
         self.fidelity = Fidelity.from_dict(task.fidelity)
@@ -132,7 +134,7 @@ class ProxyMerges:
         return {"tensors": list(self.shapes), "moved": np.array(moved).T.tolist(), "cosines": cosines}
 
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Losses (G, M) of merges at points (G, D), bits per byte, and their standard errors over windows (G, M).
+        """What merges at points (G, D) measure, and standard errors over windows: (G, M) each, as `measures` names.
 
         tokens: validation tokens a domain; by default the study's.
         """
@@ -141,14 +143,14 @@ class ProxyMerges:
             self.stack = Stack(self.fidelity, self.corpus.vocabulary, [0] * len(flat), self.device)
         with torch.no_grad():
             self.stack.flat.copy_(flat)
-        return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens)
+        return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
 
     @torch.no_grad()
     def windows(self) -> list[dict[str, np.ndarray]]:
         """Of each merge measured last: bits per byte of every validation window, {domain: (W,)}."""
         found: list[dict] = [{} for _ in range(self.stack.members)]
         for domain in self.domains:
-            nats, sizes = window_sums(self.stack, self.corpus, domain, self.fidelity.eval_tokens)
-            for one, own in zip(found, nats / np.log(2) / np.maximum(sizes, 1), strict=True):
+            (nats,), text = window_sums(self.stack, self.corpus, domain, self.fidelity.eval_tokens)
+            for one, own in zip(found, nats / np.log(2) / np.maximum(text.bytes, 1), strict=True):
                 one[domain] = own
         return found

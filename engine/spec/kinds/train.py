@@ -1,6 +1,6 @@
 """The job that trains proxies in one stack and measures them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jobs.kinds import JobKind
@@ -15,7 +15,8 @@ class TrainTask(Task):
     keep: the part of every domain that may be seen (engine/proxies/sampling.py); start: the file of weights that all
     begin with, null for random ones; save: the folder that their last weights go to as <run>.safetensors, null for
     nowhere, both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
-    validation windows are kept (engine/corpus/windows.py).
+    validation windows are kept (engine/corpus/windows.py); metrics: measured besides each domain's loss
+    (engine/metrics/).
     """
 
     kind = "train"
@@ -29,6 +30,7 @@ class TrainTask(Task):
     device: str = "auto"
     checkpoint_seconds: float = 15.0
     keep_windows: bool = False
+    metrics: list[str] = field(default_factory=list)
 
 
 KIND = JobKind(TrainTask, "engine.proxies.train:run", on_cluster=True)

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from engine.metrics import objectives_of
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
 from engine.spec.kinds.merge import MergeTask
@@ -22,7 +23,6 @@ from engine.spec.merge import (
     point_from,
     usual_merges,
 )
-from engine.spec.objectives import domain_losses
 from engine.spec.study import StudySpec, available_tokens, chosen_domains
 from engine.spec.tasks import Merging
 from store import runs, studies
@@ -57,7 +57,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
         rows, jobs = training(spec, study, domains, names, manifest)
     rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
-    metrics = [asdict(one) for one in domain_losses(domains)]
+    metrics = [asdict(one) for one in objectives_of(spec.metrics, domains)]
     jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
     return {"domains": names, "metrics": metrics, "corpus": corpus, "runs": rows, "jobs": jobs}
 
@@ -96,6 +96,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
             runs=trained,
             fidelity=fidelity.to_dict(),
             save=folder,
+            metrics=list(spec.metrics),
             **spec.compute.own(),
             **more,
         )
@@ -184,6 +185,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
         corpus=spec.corpus,
         domains=domains,
         fidelity=spec.fidelity and spec.fidelity.to_dict(),
+        metrics=list(spec.metrics),
         **spec.compute.own(),
     )
 
