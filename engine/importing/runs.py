@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import short_names
 from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
 from engine.importing.tables import Table
-from engine.spec.objectives import short_names, spreads
+from engine.spec.objectives import spreads
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 RULED = 100.0  # times the spread of another metric of its unit, from which on one metric rules the mean

@@ -3,11 +3,12 @@
 A spec is a flat JSON object: the settings below, and the fields of its kind. Standard library only.
 """
 
-import math
 from dataclasses import dataclass
 
+from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
 
+UNFINISHED = ("queued", "running", "paused")  # states of a job that may still do something
 VERSION = 2  # 1 had neither `after`, `retries`, `silence_seconds`, `at_once` nor needs: it reads as their defaults
 ATTEMPTS = 3
 DEVICES = ("auto", "cpu", "cuda")
@@ -90,7 +91,7 @@ class JobSpec:
         after = spec.get("after", ())
         settings = {name: spec[name] for name in names if name in spec} | {"after": after, "version": version}
         check("kind", settings.get("kind"), isinstance(settings.get("kind"), str), "the name of a kind of job")
-        check("after", after, is_list_of_texts(after), "a list of jobs' ids")
+        check("after", after, is_texts(after), "a list of jobs' ids")
         settings["after"] = tuple(after)
         made = cls(**settings)
         for name, (fits, wanted) in RULES.items():
@@ -98,21 +99,9 @@ class JobSpec:
         return made
 
 
-def is_number(value, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least
-
-
-def is_whole(value, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def is_list_of_texts(value) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
 RULES = {
     "study": (lambda value: value is None or isinstance(value, str), "a study's id"),
-    "priority": (lambda value: is_number(value, -math.inf), "a number; lower runs sooner"),
+    "priority": (is_number, "a number; lower runs sooner"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
     "silence_seconds": (lambda value: is_number(value, 1), "a number of seconds of at least 1"),
     "at_once": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),

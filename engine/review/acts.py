@@ -10,6 +10,7 @@ import unicodedata
 
 import numpy as np
 
+from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.people import acting, need
 from engine.review.dossier import changes_since, revision
@@ -114,7 +115,7 @@ def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> Non
 def set_rules(store: Store, study: studies.Study, approvals: int, author_alone: bool) -> None:
     """What it takes to approve a candidate of a study from now on. Raises Problem for no number from 1 to 50."""
     need("operator", "set the rules")
-    if not isinstance(approvals, int) or isinstance(approvals, bool) or not 1 <= approvals <= MOST_APPROVALS:
+    if not is_whole(approvals, 1, MOST_APPROVALS):
         raise Problem(f"Cannot ask for {approvals!r} approvals: choose 1 to {MOST_APPROVALS}.")
     _add(store, study.id, None, "rules", approvals=approvals, author_alone=bool(author_alone))
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from engine.core.checks import check, is_number, is_whole
 from engine.core.errors import Problem
 from engine.jobs.devices import Gpu
-from engine.jobs.spec import DEVICES, is_number, is_whole
+from engine.jobs.spec import DEVICES
 from engine.spec.fidelity import Fidelity, group_size
 
 LARGEST_GROUP = 64  # beyond it a stack gains nothing more, and a kill costs more
@@ -32,8 +33,7 @@ class Compute:
     def __post_init__(self):
         for name, (fits, wanted) in RULES.items():
             value = getattr(self, name)
-            if not fits(value):
-                raise Problem(f"Cannot use {value!r} as a study's compute.{name}: it must be {wanted}.")
+            check(fits(value), value, f"a study's compute.{name}", wanted)
 
     @classmethod
     def from_dict(cls, values: object) -> "Compute":
@@ -59,7 +59,7 @@ RULES = {
     "priority": (lambda value: is_number(value, -1e12), "a number; lower runs sooner"),
     "device": (lambda value: value in DEVICES, "one of " + ", ".join(DEVICES)),
     "gpu_memory_mb": (lambda value: is_whole(value, 0), "a whole number of MB, 0 for a whole card"),
-    "group": (lambda value: is_whole(value, 0) and value <= 4096, "a whole number up to 4096, 0 to have it chosen"),
+    "group": (lambda value: is_whole(value, 0, 4096), "a whole number up to 4096, 0 to have it chosen"),
 }
 
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 
 HEAD = 32  # width of one attention head: wide enough for full vector registers and tensor-core tiles
@@ -128,9 +129,9 @@ def check(name: str, value, kind) -> None:
         if not isinstance(value, bool):
             raise invalid(name, value, "true or false")
     elif kind is int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_whole(value, 1):
             raise invalid(name, value, "a whole number of at least 1")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    elif not is_number(value, 0):
         raise invalid(name, value, "a finite number of at least 0")
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.workspace import checked_name, within
 from engine.space.box import Box
-from engine.spec.merge_catalogue import LARGEST, card_of
+from engine.spec.merge_catalogue import card_of
+from engine.spec.merge_knobs import LARGEST
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 # Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
@@ -58,13 +60,13 @@ class MergeSpec:
         self._check_knobs()
         if self.by not in ("model", "layer"):
             raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
-        numbers = _is_number(self.lower) and _is_number(self.upper)
+        numbers = is_number(self.lower) and is_number(self.upper)
         if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
         for name in ("share", "rate"):
-            if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
+            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
-        if not _is_number(self.eval_bytes) or not 1024 <= self.eval_bytes <= 1 << 30:
+        if not is_number(self.eval_bytes, 1024, 1 << 30):
             raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes a domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
             raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
@@ -86,7 +88,7 @@ class MergeSpec:
                 card.knobs[name].checked(name, one)
         for name, bounds in self.tuned.items():
             low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
-            if card.knobs[name].kind == "bool" or not _is_number(low) or not _is_number(high) or not low < high:
+            if card.knobs[name].kind == "bool" or not is_number(low) or not is_number(high) or not low < high:
                 raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
             for end in bounds:
                 card.knobs[name].checked(name, end)
@@ -112,10 +114,6 @@ class MergeSpec:
             odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
             raise Problem(f"Cannot read the study's merge: {odd} is unknown. Settings: {', '.join(known)}.")
         return cls(**values)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 # Coordinates -------------------------------------------------------------------------------------------------

@@ -5,12 +5,11 @@ fitted a metric, and their predictions are combined here, so priorities can be t
 R runs, M metrics.
 """
 
-import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
@@ -133,38 +132,8 @@ def spreads(values: np.ndarray) -> np.ndarray:
 def check_priorities(priorities: dict[str, float]) -> None:
     """Raise Problem for a priority that is no number of at least 0."""
     for name, weight in priorities.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        if not is_number(weight, 0):
             raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
-
-
-SEPARATOR = re.compile(r"[/._\- :]")
-
-
-def short_names(names: list[str]) -> list[str]:
-    """Names without what all of them begin and end with: train_pile_cc, train_arxiv -> pile_cc, arxiv.
-
-    Only whole words go, for labels. Fewer than two names, and names that would become empty or alike, stay as they are.
-    """
-    if len(names) < 2:
-        return list(names)
-    pieces = [SEPARATOR.sub(lambda m: m.group() + "\0", name).split("\0") for name in names]  # separators end pieces
-    fewest = min(map(len, pieces)) - 1
-    front = next((i for i in range(fewest) if len({tuple(piece[: i + 1]) for piece in pieces}) > 1), fewest)
-    heads = [name[len("".join(piece[:front])) :] for name, piece in zip(names, pieces, strict=True)]
-    back = common_tail(heads)
-    short = [head[: len(head) - back] for head in heads]
-    return short if all(short) and len(set(short)) == len(names) else list(names)
-
-
-def common_tail(names: list[str]) -> int:
-    """Letters at the end that all names share, from a separator on."""
-    first, length = min(names, key=len), 0
-    for size in range(1, len(first)):
-        if not all(name.endswith(first[-size:]) for name in names):
-            break
-        if SEPARATOR.match(first[-size]):
-            length = size
-    return length
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core import checks
+from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Simplex
@@ -64,8 +66,8 @@ class StudySpec:
         fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
         check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
-        check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
-        named = all(isinstance(name, str) for name in self.domains)
+        check(is_whole(self.seed, 0), "seed", self.seed, "a whole number of at least 0")
+        named = is_texts(self.domains)
         check(named, "domains", self.domains, "a list of names of the corpus' domains")
         low, high = self.strength
         check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
@@ -127,9 +129,8 @@ class StudySpec:
             raise Problem(f"Cannot read the study file {path}: {error}. Mend it and try again.") from error
 
 
-def check(condition, name: str, value, wanted: str) -> None:
-    if not condition:
-        raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
+def check(fine: object, name: str, value: object, wanted: str) -> None:
+    checks.check(fine, value, f"a study's {name}", wanted)
 
 
 def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
@@ -154,7 +155,7 @@ def check_constraints(bounds: dict, groups: tuple[dict, ...]) -> None:
 def ends(bound) -> tuple[float, float]:
     """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
     numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
-    fine = len(numbers) == 2 and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    fine = len(numbers) == 2 and all(map(is_number, numbers))
     return tuple(numbers) if fine else (math.nan, math.nan)
 
 

@@ -14,7 +14,7 @@ from engine.__main__ import main
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.methods import METHODS
-from engine.merging.methods.knobs import REQUIRED, knobs_of
+from engine.merging.methods.knobs import knobs_of
 from engine.merging.preflight import preflight
 from tests.support.checkpoints import CONFIG, FILE, WIDTH, family, llama, merging, tensors_of, write
 from tests.support.running import ROOT
@@ -195,9 +195,9 @@ def test_every_method_is_foreseen(zoo, name):
     method = METHODS[name]
     experts = ["one"] if method.most == 1 else ["one", "two"]
     knobs = {
-        "lambda" if key == "lam" else key: knob.low if knob.kind is int else (knob.low + knob.high) / 2
+        "lambda" if key == "lam" else key: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for key, knob in knobs_of(method).items()
-        if knob.default is REQUIRED
+        if knob.required
     }
     models = [{"model": one} for one in experts]
     config = {"merge_method": name, "models": models, "parameters": knobs}

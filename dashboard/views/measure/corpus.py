@@ -12,7 +12,8 @@ from dashboard.charts import mixtures as charts
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
-from engine.studies import advance as steward
+from engine.studies.corpora import build_corpus
+from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
 
 
@@ -42,7 +43,7 @@ def one_corpus(name: str) -> None:
     elif job and job.state in ("failed", "cancelled"):
         parts.refusal(job.message or "Building was cancelled; what was read is kept.")
         if st.button("Try again", icon=":material/replay:", **parts.takes("operator")):
-            steward.retry(state.store(), job.id)
+            retry(state.store(), job.id)
             st.rerun()
     if manifest:
         built(manifest)
@@ -52,7 +53,7 @@ def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
     if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **parts.takes("operator")):
-        steward.cancel_job(state.store(), job.id)
+        cancel_job(state.store(), job.id)
         st.rerun()
 
 
@@ -142,7 +143,7 @@ def new_corpus() -> None:
         tokenizer["path"] = st.text_input("Path of tokenizer.json")
     if st.button("Build", type="primary", icon=":material/build:", **parts.takes("operator")):
         try:
-            steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
+            build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
             parts.refusal(problem)
             return

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
-from engine.studies import imports as adopt
+from engine.studies import imports
 
 FORMATS = {
     "flat": "One table (CSV or Parquet)",
@@ -35,9 +35,9 @@ def render(study: str | None) -> None:
         st.caption(f"Files may also be put into {parts.plain(state.store().workspace.root / 'imports')}.")
         return
     try:
-        guessed = adopt.preview(state.store(), format, **files)
+        guessed = imports.preview(state.store(), format, **files)
         columns = corrected(guessed, format, files)
-        shown = adopt.preview(state.store(), format, **files, **columns) if columns else guessed
+        shown = imports.preview(state.store(), format, **files, **columns) if columns else guessed
     except Problem as problem:
         parts.refusal(problem)
         return
@@ -46,7 +46,7 @@ def render(study: str | None) -> None:
     may = parts.takes("operator", shown["problem"] is not None)
     if st.button("Import", type="primary", icon=":material/download_done:", **may):
         try:
-            done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
+            done = imports.adopt(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
             parts.refusal(problem)
             return
@@ -88,7 +88,7 @@ def existing() -> list[str]:
 def kept(upload) -> str:
     """Put an uploaded file into the imports folder; returns its name there."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
-    return adopt.keep_file(state.store().workspace, name, [upload.getvalue()])
+    return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
 def corrected(guessed: dict, format: str, files: dict) -> dict:

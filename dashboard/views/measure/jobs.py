@@ -7,7 +7,7 @@ from dashboard.models import jobs as activity
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
-from engine.studies import advance as steward
+from engine.studies import jobs, lifecycle
 from store import notices
 from store.studies import Study
 
@@ -91,9 +91,9 @@ def study_row(study: Study, progress) -> None:
     may = parts.takes("operator")
     if study.state == "paused":
         if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **may):
-            act(lambda: steward.resume(state.store(), study.id))
+            act(lambda: lifecycle.resume(state.store(), study.id))
     elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **may):
-        act(lambda: steward.pause(state.store(), study.id))
+        act(lambda: lifecycle.pause(state.store(), study.id))
 
 
 def running(desk: activity.Desk) -> None:
@@ -119,7 +119,7 @@ def running(desk: activity.Desk) -> None:
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 may = parts.takes("operator")
                 if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **may):
-                    act(lambda job_id=row.id: steward.cancel_job(state.store(), job_id))
+                    act(lambda job_id=row.id: jobs.cancel_job(state.store(), job_id))
             if shown:
                 log(row.id)
     total = desk.counts.get("running", 0)
@@ -151,11 +151,11 @@ def queue(desk: activity.Desk) -> None:
     first = min(row.priority or 0.0 for row, _ in desk.waiting) - 1
     may = parts.takes("operator")
     if buttons[0].button("Move", width="stretch", **may):
-        act(lambda: steward.prioritise(state.store(), chosen, value))
+        act(lambda: jobs.prioritise(state.store(), chosen, value))
     if buttons[1].button("To the front", width="stretch", **may):
-        act(lambda: steward.prioritise(state.store(), chosen, first))
+        act(lambda: jobs.prioritise(state.store(), chosen, first))
     if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **may):
-        act(lambda: steward.cancel_job(state.store(), chosen))
+        act(lambda: jobs.cancel_job(state.store(), chosen))
 
 
 def failures(desk: activity.Desk) -> None:
@@ -173,7 +173,7 @@ def failures(desk: activity.Desk) -> None:
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **parts.takes("operator")):
-                    act(lambda job_id=row.id: steward.retry(state.store(), job_id))
+                    act(lambda job_id=row.id: jobs.retry(state.store(), job_id))
             if shown:
                 log(row.id)
     if (total := desk.counts.get("failed", 0)) > LISTED:

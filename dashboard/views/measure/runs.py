@@ -14,7 +14,7 @@ from dashboard.views.shared.put_forward import put_forward
 from engine.commands import COMMANDS
 from engine.importing import run_table
 from engine.spec.objectives import Aggregate
-from engine.studies import advance as steward
+from engine.studies.jobs import cancel_job, retry
 from store import jobs, studies
 
 MOST_AXES = 16  # of parallel coordinates: more cannot be read
@@ -91,10 +91,10 @@ def job_controls(study: studies.Study) -> None:
         if job.message:
             what.caption(parts.plain(job.message))
         if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **may):
-            steward.cancel_job(store, job.id)
+            cancel_job(store, job.id)
             st.rerun()
         if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **may):
-            steward.retry(store, job.id)
+            retry(store, job.id)
             st.rerun()
 
 

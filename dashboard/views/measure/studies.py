@@ -15,7 +15,7 @@ from dashboard.views.understand import changing
 from dashboard.views.understand.search import aggregate_in
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
-from engine.studies import advance as steward
+from engine.studies import lifecycle
 from store import runs, searches, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
@@ -174,14 +174,14 @@ def actions(study: studies.Study, progress: queries.Progress, is_current: bool) 
         and unfinished
         and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **may)
     ):
-        steward.cancel(store, study.id)
+        lifecycle.cancel(store, study.id)
         st.rerun()
     pausable = study.state == "active" and unfinished
     if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **may):
-        steward.pause(store, study.id)
+        lifecycle.pause(store, study.id)
         st.rerun()
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **may):
-        steward.resume(store, study.id)
+        lifecycle.resume(store, study.id)
         st.rerun()

@@ -12,7 +12,8 @@ from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
 from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
-from engine.spec.merge_catalogue import Knob, card_of, catalogue
+from engine.spec.merge_catalogue import card_of, catalogue
+from engine.spec.merge_knobs import Knob
 from engine.studies.merges import opening
 from store import studies
 

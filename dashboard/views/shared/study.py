@@ -16,7 +16,7 @@ from engine.core.people import acting, allows
 from engine.league import FEWEST_RUNS, League
 from engine.spec.objectives import Aggregate
 from engine.spec.study import StudySpec
-from engine.studies import advance as steward
+from engine.studies import lifecycle
 from engine.studies.fits import Fit
 from engine.studies.fits import fit_of as fit_of_study
 from engine.studies.measured import aggregate_of
@@ -71,7 +71,7 @@ def start_button(spec: StudySpec) -> None:
     """The button that creates a study and opens it, or says why it cannot be."""
     if st.button("Start", type="primary", icon=":material/play_arrow:", **takes("operator")):
         try:
-            st.session_state["next_study"] = steward.create(state.store(), spec)
+            st.session_state["next_study"] = lifecycle.create(state.store(), spec)
         except Problem as problem:
             refusal(problem)
             return

@@ -8,7 +8,7 @@ from dashboard.models import progress as queries
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
-from engine.studies import domain_changes as changes
+from engine.studies import domain_changes
 from store import corpora, studies
 
 
@@ -26,14 +26,14 @@ def change_domains(study: studies.Study) -> None:
         return
     corpus = st.selectbox("Corpus with the new domains", built)
     try:
-        plan = changes.plan_change(store, study, corpus, ask_parts(study, corpus))
+        plan = domain_changes.plan_change(store, study, corpus, ask_parts(study, corpus))
     except Problem as problem:
         parts.refusal(problem)
         return
     show(study, plan)
     if st.button("Start", type="primary", icon=":material/play_arrow:", **parts.takes("operator")):
         try:
-            st.session_state["next_study"] = changes.start_change(store, study, plan)
+            st.session_state["next_study"] = domain_changes.start_change(store, study, plan)
         except Problem as problem:
             parts.refusal(problem)
             return
@@ -46,7 +46,7 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
     new = list(manifest["domains"])
     found = {}
     for domain in study.domains:
-        if domain in new and changes.same_text(study, manifest, domain):
+        if domain in new and domain_changes.same_text(study, manifest, domain):
             continue
         chosen = st.multiselect(
             f"What becomes of {parts.plain(domain)}",
@@ -60,7 +60,7 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def show(study: studies.Study, plan: changes.Succession) -> None:
+def show(study: studies.Study, plan: domain_changes.Succession) -> None:
     """What stays, what is opened, what it costs against starting anew."""
     change, cores = plan.change, os.cpu_count() or 1
     said = {
@@ -71,7 +71,7 @@ def show(study: studies.Study, plan: changes.Succession) -> None:
     for words, names in said.items():
         if names:
             st.markdown(f"**{words}**: {parts.plain(', '.join(names))}")
-    anew = changes.SPARE * plan.reuse.anew
+    anew = domain_changes.SPARE * plan.reuse.anew
     store, fidelity = state.store(), plan.spec.fidelity
     minutes = [queries.cost(store, fidelity, count, queries.BYTES, cores).minutes for count in (plan.count, anew)]
     time = "" if None in minutes else f" (about {' against '.join(parts.duration(60 * m) for m in minutes)})"

@@ -13,7 +13,7 @@ from dashboard.views.shared import study as parts
 from dashboard.views.shared.put_forward import put_forward
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
-from engine.studies import confirmations as rounds
+from engine.studies import confirmations
 from engine.studies.fits import named_points, put_forward_points
 from store import corpora, runs, studies
 
@@ -43,7 +43,7 @@ def ask(study: studies.Study) -> None:
     seeds = c.number_input("Seeds each", 1, 10, 3, key="confirm-seeds")
     spread = d.number_input("Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, from best to worst.")
     try:
-        plan = rounds.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
+        plan = confirmations.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
     except Problem as problem:
         parts.refusal(problem)
         return
@@ -59,7 +59,7 @@ def ask(study: studies.Study) -> None:
     )
     wanted = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
     if right.button("Confirm", **wanted, **parts.takes("operator")):
-        rounds.confirm(state.store(), study, plan)
+        confirmations.confirm(state.store(), study, plan)
         st.rerun()
 
 
@@ -67,7 +67,7 @@ def results(name: str, surrogate: str, whole: Aggregate) -> None:
     """Every size that was trained, the largest first."""
     store = state.store()
     study = studies.get(store, name)
-    found = rounds.confirmations(store, study, surrogate, whole.priorities)
+    found = confirmations.confirmations(store, study, surrogate, whole.priorities)
     for place, one in enumerate(found):
         fidelity = one.fidelity
         size = f"Width {fidelity.width}, {fidelity.layers} layers, {fidelity.tokens / 1e6:.2g} million tokens"
@@ -82,7 +82,7 @@ def results(name: str, surrogate: str, whole: Aggregate) -> None:
     scale(study, whole)
 
 
-def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
+def verdict(one: confirmations.Confirmation, whole: Aggregate, place: int) -> None:
     """Rank correlation, overlap, regret, the gap at the chosen mixture; and no winner inside the noise."""
     trust, sign = one.trust, whole.sign
     low, high = trust.rank_interval
@@ -146,7 +146,7 @@ def verdict(one: rounds.Confirmation, whole: Aggregate, place: int) -> None:
 def scale(study: studies.Study, whole: Aggregate) -> None:
     """The law over shares and fidelity, where runs stand at several sizes."""
     try:
-        check = rounds.scale_check(state.store(), study, whole.priorities)
+        check = confirmations.scale_check(state.store(), study, whole.priorities)
     except Problem as problem:
         if len(runs.sizes(state.store(), study.id)[0]):
             st.caption(parts.plain(problem))

@@ -18,7 +18,7 @@ from engine.core.errors import Problem
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
-from engine.studies import confirmations as rounds
+from engine.studies.proposals import queue_proposal, start_proposed
 from store import jobs, proposals, studies
 
 
@@ -37,7 +37,7 @@ def ask(study: studies.Study, surrogate: str, whole: Aggregate) -> None:
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
     wanted = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
     if right.button("Propose", **wanted, **parts.takes("operator")):
-        rounds.queue_proposal(state.store(), study, proposer, count, surrogate, parts.priorities_asked(whole))
+        queue_proposal(state.store(), study, proposer, count, surrogate, parts.priorities_asked(whole))
         st.rerun()
 
 
@@ -122,7 +122,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         may = parts.takes("operator", bool(study.imported))
         if st.button(label, type="primary", icon=":material/play_arrow:", **may):
             try:
-                rounds.start_proposed(state.store(), study, points)
+                start_proposed(state.store(), study, points)
             except Problem as problem:
                 parts.refusal(problem)
                 return

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine.core.checks import is_whole
 from engine.core.errors import Problem
 
 DTYPES = {
@@ -108,7 +109,7 @@ class Checkpoint:
     def layers(self) -> int:
         """How many layers it has, by its config or the names of its tensors; 0 where neither tells."""
         for key in LAYERS:
-            if self.config and whole(self.config.get(key), 1):
+            if self.config and is_whole(self.config.get(key), 1):
                 return self.config[key]
         return 1 + max((layer_of(name) for name in self.tensors), default=-1)
 
@@ -199,11 +200,6 @@ def once(pairs: list[tuple[str, object]]) -> dict:
     return found
 
 
-def whole(value: object, least: int = 0) -> bool:
-    """Whether a value from JSON is a whole number of at least so much."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def read_header(file: Path) -> list[Stored]:
     """The tensors of one safetensors file. Raises Problem for a file that is truncated, damaged or of another kind."""
 
@@ -248,6 +244,8 @@ def read_header(file: Path) -> list[Stored]:
 def placed(entry: dict) -> tuple[int, int, str, tuple[int, ...]]:
     """(begin, end, dtype, shape) as a header has them. Raises ValueError, LookupError or TypeError for other things."""
     (begin, end), code, shape = entry["data_offsets"], entry["dtype"], entry["shape"]
-    if not (isinstance(code, str) and isinstance(shape, list) and all(whole(one) for one in (begin, end, *shape))):
+    if not (
+        isinstance(code, str) and isinstance(shape, list) and all(is_whole(one, 0) for one in (begin, end, *shape))
+    ):
         raise ValueError(f"a tensor is described by {str(entry)[:100]}")
     return begin, end, code, tuple(shape)

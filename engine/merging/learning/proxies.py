@@ -19,7 +19,7 @@ AT_ONCE = 16  # validation windows of one pass
 
 
 class ProxyFamily(Family):
-    """spec: of a merge job (engine/studies/merges/planning.py). Raises Problem where experts are missing or unfit."""
+    """spec: of a merge job (engine/studies/merge_jobs.py). Raises Problem where experts are missing or unfit."""
 
     def __init__(self, spec: dict, workspace: Path, device: str = "auto"):
         merges = ProxyMerges(spec, workspace, device)

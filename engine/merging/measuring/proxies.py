@@ -28,7 +28,7 @@ LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficie
 class ProxyMerges:
     """A base proxy and its K experts in memory, and the text to measure their merges on.
 
-    spec: of a merge job (engine/studies/merges/planning.py). Raises Problem for experts that are not there or do not
+    spec: of a merge job (engine/studies/merge_jobs.py). Raises Problem for experts that are not there or do not
     fit.
     """
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS
 from engine.merging.methods.base import Tensors
-from engine.merging.methods.knobs import REQUIRED, knobs_of
+from engine.merging.methods.knobs import knobs_of
 from engine.merging.methods.whole import surveyed
 from engine.spec.merge_learners import refuse_without_data
 
@@ -67,7 +67,7 @@ class _Model:
 
     def _value(self, name: str, key: str, value):
         """A knob's value as the method takes it: one number, or a list with one an expert."""
-        if value is REQUIRED:
+        if value is None and self.known[key].required:
             raise Problem(f"Cannot merge by {name}: its knob {key!r} is not given.")
         if not self.known[key].each:
             return self.known[key].checked(key, value)

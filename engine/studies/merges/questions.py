@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
@@ -15,7 +15,7 @@ from engine.spec.merge import OUTSIDE, anatomy_file
 from engine.spec.merge_point import merge_file, references
 from engine.spec.study import StudySpec
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
-from engine.studies.merges.planning import merge_jobs, merge_task
+from engine.studies.merge_jobs import merge_jobs, merge_task
 from engine.studies.questions import ask_once, job_id_of
 from engine.surrogates import SURROGATES
 from store import runs, studies
@@ -119,11 +119,11 @@ def queue_merge_search(
         raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
     if surrogate not in SURROGATES:
         raise Problem(f"Cannot be led by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
-    if not isinstance(evaluations, int) or not 1 <= evaluations <= MOST:
+    if not is_whole(evaluations, 1, MOST):
         raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes < math.inf:
+    if not is_number(minutes, 0):
         raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+    if not is_whole(seed, 0):
         raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
     if spread and strategy != "guided":
         raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")

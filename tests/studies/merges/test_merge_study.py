@@ -16,11 +16,11 @@ from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
 from engine.service.owner import Owner
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
+from engine.studies.merge_jobs import merge_jobs
+from engine.studies.merge_jobs import merges as merges_planned
 from engine.studies.merges.live import Live
 from engine.studies.merges.mirror import mirror
 from engine.studies.merges.opening import open_merge_file
-from engine.studies.merges.planning import merge_jobs
-from engine.studies.merges.planning import merges as merges_planned
 from engine.studies.merges.questions import measure_points, merge_spec, queue_merge_search, task_of
 from store import runs, searches, studies
 from store.database import Store
