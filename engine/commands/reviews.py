@@ -38,12 +38,12 @@ def put_forward(
     study = studies.get(store, name)
     if (candidate is None) == (point is None):
         raise Problem("Cannot put that forward: give either the name of a point (or a run's id), or its values.")
-    if point is not None and set(point) != set(study.domains):
-        raise Problem(f"Cannot put {called!r} forward: give one number for each of {', '.join(study.domains)}.")
+    if point is not None and set(point) != set(study.coordinates):
+        raise Problem(f"Cannot put {called!r} forward: give one number for each of {', '.join(study.coordinates)}.")
     if point is None:
         at = point_of(store, study, candidate)
     else:
-        at = np.array([point[name] for name in study.domains], float)
+        at = np.array([point[name] for name in study.coordinates], float)
     made = acts.put_forward(store, study, at, called, rationale, surrogate, priorities)
     return {"candidate": made, "study": study.id}
 

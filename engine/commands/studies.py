@@ -25,7 +25,7 @@ def summary(found: studies.Study) -> dict:
         "state": found.state,
         "message": found.message,
         "corpus": found.spec["corpus"],
-        "domains": found.domains,
+        "domains": found.coordinates,
         "metrics": [asdict(one) for one in found.objectives],
         "imported": found.imported,
         "runs": found.runs,
@@ -41,7 +41,7 @@ def show(store: Store, name: str) -> dict:
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
-        "aggregate": aggregate_of(store, found).to_dict() if found.domains else None,
+        "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
         "settled": advance.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
@@ -52,7 +52,12 @@ def list_runs(store: Store, name: str) -> list[dict]:
     found = studies.get(store, name)
     rows = runs.table(store, found.id).to_pylist()
     for row in rows:
-        named = {"weights": found.domains, "losses": found.metrics, "losses_se": found.metrics, "shares": found.domains}
+        named = {
+            "weights": found.coordinates,
+            "losses": found.metrics,
+            "losses_se": found.metrics,
+            "shares": found.coordinates,
+        }
         for column, names in named.items():
             values = row.pop(column)
             row[column] = dict(zip(names, values, strict=True)) if values else None

@@ -251,7 +251,7 @@ class Reporter:
     def __init__(self, job: Job, training: Training, corpus, over: set[str]):
         self.job, self.training, self.corpus, self.over = job, training, corpus, set(over)
         self.domains, fidelity = job.spec["domains"], training.fidelity
-        self.looks = {math.ceil(share * fidelity.steps) for share in LOOKS}
+        self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
         self.step_tokens = fidelity.batch * fidelity.context
         self.counted = time.monotonic(), time.process_time()
         self.reported = self.counted[0], training.step

@@ -35,7 +35,7 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
     need("operator", "confirm a candidate")
     found = reviews.get(store, candidate)
     study = studies.get(store, found.study)
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         ids, times, seeds = confirm_merge(store, study, found), 1, 1
     else:
         ids = [
@@ -75,7 +75,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     ]
     if not rows:
         return []
-    names, domains = study.domains, list(study.corpus["domains"])
+    names, domains = study.coordinates, list(study.corpus["domains"])
     jobs = merge_jobs(replace(spec, fidelity=fidelity), study.id, study.corpus["experts"], names, domains, rows)
     for job in jobs:
         job["spec"]["keep_windows"] = True

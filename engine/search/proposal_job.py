@@ -22,22 +22,22 @@ def run(job: Job) -> None:
     spec, settings = job.spec, job.spec["settings"]
     surrogate, space = surrogates.load(job.workspace / spec["file"]), space_from(spec["space"])
     weights, losses = np.array(spec["weights"], float), np.array(spec["losses"], float)
-    share, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
+    metric_weights, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
     job.progress(0, 3, "drawing mixtures")
     drawn = space.draw(np.array(spec["prior"]), POOL, rng)
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
     more = {"rounds_done": settings["rounds_done"]} if settings["proposer"] == "climb" else {}
     found = PROPOSERS[settings["proposer"]](
-        surrogate, space, share, pool, weights, settings["count"], settings["seed"], **more
+        surrogate, space, metric_weights, pool, weights, settings["count"], settings["seed"], **more
     )
     mean, std = surrogate.predict(found.points)
     job.progress(2, 3, "asking which domains matter")
     try:
-        matter, problem = relevance(weights, losses, share), None
+        matter, problem = relevance(weights, losses, metric_weights), None
     except Problem as reason:
         matter, problem = None, str(reason)
-    noise = np.sqrt(surrogate.noise) * surrogate.scale * share
+    noise = np.sqrt(surrogate.noise) * surrogate.scale * metric_weights
     job.emit(
         "proposal.finished",
         study=spec["study"],

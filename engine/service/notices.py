@@ -53,7 +53,7 @@ def why_stopped(store: Store, study: studies.Study) -> str | None:
     """Why a study cannot even begin; None where it can."""
     if study.state == "failed":
         return study.message or "it cannot go on"
-    if study.state == "active" and not study.domains:
+    if study.state == "active" and not study.coordinates:
         job = jobs.find(store, f"corpus-{study.spec['corpus']}")
         if job is not None and job.state == "failed" and corpora.manifest(store, study.spec["corpus"]) is None:
             return f"its corpus could not be built: {job.message}"

@@ -148,8 +148,8 @@ def learning_rate(width: int) -> float:
         return LEARNING_RATES[widths[0]]
     for low, high in itertools.pairwise(widths):
         if width <= high:
-            share = math.log(width / low) / math.log(high / low)
-            return LEARNING_RATES[low] ** (1 - share) * LEARNING_RATES[high] ** share
+            between = math.log(width / low) / math.log(high / low)
+            return LEARNING_RATES[low] ** (1 - between) * LEARNING_RATES[high] ** between
     return LEARNING_RATES[widths[-1]] * widths[-1] / width
 
 

@@ -38,7 +38,7 @@ def frame_of(spec: StudySpec, domains: list[str], corpus: dict | None, imported:
 
     Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
     """
-    if spec.merge is not None:
+    if spec.kind == "merge":
         return merge_frame(spec, domains, corpus["experts"])
     available, budget, caps = None, spec.target_tokens, None
     if corpus is None:

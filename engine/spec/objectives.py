@@ -109,17 +109,17 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
     count = np.array(list(own.values()), float)
     if not count.any():
         raise Problem("Cannot weigh the metrics: every priority is 0. Give at least one a priority above 0.")
-    share = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
-    counted = [one for one, weight in zip(objectives, share, strict=True) if weight]
+    metric_weights = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
+    counted = [one for one, weight in zip(objectives, metric_weights, strict=True) if weight]
     units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
     if len(units) == len(ways) == 1:
         higher = ways.pop()
-        return Aggregate(share, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
+        return Aggregate(metric_weights, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
     note = (
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
         f"{len(values)} runs, and turned so that lower is better, before the weighted mean."
     )
-    return Aggregate(share / spreads(values), 1, "weighted mean", SPREADS, own, note)
+    return Aggregate(metric_weights / spreads(values), 1, "weighted mean", SPREADS, own, note)
 
 
 def spreads(values: np.ndarray) -> np.ndarray:

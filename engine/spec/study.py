@@ -86,6 +86,11 @@ class StudySpec:
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
         check_priorities(self.priorities)
 
+    @property
+    def kind(self) -> str:
+        """What its points are: "mixture" or "merge"."""
+        return "mixture" if self.merge is None else "merge"
+
     def to_dict(self) -> dict:
         lists = {"domains": list(self.domains), "strength": list(self.strength), "groups": list(self.groups)}
         nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
@@ -216,7 +221,7 @@ def design_points(spec: StudySpec, space: Simplex, prior: np.ndarray, count: int
     return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
 
 
-def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
+def token_fraction(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
     """The part of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
 
     Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
@@ -225,15 +230,15 @@ def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> floa
     if not spec.simulated_epoching:
         return 1.0
     fidelity = spec.fidelity
-    share = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
+    fraction = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
     least = min(tokens, key=tokens.get)
-    if tokens[least] * share < fidelity.context + 1:
+    if tokens[least] * fraction < fidelity.context + 1:
         raise Problem(
             f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
-            f"be cut from {tokens[least]:,.0f} to {tokens[least] * share:.0f} tokens, and a sequence takes "
+            f"be cut from {tokens[least]:,.0f} to {tokens[least] * fraction:.0f} tokens, and a sequence takes "
             f"{fidelity.context + 1}. Train longer proxies, add text, or lower the target budget."
         )
-    return share
+    return fraction
 
 
 def seeds_of(rows: list[tuple], spec: StudySpec) -> list[int]:

@@ -33,7 +33,7 @@ def advance(store: Store) -> None:
         if study.state != "active":
             continue
         try:
-            if not study.domains:
+            if not study.coordinates:
                 plan(store, study)
             else:
                 fit_if_due(store, study)
@@ -81,7 +81,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
 
     None while it waits for another study.
     """
-    if spec.merge is not None:
+    if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
     frame = frame_of(spec, domains, manifest)
@@ -101,10 +101,10 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     Merges are measured so fast that only the whole is fitted.
     """
     need("operator", "fit surrogates")
-    enough = 3 * (len(study.domains) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
+    enough = 3 * (len(study.coordinates) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
-    newer = newer and study.spec.get("merge") is None
+    newer = newer and study.kind == "mixture"
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= FEWEST_RUNS
@@ -133,7 +133,7 @@ def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
         "kind": "fit",
         "priority": -1,
         "study": study.id,
-        "domains": study.domains,
+        "domains": study.coordinates,
         "metrics": study.metrics,
         "runs": measured.ids,
         "weights": measured.weights.tolist(),
@@ -157,7 +157,7 @@ def is_settled(store: Store, study: studies.Study) -> bool:
     if study.state != "active":
         return True
     busy = any(job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id))
-    if not study.domains or study.open or busy:
+    if not study.coordinates or study.open or busy:
         return False
     last = studies.league(store, study.id)
     return study.done < FEWEST_RUNS or (

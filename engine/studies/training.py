@@ -9,7 +9,7 @@ from engine.jobs import devices
 from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
-from engine.spec.study import StudySpec, kept_share, split_evenly
+from engine.spec.study import StudySpec, split_evenly, token_fraction
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
 from store.database import Store
@@ -18,7 +18,7 @@ from store.database import Store
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
     """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
-    keep = kept_share(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    keep = token_fraction(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
     made = []
     for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"

@@ -27,5 +27,5 @@ def test_texts():
 
 def test_a_problem_names_the_thing_the_value_and_what_it_must_be():
     check(True, 1, "anything", "anything")
-    with pytest.raises(Problem, match="Cannot use 'x' as a study's seed: it must be a whole number."):
+    with pytest.raises(Problem, match=r"Cannot use 'x' as a study's seed: it must be a whole number."):
         check(False, "x", "a study's seed", "a whole number")

@@ -18,7 +18,7 @@ from engine.core.errors import Problem
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import DIAL, Fidelity, learning_rate
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, kept_share, plan_runs
+from engine.spec.study import StudySpec, plan_runs, token_fraction
 from store import corpora
 
 SHOWN = 128  # points of a preview
@@ -124,7 +124,7 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
     try:
         points = points_of(json.dumps(wanted.to_dict()), json.dumps(corpus))
         tokens = {name: one["train_tokens"] for name, one in corpus["domains"].items()}
-        kept = kept_share(spec, frame_of(spec, domains, corpus).budget, tokens)
+        kept = token_fraction(spec, frame_of(spec, domains, corpus).budget, tokens)
     except Problem as problem:
         parts.refusal(problem)
         return

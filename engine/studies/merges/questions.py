@@ -28,24 +28,24 @@ SAME = 1e-6
 def merge_spec(study: studies.Study) -> StudySpec:
     """The settings of a planned merge study. Raises Problem for any other."""
     spec = StudySpec.from_dict(study.spec)
-    if spec.merge is None:
+    if spec.kind != "merge":
         raise Problem(f"Cannot merge in {study.name!r}: it is a study of mixtures. Choose or start a merge study.")
-    if not study.domains:
+    if not study.coordinates:
         raise Problem(f"Cannot merge in {study.name!r}: it is not planned yet. Wait until its corpus is built.")
     return spec
 
 
 def task_of(study: studies.Study, spec: StudySpec) -> dict:
     """What every job that measures merges of this study is told."""
-    return merge_task(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]))
+    return merge_task(spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]))
 
 
 def checked_points(study: studies.Study, points) -> np.ndarray:
     """Points (G, D) as numbers. Raises Problem for those that are none."""
     points = np.atleast_2d(np.asarray(points, float))
-    if points.shape[1] != len(study.domains) or not np.isfinite(points).all():
+    if points.shape[1] != len(study.coordinates) or not np.isfinite(points).all():
         raise Problem(
-            f"Cannot merge at {points.tolist()}: give one finite number for each of {', '.join(study.domains)}."
+            f"Cannot merge at {points.tolist()}: give one finite number for each of {', '.join(study.coordinates)}."
         )
     return points
 
@@ -53,9 +53,9 @@ def checked_points(study: studies.Study, points) -> np.ndarray:
 def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.ndarray:
     """Points (G, D) of coefficients by name, 0 where absent. Raises Problem for a coordinate that is not there."""
     for one in coefficients:
-        if unknown := [name for name in one if name not in study.domains]:
-            raise Problem(f"Cannot turn {unknown[0]!r}: the coordinates here are {', '.join(study.domains)}.")
-    return checked_points(study, [[one.get(name, 0.0) for name in study.domains] for one in coefficients])
+        if unknown := [name for name in one if name not in study.coordinates]:
+            raise Problem(f"Cannot turn {unknown[0]!r}: the coordinates here are {', '.join(study.coordinates)}.")
+    return checked_points(study, [[one.get(name, 0.0) for name in study.coordinates] for one in coefficients])
 
 
 def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
@@ -88,7 +88,9 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
         }
         for number, point in enumerate(new, first)
     ]
-    planned = merge_jobs(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]), rows)
+    planned = merge_jobs(
+        spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]), rows
+    )
     store.write("runs.added", study=study.id, runs=rows, jobs=planned)
     for job in planned:
         store.spool.submit(job["spec"], job["job"])
@@ -148,7 +150,7 @@ def queue_merge_search(
         "prior": frame.prior.tolist(),
         "settings": settings,
         "first": runs.last_number(store, study.id) + 1,
-        "known": {"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
+        "known": {"weights": known.weights.reshape(-1, len(study.coordinates)).tolist(), "losses": losses},
     }
     ask_once(store, job_id, task, study.id)
     return job_id
@@ -164,7 +166,12 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
     task, root = task_of(study, spec), store.workspace.root
     out = checked_name(name, "merged checkpoint") + ("" if spec.merge.brought else ".safetensors")
     text = merge_file(
-        spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
+        spec.merge,
+        study.corpus["experts"],
+        study.coordinates,
+        point,
+        references(root, task),
+        tensors_of(root, study.id),
     )
     job_id = job_id_of(study, "write", {"file": text, "out": out})
     task = {"kind": "merge_write", "study": study.id, "file": text, "out": out}
