@@ -61,7 +61,7 @@ def table(each: int) -> str:
 
 
 def import_one(store: Store, number: int) -> str:
-    return imports.adopt(store, f"Study {number:03d}", "flat", "runs.csv")["study"]
+    return imports.import_runs(store, f"Study {number:03d}", "flat", "runs.csv")["study"]
 
 
 def copy_results(store: Store, first: str) -> None:

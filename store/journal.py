@@ -59,7 +59,7 @@ class OwnerJournal:
 def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
     """The whole lines of `folder/events.jsonl` from `offset` on; None where there is nothing new.
 
-    A torn last line waits for its end. A line that is no event is set aside, not dropped.
+    A torn last line waits for its end. A line that is not an event is set aside, not dropped.
     """
     try:
         with open(folder / "events.jsonl", "rb") as journal:

@@ -33,7 +33,7 @@ def submit(client, workspace, options):
     try:
         spec = json.loads(options.file.read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read the spec {options.file}: {error}. Mend it and try again.") from error
+        raise Problem(f"Cannot read the spec {options.file}: {error}. Fix it and try again.") from error
     if options.after:
         spec = {**spec, "after": [*spec.get("after", []), *options.after]}
     result = client.call("submit_job", spec=spec, job_id=options.id)

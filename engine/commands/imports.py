@@ -8,7 +8,7 @@ from store.database import Store
 def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
     """Make a study of runs in files of the workspace's imports folder (options: engine.studies.imports)."""
     need("operator", "import runs")
-    return imports.adopt(store, name, format, weights, metrics, **options)
+    return imports.import_runs(store, name, format, weights, metrics, **options)
 
 
 def preview_import(store: Store, format: str, weights: str, metrics: str | None = None, **columns) -> dict:

@@ -3,7 +3,7 @@
 from engine.core.people import need
 from engine.search import plain
 from engine.studies.fits import point_of
-from engine.studies.merges import learning, mirror, questions
+from engine.studies.merges import learning, paired_comparison, questions
 from store import searches, studies
 from store.database import Store
 
@@ -75,7 +75,7 @@ def learned_merges(store: Store, name: str) -> list[dict]:
 
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
-    found = plain(mirror.mirror(store, studies.get(store, name)))
+    found = plain(paired_comparison.mirror(store, studies.get(store, name)))
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 

@@ -1,4 +1,4 @@
-"""What people can ask for of rounds: trade-offs and wishes of a search, next runs, confirmations, changed domains."""
+"""What people can ask for of rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
 
 import numpy as np
 

@@ -34,7 +34,7 @@ def summary(found: studies.Study) -> dict:
 
 
 def show(store: Store, name: str) -> dict:
-    """One study: its runs, jobs and latest league."""
+    """One study: its runs, jobs and latest leaderboard."""
     found = studies.get(store, name)
     return {
         **summary(found),

@@ -55,7 +55,7 @@ class CorpusSpec:
         if unknown := sorted(set(values) - known):
             raise Problem(
                 f"Cannot build a corpus from {', '.join(map(repr, unknown))}: a corpus has "
-                f"{', '.join(sorted(known))}. Remove the rest, or mend its spelling."
+                f"{', '.join(sorted(known))}. Remove the rest, or fix its spelling."
             )
         return cls(**values)
 

@@ -68,7 +68,7 @@ def raw_bytes() -> Bytes:
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> BytePairs:
-    """Learn a byte-level BPE (Sennrich 2016; GPT-2's pre-tokenizer). Raises Problem for an odd vocabulary."""
+    """Learn a byte-level BPE (Sennrich 2016; GPT-2's pre-tokenizer). Raises Problem for an invalid vocabulary size."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if not is_whole(vocabulary, FEWEST, MOST):

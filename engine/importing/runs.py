@@ -119,8 +119,8 @@ def _whole(column: str | None, weights: Table, second: Table, order: np.ndarray)
     wrong = np.flatnonzero((found < 0) | (found != np.round(found)) | (found > 2**62))
     if len(wrong):
         raise Problem(
-            f"Cannot import {table.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is no whole number of at "
-            "least 0. Mend it, or name another column."
+            f"Cannot import {table.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is not a whole number of at "
+            "least 0. Fix it, or name another column."
         )
     return [int(x) for x in (found[order] if table is second else found)]
 

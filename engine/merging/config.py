@@ -81,7 +81,7 @@ def read_config(path: Path) -> MergeConfig:
     try:
         values = parsed(path.read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read {path}: {error}. Mend it and try again.") from error
+        raise Problem(f"Cannot read {path}: {error}. Fix it and try again.") from error
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
     return from_dict(values, path.parent)
@@ -118,7 +118,7 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
 
 
 def known(where: str, values: object, keys: tuple[str, ...]) -> None:
-    """Raise Problem for what is no table, and for a key that means nothing here."""
+    """Raise Problem for what is not a table, and for a key that means nothing here."""
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {where}: it is {str(values)[:80]!r}, and must be a table.")
     for key in values:
@@ -127,7 +127,7 @@ def known(where: str, values: object, keys: tuple[str, ...]) -> None:
 
 
 def a_list(name: str, values: object) -> list:
-    """Raise Problem for what is no list."""
+    """Raise Problem for what is not a list."""
     if not isinstance(values, list):
         raise Problem(f"Cannot read the merge: {name} is {values!r:.80}, and must be a list.")
     return values
@@ -211,7 +211,7 @@ def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
 
 
 def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str, str], t: float) -> dict:
-    """The method's arguments for one output tensor: {knob: value, or [one an expert]}.
+    """The method's arguments for one output tensor: {knob: value, or [one per expert]}.
 
     inputs: model -> the tensor's name there (layers may have other numbers in a slice); t: how far through the
     slice's layers, 0 to 1, which gradients follow. Raises Problem for what is missing or of the wrong kind.

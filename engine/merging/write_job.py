@@ -41,7 +41,7 @@ def check(job: Job) -> None:
 def write(job: Job) -> None:
     """Write a merge as a checkpoint: spec {"file": a merge file's text, "out": its place in the workspace's exports/}.
 
-    Whole or not at all. Emits merge.written with what was written. Raises Problem where it cannot be merged.
+    Written atomically. Emits merge.written with what was written. Raises Problem where it cannot be merged.
     """
     out = within(job.workspace / "exports", job.spec["out"])
     out.parent.mkdir(parents=True, exist_ok=True)

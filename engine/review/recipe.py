@@ -144,7 +144,7 @@ def measured(store: Store, candidate: reviews.Candidate) -> list[dict]:
 
 
 def rows_of(metrics: list[dict], mean, std) -> tuple[dict, ...]:
-    """One row a metric."""
+    """One row per metric."""
     return tuple(
         {"metric": one["metric"], "unit": one["unit"], "mean": float(m), "std": float(s)}
         for one, m, s in zip(metrics, mean, std, strict=True)

@@ -132,7 +132,7 @@ def root_of(covariance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Worth:
-    """Whether a batch is worth its time: gain in aggregate units, hours of it, gain an hour, and `noise`, the
+    """Whether a batch is worth its time: gain in aggregate units, hours of it, gain per hour, and `noise`, the
     standard deviation between two measurements of one mixture's aggregate. `stop`: so little is to be gained that
     nobody could measure it."""
 

@@ -1,4 +1,4 @@
-"""How the answer is taken from the draws: one function a method, one table.
+"""How the answer is taken from the draws: one function per method, one table.
 
 A method is a function (score, space, prior (D,), elite (K, D), rng) -> shares (D,): `score` gives the predicted
 aggregate of mixtures (N, D), lower is better; `elite` are the best draws, best first. K elites, D domains.

@@ -1,6 +1,6 @@
 """The pool of a search: a few thousand of its draws with all their predicted metrics, to be asked again at once.
 
-Trade-offs and wishes ("these losses at most") are answered from it without a new search. It holds the best draws by
+Trade-offs and targets ("these losses at most") are answered from it without a new search. It holds the best draws by
 the aggregate, the best by each metric and by random weightings of them, and some of the rest. N points, D domains,
 M metrics; `signs` (M,): 1 where lower is better, -1 where higher is.
 """

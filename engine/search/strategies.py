@@ -1,4 +1,4 @@
-"""How a search over merge coefficients chooses what to measure next: one function a strategy, one table.
+"""How a search over merge coefficients chooses what to measure next: one function per strategy, one table.
 
 A strategy is a function (history, question) -> points (n, D), and depends on nothing else: so a search that was paused
 or killed goes on from what it had measured. A batch is built and measured together. D coordinates, M metrics.
@@ -116,7 +116,7 @@ def at_random(history: History, question: Question) -> np.ndarray:
 
 
 def grid(history: History, question: Question) -> np.ndarray:
-    """A full grid with as many steps a coordinate as the budget allows (2 at least), in a fixed random order."""
+    """A full grid with as many steps per coordinate as the budget allows (2 at least), in a fixed random order."""
     size = len(question.centre)
     steps = max(2, int(question.evaluations ** (1 / size) + 1e-9))
     if size * np.log2(steps) > 40:

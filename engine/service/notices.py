@@ -69,7 +69,7 @@ class Webhook:
     """Sends notices to $MIXDESK_WEBHOOK as Slack does it ({"text": ...}), on a thread of its own, with retries."""
 
     def __init__(self, store: Store, url: str):
-        """Raises Problem for what is no address."""
+        """Raises Problem for what is not an address."""
         if not url.startswith(("https://", "http://")):
             raise Problem(f"Cannot send notices to {url!r}: MIXDESK_WEBHOOK must begin with https:// or http://.")
         self.store, self.url = store, url

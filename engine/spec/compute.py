@@ -84,7 +84,7 @@ def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int
 
 def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
     """What one proxy takes in training: weights, gradients and two moments in fp32, and what is kept for the backward
-    pass (about 12 d + 4 h values a token and layer in bf16 or fp32, and the logits twice)."""
+    pass (about 12 d + 4 h values per token and layer in bf16 or fp32, and the logits twice)."""
     state = 16 * fidelity.parameters(vocabulary)
     a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
     return state + fidelity.batch * fidelity.context * a_token

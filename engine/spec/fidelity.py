@@ -159,7 +159,7 @@ def sized(width: int, **changes) -> Fidelity:
 
 
 # From quickest to most careful. Under 256k tokens seeds differ as much as mixtures do: nothing can be seen.
-DIAL = {
+PRESETS = {
     "sketch": sized(32, tokens=262_144),
     "demo": sized(32, tokens=524_288, eval_tokens=16_384),
     "steady": sized(64, context=128, tokens=2_097_152, eval_tokens=65_536),

@@ -37,7 +37,7 @@ class MergeSpec:
     base, experts: brought checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
     where experts are made here: a base proxy on the natural mixture, and from it one expert a domain. method: of the
     table; knobs: those that stay fixed; tuned: those that are coordinates, name -> [least, most]; by: "model" for one
-    coefficient an expert, "layer" for one an expert and layer; lower, upper: of every coefficient; share: how long an
+    coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; share: how long an
     expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: of a domain's
     validation text that brought models are measured on; of: the mixture study on the
     same domains that the merges are held against.
@@ -59,7 +59,7 @@ class MergeSpec:
     def __post_init__(self):
         self._check_knobs()
         if self.by not in ("model", "layer"):
-            raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
+            raise Problem(f"Cannot vary coefficients by {self.by!r}: choose model or layer.")
         numbers = is_number(self.lower) and is_number(self.upper)
         if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
@@ -67,7 +67,7 @@ class MergeSpec:
             if not is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
         if not is_number(self.eval_bytes, 1024, 1 << 30):
-            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes a domain: use 1,024 to {1 << 30:,}.")
+            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes per domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
             raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
         for name in self.experts:
@@ -144,10 +144,10 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
         named = [f"{expert}{AT}{block}" for expert in experts for block in blocks_of(layers)]
     names = [*named, *merge.tuned]
     if not names:
-        raise Problem(f"Cannot turn anything: {merge.method} has no coefficients. Tune one of its knobs.")
+        raise Problem(f"Cannot vary anything: {merge.method} has no coefficients. Tune one of its knobs.")
     if len(names) > MOST_COORDINATES:
         raise Problem(
-            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one an expert instead."
+            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one per expert instead."
         )
     return names
 
@@ -184,7 +184,7 @@ def setting_of(merge: MergeSpec, experts: list[str], names: list[str], point: np
 
 
 def point_from(merge: MergeSpec, experts: list[str], names: list[str], weights: dict[str, float] | float) -> np.ndarray:
-    """(D,) the point with these coefficients an expert (or one for all), in every block, knobs at their middle."""
+    """(D,) the point with these coefficients per expert (or one for all), in every block, knobs at their middle."""
     each = weights if isinstance(weights, dict) else dict.fromkeys(experts, weights)
     found = []
     for name in names:

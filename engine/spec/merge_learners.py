@@ -42,7 +42,7 @@ SEED = knobs(seed=(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels."
 WINDOWS = knobs(windows=(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one."))
 OWN, ALL = "the text of each expert's domain", "text of all domains"
 WRITTEN = "a checkpoint"
-FADERS = "one coefficient an expert: a run of the study"
+FADERS = "one coefficient per expert: a run of the study"
 
 
 def descent(steps: int, rate: float) -> dict[str, Knob]:
@@ -82,7 +82,7 @@ LEARNERS: dict[str, Learner] = {
         "AdaMerging, by expert and layer of the model",
         "arXiv:2310.02575",
         f"unlabelled {ALL}",
-        "one coefficient an expert and layer: a run of a study by layer, else a checkpoint",
+        "one coefficient per expert and layer: a run of a study by layer, else a checkpoint",
         ADA | SEED,
         {"by": BLOCK},
     ),

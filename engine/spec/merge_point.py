@@ -10,7 +10,7 @@ from engine.spec.merge_file import ALL, Coefficients, merge_yaml, mergekit_yaml
 
 
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
-    """Coefficients as merge files have them: one an expert, or where layers differ one an expert and tensor."""
+    """Coefficients as merge files have them: one per expert, or where layers differ one per expert and tensor."""
     if setting.whole is not None:
         return setting.whole.tolist()
     return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}

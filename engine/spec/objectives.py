@@ -1,7 +1,7 @@
 """Objectives: what a study measures, which way is better, how much each counts; and how they become one number.
 
 A study's metrics need not be its domains: they are losses of domains, scores of tasks, or both. One surrogate is
-fitted a metric, and their predictions are combined here, so priorities can be turned after the runs are done.
+fitted per metric, and their predictions are combined here, so priorities can be changed after the runs are done.
 R runs, M metrics.
 """
 
@@ -97,7 +97,7 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
 
     Otherwise each is first divided by its spread (standard deviation) over the runs' values (R, M). priorities:
     metric -> weight, 1 where absent; by default the objectives' own. Raises Problem where none counts, for a
-    metric that is not there, and for a priority that is no number of at least 0.
+    metric that is not there, and for a priority that is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
@@ -130,7 +130,7 @@ def spreads(values: np.ndarray) -> np.ndarray:
 
 
 def check_priorities(priorities: dict[str, float]) -> None:
-    """Raise Problem for a priority that is no number of at least 0."""
+    """Raise Problem for a priority that is not a number of at least 0."""
     for name, weight in priorities.items():
         if not is_number(weight, 0):
             raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")

@@ -13,7 +13,7 @@ from engine.core.errors import Problem
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Simplex
 from engine.spec.compute import Compute
-from engine.spec.fidelity import DIAL, Fidelity
+from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
 
@@ -33,7 +33,7 @@ class StudySpec:
     fixed share; groups: {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number}
     where the proportions inside stay}; both hold in design and search; priorities: how much each metric counts in the
     mean, 1 where absent; compute: how its training is cut into jobs (engine.spec.compute); merge: what a merge study
-    turns (engine.spec.merge), None in a mixture study. A merge study of brought checkpoints has no fidelity.
+    varies (engine.spec.merge), None in a mixture study. A merge study of brought checkpoints has no fidelity.
     """
 
     name: str
@@ -107,15 +107,17 @@ class StudySpec:
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
         untrained = (merge is not None and merge.brought) or values.get("corpus", "") is None
-        fidelity = values.pop("fidelity", None if untrained else DIAL["demo"])
+        fidelity = values.pop("fidelity", None if untrained else PRESETS["demo"])
         if isinstance(fidelity, str):
-            if fidelity not in DIAL:
-                raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
-            fidelity = DIAL[fidelity]
+            if fidelity not in PRESETS:
+                raise Problem(
+                    f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table."
+                )
+            fidelity = PRESETS[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
         elif not isinstance(fidelity, Fidelity) and not (fidelity is None and untrained):
-            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
             for name in {"domains", "strength", "groups"} & set(values):
@@ -127,11 +129,11 @@ class StudySpec:
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudySpec":
-        """Read a study file. Raises Problem with the line where it is no TOML."""
+        """Read a study file. Raises Problem with the line where it is not TOML."""
         try:
             return cls.from_dict(tomllib.loads(path.read_text()))
         except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read the study file {path}: {error}. Mend it and try again.") from error
+            raise Problem(f"Cannot read the study file {path}: {error}. Fix it and try again.") from error
 
 
 def check(fine: object, name: str, value: object, wanted: str) -> None:
@@ -270,5 +272,5 @@ def split_evenly(items: list, size: int, lanes: int) -> list[list]:
 
 # The study that begins by itself in a new workspace.
 # Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
-DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
+DEMO = StudySpec(name="Demo", fidelity=PRESETS["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
 DEMO_MERGE = replace(DEMO, name="Demo: merge", runs=96, repeats=0, merge=MergeSpec(of="demo"))

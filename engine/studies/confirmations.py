@@ -25,7 +25,7 @@ CONFIRM_SEED = 5000  # seeds of confirmations begin so far above the study's own
 
 @dataclass(frozen=True)
 class Plan:
-    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds a mixture."""
+    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds per mixture."""
 
     mixtures: dict[str, np.ndarray]
     fidelity: Fidelity
@@ -42,7 +42,7 @@ def plan_confirmation(
     """Which mixtures to train larger: the candidate, the baselines, and `spread` measured runs from best to worst.
 
     times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
-    even in predicted rank, so that a rank correlation has something to rank. Raises Problem for what cannot be.
+    even in predicted rank, so that a rank correlation has something to rank. Raises Problem if anything is invalid.
     """
     fit = fit_of(store, study)
     if fit is None:

@@ -84,7 +84,7 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
     return {**shown, "problem": None, "notes": list(runs.notes), "runs": len(runs.weights), "rows": rows}
 
 
-def adopt(
+def import_runs(
     store: Store,
     name: str,
     format: str,

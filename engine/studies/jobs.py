@@ -12,7 +12,7 @@ from store.database import Store
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
-    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem for a spec that cannot be."""
+    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem if the spec is invalid."""
     need("operator", "submit a job")
     settings = JobSpec.read(spec)
     if settings.kind not in KINDS:

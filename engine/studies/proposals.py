@@ -26,7 +26,7 @@ def queue_proposal(
 ) -> str:
     """Queue the question which runs are worth doing next (engine/search/proposal_job.py). Returns the job's id.
 
-    Raises Problem before the first fit, and for a proposer or a count that cannot be.
+    Raises Problem before the first fit, and for an invalid proposer or count.
     """
     need("operator", "ask for the next runs")
     if proposer not in PROPOSERS:
@@ -71,8 +71,8 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> li
     space = frame_of_study(study).space
     if points.shape[1] != len(space.names) or not space.contains(points).all():
         raise Problem(
-            "Cannot train these mixtures: each needs one share a domain, at least 0 and together 1, inside the study's "
-            "constraints. Propose again."
+            "Cannot train these mixtures: each needs one share per domain, at least 0 and together 1, inside the "
+            "study's constraints. Propose again."
         )
     label = f"round {proposals.rounds(store, study.id) + 1}"
     seed = StudySpec.from_dict(study.spec).seed

@@ -78,7 +78,7 @@ def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
 
 
 def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
-    """Raises Problem for the price of a domain that is not there, and for one that is no number of at least 0."""
+    """Raises Problem for the price of a domain that is not there, and for one that is not a number of at least 0."""
     for name, price in (prices or {}).items():
         if name not in study.domains:
             raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")

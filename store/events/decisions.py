@@ -1,4 +1,4 @@
-"""What people and the owner decide, as rows: one function a kind of event, one table."""
+"""What people and the owner decide, as rows: one function per kind of event, one table."""
 
 import json
 
@@ -163,7 +163,7 @@ def token_used(cursor, journal, e):
 
 
 def candidate_put(cursor, journal, e):
-    """A point that somebody put forward."""
+    """A point that somebody nominated."""
     frozen = json.loads(e["frozen"])
     values = [e["candidate"], e["study"], frozen["name"], frozen["author"], e["frozen"], e["t"]]
     cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)

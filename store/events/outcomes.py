@@ -1,4 +1,4 @@
-"""What jobs become and what they measure, as rows: one function a kind of event, one table."""
+"""What jobs become and what they measure, as rows: one function per kind of event, one table."""
 
 import json
 

@@ -298,7 +298,7 @@ def test_a_long_descent_is_timed_by_a_short_one(zoo):
 
 def test_a_place_that_cannot_be_written_is_foreseen(zoo):
     (said,) = preflight(merging(zoo), zoo / "one.safetensors" / "out").refusals
-    assert str(zoo / "one.safetensors") in said and "is no folder" in said
+    assert str(zoo / "one.safetensors") in said and "is not a folder" in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")

@@ -8,7 +8,7 @@ from engine.space.baselines import baselines, epoch_caps, epochs, unimax
 from engine.space.design import DESIGNS, Around, regmix
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import Group, Simplex
-from engine.spec.fidelity import DIAL
+from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
 from engine.spec.study import StudySpec, plan_runs, token_fraction
 
@@ -141,7 +141,7 @@ DOMAINS = list(CORPUS["domains"])
 
 
 def spec(**settings) -> StudySpec:
-    return StudySpec(name="x", fidelity=DIAL["demo"], **settings)
+    return StudySpec(name="x", fidelity=PRESETS["demo"], **settings)
 
 
 def test_one_frame_for_design_and_search():

@@ -18,7 +18,7 @@ from engine.spec.merge import (
     setting_of,
 )
 from engine.spec.study import StudySpec
-from engine.studies.merges.mirror import correlations
+from engine.studies.merges.paired_comparison import correlations
 
 EXPERTS = ["digits", "prose", "python"]
 

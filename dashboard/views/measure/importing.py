@@ -46,7 +46,7 @@ def render(study: str | None) -> None:
     may = parts.takes("operator", shown["problem"] is not None)
     if st.button("Import", type="primary", icon=":material/download_done:", **may):
         try:
-            done = imports.adopt(state.store(), name, format, **files, **columns, **more)
+            done = imports.import_runs(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
             parts.refusal(problem)
             return

@@ -16,7 +16,7 @@ from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS
-from engine.spec.fidelity import DIAL, Fidelity, learning_rate
+from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.study import StudySpec, plan_runs, token_fraction
 from store import corpora
@@ -76,10 +76,10 @@ def ask() -> tuple[StudySpec, dict | None]:
     domains = st.multiselect("Domains", there, default=there) if there else []
     left, right = st.columns(2)
     runs = left.slider("Mixtures to train", 8, 512, 64, help="Proxies on mixtures of the design, one each.")
-    dial = right.select_slider("Proxy size and budget", list(DIAL), value="demo")
+    dial = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
-        fidelity, proxies = ask_proxies(DIAL[dial], dial)
+        fidelity, proxies = ask_proxies(PRESETS[dial], dial)
     with limits_tab:
         limits = ask_target(there, domains, manifest) | ask_bounds(domains)
     with design_tab:

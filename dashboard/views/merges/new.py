@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
-from engine.spec.fidelity import DIAL, Fidelity
+from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec, coordinates, layers_of
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.study import StudySpec
@@ -105,7 +105,7 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
         fidelity = Fidelity.from_dict(mixtures[of].spec["fidelity"])
         right.markdown(f"Proxies as there: width {fidelity.width}, {fidelity.layers} layers.")
         return of, fidelity
-    return "", DIAL[right.select_slider("Proxies", list(DIAL), "demo")]
+    return "", PRESETS[right.select_slider("Proxies", list(PRESETS), "demo")]
 
 
 def ask_method(names: list[str], **source) -> MergeSpec:

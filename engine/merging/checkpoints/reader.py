@@ -31,7 +31,7 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-HEADER_BYTES = 100 << 20  # a larger header is no header
+HEADER_BYTES = 100 << 20  # a larger header is not a header
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # how config.json says how many there are
@@ -103,7 +103,7 @@ class Checkpoint:
         try:
             return table(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read {path}: {error}. Mend it, or copy it from the base model.") from error
+            raise Problem(f"Cannot read {path}: {error}. Fix it, or copy it from the base model.") from error
 
     @cached_property
     def layers(self) -> int:
@@ -207,7 +207,7 @@ def read_header(file: Path) -> list[Stored]:
         return Problem(f"Cannot read {file}: {why}. The file is truncated or damaged: copy it again.")
 
     if not file.is_file():
-        raise Problem(f"Cannot read {file}: it is no file, but a folder, a pipe or a link to nothing. Remove it.")
+        raise Problem(f"Cannot read {file}: it is not a file but a folder, a pipe or a link to nothing. Remove it.")
     try:
         size = file.stat().st_size
         with open(file, "rb") as opened:
@@ -216,7 +216,7 @@ def read_header(file: Path) -> list[Stored]:
             sound = 0 < length <= min(size - 8, HEADER_BYTES)
             text = opened.read(length) if sound else b""
     except OSError as error:
-        raise Problem(f"Cannot read {file}: {error.strerror}. Mend its permissions, or copy it again.") from error
+        raise Problem(f"Cannot read {file}: {error.strerror}. Fix its permissions, or copy it again.") from error
     if head[:4] == b"GGUF":
         raise Problem(f"Cannot merge {file}: it is a GGUF file. Give the safetensors that it was made from.")
     if not sound:

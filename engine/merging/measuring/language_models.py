@@ -18,7 +18,7 @@ from engine.core.workspace import within
 from engine.merging.config import from_dict
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
-from engine.merging.methods.whole import surveyed
+from engine.merging.methods.global_stats import surveyed
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import bits_per_byte
 from engine.spec.merge import MergeSpec

@@ -53,7 +53,7 @@ def queue_learning(
 
 
 def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -> list[float]:
-    """(K,) the coefficients that a method weighs experts by. Raises Problem for those that cannot be."""
+    """(K,) the coefficients that a method weighs experts by. Raises Problem for invalid ones."""
     learner = learner_of(method)
     if coefficients and not learner.weighs:
         raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")

@@ -41,7 +41,7 @@ def task_of(study: studies.Study, spec: StudySpec) -> dict:
 
 
 def checked_points(study: studies.Study, points) -> np.ndarray:
-    """Points (G, D) as numbers. Raises Problem for those that are none."""
+    """Points (G, D) as numbers. Raises Problem for anything else."""
     points = np.atleast_2d(np.asarray(points, float))
     if points.shape[1] != len(study.coordinates) or not np.isfinite(points).all():
         raise Problem(
@@ -54,7 +54,7 @@ def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.
     """Points (G, D) of coefficients by name, 0 where absent. Raises Problem for a coordinate that is not there."""
     for one in coefficients:
         if unknown := [name for name in one if name not in study.coordinates]:
-            raise Problem(f"Cannot turn {unknown[0]!r}: the coordinates here are {', '.join(study.coordinates)}.")
+            raise Problem(f"Cannot set {unknown[0]!r}: the coordinates here are {', '.join(study.coordinates)}.")
     return checked_points(study, [[one.get(name, 0.0) for name in study.coordinates] for one in coefficients])
 
 
@@ -113,7 +113,7 @@ def queue_merge_search(
 
     strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
     surrogate: that leads guided rounds; priorities: metric -> weight (default: the study's); spread: weigh the metrics
-    anew in every guided round, for a front. Raises Problem for what cannot be.
+    anew in every guided round, for a front. Raises Problem if anything is invalid.
     """
     need("operator", "search merges")
     spec = merge_spec(study)

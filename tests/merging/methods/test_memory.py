@@ -5,9 +5,9 @@ import torch
 
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS, Tensors
+from engine.merging.methods.global_stats import kth
 from engine.merging.methods.knobs import catalogue_text, knobs_of
 from engine.merging.methods.memory import merge_in_memory
-from engine.merging.methods.whole import kth
 from engine.spec.merge_catalogue import FILE, catalogue
 from engine.spec.merge_knobs import Knob
 
