@@ -17,7 +17,7 @@ import torch
 from engine import corpus as corpora
 from engine.proxies.evaluate import evaluate
 from engine.proxies.train import Training
-from engine.spec.fidelity import DIAL, HEAD
+from engine.spec.fidelity import HEAD, PRESETS
 
 WIDTHS, RATES, SEEDS = (32, 64, 128), (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (1, 2)
 
@@ -25,7 +25,7 @@ WIDTHS, RATES, SEEDS = (32, 64, 128), (1e-3, 3e-3, 1e-2, 3e-2, 1e-1), (1, 2)
 def measure(corpus, width: int, rate: float) -> list[float | None]:
     """The loss of each seed, bits per byte averaged over domains; None for one that diverged."""
     fidelity = dataclasses.replace(
-        DIAL["sketch"], width=width, heads=width // HEAD, learning_rate=rate, eval_tokens=16_384
+        PRESETS["sketch"], width=width, heads=width // HEAD, learning_rate=rate, eval_tokens=16_384
     )
     sizes = np.array([len(corpus.train(domain)) for domain in corpus.domains], dtype=float)
     runs = [{"id": str(seed), "weights": sizes / sizes.sum(), "seed": seed} for seed in SEEDS]

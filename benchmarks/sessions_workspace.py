@@ -13,8 +13,7 @@ from engine.core.workspace import Workspace
 from engine.review import acts
 from engine.search.job import draws_file
 from engine.service.owner import Owner
-from engine.studies import advance as steward
-from engine.studies import imports as adopt
+from engine.studies import advance, imports
 from store import jobs, reviews, studies
 from store.database import Store
 
@@ -62,7 +61,7 @@ def table(each: int) -> str:
 
 
 def import_one(store: Store, number: int) -> str:
-    return adopt.adopt(store, f"Study {number:03d}", "flat", "runs.csv")["study"]
+    return imports.import_runs(store, f"Study {number:03d}", "flat", "runs.csv")["study"]
 
 
 def copy_results(store: Store, first: str) -> None:
@@ -82,7 +81,7 @@ def copy_results(store: Store, first: str) -> None:
                     (store.spool.find(job.id) / "events.jsonl").write_text(text)
                     store.spool.move(store.spool.find(job.id), "ended")
         store.ingest()
-        steward.advance(store)
+        advance.advance(store)
 
 
 def copy_files(store, first, print_of, study, own, done, job) -> None:

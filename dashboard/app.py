@@ -16,7 +16,7 @@ from engine.core import access, people
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner
-from engine.studies import advance as steward
+from engine.studies import lifecycle
 from store import studies
 
 
@@ -32,7 +32,7 @@ async def lifespan(app):
     write_json(endpoint, {"url": os.environ.get("MIXDESK_URL", ""), "token": state.TOKEN}, mode=0o600)
     if os.environ.get("MIXDESK_DEMO", "1") != "0" and not studies.all_studies(owner.store):
         with people.as_person(people.SYSTEM):
-            steward.create_demo(owner.store)
+            lifecycle.create_demo(owner.store)
     try:
         yield
     finally:

@@ -100,9 +100,9 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--workspace", **workspace)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, help: str, study: bool = False, wait: bool = False):
-        """Add one command: run(client, workspace, options) gives what is printed as JSON, or None."""
-        one = commands.add_parser(name, help=help, description=help)
+    def command(name: str, run, help: str, study: bool = False, wait: bool = False, aliases: tuple[str, ...] = ()):
+        """Add one command: run(client, workspace, options) gives what is printed, or None; aliases: old names."""
+        one = commands.add_parser(name, help=help, description=help, aliases=aliases)
         one.add_argument("--workspace", default=argparse.SUPPRESS, **workspace)  # before or after the command's name
         if study:
             one.add_argument("study", metavar="STUDY", help="the study's id or name (`list` shows them)")

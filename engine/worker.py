@@ -46,7 +46,7 @@ def cluster_of(options, workspace: Workspace) -> Backend | None:
 
 
 def main() -> None:
-    """Serve one workspace until told to stop. Exactly one supervisor a workspace: a lock sees to it."""
+    """Serve one workspace until told to stop. Exactly one supervisor per workspace: a lock sees to it."""
     options = parser().parse_args()
     for name in ("slots", "jobs"):
         if getattr(options, name) < 1:

@@ -205,7 +205,7 @@ def remember(cursor, chunks: list[Chunk]) -> None:
 
 
 def connect(file: Path) -> duckdb.DuckDBPyConnection:
-    """Connect to the file read-write. Raises Problem when it is taken, or is no database of ours."""
+    """Connect to the file read-write. Raises Problem when it is taken, or is not a database of ours."""
     try:
         if not file.exists():
             make(file)

@@ -3,9 +3,8 @@
 import json
 from dataclasses import dataclass
 
+from engine.jobs.spec import UNFINISHED as UNFINISHED
 from store.database import Store
-
-UNFINISHED = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True)

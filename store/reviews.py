@@ -1,4 +1,4 @@
-"""Questions about candidates and their review: what was put forward, who said and did what when."""
+"""Questions about candidates and their review: what was nominated, who said and did what when."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its f
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point that somebody put forward. frozen: what engine/review/freeze.py wrote down; t: seconds since 1970."""
+    """A point that somebody nominated. frozen: what engine/review/freeze.py wrote down; t: seconds since 1970."""
 
     id: str
     study: str

@@ -35,7 +35,7 @@ class Measured:
 
 
 def table(store: Store, study: str) -> pa.Table:
-    """One row a run, in the order of their numbers, all columns."""
+    """One row per run, in the order of their numbers, all columns."""
     return store.arrow("SELECT * FROM runs WHERE study = ? ORDER BY number", [study])
 
 
@@ -189,7 +189,7 @@ def evaluations(store: Store, study: str) -> list[tuple[str, int, list[float]]]:
 
 
 def speed(store: Store, study: str | None = None) -> dict[str, float]:
-    """Measured training speed, tokens a second of one job, by parameter count as text; all studies by default."""
+    """Measured training speed, tokens per second of one job, by parameter count as text; all studies by default."""
     rows = store.rows(
         "SELECT parameters, device, median(tokens / seconds) FROM runs WHERE state = 'done' AND seconds > 0 "
         "AND (study = $study OR $study IS NULL) GROUP BY ALL",

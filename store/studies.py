@@ -10,8 +10,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Study:
-    """A study and how far it is. `counts`: run state -> number of runs, those of confirmations apart; `domains` is
-    empty until it is planned.
+    """A study and how far it is. `counts`: run state -> number of runs, those of confirmations apart; `coordinates`,
+    the names of what its space varies, is empty until it is planned.
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
     {"train_tokens"}}} of what there is, None where that is not known; imported: where its runs come from, None where
@@ -21,7 +21,7 @@ class Study:
     id: str
     name: str
     spec: dict
-    domains: list[str]
+    coordinates: list[str]
     objectives: list[Objective]
     corpus: dict | None
     imported: dict | None
@@ -31,9 +31,14 @@ class Study:
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
+    def domains(self) -> list[str]:
+        """The domains of text that a mixture study weighs: its coordinates."""
+        return self.coordinates
+
+    @property
     def kind(self) -> str:
-        """What its runs are: "mixture" or "merge"."""
-        return "mixture" if self.spec.get("merge") is None else "merge"
+        """What its points are: "mixture" or "merge"."""
+        return "merge" if self.spec.get("merge") else "mixture"
 
     @property
     def metrics(self) -> list[str]:

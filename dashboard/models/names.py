@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from dashboard.models.colours import colour_of
-from engine.spec.objectives import Objective, short_names
+from engine.core.short_names import short_names
+from engine.spec.objectives import Objective
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from dashboard.server.paths import under
 from engine.commands import COMMANDS
 from engine.core.errors import Missing, Problem
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
-from engine.core.secret import job_token
 from engine.jobs import posting
+from engine.jobs.tokens import job_token
 from engine.service import api_tokens
-from engine.studies import imports as adopt
+from engine.studies import imports
 
 log = logging.getLogger("mixdesk.api")
 
@@ -151,7 +151,7 @@ async def upload(request: Request, person: Person) -> JSONResponse:
 
     def keep():
         with as_person(person):
-            return adopt.keep_file(state.store().workspace, request.path_params["file"], [data])
+            return imports.keep_file(state.store().workspace, request.path_params["file"], [data])
 
     return JSONResponse({"result": {"file": await run_in_threadpool(keep)}})
 
@@ -160,7 +160,7 @@ async def journal(request: Request) -> JSONResponse:
     """GET or POST /api/v1/journal/<job>?offset=N: a node fetches its job, or posts bytes of the job's journal; with
     ?log=1 it posts the end of the job's output.
 
-    Only the token of that attempt at that job is valid here (engine.core.secret).
+    The token opens one attempt at one job (engine/jobs/tokens.py); no other token opens anything here.
     """
     spool, job_id = state.store().spool, request.path_params["job"]
     attempt = request.headers.get("x-attempt", "")

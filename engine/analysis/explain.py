@@ -151,7 +151,7 @@ def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int],
     if len(set(three)) != 3 or held < 1e-6:
         raise Problem(
             f"Cannot draw a triangle of domains {three}: it takes three different domains "
-            f"with a share between them (these hold {held:.3g}). Choose others, or turn one of them up."
+            f"with a share between them (these hold {held:.3g}). Choose others, or raise one of them."
         )
     corners = np.array([(i, j, resolution - i - j) for i in range(resolution + 1) for j in range(resolution + 1 - i)])
     corners = corners / resolution

@@ -77,14 +77,14 @@ def groups_of(fidelity: np.ndarray) -> np.ndarray:
     return sizes
 
 
-def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: np.ndarray) -> Check:
-    """Hold out the largest size, fit on the others, compare. share (M,): signed weights of the aggregate.
+def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_weights: np.ndarray) -> Check:
+    """Hold out the largest size, fit on the others, compare. metric_weights (M,): signed weights of the aggregate.
 
     Raises Problem where no size is known, or there is one only, or fewer than 4 whole runs at the largest.
     """
     if not len(losses):
         raise Problem("Cannot extrapolate over scale: no run tells its size and tokens. Import them with the runs.")
-    whole = ~np.isnan(losses[:, share != 0]).any(axis=1)
+    whole = ~np.isnan(losses[:, metric_weights != 0]).any(axis=1)
     size = groups_of(fidelity)
     held = (size == size.max()) & whole
     if size.max() == 0:
@@ -100,7 +100,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: 
     below, next_size = size < size.max(), size == size.max() - 1
     mean, std = JointLaw.fit(weights[below], fidelity[below], losses[below]).predict(weights[held], fidelity[held])
     small = LogLinear.fit(weights[next_size], losses[next_size]).mean(weights[held])
-    predicted, measured = weighted_sum(mean, share), weighted_sum(losses[held], share)
+    predicted, measured = weighted_sum(mean, metric_weights), weighted_sum(losses[held], metric_weights)
     missed = losses[held] - mean
     error = np.sqrt(np.nanmean(missed**2, axis=0))
     compute = 6 * np.prod(np.asarray(fidelity, float), axis=1)
@@ -110,7 +110,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, share: 
         np.bincount(size).tolist(),
         float(rank_correlation(measured, predicted)),
         interval(predicted, measured, np.zeros(len(measured))),
-        float(rank_correlation(measured, weighted_sum(small, share))),
+        float(rank_correlation(measured, weighted_sum(small, metric_weights))),
         error,
         error / np.maximum(np.nanstd(losses[held], axis=0), 1e-12),
         float(inside[~np.isnan(missed)].mean()),

@@ -45,7 +45,7 @@ class Trust:
 def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.ndarray], chosen: int) -> Trust:
     """Compare predicted aggregates (P,) and their standard deviations with those measured, one array of seeds each.
 
-    chosen: the row of the mixture that was put forward. Raises Problem for fewer than three mixtures.
+    chosen: the row of the mixture that was nominated. Raises Problem for fewer than three mixtures.
     """
     if len(measured) < 3:
         raise Problem(

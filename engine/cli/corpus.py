@@ -22,7 +22,7 @@ def corpus_options(one) -> None:
     one.add_argument("--text-column", help="column of the text in jsonl, parquet and csv (default: text)")
     one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
     one.add_argument("--vocabulary", type=int, default=2048, help="tokens of a bpe tokenizer (default: %(default)s)")
-    one.add_argument("--cap-mb", type=float, help="at most this many MB of text a domain")
+    one.add_argument("--cap-mb", type=float, help="at most this many MB of text per domain")
 
 
 def corpus_build(client, workspace, options):

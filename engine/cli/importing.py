@@ -60,7 +60,7 @@ def predict_options(one) -> None:
     from engine.surrogates import SURROGATES
 
     one.add_argument("--study", required=True, metavar="NAME", help="the study's id or name")
-    one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best of the league")
+    one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
     one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
 
@@ -135,7 +135,7 @@ def constraints_in(path: Path) -> dict:
     try:
         found = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read the constraints in {path}: {error}. Mend the file.") from error
+        raise Problem(f"Cannot read the constraints in {path}: {error}. Fix the file.") from error
     if unknown := set(found) - {"bounds", "groups"}:
         raise Problem(f"Cannot use {min(unknown)!r} in {path}: it may hold [bounds] and [[groups]].")
     return found

@@ -34,7 +34,7 @@ def submit(client, workspace, options):
     try:
         spec = json.loads(options.file.read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read the spec {options.file}: {error}. Mend it and try again.") from error
+        raise Problem(f"Cannot read the spec {options.file}: {error}. Fix it and try again.") from error
     if options.depends_on:
         spec = renamed(spec)
         spec["depends_on"] = [*spec.get("depends_on", []), *options.depends_on]

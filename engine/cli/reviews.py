@@ -1,4 +1,4 @@
-"""Commands about candidates: put forward, look, comment, vote, decide, confirm, compare."""
+"""Commands about candidates: nominate, look, comment, vote, decide, confirm, compare."""
 
 from engine.cli.waiting import wait_for_study
 from engine.cli.words import numbers
@@ -6,14 +6,14 @@ from engine.cli.words import numbers
 
 def add(command) -> None:
     command("candidates", listed, "the candidates of a study, its rules, and what the votes say", study=True)
-    forward = command("put-forward", put_forward, "put a point of a study forward under a name", study=True)
-    forward.add_argument("called", metavar="NAME", help="what it will be called")
-    forward.add_argument("--because", required=True, metavar="TEXT", help="why it should be trained")
-    forward.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
-    forward.add_argument(
-        "--point", action="append", default=[], metavar="NAME=VALUE", help="its values instead; repeat"
+    one = command(
+        "nominate", nominate, "nominate a point of a study as a candidate", study=True, aliases=("put-forward",)
     )
-    forward.add_argument("--surrogate", help="default: the best of the league")
+    one.add_argument("called", metavar="NAME", help="what it will be called")
+    one.add_argument("--because", required=True, metavar="TEXT", help="why it should be trained")
+    one.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
+    one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="its values instead; repeat")
+    one.add_argument("--surrogate", help="default: the best on the leaderboard")
     candidate_of(command("candidate", dossier, "all there is to know of one candidate"))
     said = candidate_of(command("comment", comment, "say something about a candidate"))
     said.add_argument("text", metavar="TEXT")
@@ -33,7 +33,7 @@ def add(command) -> None:
         command("confirm-candidate", confirm, "measure it with several seeds, also larger", wait=True)
     )
     confirmed.add_argument("--times", type=float, default=4, help="times a proxy's size (default: %(default)g)")
-    confirmed.add_argument("--seeds", type=int, default=3, help="runs a mixture and size (default: %(default)s)")
+    confirmed.add_argument("--seeds", type=int, default=3, help="runs per mixture and size (default: %(default)s)")
     compared = command("compare", compare, "two to six candidates side by side")
     compared.add_argument("candidates", nargs="+", metavar="ID")
     compared.add_argument("--against", help="a candidate's id or a baseline's name (default: the first)")
@@ -50,7 +50,7 @@ def listed(client, workspace, options):
     return client.call("list_candidates", name=options.study)
 
 
-def put_forward(client, workspace, options):
+def nominate(client, workspace, options):
     return client.call(
         "put_forward",
         name=options.study,

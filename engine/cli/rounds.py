@@ -1,4 +1,4 @@
-"""Commands about rounds: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
+"""Commands about rounds: trade-offs, targets, next runs, confirmations, scale, changed domains."""
 
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import numbers, pairs, plain
@@ -8,7 +8,8 @@ from engine.core.errors import Problem
 def add(command) -> None:
     one = command("trade-off", trade_off, "mixtures that nothing beats in all of some metrics", study=True)
     one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
-    one = command("wish", wish, "mixtures that should keep limits on losses (or reach scores)", study=True)
+    said = "mixtures that should keep limits on losses (or reach scores)"
+    one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
     propose_options(command("propose", propose, "the runs worth doing next, and what they should gain", True, True))
     confirm_options(command("confirm", confirm, "train a mixture larger, beside others, with seeds", True, True))
@@ -28,7 +29,7 @@ def propose_options(one) -> None:
 def confirm_options(one) -> None:
     one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
     one.add_argument("--times", type=float, default=4, help="times a proxy's weights and tokens (default: %(default)g)")
-    one.add_argument("--seeds", type=int, default=3, help="runs a mixture (default: %(default)s)")
+    one.add_argument("--seeds", type=int, default=3, help="runs per mixture (default: %(default)s)")
     one.add_argument("--spread", type=int, default=4, help="other measured mixtures beside it (default: %(default)s)")
 
 
@@ -44,7 +45,7 @@ def trade_off(client, workspace, options):
     return client.call("trade_off", name=options.study, metrics=options.metric)
 
 
-def wish(client, workspace, options):
+def targets(client, workspace, options):
     return client.call("wishes", name=options.study, limits=numbers(options.limit))
 
 

@@ -10,7 +10,7 @@ def add(command) -> None:
     one = command("start", start, "create a study from a TOML file and start it", wait=True)
     one.add_argument("file", type=Path, metavar="STUDY.toml", help="its settings: README, 'Headless'")
     command("list", plain("list_studies"), "list the studies")
-    command("show", plain("show"), "show one study: settings, jobs, league of surrogates", study=True)
+    command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
     command("wait", wait, "show progress until a study has nothing left to do", study=True)
     command("cancel", plain("cancel"), "stop a study's jobs; finished runs stay", study=True)
@@ -24,7 +24,7 @@ def add(command) -> None:
 def search_options(one) -> None:
     from engine.search.methods import METHODS
 
-    one.add_argument("--surrogate", help="default: the best of the league")
+    one.add_argument("--surrogate", help="default: the best on the leaderboard")
     one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
     one.add_argument("--method", choices=list(METHODS), default="simulate", help="default: %(default)s")
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"

@@ -10,10 +10,10 @@ from engine.commands.client import Local
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
 from engine.core.workspace import Workspace
+from engine.jobs.spec import UNFINISHED
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0  # that a page's own worker has to come up
-UNFINISHED = ("queued", "running", "paused")
 
 
 def wait_for_study(client, workspace, study: str):

@@ -3,16 +3,17 @@
 from dataclasses import asdict
 
 from engine.core.people import need
-from engine.studies import advance as steward
-from store import corpora, jobs
+from engine.studies import corpora
+from store import corpora as table
+from store import jobs
 from store.database import Store
 
 
 def list_corpora(store: Store) -> list[dict]:
     """All corpora with their sizes, or how far they are."""
     found = []
-    for name in corpora.names(store):
-        manifest, job = corpora.manifest(store, name), jobs.find(store, f"corpus-{name}")
+    for name in table.names(store):
+        manifest, job = table.manifest(store, name), jobs.find(store, f"corpus-{name}")
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
         found.append({"corpus": name, "train_tokens": sizes, "job": job and asdict(job)})
     return found
@@ -21,7 +22,7 @@ def list_corpora(store: Store) -> list[dict]:
 def build_corpus(store: Store, name: str, spec: dict) -> dict:
     """Queue the building of a corpus."""
     need("operator", "build a corpus")
-    return {"corpus": name, "job": steward.build_corpus(store, name, spec)}
+    return {"corpus": name, "job": corpora.build_corpus(store, name, spec)}
 
 
 COMMANDS = (

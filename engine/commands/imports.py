@@ -1,29 +1,29 @@
 """What people can ask for of runs from elsewhere: import, preview, predict."""
 
 from engine.core.people import need
-from engine.studies import imports as adopt
+from engine.studies import imports
 from store.database import Store
 
 
 def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
     """Make a study of runs in files of the workspace's imports folder (options: engine.studies.imports)."""
     need("operator", "import runs")
-    return adopt.adopt(store, name, format, weights, metrics, **options)
+    return imports.import_runs(store, name, format, weights, metrics, **options)
 
 
 def preview_import(store: Store, format: str, weights: str, metrics: str | None = None, **columns) -> dict:
     """What an import would make of its files, without doing it: guessed columns, notes or the refusal, first rows."""
-    return adopt.preview(store, format, weights, metrics, **columns)
+    return imports.preview(store, format, weights, metrics, **columns)
 
 
 def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     """Where a study's fitted surrogate lies in the workspace, and what its columns are called."""
-    return adopt.fitted(store, name, surrogate)
+    return imports.fitted(store, name, surrogate)
 
 
 def predict(store: Store, name: str, weights: list[dict], surrogate: str | None = None) -> list[dict]:
     """Predicted metrics, mean and std, of a few mixtures {domain: share}."""
-    return adopt.predict(store, name, weights, surrogate)
+    return imports.predict(store, name, weights, surrogate)
 
 
 COMMANDS = (

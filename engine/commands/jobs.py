@@ -5,8 +5,9 @@ from dataclasses import asdict
 from engine.core.errors import Missing
 from engine.core.people import need
 from engine.jobs import logs
-from engine.studies import advance as steward
-from store import jobs, studies
+from engine.studies import jobs
+from store import jobs as table
+from store import studies
 from store.database import Store
 
 JOBS = 500  # of one state, listed at once
@@ -14,7 +15,7 @@ JOBS = 500  # of one state, listed at once
 
 def job(store: Store, job_id: str) -> dict:
     """How far one job is."""
-    found = jobs.find(store, job_id)
+    found = table.find(store, job_id)
     if found is None:
         raise Missing(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
     return asdict(found)
@@ -23,36 +24,36 @@ def job(store: Store, job_id: str) -> dict:
 def list_jobs(store: Store, name: str | None = None) -> list[dict]:
     """The jobs of a study, or all that have not ended and the last that failed."""
     if name is not None:
-        return [asdict(found) for found in jobs.of_study(store, studies.get(store, name).id)]
-    found = jobs.in_state(store, ("running",), JOBS) + jobs.in_state(store, ("queued", "paused"), JOBS)
-    return [asdict(row) for row in found + jobs.in_state(store, ("failed",), JOBS)]
+        return [asdict(found) for found in table.of_study(store, studies.get(store, name).id)]
+    found = table.in_state(store, ("running",), JOBS) + table.in_state(store, ("queued", "paused"), JOBS)
+    return [asdict(row) for row in found + table.in_state(store, ("failed",), JOBS)]
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
     """Queue a job of any kind; `after` in its spec names the jobs that must be done first."""
     need("operator", "submit a job")
-    return {"job": steward.submit_job(store, spec, job_id)}
+    return {"job": jobs.submit_job(store, spec, job_id)}
 
 
 def cancel_job(store: Store, job_id: str) -> dict:
     """Stop one job; a running one keeps a checkpoint."""
     need("operator", "cancel a job")
-    steward.cancel_job(store, job_id)
+    jobs.cancel_job(store, job_id)
     return job(store, job_id)
 
 
 def retry_job(store: Store, job_id: str) -> dict:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
     need("operator", "retry a job")
-    steward.known_job(store, job_id)
-    steward.retry(store, job_id)
+    jobs.known_job(store, job_id)
+    jobs.retry(store, job_id)
     return job(store, job_id)
 
 
 def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
     """Move a job that waits in the queue; lower runs sooner."""
     need("operator", "move a job in the queue")
-    steward.prioritise(store, job_id, priority)
+    jobs.prioritise(store, job_id, priority)
     return job(store, job_id)
 
 

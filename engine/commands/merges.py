@@ -3,9 +3,7 @@
 from engine.core.people import need
 from engine.search import plain
 from engine.studies.fits import point_of
-from engine.studies.merges import learning as learn
-from engine.studies.merges import mirror
-from engine.studies.merges import questions as asking
+from engine.studies.merges import learning, paired_comparison, questions
 from store import searches, studies
 from store.database import Store
 
@@ -14,8 +12,8 @@ def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]],
     """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
     need("operator", "measure merges")
     study = studies.get(store, name)
-    points = asking.points_of(study, coefficients)
-    return {"study": study.id, "runs": asking.measure_points(store, study, points, label)}
+    points = questions.points_of(study, coefficients)
+    return {"study": study.id, "runs": questions.measure_points(store, study, points, label)}
 
 
 def search_merges(
@@ -32,7 +30,9 @@ def search_merges(
     """Queue a search that measures merges of its own choice (engine.studies.merges.questions.queue_merge_search)."""
     need("operator", "search merges")
     found = studies.get(store, name)
-    job = asking.queue_merge_search(store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed)
+    job = questions.queue_merge_search(
+        store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
+    )
     return {"study": found.id, "job": job}
 
 
@@ -43,9 +43,9 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
     """
     need("operator", "write a merged checkpoint")
     study = studies.get(store, name)
-    point = asking.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
-    out = out or f"{study.id}-{asking.short_hash(point)}"
-    return {"study": study.id, "job": asking.queue_write(store, study, point, out), "out": out}
+    point = questions.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
+    out = out or f"{study.id}-{questions.short_hash(point)}"
+    return {"study": study.id, "job": questions.queue_write(store, study, point, out), "out": out}
 
 
 def merge_searches(store: Store, name: str) -> list[dict]:
@@ -64,7 +64,7 @@ def learn_merge(
     """Queue a merge that is learned from training text (engine.studies.merges.learning.queue_learning)."""
     need("operator", "learn a merge from text")
     study = studies.get(store, name)
-    job = learn.queue_learning(store, study, method, knobs, coefficients, large)
+    job = learning.queue_learning(store, study, method, knobs, coefficients, large)
     return {"study": study.id, "job": job}
 
 
@@ -75,7 +75,7 @@ def learned_merges(store: Store, name: str) -> list[dict]:
 
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
-    found = plain(mirror.mirror(store, studies.get(store, name)))
+    found = plain(paired_comparison.mirror(store, studies.get(store, name)))
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 

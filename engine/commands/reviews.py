@@ -1,4 +1,4 @@
-"""What people can ask for of candidates: put forward, look, comment, vote, decide, confirm, compare."""
+"""What people can ask for of candidates: nominate, look, comment, vote, decide, confirm, compare."""
 
 import numpy as np
 
@@ -31,19 +31,19 @@ def put_forward(
     surrogate: str | None = None,
     priorities: dict | None = None,
 ) -> dict:
-    """Put a point of a study forward under a name: one that has a name or is a run (as in `export`), or {name:
+    """Nominate a point of a study under a name: one that has a name or is a run (as in `export`), or {name:
     value}.
     """
-    need("reviewer", "put a candidate forward")
+    need("reviewer", "nominate a candidate")
     study = studies.get(store, name)
     if (candidate is None) == (point is None):
-        raise Problem("Cannot put that forward: give either the name of a point (or a run's id), or its values.")
-    if point is not None and set(point) != set(study.domains):
-        raise Problem(f"Cannot put {called!r} forward: give one number for each of {', '.join(study.domains)}.")
+        raise Problem("Cannot nominate that: give either the name of a point (or a run's id), or its values.")
+    if point is not None and set(point) != set(study.coordinates):
+        raise Problem(f"Cannot nominate {called!r}: give one number for each of {', '.join(study.coordinates)}.")
     if point is None:
         at = point_of(store, study, candidate)
     else:
-        at = np.array([point[name] for name in study.domains], float)
+        at = np.array([point[name] for name in study.coordinates], float)
     made = acts.put_forward(store, study, at, called, rationale, surrogate, priorities)
     return {"candidate": made, "study": study.id}
 

@@ -1,4 +1,4 @@
-"""What people can ask for of rounds: trade-offs and wishes of a search, next runs, confirmations, changed domains."""
+"""What people can ask for of rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from engine.core.people import need
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, wish
-from engine.studies import confirmations as rounds
-from engine.studies import domain_changes as changes
+from engine.studies import confirmations, domain_changes, proposals
 from engine.studies.fits import load
-from store import proposals, searches, studies
+from store import proposals as table
+from store import searches, studies
 from store.database import Store
 
 
@@ -86,19 +86,19 @@ def propose(
     """Queue the question which runs are worth doing next."""
     need("operator", "ask for the next runs")
     found = studies.get(store, name)
-    return {"study": found.id, "job": rounds.queue_proposal(store, found, proposer, count, surrogate, priorities)}
+    return {"study": found.id, "job": proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)}
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:
     """What was proposed for a study, latest first."""
-    return proposals.of_study(store, studies.get(store, name).id)
+    return table.of_study(store, studies.get(store, name).id)
 
 
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
     """Train proxies at proposed mixtures; the league refits when they are in."""
     need("operator", "train proposed mixtures")
     found = studies.get(store, name)
-    return {"study": found.id, "runs": rounds.start_proposed(store, found, np.array(points, float))}
+    return {"study": found.id, "runs": proposals.start_proposed(store, found, np.array(points, float))}
 
 
 def confirm(
@@ -107,8 +107,8 @@ def confirm(
     """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
     need("operator", "confirm mixtures")
     found = studies.get(store, name)
-    plan = rounds.plan_confirmation(store, found, candidate, times, seeds, spread)
-    return {"study": found.id, "mixtures": list(plan.mixtures), "runs": rounds.confirm(store, found, plan)}
+    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
+    return {"study": found.id, "mixtures": list(plan.mixtures), "runs": confirmations.confirm(store, found, plan)}
 
 
 def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
@@ -124,13 +124,13 @@ def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
             "waiting": one.waiting,
             "trust": plain(one.trust),
         }
-        for one in rounds.confirmations(store, found, surrogate)
+        for one in confirmations.confirmations(store, found, surrogate)
     ]
 
 
 def scale(store: Store, name: str) -> dict:
     """The law over shares and fidelity, fitted without the largest size and checked there."""
-    return plain(rounds.scale_check(store, studies.get(store, name)))
+    return plain(confirmations.scale_check(store, studies.get(store, name)))
 
 
 def change_domains(
@@ -139,7 +139,7 @@ def change_domains(
     """What a study becomes on a corpus with other domains, and what it costs against starting anew; start: do it."""
     need("operator" if start else "viewer", "change the domains of a study")
     found = studies.get(store, name)
-    plan = changes.plan_change(store, found, corpus, parts, new_name)
+    plan = domain_changes.plan_change(store, found, corpus, parts, new_name)
     told = {
         "domains": list(plan.change.new),
         "opened": plan.change.touched,
@@ -148,9 +148,9 @@ def change_domains(
         "runs_that_count": len(plan.ids),
         "of": found.done,
         "new_runs": plan.count,
-        "runs_if_started_anew": changes.SPARE * plan.reuse.anew,
+        "runs_if_started_anew": domain_changes.SPARE * plan.reuse.anew,
     }
-    return told | ({"study": changes.start_change(store, found, plan)} if start else {})
+    return told | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
 
 
 COMMANDS = (

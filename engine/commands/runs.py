@@ -1,14 +1,14 @@
 """What people can ask for of single runs: those that training elsewhere posts as it ends."""
 
 from engine.core.people import need
-from engine.studies import submissions as submitting
+from engine.studies import submissions
 from store.database import Store
 
 
 def submit_runs(store: Store, name: str, runs: list[dict]) -> dict:
     """Add runs that were trained elsewhere to a study, by ids of the caller's own: the same run twice is one run."""
     need("operator", "submit runs")
-    return submitting.submit_runs(store, name, runs)
+    return submissions.submit_runs(store, name, runs)
 
 
 COMMANDS = (submit_runs,)

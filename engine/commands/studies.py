@@ -6,7 +6,7 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
 from engine.spec.study import StudySpec
-from engine.studies import advance as steward
+from engine.studies import advance, lifecycle
 from engine.studies.measured import aggregate_of
 from engine.studies.questions import queue_search
 from store import jobs, runs, searches, studies
@@ -25,7 +25,7 @@ def summary(found: studies.Study) -> dict:
         "state": found.state,
         "message": found.message,
         "corpus": found.spec["corpus"],
-        "domains": found.domains,
+        "domains": found.coordinates,
         "metrics": [asdict(one) for one in found.objectives],
         "imported": found.imported,
         "runs": found.runs,
@@ -34,15 +34,15 @@ def summary(found: studies.Study) -> dict:
 
 
 def show(store: Store, name: str) -> dict:
-    """One study: its runs, jobs and latest league."""
+    """One study: its runs, jobs and latest leaderboard."""
     found = studies.get(store, name)
     return {
         **summary(found),
         "spec": found.spec,
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
-        "aggregate": aggregate_of(store, found).to_dict() if found.domains else None,
-        "settled": steward.is_settled(store, found),
+        "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
+        "settled": advance.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
     }
 
@@ -52,7 +52,12 @@ def list_runs(store: Store, name: str) -> list[dict]:
     found = studies.get(store, name)
     rows = runs.table(store, found.id).to_pylist()
     for row in rows:
-        named = {"weights": found.domains, "losses": found.metrics, "losses_se": found.metrics, "shares": found.domains}
+        named = {
+            "weights": found.coordinates,
+            "losses": found.metrics,
+            "losses_se": found.metrics,
+            "shares": found.coordinates,
+        }
         for column, names in named.items():
             values = row.pop(column)
             row[column] = dict(zip(names, values, strict=True)) if values else None
@@ -62,27 +67,27 @@ def list_runs(store: Store, name: str) -> list[dict]:
 def start(store: Store, spec: dict) -> dict:
     """Create a study from its settings (engine.StudySpec) and start it."""
     need("operator", "start a study")
-    return {"study": steward.create(store, StudySpec.from_dict(spec))}
+    return {"study": lifecycle.create(store, StudySpec.from_dict(spec))}
 
 
 def cancel(store: Store, name: str) -> dict:
     """Stop a study's jobs; its finished runs stay."""
     need("operator", "cancel a study")
-    steward.cancel(store, studies.get(store, name).id)
+    lifecycle.cancel(store, studies.get(store, name).id)
     return {"study": name, "state": "cancelled"}
 
 
 def pause(store: Store, name: str) -> dict:
     """Hold a study up: its jobs stop at a checkpoint and wait."""
     need("operator", "pause a study")
-    steward.pause(store, studies.get(store, name).id)
+    lifecycle.pause(store, studies.get(store, name).id)
     return {"study": name, "state": "paused"}
 
 
 def resume(store: Store, name: str) -> dict:
     """Go on with a paused or cancelled study and retry its failed jobs."""
     need("operator", "resume a study")
-    steward.resume(store, studies.get(store, name).id)
+    lifecycle.resume(store, studies.get(store, name).id)
     return {"study": name, "state": "active"}
 
 
@@ -95,7 +100,7 @@ def fit(store: Store, name: str) -> dict:
             f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs {FEWEST_RUNS}. "
             "Wait for more."
         )
-    return {"study": found.id, "job": steward.queue_fit(store, found)}
+    return {"study": found.id, "job": advance.queue_fit(store, found)}
 
 
 def search(

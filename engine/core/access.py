@@ -111,7 +111,7 @@ def read(workspace: Path) -> Access | None:
     except Problem as problem:
         raise Problem(f"Cannot use {path}: {problem} docs/SIGN_IN.md has an example.") from problem
     except ValueError as error:
-        raise Problem(f"Cannot read {path}: {error}. Mend it; docs/SIGN_IN.md has an example.") from error
+        raise Problem(f"Cannot read {path}: {error}. Fix it; docs/SIGN_IN.md has an example.") from error
 
 
 def _checked(found: dict[str, Any]) -> Access:
@@ -144,7 +144,7 @@ def _check_url(name: str, value: object) -> None:
     """An address of the web; without encryption only on this machine: cookies and codes pass there."""
     try:
         parts = urlsplit(value if isinstance(value, str) else "")
-        host, _ = parts.hostname, parts.port  # raises where the port is no number
+        host, _ = parts.hostname, parts.port  # raises where the port is not a number
     except ValueError:
         host = None
     if not host or parts.scheme not in ("https", "http") or parts.username:
@@ -160,7 +160,7 @@ def _roles(roles: dict[str, Any]) -> dict[str, str]:
         if role not in ROLES:
             raise Problem(f"the role of {who!r} is {role!r}; use one of {', '.join(ROLES)}.")
         if who != "*" and ("@" not in who or not who.partition("@")[2]):
-            raise Problem(f'{who!r} in [roles] is no e-mail; write one, or "@example.org", or "*".')
+            raise Problem(f'{who!r} in [roles] is not an e-mail address; write one, or "@example.org", or "*".')
     if not roles:
         raise Problem("[roles] is empty, so nobody could come in.")
     return {who.casefold(): role for who, role in roles.items()}

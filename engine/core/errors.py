@@ -2,7 +2,7 @@
 
 
 class Problem(Exception):
-    """Something the user can mend. The message says what cannot be done, why (with the value), what to do.
+    """Something the user can fix. The message says what cannot be done, why (with the value), what to do.
 
     Pages, the command line and job journals show the message as it is, without a traceback.
     """

@@ -12,7 +12,6 @@ Annotations may be bool, int, float, str, None, dict, list, object, a Record, an
 dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
 """
 
-import math
 import types
 import typing
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, Self
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 
 LARGEST = 2**63  # whole numbers are stored in 64 bits
@@ -97,20 +97,12 @@ def check_of(hint: Any) -> Check:
     raise TypeError(f"Cannot check {hint!r}: no JSON value is of that type.")
 
 
-def is_whole(value: Any) -> bool:
-    return type(value) is int and -LARGEST <= value < LARGEST
-
-
-def is_number(value: Any) -> bool:
-    return (type(value) is float and math.isfinite(value)) or is_whole(value)
-
-
 NULL = Check(lambda value: value is None, "null", "nulls")
 LIST = Check(lambda value: isinstance(value, list | tuple), "a list", "lists")
 ANYTHING = Check(lambda value: True, "anything", "values")
 PLAIN: dict[Any, Check] = {
     bool: Check(lambda value: type(value) is bool, "true or false", "booleans"),
-    int: Check(is_whole, "a whole number", "whole numbers"),
+    int: Check(lambda value: is_whole(value, -LARGEST, LARGEST - 1), "a whole number", "whole numbers"),
     float: Check(is_number, "a number", "numbers"),
     str: Check(lambda value: isinstance(value, str), "a text", "texts"),
     dict: Check(lambda value: isinstance(value, dict), "an object", "objects"),

@@ -134,8 +134,8 @@ def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -
 
     def report(domain: str, size: int) -> None:
         sizes[domain] = size
-        share = min(1.0, sum(sizes.values()) / sum(caps.values()))
-        progress(READING * share, 1.0, f"reading {domain}: {size / 1e6:.1f} MB of {caps[domain] / 1e6:g}")
+        fraction = min(1.0, sum(sizes.values()) / sum(caps.values()))
+        progress(READING * fraction, 1.0, f"reading {domain}: {size / 1e6:.1f} MB of {caps[domain] / 1e6:g}")
 
     return report
 

@@ -13,7 +13,7 @@ from engine.corpus.hashing import window_hashes
 from engine.corpus.parts import Part
 
 WINDOW = 48  # bytes
-SAMPLES = 2000  # windows a domain: a leak of 5% is known within 1% (two standard errors)
+SAMPLES = 2000  # windows per domain: a leak of 5% is known within 1% (two standard errors)
 CHUNK = 1_000_000  # bytes of training text at a time
 BUCKET_BITS = 22  # of the table that rules out nearly all training windows quickly
 

@@ -53,7 +53,7 @@ def documents(domain: str, files: list[SourceFile], column: str, tally: Tally) -
         first = tally.skipped[0] if tally.skipped else {"path": files[0].name, "reason": "it is empty"}
         raise Problem(
             f"Cannot use the domain {domain!r}: none of its {len(files)} files gave any text. "
-            f"{first['path']}: {first['reason']}. Mend it, or leave the domain out."
+            f"{first['path']}: {first['reason']}. Fix it, or leave the domain out."
         )
 
 
@@ -61,8 +61,8 @@ def of_file(file: SourceFile, column: str, whole_files: bool, tally: Tally, done
     """The documents of one file; `tally.read` follows the place in it, from `done` bytes on."""
     kind = kind_of(file.path)
     if kind == ".parquet":
-        for number, (text, share) in enumerate(parquet_texts(file.path, column)):
-            tally.read = done + int(share * file.path.stat().st_size)
+        for number, (text, progress) in enumerate(parquet_texts(file.path, column)):
+            tally.read = done + int(progress * file.path.stat().st_size)
             yield from record(file, number, text, tally)
         return
     with open(file.path, "rb") as raw:

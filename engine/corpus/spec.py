@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 
 VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
@@ -42,8 +42,7 @@ class CorpusSpec:
             object.__setattr__(self, "tokenizer", {"type": self.tokenizer})
         check_choice(self.source, SOURCES, "source")
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
-        number = isinstance(self.cap_mb, (int, float)) and not isinstance(self.cap_mb, bool)
-        if not (number and math.isfinite(self.cap_mb) and self.cap_mb > 0):
+        if not (is_number(self.cap_mb) and self.cap_mb > 0):
             raise Problem(
                 f"Cannot cap a domain at {self.cap_mb!r} MB: a cap is a positive number. "
                 "Give cap_mb as megabytes, such as 8."
@@ -56,7 +55,7 @@ class CorpusSpec:
         if unknown := sorted(set(values) - known):
             raise Problem(
                 f"Cannot build a corpus from {', '.join(map(repr, unknown))}: a corpus has "
-                f"{', '.join(sorted(known))}. Remove the rest, or mend its spelling."
+                f"{', '.join(sorted(known))}. Remove the rest, or fix its spelling."
             )
         return cls(**values)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.checks import is_whole
 from engine.core.errors import Problem
 
 END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
@@ -67,10 +68,10 @@ def raw_bytes() -> Bytes:
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> BytePairs:
-    """Learn a byte-level BPE (Sennrich 2016; GPT-2's pre-tokenizer). Raises Problem for an odd vocabulary."""
+    """Learn a byte-level BPE (Sennrich 2016; GPT-2's pre-tokenizer). Raises Problem for an invalid vocabulary size."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    if isinstance(vocabulary, bool) or not isinstance(vocabulary, int) or not FEWEST <= vocabulary <= MOST:
+    if not is_whole(vocabulary, FEWEST, MOST):
         raise Problem(
             f"Cannot learn a vocabulary of {vocabulary!r} tokens. Choose a whole number from {FEWEST} to {MOST}."
         )

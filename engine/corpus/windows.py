@@ -1,6 +1,6 @@
 """Losses of single validation windows, kept by the runs of confirmations: what got worse, though the mean improved.
 
-One small file a run, `windows/<run>.npz` in the workspace: bits per byte of at most MOST windows of every domain, in
+One small file per run, `windows/<run>.npz` in the workspace: bits per byte of at most MOST windows of every domain, in
 half precision. The windows are the same for every model of one context and evaluation budget, so runs compare window
 by window; which text they are is worked out from the corpus again. No torch. W windows.
 """

@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import short_names
 from engine.importing.tables import Table
-from engine.spec.objectives import BITS, Objective, short_names
+from engine.spec.objectives import BITS, Objective
 
 # Format -> (key that joins its two files, columns that are neither shares nor metrics, unit of its losses).
 FORMATS = {

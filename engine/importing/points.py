@@ -20,7 +20,7 @@ def read_points(table: Table, columns: dict[str, str]) -> tuple[np.ndarray, int]
     wrong = np.flatnonzero(np.abs(total - 1) > SUM + 1e-12)
     if len(wrong):
         percent = (np.abs(total / 100 - 1) <= SUM).all()
-        cure = "They look like percent: divide by 100." if percent else "Mend the row, or leave it out."
+        cure = "They look like percent: divide by 100." if percent else "Fix the row, or leave it out."
         raise Problem(
             f"Cannot import {table.row(wrong[0])}, columns {next(iter(columns.values()))!r} to "
             f"{list(columns.values())[-1]!r}: its shares sum to {total[wrong[0]]:.6g}, and they must sum to 1 within "
@@ -40,7 +40,7 @@ def _shares(table: Table, domain: str, column: str) -> np.ndarray:
     if (found < 0).any():
         place = int(np.flatnonzero(found < 0)[0])
         raise Problem(
-            f"Cannot import {table.row(place)}, column {name!r}: the share {found[place]:g} is below 0. Mend it, or "
+            f"Cannot import {table.row(place)}, column {name!r}: the share {found[place]:g} is below 0. Fix it, or "
             "leave the row out."
         )
     return found

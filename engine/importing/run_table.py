@@ -1,4 +1,4 @@
-"""A study's runs as one flat table, CSV or Parquet: a row a run, a column a share and a metric. `import` reads it."""
+"""A study's runs as one flat table, CSV or Parquet: a row per run, a column a share and a metric. `import` reads it."""
 
 from pathlib import Path
 

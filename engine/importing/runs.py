@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import short_names
 from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
 from engine.importing.tables import Table
-from engine.spec.objectives import short_names, spreads
+from engine.spec.objectives import spreads
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 RULED = 100.0  # times the spread of another metric of its unit, from which on one metric rules the mean
@@ -118,8 +119,8 @@ def _whole(column: str | None, weights: Table, second: Table, order: np.ndarray)
     wrong = np.flatnonzero((found < 0) | (found != np.round(found)) | (found > 2**62))
     if len(wrong):
         raise Problem(
-            f"Cannot import {table.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is no whole number of at "
-            "least 0. Mend it, or name another column."
+            f"Cannot import {table.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is not a whole number of at "
+            "least 0. Fix it, or name another column."
         )
     return [int(x) for x in (found[order] if table is second else found)]
 

@@ -36,7 +36,7 @@ class Table:
     def numbers(self, column: str, missing: bool = False) -> np.ndarray:
         """A column as numbers (rows,), NaN for empty cells where `missing` allows them.
 
-        Raises Problem that names the row and column of a cell that is no number.
+        Raises Problem that names the row and column of a cell that is not a number.
         """
         cells = self.columns[column]
         found = np.array([number_of(cell) for cell in cells], float)  # infinity: no number at all
@@ -47,7 +47,7 @@ class Table:
             empty = " or an empty cell" if missing else ""
             raise Problem(
                 f"Cannot import {self.row(place)}, column {column!r}: it holds {said}, and a finite number{empty} is "
-                "needed there. Mend it, or leave the row out."
+                "needed there. Fix it, or leave the row out."
             )
         return found
 

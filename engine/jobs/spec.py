@@ -3,16 +3,15 @@
 `spec.json` is one flat object: JobSpec's fields and those of the kind's Task.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
 from engine.core.records import Record, contract
 
-VERSION = (
-    2  # 1 had neither `depends_on`, `retries`, `stall_timeout`, `max_parallel` nor needs: it reads as their defaults
-)
+UNFINISHED = ("queued", "running", "paused")  # states of a job that may still do something
+VERSION = 2  # 1 had only a kind and its task: the settings read as their defaults
 ATTEMPTS = 3
 DEVICES = ("auto", "cpu", "cuda")
 ALIASES = {"after": "depends_on", "silence_seconds": "stall_timeout", "at_once": "max_parallel"}  # as 0.1 wrote them
@@ -81,7 +80,7 @@ class JobSpec:
         depends_on = spec.get("depends_on", ())
         settings = {name: spec[name] for name in names if name in spec} | {"version": version}
         check("kind", settings.get("kind"), isinstance(settings.get("kind"), str), "the name of a kind of job")
-        check("depends_on", depends_on, is_list_of_texts(depends_on), "a list of jobs' ids")
+        check("depends_on", depends_on, is_texts(depends_on), "a list of jobs' ids")
         settings["depends_on"] = tuple(depends_on)
         made = cls(**settings)
         for name, (fits, wanted) in RULES.items():
@@ -97,21 +96,9 @@ def renamed(settings: dict[str, Any]) -> dict[str, Any]:
     return {ALIASES.get(name, name): value for name, value in settings.items()}
 
 
-def is_number(value, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least
-
-
-def is_whole(value, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def is_list_of_texts(value) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-
-
 RULES = {
     "study": (lambda value: value is None or isinstance(value, str), "a study's id"),
-    "priority": (lambda value: is_number(value, -math.inf), "a number; lower runs sooner"),
+    "priority": (is_number, "a number; lower runs sooner"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
     "stall_timeout": (lambda value: is_number(value, 1), "a number of seconds of at least 1"),
     "max_parallel": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),

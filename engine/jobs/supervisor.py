@@ -16,7 +16,6 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, write_json, write_text
-from engine.core.secret import job_token
 from engine.jobs import logs
 from engine.jobs.backends import Backend, Status
 from engine.jobs.devices import Lease, machine
@@ -37,6 +36,7 @@ from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.queue import Queue, read_settings
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import HEARTBEAT, Spool, try_lock
+from engine.jobs.tokens import job_token
 
 POLL_SECONDS = 0.25
 REPORT_SECONDS = 5.0  # between words for the page

@@ -99,8 +99,8 @@ def _drawn(trial: Trial, mean: np.ndarray) -> np.ndarray | None:
     """(1 + DRAWS,) score of held-out means (F, R, M), then on runs drawn again; None where one could not be fitted."""
     if np.isnan(mean).any():
         return None
-    ranks = rank_correlations(np.broadcast_to(trial.losses, mean.shape), mean, trial.share)
-    return np.r_[score_of(ranks).mean(), bootstrap(trial.losses, mean[0], trial.share, trial.seed)[:, 0]]
+    ranks = rank_correlations(np.broadcast_to(trial.losses, mean.shape), mean, trial.metric_weights)
+    return np.r_[score_of(ranks).mean(), bootstrap(trial.losses, mean[0], trial.metric_weights, trial.seed)[:, 0]]
 
 
 def _summary(drawn: np.ndarray | None) -> list[float] | None:

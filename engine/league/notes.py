@@ -1,4 +1,4 @@
-"""What is odd about a study's runs, in sentences: what surrogates fitted on them can not say.
+"""What is unexpected about a study's runs, in sentences: what surrogates fitted on them can not say.
 
 R runs, D domains, M metrics.
 """

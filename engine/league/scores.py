@@ -1,7 +1,7 @@
 """How held-out predictions are scored: rank correlation, error, coverage, regret, and how far noise reaches.
 
-R runs, M metrics, F repeats of cross-validation. share (M,): signed weights of the metrics, negative where higher is
-better, so that the aggregate is better when lower.
+R runs, M metrics, F repeats of cross-validation. metric_weights (M,): signed weights of the metrics, negative
+where higher is better, so that the aggregate is better when lower.
 """
 
 import numpy as np
@@ -12,14 +12,14 @@ LEVELS = {"50": 0.674490, "80": 1.281552, "95": 1.959964}  # nominal coverage in
 DRAWS = 200  # bootstrap draws over runs
 
 
-def rank_correlations(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray) -> np.ndarray:
+def rank_correlations(losses: np.ndarray, predicted: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
     """(..., 2 + M) Spearman of the aggregate, the mean over metrics, and each metric; inputs (..., R, M).
 
     The aggregate is over runs that have every metric that counts. A metric that does not vary cannot be ranked: it is
     NaN, and stays out of the mean. A prediction that does not vary ranks nothing: 0.
     """
     each = spearman(np.moveaxis(losses, -1, 0), np.moveaxis(predicted, -1, 0))
-    whole = spearman(weighted_sum(losses, share), weighted_sum(predicted, share))
+    whole = spearman(weighted_sum(losses, metric_weights), weighted_sum(predicted, metric_weights))
     known = ~np.isnan(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
     return np.stack([whole, mean, *each], axis=-1)
@@ -31,7 +31,7 @@ def score_of(ranks: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(whole), mean, (whole + mean) / 2)
 
 
-def bootstrap(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
+def bootstrap(losses: np.ndarray, predicted: np.ndarray, metric_weights: np.ndarray, seed: int) -> np.ndarray:
     """(DRAWS, 2) score and mean Spearman on runs drawn with replacement; the same draws for every surrogate.
 
     A draw is how often each run is in it. Runs are sorted once, and their ranks in a draw are sums of these counts: the
@@ -41,7 +41,7 @@ def bootstrap(losses: np.ndarray, predicted: np.ndarray, share: np.ndarray, seed
     drawn = np.random.default_rng(seed).integers(0, runs, (DRAWS, runs))
     counts = np.stack([np.bincount(rows, minlength=runs) for rows in drawn]).astype(float)
     each = np.array([_drawn_spearman(x, y, counts) for x, y in zip(losses.T, predicted.T, strict=True)])
-    whole = _drawn_spearman(weighted_sum(losses, share), weighted_sum(predicted, share), counts)
+    whole = _drawn_spearman(weighted_sum(losses, metric_weights), weighted_sum(predicted, metric_weights), counts)
     known = ~np.isnan(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
     return np.stack([score_of(np.stack([whole, mean], axis=1)), mean], axis=1)
@@ -77,13 +77,13 @@ def scale_of(missed: np.ndarray, std: np.ndarray) -> np.ndarray:
     return np.maximum(found, 1e-6)  # a metric that never varies is predicted exactly
 
 
-def regret_of(losses: np.ndarray, mean: np.ndarray, share: np.ndarray) -> float | None:
+def regret_of(losses: np.ndarray, mean: np.ndarray, metric_weights: np.ndarray) -> float | None:
     """How much worse the run with the lowest prediction is than the best one, averaged over repeats (F, R, M)."""
-    aggregate = weighted_sum(losses, share)
+    aggregate = weighted_sum(losses, metric_weights)
     whole = np.isfinite(aggregate)
     if not whole.any():
         return None
-    picked = first_lowest(weighted_sum(mean[:, whole], share))
+    picked = first_lowest(weighted_sum(mean[:, whole], metric_weights))
     return float((aggregate[whole][picked] - aggregate[whole].min()).mean())
 
 

@@ -1,4 +1,4 @@
-"""What the league says: one standing a surrogate, and the choice of the default."""
+"""What the league says: one standing per surrogate, and the choice of the default."""
 
 from dataclasses import asdict, dataclass, replace
 

@@ -38,13 +38,13 @@ Progress = Callable[[float, float, str], None]
 @dataclass(frozen=True)
 class Trial:
     """What all fits share: weights (R, D), losses (R, M) with NaN, parts (F, folds, R) bool of the runs each fit is
-    tested on, share (M,) signed weights of the metrics, seed, candidates (N, D) or None.
+    tested on, metric_weights (M,) signed weights of the metrics, seed, candidates (N, D) or None.
     """
 
     weights: np.ndarray
     losses: np.ndarray
     parts: np.ndarray
-    share: np.ndarray
+    metric_weights: np.ndarray
     seed: int
     candidates: np.ndarray | None = None
 
@@ -104,7 +104,7 @@ def trial_of(weights, losses, folds=5, repeats=3, seed=0, priorities=None, candi
             "Wait for more proxies, or add runs."
         )
     metrics = losses.shape[1]
-    share = np.full(metrics, 1 / metrics) if priorities is None else np.asarray(priorities, float)
+    metric_weights = np.full(metrics, 1 / metrics) if priorities is None else np.asarray(priorities, float)
     parts = _folds(weights, folds, repeats, seed)
     losses = np.where(np.isfinite(losses), losses, np.nan)
     if not (np.nanmax(losses, axis=0, initial=-np.inf) > np.nanmin(losses, axis=0, initial=np.inf)).any():
@@ -112,7 +112,7 @@ def trial_of(weights, losses, folds=5, repeats=3, seed=0, priorities=None, candi
             f"Cannot judge surrogates: none of the {metrics} metrics varies over the {len(weights)} runs, so there is "
             "nothing to rank. Check the metrics' columns, or train mixtures that differ more."
         )
-    return Trial(weights, losses, parts, share, seed, candidates)
+    return Trial(weights, losses, parts, metric_weights, seed, candidates)
 
 
 def judged(trial: Trial, names: list[str], do: Do, progress: Progress) -> tuple[League, dict[str, np.ndarray]]:
@@ -185,7 +185,7 @@ def _fit_and_predict(trial: Trial, name: str, repeat: int, fold: int):
     except Problem as problem:
         return str(problem)
     seconds = time.process_time() - started
-    aggregates = None if trial.candidates is None else weighted_sum(fitted.mean(trial.candidates), trial.share)
+    aggregates = None if trial.candidates is None else weighted_sum(fitted.mean(trial.candidates), trial.metric_weights)
     return *fitted.predict(trial.weights[test]), aggregates, seconds
 
 
@@ -216,10 +216,10 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray]
     losses, mean, std = trial.losses, one.mean, one.std
     missed = losses - mean
     scale = scale_of(missed, std)
-    ranks = rank_correlations(np.broadcast_to(losses, mean.shape), mean, trial.share).mean(axis=0)
+    ranks = rank_correlations(np.broadcast_to(losses, mean.shape), mean, trial.metric_weights).mean(axis=0)
     standardised = missed / (std * scale)
     whole = ~np.isnan(losses).any(axis=1)
-    drawn = bootstrap(losses, mean.mean(axis=0), trial.share, trial.seed)
+    drawn = bootstrap(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
     standing = Standing(
         name=name,
         spearman=numbers(ranks[2:]),
@@ -230,7 +230,7 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray]
         rmse=np.sqrt(np.nanmean(missed**2, axis=(0, 1))).tolist(),
         coverage=coverage(missed / std),
         calibrated_coverage=coverage(standardised),
-        regret=regret_of(losses, mean, trial.share),
+        regret=regret_of(losses, mean, trial.metric_weights),
         stability=_stability(trial, one.aggregates),
         seconds=one.seconds,
         repeats=len(mean),

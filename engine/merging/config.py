@@ -10,10 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.core.checks import check, is_whole
 from engine.core.errors import Problem
 from engine.core.safe_yaml import parsed
 from engine.merging.methods import METHODS, Method
-from engine.merging.methods.knobs import REQUIRED, Knob, knobs_of
+from engine.merging.methods.knobs import knobs_of
+from engine.spec.merge_knobs import Knob
 from engine.spec.merge_learners import refuse_without_data
 
 TOP = (
@@ -79,7 +81,7 @@ def read_config(path: Path) -> MergeConfig:
     try:
         values = parsed(path.read_text())
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read {path}: {error}. Mend it and try again.") from error
+        raise Problem(f"Cannot read {path}: {error}. Fix it and try again.") from error
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
     return from_dict(values, path.parent)
@@ -104,8 +106,7 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
     if bool(values.get("models")) == bool(values.get("slices")):
         raise Problem("Cannot read the merge: give `models` or `slices`, and not both.")
     seed = values.get("seed", 0)
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise Problem(f"Cannot use {seed!r} as seed: it must be a whole number of at least 0.")
+    check(is_whole(seed, 0), seed, "seed", "a whole number of at least 0")
     base = model_path(values.get("base_model"), folder)
     listed = values.get("slices") or [{"sources": values["models"]}]
     slices = tuple(slice_of(one, base, folder, bool(values.get("slices"))) for one in a_list("slices", listed))
@@ -117,7 +118,7 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
 
 
 def known(where: str, values: object, keys: tuple[str, ...]) -> None:
-    """Raise Problem for what is no table, and for a key that means nothing here."""
+    """Raise Problem for what is not a table, and for a key that means nothing here."""
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {where}: it is {str(values)[:80]!r}, and must be a table.")
     for key in values:
@@ -126,7 +127,7 @@ def known(where: str, values: object, keys: tuple[str, ...]) -> None:
 
 
 def a_list(name: str, values: object) -> list:
-    """Raise Problem for what is no list."""
+    """Raise Problem for what is not a list."""
     if not isinstance(values, list):
         raise Problem(f"Cannot read the merge: {name} is {values!r:.80}, and must be a list.")
     return values
@@ -156,7 +157,7 @@ def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slic
         if path is None:
             raise Problem(f"Cannot read a model: {one} has no key 'model'.")
         layers = one.get("layer_range")
-        whole = isinstance(layers, list) and len(layers) == 2 and all(isinstance(n, int) for n in layers)
+        whole = isinstance(layers, list) and len(layers) == 2 and all(map(is_whole, layers))
         if sliced and not (whole and 0 <= layers[0] < layers[1]):
             raise Problem(f"Cannot use {layers!r} as layer_range of {path}: give [first, last], such as [0, 12].")
         sources.append(Source(path, tuple(layers) if sliced else None, one.get("parameters") or {}))
@@ -210,7 +211,7 @@ def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
 
 
 def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str, str], t: float) -> dict:
-    """The method's arguments for one output tensor: {knob: value, or [one an expert]}.
+    """The method's arguments for one output tensor: {knob: value, or [one per expert]}.
 
     inputs: model -> the tensor's name there (layers may have other numbers in a slice); t: how far through the
     slice's layers, 0 to 1, which gradients follow. Raises Problem for what is missing or of the wrong kind.
@@ -240,7 +241,7 @@ def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, whe
     for scope in scopes:
         if key in scope and (value := evaluate(key, knob, scope[key], tensor, t)) is not None:
             return value
-    if knob.default is REQUIRED:
+    if knob.required:
         raise Problem(f"Cannot merge {where}: the parameter {key!r} is not given. Add it under `parameters`.")
     return knob.default
 
@@ -288,19 +289,19 @@ def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
         return None
     values = [typed(key, knob, one) for one in setting]
     place = t * (len(values) - 1)
-    if knob.kind is bool:
+    if knob.kind == "bool":
         return values[int(place)]
     low = int(place)
     high, share = min(low + 1, len(values) - 1), place - low
     between = (1 - share) * values[low] + share * values[high]
-    return typed(key, knob, round(between) if knob.kind is int else between)
+    return typed(key, knob, round(between) if knob.kind == "int" else between)
 
 
 def typed(key: str, knob: Knob, value) -> float | int | bool:
     """A value of the knob's kind, as mergekit reads it. Raises Problem for what the knob does not take."""
-    if knob.kind is bool and value in (0, 1):
+    if knob.kind == "bool" and value in (0, 1):
         value = bool(value)
-    if knob.kind is not bool and isinstance(value, str):
+    if knob.kind != "bool" and isinstance(value, str):
         with suppress(ValueError):
             value = float(value)  # YAML reads 1e-3 as a text
     return knob.checked(key, value)

@@ -139,7 +139,7 @@ def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> 
     for one in piece.sources:
         if one.layers and one.layers[1] > models[one.model].layers:
             said.append(
-                f"Cannot take the layers {list(one.layers)} of {one.model}: it has {models[one.model].layers}. Mend "
+                f"Cannot take the layers {list(one.layers)} of {one.model}: it has {models[one.model].layers}. Fix "
                 "its layer_range."
             )
     return said

@@ -18,7 +18,7 @@ from engine.merging.companions import companions
 from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
 from engine.merging.methods import Tensors
-from engine.merging.methods.whole import surveyed
+from engine.merging.methods.global_stats import surveyed
 
 Progress = Callable[[float, float, str], None]
 

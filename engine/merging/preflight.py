@@ -24,7 +24,7 @@ from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opene
 from engine.merging.merge import misplaced
 from engine.merging.methods import Tensors
 from engine.merging.methods.base import CHUNK
-from engine.merging.methods.whole import BINS, surveyed
+from engine.merging.methods.global_stats import BINS, surveyed
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
@@ -194,7 +194,7 @@ def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: 
     if said := misplaced(out, models):
         found.refusals.append(said)
     elif not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        why = "may not be written to" if parent.is_dir() else "is no folder"
+        why = "may not be written to" if parent.is_dir() else "is not a folder"
         found.refusals.append(f"Cannot write {out}: {parent} {why}. Choose another place.")
     if found.disk > found.free:
         found.refusals.append(

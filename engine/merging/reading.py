@@ -15,7 +15,7 @@ from engine.spec.merge_file import ALL
 def point_of(config: MergeConfig) -> dict:
     """{"method", "base", "experts", "weight", "knobs", "seed"} of a merge file.
 
-    weight: one number an expert; or by tensor, with `*` for the commonest, where filters and gradients make them
+    weight: one number per expert; or by tensor, with `*` for the commonest, where filters and gradients make them
     differ; empty where the method has none. Raises Problem for layers put together from slices, and for other knobs
     that differ between tensors: a fader has one value.
     """

@@ -22,7 +22,7 @@ class Sampler:
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
     seeds: (G,); context: positions T of a sequence; keep: the part of every domain that may be seen at all. With
-    keep = proxy tokens / target tokens a proxy repeats each domain as often as the target will (simulated epoching,
+    keep = proxy tokens / target tokens per proxy repeats each domain as often as the target will (simulated epoching,
     UtiliMax, arXiv:2501.11747); which windows are kept hangs on the domain's name alone. It has no state: batch t is
     the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
     less than T + 1 tokens.

@@ -35,7 +35,7 @@ from engine.spec.kinds.train import TrainTask
 
 REPORT_SECONDS = 1.0
 LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, in fractions of the steps
-LOOK_TOKENS = 2048  # and on how many validation tokens a domain
+LOOK_TOKENS = 2048  # and on how many validation tokens per domain
 AHEAD = 16  # steps whose batches are read from the shards at once
 
 
@@ -102,14 +102,14 @@ class Training:
         self.step += 1
 
     def bits_per_byte(self) -> list[float | None]:
-        """Training loss of each member since the last call, None where it is no number."""
+        """Training loss of each member since the last call, None where it is not a number."""
         losses = (self.nats / self.bytes / math.log(2)).tolist()
         self.nats.zero_(), self.bytes.zero_()
         return [loss if math.isfinite(loss) else None for loss in losses]
 
     @torch.no_grad()
     def contain(self, losses: Tensor) -> None:
-        """Clip each member's gradient by its own norm, and stop those whose loss is no number or exploded."""
+        """Clip each member's gradient by its own norm, and stop those whose loss is not a number or exploded."""
         gradient = self.stack.flat.grad  # (G, P)
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)  # (G, 1)
         sound = (losses < self.exploded) & norm.squeeze(1).isfinite()  # (G,), False for NaN

@@ -75,7 +75,7 @@ def export(recipe: Recipe | MergeRecipe, format: str) -> Files:
         found = one.read(files)
     except UNREADABLE as error:
         raise Problem(
-            f"Cannot export as {one.title}: the file could not be read back ({error}). Rename odd domains."
+            f"Cannot export as {one.title}: the file could not be read back ({error}). Use plain domain names."
         ) from error
     wrong = [key for key in {**wanted, **found} if abs(found.get(key, 0.0) - wanted.get(key, 0.0)) > TOLERANCE]
     if wrong:

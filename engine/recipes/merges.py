@@ -18,7 +18,7 @@ from engine.spec.merge import MergeSpec, setting_of
 from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
 from engine.spec.merge_point import coefficients_of
 
-LARGEST_HEADER = 100 << 20  # bytes: a larger one is no header
+LARGEST_HEADER = 100 << 20  # bytes: a larger one is not a header
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class MergeRecipe:
 
 
 def tensor_names(path: Path) -> list[str]:
-    """The tensors of a safetensors file, or of a folder of them, by their headers. Raises Problem for what is none."""
+    """The tensors of a safetensors file, or of a folder of them, by their headers. Raises Problem for anything else."""
     files, names = [path] if path.is_file() else sorted(path.glob("*.safetensors")), []
     try:
         for file in files:

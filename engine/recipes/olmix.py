@@ -26,7 +26,7 @@ def write(recipe: Recipe) -> Files:
 
 
 def table(recipe: Recipe, names, values) -> str:
-    """One of the pair: run, name, index and a column a domain or metric."""
+    """One of the pair: run, name, index and a column per domain or metric."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["run", "name", "index", *names])

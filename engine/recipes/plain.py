@@ -10,7 +10,7 @@ from engine.recipes.base import Files, Format, Recipe
 
 
 def rows_of(recipe: Recipe) -> list[dict]:
-    """One row a domain; what is not known is None."""
+    """One row per domain; what is not known is None."""
     empty = [None] * len(recipe.domains)
     columns = zip(recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True)
     return [
@@ -26,7 +26,7 @@ def rows_of(recipe: Recipe) -> list[dict]:
 
 
 def predictions_of(recipe: Recipe) -> list[dict]:
-    """One row a metric, with the ends of its 95% interval."""
+    """One row per metric, with the ends of its 95% interval."""
     return [
         {**row, "low_95": row["mean"] - 1.96 * row["std"], "high_95": row["mean"] + 1.96 * row["std"]}
         for row in recipe.predictions

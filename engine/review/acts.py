@@ -1,4 +1,4 @@
-"""What people do in a review: put forward, comment, vote, decide, set the rules. Uses the store.
+"""What people do in a review: nominate, comment, vote, decide, set the rules. Uses the store.
 
 Each is one line in the owner's journal, with its author and time. What somebody decides on may have changed since they
 looked: `seen` is the revision that they saw (engine/review/dossier.py), and if it is not the one that is there now, the
@@ -10,6 +10,7 @@ import unicodedata
 
 import numpy as np
 
+from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.people import acting, need
 from engine.jobs.decisions import CandidatePut, ReviewAdded
@@ -37,7 +38,7 @@ def put_forward(
 
     Raises Problem for a name that is taken or none, for a point that is none, and before the first fit.
     """
-    need("reviewer", "put a candidate forward")
+    need("reviewer", "nominate a candidate")
     name, rationale = checked_text(name, "name", NAME, lines=False), checked_text(rationale, "rationale", TEXT)
     about = {"name": name, "rationale": rationale, "author": acting().name}
     with store.alone():
@@ -81,7 +82,7 @@ def decide(
     """Approve, reject or supersede a candidate, for a reason. Approval takes what the study's rules ask for.
 
     seen: the revision that was looked at; None: whatever is there. successor: the candidate that supersedes it. Raises
-    Problem where somebody commented, decided or measured since then, and for what is no decision.
+    Problem where somebody commented, decided or measured since then, and for what is not a decision.
     """
     need("reviewer", "decide")
     if verdict not in VERDICTS:
@@ -115,7 +116,7 @@ def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> Non
 def set_rules(store: Store, study: studies.Study, approvals: int, author_alone: bool) -> None:
     """What it takes to approve a candidate of a study from now on. Raises Problem for no number from 1 to 50."""
     need("operator", "set the rules")
-    if not isinstance(approvals, int) or isinstance(approvals, bool) or not 1 <= approvals <= MOST_APPROVALS:
+    if not is_whole(approvals, 1, MOST_APPROVALS):
         raise Problem(f"Cannot ask for {approvals!r} approvals: choose 1 to {MOST_APPROVALS}.")
     _add(store, study.id, None, "rules", approvals=approvals, author_alone=bool(author_alone))
 

@@ -1,7 +1,7 @@
 """Candidates side by side, with differences to a reference that are honest about their noise. Uses the store.
 
 The reference is one of the candidates, or a baseline of the first. All are weighed as the reference was when it was
-frozen, so the same link shows the same numbers whatever is turned later. D coordinates, M metrics.
+frozen, so the same link shows the same numbers whatever is set later. D coordinates, M metrics.
 """
 
 import hashlib

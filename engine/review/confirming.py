@@ -10,8 +10,8 @@ from engine.core.errors import Problem
 from engine.core.people import acting, need
 from engine.jobs.decisions import ReviewAdded, RunsAdded
 from engine.review.evidence import at_point, points_of
-from engine.studies import confirmations as rounds
-from engine.studies.merges.planning import merge_jobs
+from engine.studies import confirmations
+from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
 from store import reviews, runs, studies
 from store.database import Store
@@ -19,14 +19,16 @@ from store.database import Store
 EVERYTHING = 2**40  # validation tokens: as many as there are
 
 
-def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[rounds.Plan]:
+def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[confirmations.Plan]:
     """What confirming a mixture would train: one plan at the proxies' own size, one `times` as large.
 
     Raises Problem as they do.
     """
     found = reviews.get(store, candidate)
     study, name = studies.get(store, found.study), found.frozen["name"]
-    return [rounds.plan_confirmation(store, study, name, size, seeds, spread=0) for size in dict.fromkeys((1, times))]
+    return [
+        confirmations.plan_confirmation(store, study, name, size, seeds, spread=0) for size in dict.fromkeys((1, times))
+    ]
 
 
 def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[str]:
@@ -34,10 +36,12 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
     need("operator", "confirm a candidate")
     found = reviews.get(store, candidate)
     study = studies.get(store, found.study)
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         ids, times, seeds = confirm_merge(store, study, found), 1, 1
     else:
-        ids = [run for plan in plans(store, candidate, times, seeds) for run in rounds.confirm(store, study, plan)]
+        ids = [
+            run for plan in plans(store, candidate, times, seeds) for run in confirmations.confirm(store, study, plan)
+        ]
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
     store.write(ReviewAdded(found.study, "confirm", acting().name, body, found.id))
     return ids
@@ -72,7 +76,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     ]
     if not rows:
         return []
-    names, domains = study.domains, list(study.corpus["domains"])
+    names, domains = study.coordinates, list(study.corpus["domains"])
     larger = replace(spec, fidelity=fidelity)
     jobs = merge_jobs(larger, study.id, study.corpus["experts"], names, domains, rows, keep=True)
     store.write(RunsAdded(study.id, rows, jobs))

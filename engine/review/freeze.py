@@ -47,7 +47,7 @@ def freeze(
     fit, frame = fit_of(store, study, surrogate), frame_of_study(study)
     if fit is None:
         raise Problem(
-            f"Cannot put {about['name']!r} forward: nothing is predicted in {study.name!r} yet. Wait for its first fit."
+            f"Cannot nominate {about['name']!r}: nothing is predicted in {study.name!r} yet. Wait for its first fit."
         )
     point = checked_point(frame, point, about["name"])
     whole = aggregate_of(store, study, priorities)
@@ -90,16 +90,16 @@ def versions() -> dict[str, str]:
 
 
 def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
-    """A point (D,) of the study's space, its constraints aside. Raises Problem for what is none."""
+    """A point (D,) of the study's space, its constraints aside. Raises Problem for anything else."""
     names = frame.space.names
     point = np.asarray(point, float)
     if point.shape != (len(names),) or not np.isfinite(point).all():
-        raise Problem(f"Cannot put {name!r} forward: it takes one number for each of {', '.join(names)}.")
+        raise Problem(f"Cannot nominate {name!r}: it takes one number for each of {', '.join(names)}.")
     if not isinstance(frame.space, Simplex):
         return point
     if (point < -1e-6).any() or abs(point.sum() - 1) > 1e-3:
         raise Problem(
-            f"Cannot put {name!r} forward: its shares sum to {point.sum():.4g}, and the lowest is {point.min():.4g}. "
+            f"Cannot nominate {name!r}: its shares sum to {point.sum():.4g}, and the lowest is {point.min():.4g}. "
             "Shares are at least 0 and sum to 1."
         )
     point = np.maximum(point, 0)

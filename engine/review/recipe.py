@@ -53,7 +53,7 @@ def recipe_at(
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
     predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
     told = {"predictions": predictions, "provenance": provenance, "approved": approved}
-    if study.spec.get("merge"):
+    if study.kind == "merge":
         return merge_at(store, study, shares, name, told)
     frame = frame_of_study(study)
     return Recipe(
@@ -80,7 +80,7 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
         name,
         spec.merge,
         tuple(study.corpus["experts"]),
-        tuple(study.domains),
+        tuple(study.coordinates),
         tuple(point.tolist()),
         tuple(references(root, task)),
         tensors,
@@ -144,7 +144,7 @@ def measured(store: Store, candidate: reviews.Candidate) -> list[dict]:
 
 
 def rows_of(metrics: list[dict], mean, std) -> tuple[dict, ...]:
-    """One row a metric."""
+    """One row per metric."""
     return tuple(
         {"metric": one["metric"], "unit": one["unit"], "mean": float(m), "std": float(s)}
         for one, m, s in zip(metrics, mean, std, strict=True)

@@ -31,7 +31,7 @@ class Rules:
             return ""
         if (more := self.approvals - len(people)) > 0:
             return f"{more} more {'approval' if more == 1 else 'approvals'}"
-        return f"an approval of somebody besides {author}, who put it forward"
+        return f"an approval of somebody besides {author}, who nominated it"
 
 
 @dataclass

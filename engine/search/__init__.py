@@ -2,7 +2,7 @@
 
 Very many mixtures are drawn around the prior and predicted; a method (engine/search/methods.py) takes the answer from
 them. Beside it stands what makes it honest: the near-optimal set, differences to the baselines with their noise, and
-a pool of draws for trade-offs and wishes (engine/search/pool.py). A point chosen because its prediction is lowest will
+a pool of draws for trade-offs and targets (engine/search/pool.py). A point chosen because its prediction is lowest will
 measure worse than predicted (the optimiser's curse): the near-optimal set says how arbitrary the choice is.
 N points, D domains, M metrics; the aggregate is better when lower.
 """
@@ -103,35 +103,37 @@ def search(
     does not fit.
     """
     started = time.monotonic()
-    share = checked_priorities(priorities, len(surrogate.noise))
-    check_method(method, surrogate, share)
+    metric_weights = checked_priorities(priorities, len(surrogate.noise))
+    check_method(method, surrogate, metric_weights)
     if not ELITE <= n <= LARGEST:
         raise Problem(f"Cannot search {n!r} draws: use {ELITE:,} to {LARGEST:,}.")
     rng = np.random.default_rng(seed)
-    points, scores, pool = _draw(surrogate, space, prior, share, n, rng, progress)
+    points, scores, pool = _draw(surrogate, space, prior, metric_weights, n, rng, progress)
     elite = space.project(points[lowest(scores, ELITE)].astype(float))
-    answer = METHODS[method](lambda mixtures: weighted_sum(surrogate.mean(mixtures), share), space, prior, elite, rng)
-    top = predict(surrogate, elite[0], share)
-    near = _near_optimal(surrogate, space, prior, share, points, scores, top, price)
+    answer = METHODS[method](
+        lambda mixtures: weighted_sum(surrogate.mean(mixtures), metric_weights), space, prior, elite, rng
+    )
+    top = predict(surrogate, elite[0], metric_weights)
+    near = _near_optimal(surrogate, space, prior, metric_weights, points, scores, top, price)
     differences = {
-        name: difference(surrogate, answer, np.asarray(shares, float), share)
+        name: difference(surrogate, answer, np.asarray(shares, float), metric_weights)
         for name, shares in (baselines or {}).items()
     }
     seconds, cost = time.monotonic() - started, None if price is None else float(price.of(answer[None])[0])
-    return Found(predict(surrogate, answer, share), top, near, differences, method, n, seconds, cost), pool
+    return Found(predict(surrogate, answer, metric_weights), top, near, differences, method, n, seconds, cost), pool
 
 
-def _draw(surrogate, space, prior, share, n, rng, progress) -> tuple[np.ndarray, np.ndarray, Pool]:
+def _draw(surrogate, space, prior, metric_weights, n, rng, progress) -> tuple[np.ndarray, np.ndarray, Pool]:
     """float32 draws (n, D), their predicted aggregates (n,), and the pool of some of them with all metrics."""
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n)
     collector = None
     for start in range(0, n, CHUNK):
         chunk = space.draw(prior, min(CHUNK, n - start), rng)
         mean = surrogate.mean(chunk)
-        collector = collector or Collector(share, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
+        collector = collector or Collector(metric_weights, np.maximum(mean.std(axis=0), 1e-9), np.random.default_rng(0))
         collector.add(chunk, mean)
         points[start : start + len(chunk)] = chunk
-        scores[start : start + len(chunk)] = weighted_sum(mean, share)
+        scores[start : start + len(chunk)] = weighted_sum(mean, metric_weights)
         if progress:
             progress(min(n, start + CHUNK), n, f"{min(n, start + CHUNK):,} mixtures predicted")
     return points, scores, collector.pool()
@@ -143,20 +145,22 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
     size = min(n, CHUNK // 4)
     surrogate.mean(space.sample(2, np.random.default_rng(0)))  # what is done once is not counted
     started = time.perf_counter()
-    share = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
-    _draw(surrogate, space, prior, share, size, np.random.default_rng(0), None)
+    metric_weights = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
+    _draw(surrogate, space, prior, metric_weights, size, np.random.default_rng(0), None)
     return (time.perf_counter() - started) * n / size
 
 
-def _near_optimal(surrogate, space, prior, share, points, scores, top: Prediction, price) -> NearOptimal:
+def _near_optimal(surrogate, space, prior, metric_weights, points, scores, top: Prediction, price) -> NearOptimal:
     threshold = top.aggregate + top.aggregate_std
     inside = points[(scores <= threshold) | (scores == scores.min())]
     distance = np.abs(inside - prior.astype(np.float32)).sum(axis=1, dtype=float)
-    nearest = predict(surrogate, _clean(inside[first_lowest(distance)], space), share)
+    nearest = predict(surrogate, _clean(inside[first_lowest(distance)], space), metric_weights)
     cheapest, cost = None, None
     if price is not None:
         costs = price.of(inside)
-        cheapest = predict(surrogate, _clean(inside[np.lexsort((ranks(distance), ranks(costs)))[0]], space), share)
+        cheapest = predict(
+            surrogate, _clean(inside[np.lexsort((ranks(distance), ranks(costs)))[0]], space), metric_weights
+        )
         cost = float(price.of(cheapest.shares[None])[0])
     return NearOptimal(
         threshold,

@@ -1,7 +1,8 @@
 """The runs worth doing next: where a trained proxy is expected to help most, and whether it is worth its time.
 
-A proposer is a function (surrogate, space, share, pool (N, D), runs (R, D), count, seed) -> Proposal. `share` (M,) are
-the signed weights of the metrics in the aggregate, which is better when lower. D domains, M metrics.
+A proposer is a function (surrogate, space, metric_weights, pool (N, D), runs (R, D), count, seed) -> Proposal.
+metric_weights (M,): the signed weights of the metrics in the aggregate, which is better when lower. D domains, M
+metrics.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,13 @@ class Proposal:
 
 
 def improvement(
-    surrogate: Surrogate, space: Space, share: np.ndarray, pool: np.ndarray, runs: np.ndarray, count: int, seed: int
+    surrogate: Surrogate,
+    space: Space,
+    metric_weights: np.ndarray,
+    pool: np.ndarray,
+    runs: np.ndarray,
+    count: int,
+    seed: int,
 ) -> Proposal:
     """Noisy expected improvement in batches, by joint draws of the posterior (qNEI: Letham et al. 2019; BoTorch).
 
@@ -40,15 +47,15 @@ def improvement(
     raises no bar. The batch is chosen greedily: each next mixture is the one that adds most beside those chosen.
     """
     rng = np.random.default_rng(seed)
-    score = weighted_sum(surrogate.mean(pool), share)
+    score = weighted_sum(surrogate.mean(pool), metric_weights)
     best = pool[lowest(score, CANDIDATES // 2)]
     others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
     candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
     measured = np.unique(runs, axis=0)
-    level = weighted_sum(surrogate.mean(measured), share)
-    candidates = candidates[known(surrogate, candidates, share, level.std())]
+    level = weighted_sum(surrogate.mean(measured), metric_weights)
+    candidates = candidates[known(surrogate, candidates, metric_weights, level.std())]
     measured = measured[lowest(level, INCUMBENTS)]
-    drawn = draws(surrogate, np.concatenate([measured, candidates]), share, rng)  # (S, I + N)
+    drawn = draws(surrogate, np.concatenate([measured, candidates]), metric_weights, rng)  # (S, I + N)
     bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
     chosen, gain = [], []
     for _ in range(min(count, len(candidates))):
@@ -64,7 +71,7 @@ def improvement(
 def climb(
     surrogate: Surrogate,
     space: Space,
-    share: np.ndarray,
+    metric_weights: np.ndarray,
     pool: np.ndarray,
     runs: np.ndarray,
     count: int,
@@ -75,7 +82,7 @@ def climb(
     batch is spread over what is left, far from what was measured."""
     left = NARROWED[min(rounds_done, len(NARROWED) - 1)]
     keep = min(len(pool), max(int(left * len(pool)), 4 * count))
-    narrowed = pool[lowest(weighted_sum(surrogate.mean(pool), share), keep)]
+    narrowed = pool[lowest(weighted_sum(surrogate.mean(pool), metric_weights), keep)]
     distance = np.abs(narrowed[:, None] - runs[None]).sum(axis=2).min(axis=1) / 2
     chosen = []
     for _ in range(min(count, keep)):
@@ -83,7 +90,7 @@ def climb(
         chosen.append(pick)
         distance = np.minimum(distance, np.abs(narrowed - narrowed[pick]).sum(axis=1) / 2)
     points = space.project(narrowed[chosen])
-    return Proposal(points[ordered(weighted_sum(surrogate.mean(points), share))], None)
+    return Proposal(points[ordered(weighted_sum(surrogate.mean(points), metric_weights))], None)
 
 
 PROPOSERS: dict[str, Callable[..., Proposal]] = {"improvement": improvement, "climb": climb}
@@ -93,27 +100,27 @@ TITLES = {
 }
 
 
-def known(surrogate: Surrogate, points: np.ndarray, share: np.ndarray, spread: float) -> np.ndarray:
+def known(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, spread: float) -> np.ndarray:
     """(N,) where the surrogate knows more of a mixture than that it is some mixture: its doubt is under the spread of
     the runs. Beyond, a law's linearised error promises losses that no model has."""
-    std = surrogate.scale * np.sqrt(np.maximum(surrogate.moments(points)[1], 0)) * share
+    std = surrogate.scale * np.sqrt(np.maximum(surrogate.moments(points)[1], 0)) * metric_weights
     doubt = np.sqrt(np.maximum(np.einsum("nm,mk,nk->n", std, surrogate.correlation, std), 0))
     return doubt <= max(spread, doubt.min())
 
 
-def draws(surrogate: Surrogate, points: np.ndarray, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draws(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(DRAWS, N) joint draws of the true aggregate at points (N, D).
 
     Within a metric the errors hang together as the surrogate's covariance says, between metrics as
     cross-validation found.
     """
     mean, covariance = surrogate.mean(points), surrogate.covariance(points)
-    counted = np.flatnonzero(share)
+    counted = np.flatnonzero(metric_weights)
     between = np.linalg.cholesky(surrogate.correlation[np.ix_(counted, counted)] + 1e-9 * np.eye(len(counted)))
     normal = np.einsum("mk,ksn->msn", between, rng.standard_normal((len(counted), DRAWS, len(points))))
-    total = np.broadcast_to(weighted_sum(mean, share), (DRAWS, len(points))).copy()
+    total = np.broadcast_to(weighted_sum(mean, metric_weights), (DRAWS, len(points))).copy()
     for place, m in enumerate(counted):
-        total += share[m] * surrogate.scale[m] * (normal[place] @ root_of(covariance[m]).T)
+        total += metric_weights[m] * surrogate.scale[m] * (normal[place] @ root_of(covariance[m]).T)
     return total
 
 
@@ -125,7 +132,7 @@ def root_of(covariance: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Worth:
-    """Whether a batch is worth its time: gain in aggregate units, hours of it, gain an hour, and `noise`, the
+    """Whether a batch is worth its time: gain in aggregate units, hours of it, gain per hour, and `noise`, the
     standard deviation between two measurements of one mixture's aggregate. `stop`: so little is to be gained that
     nobody could measure it."""
 
@@ -159,11 +166,11 @@ class Relevance:
         return (self.support < 0.5).all(axis=1)
 
 
-def relevance(weights: np.ndarray, losses: np.ndarray, share: np.ndarray, seed: int = 0) -> Relevance:
+def relevance(weights: np.ndarray, losses: np.ndarray, metric_weights: np.ndarray, seed: int = 0) -> Relevance:
     """L1 relevance of sources to targets (active multi-task representation learning, arXiv:2306.02556).
 
     A lasso of each counted metric on the log shares, its penalty by cross-validation on all runs, its support by
-    bootstrap. weights (R, D), losses (R, M) with NaN, share (M,). Raises Problem for fewer than 12 runs.
+    bootstrap. weights (R, D), losses (R, M) with NaN, metric_weights (M,). Raises Problem for fewer than 12 runs.
     """
     from sklearn.linear_model import Lasso, LassoCV
 
@@ -176,7 +183,7 @@ def relevance(weights: np.ndarray, losses: np.ndarray, share: np.ndarray, seed: 
     features = (logs - logs.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
     rng = np.random.default_rng(seed)
     strength, support = np.zeros((2, weights.shape[1], losses.shape[1]))
-    for m in np.flatnonzero(share):
+    for m in np.flatnonzero(metric_weights):
         rows = np.flatnonzero(~np.isnan(losses[:, m]))
         target = losses[rows, m] - losses[rows, m].mean()
         target /= max(target.std(), 1e-12)
@@ -186,5 +193,5 @@ def relevance(weights: np.ndarray, losses: np.ndarray, share: np.ndarray, seed: 
             some = rng.integers(len(rows), size=len(rows))
             support[:, m] += Lasso(penalty).fit(features[rows][some], target[some]).coef_ != 0
     support /= RESAMPLES
-    pull = strength @ np.abs(share)
+    pull = strength @ np.abs(metric_weights)
     return Relevance(strength, support, pull / pull.sum() if pull.any() else np.full(len(pull), 1 / len(pull)))

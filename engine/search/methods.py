@@ -1,4 +1,4 @@
-"""How the answer is taken from the draws: one function a method, one table.
+"""How the answer is taken from the draws: one function per method, one table.
 
 A method is a function (score, space, prior (D,), elite (K, D), rng) -> shares (D,): `score` gives the predicted
 aggregate of mixtures (N, D), lower is better; `elite` are the best draws, best first. K elites, D domains.
@@ -73,11 +73,11 @@ TITLES = {
 }
 
 
-def check_method(method: str, surrogate: Surrogate | type[Surrogate], share: np.ndarray) -> None:
+def check_method(method: str, surrogate: Surrogate | type[Surrogate], metric_weights: np.ndarray) -> None:
     """Raise Problem for a method that there is not, or that cannot keep its promise on this surrogate."""
     if method not in METHODS:
         raise Problem(f"Cannot search by {method!r}: choose one of {', '.join(METHODS)}.")
-    if method == "convex" and (not surrogate.convex or (share < 0).any()):
+    if method == "convex" and (not surrogate.convex or (metric_weights < 0).any()):
         raise Problem(
             f"Cannot search {surrogate.title} by the convex method: its optimum is unique only for the log-linear law "
             "with metrics where lower is better. Choose log_linear, or the method evolve."

@@ -1,6 +1,6 @@
 """The pool of a search: a few thousand of its draws with all their predicted metrics, to be asked again at once.
 
-Trade-offs and wishes ("these losses at most") are answered from it without a new search. It holds the best draws by
+Trade-offs and targets ("these losses at most") are answered from it without a new search. It holds the best draws by
 the aggregate, the best by each metric and by random weightings of them, and some of the rest. N points, D domains,
 M metrics; `signs` (M,): 1 where lower is better, -1 where higher is.
 """
@@ -45,14 +45,16 @@ class Pool:
 class Collector:
     """Keeps, chunk by chunk, the draws that a pool is made of.
 
-    share (M,): signed weights of the metrics; signs (M,). `spread` scales the metrics in the random weightings.
+    metric_weights (M,): signed weights of the metrics; spread (M,) scales them in the random weightings.
     """
 
-    def __init__(self, share: np.ndarray, spread: np.ndarray, rng: np.random.Generator, keep: int = 48):
-        signs = np.where(share < 0, -1.0, 1.0)
-        mixed = rng.dirichlet(np.full(len(share), 0.5), WEIGHTINGS)
-        self.directions = np.concatenate([share[None], np.eye(len(share)) * signs, mixed * signs]) / spread
-        self.directions[0] = share
+    def __init__(self, metric_weights: np.ndarray, spread: np.ndarray, rng: np.random.Generator, keep: int = 48):
+        signs = np.where(metric_weights < 0, -1.0, 1.0)
+        mixed = rng.dirichlet(np.full(len(metric_weights), 0.5), WEIGHTINGS)
+        self.directions = (
+            np.concatenate([metric_weights[None], np.eye(len(metric_weights)) * signs, mixed * signs]) / spread
+        )
+        self.directions[0] = metric_weights
         self.quota = np.full(len(self.directions), keep)
         self.quota[0] = 1024
         self.points, self.mean = [np.empty((0, 0))] * len(self.directions), [np.empty((0, 0))] * len(self.directions)

@@ -19,22 +19,22 @@ def run(job: Job) -> None:
     settings = task.settings
     surrogate, space = surrogates.load(job.workspace / task.file), space_from(task.space)
     weights, losses = np.array(task.weights, float), np.array(task.losses, float)
-    share, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
+    metric_weights, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
     job.progress(0, 3, "drawing mixtures")
     drawn = space.draw(np.array(task.prior), POOL, rng)
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
     more = {"rounds_done": settings["rounds_done"]} if settings["proposer"] == "climb" else {}
     found = PROPOSERS[settings["proposer"]](
-        surrogate, space, share, pool, weights, settings["count"], settings["seed"], **more
+        surrogate, space, metric_weights, pool, weights, settings["count"], settings["seed"], **more
     )
     mean, std = surrogate.predict(found.points)
     job.progress(2, 3, "asking which domains matter")
     try:
-        matter, problem = relevance(weights, losses, share), None
+        matter, problem = relevance(weights, losses, metric_weights), None
     except Problem as reason:
         matter, problem = None, str(reason)
-    noise = np.sqrt(surrogate.noise) * surrogate.scale * share
+    noise = np.sqrt(surrogate.noise) * surrogate.scale * metric_weights
     answer = {
         "points": found.points.tolist(),
         "mean": mean.tolist(),

@@ -1,4 +1,4 @@
-"""How a search over merge coefficients chooses what to measure next: one function a strategy, one table.
+"""How a search over merge coefficients chooses what to measure next: one function per strategy, one table.
 
 A strategy is a function (history, question) -> points (n, D), and depends on nothing else: so a search that was paused
 or killed goes on from what it had measured. A batch is built and measured together. D coordinates, M metrics.
@@ -45,7 +45,7 @@ class Question:
 
     box: Box
     centre: np.ndarray
-    share: np.ndarray
+    metric_weights: np.ndarray
     evaluations: int
     at_once: int
     surrogate: str = "gp"
@@ -62,13 +62,13 @@ def guided(history: History, question: Question) -> np.ndarray:
     if len(history.points) < 2 * len(question.centre) + 4:
         return sobol(history, question)
     rng, box = question.rng(history), question.box
-    share = question.share
+    metric_weights = question.metric_weights
     if question.spread:
-        counted = np.flatnonzero(share)
+        counted = np.flatnonzero(metric_weights)
         weights = rng.dirichlet(np.ones(len(counted)))
-        share = np.zeros_like(share)
-        share[counted] = weights * np.sign(question.share[counted])
-    scores = weighted_sum(history.losses, share)
+        metric_weights = np.zeros_like(metric_weights)
+        metric_weights[counted] = weights * np.sign(question.metric_weights[counted])
+    scores = weighted_sum(history.losses, metric_weights)
     best = history.points[ordered(scores)]
     if len(best) > LATEST:
         near = lowest(np.abs(history.points - best[0]).sum(axis=1), LATEST)
@@ -76,7 +76,7 @@ def guided(history: History, question: Question) -> np.ndarray:
     member = SURROGATES[question.surrogate].fit(box.seen(history.points), history.losses, question.seed)
     surrogate = OnBox.around(member, box)
     pool = np.concatenate([box.draw(best[0], POOL // 2, rng), box.draw(question.centre, POOL // 2, rng)])
-    return improvement(surrogate, box, share, pool, history.points, question.at_once, question.seed).points
+    return improvement(surrogate, box, metric_weights, pool, history.points, question.at_once, question.seed).points
 
 
 def sobol(history: History, question: Question) -> np.ndarray:
@@ -101,7 +101,7 @@ def cma(history: History, question: Question) -> np.ndarray:
     bounds = np.tile([0.0, 1.0], (len(width), 1))
     found = CMA(mean=unit, sigma=SIGMA, bounds=bounds, seed=question.seed, population_size=size)
     points, losses = history.mine()
-    scores = weighted_sum(losses, question.share)
+    scores = weighted_sum(losses, question.metric_weights)
     for start in range(0, len(points) - size + 1, size):
         asked = [found.ask() for _ in range(size)]
         found.tell(list(zip(asked, scores[start : start + size].tolist(), strict=True)))
@@ -116,7 +116,7 @@ def at_random(history: History, question: Question) -> np.ndarray:
 
 
 def grid(history: History, question: Question) -> np.ndarray:
-    """A full grid with as many steps a coordinate as the budget allows (2 at least), in a fixed random order."""
+    """A full grid with as many steps per coordinate as the budget allows (2 at least), in a fixed random order."""
     size = len(question.centre)
     steps = max(2, int(question.evaluations ** (1 / size) + 1e-9))
     if size * np.log2(steps) > 40:

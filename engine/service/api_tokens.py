@@ -11,10 +11,11 @@ import re
 import secrets
 import time
 
-from engine.core import secret as tokens
 from engine.core.access import Access
+from engine.core.checks import is_number
 from engine.core.errors import Missing, Problem
 from engine.core.people import ROLES, NotSignedIn, Person, Refused, acting, allows, local_user, need
+from engine.core.secret import secret
 from engine.jobs.decisions import TokenCreated, TokenRevoked, TokenUsed
 from store import api_tokens
 from store.api_tokens import TokenRow
@@ -40,7 +41,7 @@ def create(store: Store, label: str, role: str | None = None, days: float = DAYS
         raise Refused(f"Cannot make a token with the role {role}: you are a {person.role}, and it acts for you.")
     if not isinstance(label, str) or not 0 < len(label.strip()) <= 80:
         raise Problem(f"Cannot make a token called {label!r}: say in 1 to 80 characters what it is for.")
-    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= MOST_DAYS:
+    if not is_number(days, 0, MOST_DAYS) or days == 0:
         raise Problem(f"Cannot make a token for {days!r} days: use a number above 0 and up to {MOST_DAYS:,}.")
     token_id, key = secrets.token_hex(6), secrets.token_urlsafe(32)
     created = TokenCreated(
@@ -102,7 +103,7 @@ def _role_now(row: TokenRow, access: Access | None) -> str:
 
 
 def _hash(store: Store, key: str) -> str:
-    return hmac.new(tokens.secret(store.workspace.root), f"api\n{key}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret(store.workspace.root), f"api\n{key}".encode(), hashlib.sha256).hexdigest()
 
 
 def shown(row: TokenRow) -> dict:

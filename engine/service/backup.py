@@ -164,7 +164,7 @@ def _add_bytes(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def restore(source: Path, target: Path) -> dict:
-    """Put a workspace up again from an archive; it appears whole or not at all. Returns its folder and counts.
+    """Put a workspace up again from an archive; atomically. Returns its folder and counts.
 
     Raises Problem where the target exists and is not empty, and for an archive that is damaged, cut off, of a newer
     Mixdesk, larger than the disk, or with anything in it but regular files inside the workspace.

@@ -54,7 +54,7 @@ def why_stopped(store: Store, study: studies.Study) -> str | None:
     """Why a study cannot even begin; None where it can."""
     if study.state == "failed":
         return study.message or "it cannot go on"
-    if study.state == "active" and not study.domains:
+    if study.state == "active" and not study.coordinates:
         job = jobs.find(store, f"corpus-{study.spec['corpus']}")
         if job is not None and job.state == "failed" and corpora.manifest(store, study.spec["corpus"]) is None:
             return f"its corpus could not be built: {job.message}"
@@ -70,7 +70,7 @@ class Webhook:
     """Sends notices to $MIXDESK_WEBHOOK as Slack does it ({"text": ...}), on a thread of its own, with retries."""
 
     def __init__(self, store: Store, url: str):
-        """Raises Problem for what is no address."""
+        """Raises Problem for what is not an address."""
         if not url.startswith(("https://", "http://")):
             raise Problem(f"Cannot send notices to {url!r}: MIXDESK_WEBHOOK must begin with https:// or http://.")
         self.store, self.url = store, url

@@ -10,7 +10,7 @@ import threading
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.service import notices
-from engine.studies import advance as steward
+from engine.studies import advance
 from store.database import Store
 
 POLL_SECONDS = 0.25
@@ -28,7 +28,7 @@ class Owner:
         try:
             self.store = Store(workspace)
             with as_person(SYSTEM):
-                steward.recover(self.store)
+                advance.recover(self.store)
                 notices.raise_due(self.store)
             self.webhook = notices.webhook_of(self.store)
         except BaseException:
@@ -46,7 +46,7 @@ class Owner:
             try:
                 with as_person(SYSTEM):
                     if self.store.ingest() or behind:
-                        steward.advance(self.store)
+                        advance.advance(self.store)
                         notices.raise_due(self.store)
                 behind, self.trouble, self.answered = False, None, self.store.version
             except Exception as error:  # a full disk, say: nothing is lost, the journals wait; keep trying

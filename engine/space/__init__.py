@@ -1,1 +1,1 @@
-"""Spaces: what may be turned, and the first points of it. numpy."""
+"""Spaces: what may vary, and the first points of it. numpy."""

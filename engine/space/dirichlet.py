@@ -22,7 +22,7 @@ def dirichlet(centre: np.ndarray, n: int, rng: np.random.Generator, strength: tu
 
 
 def normalised(prior: np.ndarray) -> np.ndarray:
-    """The prior as shares (D,). Raises Problem where it is no distribution."""
+    """The prior as shares (D,). Raises Problem where it is not a distribution."""
     prior = np.asarray(prior, float)
     if not np.isfinite(prior).all() or (prior < 0).any() or prior.sum() <= 0:
         raise Problem(f"Cannot use {prior.tolist()} as a prior: weights must be numbers of at least 0, not all 0.")

@@ -1,4 +1,4 @@
-"""Weight spaces: what may be turned, and how far. Simplex (shares of a mixture) and Box (merge coefficients).
+"""Weight spaces: what may vary, and how far. Simplex (shares of a mixture) and Box (merge coefficients).
 
 Both speak the same verbs, so designs, surrogates and search serve mixtures and merges alike. D = coordinates.
 """
@@ -113,7 +113,7 @@ class Simplex:
     def draw(self, prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, D) mixtures around a prior (D,), from nearly one domain to nearly the prior: what searches look at.
 
-        Raises Problem for a prior that is no distribution.
+        Raises Problem for a prior that is not a distribution.
         """
         return self.project(self.tied(dirichlet(normalised(prior), n, rng, STRENGTHS)))
 
@@ -231,7 +231,7 @@ def _onto_sum(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, total: np.nda
 
 
 def _check_groups(space: Simplex) -> None:
-    """Raise Problem for groups that overlap, name unknown domains, or have bounds or ratios that are none."""
+    """Raise Problem for groups that overlap, name unknown domains, or have invalid bounds or ratios."""
     object.__setattr__(space, "groups", tuple(space.groups))
     owner: dict[str, str] = {}
     for group in space.groups:

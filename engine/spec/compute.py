@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.core.checks import check, is_number, is_whole
 from engine.core.errors import Problem
 from engine.jobs.devices import Gpu
-from engine.jobs.spec import DEVICES, is_number, is_whole, renamed
+from engine.jobs.spec import DEVICES, renamed
 from engine.spec.fidelity import Fidelity, group_size
 
 LARGEST_GROUP = 64  # beyond it a stack gains nothing more, and a kill costs more
@@ -33,8 +34,7 @@ class Compute:
     def __post_init__(self) -> None:
         for name, (fits, wanted) in RULES.items():
             value = getattr(self, name)
-            if not fits(value):
-                raise Problem(f"Cannot use {value!r} as a study's compute.{name}: it must be {wanted}.")
+            check(fits(value), value, f"a study's compute.{name}", wanted)
 
     @classmethod
     def from_dict(cls, values: object) -> "Compute":
@@ -64,7 +64,7 @@ RULES = {
     "priority": (lambda value: is_number(value, -1e12), "a number; lower runs sooner"),
     "device": (lambda value: value in DEVICES, "one of " + ", ".join(DEVICES)),
     "gpu_memory_mb": (lambda value: is_whole(value, 0), "a whole number of MB, 0 for a whole card"),
-    "group": (lambda value: is_whole(value, 0) and value <= 4096, "a whole number up to 4096, 0 to have it chosen"),
+    "group": (lambda value: is_whole(value, 0, 4096), "a whole number up to 4096, 0 to have it chosen"),
 }
 
 
@@ -89,7 +89,7 @@ def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int
 
 def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
     """What one proxy takes in training: weights, gradients and two moments in fp32, and what is kept for the backward
-    pass (about 12 d + 4 h values a token and layer in bf16 or fp32, and the logits twice)."""
+    pass (about 12 d + 4 h values per token and layer in bf16 or fp32, and the logits twice)."""
     state = 16 * fidelity.parameters(vocabulary)
     a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary
     return state + fidelity.batch * fidelity.context * a_token

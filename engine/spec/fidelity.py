@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 
 HEAD = 32  # width of one attention head: wide enough for full vector registers and tensor-core tiles
@@ -128,9 +129,9 @@ def check(name: str, value, kind) -> None:
         if not isinstance(value, bool):
             raise invalid(name, value, "true or false")
     elif kind is int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_whole(value, 1):
             raise invalid(name, value, "a whole number of at least 1")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    elif not is_number(value, 0):
         raise invalid(name, value, "a finite number of at least 0")
 
 
@@ -147,8 +148,8 @@ def learning_rate(width: int) -> float:
         return LEARNING_RATES[widths[0]]
     for low, high in itertools.pairwise(widths):
         if width <= high:
-            share = math.log(width / low) / math.log(high / low)
-            return LEARNING_RATES[low] ** (1 - share) * LEARNING_RATES[high] ** share
+            between = math.log(width / low) / math.log(high / low)
+            return LEARNING_RATES[low] ** (1 - between) * LEARNING_RATES[high] ** between
     return LEARNING_RATES[widths[-1]] * widths[-1] / width
 
 
@@ -158,7 +159,7 @@ def sized(width: int, **changes: Any) -> Fidelity:
 
 
 # From quickest to most careful. Under 256k tokens seeds differ as much as mixtures do: nothing can be seen.
-DIAL = {
+PRESETS = {
     "sketch": sized(32, tokens=262_144),
     "demo": sized(32, tokens=524_288, eval_tokens=16_384),
     "steady": sized(64, context=128, tokens=2_097_152, eval_tokens=65_536),

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.workspace import checked_name, within
 from engine.space.box import Box
-from engine.spec.merge_catalogue import LARGEST, card_of
+from engine.spec.merge_catalogue import card_of
+from engine.spec.merge_knobs import LARGEST
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 # Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
@@ -36,7 +38,7 @@ class MergeSpec:
     base, experts: brought checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
     where experts are made here: a base proxy on the natural mixture, and from it one expert a domain. method: of the
     table; knobs: those that stay fixed; tuned: those that are coordinates, name -> [least, most]; by: "model" for one
-    coefficient an expert, "layer" for one an expert and layer; lower, upper: of every coefficient; share: how long an
+    coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; share: how long an
     expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: of a domain's
     validation text that brought models are measured on; of: the mixture study on the
     same domains that the merges are held against.
@@ -58,15 +60,15 @@ class MergeSpec:
     def __post_init__(self) -> None:
         self._check_knobs()
         if self.by not in ("model", "layer"):
-            raise Problem(f"Cannot turn coefficients by {self.by!r}: choose model or layer.")
-        numbers = _is_number(self.lower) and _is_number(self.upper)
+            raise Problem(f"Cannot vary coefficients by {self.by!r}: choose model or layer.")
+        numbers = is_number(self.lower) and is_number(self.upper)
         if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
         for name in ("share", "rate"):
-            if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
+            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
-        if not _is_number(self.eval_bytes) or not 1024 <= self.eval_bytes <= 1 << 30:
-            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes a domain: use 1,024 to {1 << 30:,}.")
+        if not is_number(self.eval_bytes, 1024, 1 << 30):
+            raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes per domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
             raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
         for name in self.experts:
@@ -87,7 +89,7 @@ class MergeSpec:
                 card.knobs[name].checked(name, one)
         for name, bounds in self.tuned.items():
             low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
-            if card.knobs[name].kind == "bool" or not _is_number(low) or not _is_number(high) or not low < high:
+            if card.knobs[name].kind == "bool" or not is_number(low) or not is_number(high) or not low < high:
                 raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
             for end in bounds:
                 card.knobs[name].checked(name, end)
@@ -113,10 +115,6 @@ class MergeSpec:
             odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
             raise Problem(f"Cannot read the study's merge: {odd} is unknown. Settings: {', '.join(known)}.")
         return cls(**values)
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 # Coordinates -------------------------------------------------------------------------------------------------
@@ -147,10 +145,10 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
         named = [f"{expert}{AT}{block}" for expert in experts for block in blocks_of(layers)]
     names = [*named, *merge.tuned]
     if not names:
-        raise Problem(f"Cannot turn anything: {merge.method} has no coefficients. Tune one of its knobs.")
+        raise Problem(f"Cannot vary anything: {merge.method} has no coefficients. Tune one of its knobs.")
     if len(names) > MOST_COORDINATES:
         raise Problem(
-            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one an expert instead."
+            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one per expert instead."
         )
     return names
 
@@ -187,7 +185,7 @@ def setting_of(merge: MergeSpec, experts: list[str], names: list[str], point: np
 
 
 def point_from(merge: MergeSpec, experts: list[str], names: list[str], weights: dict[str, float] | float) -> np.ndarray:
-    """(D,) the point with these coefficients an expert (or one for all), in every block, knobs at their middle."""
+    """(D,) the point with these coefficients per expert (or one for all), in every block, knobs at their middle."""
     each = weights if isinstance(weights, dict) else dict.fromkeys(experts, weights)
     found = []
     for name in names:

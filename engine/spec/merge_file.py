@@ -36,7 +36,7 @@ MERGEKIT = (  # methods that mergekit 0.1.5 has, and means the same by
 )
 DRAWN = ("dare_linear", "dare_ties", "della", "della_linear")
 ALL = "*"  # in coefficients by tensor: all that are not named
-Coefficients = list[float] | dict[str, list[float]]  # one an expert; or by tensor's name, or a part of it, with ALL
+Coefficients = list[float] | dict[str, list[float]]  # one per expert; or by tensor's name, or a part of it, with ALL
 
 
 def mergekit_yaml(
@@ -50,7 +50,7 @@ def mergekit_yaml(
 ) -> str:
     """The merge as a file that mergekit runs to the same tensors.
 
-    weight: for methods with that knob, else empty; knobs: by their names in the table, one value or one an expert.
+    weight: for methods with that knob, else empty; knobs: by their names in the table, one value or one per expert.
     Raises Problem for a method that mergekit lacks or means otherwise, and names what to export instead.
     """
     if method in catalogue() and method not in MERGEKIT:
@@ -108,7 +108,7 @@ def coefficients_at(weight: Coefficients, tensor: str) -> list[float]:
 
 
 def coefficients_csv(experts: list[str], weight: Coefficients) -> str:
-    """A row a tensor (or one, `*`, for all) and a column an expert."""
+    """A row per tensor (or one, `*`, for all) and a column per expert."""
     rows = weight if isinstance(weight, dict) else {ALL: weight}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -168,7 +168,7 @@ def _setting(weight: Coefficients, place: int) -> float | list[dict[str, Any]]:
 
 
 def _spread(name: str, value: object, count: int) -> list[Any]:
-    """One value an expert."""
+    """One value per expert."""
     values = value if isinstance(value, list) else [value] * count
     if len(values) != count:
         raise Problem(f"Cannot write {len(values)} values as {name}: there are {count} experts.")

@@ -7,27 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.spec.merge_knobs import Knob
 
 EXPERT, BLOCK, TENSOR = "expert", "block", "tensor"  # of what there is one coefficient for each expert
-
-
-@dataclass(frozen=True)
-class Knob:
-    """A number that a learner takes. A whole number where its default is one; low, high: what it may be."""
-
-    default: float
-    low: float
-    high: float
-    text: str
-
-    def checked(self, name: str, value) -> float:
-        """The value as a number. Raises Problem for what is none, or out of bounds."""
-        whole = isinstance(self.default, int)
-        fine = isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
-        if not fine or (whole and value != int(value)):
-            kind = "a whole number" if whole else "a number"
-            raise Problem(f"Cannot use {value!r} as {name}: give {kind} from {self.low:g} to {self.high:g}.")
-        return int(value) if whole else float(value)
 
 
 @dataclass(frozen=True)
@@ -49,24 +31,32 @@ class Learner:
     large: bool = False
 
 
-SEED = {"seed": Knob(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels.")}
-WINDOWS = {"windows": Knob(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one.")}
+def knobs(**given: tuple[float, float, float, str]) -> dict[str, Knob]:
+    """Knobs by name from (default, low, high, text); one whose default is a whole number takes whole numbers only."""
+    return {
+        name: Knob(name, "int" if isinstance(default, int) else "float", False, False, default, *(low, high) * 2, text)
+        for name, (default, low, high, text) in given.items()
+    }
+
+
+SEED = knobs(seed=(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels."))
+WINDOWS = knobs(windows=(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one."))
 OWN, ALL = "the text of each expert's domain", "text of all domains"
 WRITTEN = "a checkpoint"
-FADERS = "one coefficient an expert: a run of the study"
+FADERS = "one coefficient per expert: a run of the study"
 
 
 def descent(steps: int, rate: float) -> dict[str, Knob]:
     """The knobs of learners that go downhill."""
-    return {
-        "steps": Knob(steps, 1, 100_000, "Steps downhill."),
-        "rate": Knob(rate, 1e-6, 10.0, "Learning rate."),
-        "batch": Knob(16, 1, 4096, "Windows a step, from all domains in turn."),
-    }
+    return knobs(
+        steps=(steps, 1, 100_000, "Steps downhill."),
+        rate=(rate, 1e-6, 10.0, "Learning rate."),
+        batch=(16, 1, 4096, "Windows a step, from all domains in turn."),
+    )
 
 
-ADA = descent(500, 1e-3) | {"start": Knob(0.3, 0.0, 1.0, "Coefficients at the start.")}
-TRIM = {"density": Knob(0.2, 0.01, 1.0, "Share of each task vector that the trim leaves.")}
+ADA = descent(500, 1e-3) | knobs(start=(0.3, 0.0, 1.0, "Coefficients at the start."))
+TRIM = knobs(density=(0.2, 0.01, 1.0, "Share of each task vector that the trim leaves."))
 
 LEARNERS: dict[str, Learner] = {
     "fisher": Learner("fisher:learn", "Fisher merging", "arXiv:2111.09832", OWN, WRITTEN, WINDOWS | SEED, weighs=True),
@@ -76,7 +66,7 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2212.09849",
         OWN,
         WRITTEN,
-        WINDOWS | {"alpha": Knob(0.9, 0.0, 1.0, "What off-diagonals of the Gram matrices are multiplied by.")} | SEED,
+        WINDOWS | knobs(alpha=(0.9, 0.0, 1.0, "What off-diagonals of the Gram matrices are multiplied by.")) | SEED,
         weighs=True,
     ),
     "adamerging": Learner(
@@ -93,7 +83,7 @@ LEARNERS: dict[str, Learner] = {
         "AdaMerging, by expert and layer of the model",
         "arXiv:2310.02575",
         f"unlabelled {ALL}",
-        "one coefficient an expert and layer: a run of a study by layer, else a checkpoint",
+        "one coefficient per expert and layer: a run of a study by layer, else a checkpoint",
         ADA | SEED,
         {"by": BLOCK},
     ),
@@ -131,7 +121,7 @@ LEARNERS: dict[str, Learner] = {
         ALL,
         WRITTEN,
         descent(500, 1e-3)
-        | {"parts": Knob(1, 1, 64, "Random parts of each tensor with coefficients of their own.")}
+        | knobs(parts=(1, 1, 64, "Random parts of each tensor with coefficients of their own."))
         | SEED,
     ),
     "concrete": Learner(
@@ -140,7 +130,7 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2312.06173",
         f"unlabelled {ALL}",
         WRITTEN,
-        descent(200, 1e-3) | {"lam": Knob(0.3, 0.0, 2.0, "Scale of the masked task vectors.")} | SEED,
+        descent(200, 1e-3) | knobs(lam=(0.3, 0.0, 2.0, "Scale of the masked task vectors.")) | SEED,
     ),
     "self_positioning": Learner(
         "self_positioning:learn",
@@ -148,7 +138,7 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2410.15035",
         f"a small balanced set: {ALL}",
         FADERS,
-        descent(300, 0.1) | {"batch": Knob(64, 1, 4096, "Windows of the set.")} | SEED,
+        descent(300, 0.1) | knobs(batch=(64, 1, 4096, "Windows of the set.")) | SEED,
     ),
     "lm_cocktail": Learner(
         "lm_cocktail:learn",
@@ -156,10 +146,10 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2311.13534",
         f"a few windows: {ALL}",
         FADERS,
-        {
-            "windows": Knob(16, 1, 10_000, "Windows of training text of each domain."),
-            "temperature": Knob(5.0, 1e-3, 1e3, "T: how little a lower loss counts."),
-        }
+        knobs(
+            windows=(16, 1, 10_000, "Windows of training text of each domain."),
+            temperature=(5.0, 1e-3, 1e3, "T: how little a lower loss counts."),
+        )
         | SEED,
     ),
     "scalearn": Learner(
@@ -177,10 +167,10 @@ LEARNERS: dict[str, Learner] = {
         ALL,
         "shared weights, factors and a router; no checkpoint",
         descent(300, 1e-2)
-        | {
-            "rank": Knob(0.1, 0.001, 1.0, "Share of each exclusive part's rank that is kept."),
-            "lam": Knob(0.3, 0.0, 2.0, "Coefficient of every expert in the shared part."),
-        }
+        | knobs(
+            rank=(0.1, 0.001, 1.0, "Share of each exclusive part's rank that is kept."),
+            lam=(0.3, 0.0, 2.0, "Coefficient of every expert in the shared part."),
+        )
         | SEED,
     ),
     "logit_fusion": Learner(
@@ -189,9 +179,9 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2406.15480",
         "nothing but the models",
         "no weights: all models run side by side",
-        {
-            "matched": Knob(1, 0, 1, "1: alpha of every token by the divergence, 0 to 2; 0: alpha is 1."),
-        }
+        knobs(
+            matched=(1, 0, 1, "1: alpha of every token by the divergence, 0 to 2; 0: alpha is 1."),
+        )
         | SEED,
         weighs=True,
         large=True,

@@ -12,7 +12,7 @@ from engine.spec.tasks import Expertise
 
 
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
-    """Coefficients as merge files have them: one an expert, or where layers differ one an expert and tensor."""
+    """Coefficients as merge files have them: one per expert, or where layers differ one per expert and tensor."""
     if setting.whole is not None:
         return [float(one) for one in setting.whole]
     return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}

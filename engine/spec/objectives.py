@@ -1,17 +1,16 @@
 """Objectives: what a study measures, which way is better, how much each counts; and how they become one number.
 
 A study's metrics need not be its domains: they are losses of domains, scores of tasks, or both. One surrogate is
-fitted a metric, and their predictions are combined here, so priorities can be turned after the runs are done.
+fitted per metric, and their predictions are combined here, so priorities can be changed after the runs are done.
 R runs, M metrics.
 """
 
-import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
@@ -99,7 +98,7 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
 
     Otherwise each is first divided by its spread (standard deviation) over the runs' values (R, M). priorities:
     metric -> weight, 1 where absent; by default the objectives' own. Raises Problem where none counts, for a
-    metric that is not there, and for a priority that is no number of at least 0.
+    metric that is not there, and for a priority that is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
@@ -109,17 +108,17 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
     count = np.array(list(own.values()), float)
     if not count.any():
         raise Problem("Cannot weigh the metrics: every priority is 0. Give at least one a priority above 0.")
-    share = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
-    counted = [one for one, weight in zip(objectives, share, strict=True) if weight]
+    metric_weights = count / count.sum() * [-1 if one.higher_is_better else 1 for one in objectives]
+    counted = [one for one, weight in zip(objectives, metric_weights, strict=True) if weight]
     units, ways = {one.unit for one in counted}, {one.higher_is_better for one in counted}
     if len(units) == len(ways) == 1:
         higher = ways.pop()
-        return Aggregate(share, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
+        return Aggregate(metric_weights, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
     note = (
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
         f"{len(values)} runs, and turned so that lower is better, before the weighted mean."
     )
-    return Aggregate(share / spreads(values), 1, "weighted mean", SPREADS, own, note)
+    return Aggregate(metric_weights / spreads(values), 1, "weighted mean", SPREADS, own, note)
 
 
 def spreads(values: np.ndarray) -> np.ndarray:
@@ -138,40 +137,10 @@ def check_weighed(objectives: list[Objective], priorities: dict[str, float]) -> 
 
 
 def check_priorities(priorities: dict[str, float]) -> None:
-    """Raise Problem for a priority that is no number of at least 0."""
+    """Raise Problem for a priority that is not a number of at least 0."""
     for name, weight in priorities.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        if not is_number(weight, 0):
             raise Problem(f"Cannot weigh {name!r} by {weight!r}: a priority is a number of at least 0.")
-
-
-SEPARATOR = re.compile(r"[/._\- :]")
-
-
-def short_names(names: list[str]) -> list[str]:
-    """Names without what all of them begin and end with: train_pile_cc, train_arxiv -> pile_cc, arxiv.
-
-    Only whole words go, for labels. Fewer than two names, and names that would become empty or alike, stay as they are.
-    """
-    if len(names) < 2:
-        return list(names)
-    pieces = [SEPARATOR.sub(lambda m: m.group() + "\0", name).split("\0") for name in names]  # separators end pieces
-    fewest = min(map(len, pieces)) - 1
-    front = next((i for i in range(fewest) if len({tuple(piece[: i + 1]) for piece in pieces}) > 1), fewest)
-    heads = [name[len("".join(piece[:front])) :] for name, piece in zip(names, pieces, strict=True)]
-    back = common_tail(heads)
-    short = [head[: len(head) - back] for head in heads]
-    return short if all(short) and len(set(short)) == len(names) else list(names)
-
-
-def common_tail(names: list[str]) -> int:
-    """Letters at the end that all names share, from a separator on."""
-    first, length = min(names, key=len), 0
-    for size in range(1, len(first)):
-        if not all(name.endswith(first[-size:]) for name in names):
-            break
-        if SEPARATOR.match(first[-size]):
-            length = size
-    return length
 
 
 @dataclass(frozen=True)

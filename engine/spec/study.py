@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.core import checks
+from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Space
 from engine.spec.compute import Compute
-from engine.spec.fidelity import DIAL, Fidelity
+from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
 
@@ -39,8 +41,8 @@ class StudySpec:
     fixed share; groups: {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number}
     where the proportions inside stay}; both hold in design and search; priorities: how much each metric counts in the
     mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); compute: how its training is
-    cut into jobs (engine.spec.compute); merge: what a merge study turns (engine.spec.merge), None in a mixture study. A
-    merge study of brought checkpoints has no fidelity.
+    cut into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None in a mixture study.
+    A merge study of external checkpoints has no fidelity.
     """
 
     name: str
@@ -74,8 +76,8 @@ class StudySpec:
         fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
         check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
-        check(isinstance(self.seed, int) and self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
-        named = all(isinstance(name, str) for name in self.domains)
+        check(is_whole(self.seed, 0), "seed", self.seed, "a whole number of at least 0")
+        named = is_texts(self.domains)
         check(named, "domains", self.domains, "a list of names of the corpus' domains")
         low, high = self.strength
         check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
@@ -96,6 +98,11 @@ class StudySpec:
         texts = all(isinstance(name, str) for name in self.metrics)
         check(texts, "metrics", self.metrics, "a list of metrics' names")
 
+    @property
+    def kind(self) -> str:
+        """What its points are: "mixture" or "merge"."""
+        return "mixture" if self.merge is None else "merge"
+
     def to_dict(self) -> dict[str, Any]:
         lists = {name: list(getattr(self, name)) for name in LISTS}
         nested = {"fidelity": self.fidelity and self.fidelity.to_dict(), "merge": self.merge and self.merge.to_dict()}
@@ -112,15 +119,17 @@ class StudySpec:
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
         untrained = (merge is not None and merge.brought) or values.get("corpus", "") is None
-        fidelity = values.pop("fidelity", None if untrained else DIAL["demo"])
+        fidelity = values.pop("fidelity", None if untrained else PRESETS["demo"])
         if isinstance(fidelity, str):
-            if fidelity not in DIAL:
-                raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
-            fidelity = DIAL[fidelity]
+            if fidelity not in PRESETS:
+                raise Problem(
+                    f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table."
+                )
+            fidelity = PRESETS[fidelity]
         elif isinstance(fidelity, dict):
             fidelity = Fidelity.from_dict(fidelity)
         elif not isinstance(fidelity, Fidelity) and not (fidelity is None and untrained):
-            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(DIAL)}, or write a table.")
+            raise Problem(f"Cannot use fidelity {fidelity!r}: choose one of {', '.join(PRESETS)}, or write a table.")
         values["compute"] = Compute.from_dict(values.get("compute", {}))
         try:
             for name in LISTS & set(values):
@@ -132,16 +141,15 @@ class StudySpec:
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudySpec":
-        """Read a study file. Raises Problem with the line where it is no TOML."""
+        """Read a study file. Raises Problem with the line where it is not TOML."""
         try:
             return cls.from_dict(tomllib.loads(path.read_text()))
         except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read the study file {path}: {error}. Mend it and try again.") from error
+            raise Problem(f"Cannot read the study file {path}: {error}. Fix it and try again.") from error
 
 
-def check(condition, name: str, value, wanted: str) -> None:
-    if not condition:
-        raise Problem(f"Cannot use {value!r} as a study's {name}: it must be {wanted}.")
+def check(fine: object, name: str, value: object, wanted: str) -> None:
+    checks.check(fine, value, f"a study's {name}", wanted)
 
 
 def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]) -> None:
@@ -166,7 +174,7 @@ def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]
 def ends(bound: Any) -> tuple[float, float]:
     """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
     numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
-    fine = len(numbers) == 2 and all(isinstance(x, int | float) and not isinstance(x, bool) for x in numbers)
+    fine = len(numbers) == 2 and all(map(is_number, numbers))
     return tuple(numbers) if fine else (math.nan, math.nan)
 
 
@@ -226,7 +234,7 @@ def design_points(spec: StudySpec, space: Space, prior: np.ndarray, count: int) 
     return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
 
 
-def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
+def token_fraction(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
     """The part of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
 
     Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
@@ -235,15 +243,15 @@ def kept_share(spec: StudySpec, budget: float, tokens: dict[str, float]) -> floa
     fidelity = spec.fidelity
     if not spec.simulated_epoching or fidelity is None:
         return 1.0
-    share = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
+    fraction = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
     least = min(tokens, key=lambda name: tokens[name])
-    if tokens[least] * share < fidelity.context + 1:
+    if tokens[least] * fraction < fidelity.context + 1:
         raise Problem(
             f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
-            f"be cut from {tokens[least]:,.0f} to {tokens[least] * share:.0f} tokens, and a sequence takes "
+            f"be cut from {tokens[least]:,.0f} to {tokens[least] * fraction:.0f} tokens, and a sequence takes "
             f"{fidelity.context + 1}. Train longer proxies, add text, or lower the target budget."
         )
-    return share
+    return fraction
 
 
 def seeds_of(rows: Sequence[tuple[str, str | None, np.ndarray]], spec: StudySpec) -> list[int]:
@@ -275,5 +283,5 @@ def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
 
 # The study that begins by itself in a new workspace.
 # Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
-DEMO = StudySpec(name="Demo", fidelity=DIAL["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
+DEMO = StudySpec(name="Demo", fidelity=PRESETS["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
 DEMO_MERGE = replace(DEMO, name="Demo: merge", runs=96, repeats=0, merge=MergeSpec(of="demo"))

@@ -1,6 +1,6 @@
-"""Rounds: proposals turned into runs of a study, and confirmations of its mixtures by larger models. Uses the store."""
+"""Confirmations: a candidate, the baselines and a spread of runs trained larger, with several seeds. Uses the store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,122 +8,24 @@ from engine.analysis import scaling
 from engine.analysis.trust import Trust, trust
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import RunsAdded
-from engine.search.acquisition import PROPOSERS
 from engine.spec.fidelity import Fidelity, larger
-from engine.spec.kinds.propose import ProposeTask
 from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
-from engine.studies.advance import training_jobs, vocabulary_of
 from engine.studies.fits import fit_of, point_of
-from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
-from engine.studies.questions import job_id_of, question_of, surrogate_file
+from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.training import add_runs, trainable
 from engine.surrogates.prediction import predict
-from store import jobs, proposals, runs, studies
+from store import runs, studies
 from store.database import Store
 
-MOST = 512  # runs of one proposal
 SAME = 1e-6  # shares that differ by less are one mixture
 ORDINARY = 0.85  # of the runs, best first, that a spread is taken from: hopeless ones flatter a correlation
 CONFIRM_SEED = 5000  # seeds of confirmations begin so far above the study's own
 
 
-def queue_proposal(
-    store: Store,
-    study: studies.Study,
-    proposer: str = "improvement",
-    count: int = 8,
-    surrogate: str | None = None,
-    priorities: dict | None = None,
-) -> str:
-    """Queue the question which runs are worth doing next (engine/search/proposal_job.py). Returns the job's id.
-
-    Raises Problem before the first fit, and for a proposer or a count that cannot be.
-    """
-    need("operator", "ask for the next runs")
-    if proposer not in PROPOSERS:
-        raise Problem(f"Cannot propose by {proposer!r}: choose one of {', '.join(PROPOSERS)}.")
-    if not isinstance(count, int) or not 1 <= count <= MOST:
-        raise Problem(f"Cannot propose {count!r} runs: ask for 1 to {MOST}.")
-    question, measured = question_of(store, study, surrogate, priorities), for_fitting(store, study.id)
-    frame = frame_of_study(study)
-    settings = {
-        **question,
-        "proposer": proposer,
-        "count": count,
-        "seed": 0,
-        "rounds_done": proposals.rounds(store, study.id),
-    }
-    job_id = job_id_of(study, "propose", settings)
-    if jobs.find(store, job_id) is None:
-        losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
-        task = ProposeTask(
-            study=study.id,
-            file=surrogate_file(store, study, settings),
-            settings=settings,
-            space=frame.space.to_dict(),
-            prior=frame.prior.tolist(),
-            weights=measured.weights.tolist(),
-            losses=losses,
-        )
-        store.submit(job_id, task.spec(priority=-1), study.id)
-    return job_id
-
-
-def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> list[str]:
-    """Train proxies at proposed mixtures (B, D), as further runs of the study; the league refits when they are in.
-
-    Returns the runs' ids. Raises Problem for mixtures that the study's constraints forbid, and for a study that
-    cannot train.
-    """
-    need("operator", "train proposed mixtures")
-    points = np.atleast_2d(np.asarray(points, float))
-    space = frame_of_study(study).space
-    if points.shape[1] != len(space.names) or not space.contains(points).all():
-        raise Problem(
-            "Cannot train these mixtures: each needs one share a domain, at least 0 and together 1, inside the study's "
-            "constraints. Propose again."
-        )
-    label = f"round {proposals.rounds(store, study.id) + 1}"
-    seed = StudySpec.from_dict(study.spec).seed
-    rows = [{"role": "proposed", "label": label, "weights": point.tolist(), "seed": seed} for point in points]
-    return add_runs(store, study, rows, trainable(study).fidelity)
-
-
-def trainable(study: studies.Study) -> StudySpec:
-    """The settings of a study that trains its own proxies. Raises Problem for one that cannot."""
-    if study.imported or not study.domains:
-        why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
-        raise Problem(
-            f"Cannot train runs in {study.name!r}: {why}. Save the mixtures as CSV, train them where the others were "
-            "trained, and import all runs as a new study."
-        )
-    return StudySpec.from_dict(study.spec)
-
-
-def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
-    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
-    need("operator", "add runs to a study")
-    spec, first = trainable(study), runs.last_number(store, study.id) + 1
-    own = fidelity == spec.fidelity
-    for number, row in enumerate(rows, first):
-        told = None if own and row["role"] != "confirm" else fidelity.to_dict()
-        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
-    planned = training_jobs(
-        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
-    )
-    store.write(RunsAdded(study.id, rows, planned))
-    for job in planned:
-        store.spool.submit(job["spec"], job["job"])
-    return [row["id"] for row in rows]
-
-
-# Confirmation ----------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Plan:
-    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds a mixture."""
+    """A confirmation before it starts: mixtures by label, (D,) each; the larger fidelity; seeds per mixture."""
 
     mixtures: dict[str, np.ndarray]
     fidelity: Fidelity
@@ -140,7 +42,7 @@ def plan_confirmation(
     """Which mixtures to train larger: the candidate, the baselines, and `spread` measured runs from best to worst.
 
     times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
-    even in predicted rank, so that a rank correlation has something to rank. Raises Problem for what cannot be.
+    even in predicted rank, so that a rank correlation has something to rank. Raises Problem if anything is invalid.
     """
     fit = fit_of(store, study)
     if fit is None:

@@ -12,10 +12,10 @@ from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
 from engine.spec.study import StudySpec, chosen_domains, design_points
-from engine.studies.advance import advance, training_jobs, vocabulary_of
-from engine.studies.confirmations import trainable
+from engine.studies.advance import advance
 from engine.studies.fits import named_points
 from engine.studies.measured import for_fitting
+from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
 from store.database import Store
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.people import need
@@ -21,9 +22,10 @@ from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
 from engine.jobs.decisions import StudyImported
 from engine.league import FEWEST_RUNS
+from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
-from engine.studies import advance as steward
+from engine.studies import advance
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, for_fitting
 from engine.surrogates import SURROGATES
@@ -83,7 +85,7 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
     return {**shown, "problem": None, "notes": list(runs.notes), "runs": len(runs.weights), "rows": rows}
 
 
-def adopt(
+def import_runs(
     store: Store,
     name: str,
     format: str,
@@ -130,11 +132,11 @@ def adopt(
     if not already:
         if name in known:
             raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
-        steward.frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises where nothing is allowed
+        frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises where nothing is allowed
         for number, run in enumerate(event["runs"], 1):
             run["id"] = f"{study}-{number:05d}"
         store.write(StudyImported(study=study, name=name, **event))
-        steward.advance(store)
+        advance.advance(store)
     found = studies.get(store, study)
     return {
         "study": study,
@@ -215,8 +217,7 @@ def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowe
     found = []
     for domain, column in mapping.weights.items():
         value = given.get(domain, given.get(column))
-        fine = isinstance(value, int | float) and not isinstance(value, bool) and lowest <= value < math.inf
-        if not fine:
+        if not is_number(value, lowest):
             raise Problem(
                 f"Cannot use {value!r} as the {what} of {domain!r}: give every domain a number of at least {lowest:g}."
             )
@@ -253,8 +254,8 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
         there = str(file.relative_to(store.workspace.root)) if file.exists() else None
-        return {**told, "file": there, "fit": steward.fit_task(study, measured)}
-    steward.queue_fit(store, study)
+        return {**told, "file": there, "fit": advance.fit_task(study, measured)}
+    advance.queue_fit(store, study)
     waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
     return {**told, "job": waiting[-1]}
 

@@ -17,14 +17,14 @@ from store.database import Store
 
 def check_planned(study: studies.Study) -> None:
     """Raises Problem for a study whose domains are not known yet."""
-    if not study.domains:
+    if not study.coordinates:
         raise Problem(f"Cannot ask {study.name!r} for that: it is not planned yet. Wait until its corpus is built.")
 
 
 def frame_of_study(study: studies.Study) -> Frame:
     """The prior, constraints and baselines of a study that is planned or imported. Raises Problem for any other."""
     check_planned(study)
-    return frame_of(StudySpec.from_dict(study.spec), study.domains, study.corpus, study.imported)
+    return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import math
 
 import numpy as np
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import LARGEST
@@ -79,11 +79,11 @@ def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
 
 
 def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
-    """Raises Problem for the price of a domain that is not there, and for one that is no number of at least 0."""
+    """Raises Problem for the price of a domain that is not there, and for one that is not a number of at least 0."""
     for name, price in (prices or {}).items():
         if name not in study.domains:
             raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")
-        if not isinstance(price, int | float) or not 0 <= price < math.inf:
+        if not is_number(price, 0):
             raise Problem(f"Cannot use {price!r} as the price of {name!r}: give a number of at least 0.")
     return dict(prices or {})
 

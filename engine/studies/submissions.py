@@ -5,13 +5,13 @@ hear the answer posts again.
 """
 
 import hashlib
-import math
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs.decisions import RunsSubmitted
 from engine.spec.study import StudySpec
-from engine.studies import advance as steward
+from engine.studies import advance
 from store import runs, studies
 from store.database import Store
 
@@ -49,7 +49,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         if new:
             store.write(RunsSubmitted(study.id, new))
             if study.state == "active":
-                steward.fit_if_due(store, studies.get(store, study.id))
+                advance.fit_if_due(store, studies.get(store, study.id))
     return {
         "study": study.id,
         "added": [row["label"] for row in new],
@@ -74,7 +74,7 @@ def _row(study: studies.Study, one: dict) -> dict:
         raise Problem(f"{said} it measured nothing. Give at least one of {', '.join(study.metrics)}.")
     facts = {name: _whole(one.get(name), f"{said} {name}") for name in ("seed", "parameters", "tokens")}
     seconds = one.get("seconds")
-    if seconds is not None and not (_is_number(seconds) and seconds >= 0):
+    if seconds is not None and not is_number(seconds, 0):
         raise Problem(f"{said} seconds is {seconds!r}; give a number of at least 0.")
     _check_size(study, facts["tokens"], said)
     total = sum(weights)
@@ -106,17 +106,12 @@ def _numbers(given, names: list[str], said: str) -> dict[str, float]:
     for name, value in given.items():
         if name not in names:
             raise Problem(f"{said} name {name!r}; this study has {', '.join(names)}.")
-        if not _is_number(value):
+        if not is_number(value):
             raise Problem(f"{said} of {name!r} are {value!r}; give a finite number.")
     return {name: float(value) for name, value in given.items()}
 
 
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _whole(value, said: str) -> int | None:
-    fine = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
-    if value is not None and not fine:
+    if value is not None and not is_whole(value, 0, 2**62 - 1):
         raise Problem(f"{said} is {value!r}; give a whole number of at least 0.")
     return value

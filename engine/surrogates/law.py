@@ -1,4 +1,4 @@
-"""A law of mixing: a formula of the shares with a few numbers a metric, fitted from many starts at once.
+"""A law of mixing: a formula of the shares with a few numbers per metric, fitted from many starts at once.
 
 All metrics and all starts are solved together by Levenberg and Marquardt's damped Gauss-Newton with analytic
 Jacobians: a stack of (P, P) systems a step. A law is a subclass with its formula, its starts and its penalties.

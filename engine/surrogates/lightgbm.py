@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, one a metric, as RegMix fits them (arXiv:2407.01492), but never stopped on test
+"""Gradient-boosted trees, one per metric, as RegMix fits them (arXiv:2407.01492), but never stopped on test
 runs.
 
 RegMix: learning rate 0.01, at most 1,000 rounds, stop after 3 without gain, otherwise the library's defaults. Its

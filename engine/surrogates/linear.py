@@ -11,7 +11,7 @@ PENALTY = 1e-4  # keeps shares that never vary, and fewer runs than domains, fro
 
 @dataclass(kw_only=True)
 class Linear(Spanned):
-    """coefficients (D + 1, M): constant, then one a domain; root (M, D + 1, D + 1) of their covariance."""
+    """coefficients (D + 1, M): constant, then one per domain; root (M, D + 1, D + 1) of their covariance."""
 
     title = "Linear"
     summary = "A straight line in every share: RegMix's baseline, too stiff for most losses."

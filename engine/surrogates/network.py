@@ -1,4 +1,4 @@
-"""Small neural networks, one a metric, all trained together by hand-written passes in numpy.
+"""Small neural networks, one per metric, all trained together by hand-written passes in numpy.
 
 One hidden layer of tanh units on shares and log shares; Adam (arXiv:1412.6980) on minibatches with a falling rate and
 a little weight decay. Every metric has its own weights and its own minibatches, so metrics stay apart. There is no

@@ -1,7 +1,7 @@
 """What is predicted at a mixture, and between two of them, with what is known of the noise.
 
-D domains, M metrics; share (M,): the metrics' signed weights (engine.spec.objectives.Aggregate.weights): the aggregate
-is better when lower, whatever they are.
+D domains, M metrics; metric_weights (M,): the metrics' signed weights (engine.spec.objectives.Aggregate.weights): the
+aggregate is better when lower, whatever they are.
 """
 
 from dataclasses import dataclass
@@ -41,37 +41,39 @@ class Difference:
 
 def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
     """(M,) signed weights as they are. Raises Problem where they are no weights."""
-    share = np.asarray(priorities, float)
-    if share.shape != (metrics,) or not np.isfinite(share).all() or not share.any():
-        raise Problem(f"Cannot weigh the metrics by {share.tolist()}: give {metrics} numbers, not all of them 0.")
-    return share
+    metric_weights = np.asarray(priorities, float)
+    if metric_weights.shape != (metrics,) or not np.isfinite(metric_weights).all() or not metric_weights.any():
+        raise Problem(
+            f"Cannot weigh the metrics by {metric_weights.tolist()}: give {metrics} numbers, not all of them 0."
+        )
+    return metric_weights
 
 
-def predict(surrogate: Surrogate, shares: np.ndarray, share: np.ndarray) -> Prediction:
-    """The prediction at one mixture (D,); share (M,): signed weights."""
+def predict(surrogate: Surrogate, shares: np.ndarray, metric_weights: np.ndarray) -> Prediction:
+    """The prediction at one mixture (D,); metric_weights (M,): signed weights."""
     mean, std = surrogate.predict(shares[None])
-    total = float(weighted_sum(mean[0], share))
-    return Prediction(shares, mean[0], std[0], total, _aggregate_std(surrogate, std[0], share))
+    total = float(weighted_sum(mean[0], metric_weights))
+    return Prediction(shares, mean[0], std[0], total, _aggregate_std(surrogate, std[0], metric_weights))
 
 
-def _aggregate_std(surrogate: Surrogate, std: np.ndarray, share: np.ndarray) -> float:
+def _aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:
     """Standard deviation of the weighted mean of metrics whose errors hang together as cross-validation
     found.
     """
-    weighted = std * share
+    weighted = std * metric_weights
     return float(np.sqrt(max(0.0, weighted @ surrogate.correlation @ weighted)))
 
 
-def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, share: np.ndarray) -> Difference:
+def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, metric_weights: np.ndarray) -> Difference:
     """What a run at `found` (D,) is predicted to gain over one at `baseline` (D,). What the surrogate gets
     wrong at both points alike cancels; the noise of measuring does not: it counts twice."""
     mean, _ = surrogate.predict(np.stack([found, baseline]))
     std = difference_std(surrogate, found, baseline, noise=True)
     gap = mean[0] - mean[1]
-    aggregate_std = _aggregate_std(surrogate, std, share)
-    total = float(weighted_sum(gap, share))
+    aggregate_std = _aggregate_std(surrogate, std, metric_weights)
+    total = float(weighted_sum(gap, metric_weights))
     inside = abs(total) <= 1.96 * aggregate_std
-    return Difference(predict(surrogate, baseline, share), gap, std, total, aggregate_std, inside)
+    return Difference(predict(surrogate, baseline, metric_weights), gap, std, total, aggregate_std, inside)
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:

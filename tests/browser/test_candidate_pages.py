@@ -120,7 +120,7 @@ def test_a_decision_shows_in_both_and_needs_somebody_else(tab, other_tab, room):
     tab.get_by_role("button", name="Decide").click()
     for one in (tab, other_tab):
         expect(one.get_by_text("It is better on all that counts.").first).to_be_visible()
-        expect(one.get_by_text("who put it forward").first).to_be_visible()
+        expect(one.get_by_text("who nominated it").first).to_be_visible()
 
 
 def test_a_link_restores_the_comparison(tab, other_tab, room):

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.studies import confirmations as rounds
+from engine.studies import proposals
 from store import rebuild, runs, studies
 from store.database import Store
 from tests.support.running import PATIENCE, Page, answer, copied, engine, said
@@ -146,6 +146,6 @@ def test_what_cannot_be_trained(desk):
     store = Store(Workspace.open(desk))
     study = studies.get(store, "Small")
     with pytest.raises(Problem, match="Cannot train these mixtures"):
-        rounds.start_proposed(store, study, np.array([[0.5, 0.6, 0.1]]))
+        proposals.start_proposed(store, study, np.array([[0.5, 0.6, 0.1]]))
     assert runs.last_number(store, study.id) > 20
     store.close()

@@ -52,7 +52,7 @@ def test_roles_by_person_then_domain_then_everybody(tmp_path):
         ("client_id", 'hours = "x"\nclient_id', "hours in [sign_in] is 'x'"),
         ('"operator"', '"boss"', "the role of 'Olga@example.org' is 'boss'"),
         ('"operator"', "1", "the role of 'Olga@example.org' is 1"),
-        ('"rob@example.org"', '"rob"', "'rob' in [roles] is no e-mail"),
+        ('"rob@example.org"', '"rob"', "'rob' in [roles] is not an e-mail address"),
         ("[sign_in]", "[sign_in", "line"),
     ],
 )

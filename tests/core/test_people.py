@@ -26,25 +26,20 @@ from engine.service import notices
 from engine.service.owner import Owner
 from engine.spec.study import StudySpec
 from engine.studies import (
-    advance as steward,
+    advance,
+    confirmations,
+    corpora,
+    domain_changes,
+    imports,
+    jobs,
+    lifecycle,
+    proposals,
+    questions,
+    submissions,
+    training,
 )
-from engine.studies import (
-    confirmations as rounds,
-)
-from engine.studies import (
-    domain_changes as changes,
-)
-from engine.studies import (
-    imports as adopt,
-)
-from engine.studies import (
-    questions as asking,
-)
-from engine.studies import (
-    submissions as submitting,
-)
-from engine.studies.merges import learning as learn
-from engine.studies.merges import questions as merge_asking
+from engine.studies.merges import learning
+from engine.studies.merges import questions as merge_questions
 from store import studies
 from store.database import Store
 from store.rebuild import rebuild
@@ -85,14 +80,19 @@ READS = {
     "revoke_token",
 }
 HEADLESS_READS = {
-    steward: {"planned", "training_jobs", "vocabulary_of", "fit_task", "is_settled", "known_job"},
-    asking: {"question_of", "job_id_of", "checked_prices", "search_task", "surrogate_file"},
-    adopt: {"imported_file", "tables_of", "preview", "fitted", "predict"},
-    changes: {"plan_change", "same_text", "opened", "carried"},
-    rounds: {"trainable", "plan_confirmation", "spread_of", "confirmations", "scale_check"},
-    merge_asking: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
-    submitting: set(),
-    learn: {"weight_of"},
+    advance: {"planned", "fit_task", "is_settled"},
+    lifecycle: set(),
+    jobs: {"known_job"},
+    corpora: set(),
+    training: {"training_jobs", "vocabulary_of", "trainable"},
+    proposals: set(),
+    questions: {"question_of", "job_id_of", "checked_prices", "search_task", "surrogate_file"},
+    imports: {"imported_file", "tables_of", "preview", "fitted", "predict"},
+    domain_changes: {"plan_change", "same_text", "opened", "carried"},
+    confirmations: {"plan_confirmation", "spread_of", "confirmations", "scale_check"},
+    merge_questions: {"merge_spec", "task_of", "checked_points", "points_of", "short_hash", "tensors_of"},
+    submissions: set(),
+    learning: {"weight_of"},
     acts: {"names_taken", "refuse_repeated", "checked_text"},
     confirming: {"plans"},
     notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
@@ -147,7 +147,7 @@ def test_a_viewer_is_refused_where_the_thing_is_done(module):
 def test_what_reads_is_left_alone(store):
     """A viewer changes nothing: no line is written by anything that they may call."""
     with as_person(SYSTEM):
-        steward.create(store, StudySpec.from_dict({"name": "S", "corpus": "default"}))
+        lifecycle.create(store, StudySpec.from_dict({"name": "S", "corpus": "default"}))
     journal = store.journal.folder / "events.jsonl"
     before = journal.read_bytes()
     for name in READS - {"create_token", "revoke_token"}:
@@ -210,13 +210,13 @@ def test_the_owners_thread_goes_on_where_nobody_is_signed_in(workspace, tmp_path
     try:
         with as_person(Person("olga@example.org", "operator")):
             source = {"source": {"type": "folder", "path": str(tmp_path / "text")}}
-            steward.build_corpus(owner.store, "small", source)
+            corpora.build_corpus(owner.store, "small", source)
             (tmp_path / "study.toml").write_text(STUDY)
-            study = steward.create(owner.store, StudySpec.from_toml(tmp_path / "study.toml"))
+            study = lifecycle.create(owner.store, StudySpec.from_toml(tmp_path / "study.toml"))
         with worker(owner.store.spool):
             until(lambda: studies.get(owner.store, study).domains)
         with as_person(Person("olga@example.org", "operator")):
-            steward.cancel(owner.store, study)
+            lifecycle.cancel(owner.store, study)
         lines = list(map(json.loads, (owner.store.journal.folder / "events.jsonl").read_text().splitlines()))
         by = {line["kind"]: line["by"] for line in lines}
         assert all("t" in line for line in lines)

@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.importing import guess, read_points, read_runs, read_table
-from engine.studies import imports as adopt
+from engine.studies import imports
 from store import runs, studies
 from store.database import Store
 from store.rebuild import rebuild
@@ -151,7 +151,7 @@ def test_olmix_pairs(tmp_path):
         ("run", 3, "", "row 5 of runs.csv, column 'run'.*empty"),
         ("web_val_loss", 3, "inf", "row 5 of runs.csv, column 'web_val_loss'.*'inf'"),
         ("web_val_loss", 3, "1_0", "row 5 of runs.csv, column 'web_val_loss'.*'1_0'"),
-        ("n_tokens", 3, 1.5, "row 5 of runs.csv, column 'n_tokens'.*1.5 is no whole number"),
+        ("n_tokens", 3, 1.5, "row 5 of runs.csv, column 'n_tokens'.*1.5 is not a whole number"),
     ],
 )
 def test_bad_cells_are_named(tmp_path, column, place, value, said):
@@ -232,7 +232,7 @@ def adopted(store, tmp_path):
     """The id of a study of the flat table, in a store."""
     (store.workspace.root / "imports").mkdir()
     write(store.workspace.root / "imports" / "runs.csv", FLAT)
-    return adopt.adopt(store, "Mine", "flat", "runs.csv")["study"]
+    return imports.import_runs(store, "Mine", "flat", "runs.csv")["study"]
 
 
 def test_an_import_is_a_study_and_survives_a_rebuild(store, adopted, workspace, tmp_path):
@@ -252,10 +252,10 @@ def test_an_import_is_a_study_and_survives_a_rebuild(store, adopted, workspace, 
 
 
 def test_the_same_import_twice_is_one_study_and_another_one_needs_another_name(store, adopted):
-    assert adopt.adopt(store, "Mine", "flat", "runs.csv")["already_there"]
+    assert imports.import_runs(store, "Mine", "flat", "runs.csv")["already_there"]
     write(store.workspace.root / "imports" / "other.csv", changed("web_val_loss", 0, 9.0))
     with pytest.raises(Problem, match="a study of that name with other runs"):
-        adopt.adopt(store, "Mine", "flat", "other.csv")
+        imports.import_runs(store, "Mine", "flat", "other.csv")
     assert len(studies.all_studies(store)) == 1
 
 
@@ -277,7 +277,7 @@ def test_nothing_is_imported_while_anything_is_wrong(store, options, said):
     (store.workspace.root / "imports").mkdir()
     write(store.workspace.root / "imports" / "runs.csv", FLAT)
     with pytest.raises(Problem, match=said):
-        adopt.adopt(store, "Mine", "flat", **{"weights": "runs.csv", **options})
+        imports.import_runs(store, "Mine", "flat", **{"weights": "runs.csv", **options})
     assert studies.all_studies(store) == []
 
 
@@ -289,7 +289,7 @@ def test_tokens_priors_and_constraints_make_the_frame(store, adopted):
     np.testing.assert_allclose(frame.prior, (SHARES / SHARES.sum(axis=1, keepdims=True)).mean(axis=0))
     tokens = {"web": 6e9, "code": 3e9, "w/news": 1e9}
     given = {"available_tokens": tokens, "target_tokens": 1e10, "bounds": {"code": 0.2}}
-    told = adopt.adopt(store, "Known", "flat", "runs.csv", **given)
+    told = imports.import_runs(store, "Known", "flat", "runs.csv", **given)
     frame = frame_of_study(studies.get(store, told["study"]))
     assert told["prior"] == "natural" and list(frame.baselines) == ["natural", "uniform", "unimax"]
     np.testing.assert_allclose(frame.space.upper, [1, 0.2, 0.4])

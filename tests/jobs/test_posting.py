@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from engine.core.secret import job_token, secret
+from engine.core.secret import secret
 from engine.jobs import posting
 from engine.jobs.spool import Spool, try_lock
+from engine.jobs.tokens import job_token
 from tests.support.working import read_events
 
 

@@ -14,7 +14,7 @@ from engine.__main__ import main
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.methods import METHODS
-from engine.merging.methods.knobs import REQUIRED, knobs_of
+from engine.merging.methods.knobs import knobs_of
 from engine.merging.preflight import preflight
 from tests.support.checkpoints import CONFIG, FILE, WIDTH, family, llama, merging, tensors_of, write
 from tests.support.running import ROOT
@@ -195,9 +195,9 @@ def test_every_method_is_foreseen(zoo, name):
     method = METHODS[name]
     experts = ["one"] if method.most == 1 else ["one", "two"]
     knobs = {
-        "lambda" if key == "lam" else key: knob.low if knob.kind is int else (knob.low + knob.high) / 2
+        "lambda" if key == "lam" else key: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for key, knob in knobs_of(method).items()
-        if knob.default is REQUIRED
+        if knob.required
     }
     models = [{"model": one} for one in experts]
     config = {"merge_method": name, "models": models, "parameters": knobs}
@@ -298,7 +298,7 @@ def test_a_long_descent_is_timed_by_a_short_one(zoo):
 
 def test_a_place_that_cannot_be_written_is_foreseen(zoo):
     (said,) = preflight(merging(zoo), zoo / "one.safetensors" / "out").refusals
-    assert str(zoo / "one.safetensors") in said and "is no folder" in said
+    assert str(zoo / "one.safetensors") in said and "is not a folder" in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")

@@ -135,7 +135,7 @@ def test_a_file_among_a_models_own_is_refused(zoo):
 @pytest.mark.parametrize(
     ("inside", "said"),
     [
-        ("file/out", "file is no folder. Choose another place."),
+        ("file/out", "file is not a folder. Choose another place."),
         ("new/" + "x" * 250, "File name too long. Choose a place where you may write."),
     ],
 )

@@ -9,7 +9,7 @@ from engine.core.errors import Problem
 from engine.proxies import cpu_layers as lean
 from engine.proxies import cpu_matmul as products
 from engine.proxies.model import PLAIN, Stack, stack
-from engine.spec.fidelity import DIAL, Fidelity, larger
+from engine.spec.fidelity import PRESETS, Fidelity, larger
 
 SMALL = Fidelity(context=16, batch=2, tokens=1024)
 VARIANTS = {
@@ -125,7 +125,7 @@ def test_gpu_gives_the_losses_of_the_cpu():
 
 
 def test_fidelity_round_trip_and_problems():
-    for fidelity in DIAL.values():
+    for fidelity in PRESETS.values():
         assert Fidelity.from_dict(fidelity.to_dict()) == fidelity
     with pytest.raises(Problem, match="'depth'"):
         Fidelity.from_dict({"depth": 3})
@@ -141,10 +141,10 @@ def test_fidelity_round_trip_and_problems():
 
 
 def test_dial_rises_and_larger_is_as_large_as_asked():
-    costs = [fidelity.flops(256) for fidelity in DIAL.values()]
+    costs = [fidelity.flops(256) for fidelity in PRESETS.values()]
     assert costs == sorted(costs)
     for factor in (4, 8):
-        ratio = [f.layers * f.layer_parameters for f in (larger(DIAL["demo"], factor), DIAL["demo"])]
+        ratio = [f.layers * f.layer_parameters for f in (larger(PRESETS["demo"], factor), PRESETS["demo"])]
         assert 0.9 * factor < ratio[0] / ratio[1] < 1.1 * factor
 
 

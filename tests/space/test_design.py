@@ -8,9 +8,9 @@ from engine.space.baselines import baselines, epoch_caps, epochs, unimax
 from engine.space.design import DESIGNS, Around, regmix
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import Group, Simplex
-from engine.spec.fidelity import DIAL
+from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, kept_share, plan_runs
+from engine.spec.study import StudySpec, plan_runs, token_fraction
 
 PRIOR = np.array([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
 SPACE = Simplex(tuple("abcdef"))
@@ -141,7 +141,7 @@ DOMAINS = list(CORPUS["domains"])
 
 
 def spec(**settings) -> StudySpec:
-    return StudySpec(name="x", fidelity=DIAL["demo"], **settings)
+    return StudySpec(name="x", fidelity=PRESETS["demo"], **settings)
 
 
 def test_one_frame_for_design_and_search():
@@ -192,7 +192,7 @@ def test_bad_constraints_are_sentences(settings):
 
 def test_simulated_epoching_cuts_by_the_budget():
     tokens = {name: one["train_tokens"] for name, one in CORPUS["domains"].items()}
-    assert kept_share(spec(), 1e8, tokens) == 1
-    assert kept_share(spec(simulated_epoching=True), 524_288 * 4, tokens) == 0.25
+    assert token_fraction(spec(), 1e8, tokens) == 1
+    assert token_fraction(spec(simulated_epoching=True), 524_288 * 4, tokens) == 0.25
     with pytest.raises(Problem, match="'news' would be cut from 1,000,000 to 5 tokens"):
-        kept_share(spec(simulated_epoching=True), 1e11, tokens)
+        token_fraction(spec(simulated_epoching=True), 1e11, tokens)

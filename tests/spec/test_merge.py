@@ -18,7 +18,7 @@ from engine.spec.merge import (
     setting_of,
 )
 from engine.spec.study import StudySpec
-from engine.studies.merges.mirror import correlations
+from engine.studies.merges.paired_comparison import correlations
 
 EXPERTS = ["digits", "prose", "python"]
 
@@ -68,7 +68,7 @@ def test_experts_that_a_method_cannot_take_are_refused():
         coordinates(MergeSpec(method="karcher"), EXPERTS, 2)
     with pytest.raises(Problem, match="64 are the most"):
         coordinates(MergeSpec(), [f"e{i}" for i in range(65)], 2)
-    with pytest.raises(Problem, match="Use one an expert"):
+    with pytest.raises(Problem, match="Use one per expert"):
         coordinates(MergeSpec(by="layer"), [f"e{i}" for i in range(40)], 30)
 
 

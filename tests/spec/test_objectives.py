@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
-from engine.spec.objectives import Aggregate, Objective, aggregate, common_scale, domain_losses, short_names
+from engine.core.short_names import short_names
+from engine.spec.objectives import Aggregate, Objective, aggregate, common_scale, domain_losses
 
 LOSSES = np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 2.5]])
 MIXED = [Objective("web_loss", "loss"), Objective("quiz", "accuracy", higher_is_better=True)]

@@ -9,7 +9,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
-from engine.studies import domain_changes as changes
+from engine.studies import domain_changes
 from store import corpora, studies
 
 
@@ -27,14 +27,14 @@ def change_domains(study: studies.Study) -> None:
         return
     corpus = st.selectbox("Corpus with the new domains", built)
     try:
-        plan = changes.plan_change(store, study, corpus, ask_parts(study, corpus))
+        plan = domain_changes.plan_change(store, study, corpus, ask_parts(study, corpus))
     except Problem as problem:
         refusal(problem)
         return
     show(study, plan)
     if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
-            st.session_state["next_study"] = changes.start_change(store, study, plan)
+            st.session_state["next_study"] = domain_changes.start_change(store, study, plan)
         except Problem as problem:
             refusal(problem)
             return
@@ -47,7 +47,7 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
     new = list(manifest["domains"])
     found = {}
     for domain in study.domains:
-        if domain in new and changes.same_text(study, manifest, domain):
+        if domain in new and domain_changes.same_text(study, manifest, domain):
             continue
         chosen = st.multiselect(
             f"What replaces {plain(domain)}",
@@ -61,7 +61,7 @@ def ask_parts(study: studies.Study, corpus: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def show(study: studies.Study, plan: changes.Succession) -> None:
+def show(study: studies.Study, plan: domain_changes.Succession) -> None:
     """What stays, what is searched again, and the cost beside that of starting over."""
     change, cores = plan.change, os.cpu_count() or 1
     said = {
@@ -72,7 +72,7 @@ def show(study: studies.Study, plan: changes.Succession) -> None:
     for words, names in said.items():
         if names:
             st.markdown(f"**{words}**: {plain(', '.join(names))}")
-    anew = changes.SPARE * plan.reuse.anew
+    anew = domain_changes.SPARE * plan.reuse.anew
     store, fidelity = state.store(), plan.spec.fidelity
     minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
     time = "" if None in minutes else f" (about {' instead of '.join(duration(60 * m) for m in minutes)})"

@@ -15,7 +15,8 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
-from engine.studies import advance as steward
+from engine.studies.corpora import build_corpus
+from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
 
 
@@ -45,7 +46,7 @@ def one_corpus(name: str) -> None:
     elif job and job.state in ("failed", "cancelled"):
         refusal(job.message or "The build was cancelled; what it has read so far is kept.")
         if st.button("Retry", icon=":material/replay:", **needs_role("operator")):
-            steward.retry(state.store(), job.id)
+            retry(state.store(), job.id)
             st.rerun()
     if manifest:
         built(manifest)
@@ -55,7 +56,7 @@ def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
     if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **needs_role("operator")):
-        steward.cancel_job(state.store(), job.id)
+        cancel_job(state.store(), job.id)
         st.rerun()
 
 
@@ -145,7 +146,7 @@ def new_corpus() -> None:
         tokenizer["path"] = st.text_input("Path to tokenizer.json")
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
-            steward.build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
+            build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except Problem as problem:
             refusal(problem)
             return

@@ -9,7 +9,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.studies import imports as adopt
+from engine.studies import imports
 
 FORMATS = {
     "flat": "One table (CSV or Parquet)",
@@ -36,9 +36,9 @@ def render(study: str | None) -> None:
         st.caption(f"You can also put files into {plain(state.store().workspace.root / 'imports')}.")
         return
     try:
-        guessed = adopt.preview(state.store(), format, **files)
+        guessed = imports.preview(state.store(), format, **files)
         columns = corrected(guessed, format, files)
-        shown = adopt.preview(state.store(), format, **files, **columns) if columns else guessed
+        shown = imports.preview(state.store(), format, **files, **columns) if columns else guessed
     except Problem as problem:
         refusal(problem)
         return
@@ -47,7 +47,7 @@ def render(study: str | None) -> None:
     allowed = needs_role("operator", shown["problem"] is not None)
     if st.button("Import", type="primary", icon=":material/download_done:", **allowed):
         try:
-            done = adopt.adopt(state.store(), name, format, **files, **columns, **more)
+            done = imports.import_runs(state.store(), name, format, **files, **columns, **more)
         except Problem as problem:
             refusal(problem)
             return
@@ -89,7 +89,7 @@ def existing() -> list[str]:
 def stored(upload) -> str:
     """Store an uploaded file in the imports folder; returns its name there."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", upload.name).lstrip("-._")[-64:]
-    return adopt.keep_file(state.store().workspace, name, [upload.getvalue()])
+    return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
 def corrected(guessed: dict, format: str, files: dict) -> dict:

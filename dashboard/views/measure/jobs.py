@@ -10,7 +10,7 @@ from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import ICONS, expected
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
-from engine.studies import advance as steward
+from engine.studies import jobs, lifecycle
 from store import notices
 from store.studies import Study
 
@@ -94,9 +94,9 @@ def study_row(study: Study, progress) -> None:
     allowed = needs_role("operator")
     if study.state == "paused":
         if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **allowed):
-            act(lambda: steward.resume(state.store(), study.id))
+            act(lambda: lifecycle.resume(state.store(), study.id))
     elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **allowed):
-        act(lambda: steward.pause(state.store(), study.id))
+        act(lambda: lifecycle.pause(state.store(), study.id))
 
 
 def running(overview: Overview) -> None:
@@ -122,7 +122,7 @@ def running(overview: Overview) -> None:
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 allowed = needs_role("operator")
                 if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **allowed):
-                    act(lambda job_id=row.id: steward.cancel_job(state.store(), job_id))
+                    act(lambda job_id=row.id: jobs.cancel_job(state.store(), job_id))
             if shown:
                 log(row.id)
     total = overview.counts.get("running", 0)
@@ -154,11 +154,11 @@ def queue(overview: Overview) -> None:
     first = min(row.priority or 0.0 for row, _ in overview.waiting) - 1
     allowed = needs_role("operator")
     if buttons[0].button("Move", width="stretch", **allowed):
-        act(lambda: steward.prioritise(state.store(), chosen, value))
+        act(lambda: jobs.prioritise(state.store(), chosen, value))
     if buttons[1].button("To the front", width="stretch", **allowed):
-        act(lambda: steward.prioritise(state.store(), chosen, first))
+        act(lambda: jobs.prioritise(state.store(), chosen, first))
     if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **allowed):
-        act(lambda: steward.cancel_job(state.store(), chosen))
+        act(lambda: jobs.cancel_job(state.store(), chosen))
 
 
 def failures(overview: Overview) -> None:
@@ -176,7 +176,7 @@ def failures(overview: Overview) -> None:
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **needs_role("operator")):
-                    act(lambda job_id=row.id: steward.retry(state.store(), job_id))
+                    act(lambda job_id=row.id: jobs.retry(state.store(), job_id))
             if shown:
                 log(row.id)
     if (total := overview.counts.get("failed", 0)) > LISTED:

@@ -6,7 +6,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
-from engine.spec.fidelity import DIAL, Fidelity
+from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec, coordinates, layers_of
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.study import StudySpec
@@ -108,7 +108,7 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
         fidelity = Fidelity.from_dict(mixtures[of].spec["fidelity"])
         right.markdown(f"Same proxies: width {fidelity.width}, {fidelity.layers} layers.")
         return of, fidelity
-    return "", DIAL[right.select_slider("Proxies", list(DIAL), "demo")]
+    return "", PRESETS[right.select_slider("Proxies", list(PRESETS), "demo")]
 
 
 def ask_method(names: list[str], **source) -> MergeSpec:

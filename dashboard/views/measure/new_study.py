@@ -27,9 +27,9 @@ from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
 from engine.space.design import DESIGNS
-from engine.spec.fidelity import DIAL, Fidelity, learning_rate
+from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, kept_share, plan_runs
+from engine.spec.study import StudySpec, plan_runs, token_fraction
 from store import corpora
 
 SHOWN = 128  # points of a preview
@@ -87,10 +87,10 @@ def ask() -> tuple[StudySpec, dict | None]:
     domains = st.multiselect("Domains", there, default=there) if there else []
     left, right = st.columns(2)
     runs = left.slider("Mixtures to train", 8, 512, 64, help="One proxy per mixture of the design.")
-    dial = right.select_slider("Proxy size and budget", list(DIAL), value="demo")
+    dial = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
-        fidelity, proxies = ask_proxies(DIAL[dial], dial)
+        fidelity, proxies = ask_proxies(PRESETS[dial], dial)
     with limits_tab:
         limits = ask_target(there, domains, manifest) | ask_bounds(domains)
     with design_tab:
@@ -141,7 +141,7 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
     try:
         points = points_of(json.dumps(wanted.to_dict()), json.dumps(corpus))
         tokens = {name: one["train_tokens"] for name, one in corpus["domains"].items()}
-        kept = kept_share(spec, frame_of(spec, domains, corpus).budget, tokens)
+        kept = token_fraction(spec, frame_of(spec, domains, corpus).budget, tokens)
     except Problem as problem:
         refusal(problem)
         return

@@ -22,7 +22,7 @@ from dashboard.views.shared.text import plain
 from engine.commands import COMMANDS
 from engine.importing import run_table as run_file
 from engine.spec.objectives import Aggregate
-from engine.studies import advance as steward
+from engine.studies.jobs import cancel_job, retry
 from store import jobs, studies
 
 MOST_AXES = 16  # of parallel coordinates: more are unreadable
@@ -99,10 +99,10 @@ def job_controls(study: studies.Study) -> None:
         if job.message:
             what.caption(plain(job.message))
         if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **allowed):
-            steward.cancel_job(store, job.id)
+            cancel_job(store, job.id)
             st.rerun()
         if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **allowed):
-            steward.retry(store, job.id)
+            retry(store, job.id)
             st.rerun()
 
 

@@ -20,7 +20,7 @@ from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import baseline_phrase, plain, refusal
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
-from engine.studies import advance as steward
+from engine.studies import lifecycle
 from store import runs, searches, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
@@ -179,14 +179,14 @@ def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
         and unfinished
         and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **allowed)
     ):
-        steward.cancel(store, study.id)
+        lifecycle.cancel(store, study.id)
         st.rerun()
     pausable = study.state == "active" and unfinished
     if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **allowed):
-        steward.pause(store, study.id)
+        lifecycle.pause(store, study.id)
         st.rerun()
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **allowed):
-        steward.resume(store, study.id)
+        lifecycle.resume(store, study.id)
         st.rerun()

@@ -14,7 +14,8 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
-from engine.spec.merge_catalogue import Knob, card_of, catalogue
+from engine.spec.merge_catalogue import card_of, catalogue
+from engine.spec.merge_knobs import Knob
 from engine.studies.merges import opening
 from store import studies
 

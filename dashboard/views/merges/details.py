@@ -20,7 +20,7 @@ from engine.spec.merge import EXPERT, REFERENCE, anatomy_file, block_of
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study, points_measured
-from engine.studies.merges.mirror import mirror
+from engine.studies.merges.paired_comparison import mirror
 from store import runs, studies
 
 ROLES = {

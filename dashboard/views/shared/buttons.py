@@ -7,7 +7,7 @@ from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.people import acting, allows
 from engine.spec.study import StudySpec
-from engine.studies import advance as steward
+from engine.studies import lifecycle
 
 
 def needs_role(role: str, disabled: bool = False) -> dict:
@@ -22,7 +22,7 @@ def start_button(spec: StudySpec) -> None:
     """The button that creates a study and opens it, or says why that is refused."""
     if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
-            st.session_state["next_study"] = steward.create(state.store(), spec)
+            st.session_state["next_study"] = lifecycle.create(state.store(), spec)
         except Problem as problem:
             refusal(problem)
             return

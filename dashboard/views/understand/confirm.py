@@ -17,7 +17,7 @@ from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
-from engine.studies import confirmations as rounds
+from engine.studies import confirmations
 from engine.studies.fits import named_points, put_forward_points
 from store import corpora, runs, studies
 
@@ -56,7 +56,7 @@ def ask(study: studies.Study) -> None:
         "Other mixtures", 0, 16, 4, key="confirm-spread", help="Measured runs, spread from best to worst."
     )
     try:
-        plan = rounds.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
+        plan = confirmations.plan_confirmation(state.store(), study, candidate, times, seeds, spread)
     except Problem as problem:
         refusal(problem)
         return
@@ -72,7 +72,7 @@ def ask(study: studies.Study) -> None:
     )
     style = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
     if right.button("Confirm", **style, **needs_role("operator")):
-        rounds.confirm(state.store(), study, plan)
+        confirmations.confirm(state.store(), study, plan)
         st.rerun()
 
 
@@ -80,7 +80,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
     """Every confirmed size, the largest first."""
     store = state.store()
     study = studies.get(store, name)
-    found = rounds.confirmations(store, study, surrogate, aggregate.priorities)
+    found = confirmations.confirmations(store, study, surrogate, aggregate.priorities)
     for place, one in enumerate(found):
         fidelity = one.fidelity
         size = f"Width {fidelity.width}, {fidelity.layers} layers, {fidelity.tokens / 1e6:.2g} million tokens"
@@ -95,7 +95,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
     scale(study, aggregate)
 
 
-def verdict(one: rounds.Confirmation, aggregate: Aggregate, place: int) -> None:
+def verdict(one: confirmations.Confirmation, aggregate: Aggregate, place: int) -> None:
     """Rank correlation, overlap, regret, error at the chosen mixture; no winner within noise."""
     agreement(one, aggregate.sign)
     left, right = st.columns([3, 2])
@@ -121,7 +121,7 @@ def verdict(one: rounds.Confirmation, aggregate: Aggregate, place: int) -> None:
     )
 
 
-def agreement(one: rounds.Confirmation, sign: int) -> None:
+def agreement(one: confirmations.Confirmation, sign: int) -> None:
     """How far predictions at proxy size agree with the larger runs, in four numbers."""
     trust = one.trust
     low, high = trust.rank_interval
@@ -140,7 +140,7 @@ def agreement(one: rounds.Confirmation, sign: int) -> None:
     )
 
 
-def measurements(one: rounds.Confirmation, aggregate: Aggregate) -> None:
+def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     """Which mixtures may be the best, and what each measured."""
     trust, rivals = one.trust, [one.names[i] for i in one.trust.rivals]
     if len(rivals) == 1:
@@ -170,7 +170,7 @@ def measurements(one: rounds.Confirmation, aggregate: Aggregate) -> None:
 def scale(study: studies.Study, aggregate: Aggregate) -> None:
     """The scaling law over shares and size, if runs of several sizes are measured."""
     try:
-        check = rounds.scale_check(state.store(), study, aggregate.priorities)
+        check = confirmations.scale_check(state.store(), study, aggregate.priorities)
     except Problem as problem:
         if len(runs.sizes(state.store(), study.id)[0]):
             st.caption(plain(problem))

@@ -22,7 +22,7 @@ from engine.core.errors import Problem
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
-from engine.studies import confirmations as rounds
+from engine.studies.proposals import queue_proposal, start_proposed
 from store import jobs, proposals, studies
 
 
@@ -41,7 +41,7 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
     style = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
     if right.button("Propose", **style, **needs_role("operator")):
-        rounds.queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
+        queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
         st.rerun()
 
 
@@ -126,7 +126,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         allowed = needs_role("operator", bool(study.imported))
         if st.button(label, type="primary", icon=":material/play_arrow:", **allowed):
             try:
-                rounds.start_proposed(state.store(), study, points)
+                start_proposed(state.store(), study, points)
             except Problem as problem:
                 refusal(problem)
                 return

@@ -86,7 +86,7 @@ class Adapted:
                 "base's weights in bfloat16."
             )
         if min(len(self.weights.tensors[one].shape) for one in (name, second)) < 2:
-            raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is no pair of matrices. Copy it again.")
+            raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is not a pair of matrices. Copy it again.")
         embedding = name.endswith("_A")
         scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
         change = Low(name, second, scale, embedding or bool(self.settings.get("fan_in_fan_out")))
@@ -132,7 +132,7 @@ class Adapted:
 
     @cached_property
     def settings(self) -> dict:
-        """adapter_config.json. Raises Problem for what is no plain LoRA."""
+        """adapter_config.json. Raises Problem for what is not a plain LoRA."""
         path = self.folder / CONFIG
         try:
             found = table(path.read_bytes())

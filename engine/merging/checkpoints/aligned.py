@@ -12,7 +12,7 @@ from engine.merging.checkpoints.adapters import Adapted
 from engine.merging.checkpoints.reader import Checkpoint, Stored, layer_of
 from engine.merging.checkpoints.vocabulary import Difference, refusal
 
-# A row a token, by their names: heads, and embeddings that are not of other things.
+# A row per token, by their names: heads, and embeddings that are not of other things.
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
 EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
 ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
@@ -38,7 +38,7 @@ class Aligned:
             self.unknown = [number for _, number in difference.lacking if number >= 0]
 
     def _has_rows(self, name: str) -> bool:
-        """Whether a tensor is a matrix with a row a token, and as wide as the lead's."""
+        """Whether a tensor is a matrix with a row per token, and as wide as the lead's."""
         if name not in self.lead.tensors or not ROWS.search(name) or layer_of(name) >= 0:
             return False
         own, wanted = (self._stored(name).shape, self.lead.tensors[name].shape)

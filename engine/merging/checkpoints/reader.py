@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine.core.checks import is_whole
 from engine.core.errors import Problem
 
 DTYPES = {
@@ -30,7 +31,7 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-HEADER_BYTES = 100 << 20  # a larger header is no header
+HEADER_BYTES = 100 << 20  # a larger header is not a header
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # how config.json says how many there are
@@ -102,13 +103,13 @@ class Checkpoint:
         try:
             return table(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read {path}: {error}. Mend it, or copy it from the base model.") from error
+            raise Problem(f"Cannot read {path}: {error}. Fix it, or copy it from the base model.") from error
 
     @cached_property
     def layers(self) -> int:
         """How many layers it has, by its config or the names of its tensors; 0 where neither tells."""
         for key in LAYERS:
-            if self.config and whole(self.config.get(key), 1):
+            if self.config and is_whole(self.config.get(key), 1):
                 return self.config[key]
         return 1 + max((layer_of(name) for name in self.tensors), default=-1)
 
@@ -199,11 +200,6 @@ def once(pairs: list[tuple[str, object]]) -> dict:
     return found
 
 
-def whole(value: object, least: int = 0) -> bool:
-    """Whether a value from JSON is a whole number of at least so much."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def read_header(file: Path) -> list[Stored]:
     """The tensors of one safetensors file. Raises Problem for a file that is truncated, damaged or of another kind."""
 
@@ -211,7 +207,7 @@ def read_header(file: Path) -> list[Stored]:
         return Problem(f"Cannot read {file}: {why}. The file is truncated or damaged: copy it again.")
 
     if not file.is_file():
-        raise Problem(f"Cannot read {file}: it is no file, but a folder, a pipe or a link to nothing. Remove it.")
+        raise Problem(f"Cannot read {file}: it is not a file but a folder, a pipe or a link to nothing. Remove it.")
     try:
         size = file.stat().st_size
         with open(file, "rb") as opened:
@@ -220,7 +216,7 @@ def read_header(file: Path) -> list[Stored]:
             sound = 0 < length <= min(size - 8, HEADER_BYTES)
             text = opened.read(length) if sound else b""
     except OSError as error:
-        raise Problem(f"Cannot read {file}: {error.strerror}. Mend its permissions, or copy it again.") from error
+        raise Problem(f"Cannot read {file}: {error.strerror}. Fix its permissions, or copy it again.") from error
     if head[:4] == b"GGUF":
         raise Problem(f"Cannot merge {file}: it is a GGUF file. Give the safetensors that it was made from.")
     if not sound:
@@ -248,6 +244,8 @@ def read_header(file: Path) -> list[Stored]:
 def placed(entry: dict) -> tuple[int, int, str, tuple[int, ...]]:
     """(begin, end, dtype, shape) as a header has them. Raises ValueError, LookupError or TypeError for other things."""
     (begin, end), code, shape = entry["data_offsets"], entry["dtype"], entry["shape"]
-    if not (isinstance(code, str) and isinstance(shape, list) and all(whole(one) for one in (begin, end, *shape))):
+    if not (
+        isinstance(code, str) and isinstance(shape, list) and all(is_whole(one, 0) for one in (begin, end, *shape))
+    ):
         raise ValueError(f"a tensor is described by {str(entry)[:100]}")
     return begin, end, code, tuple(shape)

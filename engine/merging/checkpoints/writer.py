@@ -1,4 +1,4 @@
-"""Writes a checkpoint piece by piece into safetensors shards; it appears whole or not at all.
+"""Writes a checkpoint piece by piece into safetensors shards; atomically.
 
 It is made in a hidden folder beside its place, and the shards' headers are written last: what a killed process leaves
 can be loaded by nothing, and goes when the next checkpoint is written there. Pieces are written, not mapped: filling
@@ -198,7 +198,7 @@ def reason(error: OSError, slots: list[Slot]) -> str:
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
         if error.filename2:  # it was to be moved
             return "something appeared there while it was made. Choose another place, or remove that."
-        return f"{error.filename} is no folder. Choose another place."
+        return f"{error.filename} is not a folder. Choose another place."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{why} It takes {sum(slot.bytes for slot in slots):,} bytes. Free disk space, or choose another place."
     return f"{why} Choose a place where you may write."

@@ -18,7 +18,7 @@ from engine.core.workspace import within
 from engine.merging.config import from_dict
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
-from engine.merging.methods.whole import surveyed
+from engine.merging.methods.global_stats import surveyed
 from engine.metrics import Prediction, Text, measured_by, names_of, values_of, window_scores
 from engine.proxies.device import choose_device
 from engine.spec.merge import MergeSpec

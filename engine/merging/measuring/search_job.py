@@ -69,14 +69,14 @@ class Search:
         return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
 
     def best_so_far(self) -> str:
-        scores = weighted_sum(self.history().losses[len(self.task.known["weights"]) :], self.question.share)
+        scores = weighted_sum(self.history().losses[len(self.task.known["weights"]) :], self.question.metric_weights)
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
         """Known runs, then its own. A merge that broke counts as worse than all others."""
         known, size = self.task.known, len(self.question.centre)
         points = np.array(known["weights"] + [run["weights"] for run in self.runs], float).reshape(-1, size)
-        metrics = len(self.question.share)
+        metrics = len(self.question.metric_weights)
         losses = [[np.nan if x is None else x for x in row] for row in known["losses"]]
         losses += [[np.nan if x is None else x for x in run["losses"]] for run in self.runs]
         losses = np.array(losses, float).reshape(-1, metrics)
@@ -117,7 +117,7 @@ class Search:
         search knew before its first."""
         task = self.task
         points, losses = self.history().mine()
-        scores = weighted_sum(losses, self.question.share)
+        scores = weighted_sum(losses, self.question.metric_weights)
         best = int(first_lowest(scores))
         found = {
             "run": self.runs[best]["id"],

@@ -1,9 +1,9 @@
 """What merge methods get and give: one tensor of every model in, merged values out, chunk by chunk.
 
-A method is a function `(x: Tensors, weight, **knobs) -> At`. It may look at the whole tensor first (norms, thresholds,
-Gram matrices) and returns a function from a slice of the flattened tensor to its merged values in fp32. So memory is
-bounded by chunks, not by tensors. Its keyword arguments are its knobs; a knob annotated `PerExpert` takes one value an
-expert. K experts; d_i = expert - base; n elements.
+A method is a function `(x: Tensors, weight, **knobs) -> ChunkFn`. It may look at the whole tensor first (norms,
+thresholds, Gram matrices) and returns a function from a slice of the flattened tensor to its merged values in fp32. So
+memory is bounded by chunks, not by tensors. Its keyword arguments are its knobs; a knob annotated `PerExpert` takes one
+value per expert. K experts; d_i = expert - base; n elements.
 """
 
 import math
@@ -18,8 +18,8 @@ from torch import Tensor
 DOT = 1 << 11  # elements whose products are added up in fp32; their sums in fp64
 CHUNK = 1 << 17  # elements: what a few fp32 buffers of it hold stays in the cache
 
-PerExpert = list[float]  # one value an expert
-At = Callable[[slice], Tensor]  # slice of the flattened tensor -> merged values (len,) in fp32
+PerExpert = list[float]  # one value per expert
+ChunkFn = Callable[[slice], Tensor]  # slice of the flattened tensor -> merged values (len,) in fp32
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Tensors:
             total += rest @ rest.T
         return total.numpy()
 
-    def combined(self, coefficients) -> At:
+    def combined(self, coefficients) -> ChunkFn:
         """base (if any) + sum of coefficient x vector."""
         weights = torch.tensor(coefficients, dtype=torch.float32)
 
@@ -122,7 +122,7 @@ class Method:
     its time grows with rows x columns x the lesser of the two.
     """
 
-    merge: Callable[..., At]
+    merge: Callable[..., ChunkFn]
     title: str
     paper: str
     base: str = "required"
@@ -143,13 +143,13 @@ def finish(x: Tensors, mixed: Tensor, scale: float) -> Tensor:
     return mixed.mul_(scale).add_(x._base[: len(mixed)])
 
 
-def added(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> At:
+def added(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> ChunkFn:
     """base + lam x the weighted sum of what `kept` leaves of the task vectors (K, len)."""
     weights = torch.tensor(weight, dtype=torch.float32)
     return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
 
 
-def elected(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> At:
+def elected(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> ChunkFn:
     """base + lam x the election among what `kept` leaves of the task vectors (K, len)."""
     weights = torch.tensor(weight, dtype=torch.float32)
     return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
@@ -184,7 +184,7 @@ def masked(values: Tensor, keep: Tensor) -> Tensor:
     return values
 
 
-def stays(generator: np.random.Generator, share: np.ndarray | float, shape: tuple[int, ...]) -> np.ndarray:
+def bernoulli_mask(generator: np.random.Generator, share: np.ndarray | float, shape: tuple[int, ...]) -> np.ndarray:
     """True with probability `share` (broadcast over the shape), to 32 bits.
 
     One random byte decides 255 of 256 elements; where it equals the share's own first byte, three more do.

@@ -1,19 +1,19 @@
 """Model Breadcrumbs: drop the largest and the smallest changes of every expert, add the rest; with or without TIES."""
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, added, elected
-from engine.merging.methods.largest import trimmed
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, added, elected
+from engine.merging.methods.topk import trimmed
 
 
 def breadcrumbs(
     x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
-) -> At:
+) -> ChunkFn:
     """Drop the int(gamma n) largest |d|, keep the next int(density n), add (arXiv:2312.06795), per tensor."""
     return added(x, crumbs(x, density, gamma), weight, normalize, lam)
 
 
 def breadcrumbs_ties(
     x: Tensors, weight: PerExpert, *, density: PerExpert, gamma: PerExpert, normalize: bool = False, lam: float = 1.0
-) -> At:
+) -> ChunkFn:
     """The same trim, then the election of TIES."""
     return elected(x, crumbs(x, density, gamma), weight, normalize, lam)
 

@@ -3,11 +3,13 @@
 import numpy as np
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish, masked
-from engine.merging.methods.largest import bits_of
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish, masked
+from engine.merging.methods.topk import bits_of
 
 
-def breadcrumbs_row(x: Tensors, weight: PerExpert, *, beta: float = 0.85, gamma: float = 0.01, lam: float = 0.3) -> At:
+def breadcrumbs_row(
+    x: Tensors, weight: PerExpert, *, beta: float = 0.85, gamma: float = 0.01, lam: float = 0.3
+) -> ChunkFn:
     """Per row: zero the int(gamma c) largest |d|, keep the int(beta c) largest of the rest, add, times lam
     (arXiv:2312.06795). The masks are kept: a byte an element and expert."""
     columns = x.columns

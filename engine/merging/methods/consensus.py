@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish, masked
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish, masked
 
 
-def consensus(x: Tensors, weight: PerExpert, *, mask_lambda: float = 0.4, agree: int = 2, lam: float = 1.0) -> At:
+def consensus(x: Tensors, weight: PerExpert, *, mask_lambda: float = 0.4, agree: int = 2, lam: float = 1.0) -> ChunkFn:
     """An expert's TALL mask holds where |e_i| > mask_lambda |sum e - e_i|, e = w d. Where fewer than `agree` masks
     hold the base stays, elsewhere lam sum(e) is added (arXiv:2405.07813). Raises Problem for more than K to agree."""
     if agree > len(x.experts):

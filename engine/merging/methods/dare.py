@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, added, elected, masked, stays
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, added, bernoulli_mask, elected, masked
 
 
 def dare_linear(
@@ -20,7 +20,7 @@ def dare_linear(
     normalize: bool = False,
     rescale: bool = True,
     lam: float = 1.0,
-) -> At:
+) -> ChunkFn:
     """Drop with probability 1 - density, rescale to the same L1 norm, add (arXiv:2311.03099; mergekit's rescaling)."""
     return added(x, dropped(x, density, "l1" if rescale else None), weight, normalize, lam)
 
@@ -33,21 +33,21 @@ def dare_ties(
     normalize: bool = False,
     rescale: bool = True,
     lam: float = 1.0,
-) -> At:
+) -> ChunkFn:
     """The same, then the election of TIES."""
     return elected(x, dropped(x, density, "l1" if rescale else None), weight, normalize, lam)
 
 
 def dare_linear_paper(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = False, lam: float = 1.0
-) -> At:
+) -> ChunkFn:
     """Drop, rescale by 1 / density as the paper does, add."""
     return added(x, dropped(x, density, "density"), weight, normalize, lam)
 
 
 def dare_ties_paper(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = False, lam: float = 1.0
-) -> At:
+) -> ChunkFn:
     """Drop, rescale by 1 / density as the paper does, elect."""
     return elected(x, dropped(x, density, "density"), weight, normalize, lam)
 
@@ -71,7 +71,7 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, part: slice) -> 
     """(len,) which elements stay, each with probability `density`; the draws belong to the place."""
     if density >= 1:
         return torch.ones(len(row), dtype=torch.bool)
-    return torch.from_numpy(stays(x.generator(expert, part), density, (len(row),)))
+    return torch.from_numpy(bernoulli_mask(x.generator(expert, part), density, (len(row),)))
 
 
 def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Tensor]:

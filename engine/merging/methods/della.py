@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, added, elected, masked, stays
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, added, bernoulli_mask, elected, masked
 from engine.merging.methods.dare import masked_to_l1
-from engine.merging.methods.largest import bits_of
+from engine.merging.methods.topk import bits_of
 
 
 def della(
@@ -21,7 +21,7 @@ def della(
     normalize: bool = True,
     rescale: bool = True,
     lam: float = 1.0,
-) -> At:
+) -> ChunkFn:
     """Keep with probability density - eps + 2 eps r / (c - 1), r the rank by |d| in its row; then elect
     (arXiv:2406.11617). rescale: to the same L1 norm."""
     return elected(x, pruned(x, density, epsilon, rescale), weight, normalize, lam)
@@ -36,7 +36,7 @@ def della_linear(
     normalize: bool = False,
     rescale: bool = True,
     lam: float = 1.0,
-) -> At:
+) -> ChunkFn:
     """The same draws, then a weighted sum."""
     return added(x, pruned(x, density, epsilon, rescale), weight, normalize, lam)
 
@@ -77,7 +77,7 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, 
     both &= (1 << 32) - 1  # the places are left, smallest first
     ranks = np.linspace(0, 1, columns) if columns > 1 else np.zeros(1)
     share = density - epsilon + 2 * epsilon * ranks
-    found = torch.from_numpy(stays(x.generator(expert, part), share, both.shape))
+    found = torch.from_numpy(bernoulli_mask(x.generator(expert, part), share, both.shape))
     return torch.empty_like(found).scatter_(1, torch.from_numpy(both), found).reshape(-1)
 
 

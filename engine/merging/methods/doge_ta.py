@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
+from engine.merging.methods.global_stats import Model, constant, kth
 from engine.merging.methods.tsv_m import weighted
-from engine.merging.methods.whole import Model, constant, kth
 
 RATE, SUBSPACE = 1e-4, 6
 
 
-def doge_ta(x: Tensors, weight: PerExpert, *, density: float = 0.3, steps: int = 400, lam: float = 0.07) -> At:
+def doge_ta(x: Tensors, weight: PerExpert, *, density: float = 0.3, steps: int = 400, lam: float = 0.07) -> ChunkFn:
     """Matrices: t0 + sum lam_i (d_i + delta), lam_i = w_i lam / |d_i|, where |d_i| belongs to the top `density` of its
     expert's matrices (arXiv:2501.01230). Other shapes are the base's, as in its authors' code.
 

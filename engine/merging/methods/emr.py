@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish, masked
-from engine.merging.methods.whole import Model
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish, masked
+from engine.merging.methods.global_stats import Model
 
 
-def emr(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
+def emr(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> ChunkFn:
     """t0 + lam u; u has the sign of sum(e), e = w d, and the largest |e_i| that has this sign (arXiv:2405.17461)."""
     weights = torch.tensor(weight, dtype=torch.float32)[:, None]
     return lambda part: finish(x, elected(x.deltas(part).mul_(weights))[0], lam)
 
 
-def emr_task(x: Tensors, weight: PerExpert, *, task: int, lam: float = 1.0) -> At:
+def emr_task(x: Tensors, weight: PerExpert, *, task: int, lam: float = 1.0) -> ChunkFn:
     """t0 + lam r_i u where e_i has u's sign, for the expert number `task`, from 1. Its rescaler r_i = sum |e_i| / sum
     |masked u|, both summed over tensors by their means, as its authors' code does."""
     if not 1 <= task <= len(x.experts):

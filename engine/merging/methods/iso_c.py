@@ -2,10 +2,10 @@
 
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 
 
-def iso_c(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
+def iso_c(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> ChunkFn:
     """Matrices: mean(S) U V' of sum(w d) = U S V' (arXiv:2502.04959); other shapes the mean of w d; times lam."""
     total = summed(x, weight)
     if len(x.shape) == 2 and min(x.shape) > 0:

@@ -2,12 +2,12 @@
 
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.iso_c import summed
 from engine.merging.methods.tsv_m import polar, weighted
 
 
-def iso_cts(x: Tensors, weight: PerExpert, *, common: float = 0.8, lam: float = 1.0) -> At:
+def iso_cts(x: Tensors, weight: PerExpert, *, common: float = 0.8, lam: float = 1.0) -> ChunkFn:
     """Matrices of rank R: the top k_c = R - K t directions of sum(e), e = w d, and of each task the top t of (I - Uc
     Uc') e_i, t = round((R - int(common R)) / K); polar factors of both sides, the mean singular value
     (arXiv:2502.04959). Other shapes the mean of e; times lam."""

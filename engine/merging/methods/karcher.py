@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.merging.methods.base import DOT, At, Method, Tensors
+from engine.merging.methods.base import DOT, ChunkFn, Method, Tensors
 from engine.merging.methods.multislerp import norm
 
 BLUR = 1e-3  # what products that were added up in fp32 leave of an angle near 0 or pi
 
 
-def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> At:
+def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> ChunkFn:
     """Iterates the tangent mean of the unit vectors, all alike, times the mean norm (Karcher 1977; arXiv:2603.04972).
 
     Vectors up to `tol` long are left out, and what lies opposite to the mean pulls nowhere. Works on the Gram matrix.

@@ -5,13 +5,12 @@ The signature says which knobs there are, of which kind, and their defaults; all
 
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import get_args
 
 from engine.merging.methods.base import Method, PerExpert
-from engine.spec.merge_catalogue import checked
+from engine.spec.merge_knobs import Knob
 
-REQUIRED = object()
 DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of knobs an expert, as mergekit has them
 RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one method means something else by it
     "weight": (0.0, 1.0),
@@ -42,28 +41,6 @@ LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means not
 }
 
 
-@dataclass(frozen=True)
-class Knob:
-    """A method's parameter.
-
-    kind: bool, int or float; each: one value an expert; default: REQUIRED if it has none; low, high: what a fader or
-    a search tries, None for a bool; least, most: the limits of what the method takes, None where there is none.
-    """
-
-    name: str
-    kind: type
-    each: bool
-    default: object
-    low: float | None
-    high: float | None
-    least: float | None
-    most: float | None
-
-    def checked(self, name: str, value) -> float | int | bool:
-        """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
-        return checked(name, self.kind.__name__, self.least, self.most, value)
-
-
 def knobs_of(method: Method) -> dict[str, Knob]:
     """The method's knobs by name, in the order of its signature."""
     found = {}
@@ -72,13 +49,12 @@ def knobs_of(method: Method) -> dict[str, Knob]:
             continue
         kinds = (one.annotation, *get_args(one.annotation))
         each = PerExpert in kinds
-        default = REQUIRED if one.default is inspect.Parameter.empty else one.default
-        if each and default is REQUIRED:
-            default = DEFAULTS.get(name, REQUIRED)
-        kind = bool if bool in kinds else int if int in kinds else float
-        found[name] = Knob(
-            name, kind, each, default, *looked_up(RANGES, method, name), *looked_up(LIMITS, method, name)
-        )
+        default = None if one.default is inspect.Parameter.empty else one.default
+        if each and default is None:
+            default = DEFAULTS.get(name)
+        kind = "bool" if bool in kinds else "int" if int in kinds else "float"
+        limits = *looked_up(RANGES, method, name), *looked_up(LIMITS, method, name)
+        found[name] = Knob(name, kind, each, default is None, default, *limits)
     return found
 
 
@@ -93,19 +69,9 @@ def catalogue_text() -> str:
 
     cards = {}
     for name, method in METHODS.items():
-        knobs = {
-            knob.name: {
-                "kind": knob.kind.__name__,
-                "each": knob.each,
-                "required": knob.default is REQUIRED,
-                "default": None if knob.default is REQUIRED else knob.default,
-                "low": knob.low,
-                "high": knob.high,
-                "least": knob.least,
-                "most": knob.most,
-            }
-            for knob in knobs_of(method).values()
-        }
+        knobs = {}
+        for knob in knobs_of(method).values():
+            knobs[knob.name] = {key: value for key, value in asdict(knob).items() if key not in ("name", "text")}
         fields = {key: getattr(method, key) for key in ("title", "paper", "base", "least", "most", "restores")}
         cards[name] = fields | {"knobs": knobs}
     return json.dumps(cards, indent=1) + "\n"

@@ -2,14 +2,14 @@
 
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.ties import ties
 from engine.merging.methods.tsv_m import weighted
 
 
 def knots(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, tol: float = 1e-4, lam: float = 1.0
-) -> At:
+) -> ChunkFn:
     """Matrices: [d_1 ... d_K] = U S [V_1' ... V_K'] in fp64, without singular values up to `tol`; t0 + lam U S TIES(V)
     (arXiv:2410.19735). Other shapes: TIES. Holds fp64 copies of the concatenated tensor."""
     if len(x.shape) != 2 or x.n == 0:

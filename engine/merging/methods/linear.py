@@ -2,10 +2,10 @@
 
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 
 
-def linear(x: Tensors, weight: PerExpert, *, normalize: bool = True) -> At:
+def linear(x: Tensors, weight: PerExpert, *, normalize: bool = True) -> ChunkFn:
     """sum(w t) / sum(w), or sum(w t) where it is not normalised (Model soups, arXiv:2203.05482). NaN or infinite where
     weights that are normalised sum to 0."""
     weights = torch.tensor(weight, dtype=torch.float32)

@@ -2,10 +2,10 @@
 
 import torch
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish
 
 
-def magmax(x: Tensors, weight: PerExpert, *, lam: float = 0.5) -> At:
+def magmax(x: Tensors, weight: PerExpert, *, lam: float = 0.5) -> ChunkFn:
     """t0 + lam w_i d_i with the largest |w_i d_i|, of equals the later (arXiv:2407.06322; its scale is 0.5)."""
     weights = torch.tensor(weight, dtype=torch.float32)[:, None]
 

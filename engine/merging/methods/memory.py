@@ -8,11 +8,11 @@ from torch import Tensor
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS
 from engine.merging.methods.base import Tensors
-from engine.merging.methods.knobs import REQUIRED, knobs_of
-from engine.merging.methods.whole import surveyed
+from engine.merging.methods.global_stats import surveyed
+from engine.merging.methods.knobs import knobs_of
 from engine.spec.merge_learners import refuse_without_data
 
-Weight = Sequence[float] | Callable[[str], Sequence[float]]  # one number an expert; or a function of a tensor's name
+Weight = Sequence[float] | Callable[[str], Sequence[float]]  # one number per expert; or a function of a tensor's name
 
 
 def merge_in_memory(
@@ -59,16 +59,13 @@ class _Model:
         self.known = knobs_of(self.method)
         if unknown := [key for key in knobs if key not in self.known or key == "weight"]:
             raise Problem(f"Cannot merge by {name} with {unknown[0]!r}: its knobs are {', '.join(self.known)}.")
-        self.knobs = {
-            key: self._value(name, key, knobs.get(key, one.default))
-            for key, one in self.known.items()
-            if key != "weight"
-        }
+        own = {key: one for key, one in self.known.items() if key != "weight"}
+        if missing := [key for key, one in own.items() if one.required and key not in knobs]:
+            raise Problem(f"Cannot merge by {name}: its knob {missing[0]!r} is not given.")
+        self.knobs = {key: self._value(key, knobs.get(key, one.default)) for key, one in own.items()}
 
-    def _value(self, name: str, key: str, value):
-        """A knob's value as the method takes it: one number, or a list with one an expert."""
-        if value is REQUIRED:
-            raise Problem(f"Cannot merge by {name}: its knob {key!r} is not given.")
+    def _value(self, key: str, value):
+        """A knob's value as the method takes it: one number, or a list with one per expert."""
         if not self.known[key].each:
             return self.known[key].checked(key, value)
         return self._each(key, value if isinstance(value, Sequence) else [value] * len(self.experts))

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from engine.merging.methods.base import At, Method, Tensors
+from engine.merging.methods.base import ChunkFn, Method, Tensors
 
 
-def model_stock(x: Tensors, *, filter_wise: bool = False) -> At:
+def model_stock(x: Tensors, *, filter_wise: bool = False) -> ChunkFn:
     """t0 + f (mean(ti) - t0), f = K c / (1 + (K-1) c), c the mean pairwise cosine (arXiv:2403.19522).
 
     filter_wise: each row by itself. Where the denominator vanishes the base stays.
@@ -27,7 +27,7 @@ def share_of(cosine: torch.Tensor, count: int) -> torch.Tensor:
     return torch.where(singular, 0, count * cosine / torch.where(singular, 1, below))
 
 
-def row_wise(x: Tensors) -> At:
+def row_wise(x: Tensors) -> ChunkFn:
     """One f a row: the chunk is widened to whole rows."""
     count, columns = len(x.experts), x.columns
     pairs = [(i, j) for i in range(count) for j in range(i)]

@@ -3,10 +3,10 @@
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 
 
-def multislerp(x: Tensors, weight: PerExpert, *, normalize_weights: bool = True, eps: float = 1e-8) -> At:
+def multislerp(x: Tensors, weight: PerExpert, *, normalize_weights: bool = True, eps: float = 1e-8) -> ChunkFn:
     """Mean of the unit vectors, tangent mean there, and back to the sphere, times the weighted mean of the norms.
 
     Everything lies in the span of the vectors, so their Gram matrix (K, K) is all that is needed. With a base it acts

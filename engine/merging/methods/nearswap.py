@@ -1,9 +1,9 @@
 """NearSwap: takes one other model's weights where they lie near the base's."""
 
-from engine.merging.methods.base import At, Method, Tensors
+from engine.merging.methods.base import ChunkFn, Method, Tensors
 
 
-def nearswap(x: Tensors, *, t: float) -> At:
+def nearswap(x: Tensors, *, t: float) -> ChunkFn:
     """t0 + clip(t / |d|, 0, 1) d: differences up to t are taken whole, larger ones only by t."""
     return lambda part: x.deltas(part)[0].clamp_(-t, t).add_(x._base[: part.stop - part.start])
 

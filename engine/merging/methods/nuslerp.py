@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 
 COLLINEAR = 1e-8
 
 
-def nuslerp(x: Tensors, weight: PerExpert, *, nuslerp_row_wise: bool = False, nuslerp_flatten: bool = True) -> At:
+def nuslerp(x: Tensors, weight: PerExpert, *, nuslerp_row_wise: bool = False, nuslerp_flatten: bool = True) -> ChunkFn:
     """With f = w2 / (w1 + w2), from the first (f = 0) to the second; a straight line only where collinear.
 
     Over the whole tensor; without `nuslerp_flatten` over vectors along the last dimension, or with `nuslerp_row_wise`
@@ -26,7 +26,7 @@ def nuslerp(x: Tensors, weight: PerExpert, *, nuslerp_row_wise: bool = False, nu
     return along(x, f, 0 if nuslerp_row_wise else -1)
 
 
-def along(x: Tensors, f: float, dimension: int) -> At:
+def along(x: Tensors, f: float, dimension: int) -> ChunkFn:
     """Each vector along a dimension by itself. Whole tensors: a few fp32 copies of the tensor are needed."""
     one, other = (v.reshape(x.shape).transpose(dimension, -1) for v in x.vectors(slice(0, x.n)).clone())
     unit = [v / v.norm(dim=-1, keepdim=True).clamp(min=1e-7) for v in (one, other)]

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish
-from engine.merging.methods.whole import Model, all_deltas, constant, kth
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish
+from engine.merging.methods.global_stats import Model, all_deltas, constant, kth
 
 CLIP = 1e-4  # share of a task vector's |d| that is clipped at either end
 
 
-def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) -> At:
+def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) -> ChunkFn:
     """t0 + lam sum(w sign(d) a s) / sum(s) (arXiv:2410.02396).
 
     a = |d| clipped to its 1e-4 quantiles at both ends of the whole model; beta = exp(K norm(a)^2) tanh(d sum d);

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, Tensors, finish, masked
-from engine.merging.methods.largest import cuts
+from engine.merging.methods.base import ChunkFn, Method, Tensors, finish, masked
+from engine.merging.methods.topk import cuts
 
 
-def sce(x: Tensors, *, select_topk: float = 1.0) -> At:
+def sce(x: Tensors, *, select_topk: float = 1.0) -> ChunkFn:
     """Keep the top share by variance across experts, weigh by the mean square, elect on the sum (arXiv:2408.07990).
 
     k = int(nonzero variances x share); the weighted mean's denominator is at least 1e-6.

@@ -2,12 +2,12 @@
 
 import math
 
-from engine.merging.methods.base import At, Method, Tensors
+from engine.merging.methods.base import ChunkFn, Method, Tensors
 
 STRAIGHT = 0.9995  # cosine above which a straight line is as good, and safer
 
 
-def slerp(x: Tensors, *, t: float) -> At:
+def slerp(x: Tensors, *, t: float) -> ChunkFn:
     """[sin((1-t) phi) a + sin(t phi) b] / sin phi over the whole tensor; a straight line where nearly collinear.
 
     t = 0 is the base (Shoemake 1985).

@@ -1,10 +1,10 @@
 """TIES: keep the largest changes of every expert, elect a sign for each weight, average those that agree."""
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, elected
-from engine.merging.methods.largest import trimmed
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, elected
+from engine.merging.methods.topk import trimmed
 
 
-def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, lam: float = 1.0) -> At:
+def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, lam: float = 1.0) -> ChunkFn:
     """Trim to the max(1, int(density n)) largest |d| of this tensor, elect, merge (arXiv:2306.01708).
 
     The trim is per tensor, as in mergekit; the paper's, over the whole model, is another method.

@@ -5,22 +5,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors, finish, masked
-from engine.merging.methods.whole import Model, all_deltas, constant, kth
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish, masked
+from engine.merging.methods.global_stats import Model, all_deltas, constant, kth
 
 
-def ties_global(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> At:
+def ties_global(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> ChunkFn:
     """Keep |d| from the (1 - density) quantile of the model up; the sign of the sum wins, sums of 0 take the sign that
     won most often; t0 + lam x the mean of w d where it agrees (arXiv:2306.01708)."""
     return disjoint(x, weight, lam, lambda kept, w: (w @ kept).div_((kept != 0).sum(dim=0).clamp_(min=1)))
 
 
-def ties_global_sum(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> At:
+def ties_global_sum(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> ChunkFn:
     """The same trim and signs, then the sum of w d where it agrees."""
     return disjoint(x, weight, lam, lambda kept, w: w @ kept)
 
 
-def ties_global_max(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> At:
+def ties_global_max(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, lam: float = 0.3) -> ChunkFn:
     """The same trim and signs, then the w d that is largest where it agrees."""
 
     def largest(kept: Tensor, w: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def trimmed(found: Tensor, thresholds: Tensor) -> Tensor:
     return masked(found, found.abs() >= thresholds)
 
 
-def disjoint(x: Tensors, weight: list[float], lam: float, gather: Callable[[Tensor, Tensor], Tensor]) -> At:
+def disjoint(x: Tensors, weight: list[float], lam: float, gather: Callable[[Tensor, Tensor], Tensor]) -> ChunkFn:
     """base + lam x what `gather` makes of the sizes that agree (K, len; others 0) and the weights (K,), with the sign
     that won."""
     weights = torch.tensor(weight, dtype=torch.float32)

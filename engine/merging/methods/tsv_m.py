@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.iso_c import summed
 
 
-def tsv_m(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> At:
+def tsv_m(x: Tensors, weight: PerExpert, *, lam: float = 1.0) -> ChunkFn:
     """Matrices: the top int(R/K) singular triplets of each w d, concatenated; U and V are replaced by their polar
     factors, the singular values stay (arXiv:2412.00081). Other shapes: the mean of w d."""
     count = len(x.experts)

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.merging.methods.base import At, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.iso_c import summed
 from engine.merging.methods.tsv_m import weighted
 
 RATE = 1e-5
 
 
-def wudi(x: Tensors, weight: PerExpert, *, steps: int = 300, lam: float = 1.0) -> At:
+def wudi(x: Tensors, weight: PerExpert, *, steps: int = 300, lam: float = 1.0) -> ChunkFn:
     """Matrices: Adam (1e-5) from m = sum(e), e = w d, on sum_i |(m - e_i) e_i'|_F^2 / |e_i|_F^2 (arXiv:2503.08099).
     Other shapes the mean of e; times lam. Holds 2 K + 5 copies of the tensor in fp32."""
     total = summed(x, weight)

@@ -7,7 +7,7 @@ from engine.core.people import need
 from engine.spec.kinds.merge_learn import MergeLearnTask
 from engine.spec.merge import checkpoint
 from engine.spec.merge_learners import checked_settings, learner_of
-from engine.studies.merges.planning import merge_settings
+from engine.studies.merge_jobs import merge_settings
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.questions import ask_once, job_id_of
 from store import runs, studies
@@ -53,7 +53,7 @@ def queue_learning(
 
 
 def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -> list[float]:
-    """(K,) the coefficients that a method weighs experts by. Raises Problem for those that cannot be."""
+    """(K,) the coefficients that a method weighs experts by. Raises Problem for invalid ones."""
     learner = learner_of(method)
     if coefficients and not learner.weighs:
         raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")

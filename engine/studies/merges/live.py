@@ -45,7 +45,7 @@ class Live:
         self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the one asked last stands last
 
     def measure(self, task: Merging, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
-        """What the merge at a point (D,) measures on so many validation tokens a domain; None while it is not there
+        """What the merge at a point (D,) measures on so many validation tokens per domain; None while it is not there
         yet: ask again. task: what a merge job of the study is told. Raises Problem for what cannot be measured.
         """
         asked = {"merge": task.merge, "names": task.names, "tokens": tokens}

@@ -59,13 +59,13 @@ def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
 
 
 def parsed(text: str) -> dict:
-    """The file as a table. Raises Problem for what is none."""
+    """The file as a table. Raises Problem for anything else."""
     if len(text) > LARGEST:
         raise Problem(f"Cannot open a merge file of {len(text):,} characters: {LARGEST:,} are the most.")
     try:
         values = read_yaml(text)
     except ValueError as error:
-        raise Problem(f"Cannot read the merge file: {error}. Mend it and try again.") from error
+        raise Problem(f"Cannot read the merge file: {error}. Fix it and try again.") from error
     if not isinstance(values, dict) or not isinstance(values.get("models"), list):
         raise Problem("Cannot open the merge file: it must name its `models`, as mergekit's files do (and no slices).")
     return values
@@ -83,7 +83,7 @@ def renamed(values: dict, paths: list[str], names: dict[str, str]) -> dict:
             if key in known:
                 return known[key]
         there = ", ".join(names.values())
-        raise Problem(f"Cannot open the merge file: {str(value)[:80]!r} is no model of this study. It has: {there}.")
+        raise Problem(f"Cannot open the merge file: {str(value)[:80]!r} is not a model of this study. It has: {there}.")
 
     models = [{**one, "model": own(one.get("model"))} for one in values["models"] if isinstance(one, dict)]
     based = {"base_model": own(values["base_model"])} if values.get("base_model") else {}
@@ -115,7 +115,7 @@ def layers_in(weight: dict) -> int:
 
 
 def by_block(weight: dict, own: list[str], experts: list[str], layers: int) -> dict[str, float]:
-    """Coefficients by tensor as one an expert and block. Raises Problem where they differ inside a block."""
+    """Coefficients by tensor as one per expert and block. Raises Problem where they differ inside a block."""
     found = {}
     for block in blocks_of(layers):
         inside = {tuple(weight[name]) for name in weight if name != ALL and block_of(name) == block}

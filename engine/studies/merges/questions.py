@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 
+from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
@@ -19,7 +19,7 @@ from engine.spec.merge_point import merge_file, references
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
-from engine.studies.merges.planning import merge_jobs, merge_settings, merging_of
+from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
 from engine.studies.questions import ask_once, job_id_of
 from engine.surrogates import SURROGATES
 from store import runs, studies
@@ -32,24 +32,24 @@ SAME = 1e-6
 def merge_spec(study: studies.Study) -> StudySpec:
     """The settings of a planned merge study. Raises Problem for any other."""
     spec = StudySpec.from_dict(study.spec)
-    if spec.merge is None:
+    if spec.kind != "merge":
         raise Problem(f"Cannot merge in {study.name!r}: it is a study of mixtures. Choose or start a merge study.")
-    if not study.domains:
+    if not study.coordinates:
         raise Problem(f"Cannot merge in {study.name!r}: it is not planned yet. Wait until its corpus is built.")
     return spec
 
 
 def task_of(study: studies.Study, spec: StudySpec) -> Merging:
     """What every job that measures merges of this study is told."""
-    return merging_of(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]))
+    return merging_of(spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]))
 
 
 def checked_points(study: studies.Study, points) -> np.ndarray:
-    """Points (G, D) as numbers. Raises Problem for those that are none."""
+    """Points (G, D) as numbers. Raises Problem for anything else."""
     points = np.atleast_2d(np.asarray(points, float))
-    if points.shape[1] != len(study.domains) or not np.isfinite(points).all():
+    if points.shape[1] != len(study.coordinates) or not np.isfinite(points).all():
         raise Problem(
-            f"Cannot merge at {points.tolist()}: give one finite number for each of {', '.join(study.domains)}."
+            f"Cannot merge at {points.tolist()}: give one finite number for each of {', '.join(study.coordinates)}."
         )
     return points
 
@@ -57,9 +57,9 @@ def checked_points(study: studies.Study, points) -> np.ndarray:
 def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.ndarray:
     """Points (G, D) of coefficients by name, 0 where absent. Raises Problem for a coordinate that is not there."""
     for one in coefficients:
-        if unknown := [name for name in one if name not in study.domains]:
-            raise Problem(f"Cannot turn {unknown[0]!r}: the coordinates here are {', '.join(study.domains)}.")
-    return checked_points(study, [[one.get(name, 0.0) for name in study.domains] for one in coefficients])
+        if unknown := [name for name in one if name not in study.coordinates]:
+            raise Problem(f"Cannot set {unknown[0]!r}: the coordinates here are {', '.join(study.coordinates)}.")
+    return checked_points(study, [[one.get(name, 0.0) for name in study.coordinates] for one in coefficients])
 
 
 def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
@@ -92,7 +92,9 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
         }
         for number, point in enumerate(new, first)
     ]
-    planned = merge_jobs(spec, study.id, study.corpus["experts"], study.domains, list(study.corpus["domains"]), rows)
+    planned = merge_jobs(
+        spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]), rows
+    )
     store.write(RunsAdded(study.id, rows, planned))
     for job in planned:
         store.spool.submit(job["spec"], job["job"])
@@ -115,7 +117,7 @@ def queue_merge_search(
 
     strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
     surrogate: that leads guided rounds; priorities: metric -> weight (default: the study's); spread: weigh the metrics
-    anew in every guided round, for a front. Raises Problem for what cannot be.
+    anew in every guided round, for a front. Raises Problem if anything is invalid.
     """
     need("operator", "search merges")
     spec = merge_spec(study)
@@ -123,11 +125,11 @@ def queue_merge_search(
         raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
     if surrogate not in SURROGATES:
         raise Problem(f"Cannot be led by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
-    if not isinstance(evaluations, int) or not 1 <= evaluations <= MOST:
+    if not is_whole(evaluations, 1, MOST):
         raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes < math.inf:
+    if not is_number(minutes, 0):
         raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+    if not is_whole(seed, 0):
         raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
     if spread and strategy != "guided":
         raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
@@ -151,7 +153,7 @@ def queue_merge_search(
         prior=frame.prior.tolist(),
         settings=settings,
         first=runs.last_number(store, study.id) + 1,
-        known={"weights": known.weights.reshape(-1, len(study.domains)).tolist(), "losses": losses},
+        known={"weights": known.weights.reshape(-1, len(study.coordinates)).tolist(), "losses": losses},
     )
     ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
     return job_id
@@ -167,7 +169,12 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
     task, root = task_of(study, spec), store.workspace.root
     out = checked_name(name, "merged checkpoint") + ("" if spec.merge.brought else ".safetensors")
     text = merge_file(
-        spec.merge, study.corpus["experts"], study.domains, point, references(root, task), tensors_of(root, study.id)
+        spec.merge,
+        study.corpus["experts"],
+        study.coordinates,
+        point,
+        references(root, task),
+        tensors_of(root, study.id),
     )
     job_id = job_id_of(study, "write", {"file": text, "out": out})
     writing = MergeWriteTask(study=study.id, file=text, out=out)

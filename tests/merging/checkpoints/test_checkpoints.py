@@ -111,7 +111,7 @@ def test_what_is_no_file(model, kind):
     file = model / FILE
     file.unlink()
     {"folder": file.mkdir, "pipe": lambda: os.mkfifo(file), "link": lambda: file.symlink_to("nowhere")}[kind]()
-    assert "it is no file" in refused(model)
+    assert "it is not a file" in refused(model)
 
 
 def test_a_gguf_file_is_named_as_one(tmp_path):

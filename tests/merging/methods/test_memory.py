@@ -5,10 +5,11 @@ import torch
 
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS, Tensors
-from engine.merging.methods.knobs import REQUIRED, catalogue_text, knobs_of
+from engine.merging.methods.global_stats import kth
+from engine.merging.methods.knobs import catalogue_text, knobs_of
 from engine.merging.methods.memory import merge_in_memory
-from engine.merging.methods.whole import kth
-from engine.spec.merge_catalogue import FILE, Knob, catalogue
+from engine.spec.merge_catalogue import FILE, catalogue
+from engine.spec.merge_knobs import Knob
 
 
 def family(count=2, seed=0):
@@ -28,9 +29,9 @@ def family(count=2, seed=0):
 def settings(method):
     """Middle values for knobs without a default."""
     return {
-        name: knob.low if knob.kind is int else (knob.low + knob.high) / 2
+        name: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for name, knob in knobs_of(method).items()
-        if knob.default is REQUIRED and name != "weight"
+        if knob.required and name != "weight"
     }
 
 
@@ -90,11 +91,11 @@ def test_half_precision_stays():
 @pytest.mark.parametrize("name", METHODS)
 def test_every_knob_has_a_range_that_holds_its_default(name):
     for knob in knobs_of(METHODS[name]).values():
-        if knob.kind is bool:
+        if knob.kind == "bool":
             assert knob.low is None
             continue
         assert knob.low < knob.high, knob.name
-        assert knob.default is REQUIRED or knob.low <= knob.default <= knob.high, knob.name
+        assert knob.required or knob.low <= knob.default <= knob.high, knob.name
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -103,14 +104,14 @@ def test_every_knob_keeps_its_limits(name):
     method = METHODS[name]
     base, experts = family(min(2, method.most or 2))
     for knob in knobs_of(method).values():
-        if knob.kind is bool:
+        if knob.kind == "bool":
             wrong = ["yes", 2, None]
         else:
             assert knob.checked(knob.name, knob.low) == knob.low and knob.checked(knob.name, knob.high) == knob.high
             wrong = [float("nan"), float("inf"), 2e9, -1e300, 10**400, "1", True, None]
-            wrong += [knob.least - 0.5 if knob.kind is float else knob.least - 1] if knob.least is not None else []
+            wrong += [knob.least - 0.5 if knob.kind == "float" else knob.least - 1] if knob.least is not None else []
             wrong += [knob.most + 0.5] if knob.most is not None else []
-            wrong += [2.7] if knob.kind is int else []
+            wrong += [2.7] if knob.kind == "int" else []
         for value in wrong:
             weight = [value if knob.name == "weight" else 0.5] * len(experts)
             knobs = settings(method) | ({knob.name: value} if knob.name != "weight" else {})

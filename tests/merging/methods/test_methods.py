@@ -6,10 +6,10 @@ import torch
 
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS, Tensors
-from engine.merging.methods.base import CHUNK, stays
+from engine.merging.methods.base import CHUNK, bernoulli_mask
 from engine.merging.methods.knobs import knobs_of
-from engine.merging.methods.largest import trimmed
 from engine.merging.methods.memory import merge_in_memory
+from engine.merging.methods.topk import trimmed
 from tests.support.running import ROOT
 
 NEEDED = {"t": 0.4, "density": 0.6, "gamma": 0.05, "epsilon": 0.15, "task": 1, "steps": 5}  # steps: to be quick
@@ -197,9 +197,11 @@ def test_random_masks_keep_their_density():
 @pytest.mark.parametrize("share", [0.0, 1e-4, 1 / 512, 0.3, 0.5, 255.5 / 256, 1.0])
 def test_draws_have_their_probability(share):
     """Five standard deviations; a share that falls between two bytes is met, too."""
-    found = stays(np.random.Generator(np.random.SFC64(1)), share, (1000, 1000))
+    found = bernoulli_mask(np.random.Generator(np.random.SFC64(1)), share, (1000, 1000))
     assert abs(found.mean() - share) <= 5 * np.sqrt(share * (1 - share) / 1e6) + 2**-31
-    columns = stays(np.random.Generator(np.random.SFC64(2)), np.array([0.1, share, 0.7003]), (400_000, 3)).mean(axis=0)
+    columns = bernoulli_mask(
+        np.random.Generator(np.random.SFC64(2)), np.array([0.1, share, 0.7003]), (400_000, 3)
+    ).mean(axis=0)
     assert np.abs(columns - [0.1, share, 0.7003]).max() < 0.004
 
 

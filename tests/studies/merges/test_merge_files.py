@@ -12,7 +12,7 @@ from engine.core.errors import Problem
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.methods import METHODS
-from engine.merging.methods.knobs import REQUIRED, knobs_of
+from engine.merging.methods.knobs import knobs_of
 from engine.merging.methods.memory import merge_in_memory
 from engine.merging.reading import point_of
 from engine.spec.merge_file import (
@@ -88,9 +88,9 @@ def test_mergekit_runs_coefficients_of_layers_to_the_same(models, tmp_path):
 def settings(name):
     """Middle values of knobs that have no default."""
     return {
-        key: knob.low if knob.kind is int else (knob.low + knob.high) / 2
+        key: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for key, knob in knobs_of(METHODS[name]).items()
-        if knob.default is REQUIRED and key != "weight"
+        if knob.required and key != "weight"
     }
 
 

@@ -16,11 +16,11 @@ from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
 from engine.service.owner import Owner
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
+from engine.studies.merge_jobs import merge_jobs
+from engine.studies.merge_jobs import merges as merges_planned
 from engine.studies.merges.live import Live
-from engine.studies.merges.mirror import mirror
 from engine.studies.merges.opening import open_merge_file
-from engine.studies.merges.planning import merge_jobs
-from engine.studies.merges.planning import merges as merges_planned
+from engine.studies.merges.paired_comparison import mirror
 from engine.studies.merges.questions import measure_points, merge_spec, queue_merge_search, task_of
 from store import runs, searches, studies
 from store.database import Store
@@ -280,7 +280,7 @@ parameters: {normalize: true}
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("a: [", "Mend it"),
+        ("a: [", "Fix it"),
         ("slices: []", "must name its `models`"),
         ("merge_method: ties\nbase_model: base\nmodels: [{model: /etc/passwd}]", "no model of this study"),
         ("merge_method: magic\nbase_model: base\nmodels: [{model: python}]", "Cannot merge by 'magic'"),
@@ -291,7 +291,7 @@ parameters: {normalize: true}
             "-1 as density",
         ),
         ("x" * 5_000_000, "are the most"),
-        ("!!python/object/apply:os.system ['true']", "Mend it"),
+        ("!!python/object/apply:os.system ['true']", "Fix it"),
     ],
 )
 def test_a_file_that_is_no_merge_of_this_study_is_refused(own, text, word):

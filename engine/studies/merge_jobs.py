@@ -136,7 +136,7 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
 
 
 def as_arithmetic(merge, experts: list[str], weights: dict[str, float]) -> dict:
-    """How a merge job is told to measure these coefficients by task arithmetic, whatever the study turns."""
+    """How a merge job is told to measure these coefficients by task arithmetic, whatever the study varies."""
     return {
         "merge": by_arithmetic(merge).to_dict(),
         "names": experts,

@@ -1,0 +1,29 @@
+"""Checks of values that people, files and journals give: numbers, texts, and the Problem that names a wrong one."""
+
+import math
+import sys
+from numbers import Real
+
+from engine.core.errors import Problem
+
+
+def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Whether it is a finite number from low to high. True and False are none."""
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    return real and -sys.float_info.max <= value <= sys.float_info.max and low <= value <= high
+
+
+def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Whether it is a whole number from low to high. 2.0, True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def is_texts(value: object) -> bool:
+    """Whether it is a list of texts."""
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+def check(fine: object, value: object, what: str, wanted: str) -> None:
+    """Raise Problem unless it is fine: what it was to be used as, the value, and what it must be."""
+    if not fine:
+        raise Problem(f"Cannot use {value!r:.80} as {what}: it must be {wanted}.")

@@ -1,0 +1,32 @@
+"""Short labels: names without what all of them begin and end with."""
+
+import re
+
+SEPARATOR = re.compile(r"[/._\- :]")
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Names without what all of them begin and end with: train_pile_cc, train_arxiv -> pile_cc, arxiv.
+
+    Only whole words go, for labels. Fewer than two names, and names that would become empty or alike, stay as they are.
+    """
+    if len(names) < 2:
+        return list(names)
+    pieces = [SEPARATOR.sub(lambda m: m.group() + "\0", name).split("\0") for name in names]  # separators end pieces
+    fewest = min(map(len, pieces)) - 1
+    front = next((i for i in range(fewest) if len({tuple(piece[: i + 1]) for piece in pieces}) > 1), fewest)
+    heads = [name[len("".join(piece[:front])) :] for name, piece in zip(names, pieces, strict=True)]
+    back = common_tail(heads)
+    short = [head[: len(head) - back] for head in heads]
+    return short if all(short) and len(set(short)) == len(names) else list(names)
+
+
+def common_tail(names: list[str]) -> int:
+    """Letters at the end that all names share, from a separator on."""
+    first, length = min(names, key=len), 0
+    for size in range(1, len(first)):
+        if not all(name.endswith(first[-size:]) for name in names):
+            break
+        if SEPARATOR.match(first[-size]):
+            length = size
+    return length

@@ -1,0 +1,58 @@
+"""Single jobs as people submit, cancel, move and retry them. Uses the store."""
+
+import uuid
+
+from engine.core.errors import Missing, Problem
+from engine.core.people import need
+from engine.core.workspace import checked_name
+from engine.jobs.decisions import JobCancelAsked, JobPrioritised
+from engine.jobs.kinds import kind_of
+from engine.jobs.spec import JobSpec
+from store import jobs, studies
+from store.database import Store
+
+
+def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
+    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem if the spec is invalid."""
+    need("operator", "submit a job")
+    settings = JobSpec.read(spec)
+    kind_of(settings.kind).task.of(spec)
+    if settings.study is not None:
+        studies.get(store, settings.study)
+    job_id = checked_name(job_id or f"{settings.kind}-{uuid.uuid4().hex[:8]}", "job")
+    store.submit(job_id, spec, settings.study)
+    return job_id
+
+
+def cancel_job(store: Store, job_id: str) -> None:
+    """Ask for the end of one job."""
+    need("operator", "cancel a job")
+    found = known_job(store, job_id)
+    if found.state not in jobs.UNFINISHED:
+        raise Problem(f"Cannot cancel job {job_id!r}: it has ended ({found.state}).")
+    store.write(JobCancelAsked(job_id))
+    store.spool.cancel(job_id)
+    store.ingest()
+
+
+def prioritise(store: Store, job_id: str, priority: float) -> None:
+    """Move a job that waits in the queue; lower runs sooner."""
+    need("operator", "move a job in the queue")
+    if known_job(store, job_id).state not in ("queued", "paused"):
+        raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+    store.spool.reprioritise(job_id, priority)
+    store.write(JobPrioritised(job_id, priority))
+
+
+def known_job(store: Store, job_id: str) -> jobs.JobRow:
+    """One job. Raises Problem where there is none of that id."""
+    found = jobs.find(store, job_id)
+    if found is None:
+        raise Missing(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")
+    return found
+
+
+def retry(store: Store, job_id: str) -> None:
+    """Queue a failed or cancelled job again; it goes on from its checkpoint."""
+    need("operator", "retry a job")
+    store.retry(job_id)

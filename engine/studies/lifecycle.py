@@ -1,0 +1,69 @@
+"""Studies as people start, pause, resume and cancel them. Uses the store."""
+
+import re
+import uuid
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
+from engine.metrics import measured_by
+from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
+from engine.studies.advance import advance, planned
+from store import corpora, jobs, studies
+from store.database import Store
+
+
+def create_demo(store: Store) -> str:
+    """Create the demo study, its corpus, and the merge study beside it. Returns the demo study's id."""
+    need("operator", "start the demo")
+    demo = create(store, DEMO, study="demo")
+    create(store, DEMO_MERGE, study="demo-merge")
+    return demo
+
+
+def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
+    """Record a new study and start it; returns its id. Raises Problem for a corpus that nobody has named."""
+    need("operator", "start a study")
+    measured_by(spec.metrics)  # raises for one that is not known
+    if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
+        known = ", ".join(["default", *corpora.names(store)])
+        raise Problem(
+            f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
+        )
+    if (manifest := corpora.manifest(store, spec.corpus)) is not None:
+        planned(store, spec, "check", manifest)  # raises for constraints that leave too few mixtures
+    slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
+    study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
+    store.write(StudyCreated(study, spec.name, spec.to_dict()))
+    advance(store)
+    return study
+
+
+def cancel(store: Store, study: str) -> None:
+    """Stop everything of a study; what was measured stays. Running jobs keep a checkpoint."""
+    need("operator", "cancel a study")
+    store.write(StudyCancelled(study))
+    for job in jobs.of_study(store, study):
+        store.spool.cancel(job.id)
+    store.ingest()
+
+
+def pause(store: Store, study: str) -> None:
+    """Hold a study up: nothing of it starts, and what runs stops at a checkpoint. Nothing is cancelled."""
+    need("operator", "pause a study")
+    if (found := studies.get(store, study)).state != "active":
+        raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
+    store.write(StudyPaused(study))
+    store.spool.pause(study)
+
+
+def resume(store: Store, study: str) -> None:
+    """Go on with a paused or cancelled study, and retry what failed."""
+    need("operator", "resume a study")
+    store.write(StudyResumed(study))
+    store.spool.unpause(study)
+    for job in jobs.of_study(store, study):
+        if job.state in ("failed", "cancelled"):
+            store.spool.retry(job.id, "the study was resumed")
+    store.ingest()
+    advance(store)

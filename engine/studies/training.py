@@ -1,0 +1,73 @@
+"""Jobs that train proxies on the mixtures of a study, planned or added later. Uses the store."""
+
+import os
+from dataclasses import replace
+
+from engine.core.errors import Problem
+from engine.core.people import need
+from engine.jobs import devices
+from engine.jobs.decisions import RunsAdded
+from engine.spec.compute import group_and_lanes
+from engine.spec.fidelity import Fidelity
+from engine.spec.frame import Frame
+from engine.spec.kinds.train import TrainTask
+from engine.spec.study import StudySpec, split_evenly, token_fraction
+from engine.studies.measured import frame_of_study
+from store import corpora, runs, studies
+from store.database import Store
+
+
+def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
+    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
+    domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
+    keep = token_fraction(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    made = []
+    for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
+        job_id = f"{study}-train-{group[0]['number']:05d}"
+        for run in group:
+            run["job"] = job_id
+        task = TrainTask(
+            corpus=spec.corpus,
+            domains=domains,
+            keep=keep,
+            runs=[{key: run[key] for key in ("id", "weights", "seed")} for run in group],
+            fidelity=fidelity.to_dict(),
+            keep_windows=any(run.get("role") == "confirm" for run in group),
+            metrics=list(spec.metrics),
+            **spec.compute.own(),
+        )
+        made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})
+    return made
+
+
+def vocabulary_of(store: Store, corpus: str) -> int:
+    """How many tokens the tokenizer of a built corpus knows."""
+    return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
+
+
+def trainable(study: studies.Study) -> StudySpec:
+    """The settings of a study that trains its own proxies. Raises Problem for one that cannot."""
+    if study.imported or not study.domains:
+        why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
+        raise Problem(
+            f"Cannot train runs in {study.name!r}: {why}. Save the mixtures as CSV, train them where the others were "
+            "trained, and import all runs as a new study."
+        )
+    return StudySpec.from_dict(study.spec)
+
+
+def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
+    """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
+    need("operator", "add runs to a study")
+    spec, first = trainable(study), runs.last_number(store, study.id) + 1
+    own = fidelity == spec.fidelity
+    for number, row in enumerate(rows, first):
+        told = None if own and row["role"] != "confirm" else fidelity.to_dict()
+        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
+    planned = training_jobs(
+        study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
+    )
+    store.write(RunsAdded(study.id, rows, planned))
+    for job in planned:
+        store.spool.submit(job["spec"], job["job"])
+    return [row["id"] for row in rows]
