@@ -6,7 +6,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 mixdesk \
-    && install --directory --owner mixdesk /workspace
+    && install --directory --owner mixdesk /data
 
 WORKDIR /mixdesk
 COPY requirements*.txt ./
@@ -19,8 +19,8 @@ COPY store store
 RUN pip install --no-cache-dir --no-deps --editable .
 
 USER mixdesk
-ENV MIXDESK_WORKSPACE=/workspace MIXDESK_ADDRESS=0.0.0.0 PORT=8501 PYTHONUNBUFFERED=1
-VOLUME /workspace
+ENV MIXDESK_WORKSPACE=/data MIXDESK_ADDRESS=0.0.0.0 PORT=8501 PYTHONUNBUFFERED=1
+VOLUME /data
 EXPOSE 8501
-HEALTHCHECK --start-period=60s CMD ["python", "-c", "import json, urllib.request; urllib.request.urlopen(json.load(open('/workspace/web.json'))['url'] + '/api/v1/health')"]
+HEALTHCHECK --start-period=60s CMD ["python", "-c", "import json, urllib.request; urllib.request.urlopen(json.load(open('/data/web.json'))['url'] + '/api/v1/health')"]
 CMD ["honcho", "start", "--no-prefix"]
