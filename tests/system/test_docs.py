@@ -86,10 +86,10 @@ def test_a_block_that_is_not_run_says_why():
             assert Path(block.page).name in (ROOT / rest).read_text(), block
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", (ROOT / page).read_text()):
-        assert ((ROOT / page).parent / link).exists(), link
+@pytest.mark.parametrize("path", PAGES)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", (ROOT / path).read_text()):
+        assert ((ROOT / path).parent / link).exists(), link
 
 
 # Pages that follow from the code ------------------------------------------------------------------------------
@@ -134,15 +134,15 @@ def test_code_runs(block, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", RUN)
-def test_commands_do_what_the_page_says(page, merged, tmp_path):
+@pytest.mark.parametrize("path", RUN)
+def test_commands_do_what_the_page_says(path, merged, tmp_path):
     workspace, folder = tmp_path / "workspace", tmp_path / "here"
-    if page not in FROM_NOTHING:
+    if path not in FROM_NOTHING:
         copied(merged, workspace)
     folder.mkdir()
     prepare(folder)
     last = ""
-    for block in blocks(page):
+    for block in blocks(path):
         if block.mark.startswith("file: "):
             (folder / block.mark.removeprefix("file: ")).write_text(block.text)
         if block.language == "sh" and block.is_run:
