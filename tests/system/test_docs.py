@@ -100,6 +100,18 @@ def test_pages_that_are_written_by_a_program_are_what_it_writes():
         assert written() == (ROOT / page).read_text(), f"{page} is out of date: python docs/generate.py"
 
 
+@pytest.mark.slow
+def test_the_site_builds_and_asks_no_network(tmp_path):
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(PAGES)
+    for page in pages:
+        loaded = re.findall(r"<(?:script|img|link)[^>]* (?:src|href)=\"?(https?://[^\s\">]+)", page.read_text())
+        assert loaded == [], page.name
+
+
 # Files and code -----------------------------------------------------------------------------------------------
 
 
