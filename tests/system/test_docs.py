@@ -39,6 +39,7 @@ PAGES = [
 ]
 NAMES = {"My study": "Small", "My merges": "Small merge", "First merges": "Small merge"}
 FROM_NOTHING = {"docs/tutorials/mixtures.md", "docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
+STUDIES = {"docs/tutorials/mixtures.md"}  # they train a study of their own, which takes as long as the fixture's
 SHOWN = {"text", "nginx"}  # languages of what is only looked at
 
 
@@ -146,7 +147,7 @@ def test_code_runs(block, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", RUN)
+@pytest.mark.parametrize("path", [pytest.param(one, marks=[pytest.mark.soak] * (one in STUDIES)) for one in RUN])
 def test_commands_do_what_the_page_says(path, merged, tmp_path):
     workspace, folder = tmp_path / "workspace", tmp_path / "here"
     if path not in FROM_NOTHING:
