@@ -117,7 +117,7 @@ def test_the_site_builds_and_asks_no_network(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "block", [b for p in PAGES for b in blocks(p) if b.language in ("toml", "yaml", "json")], ids=str
+    "block", [b for p in PAGES for b in blocks(p) if b.language in ("toml", "yaml", "json")], ids=place
 )
 def test_files_are_read_by_their_readers(block, tmp_path):
     if block.language == "json":
