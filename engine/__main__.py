@@ -1,4 +1,4 @@
-"""The command line: `python -m engine COMMAND`. Everything that the page can start, without the page.
+"""The command line: `mixdesk COMMAND`, or `python -m engine COMMAND`: what the page can start, without the page.
 
 Results are JSON on standard output, progress and errors go to standard error. Exit codes: 0 done,
 1 it could not be done (one sentence says why and what to do), 2 the command line was wrong, 130 interrupted (Ctrl-C),
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from engine import VERSION
 from engine.cli import (
     backup,
     corpus,
@@ -94,8 +95,9 @@ def like_ctrl_c() -> Iterator[None]:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     root = argparse.ArgumentParser(
-        prog="python -m engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    root.add_argument("--version", action="version", version=VERSION)
     workspace = {"type": Path, "help": "default: $MIXDESK_WORKSPACE, else ./workspace"}
     root.add_argument("--workspace", **workspace)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")

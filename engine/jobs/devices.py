@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 ASK = ("index", "uuid", "name", "memory.total", "memory.used", "utilization.gpu")
 SECONDS = 10.0  # how long nvidia-smi may take: a card that is falling off the bus makes it slow
@@ -45,11 +46,11 @@ class Lease:
     gpu: str | None = None
     gpu_memory_mb: int = 0
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "Lease":
+    def from_dict(cls, values: dict[str, Any]) -> "Lease":
         """Raises TypeError for what is no lease."""
         return cls(**values)
 
@@ -108,7 +109,7 @@ def choose(gpus: Sequence[Gpu], leases: Sequence[Lease], memory_mb: int) -> tupl
     return best and best[:2]
 
 
-def machine() -> dict:
+def machine() -> dict[str, Any]:
     """How busy the machine is: load of the last minute by core, memory in MB. Empty where /proc does not tell."""
     try:
         with open("/proc/meminfo") as file:

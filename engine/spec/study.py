@@ -137,7 +137,9 @@ class StudySpec:
                 values[name] = tuple(values[name])
             return cls(fidelity=fidelity, merge=merge, **values)
         except (TypeError, ValueError, AttributeError) as error:
-            raise Problem(f"Cannot read the study: {error}. Compare it with the example in the README.") from error
+            raise Problem(
+                f"Cannot read the study: {error}. Compare it with the example in docs/how-to/study-file.md."
+            ) from error
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudySpec":

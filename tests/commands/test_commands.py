@@ -59,7 +59,7 @@ def test_every_command_has_help(capsys):
             main([name, "--help"])
         assert ended.value.code == 0
         shown = capsys.readouterr().out
-        assert f"python -m engine {name}" in shown and command.description in shown
+        assert f"mixdesk {name}" in shown and command.description in shown
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_wrong_command_line_is_exit_code_2(capsys, words):
         main(words.split())
     assert ended.value.code == 2
     said = capsys.readouterr()
-    assert said.out == "" and "usage: python -m engine" in said.err
+    assert said.out == "" and "usage: mixdesk" in said.err
 
 
 def test_the_program_says_how_it_is_called():

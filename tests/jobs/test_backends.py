@@ -222,6 +222,7 @@ def test_a_job_whose_interpreter_is_not_there_says_so(spool, options, backend_na
     assert "/nowhere/python" in last(spool, "lost")["message"] + log.read_text()
 
 
+@pytest.mark.soak
 def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
     """Through the page's HTTP API, which is killed meanwhile; every line arrives once."""
     from engine.core.workspace import Workspace

@@ -38,10 +38,15 @@ learning_rate = 0.01
 MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]\nof = "Small"\n[fidelity]')
 
 
-def engine(workspace: pathlib.Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run `python -m engine` on a workspace."""
+def engine(
+    workspace: pathlib.Path, *arguments: str, check: bool = True, folder: pathlib.Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run `python -m engine` on a workspace, from a folder."""
     command = [sys.executable, "-m", "engine", "--workspace", str(workspace), *arguments]
-    return subprocess.run(command, cwd=ROOT, check=check, capture_output=True, text=True, timeout=240)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, check=check, capture_output=True, text=True, timeout=240
+    )
 
 
 def answer(workspace: pathlib.Path, *arguments: str):

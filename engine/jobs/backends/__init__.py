@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.jobs.devices import Lease
@@ -38,7 +39,7 @@ class Backend(ABC):
     local = False  # whether processes are children of this machine and inherit the job's lock
 
     @abstractmethod
-    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """What a job would hold ({"cpus", "gpus", "gpu", "gpu_memory_mb"}), or None while there is no room."""
 
     @abstractmethod
@@ -67,23 +68,24 @@ class Backend(ABC):
         """Why a running job's device is gone, in words; None while it is there."""
         return None
 
-    def devices(self) -> dict:
+    def devices(self) -> dict[str, Any]:
         """What the page shows: {"slots", "gpus": [...], "trouble"}."""
         return {"slots": None, "gpus": [], "trouble": None}
 
 
-def make(name: str, **options) -> Backend:
+def make(name: str, **options: Any) -> Backend:
     """A backend by its name. Raises Problem for an unknown one, and where its package is missing."""
     if name not in BACKENDS:
         raise Problem(f"Cannot run jobs on {name!r}: the backends are {', '.join(BACKENDS)}.")
     module, backend = BACKENDS[name].split(":")
     try:
-        return getattr(importlib.import_module(module), backend)(**options)
+        made: Backend = getattr(importlib.import_module(module), backend)(**options)
     except ImportError as error:
         raise Problem(
             f"Cannot run jobs on {name}: the package {error.name} is missing. "
             f"Install it with: pip install -r requirements-{name}.txt"
         ) from error
+    return made
 
 
 def share_of_card(need: JobSpec, card_mb: int) -> float:

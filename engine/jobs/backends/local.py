@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from engine.jobs import devices
 from engine.jobs.backends import Backend, Status, cause_of
@@ -23,7 +24,8 @@ class Local(Backend):
     name, local = "local", True
 
     def __init__(self, slots: int):
-        self.slots, self.children = slots, {}
+        self.slots = slots
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.found: Found = devices.find()
         self.looked = time.monotonic()
         self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards that have been there
@@ -40,7 +42,7 @@ class Local(Backend):
         self.seen |= {gpu.uuid for gpu in self.found.gpus}
         return self.found
 
-    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """A CPU slot for every job, and room on a card for one that wants it."""
         if taken and sum(lease.cpus for lease in taken) + need.cpus > self.slots:
             return None
@@ -93,6 +95,6 @@ class Local(Backend):
             return f"its GPU {lease.gpu} vanished: nvidia-smi does not list it any more"
         return None
 
-    def devices(self) -> dict:
+    def devices(self) -> dict[str, Any]:
         found = self.found  # no question of its own: an idle worker leaves the cards alone
         return {"slots": self.slots, "gpus": [asdict(gpu) for gpu in found.gpus], "trouble": found.trouble}

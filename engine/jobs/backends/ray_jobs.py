@@ -8,6 +8,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ray.job_submission import JobStatus, JobSubmissionClient
 
@@ -34,7 +35,9 @@ class Ray(Backend):
     def __init__(self, slots: int, address: str, card_mb: int = 0):
         """Raises Problem where no cluster answers."""
         self.slots, self.address, self.card_mb = slots, address, card_mb
-        self.known, self.looked, self.trouble = {}, 0.0, None
+        self.known: dict[str | None, Any] = {}  # submission id -> Ray's JobDetails, as of `looked`
+        self.looked = 0.0
+        self.trouble: str | None = None
         try:
             self.client = JobSubmissionClient(address)
         except Exception as error:  # ConnectionError, RuntimeError and others, by what listens there
@@ -43,7 +46,7 @@ class Ray(Backend):
                 "and give the address of its dashboard as --address."
             ) from error
 
-    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Ray queues what has no room yet; `slots` bounds how many jobs are in its hands."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
@@ -98,7 +101,7 @@ class Ray(Backend):
         except Exception as error:
             return f"[The Ray cluster does not show what it printed: {first_line(error)}]"
 
-    def devices(self) -> dict:
+    def devices(self) -> dict[str, Any]:
         return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
 
 

@@ -8,6 +8,8 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import submitit
 
@@ -24,7 +26,7 @@ WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
 
 def follow(argv: list[str], env: dict[str, str], log: str) -> int:
     """On the node: run the command in a session of its own, pass TERM on (a second one as KILL); its exit code."""
-    told = []
+    told: list[int] = []
     with open(log, "ab", buffering=0) as output:
         try:
             child = subprocess.Popen(
@@ -39,7 +41,7 @@ def follow(argv: list[str], env: dict[str, str], log: str) -> int:
             output.write(f"Cannot start {argv[0]} on this node: {error}\n".encode())
             return NOT_FOUND
 
-    def pass_on(number, frame):
+    def pass_on(number: int, frame: FrameType | None) -> None:
         told.append(number)
         os.killpg(child.pid, signal.SIGTERM if len(told) == 1 else signal.SIGKILL)
 
@@ -67,7 +69,7 @@ class Slurm(Backend):
         except (RuntimeError, NameError, ValueError, TypeError) as error:
             raise Problem(f"Cannot run jobs on Slurm: {error}. Is this a login node? See docs/CLUSTER.md.") from error
 
-    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict | None:
+    def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs are in its hands."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
@@ -82,7 +84,7 @@ class Slurm(Backend):
         except (submitit.core.utils.FailedJobError, RuntimeError) as error:
             raise Problem(f"Cannot submit a job to Slurm: {str(error)[:300]}") from error
 
-    def job(self, handle: str):
+    def job(self, handle: str) -> Any:
         kind = submitit.LocalJob if self.cluster == "local" else submitit.SlurmJob
         return kind(self.folder, handle)
 
@@ -90,9 +92,10 @@ class Slurm(Backend):
         job = self.job(handle)
         alive = self.cluster == "local" and is_controller(handle)  # asked first: it writes its result, and then it goes
         if job.paths.result_pickle.exists():
-            error = job.exception()
-            code = None if error else job.result()
-            return Status("ended", code, cause_of(code) if error is None else str(error).strip().split("\n")[-1])
+            if error := job.exception():
+                return Status("ended", cause=str(error).strip().split("\n")[-1])
+            code = job.result()
+            return Status("ended", code, cause_of(code))
         if self.cluster == "local":
             return Status("running") if alive else Status("ended", cause="its process was gone")
         state = job.state
@@ -111,7 +114,7 @@ class Slurm(Backend):
     def logs(self, handle: str, log: Path) -> str:
         return log.read_text(errors="replace") if log.exists() else ""
 
-    def devices(self) -> dict:
+    def devices(self) -> dict[str, Any]:
         return {"slots": self.slots, "gpus": [], "trouble": None}
 
 

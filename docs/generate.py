@@ -1,0 +1,119 @@
+"""Pages that follow from the code, the command line's reference and the licences: `python docs/generate.py`.
+
+tests/system/test_docs.py fails where a page is no longer what this makes.
+"""
+
+import argparse
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, distribution, metadata
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+GROUPS = {
+    "requirements.txt": "What Mixdesk runs on",
+    "requirements-hub.txt": "Optional: the Hugging Face hub",
+    "requirements-ray.txt": "Optional: Ray",
+    "requirements-slurm.txt": "Optional: Slurm",
+    "requirements-transformers.txt": "Optional: language models",
+    "requirements-dev.txt": "For tests and checks only",
+    "requirements-docs.txt": "For this documentation only",
+}
+
+
+def command_line() -> str:
+    """Every command with its arguments and options, from the parser that reads them."""
+    from engine.__main__ import parser
+
+    root = parser()
+    rows = [
+        "# The command line\n",
+        "Written by `docs/generate.py` from `mixdesk --help`.\n",
+        f"```text\n{root.description}```\n",
+    ]
+    commands = next(one for one in root._actions if isinstance(one, argparse._SubParsersAction))
+    for name, command in commands.choices.items():
+        rows += [f"## {name}\n", f"{sentence(command.description or '')}\n", *arguments(command, name)]
+    return "\n".join(rows)
+
+
+def arguments(command: argparse.ArgumentParser, words: str) -> list[str]:
+    """A command's usage, a table of what it takes, and its sub-commands."""
+    own = [one for one in command._actions if not isinstance(one, argparse._HelpAction) and one.dest != "workspace"]
+    inner = [one for one in own if isinstance(one, argparse._SubParsersAction)]
+    own = [one for one in own if one not in inner]
+    table = [f"| `{spelled(one)}` | {told(one)} |" for one in own]
+    rows = [*(["| argument | |", "|---|---|"] if table else []), *table, *([""] if table else [])]
+    for group in inner:
+        helps = {one.dest: one.help for one in group._choices_actions}
+        for name, sub in group.choices.items():
+            rows += [
+                f"### {words} {name}\n",
+                f"{sentence(helps.get(name) or '')}\n",
+                *arguments(sub, f"{words} {name}"),
+            ]
+    return rows
+
+
+def spelled(one: argparse.Action) -> str:
+    """An argument as it is typed."""
+    value = one.metavar or ("{" + ",".join(map(str, one.choices)) + "}" if one.choices else one.dest.upper())
+    value = " ".join(value) if isinstance(value, tuple) else value
+    if not one.option_strings:
+        return value
+    return max(one.option_strings, key=len) + ("" if one.nargs == 0 else f" {value}")
+
+
+def told(one: argparse.Action) -> str:
+    """What its help says, its default filled in."""
+    said = (one.help or "") % {"default": one.default, "prog": "mixdesk"} if one.help else ""
+    return said.replace("|", "\\|").replace("\n", " ") + (" (required)" if one.option_strings and one.required else "")
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if not text or text.endswith((".", "?")) else ".")
+
+
+def licences() -> str:
+    """The licence of every direct requirement, as its own metadata says."""
+    rows = [
+        "# Licences\n",
+        "Mixdesk is under the Apache License 2.0 (`LICENSE`). It ships none of the packages that it requires; their "
+        "licences, as their metadata say, written by `docs/generate.py`:\n",
+    ]
+    for file, title in GROUPS.items():
+        rows += [f"## {title} (`{file}`)\n", "| package | licence |", "|---|---|"]
+        rows += [f"| {name} | {licence(name)} |" for name in required(file)] + [""]
+    return "\n".join(rows)
+
+
+def required(file: str) -> list[str]:
+    """The packages that a file of requirements names itself."""
+    lines = [line.strip() for line in (ROOT / file).read_text().splitlines()]
+    return [re.split(r"[\[=]", line)[0] for line in lines if line and line[0] not in "#-"]
+
+
+def licence(name: str) -> str:
+    """A package's licence: its SPDX expression, else its classifiers, else the first line that it says itself."""
+    try:
+        said, files = metadata(name), distribution(name).files or ()
+    except PackageNotFoundError:
+        return "not installed"
+    if said.get("License-Expression"):
+        return said["License-Expression"]
+    named = [one.split(" :: ")[-1] for one in said.get_all("Classifier") or [] if one.startswith("License :: ")]
+    named = [one for one in named if one != "OSI Approved"]
+    text = next((path.read_text() for path in files if path.name.startswith("LICENSE")), "see the package")
+    return ", ".join(named) or (said.get("License") or text).strip().splitlines()[0]
+
+
+PAGES = {"docs/reference/command-line.md": command_line, "docs/LICENSES.md": licences}
+
+
+if __name__ == "__main__":
+    for place, page in PAGES.items():
+        (ROOT / place).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / place).write_text(page())
+        print(place)

@@ -1,0 +1,208 @@
+"""The documentation does what it says: every command and block of code is run, or says why it cannot be.
+
+A block may have a comment above it: `<!-- not run: why -->`, `<!-- run by tests/... -->` (a test that reads the page
+itself), or `<!-- file: name -->` (later blocks find it under that name). Blocks of one page run in order, in one
+folder, on a workspace of their own. Pages speak of "My study" and "My merges"; here these are the small finished ones.
+"""
+
+import gzip
+import json
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from engine.core import access
+from engine.merging.config import read_config
+from engine.spec.compute import Compute
+from engine.spec.study import StudySpec
+from tests.support.running import ROOT, copied, engine, write_domains
+
+BLOCK = re.compile(
+    r"^(?:[ ]*<!-- (?P<mark>.*?) -->\n)?(?P<indent>[ ]*)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$",
+    re.M | re.S,
+)
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
+]
+NAMES = {"My study": "Small", "My merges": "Small merge", "First merges": "Small merge"}
+FROM_NOTHING = {"docs/tutorials/mixtures.md", "docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
+STUDIES = {"docs/tutorials/mixtures.md"}  # they train a study of their own, which takes as long as the fixture's
+SHOWN = {"text", "nginx"}  # languages of what is only looked at
+
+
+class Block(NamedTuple):
+    page: str
+    line: int
+    mark: str
+    language: str
+    text: str
+
+    @property
+    def is_run(self) -> bool:
+        return self.language not in SHOWN and not self.mark.startswith(("not run: ", "run by "))
+
+
+def blocks(page: str) -> list[Block]:
+    text = (ROOT / page).read_text()
+    found = []
+    for match in BLOCK.finditer(text):
+        inside = re.sub(f"^{match['indent']}", "", match["text"], flags=re.M)
+        found.append(
+            Block(page, text.count("\n", 0, match.start()) + 1, match["mark"] or "", match["language"], inside)
+        )
+    return found
+
+
+def place(block: Block) -> str:
+    return f"{block.page}:{block.line}"
+
+
+RUN = [page for page in PAGES if any(block.is_run and block.language == "sh" for block in blocks(page))]
+
+
+# What is shown is marked --------------------------------------------------------------------------------------
+
+
+def test_a_block_that_is_not_run_says_why():
+    all_blocks = [block for page in PAGES for block in blocks(page)]
+    assert len(all_blocks) > 30
+    for block in all_blocks:
+        kind, _, rest = block.mark.partition(": " if ":" in block.mark else " by ")
+        assert kind in ("", "not run", "run", "file"), block
+        assert kind != "not run" or len(rest) > 15, block
+        if kind == "run":
+            assert Path(block.page).name in (ROOT / rest).read_text(), block
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_links_lead_somewhere(path):
+    for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", (ROOT / path).read_text()):
+        assert ((ROOT / path).parent / link).exists(), link
+
+
+# Pages that follow from the code ------------------------------------------------------------------------------
+
+
+def test_pages_that_are_written_by_a_program_are_what_it_writes():
+    for page, written in runpy.run_path(str(ROOT / "docs/generate.py"))["PAGES"].items():
+        assert written() == (ROOT / page).read_text(), f"{page} is out of date: python docs/generate.py"
+
+
+@pytest.mark.slow
+def test_the_site_builds_and_asks_no_network(tmp_path):
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(PAGES)
+    for page in pages:
+        loaded = re.findall(r"<(?:script|img|link)[^>]* (?:src|href)=\"?(https?://[^\s\">]+)", page.read_text())
+        assert loaded == [], page.name
+
+
+# Files and code -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "block", [b for p in PAGES for b in blocks(p) if b.language in ("toml", "yaml", "json")], ids=place
+)
+def test_files_are_read_by_their_readers(block, tmp_path):
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "yaml":
+        (tmp_path / "config.yml").write_text(block.text)
+        read_config(tmp_path / "config.yml")
+    elif "sign_in" in (told := tomllib.loads(block.text)):
+        (tmp_path / access.FILE).write_text(block.text)
+        (tmp_path / access.FILE).chmod(0o600)
+        assert access.read(tmp_path).url == told["url"]
+    elif set(told) == {"compute"}:
+        Compute.from_dict(told["compute"])
+    else:
+        assert StudySpec.from_dict(told).name == told["name"]
+
+
+@pytest.mark.parametrize(
+    "block", [b for p in PAGES for b in blocks(p) if b.language == "python" and b.is_run], ids=place
+)
+def test_code_runs(block, tmp_path):
+    done = subprocess.run([sys.executable, "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+# Commands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [pytest.param(one, marks=[pytest.mark.soak] * (one in STUDIES)) for one in RUN])
+def test_commands_do_what_the_page_says(path, merged, tmp_path):
+    workspace, folder = tmp_path / "workspace", tmp_path / "here"
+    if path not in FROM_NOTHING:
+        copied(merged, workspace)
+    folder.mkdir()
+    prepare(folder)
+    last = ""
+    for block in blocks(path):
+        if block.mark.startswith("file: "):
+            (folder / block.mark.removeprefix("file: ")).write_text(block.text)
+        if block.language == "sh" and block.is_run:
+            for line in block.text.replace("\\\n", " ").splitlines():
+                last = run(line, workspace, folder, last) or last
+
+
+def run(line: str, workspace: Path, folder: Path, last: str) -> str | None:
+    """Run one line, `mixdesk ...`; ID stands for the last thing that was made. Returns the id of what it made."""
+    words = shlex.split(line, comments=True)
+    if not words:
+        return None
+    assert words[0] == "mixdesk", f"{line!r}: say why it is not run"
+    words = [last if word == "ID" else NAMES.get(word, word) for word in words[1:]]
+    done = engine(workspace, *words, check=False, folder=folder)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+    try:
+        made = json.loads(done.stdout)
+    except ValueError:
+        return None
+    return (
+        next((made[key] for key in ("candidate", "id", "token") if key in made), None)
+        if isinstance(made, dict)
+        else None
+    )
+
+
+def prepare(folder: Path) -> None:
+    """The files that pages speak of: text, tables of runs, checkpoints."""
+    write_domains(folder / "data")
+    lines = [path.read_text("utf-8", "replace") for path in sorted((folder / "data" / "python").iterdir())]
+    with gzip.open(folder / "web.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"content": text}) + "\n" for text in lines[::2])
+    pyarrow.parquet.write_table(pa.table({"content": lines[1::2]}), folder / "code.parquet")
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(3), 24)
+    losses = 3 - np.log(shares + 0.1) @ rng.uniform(0.1, 0.5, (3, 2))
+    for name, columns, values in (
+        ("train_mixture_1m.csv", "train_web,train_code,train_books", shares),
+        ("train_pile_loss_1m.csv", "web_loss,code_loss", losses),
+        ("new.csv", "train_web,train_code,train_books", shares[:3]),
+    ):
+        rows = [",".join([str(n), *map(repr, map(float, row))]) for n, row in enumerate(values)]
+        (folder / name).write_text("\n".join([f"index,{columns}", *rows]) + "\n")
+    from tests.support.checkpoints import llama, write  # torch takes seconds, and not all pages need it
+
+    base = llama(0)
+    write(folder / "base", base)
+    for seed, name in enumerate(("expert-code", "expert-math"), 1):
+        write(folder / name, llama(seed, base))
