@@ -44,13 +44,17 @@ def against_words(baselines: dict[str, dict], aggregate: Aggregate) -> str:
     return f"{words}: within noise" if gap["inside_noise"] else words
 
 
+def fidelity_words(width: int, layers: int, tokens: float) -> str:
+    """The size and budget of a run."""
+    return f"width {width}, {counted(layers, 'layer')}, {tokens / 1e6:.2g} million tokens"
+
+
 def size_words(one: dict) -> str:
-    """A fidelity in a few words."""
+    """At which size something was measured."""
     fidelity = one["fidelity"]
     everything = fidelity["eval_tokens"] >= EVERYTHING
     own = "Proxy size" if one["own"] else "All validation text" if everything else "Larger"
-    tokens = f"{fidelity['tokens'] / 1e6:.2g} million tokens"
-    return f"{own}: width {fidelity['width']}, {counted(fidelity['layers'], 'layer')}, {tokens}"
+    return f"{own}: {fidelity_words(fidelity['width'], fidelity['layers'], fidelity['tokens'])}"
 
 
 def gap_words(one: dict, aggregate: Aggregate) -> str:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.text import refusal
@@ -106,7 +107,7 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
     )
     if of in mixtures:
         fidelity = Fidelity.from_dict(mixtures[of].spec["fidelity"])
-        right.markdown(f"Same proxies: width {fidelity.width}, {fidelity.layers} layers.")
+        right.markdown(f"Same proxies: width {fidelity.width}, {wording.counted(fidelity.layers, 'layer')}.")
         return of, fidelity
     return "", PRESETS[right.select_slider("Proxies", list(PRESETS), "demo")]
 

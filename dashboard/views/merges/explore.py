@@ -19,6 +19,7 @@ from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.spec.merge_catalogue import card_of
 from engine.spec.objectives import Aggregate, common_scale
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit, named_points
@@ -79,7 +80,8 @@ def summary(study: studies.Study) -> str:
     merge = study.spec["merge"]
     where = "external checkpoints" if merge["base"] else "proxies trained here from one base"
     experts = ", ".join(plain(name) for name in study.corpus["experts"])
-    return f"{len(study.corpus['experts'])} experts, {where}: {experts}. The study's method: {merge['method']}."
+    method = card_of(merge["method"]).title
+    return f"{len(study.corpus['experts'])} experts, {where}: {experts}. The study's method: {method}."
 
 
 # Predicted and measured ------------------------------------------------------------------------------------------

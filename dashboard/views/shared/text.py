@@ -31,4 +31,6 @@ def duration(seconds: float) -> str:
 
 def baseline_phrase(baseline: str) -> str:
     """A baseline as it is called within a sentence."""
-    return f"the {baseline} mixture" if baseline in ("natural", "uniform", "unimax") else f"the {baseline}"
+    if baseline in ("natural", "uniform", "unimax"):
+        return f"the {baseline} mixture"
+    return baseline if baseline.endswith(" alone") or baseline.startswith("task arithmetic") else f"the {baseline}"

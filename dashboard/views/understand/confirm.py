@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.charts import rounds as round_charts
 from dashboard.components.plot import plot
+from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
@@ -64,10 +65,10 @@ def ask(study: studies.Study) -> None:
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     price = cost_of(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
     minutes = "unknown duration" if price.minutes is None else f"about {duration(60 * price.minutes)}"
+    size = wording.fidelity_words(plan.fidelity.width, plan.fidelity.layers, plan.fidelity.tokens)
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(
-        f"{plan.runs} runs ({len(plan.mixtures)} mixtures × {plan.seeds} seeds), width {plan.fidelity.width}, "
-        f"{plan.fidelity.layers} layers, {plan.fidelity.tokens / 1e6:.2g} million tokens each: {minutes} on this "
+        f"{plan.runs} runs ({len(plan.mixtures)} mixtures × {plan.seeds} seeds), each of {size}: {minutes} on this "
         f"machine, {price.flops:.2g} FLOPs."
     )
     style = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
@@ -82,9 +83,8 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
     study = studies.get(store, name)
     found = confirmations.confirmations(store, study, surrogate, aggregate.priorities)
     for place, one in enumerate(found):
-        fidelity = one.fidelity
-        size = f"Width {fidelity.width}, {fidelity.layers} layers, {fidelity.tokens / 1e6:.2g} million tokens"
-        st.subheader(size, anchor=False)
+        size = wording.fidelity_words(one.fidelity.width, one.fidelity.layers, one.fidelity.tokens)
+        st.subheader(size.capitalize(), anchor=False)
         if one.done < one.runs:
             st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished")
         if one.trust is None:

@@ -191,5 +191,6 @@ def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggr
         rows.append(row)
     number = st.column_config.NumberColumn(format="%.3f")
     columns = {key: number for key in rows[0] if key not in ("mixture", "runs")}
+    columns["mixture"] = st.column_config.TextColumn(width="medium")
     st.dataframe(rows, hide_index=True, column_config=columns)
     st.caption("Predictions, units in brackets. *Measured*: the mean of runs at exactly that mixture.")
