@@ -36,6 +36,15 @@ def test_roles_by_person_then_domain_then_everybody(tmp_path):
     assert access.read(tmp_path / "nowhere") is None
 
 
+def test_a_url_may_have_a_path(tmp_path):
+    write_access(tmp_path, FINE)
+    assert access.read(tmp_path).base == ""
+    write_access(tmp_path, FINE.replace("example.org", "example.org/group/desk/", 1))
+    found = access.read(tmp_path)
+    assert (found.base, found.host) == ("/group/desk", "mixdesk.example.org")
+    assert found.secrets(tmp_path)["auth"]["redirect_uri"] == f"{found.url}/oauth2callback"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -43,7 +52,8 @@ def test_roles_by_person_then_domain_then_everybody(tmp_path):
         ("https://mixdesk.example.org", "mixdesk", "it must be an address"),
         ("https://mixdesk.example.org", "https://x:y", "it must be an address"),
         ("https://mixdesk.example.org", "http://mixdesk.example.org", "Use https"),
-        ("https://mixdesk.example.org", "https://mixdesk.example.org/desk", "end with the host"),
+        ("https://mixdesk.example.org", "https://mixdesk.example.org/desk?x", "end with the host"),
+        ("https://mixdesk.example.org", "https://mixdesk.example.org/a//b", "end with the host"),
         ("https://accounts", "ftp://accounts", "server_metadata_url is"),
         ('client_id = "mixdesk"', "", "client_id in [sign_in] is None"),
         ('client_secret = "known to both"', 'client_secret = ""', "client_secret in [sign_in] is ''"),
