@@ -19,8 +19,8 @@ from engine.spec.merge_catalogue import card_of
 from engine.spec.merge_knobs import LARGEST
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
-# Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
-# the study turns another method.
+# Roles of runs that are not points of the study's space: the training of a base and experts, and the reference merges
+# where the study varies another method.
 EXPERT, REFERENCE = "expert", "reference"
 OUTSIDE = (EXPERT, REFERENCE)
 MOST_EXPERTS, MOST_COORDINATES = 64, 400
@@ -111,8 +111,8 @@ class MergeSpec:
             return values
         known = [one.name for one in fields(cls)]
         if not isinstance(values, dict) or (unknown := [name for name in values if name not in known]):
-            odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
-            raise Problem(f"Cannot read the study's merge: {odd} is unknown. Settings: {', '.join(known)}.")
+            unexpected = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
+            raise Problem(f"Cannot read the study's merge: {unexpected} is unknown. Settings: {', '.join(known)}.")
         return cls(**values)
 
 
@@ -209,7 +209,7 @@ def box_of(merge: MergeSpec, names: list[str]) -> Box:
     return Box(tuple(names), lower, upper)
 
 
-def usual_merges(experts: list[str]) -> dict[str, dict[str, float]]:
+def reference_merges(experts: list[str]) -> dict[str, dict[str, float]]:
     """What every merge is held against, as coefficients of task arithmetic: at 0.3, the uniform soup, the base, each
     expert alone."""
     found = {USUAL: dict.fromkeys(experts, 0.3), SOUP: dict.fromkeys(experts, 1 / len(experts)), "base": {}}
@@ -222,11 +222,12 @@ def by_arithmetic(merge: MergeSpec) -> MergeSpec:
 
 
 def baselines_of(merge: MergeSpec, experts: list[str], names: list[str]) -> dict[str, np.ndarray]:
-    """The usual merges as points (D,) where the study turns task arithmetic itself. By another method, or with knobs,
-    the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their defaults."""
+    """The reference merges as points (D,) where the study varies task arithmetic itself. By another method, or with
+    knobs, the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their
+    defaults."""
     if replace(merge, by="model") != by_arithmetic(merge):
         return {"start": point_from(merge, experts, names, 0.3)}
-    return {label: point_from(merge, experts, names, weights) for label, weights in usual_merges(experts).items()}
+    return {label: point_from(merge, experts, names, weights) for label, weights in reference_merges(experts).items()}
 
 
 def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: int, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from dashboard.models import progress as queries
 from dashboard.server import state
 from dashboard.views.shared import study as parts
 from engine.spec.merge_catalogue import card_of
-from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from store import runs, studies
 
 
@@ -39,7 +39,7 @@ def describe(study: studies.Study) -> str:
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
     measured, whole = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual, merges = usual_runs(measured, whole), points_measured(state.store(), study.id)
+    usual, merges = reference_runs(measured, whole), points_measured(state.store(), study.id)
     if not usual or not merges.ids or (best := whole.best(merges.losses)) is None:
         return
     name, row = next(iter(usual.items()))

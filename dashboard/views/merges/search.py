@@ -11,7 +11,7 @@ from dashboard.views.shared import study as parts
 from engine.core.errors import Problem
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.questions import queue_merge_search
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
@@ -87,7 +87,7 @@ def results(name: str) -> None:
         )
         return
     measured, whole = runs.measured(store, name), aggregate_of(store, study)
-    levels = {label: float(whole.of(measured.losses[row])) for label, row in usual_runs(measured, whole).items()}
+    levels = {label: float(whole.of(measured.losses[row])) for label, row in reference_runs(measured, whole).items()}
     table(study, found, whole, levels)
     st.subheader("How fast each came there", anchor=False)
     lines = {}

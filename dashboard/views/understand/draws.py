@@ -10,7 +10,7 @@ from dashboard.server import state
 from dashboard.views.shared import study as parts
 from dashboard.views.shared.put_forward import put_forward
 from engine.search.job import draws_file
-from engine.search.pool import Pool, front, wish
+from engine.search.pool import Pool, front, meet_targets
 from engine.studies.fits import load
 from store import runs, studies
 
@@ -104,14 +104,14 @@ def wishes(study: studies.Study, search: dict) -> None:
     limits = np.array([np.nan if row["wanted"] is None else row["wanted"] for row in edited], float)
     if not np.isfinite(limits).any():
         return
-    found = wish(pool, surrogate_of(study, search), limits, signs)
+    found = meet_targets(pool, surrogate_of(study, search), limits, signs)
     chance = found.chance[0]
     st.markdown(
         f"**{found.expected:,} of {len(pool.points):,}** kept draws are predicted to keep every limit. The likeliest "
         f"keeps them all with a chance of **{chance:.0%}** when it is trained."
     )
     if chance < 0.5:
-        st.warning(f"Most in the way: {parts.plain(names.metrics[found.in_the_way])}. Relax that limit first.")
+        st.warning(f"Most in the way: {parts.plain(names.metrics[found.binding])}. Relax that limit first.")
     top = pool.points[found.rows[:6]]
     labels = [f"{share:.0%} likely" for share in found.chance[:6]]
     labels = [f"{label} ({place})" for place, label in enumerate(labels, 1)]

@@ -55,11 +55,11 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     mine, others = (np.array(rows) for rows in zip(*pairs, strict=True))
     columns = [other.metrics.index(metric) for metric in study.metrics]
     merged, trained = own.losses[mine], theirs.losses[others][:, columns]
-    whole = aggregate_of(store, study)
-    both = [np.column_stack([losses, whole.of(losses)]) for losses in (merged, trained)]
+    aggregate = aggregate_of(store, study)
+    both = [np.column_stack([losses, aggregate.of(losses)]) for losses in (merged, trained)]
     rank, low, high = correlations(*both)
     return Mirror(
-        [*study.metrics, whole.title],
+        [*study.metrics, aggregate.title],
         rank,
         low,
         high,
