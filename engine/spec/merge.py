@@ -69,7 +69,7 @@ class MergeSpec:
         if not is_number(self.eval_bytes, 1024, 1 << 30):
             raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes per domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
-            raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
+            raise Problem("Cannot merge external checkpoints: give both a base and experts, or neither.")
         for name in self.experts:
             if not name.strip() or AT in name or len(name) > 80:
                 raise Problem(f"Cannot call an expert {name!r}: use 1 to 80 characters, without {AT!r}.")
@@ -134,7 +134,7 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
     """The names of the study's coordinates. Raises Problem where the method has none, or there are too many."""
     card = card_of(merge.method)
     if len(experts) > MOST_EXPERTS:
-        raise Problem(f"Cannot merge {len(experts)} experts in one study: {MOST_EXPERTS} are the most.")
+        raise Problem(f"Cannot merge {len(experts)} experts in one study: at most {MOST_EXPERTS} are allowed.")
     if len(experts) < card.least or (card.most and len(experts) > card.most):
         takes = f"{card.most}" if card.most == card.least else f"at least {card.least}"
         raise Problem(f"Cannot merge {len(experts)} experts by {merge.method}: it takes {takes} beside the base.")
@@ -147,7 +147,8 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
         raise Problem(f"Cannot vary anything: {merge.method} has no coefficients. Tune one of its knobs.")
     if len(names) > MOST_COORDINATES:
         raise Problem(
-            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one per expert instead."
+            f"Cannot search {len(names)} coefficients: at most {MOST_COORDINATES} are allowed. Use one per "
+            "expert instead."
         )
     return names
 

@@ -36,7 +36,7 @@ def queue_learning(
         "large": large,
     }
     if large and not (learner.large and spec.merge.brought):
-        raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of brought checkpoints takes one.")
+        raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of external checkpoints takes one.")
     if large:
         checkpoint(store.workspace.root, large)
     job_id = job_id_of(study, "learn", asked)
