@@ -9,7 +9,7 @@ from engine.core.workspace import Workspace
 def add(command) -> None:
     one = command("backup", backup, "write the whole workspace into one archive, also while the page runs")
     one.add_argument("file", type=Path, metavar="FILE.tar.zst")
-    one.add_argument("--checkpoints", action="store_true", help="with checkpoints and the proxies' weights")
+    one.add_argument("--checkpoints", action="store_true", help="include checkpoints and the proxies' weights")
     one.set_defaults(alone=True)
     one = command("restore", restore, "put a workspace up again from an archive")
     one.add_argument("file", type=Path, metavar="FILE.tar.zst")
@@ -17,7 +17,7 @@ def add(command) -> None:
     one.set_defaults(alone=True)
     one = command("export-runs", export_runs, "write a study's runs as CSV or Parquet", study=True)
     one.add_argument("file", type=Path, metavar="FILE.csv|FILE.parquet")
-    one.add_argument("--force", action="store_true", help="write over a file that exists")
+    one.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def backup(client, workspace, options):

@@ -8,20 +8,22 @@ from engine.cli.words import pairs, plain
 
 def add(command) -> None:
     command("corpora", plain("list_corpora"), "list the corpora and their sizes")
-    corpus_options(command("corpus", corpus_build, "build a corpus: text -> shards of tokens", wait=True))
+    corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True))
 
 
 def corpus_options(one) -> None:
     one.add_argument("--name", default="default", help="name of the corpus (default: %(default)s)")
     source = one.add_mutually_exclusive_group()
-    source.add_argument("--folder", type=Path, help="a folder with one folder or file per domain")
+    source.add_argument("--folder", type=Path, help="a folder that holds one folder or file per domain")
     source.add_argument("--file", action="append", metavar="DOMAIN=PATH", help="a domain from a file; repeat")
     source.add_argument(
         "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
     )
-    one.add_argument("--text-column", help="column of the text in jsonl, parquet and csv (default: text)")
+    one.add_argument("--text-column", help="the text column in jsonl, parquet and csv (default: text)")
     one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
-    one.add_argument("--vocabulary", type=int, default=2048, help="tokens of a bpe tokenizer (default: %(default)s)")
+    one.add_argument(
+        "--vocabulary", type=int, default=2048, help="vocabulary size of a bpe tokenizer (default: %(default)s)"
+    )
     one.add_argument("--cap-mb", type=float, help="at most this many MB of text per domain")
 
 

@@ -29,18 +29,18 @@ REPEATS = 1  # of the cross-validation that calibrates a surrogate fitted alone
 
 
 def add(command) -> None:
-    one = command("import", import_runs, "make a study of runs that were trained elsewhere", wait=True)
+    one = command("import", import_runs, "create a study from runs that were trained elsewhere", wait=True)
     one.add_argument("--study", required=True, metavar="NAME", help="name of the new study")
     one.add_argument("--format", required=True, choices=list(FORMATS), help="docs/IMPORT.md describes them")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with the shares")
     one.add_argument("--metrics", type=Path, metavar="CSV", help="the second file of a pair")
     column_options(one)
-    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, tokens there are")
+    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
     one.add_argument("--prior", type=Path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known")
     one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: all 1")
     one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
     one.add_argument("--constraints", type=Path, metavar="TOML", help="bounds and groups, as in a study's file")
-    one.add_argument("--epoch-cap", type=float, default=4.0, help="how often a domain may be repeated there at most")
+    one.add_argument("--epoch-cap", type=float, default=4.0, help="max epochs of a domain in the real run")
     predict_options(command("predict", predict, "predict the metrics of new mixtures"))
 
 
@@ -51,9 +51,9 @@ def column_options(one) -> None:
     one.add_argument(
         "--higher-is-better", nargs="*", metavar="COLUMN", help="metrics that are better when higher, names or globs"
     )
-    one.add_argument("--unit", help="unit of the metrics (guessed from their names)")
+    one.add_argument("--unit", help="unit of the metrics (default: guessed from their names)")
     for name in ("key", "seed", "model-size", "n-tokens"):
-        one.add_argument(f"--{name}", metavar="COLUMN", help="its column (guessed)")
+        one.add_argument(f"--{name}", metavar="COLUMN", help="its column (default: guessed)")
 
 
 def predict_options(one) -> None:

@@ -8,13 +8,15 @@ def add(command) -> None:
     one = command("measure-merge", measure, "measure one merge of a merge study", True, True)
     one.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="a coefficient or knob; repeat")
     search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
-    learn_options(command("learn-merge", learn, "learn a merge from training text", True, True))
-    command("learned-merges", plain("learned_merges"), "merges learned from text, and what they measured", study=True)
+    learn_options(command("learn-merge", learn, "data-driven merging: learn a merge from training text", True, True))
+    command("learned-merges", plain("learned_merges"), "data-driven merges and their measured losses", study=True)
     one = command("write-merge", write, "write a merge as a checkpoint into the workspace's exports/", True, True)
     one.add_argument("--at", action="append", required=True, help="best, a candidate, a run's id, or NAME=VALUE")
-    one.add_argument("--out", help="the name of its folder or file there")
-    command("merge-searches", plain("merge_searches"), "what the searches of a merge study measured best", study=True)
-    command("merge-as-proxy", plain("merge_as_proxy"), "do merges rank as the mixtures they mirror?", study=True)
+    one.add_argument("--out", help="name of the folder or file")
+    command("merge-searches", plain("merge_searches"), "the best merges that each search measured", study=True)
+    command(
+        "merge-as-proxy", plain("merge_as_proxy"), "do merges rank like the mixtures they are paired with?", study=True
+    )
 
 
 def search_options(one) -> None:
@@ -22,9 +24,11 @@ def search_options(one) -> None:
 
     one.add_argument("--by", choices=list(STRATEGIES), default="guided", help="default: %(default)s")
     one.add_argument("--evaluations", type=int, default=128, help="merges to measure (default: %(default)s)")
-    one.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: no limit")
-    one.add_argument("--surrogate", default="gp", help="that leads guided rounds (default: %(default)s)")
-    one.add_argument("--spread", action="store_true", help="look for a front: weigh the losses anew in every round")
+    one.add_argument("--minutes", type=float, default=0, help="stop after this many; 0: no limit")
+    one.add_argument("--surrogate", default="gp", help="the surrogate that guides the search (default: %(default)s)")
+    one.add_argument(
+        "--spread", action="store_true", help="search for a Pareto front: draw new metric weights every round"
+    )
     one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
 
 
@@ -33,7 +37,7 @@ def learn_options(one) -> None:
 
     one.add_argument("--by", choices=list(LEARNERS), required=True, help="the method (docs/MERGING.md)")
     one.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="one of its knobs; repeat")
-    one.add_argument("--at", action="append", default=[], metavar="EXPERT=VALUE", help="a coefficient it weighs by")
+    one.add_argument("--at", action="append", default=[], metavar="EXPERT=VALUE", help="the coefficient of one expert")
     one.add_argument("--large", default="", help="logit_fusion: a checkpoint that the experts steer")
 
 

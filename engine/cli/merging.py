@@ -11,7 +11,7 @@ def add(command) -> None:
     one = command("merge", run, "merge checkpoints as a mergekit file says, into a checkpoint")
     one.add_argument("config", type=Path, metavar="CONFIG.yml", help="in mergekit's syntax")
     one.add_argument("out", type=Path, metavar="OUT", help="a folder, or a file that ends in .safetensors")
-    one.add_argument("--check", action="store_true", help="look at the models and foresee the merge; writes nothing")
+    one.add_argument("--check", action="store_true", help="dry run: validate and estimate; writes nothing")
     one.set_defaults(alone=True)
 
 

@@ -12,13 +12,15 @@ def add(command) -> None:
 
     one = command("export", export, "write a mixture in a loader's format", study=True)
     choices = ("all", *dict.fromkeys([*FORMATS, *MERGE_FORMATS]))
-    one.add_argument("--format", choices=choices, required=True, help="all: a folder each, of those that can hold it")
+    one.add_argument(
+        "--format", choices=choices, required=True, help="all: every format that can hold it, one folder each"
+    )
     point_of(one)
     one.add_argument("--tokens", type=float, help="budget of the real training run (default: the study's)")
-    one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="of a domain's text; repeat")
+    one.add_argument("--path", action="append", default=[], metavar="NAME=PATH", help="data path of a domain; repeat")
     one.add_argument("--out", type=Path, default=Path("recipe"), help="folder to write into (default: %(default)s)")
-    one.add_argument("--force", action="store_true", help="write over files that exist")
-    point_of(command("formats", formats, "what each format counts, and what it cannot say of a mixture", study=True))
+    one.add_argument("--force", action="store_true", help="overwrite existing files")
+    point_of(command("formats", formats, "what each format counts, and what it cannot express", study=True))
 
 
 def point_of(one) -> None:

@@ -5,14 +5,14 @@ from engine.cli.words import numbers
 
 
 def add(command) -> None:
-    command("candidates", listed, "the candidates of a study, its rules, and what the votes say", study=True)
+    command("candidates", listed, "the candidates of a study, its rules and votes", study=True)
     one = command(
         "nominate", nominate, "nominate a point of a study as a candidate", study=True, aliases=("put-forward",)
     )
-    one.add_argument("called", metavar="NAME", help="what it will be called")
+    one.add_argument("called", metavar="NAME", help="name of the candidate")
     one.add_argument("--because", required=True, metavar="TEXT", help="why it should be trained")
     one.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
-    one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="its values instead; repeat")
+    one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="or its values; repeat")
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
     candidate_of(command("candidate", dossier, "all there is to know of one candidate"))
     said = candidate_of(command("comment", comment, "say something about a candidate"))
@@ -20,25 +20,27 @@ def add(command) -> None:
     voted = command("vote", vote, "prefer one candidate to another")
     voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
     voted.add_argument("other", metavar="OTHER")
-    voted.add_argument("--neither", action="store_true", help="you would not prefer either")
+    voted.add_argument("--neither", action="store_true", help="no preference")
     decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
     decided.add_argument("verdict", choices=("approved", "rejected", "superseded"))
     decided.add_argument("--because", required=True, metavar="TEXT")
     decided.add_argument("--by", dest="successor", help="the id of the candidate that supersedes it")
-    decided.add_argument("--seen", metavar="REVISION", help="refuse if something changed since (`candidate` shows it)")
-    rules = command("rules", set_rules, "what it takes to approve a candidate of a study", study=True)
-    rules.add_argument("--approvals", type=int, default=1, help="by so many people (default: %(default)s)")
-    rules.add_argument("--author-alone", action="store_true", help="its author may be the only one")
-    confirmed = candidate_of(
-        command("confirm-candidate", confirm, "measure it with several seeds, also larger", wait=True)
+    decided.add_argument(
+        "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"
     )
-    confirmed.add_argument("--times", type=float, default=4, help="times a proxy's size (default: %(default)g)")
+    rules = command("rules", set_rules, "what it takes to approve a candidate of a study", study=True)
+    rules.add_argument("--approvals", type=int, default=1, help="number of approvals (default: %(default)s)")
+    rules.add_argument("--author-alone", action="store_true", help="allow authors to approve their own")
+    confirmed = candidate_of(
+        command("confirm-candidate", confirm, "confirm it with several seeds, at proxy size and larger", wait=True)
+    )
+    confirmed.add_argument("--times", type=float, default=4, help="multiple of a proxy's size (default: %(default)g)")
     confirmed.add_argument("--seeds", type=int, default=3, help="runs per mixture and size (default: %(default)s)")
     compared = command("compare", compare, "two to six candidates side by side")
     compared.add_argument("candidates", nargs="+", metavar="ID")
     compared.add_argument("--against", help="a candidate's id or a baseline's name (default: the first)")
     compared.add_argument("--tokens", type=float, help="target budget (default: the study's)")
-    command("history", history, "who said and did what about a study's candidates", study=True)
+    command("history", history, "the history of a study's candidates", study=True)
 
 
 def candidate_of(one):

@@ -6,16 +6,16 @@ from engine.core.errors import Problem
 
 
 def add(command) -> None:
-    one = command("trade-off", trade_off, "mixtures that nothing beats in all of some metrics", study=True)
+    one = command("trade-off", trade_off, "the Pareto front (sampled) between two or three metrics", study=True)
     one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
-    said = "mixtures that should keep limits on losses (or reach scores)"
+    said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
-    propose_options(command("propose", propose, "the runs worth doing next, and what they should gain", True, True))
-    confirm_options(command("confirm", confirm, "train a mixture larger, beside others, with seeds", True, True))
-    command("trust", plain("trust"), "how far proxies speak for the larger models", study=True)
-    command("scale", plain("scale"), "the law over shares and size, checked at the largest size", study=True)
-    change_options(command("change", change, "what a study becomes when its domains change", True, True))
+    propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
+    confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
+    command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
+    command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
+    change_options(command("change", change, "preview a study with changed domains", True, True))
 
 
 def propose_options(one) -> None:
@@ -28,16 +28,23 @@ def propose_options(one) -> None:
 
 def confirm_options(one) -> None:
     one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
-    one.add_argument("--times", type=float, default=4, help="times a proxy's weights and tokens (default: %(default)g)")
+    one.add_argument(
+        "--times", type=float, default=4, help="multiple of a proxy's parameters and tokens (default: %(default)g)"
+    )
     one.add_argument("--seeds", type=int, default=3, help="runs per mixture (default: %(default)s)")
-    one.add_argument("--spread", type=int, default=4, help="other measured mixtures beside it (default: %(default)s)")
+    one.add_argument(
+        "--spread",
+        type=int,
+        default=4,
+        help="number of other measured mixtures to train as well (default: %(default)s)",
+    )
 
 
 def change_options(one) -> None:
     one.add_argument("--corpus", required=True, help="a built corpus with the new domains")
     one.add_argument("--into", action="append", default=[], metavar="OLD=NEW:SHARE,...", help="a split domain; repeat")
     one.add_argument("--remove", action="append", default=[], metavar="OLD", help="removed or replaced; repeat")
-    one.add_argument("--name", help="of the new study")
+    one.add_argument("--name", help="name of the new study")
     one.add_argument("--start", action="store_true", help="create the study and train its new runs")
 
 

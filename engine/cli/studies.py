@@ -12,13 +12,13 @@ def add(command) -> None:
     command("list", plain("list_studies"), "list the studies")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
-    command("wait", wait, "show progress until a study has nothing left to do", study=True)
+    command("wait", wait, "show progress until a study is done", study=True)
     command("cancel", plain("cancel"), "stop a study's jobs; finished runs stay", study=True)
-    command("pause", plain("pause"), "hold a study up: its jobs stop at a checkpoint and wait", study=True)
-    command("resume", plain("resume"), "go on with a paused or cancelled study, retry its failed jobs", study=True)
-    command("fit", fit, "fit and cross-validate the surrogates on the runs there are", study=True, wait=True)
+    command("pause", plain("pause"), "pause a study: its jobs stop at a checkpoint and wait", study=True)
+    command("resume", plain("resume"), "resume a paused or cancelled study and retry its failed jobs", study=True)
+    command("fit", fit, "fit and cross-validate the surrogates on the finished runs", study=True, wait=True)
     search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
-    command("searches", plain("list_searches"), "what the searches found, latest first", study=True)
+    command("searches", plain("list_searches"), "the searches and their results, latest first", study=True)
 
 
 def search_options(one) -> None:

@@ -6,12 +6,12 @@ from engine.core.people import ROLES
 def add(command) -> None:
     one = command("token", token, "make, list and revoke tokens of the HTTP API")
     what = one.add_subparsers(dest="what", required=True, metavar="create|list|revoke")
-    make = what.add_parser("create", help="make a token that acts for you; it is shown once")
+    make = what.add_parser("create", help="create a token that acts for you; it is shown once")
     make.add_argument("label", help="what it is for")
-    make.add_argument("--role", choices=ROLES, help="the most it may do (default: all that you may)")
-    make.add_argument("--days", type=float, default=90, help="how long it lives (default: %(default)s)")
-    what.add_parser("list", help="the tokens there are")
-    what.add_parser("revoke", help="end a token at once").add_argument("token", help="its id")
+    make.add_argument("--role", choices=ROLES, help="its role (default: yours); it never exceeds your permissions")
+    make.add_argument("--days", type=float, default=90, help="days until it expires (default: %(default)s)")
+    what.add_parser("list", help="list your tokens")
+    what.add_parser("revoke", help="revoke a token immediately").add_argument("token", help="its id")
 
 
 def token(client, workspace, options):

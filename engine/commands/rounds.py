@@ -6,7 +6,7 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import plain
 from engine.search.job import draws_file
-from engine.search.pool import Pool, front, wish
+from engine.search.pool import Pool, front, meet_targets
 from engine.studies import confirmations, domain_changes, proposals
 from engine.studies.fits import load
 from store import proposals as table
@@ -51,7 +51,7 @@ def wishes(store: Store, name: str, limits: dict[str, float], most: int = 10) ->
     wanted[columns] = list(limits.values())
     settings = search["settings"]
     folder = store.workspace.surrogates(study.id, settings["fingerprint"])
-    found = wish(pool, load(folder / f"{settings['surrogate']}.npz"), wanted, signs)
+    found = meet_targets(pool, load(folder / f"{settings['surrogate']}.npz"), wanted, signs)
     ranges = None
     if found.lowest is not None:
         ranges = {
@@ -70,7 +70,7 @@ def wishes(store: Store, name: str, limits: dict[str, float], most: int = 10) ->
         "predicted_to_keep_all": found.expected,
         "draws": len(pool.points),
         "ranges": ranges,
-        "in_the_way": study.metrics[found.in_the_way],
+        "in_the_way": study.metrics[found.binding],
         "mixtures": mixtures,
     }
 

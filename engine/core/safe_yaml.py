@@ -31,7 +31,7 @@ def weighed(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if depth > DEPTH:
         raise ValueError(f"{line}: it is nested too deeply")
     if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST:
-        raise ValueError(f"{line}: a value has {len(node.value):,} characters, and {LONGEST:,} are the most")
+        raise ValueError(f"{line}: a value has {len(node.value):,} characters, and at most {LONGEST:,} are allowed")
     if id(node) in known:
         return known[id(node)]
     known[id(node)] = 0

@@ -292,8 +292,8 @@ def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
     if knob.kind == "bool":
         return values[int(place)]
     low = int(place)
-    high, share = min(low + 1, len(values) - 1), place - low
-    between = (1 - share) * values[low] + share * values[high]
+    high, rest = min(low + 1, len(values) - 1), place - low
+    between = (1 - rest) * values[low] + rest * values[high]
     return typed(key, knob, round(between) if knob.kind == "int" else between)
 
 

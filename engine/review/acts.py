@@ -132,12 +132,12 @@ def checked_text(text: object, what: str, most: int, lines: bool = True) -> str:
     text = text.strip()
     if len(text) > most:
         raise Problem(
-            f"Cannot take a {what} of {len(text):,} characters: {most:,} are the most. Shorten it, or put the long "
-            "version elsewhere and link to it. Nothing was saved."
+            f"Cannot take a {what} of {len(text):,} characters: at most {most:,} are allowed. Shorten it, or put the "
+            "long version elsewhere and link to it. Nothing was saved."
         )
-    odd = [
+    unexpected = [
         letter for letter in text if unicodedata.category(letter) in ("Cc", "Cs") and not (lines and letter in "\n\r\t")
     ]
-    if odd:
-        raise Problem(f"Cannot take a {what} with the control character {odd[0]!r}: remove it.")
+    if unexpected:
+        raise Problem(f"Cannot take a {what} with the control character {unexpected[0]!r}: remove it.")
     return text

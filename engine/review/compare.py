@@ -40,20 +40,20 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
         raise Problem("Cannot compare candidates of different studies: their points are of different spaces.")
     first = found[0].frozen
     base_name, base, base_frozen = reference_of(found, reference)
-    whole = Aggregate.from_dict((base_frozen or first)["aggregate"])
+    aggregate = Aggregate.from_dict((base_frozen or first)["aggregate"])
     surrogate = common_surrogate(store.workspace.root, found)
     tokens = first["budget"] if tokens is None else tokens
-    rows = [row_of(one, whole, tokens) for one in found]
+    rows = [row_of(one, aggregate, tokens) for one in found]
     for one, row in zip(found, rows, strict=True):
-        gap = difference(one.frozen, base, surrogate, whole)
+        gap = difference(one.frozen, base, surrogate, aggregate)
         row["difference"] = None if one.id == reference else gap
-    measured_since(store, rows, base["point"], whole)
+    measured_since(store, rows, base["point"], aggregate)
     return {
         "study": found[0].study,
         "names": first["names"],
         "kind": first["kind"],
         "metrics": first["metrics"],
-        "aggregate": whole.to_dict(),
+        "aggregate": aggregate.to_dict(),
         "reference": {"id": reference, "name": base_name, **base},
         "tokens": tokens,
         "same_fit": surrogate is not None,
@@ -86,13 +86,13 @@ def common_surrogate(root: Path, found: list[reviews.Candidate]) -> Surrogate | 
     (fingerprint, name), one = behind.pop(), found[0]
     path = root / "surrogates" / one.study / fingerprint / f"{name}.npz"
     try:
-        whole = hashlib.sha256(path.read_bytes()).hexdigest() == one.frozen["surrogate"]["sha256"]
+        unchanged = hashlib.sha256(path.read_bytes()).hexdigest() == one.frozen["surrogate"]["sha256"]
     except OSError:
         return None
-    return load(path) if whole else None
+    return load(path) if unchanged else None
 
 
-def row_of(one: reviews.Candidate, whole: Aggregate, tokens: float) -> dict:
+def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
     """A candidate's own numbers; epochs and unique tokens where the text there is is known."""
     frozen = one.frozen
     row = {
@@ -100,10 +100,10 @@ def row_of(one: reviews.Candidate, whole: Aggregate, tokens: float) -> dict:
         "name": frozen["name"],
         "point": frozen["point"],
         **_values(frozen["predicted"]),
-        "aggregate": float(whole.of(frozen["predicted"]["mean"])),
+        "aggregate": float(aggregate.of(frozen["predicted"]["mean"])),
         "epochs": None,
         "unique_tokens": None,
-        "aggregate_std": aggregate_std(frozen, whole),
+        "aggregate_std": aggregate_std(frozen, aggregate),
     }
     if frozen["available"] is not None and tokens:
         used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"])
@@ -111,14 +111,14 @@ def row_of(one: reviews.Candidate, whole: Aggregate, tokens: float) -> dict:
     return row
 
 
-def aggregate_std(frozen: dict, whole: Aggregate) -> float:
+def aggregate_std(frozen: dict, aggregate: Aggregate) -> float:
     """As it was frozen; where the reference weighs metrics otherwise, as if all errors went the same way: no less."""
-    if frozen["aggregate"]["weights"] == whole.weights.tolist():
+    if frozen["aggregate"]["weights"] == aggregate.weights.tolist():
         return frozen["predicted"]["aggregate_std"]
-    return float(np.abs(whole.weights) @ frozen["predicted"]["std"])
+    return float(np.abs(aggregate.weights) @ frozen["predicted"]["std"])
 
 
-def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Aggregate) -> dict:
+def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate: Aggregate) -> dict:
     """The candidate minus the reference, as two measured runs would differ.
 
     What one surrogate gets wrong at both points cancels; predictions of different fits are taken as independent.
@@ -130,8 +130,8 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Agg
     else:
         std = difference_std(surrogate, np.array(frozen["point"]), np.array(base["point"]), noise=True)
         correlation = surrogate.correlation
-    weighted = std * np.abs(whole.weights) if surrogate is None else std * whole.weights
-    total, total_std = float(whole.of(mean)), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
+    weighted = std * np.abs(aggregate.weights) if surrogate is None else std * aggregate.weights
+    total, total_std = float(aggregate.of(mean)), float(np.sqrt(max(0.0, weighted @ correlation @ weighted)))
     return {
         "mean": mean.tolist(),
         "std": std.tolist(),
@@ -142,7 +142,7 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, whole: Agg
     }
 
 
-def measured_since(store: Store, rows: list[dict], base: list[float], whole: Aggregate) -> None:
+def measured_since(store: Store, rows: list[dict], base: list[float], aggregate: Aggregate) -> None:
     """Tell each row what confirmations measured at it, the smallest size first.
 
     "measured": [{"fidelity", "aggregate", "difference", "half" (95%), "inside_noise"}]; the last three None where the
@@ -153,14 +153,14 @@ def measured_since(store: Store, rows: list[dict], base: list[float], whole: Agg
         row["measured"] = []
     for fidelity, there in by_size(runs.confirmations(store, study)):
         losses, reference = [losses_at(there, row["point"]) for row in rows], losses_at(there, base)
-        noise, t = noise_of([whole.of(one)[:, None] for one in (*losses, reference) if len(one)])
+        noise, t = noise_of([aggregate.of(one)[:, None] for one in (*losses, reference) if len(one)])
         for row, own in zip(rows, losses, strict=True):
             if not len(own):
                 continue
-            told = {"fidelity": fidelity, "aggregate": float(whole.of(own).mean())}
+            told = {"fidelity": fidelity, "aggregate": float(aggregate.of(own).mean())}
             told |= {"difference": None, "half": None, "inside_noise": None}
             if len(reference) and row["difference"] is not None:
-                told["difference"] = float(whole.of(own).mean() - whole.of(reference).mean())
+                told["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())
                 if noise is not None:
                     told["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
                     told["inside_noise"] = bool(abs(told["difference"]) <= told["half"])

@@ -53,7 +53,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     spec = merge_spec(study)
     if spec.fidelity is None:
         raise Problem(
-            f"Cannot confirm {found.frozen['name']!r} here: brought models are measured on {spec.merge.eval_bytes:,} "
+            f"Cannot confirm {found.frozen['name']!r} here: external models are measured on {spec.merge.eval_bytes:,} "
             "bytes of each domain in this study. Start a merge study with more (eval_bytes), and measure it there."
         )
     fidelity = replace(spec.fidelity, eval_tokens=EVERYTHING)

@@ -65,18 +65,18 @@ def measurements(rows: list[runs.Confirmed], frozen: dict) -> dict[str, np.ndarr
 
 
 def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
-    whole = Aggregate.from_dict(frozen["aggregate"])
+    aggregate = Aggregate.from_dict(frozen["aggregate"])
     own = rows[0].fidelity == frozen["fidelity"]
     there = measurements(rows, frozen)
     planned = [run.id for point in points_of(frozen).values() for run in at_point(rows, point)]
     noise, t = noise_of(list(there.values()))
-    total, _ = noise_of([whole.of(losses)[:, None] for losses in there.values()])
+    total, _ = noise_of([aggregate.of(losses)[:, None] for losses in there.values()])
     points = {
         label: {
             "seeds": len(losses),
             "mean": losses.mean(axis=0).tolist(),
             "half": None if noise is None else (t * noise / np.sqrt(len(losses))).tolist(),
-            "aggregate": float(whole.of(losses).mean()),
+            "aggregate": float(aggregate.of(losses).mean()),
             "aggregate_half": None if total is None else float(t * total[0] / np.sqrt(len(losses))),
         }
         for label, losses in there.items()
@@ -88,7 +88,7 @@ def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
         "done": sum(map(len, there.values())),
         "runs": len(set(planned)),
         "points": points,
-        "gap": gap(points[CANDIDATE], frozen["predicted"], whole) if own and measured else None,
+        "gap": gap(points[CANDIDATE], frozen["predicted"], aggregate) if own and measured else None,
         "differences": differences(points, frozen, total, t) if measured else {},
     }
 
@@ -105,7 +105,7 @@ def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
     return np.array(columns), float(t.ppf(0.975, freedom))
 
 
-def gap(measured: dict, predicted: dict, whole: Aggregate) -> dict:
+def gap(measured: dict, predicted: dict, aggregate: Aggregate) -> dict:
     """Measured minus predicted: "mean", "half" (M,), "aggregate", "aggregate_half", and "outside": whether the
     aggregate lies outside what was promised. The interval joins that of the prediction of a mean of runs and the
     seeds' noise.

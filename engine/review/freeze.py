@@ -50,7 +50,7 @@ def freeze(
             f"Cannot nominate {about['name']!r}: nothing is predicted in {study.name!r} yet. Wait for its first fit."
         )
     point = checked_point(frame, point, about["name"])
-    whole = aggregate_of(store, study, priorities)
+    aggregate = aggregate_of(store, study, priorities)
     record = {
         "form": FORM,
         **about,
@@ -61,10 +61,10 @@ def freeze(
         "names": list(frame.space.names),
         "point": point.tolist(),
         "metrics": plain_metrics(study),
-        "aggregate": whole.to_dict(),
-        "predicted": predicted(fit, point, whole),
+        "aggregate": aggregate.to_dict(),
+        "predicted": predicted(fit, point, aggregate),
         "surrogate": behind(fit),
-        "baselines": beside(fit, frame, point, whole),
+        "baselines": beside(fit, frame, point, aggregate),
         "corpus": study.spec["corpus"],
         "fidelity": study.spec["fidelity"],
         "budget": frame.budget,
@@ -106,9 +106,9 @@ def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
     return point / point.sum()
 
 
-def predicted(fit: Fit, point: np.ndarray, whole: Aggregate) -> dict:
+def predicted(fit: Fit, point: np.ndarray, aggregate: Aggregate) -> dict:
     """What a run there would measure: mean and std (M,), noise (M,): the part of std that a run's own noise is."""
-    here = predict(fit.surrogate, point, whole.weights)
+    here = predict(fit.surrogate, point, aggregate.weights)
     return {
         "mean": here.mean.tolist(),
         "std": here.std.tolist(),
@@ -131,11 +131,11 @@ def behind(fit: Fit) -> dict:
     }
 
 
-def beside(fit: Fit, frame: Frame, point: np.ndarray, whole: Aggregate) -> dict[str, dict]:
+def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> dict[str, dict]:
     """Every baseline: its point, what is predicted there, and the candidate minus it, as two measured runs differ."""
     found = {}
     for name, baseline in frame.baselines.items():
-        gap = difference(fit.surrogate, point, np.asarray(baseline, float), whole.weights)
+        gap = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
         found[name] = {
             "point": gap.baseline.shares.tolist(),
             "mean": gap.baseline.mean.tolist(),

@@ -31,7 +31,7 @@ class Rules:
             return ""
         if (more := self.approvals - len(people)) > 0:
             return f"{more} more {'approval' if more == 1 else 'approvals'}"
-        return f"an approval of somebody besides {author}, who nominated it"
+        return f"an approval from someone other than {author}, who nominated it"
 
 
 @dataclass

@@ -107,12 +107,12 @@ def front(pool: Pool, metrics: list[int], signs: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a wish for limits came to.
+class Targets:
+    """Which mixtures meet limits on the metrics.
 
     rows: the pool's rows asked more closely, likeliest first; chance (rows,): probability that a run there keeps
     every limit; expected: how many rows of the pool are predicted to keep all; lowest, highest (D,): range of shares
-    among these (None where none does); in_the_way: the metric that the likeliest row most probably breaks.
+    among these (None where none does); binding: the metric that the likeliest row most probably breaks.
     """
 
     rows: np.ndarray
@@ -120,10 +120,10 @@ class Wish:
     expected: int
     lowest: np.ndarray | None
     highest: np.ndarray | None
-    in_the_way: int
+    binding: int
 
 
-def wish(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray, seed: int = 0) -> Wish:
+def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray, seed: int = 0) -> Targets:
     """Inverse search: which mixtures keep limits (M,), NaN where there is none? For losses "at most", for scores
     "at least".
 
@@ -146,4 +146,4 @@ def wish(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray
     order = ordered(-chance)
     shares = pool.points[inside]
     ranges = (shares.min(axis=0), shares.max(axis=0)) if len(shares) else (None, None)
-    return Wish(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[first_lowest(margin[order[0]])]))
+    return Targets(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[first_lowest(margin[order[0]])]))

@@ -141,7 +141,7 @@ STRATEGIES: dict[str, Callable[[History, Question], np.ndarray]] = {
 TITLES = {
     "guided": "Guided by a surrogate",
     "cma": "CMA-ES",
-    "sobol": "Sobol: even cover",
+    "sobol": "Sobol: space-filling",
     "random": "Random",
     "grid": "Grid",
 }

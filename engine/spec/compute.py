@@ -43,8 +43,8 @@ class Compute:
             return values
         values = renamed(values) if isinstance(values, dict) else values
         if not isinstance(values, dict) or (unknown := [name for name in values if name not in RULES]):
-            odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
-            raise Problem(f"Cannot read the study's compute: {odd} is unknown. Settings: {', '.join(RULES)}.")
+            unexpected = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
+            raise Problem(f"Cannot read the study's compute: {unexpected} is unknown. Settings: {', '.join(RULES)}.")
         return cls(**values)
 
     def settings(self, study: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def frame_of(
     Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
     """
     if spec.merge is not None:
-        return merge_frame(spec, domains, (corpus or {})["experts"])
+        return merge_frame(spec.merge, domains, (corpus or {})["experts"])
     imported, available, budget, caps = imported or {}, None, spec.target_tokens, None
     if corpus is None:
         prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]

@@ -20,8 +20,8 @@ from engine.spec.merge_catalogue import card_of
 from engine.spec.merge_knobs import LARGEST
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
-# Roles of runs that are no point of the study's space: the training of a base and experts, and the usual merges where
-# the study turns another method.
+# Roles of runs that are not points of the study's space: the training of a base and experts, and the reference merges
+# where the study varies another method.
 EXPERT, REFERENCE = "expert", "reference"
 OUTSIDE = (EXPERT, REFERENCE)
 MOST_EXPERTS, MOST_COORDINATES = 64, 400
@@ -70,7 +70,7 @@ class MergeSpec:
         if not is_number(self.eval_bytes, 1024, 1 << 30):
             raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes per domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
-            raise Problem("Cannot merge brought checkpoints: give both a base and experts, or neither.")
+            raise Problem("Cannot merge external checkpoints: give both a base and experts, or neither.")
         for name in self.experts:
             if not name.strip() or AT in name or len(name) > 80:
                 raise Problem(f"Cannot call an expert {name!r}: use 1 to 80 characters, without {AT!r}.")
@@ -112,8 +112,8 @@ class MergeSpec:
             return values
         known = [one.name for one in fields(cls)]
         if not isinstance(values, dict) or (unknown := [name for name in values if name not in known]):
-            odd = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
-            raise Problem(f"Cannot read the study's merge: {odd} is unknown. Settings: {', '.join(known)}.")
+            unexpected = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
+            raise Problem(f"Cannot read the study's merge: {unexpected} is unknown. Settings: {', '.join(known)}.")
         return cls(**values)
 
 
@@ -135,7 +135,7 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
     """The names of the study's coordinates. Raises Problem where the method has none, or there are too many."""
     card = card_of(merge.method)
     if len(experts) > MOST_EXPERTS:
-        raise Problem(f"Cannot merge {len(experts)} experts in one study: {MOST_EXPERTS} are the most.")
+        raise Problem(f"Cannot merge {len(experts)} experts in one study: at most {MOST_EXPERTS} are allowed.")
     if len(experts) < card.least or (card.most and len(experts) > card.most):
         takes = f"{card.most}" if card.most == card.least else f"at least {card.least}"
         raise Problem(f"Cannot merge {len(experts)} experts by {merge.method}: it takes {takes} beside the base.")
@@ -148,7 +148,8 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
         raise Problem(f"Cannot vary anything: {merge.method} has no coefficients. Tune one of its knobs.")
     if len(names) > MOST_COORDINATES:
         raise Problem(
-            f"Cannot search {len(names)} coefficients: {MOST_COORDINATES} are the most. Use one per expert instead."
+            f"Cannot search {len(names)} coefficients: at most {MOST_COORDINATES} are allowed. Use one per "
+            "expert instead."
         )
     return names
 
@@ -210,7 +211,7 @@ def box_of(merge: MergeSpec, names: list[str]) -> Box:
     return Box(tuple(names), lower, upper)
 
 
-def usual_merges(experts: list[str]) -> dict[str, dict[str, float]]:
+def reference_merges(experts: list[str]) -> dict[str, dict[str, float]]:
     """What every merge is held against, as coefficients of task arithmetic: at 0.3, the uniform soup, the base, each
     expert alone."""
     found = {USUAL: dict.fromkeys(experts, 0.3), SOUP: dict.fromkeys(experts, 1 / len(experts)), "base": {}}
@@ -223,11 +224,12 @@ def by_arithmetic(merge: MergeSpec) -> MergeSpec:
 
 
 def baselines_of(merge: MergeSpec, experts: list[str], names: list[str]) -> dict[str, np.ndarray]:
-    """The usual merges as points (D,) where the study turns task arithmetic itself. By another method, or with knobs,
-    the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their defaults."""
+    """The reference merges as points (D,) where the study varies task arithmetic itself. By another method, or with
+    knobs, the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their
+    defaults."""
     if replace(merge, by="model") != by_arithmetic(merge):
         return {"start": point_from(merge, experts, names, 0.3)}
-    return {label: point_from(merge, experts, names, weights) for label, weights in usual_merges(experts).items()}
+    return {label: point_from(merge, experts, names, weights) for label, weights in reference_merges(experts).items()}
 
 
 def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: int, seed: int) -> np.ndarray:

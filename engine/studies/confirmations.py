@@ -105,22 +105,22 @@ def confirmations(
     store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None
 ) -> list[Confirmation]:
     """Every confirmation of a study, the largest models first, held against the surrogate's predictions."""
-    fit, whole = fit_of(store, study, surrogate), aggregate_of(store, study, priorities)
+    fit, aggregate = fit_of(store, study, surrogate), aggregate_of(store, study, priorities)
     by_size: dict[tuple, list[runs.Confirmed]] = {}
     for run in runs.confirmations(store, study.id):
         by_size.setdefault(tuple(sorted(run.fidelity.items())), []).append(run)
-    found = [_confirmation(rows, fit, whole) for rows in by_size.values()] if fit else []
+    found = [_confirmation(rows, fit, aggregate) for rows in by_size.values()] if fit else []
     return sorted(found, key=lambda one: -one.fidelity.flops(256))
 
 
-def _confirmation(rows: list[runs.Confirmed], fit, whole) -> Confirmation:
+def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
     labels = list(dict.fromkeys(run.label for run in rows))
     done = {name: [run for run in rows if run.label == name and run.losses is not None] for name in labels}
     names = [name for name in labels if done[name]]
     weights = np.array([done[name][0].weights for name in names])
-    seen = [predict(fit.surrogate, point, whole.weights) for point in weights]
+    seen = [predict(fit.surrogate, point, aggregate.weights) for point in weights]
     predicted, std = (np.array([getattr(one, field) for one in seen]) for field in ("aggregate", "aggregate_std"))
-    measured = [np.array([whole.of(run.losses) for run in done[name]]) for name in names]
+    measured = [np.array([aggregate.of(run.losses) for run in done[name]]) for name in names]
     try:
         verdict, waiting = trust(predicted, std, measured, chosen=0), None
     except Problem as problem:

@@ -71,7 +71,7 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     return Fit(name, load(folder / f"{name}.npz"), league, latest["fingerprint"], behind, folder)
 
 
-def named_points(store: Store, study: studies.Study, whole: Aggregate | None = None) -> dict[str, np.ndarray]:
+def named_points(store: Store, study: studies.Study, aggregate: Aggregate | None = None) -> dict[str, np.ndarray]:
     """The mixtures that have a name: the baselines, what the latest search found, the best measured run.
 
     whole: how metrics are weighed where the study's own priorities do not count.
@@ -80,8 +80,8 @@ def named_points(store: Store, study: studies.Study, whole: Aggregate | None = N
     if found := searches.of_study(store, study.id):
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = points_measured(store, study.id)
-    whole = whole or aggregate_of(store, study)
-    if len(measured.ids) and (best := whole.best(measured.losses)) is not None:
+    aggregate = aggregate or aggregate_of(store, study)
+    if len(measured.ids) and (best := aggregate.best(measured.losses)) is not None:
         points[f"best run ({measured.ids[best]})"] = measured.weights[best]
     return points
 

@@ -248,8 +248,8 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     measured = for_fitting(store, study.id)
     if len(measured.ids) < FEWEST_RUNS:
         raise Problem(
-            f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done, and {FEWEST_RUNS} are the "
-            "fewest that surrogates are fitted to. Add runs."
+            f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done, and surrogates need at "
+            f"least {FEWEST_RUNS}. Add runs."
         )
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:

@@ -39,7 +39,7 @@ def prioritise(store: Store, job_id: str, priority: float) -> None:
     """Move a job that waits in the queue; lower runs sooner."""
     need("operator", "move a job in the queue")
     if known_job(store, job_id).state not in ("queued", "paused"):
-        raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+        raise Problem(f"Cannot move job {job_id!r} in the queue: it is not waiting any more.")
     store.spool.reprioritise(job_id, priority)
     store.write(JobPrioritised(job_id, priority))
 

@@ -50,7 +50,7 @@ def points_measured(store: Store, study: str) -> runs.Measured:
     return measured.take([i for i, role in enumerate(measured.roles) if role not in OUTSIDE])
 
 
-def usual_runs(measured: runs.Measured, whole: Aggregate) -> dict[str, int]:
+def reference_runs(measured: runs.Measured, by: Aggregate) -> dict[str, int]:
     """What every merge is held against: label -> its row among the measured runs; better ones first."""
     found = {
         label: row
@@ -58,7 +58,7 @@ def usual_runs(measured: runs.Measured, whole: Aggregate) -> dict[str, int]:
         if role in ("baseline", REFERENCE) and np.isfinite(measured.losses[row]).all()
     }
     labels, rows = list(found), list(found.values())
-    return {labels[i]: rows[i] for i in ordered(whole.of(measured.losses[rows]))}
+    return {labels[i]: rows[i] for i in ordered(by.of(measured.losses[rows]))}
 
 
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:

@@ -21,7 +21,7 @@ from engine.spec.merge import (
     first_points,
     layers_of,
     point_from,
-    usual_merges,
+    reference_merges,
 )
 from engine.spec.study import StudySpec, available_tokens, chosen_domains
 from engine.spec.tasks import Merging
@@ -109,9 +109,9 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
 def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
     """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design.
 
-    Where the study turns another method, the usual merges are measured as references, "as" task arithmetic.
+    Where the study varies another method, the reference merges are measured as references, "as" task arithmetic.
     """
-    points, usual = merge_frame(spec.merge, names, experts).baselines, usual_merges(experts)
+    points, usual = merge_frame(spec.merge, names, experts).baselines, reference_merges(experts)
     rows = [("baseline", label, point) for label, point in points.items()]
     if not usual.keys() <= points.keys():
         rows += [(REFERENCE, label, point_from(spec.merge, experts, names, each)) for label, each in usual.items()]

@@ -65,7 +65,7 @@ class Surrogate(ABC):
             found = counts[worst] if len(counts) else 0
             raise Problem(
                 f"Cannot fit {cls.title}: metric {worst + 1} was measured in {found} "
-                f"runs, and {FEWEST} are the fewest. Train more runs, or leave the metric out."
+                f"runs, and at least {FEWEST} are needed. Train more runs, or leave the metric out."
             )
         order = np.lexsort(np.concatenate([losses.T[::-1], weights.T[::-1]]))
         return cls._learn(weights[order], losses[order], seed)

@@ -59,7 +59,7 @@ class Stack(Surrogate):
         return cls(noise=noise, members=members, weights=weights)
 
     def mean(self, weights):
-        return sum(share * one.mean(weights) for share, one in zip(self.weights, self.members.values(), strict=True))
+        return sum(weight * one.mean(weights) for weight, one in zip(self.weights, self.members.values(), strict=True))
 
     def moments(self, weights):
         means, variances = map(np.array, zip(*(one.moments(weights) for one in self.members.values()), strict=True))

@@ -6,26 +6,20 @@ the same whichever is read first: the owner's journal inserts rows, a job's own 
 and of its runs.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from engine.jobs.events import Event, Result
 from store.events import decisions, outcomes
+from store.events.bulk import At, Cursor
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
-EVENTS = decisions.EVENTS | outcomes.EVENTS
+Handler = Callable[[Cursor, At, Any], None]
+EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **outcomes.EVENTS}
 
 
-class At(NamedTuple):
-    """Where and when an event was written, and by whom (in the owner's journal). journal: a job's id, or "owner"."""
-
-    journal: str
-    t: float
-    by: str | None
-
-
-def apply(cursor, chunks: Sequence[Chunk]) -> None:
+def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> None:
     """Bring chunks of journals into the tables."""
     bulk: dict[type[Event], list[tuple[At, Event]]] = {}
     for chunk in chunks:
@@ -33,7 +27,7 @@ def apply(cursor, chunks: Sequence[Chunk]) -> None:
             at, kind = At(chunk.name, line.t, line.by), type(line.event)
             if kind in BULK:
                 bulk.setdefault(kind, []).append((at, line.event))
-            elif issubclass(kind, Result):
+            elif isinstance(line.event, Result):
                 outcomes.result(cursor, at, line.event)
             else:
                 EVENTS[kind](cursor, at, line.event)

@@ -1,11 +1,26 @@
-"""Many rows written at once: a thousand times faster than one by one."""
+"""What events are applied with: where they were written, and many rows at once, a thousand times faster than singly."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
+import duckdb
 import pyarrow as pa
 
+Cursor = duckdb.DuckDBPyConnection
+Columns = dict[str, Any]  # name -> a list, or one value for all rows
+Types = dict[str, pa.DataType]  # of columns whose type Arrow cannot tell by itself
 
-def insert(cursor, table, columns, types, how=""):
+
+class At(NamedTuple):
+    """Where and when an event was written, and by whom (in the owner's journal). journal: a job's id, or "owner"."""
+
+    journal: str
+    t: float
+    by: str | None
+
+
+def insert(cursor: Cursor, table: str, columns: Columns, types: Types, how: str = "") -> None:
     """Insert many rows at once, a thousand times faster than one by one. columns: lists, or one value for all rows."""
     count = max(len(values) for values in columns.values() if isinstance(values, list))
     lists = {name: values if isinstance(values, list) else [values] * count for name, values in columns.items()}
@@ -13,7 +28,7 @@ def insert(cursor, table, columns, types, how=""):
         cursor.execute(f"INSERT {how} INTO {table} BY NAME SELECT * FROM new_rows")
 
 
-def update(cursor, table, columns, types, also=""):
+def update(cursor: Cursor, table: str, columns: Columns, types: Types, also: str = "") -> None:
     """Update many rows at once, by their id; `also`: what is set in all of them."""
     with new_rows(cursor, columns, types):
         sets = [f"{name} = new_rows.{name}" for name in columns if name != "id"] + [also] * bool(also)
@@ -21,7 +36,7 @@ def update(cursor, table, columns, types, also=""):
 
 
 @contextmanager
-def new_rows(cursor, columns, types):
+def new_rows(cursor: Cursor, columns: Columns, types: Types) -> Iterator[None]:
     """Columns as a table `new_rows` inside the block."""
     cursor.register("new_rows", pa.table({name: pa.array(values, types.get(name)) for name, values in columns.items()}))
     yield

@@ -1,6 +1,8 @@
 """What people and the owner decide, as rows: one function per kind of event, one table."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,31 +29,31 @@ from engine.jobs.decisions import (
     TokenRevoked,
     TokenUsed,
 )
-from store.events.bulk import insert
+from store.events.bulk import At, Cursor, insert
 
 
-def study_created(cursor, at, e: StudyCreated):
+def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
     values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
 
-def study_cancelled(cursor, at, e: StudyCancelled):
+def study_cancelled(cursor: Cursor, at: At, e: StudyCancelled) -> None:
     cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e.study])
 
 
-def study_resumed(cursor, at, e: StudyResumed):
+def study_resumed(cursor: Cursor, at: At, e: StudyResumed) -> None:
     cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e.study])
 
 
-def study_paused(cursor, at, e: StudyPaused):
+def study_paused(cursor: Cursor, at: At, e: StudyPaused) -> None:
     cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e.study])
 
 
-def study_failed(cursor, at, e: StudyFailed):
+def study_failed(cursor: Cursor, at: At, e: StudyFailed) -> None:
     cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e.message, e.study])
 
 
-def study_planned(cursor, at, e: StudyPlanned):
+def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
     """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
     that this one goes on from, which count here too (engine/studies/domain_changes.py)."""
     metrics = e.metrics and json.dumps(e.metrics)  # journals of 0.1 have none: each domain's loss
@@ -66,7 +68,7 @@ def study_planned(cursor, at, e: StudyPlanned):
         )
 
 
-def runs_added(cursor, at, e: RunsAdded | StudyPlanned):
+def runs_added(cursor: Cursor, at: At, e: RunsAdded | StudyPlanned) -> None:
     """Runs to be trained, and the jobs that will train them."""
     columns = {name: [run.get(name) for run in e.runs] for name in RUN_COLUMNS}
     columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e.runs]
@@ -87,7 +89,7 @@ RUN_COLUMNS = {
 }
 
 
-def study_imported(cursor, at, e: StudyImported):
+def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
     """A study of runs that were trained elsewhere, with all that they measured."""
     values = [e.study, e.name, json.dumps(e.spec), e.domains, json.dumps(e.metrics)]
     values += [e.corpus and json.dumps(e.corpus), json.dumps(e.imported), at.t]
@@ -103,7 +105,7 @@ def study_imported(cursor, at, e: StudyImported):
     insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
 
 
-def runs_submitted(cursor, at, e: RunsSubmitted):
+def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
     columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
@@ -125,11 +127,11 @@ SUBMITTED = {
 }
 
 
-def job_planned(cursor, at, e: JobPlanned):
+def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
     jobs_planned(cursor, e.study, [e.to_dict()], at.t)
 
 
-def jobs_planned(cursor, study, jobs, t):
+def jobs_planned(cursor: Cursor, study: str | None, jobs: list[dict[str, Any]], t: float) -> None:
     """Jobs that are to be spooled; each is one row, however often it was planned."""
     specs = [job["spec"] for job in jobs]
     columns = {
@@ -144,21 +146,21 @@ def jobs_planned(cursor, study, jobs, t):
     insert(cursor, "jobs", columns, {"study": pa.string()}, "OR IGNORE")
 
 
-def job_prioritised(cursor, at, e: JobPrioritised):
+def job_prioritised(cursor: Cursor, at: At, e: JobPrioritised) -> None:
     cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e.priority, e.job])
 
 
-def job_asked(what):
+def job_asked(what: str) -> Callable[[Cursor, At, JobCancelAsked | JobRetryAsked], None]:
     """Somebody asked something of the job; what became of it, its own journal tells."""
 
-    def change(cursor, at, e: JobCancelAsked | JobRetryAsked):
+    def change(cursor: Cursor, at: At, e: JobCancelAsked | JobRetryAsked) -> None:
         values = [what, at.by, at.t, e.job]
         cursor.execute("UPDATE jobs SET asked = ?, asked_by = ?, asked_at = ? WHERE id = ?", values)
 
     return change
 
 
-def corpus_planned(cursor, at, e: CorpusPlanned):
+def corpus_planned(cursor: Cursor, at: At, e: CorpusPlanned) -> None:
     values = [e.corpus, json.dumps(e.spec), at.t]
     cursor.execute(
         "INSERT INTO corpora (name, spec, created_at) VALUES (?, ?, ?) "
@@ -167,18 +169,18 @@ def corpus_planned(cursor, at, e: CorpusPlanned):
     )
 
 
-def notice_raised(cursor, at, e: NoticeRaised):
+def notice_raised(cursor: Cursor, at: At, e: NoticeRaised) -> None:
     values = [e.notice, e.study, e.outcome, e.text, at.t]
     cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
 
 
-def notice_told(cursor, at, e: NoticeTold):
+def notice_told(cursor: Cursor, at: At, e: NoticeTold) -> None:
     """The webhook took it, or never will: `trouble` says why."""
     values = [at.t, e.trouble, e.notice]
     cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
 
 
-def token_created(cursor, at, e: TokenCreated):
+def token_created(cursor: Cursor, at: At, e: TokenCreated) -> None:
     cursor.execute(
         "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -186,15 +188,15 @@ def token_created(cursor, at, e: TokenCreated):
     )
 
 
-def token_revoked(cursor, at, e: TokenRevoked):
+def token_revoked(cursor: Cursor, at: At, e: TokenRevoked) -> None:
     cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [at.t, e.token])
 
 
-def token_used(cursor, at, e: TokenUsed):
+def token_used(cursor: Cursor, at: At, e: TokenUsed) -> None:
     cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [at.t, e.token])
 
 
-def candidate_put(cursor, at, e: CandidatePut):
+def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
     """A point that somebody nominated."""
     frozen = json.loads(e.frozen)
     values = [e.candidate, e.study, frozen["name"], frozen["author"], e.frozen, at.t]
@@ -202,7 +204,7 @@ def candidate_put(cursor, at, e: CandidatePut):
     review_added(cursor, at, ReviewAdded(e.study, "put", frozen["author"], {"name": frozen["name"]}, e.candidate))
 
 
-def review_added(cursor, at, e: ReviewAdded):
+def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
     """Somebody commented, voted, decided or set the rules: the next line of the history."""
     values = [e.study, e.candidate, e.what, e.author, json.dumps(e.body), at.t]
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)

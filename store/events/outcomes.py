@@ -1,6 +1,7 @@
 """What jobs become and what they measure, as rows: one function per kind of event, one table."""
 
 import json
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -25,12 +26,12 @@ from engine.jobs.events import (
 )
 from engine.spec.kinds.corpus import CorpusBuilt
 from engine.spec.kinds.fit import LeagueFinished
-from store.events.bulk import insert, update
+from store.events.bulk import At, Cursor, insert, update
 
 OVER = "('done', 'diverged', 'refused')"  # states of runs that nothing changes any more
 
 
-def job_started(cursor, at, e: JobStarted):
+def job_started(cursor: Cursor, at: At, e: JobStarted) -> None:
     cursor.execute(
         "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1, "
         "ended_at = NULL, message = NULL, host = ?, attempt_at = ? WHERE id = ?",
@@ -38,10 +39,10 @@ def job_started(cursor, at, e: JobStarted):
     )
 
 
-def job_waits(state):
+def job_waits(state: str) -> Callable[[Cursor, At, JobDied | JobPaused | JobRequeued], None]:
     """The job is back in the queue: `state` says why."""
 
-    def change(cursor, at, e: JobDied | JobPaused | JobRequeued):
+    def change(cursor: Cursor, at: At, e: JobDied | JobPaused | JobRequeued) -> None:
         message = None if isinstance(e, JobRequeued) else e.message
         cursor.execute("UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, message, at.journal])
         cursor.execute(
@@ -52,10 +53,10 @@ def job_waits(state):
     return change
 
 
-def job_ended(state, run_state):
+def job_ended(state: str, run_state: str) -> Callable[[Cursor, At, JobFinished | JobFailed | JobCancelled], None]:
     """The job came to its end; runs of it that did not finish end with it."""
 
-    def change(cursor, at, e: JobFinished | JobFailed | JobCancelled):
+    def change(cursor: Cursor, at: At, e: JobFinished | JobFailed | JobCancelled) -> None:
         message = e.message if isinstance(e, JobFailed) else None
         cursor.execute(
             "UPDATE jobs SET state = ?, message = ?, ended_at = ? WHERE id = ?",
@@ -69,25 +70,25 @@ def job_ended(state, run_state):
     return change
 
 
-def job_progress(cursor, events):
+def job_progress(cursor: Cursor, events: list[tuple[At, JobProgress]]) -> None:
     last = {at.journal: e for at, e in events}
     columns = {name: [getattr(e, name) for e in last.values()] for name in ("done", "total", "note")}
     types = {"done": pa.float64(), "total": pa.float64(), "note": pa.string()}
     update(cursor, "jobs", columns | {"id": list(last)}, types)
 
 
-def job_note(cursor, at, e: JobNote):
+def job_note(cursor: Cursor, at: At, e: JobNote) -> None:
     cursor.execute("UPDATE jobs SET message = ? WHERE id = ?", [e.text, at.journal])
 
 
 # What a job measures -------------------------------------------------------------------------------------
 
 
-def corpus_built(cursor, at, e: CorpusBuilt):
+def corpus_built(cursor: Cursor, at: At, e: CorpusBuilt) -> None:
     cursor.execute("UPDATE corpora SET manifest = ? WHERE name = ?", [json.dumps(e.manifest), e.corpus])
 
 
-def runs_started(cursor, at, e: RunsStarted):
+def runs_started(cursor: Cursor, at: At, e: RunsStarted) -> None:
     cursor.execute(
         "UPDATE runs SET state = 'running', device = ?, parameters = ? WHERE list_contains(?, id) "
         "AND state NOT IN " + OVER,
@@ -95,7 +96,7 @@ def runs_started(cursor, at, e: RunsStarted):
     )
 
 
-def runs_progress(cursor, events):
+def runs_progress(cursor: Cursor, events: list[tuple[At, RunsProgress]]) -> None:
     points = [(at.t, e, run, loss) for at, e in events for run, loss in zip(e.runs, e.loss, strict=True)]
     columns = {
         "run": [run for _, _, run, _ in points],
@@ -112,12 +113,12 @@ def runs_progress(cursor, events):
     update(cursor, "runs", {"id": list(reached), "step": step, "steps": steps}, {})
 
 
-def runs_evaluated(cursor, at, e: RunsEvaluated):
+def runs_evaluated(cursor: Cursor, at: At, e: RunsEvaluated) -> None:
     rows = [(run, e.tokens, losses, at.t) for run, losses in zip(e.runs, e.losses, strict=True)]
     cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
 
 
-def runs_finished(cursor, events):
+def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
     """What runs measured, in one statement for all: one by one it costs 6 ms a run."""
     finished = {e.run: e for _, e in events}
     order = {
@@ -135,7 +136,7 @@ def runs_finished(cursor, events):
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
 
 
-def runs_measured(cursor, at, e: RunsMeasured):
+def runs_measured(cursor: Cursor, at: At, e: RunsMeasured) -> None:
     """Runs that a search chose and measured by itself."""
     columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
     floats = pa.list_(pa.float64())
@@ -155,7 +156,7 @@ MEASURED = {
 }
 
 
-def run_diverged(cursor, at, e: RunDiverged):
+def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
     if e.message:  # before 0.2 a merge that its method refuses was told so
         run_refused(cursor, at, RunRefused(e.run, e.message))
         return
@@ -165,16 +166,16 @@ def run_diverged(cursor, at, e: RunDiverged):
     cursor.execute("UPDATE runs SET state = 'diverged', message = ? WHERE id = ?", [message, e.run])
 
 
-def run_refused(cursor, at, e: RunRefused):
+def run_refused(cursor: Cursor, at: At, e: RunRefused) -> None:
     cursor.execute("UPDATE runs SET state = 'refused', message = ? WHERE id = ?", [e.message, e.run])
 
 
-def league_finished(cursor, at, e: LeagueFinished):
+def league_finished(cursor: Cursor, at: At, e: LeagueFinished) -> None:
     values = [e.study, e.fingerprint, e.runs, json.dumps(e.league), at.t]
     cursor.execute("INSERT OR REPLACE INTO leagues VALUES (?, ?, ?, ?, ?)", values)
 
 
-def result(cursor, at, e: Result):
+def result(cursor: Cursor, at: At, e: Result) -> None:
     """What a job found out; kinds of jobs whose event is a Result need nothing more."""
     values = [at.journal, e.kind, e.study, json.dumps(e.settings), json.dumps(e.found), at.t]
     cursor.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)

@@ -169,7 +169,7 @@ def test_a_megabyte_is_refused_and_stays_in_the_box(tab, room):
     box = tab.get_by_label(re.compile("Comment as"))
     box.fill("word " * 200_000)
     tab.get_by_role("button", name="Comment").click()
-    expect(tab.get_by_text("10,000 are the most")).to_be_visible()
+    expect(tab.get_by_text("at most 10,000 are allowed")).to_be_visible()
     assert len(box.input_value()) == 1_000_000
     expect(tab.locator("h1")).to_contain_text("<b>Mostly</b> *prose*")
 

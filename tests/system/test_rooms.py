@@ -129,6 +129,12 @@ def test_engine_has_no_loose_files_and_every_folder_is_a_room():
     assert {f"engine/{path.parent.name}" for path in (ROOT / "engine").glob("*/__init__.py")} <= set(ROOMS)
 
 
+def test_merges_build_on_studies_and_never_the_other_way():
+    own = [path for path in files("engine/studies") if path.parent.name == "studies"]
+    wrong = [path.name for path in own for name in imports(path) if name.startswith("engine.studies.merges")]
+    assert len(own) > 10 and wrong == []
+
+
 @pytest.mark.parametrize("folder", INSIDE_DASHBOARD)
 def test_folders_of_the_dashboard_keep_apart(folder):
     wrong = [

@@ -11,7 +11,7 @@ from dashboard.server import state
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, plain
 from engine.spec.merge_catalogue import card_of
-from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from store import runs, studies
 
 
@@ -41,7 +41,7 @@ def describe(study: studies.Study) -> str:
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
     measured, aggregate = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual, merges = usual_runs(measured, aggregate), points_measured(state.store(), study.id)
+    usual, merges = reference_runs(measured, aggregate), points_measured(state.store(), study.id)
     if not usual or not merges.ids or (best := aggregate.best(merges.losses)) is None:
         return
     name, row = next(iter(usual.items()))

@@ -11,7 +11,7 @@ from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
-from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.learning import queue_learning
 from store import jobs, runs, searches, studies
 
@@ -159,7 +159,7 @@ def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> 
             "note": note,
         }
 
-    usual, merges = usual_runs(measured, aggregate), points_measured(state.store(), study.id)
+    usual, merges = reference_runs(measured, aggregate), points_measured(state.store(), study.id)
     found = [row(USUAL, measured, usual[USUAL])] if USUAL in usual else []
     if merges.ids and (best := aggregate.best(merges.losses)) is not None:
         words = merges.labels[best] or merges.roles[best]

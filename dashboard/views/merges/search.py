@@ -17,7 +17,7 @@ from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of, points_measured, usual_runs
+from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.questions import queue_merge_search
 from engine.surrogates import SURROGATES
 from store import jobs, runs, searches, studies
@@ -96,7 +96,7 @@ def results(name: str) -> None:
         return
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
     levels = {
-        label: float(aggregate.of(measured.losses[row])) for label, row in usual_runs(measured, aggregate).items()
+        label: float(aggregate.of(measured.losses[row])) for label, row in reference_runs(measured, aggregate).items()
     }
     table(study, found, aggregate, levels)
     st.subheader("Best so far", anchor=False)

@@ -13,7 +13,7 @@ from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.search.job import draws_file
-from engine.search.pool import Pool, front, wish
+from engine.search.pool import Pool, front, meet_targets
 from engine.studies.fits import load
 from store import runs, studies
 
@@ -90,14 +90,14 @@ def targets(study: studies.Study, search: dict) -> None:
     limits = ask_targets(study, names, signs, search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
         return
-    found = wish(pool, surrogate_of(study, search), limits, signs)
+    found = meet_targets(pool, surrogate_of(study, search), limits, signs)
     chance = found.chance[0]
     st.markdown(
         f"**{found.expected:,} of {len(pool.points):,}** draws are predicted to meet every target. The most likely one "
         f"meets them all with a probability of **{chance:.0%}** when trained."
     )
     if chance < 0.5:
-        st.warning(f"Binding constraint: {plain(names.metrics[found.in_the_way])}. Relax this target first.")
+        st.warning(f"Binding constraint: {plain(names.metrics[found.binding])}. Relax this target first.")
     top = pool.points[found.rows[:6]]
     labels = [f"{chance:.0%} likely ({place})" for place, chance in enumerate(found.chance[:6], 1)]
     left, right = st.columns(2)

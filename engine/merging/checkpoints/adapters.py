@@ -147,13 +147,13 @@ class Adapted:
         except (OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, re.error) as error:
             raise Problem(f"Cannot read {path}: {error!r}. Copy it again, or save the adapter with peft.") from error
         beginning = str(found.get("init_lora_weights")).lower()
-        odd = [key for key in UNREADABLE if found.get(key)]
-        odd += [f"init_lora_weights {beginning}"] if beginning.startswith(MOVED_BASES) else []
-        odd += [f"peft_type {kind}"] if kind not in (None, "LORA") else []
-        if odd:
+        unexpected = [key for key in UNREADABLE if found.get(key)]
+        unexpected += [f"init_lora_weights {beginning}"] if beginning.startswith(MOVED_BASES) else []
+        unexpected += [f"peft_type {kind}"] if kind not in (None, "LORA") else []
+        if unexpected:
             raise Problem(
-                f"Cannot use the adapter {self.folder}: {CONFIG} says {odd[0]}, which is more than a plain LoRA. Merge "
-                "it into its base with peft's merge_and_unload first."
+                f"Cannot use the adapter {self.folder}: {CONFIG} says {unexpected[0]}, which is more than a "
+                "plain LoRA. Merge it into its base with peft's merge_and_unload first."
             )
         return found
 

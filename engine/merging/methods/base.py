@@ -172,9 +172,9 @@ def elect(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
     kept.mul_(sign).clamp_(min=0)  # what disagrees is 0 now
     mixed = kept.sum(dim=0).mul_(sign)
     if normalize:
-        share = (weight @ kept.sign_()).numpy()
-        np.add(share, share == 0, out=share)
-        mixed.div_(torch.from_numpy(share))
+        fraction = (weight @ kept.sign_()).numpy()
+        np.add(fraction, fraction == 0, out=fraction)
+        mixed.div_(torch.from_numpy(fraction))
     return mixed
 
 
@@ -184,12 +184,12 @@ def masked(values: Tensor, keep: Tensor) -> Tensor:
     return values
 
 
-def bernoulli_mask(generator: np.random.Generator, share: np.ndarray | float, shape: tuple[int, ...]) -> np.ndarray:
-    """True with probability `share` (broadcast over the shape), to 32 bits.
+def bernoulli_mask(generator: np.random.Generator, fraction: np.ndarray | float, shape: tuple[int, ...]) -> np.ndarray:
+    """True with probability `fraction` (broadcast over the shape), to 32 bits.
 
     One random byte decides 255 of 256 elements; where it equals the share's own first byte, three more do.
     """
-    level = np.minimum(np.asarray(share, float) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
+    level = np.minimum(np.asarray(fraction, float) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
     first = np.frombuffer(generator.bytes(math.prod(shape)), np.uint8).reshape(shape)
     head, rest = (level >> 24).astype(np.uint8), level & 0xFFFFFF
     found = first < head

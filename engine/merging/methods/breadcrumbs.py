@@ -20,7 +20,7 @@ def breadcrumbs_ties(
 
 def crumbs(x: Tensors, density: list[float], gamma: list[float]):
     """The trimmed task vectors. A large gamma shrinks, so that the density holds."""
-    keep = [x.n if share >= 1 else int(share * x.n) for share in density]
+    keep = [x.n if fraction >= 1 else int(fraction * x.n) for fraction in density]
     skip = [0 if k == x.n else min(int(g * x.n), x.n - k) for g, k in zip(gamma, keep, strict=True)]
     return trimmed(x, skip, keep)
 

@@ -56,7 +56,7 @@ def dropped(x: Tensors, density: list[float], rescale: str | None) -> Callable[[
     """Task vectors (K, len) with elements dropped at random; rescale: "l1", "density" or None."""
     if rescale == "l1":
         return masked_to_l1(x, lambda i, row, part: drawn(x, i, row, density[i], part), rows=False)
-    scale = [1 / share if rescale and share > 0 else 1.0 for share in density]
+    scale = [1 / fraction if rescale and fraction > 0 else 1.0 for fraction in density]
 
     def at(part: slice) -> Tensor:
         found = x.deltas(part)

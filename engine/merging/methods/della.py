@@ -43,10 +43,10 @@ def della_linear(
 
 def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool) -> Callable[[slice], Tensor]:
     """Task vectors (K, len) with elements dropped by rank. The masks are kept: a byte an element and expert."""
-    for share, eps in zip(density, epsilon, strict=True):
-        if 0 < share < 1 and not (share - eps > 0 and share + eps < 1):
+    for fraction, eps in zip(density, epsilon, strict=True):
+        if 0 < fraction < 1 and not (fraction - eps > 0 and fraction + eps < 1):
             raise Problem(
-                f"Cannot prune with density {share} and epsilon {eps}: density ± epsilon must lie between 0 and 1. "
+                f"Cannot prune with density {fraction} and epsilon {eps}: density ± epsilon must lie between 0 and 1. "
                 "Lower epsilon."
             )
 
@@ -76,8 +76,8 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, 
     both.sort(axis=1)
     both &= (1 << 32) - 1  # the places are left, smallest first
     ranks = np.linspace(0, 1, columns) if columns > 1 else np.zeros(1)
-    share = density - epsilon + 2 * epsilon * ranks
-    found = torch.from_numpy(bernoulli_mask(x.generator(expert, part), share, both.shape))
+    fraction = density - epsilon + 2 * epsilon * ranks
+    found = torch.from_numpy(bernoulli_mask(x.generator(expert, part), fraction, both.shape))
     return torch.empty_like(found).scatter_(1, torch.from_numpy(both), found).reshape(-1)
 
 

@@ -21,16 +21,16 @@ def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> ChunkFn:
     if not valid.any():
         return x.combined(np.zeros(count))
     units = np.where(valid, 1 / np.where(valid, sizes, 1), 0)
-    share = valid / valid.sum()
+    fraction = valid / valid.sum()
     blur = tol if x.n < DOT else max(tol, BLUR)
-    mean = share * units
+    mean = fraction * units
     length = norm(mean, gram)
     mean = units * (np.arange(count) == valid.argmax()) if length <= blur else mean / length
     for _ in range(max_iter):
         dots = np.clip((gram @ mean) * units, -1, 1)
         angle = np.arccos(dots)
         near = (angle <= tol) | (angle >= np.pi - blur) | ~valid
-        pull = np.where(near, 0, share * angle / np.where(near, 1, np.sin(angle)))
+        pull = np.where(near, 0, fraction * angle / np.where(near, 1, np.sin(angle)))
         tangent = pull * units - (pull @ dots) * mean
         length = norm(tangent, gram)
         if length <= tol:

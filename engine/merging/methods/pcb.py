@@ -20,9 +20,9 @@ def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) 
 
     def at(part: slice) -> Tensor:
         found = x.deltas(part)
-        share = ranged(competed(found, ends), floor, top)
-        clipped = found.abs().clamp_(ends[0], ends[1]).mul_(found.sign()).mul_(share)
-        return finish(x, (weights @ clipped).div_(share.sum(dim=0).clamp_(min=1e-12)), lam)
+        fraction = ranged(competed(found, ends), floor, top)
+        clipped = found.abs().clamp_(ends[0], ends[1]).mul_(found.sign()).mul_(fraction)
+        return finish(x, (weights @ clipped).div_(fraction.sum(dim=0).clamp_(min=1e-12)), lam)
 
     return at
 

@@ -24,22 +24,22 @@ def sce(x: Tensors, *, select_topk: float = 1.0) -> ChunkFn:
         found = inside(x.deltas(part), part)
         agree = (found > 0) == (found.sum(dim=0) >= 0)
         agree &= found != 0
-        share = weight[:, None] * agree
-        return finish(x, (found * share).sum(dim=0).div_(share.sum(dim=0).clamp_(min=1e-6)), 1.0)
+        fraction = weight[:, None] * agree
+        return finish(x, (found * fraction).sum(dim=0).div_(fraction.sum(dim=0).clamp_(min=1e-6)), 1.0)
 
     return at
 
 
-def selected(x: Tensors, share: float):
+def selected(x: Tensors, fraction: float):
     """A function that zeroes task vectors (K, len) outside the top share by variance."""
-    if share >= 1:
+    if fraction >= 1:
         return lambda found, part: found
     spread = torch.empty(x.n)  # one fp32 copy of the tensor
     nonzero = 0
     for part in x.chunks():
         spread[part] = x.deltas(part).var(dim=0, unbiased=False)
         nonzero += int(torch.count_nonzero(spread[part]))
-    keep = max(0, int(nonzero * share))
+    keep = max(0, int(nonzero * fraction))
     whole = Tensors(x.name, x.shape, torch.zeros(1).expand(x.n), [spread])
     (cut,) = cuts(whole, [keep])
 

@@ -9,7 +9,7 @@ def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool =
 
     The trim is per tensor, as in mergekit; the paper's, over the whole model, is another method.
     """
-    kept = trimmed(x, [0] * len(density), [keep_of(share, x.n) for share in density])
+    kept = trimmed(x, [0] * len(density), [keep_of(fraction, x.n) for fraction in density])
     return elected(x, kept, weight, normalize, lam)
 
 

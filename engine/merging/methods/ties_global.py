@@ -35,7 +35,7 @@ def survey(model: Model) -> tuple[Tensor, float]:
     (density,) = constant(model, "density")
     thresholds = kth(
         lambda: (part.abs_() for part in all_deltas(model)),
-        lambda n: [[n - int(share * n) - 1] for share in density],
+        lambda n: [[n - int(fraction * n) - 1] for fraction in density],
     )
     won = sum(float(trimmed(part, thresholds).sum(dim=0).sign_().sum()) for part in all_deltas(model))
     return thresholds, 1.0 if won >= 0 else -1.0

@@ -89,9 +89,9 @@ def bracket(sample: np.ndarray, rank: int, n: int) -> tuple[int, int]:
     """(lowest, highest) bits between which the rank-th largest of n very probably lies."""
     if rank <= 0 or rank >= n:
         return (ALL_BITS, ALL_BITS) if rank <= 0 else (0, 0)
-    share = rank / n
-    slack = SLACK * np.sqrt(share * (1 - share) * len(sample)) + 2
-    first, last = int(share * len(sample) - slack), int(share * len(sample) + slack)
+    fraction = rank / n
+    slack = SLACK * np.sqrt(fraction * (1 - fraction) * len(sample)) + 2
+    first, last = int(fraction * len(sample) - slack), int(fraction * len(sample) + slack)
     return (
         int(sample[last]) if last < len(sample) else 0,
         int(sample[first]) if first > 0 else ALL_BITS,

@@ -38,7 +38,7 @@ def queue_learning(
         "large": large,
     }
     if large and not (learner.large and spec.merge.brought):
-        raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of brought checkpoints takes one.")
+        raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of external checkpoints takes one.")
     if large:
         checkpoint(store.workspace.root, large)
     job_id = job_id_of(study, "learn", asked)
@@ -59,8 +59,8 @@ def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -
         raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")
     if unknown := [name for name in coefficients if name not in experts]:
         raise Problem(f"Cannot weigh {unknown[0]!r}: the experts here are {', '.join(experts)}.")
-    if odd := [value for value in coefficients.values() if not math.isfinite(value)]:
-        raise Problem(f"Cannot weigh an expert by {odd[0]!r}: give a number.")
+    if unexpected := [value for value in coefficients.values() if not math.isfinite(value)]:
+        raise Problem(f"Cannot weigh an expert by {unexpected[0]!r}: give a number.")
     usual = 1 / len(experts) if learner.large else 1.0
     found = [float(coefficients.get(name, 0.0)) if coefficients else usual for name in experts]
     if not learner.large and (min(found) < 0 or sum(found) <= 0):

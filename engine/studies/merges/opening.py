@@ -61,7 +61,7 @@ def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
 def parsed(text: str) -> dict:
     """The file as a table. Raises Problem for anything else."""
     if len(text) > LARGEST:
-        raise Problem(f"Cannot open a merge file of {len(text):,} characters: {LARGEST:,} are the most.")
+        raise Problem(f"Cannot open a merge file of {len(text):,} characters: at most {LARGEST:,} are allowed.")
     try:
         values = read_yaml(text)
     except ValueError as error:

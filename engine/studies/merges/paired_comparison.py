@@ -38,7 +38,7 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     """Hold a merge study against the mixture study it mirrors. Raises Problem where there is nothing to compare yet."""
     of = (study.spec.get("merge") or {}).get("of")
     if not of:
-        raise Problem(f"Cannot hold {study.name!r} against mixtures: its `of` names no study of mixtures.")
+        raise Problem(f"Cannot compare {study.name!r} with mixtures: its `of` does not name a mixture study.")
     other, own = studies.get(store, of), runs.measured(store, study.id)
     theirs = runs.measured(store, other.id)
     place = {run: row for row, run in enumerate(theirs.ids)}
@@ -55,11 +55,11 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     mine, others = (np.array(rows) for rows in zip(*pairs, strict=True))
     columns = [other.metrics.index(metric) for metric in study.metrics]
     merged, trained = own.losses[mine], theirs.losses[others][:, columns]
-    whole = aggregate_of(store, study)
-    both = [np.column_stack([losses, whole.of(losses)]) for losses in (merged, trained)]
+    aggregate = aggregate_of(store, study)
+    both = [np.column_stack([losses, aggregate.of(losses)]) for losses in (merged, trained)]
     rank, low, high = correlations(*both)
     return Mirror(
-        [*study.metrics, whole.title],
+        [*study.metrics, aggregate.title],
         rank,
         low,
         high,

@@ -83,7 +83,7 @@ def test_learning_from_the_command_line(learning_desk):
         ({"method": "fisher", "coefficients": {"python": -1}}, "at least 0"),
         ({"method": "fisher", "coefficients": {"python": float("nan")}}, "by nan"),
         ({"method": "atlas", "coefficients": {"python": 1}}, "take them"),
-        ({"method": "logit_fusion", "large": "x"}, "brought"),
+        ({"method": "logit_fusion", "large": "x"}, "external"),
     ],
 )
 def test_what_cannot_be_learned_is_refused_with_a_sentence(learning_desk, asked, word):
