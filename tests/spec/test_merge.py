@@ -68,7 +68,7 @@ def test_experts_that_a_method_cannot_take_are_refused():
         coordinates(MergeSpec(method="karcher"), EXPERTS, 2)
     with pytest.raises(Problem, match="at most 64 are allowed"):
         coordinates(MergeSpec(), [f"e{i}" for i in range(65)], 2)
-    with pytest.raises(Problem, match="Use one an expert"):
+    with pytest.raises(Problem, match="Use one per expert"):
         coordinates(MergeSpec(by="layer"), [f"e{i}" for i in range(40)], 30)
 
 
