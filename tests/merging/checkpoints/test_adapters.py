@@ -214,8 +214,8 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
                 {"r": None},
             )
         ),
-        ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "no pair of"),
-        ({"model.norm.lora_A.weight": torch.ones(()), "model.norm.lora_B.weight": torch.ones(())}, {}, "no pair of"),
+        ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "not a pair of"),
+        ({"model.norm.lora_A.weight": torch.ones(()), "model.norm.lora_B.weight": torch.ones(())}, {}, "not a pair of"),
     ],
 )
 def test_a_bad_adapter_is_named(tmp_path, tensors, settings, said):

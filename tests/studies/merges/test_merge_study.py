@@ -282,7 +282,7 @@ parameters: {normalize: true}
     [
         ("a: [", "Fix it"),
         ("slices: []", "must name its `models`"),
-        ("merge_method: ties\nbase_model: base\nmodels: [{model: /etc/passwd}]", "no model of this study"),
+        ("merge_method: ties\nbase_model: base\nmodels: [{model: /etc/passwd}]", "not a model of this study"),
         ("merge_method: magic\nbase_model: base\nmodels: [{model: python}]", "Cannot merge by 'magic'"),
         ("merge_method: ties\nbase_model: base\nmodels: [{model: python}]\nspeed: 3", "speed"),
         ("merge_method: ties\nmodels: [{model: python}]\nmodels: [{model: prose}]", "names 'models' twice"),
