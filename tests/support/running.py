@@ -100,8 +100,15 @@ def free_port() -> int:
 class Page:
     """A running `python -m dashboard`."""
 
-    def __init__(self, workspace: pathlib.Path, demo: bool = False, port: int | None = None, base: str = ""):
-        self.workspace = workspace
+    def __init__(
+        self,
+        workspace: pathlib.Path,
+        demo: bool = False,
+        port: int | None = None,
+        base: str = "",
+        checkout: pathlib.Path = ROOT,
+    ):
+        self.workspace, self.checkout = workspace, checkout
         self.port, self.log = port or free_port(), workspace.parent / "web.log"
         self.url = f"http://127.0.0.1:{self.port}{base}"
         settings = {"MIXDESK_WORKSPACE": str(workspace), "PORT": str(self.port), "MIXDESK_DEMO": str(int(demo))}
@@ -113,7 +120,7 @@ class Page:
         """Start the server, again on the same port, and wait until it answers."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "dashboard"], cwd=self.checkout, env=self.environment, stdout=log, stderr=log
             )
         self.wait()
 
