@@ -6,6 +6,7 @@ tests/system/test_docs.py fails where a page is no longer what this makes.
 import argparse
 import re
 import sys
+from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, distribution, metadata
 from pathlib import Path
 
@@ -109,7 +110,56 @@ def licence(name: str) -> str:
     return ", ".join(named) or (said.get("License") or text).strip().splitlines()[0]
 
 
-PAGES = {"docs/reference/command-line.md": command_line, "docs/LICENSES.md": licences}
+def events() -> str:
+    """Every kind of event and of job, from the dataclasses that read them."""
+    from engine.jobs.decisions import DECISIONS
+    from engine.jobs.events import SHARED
+    from engine.jobs.kinds import KINDS, kind_of
+
+    kinds = [kind_of(name) for name in KINDS]
+    groups = {
+        "What people and the owner decide": DECISIONS,
+        "What becomes of jobs and runs": SHARED,
+        "What one kind of job tells": [event for kind in kinds for event in kind.events],
+    }
+    rows = [EVENTS]
+    for title, group in groups.items():
+        rows += [f"## {title}\n", "| kind | fields | what it says |", "|---|---|---|", *map(record_row, group), ""]
+    rows += ["## Kinds of jobs\n", KINDS_OF_JOBS, "| kind | task | what it says |", "|---|---|---|"]
+    return "\n".join([*rows, *(record_row(kind.task) for kind in kinds), ""])
+
+
+EVENTS = """# Events and kinds of jobs
+
+Written by `docs/generate.py`. Everything in the database has been a line in a journal first: a JSON object with the
+event's `kind`, the time `t` (seconds since 1970), in the owner's journal `by` (who decided), and the fields below. A
+line of an unknown kind, with a missing or unknown field, or with a value of another type is set aside with the reason
+and shown on *Studies*; the lines around it are applied. Journals of older versions are read.
+
+Kinds are dataclasses: shared ones in `engine/jobs/events.py`, decisions in `engine/jobs/decisions.py`, and what only
+one kind of job tells in that kind's file in `engine/spec/kinds/`. What they do to the tables is in `store/events/`. An
+event with `settings` (the question) and `found` (the answer) is a result: it lands in the table `results` as it is.
+"""
+KINDS_OF_JOBS = """A spec has the fields of its task, and the settings that every job may have
+([jobs of your own](CLUSTER.md#jobs-of-your-own)). Fields in brackets may be left out.
+"""
+
+
+def record_row(kind: type) -> str:
+    """A row of a table: the kind, its fields (those with a default in brackets), its docstring."""
+    own = [
+        f"`{one.name}`" if one.default is MISSING and one.default_factory is MISSING else f"[`{one.name}`]"
+        for one in fields(kind)
+    ]
+    says = " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
+    return f"| `{kind.kind}` | {', '.join(own) or 'none'} | {says} |"
+
+
+PAGES = {
+    "docs/reference/command-line.md": command_line,
+    "docs/LICENSES.md": licences,
+    "docs/EVENTS.md": events,
+}
 
 
 if __name__ == "__main__":

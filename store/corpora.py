@@ -1,11 +1,12 @@
 """Questions about corpora."""
 
 import json
+from typing import Any
 
 from store.database import Store
 
 
-def manifest(store: Store, name: str) -> dict | None:
+def manifest(store: Store, name: str) -> dict[str, Any] | None:
     """The manifest of a built corpus (engine/corpus/build.py describes it); None while it is not built."""
     rows = store.rows("SELECT manifest FROM corpora WHERE name = ?", [name])
     return json.loads(rows[0][0]) if rows and rows[0][0] else None
@@ -16,7 +17,7 @@ def names(store: Store) -> list[str]:
     return [name for (name,) in store.rows("SELECT name FROM corpora ORDER BY created_at, name")]
 
 
-def spec(store: Store, name: str) -> dict | None:
+def spec(store: Store, name: str) -> dict[str, Any] | None:
     """What a corpus was asked to be; None where nobody asked."""
     rows = store.rows("SELECT spec FROM corpora WHERE name = ?", [name])
     return json.loads(rows[0][0]) if rows else None

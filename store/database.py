@@ -1,12 +1,13 @@
 """The one owner of the DuckDB file: opens it, reads with cursors, writes journals in whole transactions."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
@@ -16,7 +17,7 @@ from engine.jobs.decisions import JobPlanned, JobRetryAsked
 from engine.jobs.events import Event
 from engine.jobs.spool import Spool
 from store.events import apply
-from store.events.bulk import insert
+from store.events.bulk import Cursor, insert
 from store.journal import SHOWN, Chunk, OwnerJournal, read_on
 
 SCHEMA = Path(__file__).with_name("schema.sql")
@@ -31,6 +32,7 @@ UNUSABLE = (
     duckdb.ProgrammingError,
 )
 Answer = TypeVar("Answer")
+Parameters = list[Any] | dict[str, Any] | None  # of a query: by place, or by name
 AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
 OLD_RESULTS = {
     "searches": "search.finished",
@@ -60,9 +62,9 @@ class Store:
                 cursor.execute(statement)
             gather_results(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
-        self._remembered: tuple[int, dict] = (-1, {})  # the version that it holds for, key -> answer
+        self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version that it holds for, key -> answer
 
-    def remembered(self, key, ask: Callable[[], Answer]) -> Answer:
+    def remembered(self, key: Hashable, ask: Callable[[], Answer]) -> Answer:
         """An answer that many sessions ask for, worked out once for each state of the tables. Nobody may change it."""
         version, known = self._remembered
         if version != self.version:
@@ -72,13 +74,14 @@ class Store:
             if version != self.version:  # something was written meanwhile: true when asked, not kept
                 return answer
             known[key] = answer
-        return known[key]
+        found: Answer = known[key]
+        return found
 
-    def rows(self, sql: str, parameters: list | None = None) -> list[tuple]:
+    def rows(self, sql: str, parameters: Parameters = None) -> list[tuple[Any, ...]]:
         """Rows of a query, on a cursor of its own: safe from any thread."""
         return self._connection.cursor().execute(sql, parameters).fetchall()
 
-    def arrow(self, sql: str, parameters: list | None = None):
+    def arrow(self, sql: str, parameters: Parameters = None) -> pa.Table:
         """A query's result as a pyarrow.Table."""
         return self._connection.cursor().sql(sql, params=parameters).to_arrow_table()
 
@@ -111,7 +114,7 @@ class Store:
             self.journal.append(decision, by or acting().name)
             self._take([self.journal.folder])
 
-    def submit(self, job_id: str, spec: dict, study: str | None = None) -> None:
+    def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
         self.write(JobPlanned(job_id, spec, study))
         self.spool.submit(spec, job_id)
@@ -184,7 +187,7 @@ class Store:
         self.journal.close()
 
 
-def gather_results(cursor) -> None:
+def gather_results(cursor: Cursor) -> None:
     """Bring the results of a database from before 0.2, which had one table for each kind, into the one table."""
     there = {name for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     for table, kind in OLD_RESULTS.items():
@@ -194,7 +197,7 @@ def gather_results(cursor) -> None:
             cursor.execute(f"DROP TABLE {table}")
 
 
-def remember(cursor, chunks: list[Chunk]) -> None:
+def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
     """Write the journals' offsets and their corrupt lines."""
     read_to = {chunk.name: chunk.read_to for chunk in chunks}
     insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from engine.jobs.spec import UNFINISHED as UNFINISHED
 from store.database import Store
@@ -65,13 +66,11 @@ def any_busy(store: Store) -> bool:
 
 
 def _any_busy(store: Store) -> bool:
-    return (
-        store.rows(
-            "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
-            "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"
-        )[0][0]
-        > 0
+    ((count,),) = store.rows(
+        "SELECT count(*) FROM jobs LEFT JOIN studies ON studies.id = jobs.study WHERE jobs.state = 'running' "
+        "OR (jobs.state IN ('queued', 'paused') AND coalesce(studies.state, 'active') = 'active')"
     )
+    return bool(count)
 
 
 def counts(store: Store) -> dict[str, int]:
@@ -88,13 +87,13 @@ def in_state(store: Store, states: tuple[str, ...], limit: int) -> list[JobRow]:
     return [JobRow(*row) for row in rows]
 
 
-def spec(store: Store, job_id: str) -> dict:
+def spec(store: Store, job_id: str) -> dict[str, Any]:
     """What a job was asked to do; empty where there is no such job."""
     rows = store.rows("SELECT spec FROM jobs WHERE id = ?", [job_id])
     return json.loads(rows[0][0]) if rows else {}
 
 
-def never_started(store: Store) -> list[tuple[str, dict, float]]:
+def never_started(store: Store) -> list[tuple[str, dict[str, Any], float]]:
     """(id, spec, priority) of jobs that were planned and have not begun: a killed owner may not have spooled them."""
     rows = store.rows(
         "SELECT id, spec, coalesce(priority, 0) FROM jobs WHERE state = 'queued' AND attempts = 0 "

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from engine.core.errors import Problem
 from store.database import Store
@@ -16,7 +17,7 @@ class Candidate:
 
     id: str
     study: str
-    frozen: dict
+    frozen: dict[str, Any]
     text: str
     t: float
 
@@ -31,7 +32,7 @@ class Event:
     candidate: str | None
     what: str
     author: str
-    body: dict
+    body: dict[str, Any]
     t: float
 
 
@@ -72,7 +73,10 @@ def history(store: Store, study: str) -> list[Event]:
     rows = store.rows(
         "SELECT n, study, candidate, what, author, body, t FROM reviews WHERE study = ? ORDER BY n", [study]
     )
-    return [Event(n, *about, json.loads(body), t) for n, *about, body, t in rows]
+    return [
+        Event(n, study, candidate, what, author, json.loads(body), t)
+        for n, study, candidate, what, author, body, t in rows
+    ]
 
 
 def state(store: Store, study: str) -> tuple[int, int]:
@@ -80,8 +84,9 @@ def state(store: Store, study: str) -> tuple[int, int]:
 
     Cheap: pages ask every second.
     """
-    return store.rows(
+    ((last, confirmed),) = store.rows(
         "SELECT (SELECT coalesce(max(n), 0) FROM reviews WHERE study = $study), (SELECT count(*) FROM runs "
         "WHERE study = $study AND role = 'confirm' AND state = 'done')",
         {"study": study},
-    )[0]
+    )
+    return last, confirmed

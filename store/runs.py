@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,8 @@ class Measured:
 
     def take(self, rows: list[int]) -> "Measured":
         """Only those rows."""
-        lists = ([values[i] for i in rows] for values in (self.ids, self.labels, self.roles))
-        return Measured(*lists, self.weights[rows], self.losses[rows])
+        ids, labels, roles = [self.ids[i] for i in rows], [self.labels[i] for i in rows], [self.roles[i] for i in rows]
+        return Measured(ids, labels, roles, self.weights[rows], self.losses[rows])
 
     @property
     def fingerprint(self) -> str:
@@ -80,7 +81,7 @@ class Confirmed:
     state: str
     weights: np.ndarray
     seed: int
-    fidelity: dict
+    fidelity: dict[str, Any]
     losses: np.ndarray | None
 
 
@@ -122,7 +123,8 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         "AND parameters > 0 AND tokens > 0 ORDER BY number",
         [study],
     )
-    return tuple(np.array([row[k] for row in rows], dtype=float) for k in range(3))
+    weights, fidelity, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(3))
+    return weights, fidelity, losses
 
 
 def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]:
@@ -135,7 +137,7 @@ def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]
     return [found[i * len(found) // count] for i in range(count)]
 
 
-def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict]:
+def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, Any]]:
     """What is there of runs that were posted, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
     rows = store.rows(
         "SELECT id, weights, losses, seed, parameters, tokens FROM runs WHERE study = ? AND list_contains(?, id)",
@@ -150,11 +152,11 @@ def last_number(store: Store, study: str) -> int:
     0 before there is one."""
     reserved = (
         "SELECT CAST(json_extract(spec, '$.first') AS BIGINT) - 1 + "
-        "CAST(json_extract(spec, '$.settings.evaluations') AS BIGINT) FROM jobs "
+        "coalesce(CAST(json_extract(spec, '$.settings.evaluations') AS BIGINT), 1) FROM jobs "
         "WHERE study = $1 AND kind IN ('merge_search', 'merge_learn')"
     )
     taken = f"SELECT number FROM runs WHERE study = $1 UNION ALL {reserved}"
-    return store.rows(f"SELECT coalesce(max(number), 0) FROM ({taken})", [study])[0][0]
+    return int(store.rows(f"SELECT coalesce(max(number), 0) FROM ({taken})", [study])[0][0])
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
@@ -188,8 +190,8 @@ def evaluations(store: Store, study: str) -> list[tuple[str, int, list[float]]]:
     )
 
 
-def speed(store: Store, study: str | None = None) -> dict[str, float]:
-    """Measured training speed, tokens per second of one job, by parameter count as text; all studies by default."""
+def speed(store: Store, study: str | None = None) -> dict[tuple[int, str], float]:
+    """Measured training speed, tokens per second of one job, by (parameters, device); all studies by default."""
     rows = store.rows(
         "SELECT parameters, device, median(tokens / seconds) FROM runs WHERE state = 'done' AND seconds > 0 "
         "AND (study = $study OR $study IS NULL) GROUP BY ALL",
@@ -210,3 +212,9 @@ def spent(store: Store, study: str) -> tuple[int, float, int]:
 def corrupt_lines(store: Store) -> list[tuple[str, int, str, str]]:
     """Journal lines that were set aside: (journal, offset, text, reason)."""
     return store.rows("SELECT journal, read_from, text, coalesce(reason, '') FROM corrupt_lines ORDER BY ALL")
+
+
+def rounds(store: Store, study: str) -> int:
+    """How many rounds of proposed runs were queued in a study: each is one label."""
+    own = "SELECT count(DISTINCT label) FROM runs WHERE study = ? AND role = 'proposed'"
+    return int(store.rows(own, [study])[0][0])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.core.errors import Missing
 from engine.spec.objectives import Objective, domain_losses
@@ -20,11 +21,11 @@ class Study:
 
     id: str
     name: str
-    spec: dict
+    spec: dict[str, Any]
     coordinates: list[str]
     objectives: list[Objective]
-    corpus: dict | None
-    imported: dict | None
+    corpus: dict[str, Any] | None
+    imported: dict[str, Any] | None
     state: str
     message: str | None
     created_at: float
@@ -69,22 +70,22 @@ def _all_studies(store: Store) -> list[Study]:
         "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at FROM studies "
         "ORDER BY created_at DESC, id"
     )
-    counts: dict[str, dict] = {}
+    counts: dict[str, dict[str, Any]] = {}
     own = "SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"
     for study, state, number in store.rows(own):
         counts.setdefault(study, {})[state] = number
     return [_study(row, counts.get(row[0], {})) for row in rows]
 
 
-def _study(row: tuple, counts: dict[str, int]) -> Study:
+def _study(row: tuple[Any, ...], counts: dict[str, int]) -> Study:
     """A row of the table as a Study."""
-    name, title, spec, domains, metrics, corpus, imported, *rest = row
+    name, title, spec, domains, metrics, corpus, imported, state, message, created_at = row
     spec, domains = json.loads(spec), domains or []
     objectives = [Objective(**one) for one in json.loads(metrics)] if metrics else domain_losses(domains)
     priorities = spec.get("priorities", {})
     objectives = [replace(one, priority=priorities.get(one.metric, 1.0)) for one in objectives]
     corpus, imported = (value and json.loads(value) for value in (corpus, imported))
-    return Study(name, title, spec, domains, objectives, corpus, imported, *rest, counts)
+    return Study(name, title, spec, domains, objectives, corpus, imported, state, message, created_at, counts)
 
 
 def get(store: Store, study: str) -> Study:
@@ -98,12 +99,12 @@ def get(store: Store, study: str) -> Study:
     raise Missing(f"Cannot find the study {study!r}: it may have another name. Studies here: {known}.")
 
 
-def league(store: Store, study: str) -> dict | None:
+def league(store: Store, study: str) -> dict[str, Any] | None:
     """The latest league of a study: {"fingerprint", "runs", "league", "t", "run_ids"}; None before the first fit."""
     return store.remembered(("league", study), lambda: _league(store, study))
 
 
-def _league(store: Store, study: str) -> dict | None:
+def _league(store: Store, study: str) -> dict[str, Any] | None:
     rows = store.rows(
         "SELECT fingerprint, runs, league, t, (SELECT json_extract(spec, '$.runs') FROM jobs "
         "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "

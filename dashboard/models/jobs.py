@@ -116,6 +116,13 @@ def reason(store: Store, row: jobs.JobRow, paused: set[str]) -> str:
     return "resuming from its checkpoint" if row.attempts else "waiting for resources"
 
 
+def request_of(row: jobs.JobRow) -> str | None:
+    """What somebody asked for since the last attempt began, and who; None where nobody did."""
+    if row.asked_at is None or row.asked_at < (row.attempt_at or 0.0):
+        return None
+    return f"{'cancellation' if row.asked == 'cancel' else 'retry'} requested by {row.asked_by}"
+
+
 def advice(message: str) -> str:
     """What to do about a failure; empty if its message says it."""
     return next((words for part, words in ADVICE.items() if part in message), "")

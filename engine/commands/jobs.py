@@ -30,7 +30,7 @@ def list_jobs(store: Store, name: str | None = None) -> list[dict]:
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
-    """Queue a job of any kind; `after` in its spec names the jobs that must be done first."""
+    """Queue a job of any kind; `depends_on` in its spec names the jobs that must be done first."""
     need("operator", "submit a job")
     return {"job": jobs.submit_job(store, spec, job_id)}
 

@@ -4,7 +4,7 @@ from engine.core.people import need
 from engine.search import plain
 from engine.studies.fits import point_of
 from engine.studies.merges import learning, paired_comparison, questions
-from store import searches, studies
+from store import results, studies
 from store.database import Store
 
 
@@ -50,7 +50,7 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
 
 def merge_searches(store: Store, name: str) -> list[dict]:
     """What the searches of a merge study measured best, latest first."""
-    return searches.of_merges(store, studies.get(store, name).id)
+    return results.merge_searches(store, studies.get(store, name).id)
 
 
 def learn_merge(
@@ -70,7 +70,7 @@ def learn_merge(
 
 def learned_merges(store: Store, name: str) -> list[dict]:
     """The merges that a study learned from text, latest first, with their measured losses and files."""
-    return searches.learned(store, studies.get(store, name).id)
+    return results.learned_merges(store, studies.get(store, name).id)
 
 
 def merge_as_proxy(store: Store, name: str) -> dict:

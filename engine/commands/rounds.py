@@ -9,15 +9,14 @@ from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.studies import confirmations, domain_changes, proposals
 from engine.studies.fits import load
-from store import proposals as table
-from store import searches, studies
+from store import results, studies
 from store.database import Store
 
 
 def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
     """A study, its latest search and that search's draws. Raises Problem before the first search."""
     found = studies.get(store, name)
-    if not (done := searches.of_study(store, found.id)):
+    if not (done := results.searches(store, found.id)):
         raise Problem(f"Cannot ask the draws of {name!r}: nothing was searched yet. Search first.")
     return found, done[0], Pool.load(store.workspace.root / draws_file(done[0]["job"]))
 
@@ -91,7 +90,7 @@ def propose(
 
 def list_proposals(store: Store, name: str) -> list[dict]:
     """What was proposed for a study, latest first."""
-    return table.of_study(store, studies.get(store, name).id)
+    return results.proposals(store, studies.get(store, name).id)
 
 
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:

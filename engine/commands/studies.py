@@ -9,7 +9,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance, lifecycle
 from engine.studies.measured import aggregate_of
 from engine.studies.questions import queue_search
-from store import jobs, runs, searches, studies
+from store import jobs, results, runs, studies
 from store.database import Store
 
 
@@ -121,7 +121,7 @@ def search(
 
 def list_searches(store: Store, name: str) -> list[dict]:
     """What the searches of a study found, latest first."""
-    return searches.of_study(store, studies.get(store, name).id)
+    return results.searches(store, studies.get(store, name).id)
 
 
 COMMANDS = (

@@ -3,14 +3,17 @@
 import math
 import sys
 from numbers import Real
+from typing import Any
 
 from engine.core.errors import Problem
 
 
 def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     """Whether it is a finite number from low to high. True and False are none."""
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    return real and -sys.float_info.max <= value <= sys.float_info.max and low <= value <= high
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    number: Any = value  # of any numeric tower: numpy's, too
+    return bool(-sys.float_info.max <= number <= sys.float_info.max and low <= number <= high)
 
 
 def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> bool:

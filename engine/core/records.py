@@ -45,7 +45,7 @@ class Record:
         """
         if not isinstance(values, dict):
             raise Problem(f"Cannot read {what}: it is {shown(values)}, and must be an object.")
-        checks, required = contract(cls)
+        checks, required = contract(cls)  # type: ignore[arg-type]  # a class is hashable, whatever mypy says of Self
         for name, value in values.items():
             if (check := checks.get(name)) is None:
                 raise Problem(f"Cannot read {what}: it has no field {name!r}. Its fields: {', '.join(checks)}.")
@@ -62,7 +62,7 @@ class Record:
 
 
 @cache
-def contract(record: type) -> tuple[dict[str, Check], tuple[str, ...]]:
+def contract(record: Any) -> tuple[dict[str, Check], tuple[str, ...]]:
     """The check of each field of a record, and the fields that have no default."""
     hints = typing.get_type_hints(record)
     needed = [one.name for one in fields(record) if one.default is MISSING and one.default_factory is MISSING]

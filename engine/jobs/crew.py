@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from typing import Any
 
 from engine.core.errors import Problem
@@ -20,6 +21,9 @@ from engine.core.errors import Problem
 POLL_SECONDS = 0.5  # how often `tick` is called while tasks run
 
 Do = Callable[..., Iterator[tuple[int, Any]]]
+Function = Callable[..., Any]
+Tick = Callable[[int, int], None]
+Tasks = Sequence[tuple[Any, ...]]
 _shared: Any = None  # what this child's tasks have in common
 
 
@@ -45,13 +49,13 @@ def crew(size: int, shared: Any) -> Iterator[Do]:
         watched.close()
 
 
-def _alone(shared, function, tasks, tick) -> Iterator[tuple[int, Any]]:
+def _alone(shared: Any, function: Function, tasks: Tasks, tick: Tick) -> Iterator[tuple[int, Any]]:
     for place, task in enumerate(tasks):
         tick(place, len(tasks))
         yield place, function(shared, *task)
 
 
-def _together(pool: ProcessPoolExecutor, function, tasks, tick) -> Iterator[tuple[int, Any]]:
+def _together(pool: ProcessPoolExecutor, function: Function, tasks: Tasks, tick: Tick) -> Iterator[tuple[int, Any]]:
     running = {pool.submit(_do, function, task): place for place, task in enumerate(tasks)}
     try:
         while running:
@@ -65,7 +69,7 @@ def _together(pool: ProcessPoolExecutor, function, tasks, tick) -> Iterator[tupl
         ) from error
 
 
-def _begin(watched, shared) -> None:
+def _begin(watched: Connection, shared: Any) -> None:
     """In a child, first of all."""
     global _shared
     _shared = shared
@@ -73,11 +77,11 @@ def _begin(watched, shared) -> None:
     threading.Thread(target=_go_with, args=(watched,), daemon=True).start()
 
 
-def _go_with(watched) -> None:
+def _go_with(watched: Connection) -> None:
     """End this process when the other end of the pipe is gone."""
     multiprocessing.connection.wait([watched])
     os._exit(1)
 
 
-def _do(function, task):
+def _do(function: Function, task: tuple[Any, ...]) -> Any:
     return function(_shared, *task)

@@ -8,6 +8,7 @@ its disk: what is below that is acknowledged, and stays.
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from engine.core.files import write_text
 from engine.jobs import logs
@@ -31,7 +32,7 @@ def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
     return folder
 
 
-def hand_out(spool: Spool, job_id: str, attempt: str) -> dict:
+def hand_out(spool: Spool, job_id: str, attempt: str) -> dict[str, Any]:
     """What a node needs to begin: the spec, and the journal so far, a character a byte. Raises Gone."""
     folder = active_folder(spool, job_id, attempt)
     journal = folder / FILE

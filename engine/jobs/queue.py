@@ -23,7 +23,8 @@ class Queue:
         self.specs: dict[str, JobSpec] = {}  # a queued job's spec never changes
         self.order: list[str] = []
         self.outcomes: dict[str, str] = {}  # job that others wait for -> done | open | failed, as of the last scan
-        self.stamps, self.scanned = None, 0.0
+        self.stamps: list[int] = []
+        self.scanned = 0.0
 
     def in_order(self) -> Iterator[tuple[Path, JobSpec]]:
         """The jobs, most urgent first, with their settings; whether they still wait for others says `outcome`."""

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.jobs import logs
@@ -39,12 +40,13 @@ class Endpoint:
             },
         )
 
-    def ask(self, offset: int = 0, data: bytes | None = None, what: str = "offset") -> dict | None:
+    def ask(self, offset: int = 0, data: bytes | None = None, what: str = "offset") -> dict[str, Any] | None:
         """GET, or POST with data. None where the attempt is over. Raises OSError where the page is away."""
         request = urllib.request.Request(f"{self.url}?{what}={offset}", data, self.headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
-                return json.load(response)
+                answer: dict[str, Any] = json.load(response)
+                return answer
         except urllib.error.HTTPError as error:
             if error.code in (401, 404, 410):
                 return None

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem, Stopped, Transient
 from engine.jobs import logs
@@ -123,15 +124,16 @@ def print_into(log: Path) -> None:
 def attempt_of(folder: Path) -> str | None:
     """Which attempt the worker is at."""
     try:
-        return json.loads((folder / "lease.json").read_text())["attempt"]
+        attempt = json.loads((folder / "lease.json").read_text())["attempt"]
+        return attempt if isinstance(attempt, str) else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def spec_of(folder: Path) -> dict:
+def spec_of(folder: Path) -> dict[str, Any]:
     """The job's spec. Raises Problem for one that is damaged."""
     try:
-        spec = json.loads((folder / "spec.json").read_text())
+        spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
     except (OSError, ValueError) as error:
         raise Problem(f"Cannot read the job's spec.json: {error}. Cancel the job and submit it again.") from error
     JobSpec.read(spec)

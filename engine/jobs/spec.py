@@ -3,6 +3,7 @@
 `spec.json` is one flat object: JobSpec's fields and those of the kind's Task.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -26,7 +27,7 @@ class Task(Record):
     @classmethod
     def of(cls, spec: dict[str, Any]) -> Self:
         """The task in a spec. Raises Problem for a field that is missing, unknown or of another type."""
-        fields, _ = contract(cls)
+        fields, _ = contract(cls)  # type: ignore[arg-type]
         own = {name: value for name, value in spec.items() if name in fields or name not in SETTINGS}
         try:
             return cls.read(own, f"the task of a {cls.kind!r} job")
@@ -96,7 +97,7 @@ def renamed(settings: dict[str, Any]) -> dict[str, Any]:
     return {ALIASES.get(name, name): value for name, value in settings.items()}
 
 
-RULES = {
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "study": (lambda value: value is None or isinstance(value, str), "a study's id"),
     "priority": (is_number, "a number; lower runs sooner"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
@@ -108,6 +109,6 @@ RULES = {
 }
 
 
-def check(name: str, value, fits: bool, wanted: str) -> None:
+def check(name: str, value: object, fits: bool, wanted: str) -> None:
     if not fits:
         raise Problem(f"Cannot use {value!r} as a job's {name}: it must be {wanted}. Submit the job again with that.")

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engine.core.errors import Problem, Stopped
 from engine.core.files import write_text
@@ -44,7 +44,7 @@ class Job:
     workspace: the root that every other path is relative to.
     """
 
-    def __init__(self, folder: Path, workspace: Path, spec: dict):
+    def __init__(self, folder: Path, workspace: Path, spec: dict[str, Any]):
         self.id, self.folder, self.workspace, self.spec = folder.name, folder, workspace, spec
         self.stopping = False
         self._journal = open_journal(folder)
@@ -80,7 +80,7 @@ class Spool:
         for place in (*PLACES, "incoming", "paused"):
             (self.root / place).mkdir(parents=True, exist_ok=True)
 
-    def submit(self, spec: dict, job_id: str | None = None) -> str:
+    def submit(self, spec: dict[str, Any], job_id: str | None = None) -> str:
         """Queue a job and return its id. The same id twice is one job, so a repeated submit is harmless.
 
         spec: {"kind": one of engine/jobs/kinds.py, the settings of JobSpec, and the task of its kind}. Raises Problem
@@ -170,7 +170,7 @@ class Spool:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
             (folder / "cancel").unlink(missing_ok=True)
             write_event(folder, JobRequeued(reason))
-            while self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
+            while folder and self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
                 folder = self.find(job_id)
 
 

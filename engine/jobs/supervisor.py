@@ -13,6 +13,7 @@ import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, write_json, write_text
@@ -110,8 +111,8 @@ class Supervisor:
         """Start jobs in the queue's order. A job that finds no room does not hold up one that needs less."""
         refused, full = set(), set()
         for folder, spec in self.queue.in_order():
-            on_cluster = bool(self.cluster) and runs_on_cluster(spec.kind)
-            need = (on_cluster, spec.cpus, spec.device, spec.gpu_memory_mb)
+            backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
+            need = (backend.name, spec.cpus, spec.device, spec.gpu_memory_mb)
             if need in refused or spec.study in full:
                 continue
             outcome, other = self.queue.outcome(spec)
@@ -123,7 +124,6 @@ class Supervisor:
             if spec.max_parallel and sum(lease.study == spec.study for lease in taken) >= spec.max_parallel:
                 full.add(spec.study)
                 continue
-            backend = self.cluster if on_cluster else self.local
             if (place := backend.place(spec, [lease for lease in taken if lease.backend == backend.name])) is None:
                 refused.add(need)
             else:
@@ -137,7 +137,7 @@ class Supervisor:
                 write_event(folder, JobFailed(message))
                 self.spool.move(folder, "ended")
 
-    def start(self, queued: Path, spec: JobSpec, backend: Backend, place: dict) -> None:
+    def start(self, queued: Path, spec: JobSpec, backend: Backend, place: dict[str, Any]) -> None:
         """Claim one job and submit its process, which holds the lock while it lives."""
         folder = self.spool.move(queued, "active")
         if folder is None:

@@ -1,6 +1,6 @@
 """How a study's training is cut into jobs and treated by the queue: the table [compute] of a study file. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ class Compute:
         return {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds}
 
 
-RULES = {
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "checkpoint_seconds": (lambda value: is_number(value, 0), "a number of seconds of at least 0"),
     "retries": (lambda value: is_whole(value, 0), "a whole number of at least 0"),
     "max_parallel": (lambda value: is_whole(value, 0), "a whole number, 0 for no limit"),

@@ -120,7 +120,7 @@ class Fidelity:
         return cls(**fields)
 
 
-def check(name: str, value, kind) -> None:
+def check(name: str, value: object, kind: Any) -> None:
     """Raise Problem unless a field's value is of its kind and in range."""
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
@@ -135,7 +135,7 @@ def check(name: str, value, kind) -> None:
         raise invalid(name, value, "a finite number of at least 0")
 
 
-def invalid(name: str, value, wanted: str) -> Problem:
+def invalid(name: str, value: object, wanted: str) -> Problem:
     """The Problem of a field with a value that it cannot have."""
     return Problem(f"Cannot make a proxy with {name} = {value!r}. This is because it must be {wanted}. Change it.")
 
@@ -149,7 +149,7 @@ def learning_rate(width: int) -> float:
     for low, high in itertools.pairwise(widths):
         if width <= high:
             between = math.log(width / low) / math.log(high / low)
-            return LEARNING_RATES[low] ** (1 - between) * LEARNING_RATES[high] ** between
+            return float(LEARNING_RATES[low] ** (1 - between) * LEARNING_RATES[high] ** between)
     return LEARNING_RATES[widths[-1]] * widths[-1] / width
 
 

@@ -1,6 +1,7 @@
 """A knob: a named parameter of a merge method or of a learner, what it takes, and what a fader or a search tries."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from engine.core.checks import check, is_number
 
@@ -23,11 +24,11 @@ class Knob:
     most: float | None
     text: str = ""
 
-    def checked(self, name: str, value: object) -> float | int | bool:
+    def checked(self, name: str, value: Any) -> float | int | bool:
         """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
         if self.kind == "bool":
             check(isinstance(value, bool), value, name, "true or false")
-            return value
+            return bool(value)
         low, high = -LARGEST if self.least is None else self.least, LARGEST if self.most is None else self.most
         whole = self.kind == "int"
         fine = is_number(value, low, high) and (not whole or value == int(value))

@@ -58,7 +58,8 @@ def lowest(values: np.ndarray, count: int) -> np.ndarray:
     bound = np.partition(values, count)[count]
     reach = 2 * (ROUNDING * abs(bound) + TIED * (bound - values.min()))
     near = np.flatnonzero(values <= bound + reach)
-    return near[ordered(values[near])][:count]
+    places: np.ndarray = near[ordered(values[near])][:count]
+    return places
 
 
 def first_lowest(values: np.ndarray) -> np.ndarray:
@@ -69,7 +70,8 @@ def first_lowest(values: np.ndarray) -> np.ndarray:
 def no_higher(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N,) where values are lower than others, or tied with them."""
     low, high = np.quantile(others, [0.25, 0.75])
-    return values <= others + TIED * (high - low) + ROUNDING * np.abs(others)
+    lower: np.ndarray = values <= others + TIED * (high - low) + ROUNDING * np.abs(others)
+    return lower
 
 
 def spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -78,8 +80,8 @@ def spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     What was measured and does not vary cannot be ranked: NaN. A prediction that does not vary ranks nothing: 0.
     """
     missing = np.isnan(measured)
-    both = [ranks(np.where(missing, np.nan, values)) for values in (measured, predicted)]
-    return correlation(*both, (~missing).astype(float))
+    left, right = (ranks(np.where(missing, np.nan, values)) for values in (measured, predicted))
+    return correlation(left, right, (~missing).astype(float))
 
 
 def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.questions import queue_search
 from engine.studies.training import training_jobs
-from store import corpora, jobs, runs, searches, studies
+from store import corpora, jobs, results, runs, studies
 from store.database import Store
 
 REFIT_GROWTH = 2.5  # while runs still come in, fit again when there are this many times more
@@ -167,5 +167,5 @@ def is_settled(store: Store, study: studies.Study) -> bool:
     return study.done < FEWEST_RUNS or (
         last is not None
         and last["fingerprint"] == for_fitting(store, study.id).fingerprint
-        and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in searches.of_study(store, study.id))
+        and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in results.searches(store, study.id))
     )

@@ -12,7 +12,7 @@ from engine.league import League, Standing, held_out_of
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study, points_measured
 from engine.surrogates import Surrogate
-from store import reviews, runs, searches, studies
+from store import results, reviews, runs, studies
 from store.database import Store
 
 
@@ -77,7 +77,7 @@ def named_points(store: Store, study: studies.Study, aggregate: Aggregate | None
     whole: how metrics are weighed where the study's own priorities do not count.
     """
     points = dict(frame_of_study(study).baselines)
-    if found := searches.of_study(store, study.id):
+    if found := results.searches(store, study.id):
         points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = points_measured(store, study.id)
     aggregate = aggregate or aggregate_of(store, study)

@@ -11,7 +11,7 @@ from engine.spec.study import StudySpec
 from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.questions import job_id_of, question_of, surrogate_file
 from engine.studies.training import add_runs, trainable
-from store import jobs, proposals, studies
+from store import jobs, runs, studies
 from store.database import Store
 
 MOST = 512  # runs of one proposal
@@ -41,7 +41,7 @@ def queue_proposal(
         "proposer": proposer,
         "count": count,
         "seed": 0,
-        "rounds_done": proposals.rounds(store, study.id),
+        "rounds_done": runs.rounds(store, study.id),
     }
     job_id = job_id_of(study, "propose", settings)
     if jobs.find(store, job_id) is None:
@@ -73,7 +73,7 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> li
             "Cannot train these mixtures: each needs one share per domain, at least 0 and together 1, inside the "
             "study's constraints. Propose again."
         )
-    label = f"round {proposals.rounds(store, study.id) + 1}"
+    label = f"round {runs.rounds(store, study.id) + 1}"
     seed = StudySpec.from_dict(study.spec).seed
     rows = [{"role": "proposed", "label": label, "weights": point.tolist(), "seed": seed} for point in points]
     return add_runs(store, study, rows, trainable(study).fidelity)

@@ -6,16 +6,14 @@ the same whichever is read first: the owner's journal inserts rows, a job's own 
 and of its runs.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from engine.jobs.events import Event, Result
 from store.events import decisions, outcomes
-from store.events.bulk import At, Cursor
+from store.events.bulk import At, Cursor, Handler
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
-Handler = Callable[[Cursor, At, Any], None]
 EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **outcomes.EVENTS}
 
 

@@ -1,6 +1,6 @@
 """What events are applied with: where they were written, and many rows at once, a thousand times faster than singly."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 Cursor = duckdb.DuckDBPyConnection
+Handler = Callable[["Cursor", "At", Any], None]  # what an event of one kind does to the tables
 Columns = dict[str, Any]  # name -> a list, or one value for all rows
 Types = dict[str, pa.DataType]  # of columns whose type Arrow cannot tell by itself
 

@@ -29,7 +29,8 @@ from engine.jobs.decisions import (
     TokenRevoked,
     TokenUsed,
 )
-from store.events.bulk import At, Cursor, insert
+from engine.jobs.events import Event
+from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
 def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
@@ -91,14 +92,23 @@ RUN_COLUMNS = {
 
 def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
     """A study of runs that were trained elsewhere, with all that they measured."""
-    values = [e.study, e.name, json.dumps(e.spec), e.domains, json.dumps(e.metrics)]
-    values += [e.corpus and json.dumps(e.corpus), json.dumps(e.imported), at.t]
+    corpus = e.corpus and json.dumps(e.corpus)
+    values = [
+        e.study,
+        e.name,
+        json.dumps(e.spec),
+        e.domains,
+        json.dumps(e.metrics),
+        corpus,
+        json.dumps(e.imported),
+        at.t,
+    ]
     cursor.execute(
         "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
         values,
     )
-    columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
+    columns: Columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
     columns["study"] = e.study
     types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
     types["weights"] = types["losses"]
@@ -108,7 +118,7 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
 def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
-    columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
+    columns: Columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
     columns["number"] = list(range(last + 1, last + 1 + len(e.runs)))
     columns |= {"study": e.study, "role": "submitted", "state": "done"}
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
@@ -210,7 +220,7 @@ def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)
 
 
-EVENTS = {
+EVENTS: dict[type[Event], Handler] = {
     StudyCreated: study_created,
     StudyCancelled: study_cancelled,
     StudyPaused: study_paused,

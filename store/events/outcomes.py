@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 
 from engine.jobs.events import (
+    Event,
     JobCancelled,
     JobDied,
     JobFailed,
@@ -26,7 +28,7 @@ from engine.jobs.events import (
 )
 from engine.spec.kinds.corpus import CorpusBuilt
 from engine.spec.kinds.fit import LeagueFinished
-from store.events.bulk import At, Cursor, insert, update
+from store.events.bulk import At, Cursor, Handler, insert, update
 
 OVER = "('done', 'diverged', 'refused')"  # states of runs that nothing changes any more
 
@@ -181,7 +183,7 @@ def result(cursor: Cursor, at: At, e: Result) -> None:
     cursor.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
-EVENTS = {
+EVENTS: dict[type[Event], Handler] = {
     JobStarted: job_started,
     JobDied: job_waits("queued"),
     JobPaused: job_waits("paused"),
@@ -199,4 +201,8 @@ EVENTS = {
     LeagueFinished: league_finished,
 }
 # Applied after the others of their chunk: what comes before or after them in a journal leaves the same.
-BULK = {JobProgress: job_progress, RunsProgress: runs_progress, RunFinished: runs_finished}
+BULK: dict[type[Event], Callable[[Cursor, list[tuple[At, Any]]], None]] = {
+    JobProgress: job_progress,
+    RunsProgress: runs_progress,
+    RunFinished: runs_finished,
+}

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard.models.jobs import Overview, advice, log_of, overview_of
+from dashboard.models.jobs import Overview, advice, log_of, overview_of, request_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import live
@@ -117,7 +117,7 @@ def running(overview: Overview) -> None:
                 facts.append(f"attempt {row.attempts}")
             words.markdown(" · ".join(facts))
             words.progress(job.progress or 0.0, text=plain(row.note or "starting"))
-            words.caption(plain(" · ".join(filter(None, [job.resources, row.message]))))
+            words.caption(plain(" · ".join(filter(None, [job.resources, row.message, request_of(row)]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 allowed = needs_role("operator")

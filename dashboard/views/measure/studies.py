@@ -21,7 +21,7 @@ from dashboard.views.shared.text import baseline_phrase, plain, refusal
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
 from engine.studies import lifecycle
-from store import runs, searches, studies
+from store import results, runs, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
@@ -117,7 +117,7 @@ def status(study: studies.Study, progress: Progress) -> str:
 
 def answer(study: studies.Study) -> None:
     """The result of a finished study in one line and one bar; never a winner within noise."""
-    latest = searches.of_study(state.store(), study.id)[0]
+    latest = results.searches(state.store(), study.id)[0]
     found, aggregate, names = latest["found"], aggregate_in(state.store(), study, latest), named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
     better = "**better** than" if gap["aggregate"] < 0 else "worse than"

@@ -13,7 +13,7 @@ from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.learning import queue_learning
-from store import jobs, runs, searches, studies
+from store import jobs, results, runs, studies
 
 COLUMNS = 4
 
@@ -21,7 +21,7 @@ COLUMNS = 4
 def render(study: studies.Study) -> None:
     """A form for a new merge, and the results of the others."""
     ask(study)
-    live(lambda: results(study.id))
+    live(lambda: found_so_far(study.id))
 
 
 def ask(study: studies.Study) -> None:
@@ -97,12 +97,12 @@ def large_of(study: studies.Study, learner: Learner) -> str:
     )
 
 
-def results(name: str) -> None:
+def found_so_far(name: str) -> None:
     """Running and finished merges, against task arithmetic at 0.3 and the best run."""
     store = state.store()
     study = studies.get(store, name)
     under_way(jobs.of_study(store, name), "merge_learn", "learning")
-    found = searches.learned(store, name)
+    found = results.learned_merges(store, name)
     if not found:
         st.info(
             "No data-driven merges yet. **LM-Cocktail** takes a moment and learns one coefficient per expert; "

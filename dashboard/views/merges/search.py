@@ -20,7 +20,7 @@ from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.questions import queue_merge_search
 from engine.surrogates import SURROGATES
-from store import jobs, runs, searches, studies
+from store import jobs, results, runs, studies
 
 
 def render(name: str | None) -> None:
@@ -36,7 +36,7 @@ def render(name: str | None) -> None:
         return
     aggregate = priorities_of(study)
     ask(study, aggregate)
-    live(lambda: results(study.id))
+    live(lambda: found_so_far(study.id))
 
 
 def ask(study: studies.Study, aggregate: Aggregate) -> None:
@@ -82,12 +82,12 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
         st.rerun()
 
 
-def results(name: str) -> None:
+def found_so_far(name: str) -> None:
     """Running searches, and the best merge of the finished ones."""
     store = state.store()
     study = studies.get(store, name)
     under_way(jobs.of_study(store, name), "merge_search", "searching")
-    found = searches.of_merges(store, name)
+    found = results.merge_searches(store, name)
     if not found:
         st.info(
             "No searches yet. **Guided by a surrogate** finds good merges with the fewest measurements; CMA-ES needs "

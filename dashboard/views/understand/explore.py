@@ -16,7 +16,7 @@ from dashboard.views.understand.details import details
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
-from store import searches, studies
+from store import results, studies
 
 PRIORS = {
     "natural": "the natural share",
@@ -103,7 +103,7 @@ def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | Non
 
 def near_optimal(study: studies.Study) -> dict | None:
     """The near-optimal ranges of the latest search, or None before one."""
-    found = searches.of_study(state.store(), study.id)
+    found = results.searches(state.store(), study.id)
     return found[0]["found"]["near_optimal"] if found else None
 
 

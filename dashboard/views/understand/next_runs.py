@@ -23,7 +23,7 @@ from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
 from engine.studies.proposals import queue_proposal, start_proposed
-from store import jobs, proposals, studies
+from store import jobs, results, studies
 
 
 def render(name: str | None) -> None:
@@ -54,7 +54,7 @@ def latest(name: str) -> None:
             st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=job.note or "queued")
         elif job.kind == "propose" and job.state == "failed":
             refusal(job.message)
-    found = proposals.of_study(store, name)
+    found = results.proposals(store, name)
     if not found:
         st.info(
             "Propose the runs that should help most. Each proposal comes with its expected gain, and says when it is "

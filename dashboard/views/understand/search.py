@@ -21,7 +21,7 @@ from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import frame_of_study
 from engine.studies.questions import queue_search
-from store import jobs, runs, searches, studies
+from store import jobs, results, runs, studies
 
 CHEAPEST = "near-optimal, cheapest"
 
@@ -33,7 +33,7 @@ def render(name: str | None) -> None:
     if (fit := fit_of(study)) is None:
         return
     ask(study, fit.name, priorities_of(study))
-    live(lambda: results(study.id))
+    live(lambda: found_so_far(study.id))
 
 
 def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
@@ -69,7 +69,7 @@ def ask_prices(study: studies.Study) -> dict[str, float]:
     return {row["domain"]: float(row["price"]) for row in edited if row["price"] not in (None, 1.0)}
 
 
-def results(name: str) -> None:
+def found_so_far(name: str) -> None:
     """The latest search, or the one chosen."""
     store = state.store()
     study = studies.get(store, name)
@@ -81,7 +81,7 @@ def results(name: str) -> None:
             )
         elif job.kind == "search" and job.state == "failed":
             refusal(job.message)
-    found = searches.of_study(store, name)
+    found = results.searches(store, name)
     if not found:
         st.info("The first search starts automatically after the first fit.")
         return

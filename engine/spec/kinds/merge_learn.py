@@ -17,6 +17,7 @@ class MergeLearnTask(Merging):
     learn: dict[str, Any]
     out: str
     first: int
+    settings: dict[str, Any] | None = None  # version 0.1 wrote it; nothing reads it
 
 
 @dataclass(frozen=True, kw_only=True)

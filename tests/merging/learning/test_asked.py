@@ -17,7 +17,7 @@ from engine.merging.methods.memory import merge_in_memory
 from engine.spec.merge_catalogue import catalogue
 from engine.spec.merge_learners import LEARNERS, checked_settings, learner_of
 from engine.studies.merges.learning import queue_learning
-from store import runs, searches, studies
+from store import results, runs, studies
 from store.database import Store
 from tests.support.learning import Bigrams, llama_task
 from tests.support.running import answer, engine
@@ -170,9 +170,9 @@ def test_what_was_learned_outlives_a_rebuild(learning_desk, tmp_path):
     from store.rebuild import rebuild
 
     store = Store(Workspace.open(learning_desk))
-    before = searches.learned(store, studies.get(store, "Small merge").id)
+    before = results.learned_merges(store, studies.get(store, "Small merge").id)
     store.close()
     rebuild(Workspace.open(learning_desk), tmp_path / "again.duckdb")
     store = Store(Workspace.open(learning_desk), tmp_path / "again.duckdb")
-    assert before and searches.learned(store, studies.get(store, "Small merge").id) == before
+    assert before and results.learned_merges(store, studies.get(store, "Small merge").id) == before
     store.close()

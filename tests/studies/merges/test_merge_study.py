@@ -22,7 +22,7 @@ from engine.studies.merges.live import Live
 from engine.studies.merges.opening import open_merge_file
 from engine.studies.merges.paired_comparison import mirror
 from engine.studies.merges.questions import measure_points, merge_spec, queue_merge_search, task_of
-from store import runs, searches, studies
+from store import results, runs, studies
 from store.database import Store
 from tests.support.running import answer, copied, engine, until
 from tests.support.working import read_events, worker
@@ -67,7 +67,7 @@ def test_experts_are_made_and_merges_measured(own):
     assert alone["base"] == pytest.approx(trained["base"], abs=1e-5)
     assert {row["role"] for row in rows} == {"expert", "baseline", "mirror", "design"}
     assert studies.league(store, study.id)["runs"] == sum(row["role"] != "expert" for row in rows)
-    assert searches.of_study(store, study.id)[0]["found"]["price"] is None
+    assert results.searches(store, study.id)[0]["found"]["price"] is None
 
 
 def test_a_contraction_is_the_merge_of_the_table(merges):
@@ -241,7 +241,7 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
         assert before < 1000
         store.spool.unpause(study.id)
         with worker(store.spool):
-            until(lambda: searches.of_merges(store, study.id)[0]["job"] == job)
+            until(lambda: results.merge_searches(store, study.id)[0]["job"] == job)
         rows = search_rows(store, study, 3)
         assert len(rows) == 1000 and len({row["number"] for row in rows}) == 1000
         points = np.array([row["weights"] for row in rows])
