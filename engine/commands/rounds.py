@@ -94,7 +94,7 @@ def list_proposals(store: Store, name: str) -> list[dict]:
 
 
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
-    """Train proxies at proposed mixtures; the league refits when they are in."""
+    """Train proxies at proposed mixtures; the leaderboard refits when they are in."""
     need("operator", "train proposed mixtures")
     found = studies.get(store, name)
     return {"study": found.id, "runs": proposals.start_proposed(store, found, np.array(points, float))}

@@ -92,7 +92,7 @@ def resume(store: Store, name: str) -> dict:
 
 
 def fit(store: Store, name: str) -> dict:
-    """Queue the league on the runs that are there now."""
+    """Queue the leaderboard on the runs that are there now."""
     need("operator", "fit surrogates")
     found = studies.get(store, name)
     if found.done < FEWEST_RUNS:

@@ -164,7 +164,7 @@ def spec(**more):
         "study": "pile",
         "domains": list("abcd"),
         "metrics": list("xyz"),
-        "runs": list(range(20)),
+        "runs": [str(n) for n in range(20)],
         "weights": weights.tolist(),
         "losses": losses,
         "surrogates": FAST,
