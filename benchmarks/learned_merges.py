@@ -27,7 +27,7 @@ def family_of(options):
     task = task_of(study, merge_spec(study))
     found = runs.measured(store, study.id)
     store.close()
-    if task["fidelity"] is None:
+    if task.fidelity is None:
         from engine.merging.learning.llms import ModelFamily as Family
     else:
         from engine.merging.learning.proxies import ProxyFamily as Family

@@ -25,6 +25,7 @@ from engine.merging.merge import merge
 from engine.proxies.evaluate import evaluate
 from engine.proxies.model import stack
 from engine.spec.merge_point import merge_file, references
+from engine.spec.tasks import Merging
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of
 from engine.studies.merges.live import Live
@@ -46,7 +47,7 @@ def main() -> None:
         os.execve(sys.executable, [*sys.orig_argv], os.environ | CHILD_ENVIRONMENT)
     store = Store(Workspace.open(options.workspace))
     study = studies.get(store, options.study)
-    task = task_of(study, merge_spec(study)) | {"study": study.id}
+    task = task_of(study, merge_spec(study))
     points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.domains)))
     whole = study.spec["fidelity"]["eval_tokens"]
     rates = {
@@ -54,10 +55,10 @@ def main() -> None:
         for tokens in (whole, FEW)
     }
     waits = fader(store, study, task, points[:MOVES])
-    print(json.dumps({"study": study.id, "experts": len(task["experts"]), **rates, **waits}, indent=1))
+    print(json.dumps({"study": study.id, "experts": len(task.experts), **rates, **waits}, indent=1))
 
 
-def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
+def throughput(task: Merging, root: Path, points: np.ndarray, tokens: int) -> dict:
     """CPU seconds a merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
     merges = ProxyMerges(task, root, "cpu")
     size = merges.at_once
@@ -112,7 +113,7 @@ def through_a_file(merges: ProxyMerges, paths: list[str], point: np.ndarray, out
 
 
 def by_command(
-    task: dict, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int, mergekit: bool = False
+    task: Merging, root: Path, paths: list[str], point: np.ndarray, out: Path, tokens: int, mergekit: bool = False
 ) -> None:
     """What a shell does: one command (ours, or mergekit's) merges to disk, another loads and evaluates."""
     merges = ProxyMerges(task, root, "cpu")
@@ -125,21 +126,21 @@ def by_command(
         (file,) = out.glob("*.safetensors")
     code = (
         "import json, sys, pathlib, numpy, torch; from engine.merging.measuring.proxies import ProxyMerges;"
-        "torch.set_num_threads(1); "
-        "merges = ProxyMerges(json.loads(sys.argv[1]), pathlib.Path(sys.argv[2]), 'cpu');"
+        "from engine.spec.tasks import Merging; torch.set_num_threads(1); "
+        "merges = ProxyMerges(Merging.of(json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), 'cpu');"
         "merges.measure(numpy.zeros((1, 1)), int(sys.argv[3]))"
     )
     placed = root / "experts" / "benchmark.safetensors"
     placed.write_bytes(file.read_bytes())
     try:
         own = {"base": "experts/benchmark.safetensors", "experts": {"self": "experts/benchmark.safetensors"}}
-        told = json.dumps(task | own | {"names": ["self"]})
+        told = json.dumps(task.to_dict() | own | {"names": ["self"]})
         subprocess.run([sys.executable, "-c", code, told, str(root), str(tokens)], check=True, capture_output=True)
     finally:
         placed.unlink()
 
 
-def fader(store: Store, study: studies.Study, task: dict, points: np.ndarray) -> dict:
+def fader(store: Store, study: studies.Study, task: Merging, points: np.ndarray) -> dict:
     """Milliseconds until a moved fader's losses are predicted, and until they are measured, as the page asks."""
     fit, whole = fit_of(store, study), aggregate_of(store, study)
     predicted, measured = [], []

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,14 +89,14 @@ def test_coefficients_by_layer_reach_their_layers(desk, tmp_path):
     spec = MergeSpec(by="layer")
     names = coordinates(spec, experts, 1)
     point = np.random.default_rng(1).uniform(0, 0.6, len(names))
-    files, tensors = tuple(references(desk, task)), tuple(tensor_names(desk / task["base"]))
+    files, tensors = tuple(references(desk, task)), tuple(tensor_names(desk / task.base))
     recipe = MergeRecipe("S", "by layer", spec, tuple(experts), tuple(names), tuple(point.tolist()), files, tensors)
     (desk / "half.safetensors").write_bytes(b"half of it")
     with pytest.raises(Problem, match="Put the checkpoint back"):
         tensor_names(desk / "half.safetensors")
     assert all(export(recipe, format) for format in ("mergekit", "merge", "csv", "json"))
     weights = merged_weights(export(recipe, "merge"), tmp_path / "merge")
-    merges = ProxyMerges(task | {"merge": spec.to_dict(), "names": names}, desk, "cpu")
+    merges = ProxyMerges(replace(task, merge=spec.to_dict(), names=names), desk, "cpu")
     alike(weights, merges, point)
     store.close()
 

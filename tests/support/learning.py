@@ -7,6 +7,7 @@ from engine.merging.learning.base import Family, Run
 from engine.merging.learning.job import function_of
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_learners import LEARNERS, checked_settings
+from engine.spec.tasks import Merging
 
 FAST = {"steps": 12, "windows": 4, "batch": 6, "rate": 0.02}  # knobs that make all of them quick
 
@@ -39,20 +40,20 @@ class Bigrams(Family):
         raise NotImplementedError
 
 
-def llama_task() -> dict:
+def llama_task() -> Merging:
     """The task of a merge of the tiny Llamas in tests/support/language_models.py."""
     names = ["python", "prose"]
     spec = MergeSpec(base="base", experts={name: name for name in names}, eval_bytes=4096)
-    return {
-        "study": "s",
-        "merge": spec.to_dict(),
-        "names": names,
-        "base": "checkpoints/base",
-        "experts": {name: f"checkpoints/{name}" for name in names},
-        "corpus": "small",
-        "domains": names,
-        "fidelity": None,
-    }
+    return Merging(
+        study="s",
+        merge=spec.to_dict(),
+        names=names,
+        base="checkpoints/base",
+        experts={name: f"checkpoints/{name}" for name in names},
+        corpus="small",
+        domains=names,
+        fidelity=None,
+    )
 
 
 def learned(name: str, family: Family, run: Run | None = None, **more):

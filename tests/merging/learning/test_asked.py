@@ -111,7 +111,7 @@ def test_a_number_is_kept_for_a_run_that_is_being_learned(learning_desk):
 
 def test_a_learned_checkpoint_of_language_models_loads(learning_desk, tmp_path):
     transformers = pytest.importorskip("transformers", reason="requirements-transformers.txt")
-    spec = llama_task() | {
+    spec = llama_task().to_dict() | {
         "learn": {
             "method": "regmean",
             "knobs": {"windows": 4, "alpha": 0.9, "seed": 0},
@@ -158,7 +158,9 @@ def test_a_fusion_of_language_models_is_measured_and_leaves_no_file(learning_des
     (tmp_path / "job").mkdir()
     learn = {"method": "logit_fusion", "knobs": {"matched": 1, "seed": 0}, "weight": [0.5, 0.5], "large": "prose"}
     job = Job(
-        tmp_path / "job", learning_desk, llama_task() | {"learn": learn, "out": "s-fusion", "first": 1, "device": "cpu"}
+        tmp_path / "job",
+        learning_desk,
+        llama_task().to_dict() | {"learn": learn, "out": "s-fusion", "first": 1, "device": "cpu"},
     )
     run(job)
     (told,) = [event["found"] for event in read_events(job.folder) if event["kind"] == "merge.learned"]

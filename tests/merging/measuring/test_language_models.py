@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.merging.merge import merge
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.merge_point import merge_file
+from engine.spec.tasks import Merging
 from store import jobs, runs, studies
 from store.database import Store
 from tests.support import language_models
@@ -46,19 +48,19 @@ def desk(finished, tmp_path_factory):
     return root / "workspace"
 
 
-def task(desk, **merge) -> dict:
-    """The spec of a merge job."""
+def task(desk, **merge) -> Merging:
+    """The task of a merge job."""
     spec = MergeSpec(base="base", experts={"python": "python", "prose": "prose"}, eval_bytes=4096, **merge)
-    return {
-        "study": "s",
-        "merge": spec.to_dict(),
-        "names": ["python", "prose"],
-        "base": "checkpoints/base",
-        "experts": {"python": "checkpoints/python", "prose": "checkpoints/prose"},
-        "corpus": "small",
-        "domains": ["python", "prose"],
-        "fidelity": None,
-    }
+    return Merging(
+        study="s",
+        merge=spec.to_dict(),
+        names=["python", "prose"],
+        base="checkpoints/base",
+        experts={"python": "checkpoints/python", "prose": "checkpoints/prose"},
+        corpus="small",
+        domains=["python", "prose"],
+        fidelity=None,
+    )
 
 
 def state_of(merges) -> dict[str, torch.Tensor]:
@@ -97,8 +99,8 @@ def test_a_merge_in_place_is_the_merge_on_disk(desk, tmp_path, method):
 def test_coefficients_by_layer_reach_their_layer_only(desk):
     spec = task(desk, by="layer")
     blocks = ("rest", "layer 0", "layer 1")
-    spec["names"] = [f"{expert} @ {block}" for expert in ("python", "prose") for block in blocks]
-    merges = ModelMerges(spec, desk, "cpu")
+    names = [f"{expert} @ {block}" for expert in ("python", "prose") for block in blocks]
+    merges = ModelMerges(replace(spec, names=names), desk, "cpu")
     merges.build(np.zeros(6))
     before = state_of(merges)
     merges.build(np.array([0, 0, 1, 0, 0, 0], float))

@@ -123,25 +123,25 @@ def test_merges_are_held_against_the_mixtures_they_mirror(own):
 def test_live_measurements_are_the_runs(own):
     store, study = own
     live = Live(store.workspace.root)
-    task = task_of(study, merge_spec(study)) | {"study": study.id}
+    task = task_of(study, merge_spec(study))
     row = next(row for row in rows_of(store, study) if row["role"] == "design")
     tokens = study.spec["fidelity"]["eval_tokens"]
     try:
         found = until(lambda: live.measure(task, np.array(row["weights"]), tokens), 60)
         assert found.losses == pytest.approx(row["losses"], abs=1e-6)
         assert live.measure(task, np.array(row["weights"]), tokens, patience=0).losses is found.losses
-        other = task | {"merge": MergeSpec(method="ties").to_dict()}
+        other = replace(task, merge=MergeSpec(method="ties").to_dict())
         ties = until(lambda: live.measure(other, np.array(row["weights"]), tokens), 60)
         assert np.abs(ties.losses - found.losses).max() > 1e-3
-        second = task | {"study": "another", "merge": other["merge"]}  # two people, two studies: neither starves
+        second = replace(task, study="another", merge=other.merge)  # two people, two studies: neither starves
         both = ((task, 0.25), (second, 0.25))
         assert until(lambda: all([live.measure(one, np.full(3, x), tokens, 0.01) for one, x in both]), 60)
-        cancel = task | {"merge": MergeSpec(method="multislerp").to_dict()}
+        cancel = replace(task, merge=MergeSpec(method="multislerp").to_dict())
         with pytest.raises(Problem, match="cancel"):  # a point that its method refuses; the process goes on
             until(lambda: live.measure(cancel, np.zeros(3), tokens), 60)
         assert live.measure(task, np.full(3, 0.35), tokens, patience=30) is not None
         with pytest.raises(Problem, match="Cannot measure merges live"):
-            until(lambda: live.measure(task | {"study": "x", "base": "experts/none"}, np.zeros(3), tokens), 60)
+            until(lambda: live.measure(replace(task, study="x", base="experts/none"), np.zeros(3), tokens), 60)
     finally:
         live.close()
 
@@ -174,7 +174,7 @@ def test_other_methods_are_held_against_the_same_usual_merges(own, tmp_path, met
     (job,) = merge_jobs(spec, "other", EXPERTS, EXPERTS, EXPERTS, rows)
     known = task_of(study, merge_spec(study))
     (tmp_path / "job").mkdir()
-    job = Job(tmp_path / "job", store.workspace.root, job["spec"] | {key: known[key] for key in ("base", "experts")})
+    job = Job(tmp_path / "job", store.workspace.root, job["spec"] | {"base": known.base, "experts": known.experts})
     merge_job.run(job)
     events = list(read_events(job.folder))
     losses = {event["run"]: event["losses"] for event in events if event["kind"] == "run.finished"}
@@ -182,7 +182,7 @@ def test_other_methods_are_held_against_the_same_usual_merges(own, tmp_path, met
     assert set(usual.values()) == set(own_rows) and "as" not in rows[0]
     for run, label in usual.items():
         assert [losses[run][name] for name in EXPERTS] == pytest.approx(own_rows[label], abs=1e-5)
-    refused = [event for event in events if event["kind"] == "run.diverged"]
+    refused = [event for event in events if event["kind"] == "run.refused"]
     assert [event["run"] for event in refused] == ([rows[-1]["id"]] if method == "multislerp" else [])
     assert all("cancel" in event["message"] for event in refused)
 
