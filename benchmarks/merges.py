@@ -127,7 +127,7 @@ def by_command(
     code = (
         "import json, sys, pathlib, numpy, torch; from engine.merging.measuring.proxies import ProxyMerges;"
         "from engine.spec.tasks import Merging; torch.set_num_threads(1); "
-        "merges = ProxyMerges(Merging.of(json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), 'cpu');"
+        "merges = ProxyMerges(Merging(**json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), 'cpu');"
         "merges.measure(numpy.zeros((1, 1)), int(sys.argv[3]))"
     )
     placed = root / "experts" / "benchmark.safetensors"

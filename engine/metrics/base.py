@@ -78,7 +78,10 @@ def ratio(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def window_scores(metrics: Sequence[Metric], prediction: Prediction) -> np.ndarray:
     """The scores' sums over each window, (metrics, ...) in float64."""
-    return np.stack([metric.score(prediction).double().sum(-1).cpu().numpy() for metric in metrics])
+    import torch
+
+    with torch.no_grad():
+        return np.stack([metric.score(prediction).double().sum(-1).cpu().numpy() for metric in metrics])
 
 
 def values_of(metrics: Sequence[Metric], sums: Sequence[np.ndarray], texts: Sequence[Text]) -> tuple[np.ndarray, ...]:

@@ -54,8 +54,8 @@ def test_jobs_are_submitted_moved_cancelled_retried_and_waited_for(at, spec_file
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"kind": "paint"}, "Cannot submit a job of kind 'paint': the kinds are corpus, train, merge"),
-        ({"kind": "train"}, "Cannot run a job of kind 'train' whose 'domains' is 'None'"),
+        ({"kind": "paint"}, "Cannot run a job of kind 'paint': this version knows corpus, train, merge"),
+        ({"kind": "train"}, "Cannot read the task of a 'train' job: it has no field 'source'"),
         ({"version": 99}, "version 99"),
         ({"study": "nobody"}, "Cannot find the study 'nobody'"),
         ({"retries": -1}, "Cannot use -1 as a job's retries"),

@@ -28,7 +28,10 @@ def main(workspace: Path) -> None:
         try:
             asked = json.loads(line)
             if merges is None:
-                merges, answer = ProxyMerges(Merging.of(asked), workspace, "cpu"), {"ready": True}
+                merges, answer = (
+                    ProxyMerges(Merging.read(asked, "the merges to measure"), workspace, "cpu"),
+                    {"ready": True},
+                )
             else:
                 merges.turn(MergeSpec.from_dict(asked["merge"]), asked["names"])
                 losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])

@@ -82,8 +82,8 @@ def test_a_merge_in_place_is_the_merge_on_disk(desk, tmp_path, method):
     tuned = {"t": (0.0, 1.0)} if method == "slerp" else {}
     spec, point = task(desk, method=method, tuned=tuned), np.array([0.7, 0.4])
     if method == "slerp":
-        spec["merge"] |= {"experts": {"python": "python"}}
-        spec |= {"names": ["t"], "experts": {"python": "checkpoints/python"}}
+        alone = spec.merge | {"experts": {"python": "python"}}
+        spec = replace(spec, merge=alone, names=["t"], experts={"python": "checkpoints/python"})
         point = np.array([0.3])
     merges = ModelMerges(spec, desk, "cpu")
     merges.build(point)
