@@ -5,6 +5,7 @@ the pipe breaks and so does the reader, so no kill leaves an orphan.
 """
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -26,14 +27,19 @@ def gather(spec: CorpusSpec, domains: list[str], folder: Path, processes: int, r
     `report` may raise (Stopped): the readers end, and what is finished stays for the next attempt.
     """
     waiting = [domain for domain in domains if not is_finished(folder / domain)]
-    if processes == 1 or len(waiting) < 2:
+    try:
+        if len(waiting) > 1 and processes > 1:
+            Readers(spec, folder, waiting, report).run(processes)
+            return
         sources = sources_of(spec)
         for domain in waiting:
             read_domain(
                 sources[domain], folder / domain, cap_of(spec, domain), lambda size, domain=domain: report(domain, size)
             )
-        return
-    Readers(spec, folder, waiting, report).run(processes)
+    finally:
+        for domain in waiting:  # a part that is not finished is read again: on a full disk its room is needed
+            if not is_finished(folder / domain):
+                shutil.rmtree(folder / domain, ignore_errors=True)
 
 
 def read_domain(source, folder: Path, cap: int, progress: Callable[[int], None]) -> None:

@@ -51,7 +51,7 @@ def test_a_whole_workspace_moves(moved):
     here, there = (open_store(folder) for folder in moved)
     try:
         assert everything(here) == everything(there)
-        assert all(everything(there)[table] for table in ("studies", "runs", "curve", "leagues", "searches", "corpora"))
+        assert all(everything(there)[table] for table in ("studies", "runs", "curve", "leagues", "results", "corpora"))
     finally:
         here.close()
         there.close()

@@ -10,6 +10,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.jobs.decisions import StudyCreated, StudyFailed, StudyPlanned
 from engine.jobs.journal import write_event
+from engine.jobs.kinds import event_kinds
 from engine.service import notices as engine_notices
 from engine.service.notices import Webhook, raise_due
 from engine.spec.study import StudySpec
@@ -46,7 +47,7 @@ def end(store, *events) -> None:
     """Write how the study's job ended."""
     folder = store.spool.find("s-train")
     for kind, fields in events:
-        write_event(folder, kind, **fields)
+        write_event(folder, event_kinds()[kind](**fields))
     store.spool.move(folder, "ended")
     store.ingest()
 
