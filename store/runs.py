@@ -160,7 +160,7 @@ def last_number(store: Store, study: str) -> int:
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
-    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` a run:
+    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` per run:
     run, number, step, tokens, loss (bits per byte)."""
     return store.arrow(
         """

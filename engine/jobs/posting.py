@@ -33,7 +33,7 @@ def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
 
 
 def hand_out(spool: Spool, job_id: str, attempt: str) -> dict[str, Any]:
-    """What a node needs to begin: the spec, and the journal so far, a character a byte. Raises Gone."""
+    """What a node needs to begin: the spec, and the journal so far, one character per byte. Raises Gone."""
     folder = active_folder(spool, job_id, attempt)
     journal = folder / FILE
     return {

@@ -79,7 +79,7 @@ def message_of(error: Exception) -> str:
     if isinstance(error, Problem):
         return str(error)
     if isinstance(error, MemoryError):
-        return "The machine ran out of memory. Choose a smaller model or fewer members a group."
+        return "The machine ran out of memory. Choose a smaller model or fewer members per group."
     if "No space left on device" in str(error):  # of safetensors, whose errors are no OSErrors
         return "The disk is full. Free disk space, then retry: it goes on from its last checkpoint."
     if isinstance(error, OSError):

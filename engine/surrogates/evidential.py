@@ -1,6 +1,6 @@
 """Deep evidential regression (arXiv:1910.02600): a network whose outputs are a distribution over means and noises.
 
-Four outputs a metric, gamma, nu, alpha and beta of a normal-inverse-gamma distribution. The loss is the negative
+Four outputs per metric, gamma, nu, alpha and beta of a normal-inverse-gamma distribution. The loss is the negative
 log likelihood of its Student-t marginal plus lambda |y - gamma| (2 nu + alpha): evidence where it is wrong costs. The
 noise is beta / (alpha - 1), the doubt of the mean that over nu.
 """

@@ -54,7 +54,7 @@ class Lasso(Spanned):
 
     @property
     def relevance(self) -> np.ndarray:
-        """(D, M) how much of each loss's movement over the runs hangs on a domain: 0 for one that is left out."""
+        """(D, M) how much of each loss's movement over the runs depends on a domain: 0 for one that is left out."""
         return np.abs(self.coefficients[1:]).reshape(2, -1, self.coefficients.shape[1]).sum(axis=0)
 
     def mean(self, weights):

@@ -1,7 +1,7 @@
 """A law of mixing: a formula of the shares with a few numbers per metric, fitted from many starts at once.
 
 All metrics and all starts are solved together by Levenberg and Marquardt's damped Gauss-Newton with analytic
-Jacobians: a stack of (P, P) systems a step. A law is a subclass with its formula, its starts and its penalties.
+Jacobians: a stack of (P, P) systems per step. A law is a subclass with its formula, its starts and its penalties.
 R runs, D domains, M metrics, S starts, P numbers of a law. Losses are in units of their spread.
 """
 

@@ -75,7 +75,7 @@ class Network(Surrogate):
         layers = [layer.astype(np.float32) for layer in layers]
         filled, moments = np.nan_to_num(targets).T.astype(np.float32), [(0.0, 0.0)] * 2
         for step in range(1, STEPS + 1):
-            drawn = rng.random(min(BATCH, len(features)))  # the same for all metrics, so that none hangs on another
+            drawn = rng.random(min(BATCH, len(features)))  # the same for all metrics, so that none depends on another
             batch = np.stack([own[(drawn * len(own)).astype(int)] for own in rows])
             hidden, outputs = forward(features[batch], layers)
             progress = step / STEPS

@@ -121,7 +121,7 @@ def runs_evaluated(cursor: Cursor, at: At, e: RunsEvaluated) -> None:
 
 
 def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
-    """What runs measured, in one statement for all: one by one it costs 6 ms a run."""
+    """What runs measured, in one statement for all: one by one it costs 6 ms per run."""
     finished = {e.run: e for _, e in events}
     order = {
         run: [one["metric"] for one in json.loads(metrics)] if metrics else domains

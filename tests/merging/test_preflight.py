@@ -193,7 +193,7 @@ def test_an_adapter_is_looked_at_as_the_model_that_it_makes(zoo):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_foreseen(zoo, name):
     method = METHODS[name]
-    experts = ["one"] if method.most == 1 else ["one", "two"]
+    experts = ["one"] if method.max_experts == 1 else ["one", "two"]
     knobs = {
         "lambda" if key == "lam" else key: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for key, knob in knobs_of(method).items()

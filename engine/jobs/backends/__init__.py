@@ -1,4 +1,4 @@
-"""Where jobs run: one interface at the level of a command line, one file a backend, one table.
+"""Where jobs run: one interface at the level of a command line, one file per backend, one table.
 
 A backend places a job (is there room, and where?), submits a command, and can say what became of it, end it, and show
 what it printed. It knows nothing of studies, runs or journals: those are in the job's folder, or are posted.

@@ -1,4 +1,4 @@
-"""Slurm through submitit: one sbatch a job, in the workspace's shared folder.
+"""Slurm through submitit: one sbatch per job, in the workspace's shared folder.
 
 submitit's executor "local" runs the same path without Slurm: it is for trying out, and the tests use it.
 """

@@ -1,8 +1,7 @@
-"""Twin-Merging: what experts share as weights, what each has of its own as factors, and a router that mixes these.
+"""Twin-Merging: shared weights, low-rank factors of what each expert has of its own, and a router that mixes these.
 
-The merged weights hang on the input, so there is no checkpoint. A window is measured as a reader would meet it: its
-first quarter is predicted with even shares, the router looks at that quarter only, and the rest is predicted with what
-it says.
+The merged weights depend on the input, so there is no checkpoint. A window is measured causally: its first quarter is
+predicted with equal weights, the router sees that quarter only, and the rest is predicted with the router's weights.
 """
 
 import torch
@@ -47,7 +46,7 @@ class Twin:
         return found
 
     def seen(self, tokens: Tensor) -> Tensor:
-        """What the router sees of windows (B, T): the mean last hidden state of their beginnings (B, d)."""
+        """The router's input from windows (B, T): the mean last hidden state of their beginnings (B, d)."""
         return self.family.hidden(self.shared, tokens[:, : prompt(tokens)]).float().mean(1)
 
     def route(self, seen: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class Twin:
         return hidden @ self.router["down"] + self.router["down_bias"]
 
     def train(self, run: Run, steps: int, rate: float, batch: int) -> list[float]:
-        """Make the router and train it; returns its losses."""
+        """Create the router and train it; returns its losses."""
         family, generator = self.family, run.generator(0)
         d = self.seen(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
         hidden = torch.randn(d, HIDDEN, generator=generator) * d**-0.5
@@ -79,7 +78,7 @@ class Twin:
 
     @torch.no_grad()
     def predict(self, tokens: Tensor) -> Tensor:
-        """Logits (B, T, V): the first quarter with even shares, the rest as routed by it."""
+        """Logits (B, T, V): the first quarter with equal weights, the rest as routed by it."""
         family, count, first = self.family, len(self.factors), prompt(tokens)
         even = family.logits(self.weights(torch.full((count,), 1 / count)), tokens[:, :first])
         shares = self.route(self.seen(tokens)).softmax(1)
@@ -87,7 +86,7 @@ class Twin:
         return torch.cat([even, torch.cat(routed)[:, first:]], dim=1)
 
     def tensors(self) -> Weights:
-        """What a file of it holds."""
+        """The tensors of its file."""
         told = {f"shared.{name}": value for name, value in self.shared.items()}
         for expert, own in zip(self.family.experts, self.factors, strict=True):
             for name, parts in own.items():
@@ -112,7 +111,7 @@ def factors(value: Tensor, rank: float) -> tuple[Tensor, ...]:
 
 
 def window_losses(family: Family, weights: Weights, tokens: Tensor) -> Tensor:
-    """(B,) loss of each window (B, T + 1) in nats a token."""
+    """(B,) loss of each window (B, T + 1) in nats per token."""
     logits = family.logits(weights, tokens[:, :-1]).float()
     own = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     return own.view(len(tokens), -1).mean(1)
