@@ -60,7 +60,7 @@ def test_a_spec_survives_json():
 
 
 def test_experts_that_a_method_cannot_take_are_refused():
-    with pytest.raises(Problem, match="it takes 1 beside the base"):
+    with pytest.raises(Problem, match="it takes 1 besides the base"):
         coordinates(MergeSpec(method="slerp", tuned={"t": (0, 1)}), EXPERTS, 2)
     with pytest.raises(Problem, match="at least 2"):
         coordinates(MergeSpec(method="model_stock"), ["one"], 2)
