@@ -45,19 +45,19 @@ class Twin:
                 found[name] = found[name] + share * value.view_as(found[name])
         return found
 
-    def seen(self, tokens: Tensor) -> Tensor:
+    def router_input(self, tokens: Tensor) -> Tensor:
         """The router's input from windows (B, T): the mean last hidden state of their beginnings (B, d)."""
         return self.family.hidden(self.shared, tokens[:, : prompt(tokens)]).float().mean(1)
 
-    def route(self, seen: Tensor) -> Tensor:
+    def route(self, hidden: Tensor) -> Tensor:
         """Logits of the experts (B, K)."""
-        hidden = (seen @ self.router["up"] + self.router["up_bias"]).relu()
+        hidden = (hidden @ self.router["up"] + self.router["up_bias"]).relu()
         return hidden @ self.router["down"] + self.router["down_bias"]
 
     def train(self, run: Run, steps: int, rate: float, batch: int) -> list[float]:
         """Create the router and train it; returns its losses."""
         family, generator = self.family, run.generator(0)
-        d = self.seen(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
+        d = self.router_input(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
         hidden = torch.randn(d, HIDDEN, generator=generator) * d**-0.5
         self.router = {
             "up": hidden.to(family.device),
@@ -71,7 +71,7 @@ class Twin:
             tokens = family.mixed_batch(batch, step)
             with torch.no_grad():
                 best = torch.stack([window_losses(family, one, tokens) for one in experts]).argmin(0)
-                seen = self.seen(tokens[:, :-1])
+                seen = self.router_input(tokens[:, :-1])
             return nn.functional.cross_entropy(self.route(seen), best)
 
         return descend(self.router, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
@@ -81,7 +81,7 @@ class Twin:
         """Logits (B, T, V): the first quarter with equal weights, the rest as routed by it."""
         family, count, first = self.family, len(self.factors), prompt(tokens)
         even = family.logits(self.weights(torch.full((count,), 1 / count)), tokens[:, :first])
-        shares = self.route(self.seen(tokens)).softmax(1)
+        shares = self.route(self.router_input(tokens)).softmax(1)
         routed = [family.logits(self.weights(own), row[None]) for own, row in zip(shares, tokens, strict=True)]
         return torch.cat([even, torch.cat(routed)[:, first:]], dim=1)
 
