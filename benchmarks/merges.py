@@ -35,7 +35,7 @@ from store import studies
 from store.database import Store
 
 STACKED, APART, BY_COMMAND, MOVES = 128, 24, 3, 40
-FEW = 2048  # validation tokens a domain: as proxies are looked at while they train
+FEW = 2048  # validation tokens per domain: as proxies are looked at while they train
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
     points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.domains)))
     whole = study.spec["fidelity"]["eval_tokens"]
     rates = {
-        f"{tokens:,} validation tokens a domain": throughput(task, store.workspace.root, points, tokens)
+        f"{tokens:,} validation tokens per domain": throughput(task, store.workspace.root, points, tokens)
         for tokens in (whole, FEW)
     }
     waits = fader(store, study, task, points[:MOVES])

@@ -1,4 +1,4 @@
-"""The worker's command line: `python -m engine.worker` serves one workspace until it is told to stop."""
+"""The worker's command line: `python -m engine.worker` serves one workspace until it is stopped."""
 
 import argparse
 import os
@@ -20,7 +20,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--backend", choices=list(backends.BACKENDS), default="local", help="where proxies train (default: %(default)s)"
     )
-    made.add_argument("--jobs", type=int, default=1000, help="in the cluster's hands at once (default: %(default)s)")
+    made.add_argument(
+        "--jobs", type=int, default=1000, help="jobs submitted to the cluster at once (default: %(default)s)"
+    )
     made.add_argument("--address", default="http://127.0.0.1:8265", help="ray: of its dashboard (default: %(default)s)")
     made.add_argument("--card-mb", type=int, default=0, help="ray: memory of one GPU; lets small jobs share a card")
     made.add_argument(
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def cluster_of(options, workspace: Workspace) -> Backend | None:
-    """The cluster that the command line asks for."""
+    """The cluster of the command line."""
     if options.backend == "ray":
         return backends.make("ray", slots=options.jobs, address=options.address, card_mb=options.card_mb)
     if options.backend == "slurm":
@@ -46,7 +48,7 @@ def cluster_of(options, workspace: Workspace) -> Backend | None:
 
 
 def main() -> None:
-    """Serve one workspace until told to stop. Exactly one supervisor per workspace: a lock sees to it."""
+    """Serve one workspace until stopped. A lock ensures one supervisor per workspace."""
     options = parser().parse_args()
     for name in ("slots", "jobs"):
         if getattr(options, name) < 1:

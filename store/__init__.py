@@ -1,1 +1,1 @@
-"""The store: the only place with SQL. One DuckDB file, owned by one process, rebuilt from journals at will."""
+"""The store: the only place with SQL. One DuckDB file, owned by one process, rebuildable from the journals."""

@@ -1,4 +1,4 @@
-"""Questions about the tokens of the HTTP API."""
+"""Queries about tokens of the HTTP API."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A token: only a hash of it is kept. person: whom it acts for; local: who sat at this machine, without a sign-in;
-    role: the most that it may do; times in seconds since 1970, None: never."""
+    """A token; only its hash is stored. person: whom it acts for; local: of the local user, not signed in; role: its
+    highest permissions; times in seconds since 1970, None: never."""
 
     id: str
     person: str

@@ -1,4 +1,4 @@
-"""Questions about corpora."""
+"""Queries about corpora."""
 
 import json
 from typing import Any
@@ -18,6 +18,6 @@ def names(store: Store) -> list[str]:
 
 
 def spec(store: Store, name: str) -> dict[str, Any] | None:
-    """What a corpus was asked to be; None where nobody asked."""
+    """A corpus' spec; None if it was never requested."""
     rows = store.rows("SELECT spec FROM corpora WHERE name = ?", [name])
     return json.loads(rows[0][0]) if rows else None

@@ -21,7 +21,7 @@ from store.events.bulk import Cursor, insert
 from store.journal import SHOWN, Chunk, OwnerJournal, read_on
 
 SCHEMA = Path(__file__).with_name("schema.sql")
-# What an event of the wrong shape makes `apply` raise. A full disk is not among them: that is tried again.
+# Errors of `apply` for a malformed event. A full disk is not among them: that is retried.
 UNUSABLE = (
     LookupError,
     TypeError,
@@ -32,8 +32,8 @@ UNUSABLE = (
     duckdb.ProgrammingError,
 )
 Answer = TypeVar("Answer")
-Parameters = list[Any] | dict[str, Any] | None  # of a query: by place, or by name
-AT_ONCE = 20_000  # events in one transaction, about: what is read is visible after it
+Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
+AT_ONCE = 20_000  # events per transaction, roughly
 OLD_RESULTS = {
     "searches": "search.finished",
     "proposals": "proposal.finished",
@@ -46,11 +46,11 @@ STORAGE = "v1.5.0"  # DuckDB's file format: readable by every DuckDB from 1.5 on
 class Store:
     """A workspace's database. Exactly one process may have it open; threads share one `Store`.
 
-    `version` counts commits: whoever caches what was read from the store uses it as the key.
+    `version` counts commits: the key for caches of what was read from the store.
     """
 
     def __init__(self, workspace: Workspace, file: Path | None = None):
-        """Open or create the database; raises Problem when another process owns it or the file is damaged."""
+        """Open or create the database; raises Problem if another process owns it or the file is damaged."""
         self.workspace, self.version = workspace, 0
         self.file = file or workspace.root / "mixdesk.duckdb"
         self._writing = threading.RLock()
@@ -62,16 +62,16 @@ class Store:
                 cursor.execute(statement)
             gather_results(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
-        self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version that it holds for, key -> answer
+        self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version it is valid for, key -> answer
 
     def remembered(self, key: Hashable, ask: Callable[[], Answer]) -> Answer:
-        """An answer that many sessions ask for, worked out once for each state of the tables. Nobody may change it."""
+        """An answer shared by many sessions, computed once per state of the tables. It must not be modified."""
         version, known = self._remembered
         if version != self.version:
             version, known = self._remembered = (self.version, {})
         if key not in known:
             answer = ask()
-            if version != self.version:  # something was written meanwhile: true when asked, not kept
+            if version != self.version:  # something was written meanwhile: valid for this call, not cached
                 return answer
             known[key] = answer
         found: Answer = known[key]
@@ -87,7 +87,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One writer at a time; all of the block's writes land, or none."""
+        """One writer at a time; the block's writes are atomic."""
         with self._writing:
             cursor = self._connection.cursor()
             cursor.begin()
@@ -101,14 +101,14 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else writes inside the block: what is read in it still holds when it writes."""
+        """Exclusive writing inside the block: what is read in it is still valid when it writes."""
         with self._writing:
             yield
 
     def write(self, decision: Event, by: str | None = None) -> None:
         """Record a decision (engine/jobs/decisions.py): into the owner's journal first, then into the tables.
 
-        by: who decided; whoever acts now, where it is not said.
+        by: who decided; by default the acting user.
         """
         with self._writing:
             self.journal.append(decision, by or acting().name)
@@ -120,13 +120,13 @@ class Store:
         self.spool.submit(spec, job_id)
 
     def retry(self, job_id: str) -> None:
-        """Put an ended job into the spool again. Raises Problem for one that has not ended."""
+        """Queue an ended job again. Raises Problem if it has not ended."""
         self.spool.retry(job_id)
         self.write(JobRetryAsked(job_id))
         self.ingest()
 
     def ingest(self) -> int:
-        """Read on in every journal that may have grown; returns the number of new events.
+        """Read new lines of every journal that may have grown; returns the number of new events.
 
         A job that has ended and is read to its end is sealed: its journal is never looked at again.
         """
@@ -141,12 +141,12 @@ class Store:
             return taken
 
     def take_sealed(self) -> int:
-        """Read the journals of sealed jobs: needed only where the tables are built anew."""
+        """Read the journals of sealed jobs: needed only for a rebuild."""
         with self._writing:
             return self._take(self.spool.folders("sealed"))
 
     def _take(self, folders: Iterable[Path]) -> int:
-        """Bring the journals' new lines into the tables, many of them in one transaction."""
+        """Apply the journals' new lines to the tables, many in one transaction."""
         taken, batch, events = 0, [], 0
         for folder in folders:
             name, read_to = folder.name, self._read_to.get(folder.name, 0)
@@ -160,8 +160,7 @@ class Store:
         return taken + events
 
     def _land_all(self, batch: list[Chunk]) -> None:
-        """Land chunks together. One event that is not what its kind should be must not hold up the others: it is
-        found by halving."""
+        """Apply chunks together. A malformed event must not block the others: it is found by bisection."""
         try:
             self._land(batch)
         except UNUSABLE as error:
@@ -174,7 +173,7 @@ class Store:
             self._land_all(ones[half:])
 
     def _land(self, chunks: list[Chunk]) -> None:
-        """Rows and offsets, all or nothing."""
+        """Write rows and offsets atomically."""
         if not chunks:
             return
         with self.transaction() as cursor:
@@ -188,7 +187,7 @@ class Store:
 
 
 def gather_results(cursor: Cursor) -> None:
-    """Bring the results of a database from before 0.2, which had one table for each kind, into the one table."""
+    """Migrate results of a database from before 0.2, which had one table per kind, into the one table."""
     there = {name for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     for table, kind in OLD_RESULTS.items():
         if table in there:
@@ -208,7 +207,7 @@ def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
 
 
 def connect(file: Path) -> duckdb.DuckDBPyConnection:
-    """Connect to the file read-write. Raises Problem when it is taken, or is not a database of ours."""
+    """Connect to the file read-write. Raises Problem if another process has it, or it is not a Mixdesk database."""
     try:
         if not file.exists():
             make(file)
@@ -221,13 +220,13 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
             ) from error
         raise Problem(
             f"Cannot open {file}: {reason}. Free disk space or restore the file; "
-            "`python -m store.rebuild` builds it anew from the journals."
+            "`python -m store.rebuild` rebuilds it from the journals."
         ) from error
 
 
 def make(file: Path) -> None:
-    """Make an empty database, atomically: half a file, of a kill or a full disk, would never open again."""
+    """Create an empty database, atomically: a partial file, after a kill or a full disk, would never open again."""
     with replacing(file) as part, duckdb.connect() as maker:
-        quoted = str(part).replace("'", "''")  # only ATTACH can say which format a new file has
+        quoted = str(part).replace("'", "''")  # only ATTACH can set a new file's format
         maker.execute(f"ATTACH '{quoted}' AS fresh (STORAGE_VERSION '{STORAGE}')")
         maker.execute("DETACH fresh")

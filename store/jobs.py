@@ -1,4 +1,4 @@
-"""Questions about background jobs."""
+"""Queries about background jobs."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from store.database import Store
 class JobRow:
     """A job as the page shows it; times in seconds since 1970, done and total in the job's own unit.
 
-    asked, asked_by, asked_at: cancel or retry, what somebody asked for last, and who and when.
+    asked, asked_by, asked_at: the last request (cancel or retry), by whom and when.
     """
 
     id: str
@@ -61,7 +61,7 @@ def latest(store: Store, kind: str, prefix: str) -> JobRow | None:
 
 
 def any_busy(store: Store) -> bool:
-    """Whether anything runs, or waits for its turn: only then do pages poll. What is paused does not count."""
+    """Whether anything runs or is queued: only then do pages poll. Paused jobs do not count."""
     return store.remembered("busy", lambda: _any_busy(store))
 
 
@@ -79,7 +79,7 @@ def counts(store: Store) -> dict[str, int]:
 
 
 def in_state(store: Store, states: tuple[str, ...], limit: int) -> list[JobRow]:
-    """Jobs in these states: those that wait in the order of the queue, others the latest first."""
+    """Jobs in these states: queued ones in queue order, others latest first."""
     order = "coalesce(priority, 0), id" if "queued" in states else "coalesce(ended_at, attempt_at) DESC, id"
     marks = ", ".join("?" for _ in states)
     wanted = f"SELECT {COLUMNS} FROM jobs WHERE state IN ({marks}) ORDER BY {order} LIMIT {limit:d}"
@@ -88,13 +88,13 @@ def in_state(store: Store, states: tuple[str, ...], limit: int) -> list[JobRow]:
 
 
 def spec(store: Store, job_id: str) -> dict[str, Any]:
-    """What a job was asked to do; empty where there is no such job."""
+    """A job's spec; empty if there is no such job."""
     rows = store.rows("SELECT spec FROM jobs WHERE id = ?", [job_id])
     return json.loads(rows[0][0]) if rows else {}
 
 
 def never_started(store: Store) -> list[tuple[str, dict[str, Any], float]]:
-    """(id, spec, priority) of jobs that were planned and have not begun: a killed owner may not have spooled them."""
+    """(id, spec, priority) of planned jobs that have not begun: a killed owner may not have spooled them."""
     rows = store.rows(
         "SELECT id, spec, coalesce(priority, 0) FROM jobs WHERE state = 'queued' AND attempts = 0 "
         "ORDER BY planned_at, id"

@@ -1,4 +1,4 @@
-"""Journals: append-only files of JSON lines. Everything in the database has been a line in one of them."""
+"""Journals: append-only files of JSON lines. Everything in the database comes from a line in one of them."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from engine.jobs.events import Event, Line, line_of
 from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
 from engine.jobs.kinds import event_kinds
 
-SHOWN = 2000  # characters of a line that is set aside
-READ_BYTES = 16 << 20  # at once, so that a job that prints gigabytes into its journal costs no memory
+SHOWN = 2000  # characters kept of a corrupt line
+READ_BYTES = 16 << 20  # read at once, so that a journal of gigabytes costs no memory
 
 
 @dataclass(frozen=True)
 class SetAside:
-    """A line that was not applied: where it begins, its text, and why."""
+    """A line that was not applied: its offset, text, and why."""
 
     begins: int
     text: str
@@ -26,13 +26,13 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What has been appended to a journal since the last look."""
+    """New lines of a journal since the last read."""
 
     name: str
     lines: list[Line]
-    spans: list[tuple[int, int]]  # where each line begins and ends
+    spans: list[tuple[int, int]]  # begin and end of each line
     corrupt: list[SetAside]
-    read_to: int  # offset after the last whole line
+    read_to: int  # offset after the last complete line
 
     def apart(self) -> Iterator["Chunk"]:
         """The same lines, one event at a time."""
@@ -44,7 +44,7 @@ class Chunk:
         yield Chunk(self.name, [], [], corrupt, self.read_to)
 
     def set_aside(self, reason: str) -> "Chunk":
-        """The same lines, none of them to be applied."""
+        """The same lines, all set aside as corrupt."""
         aside = [
             SetAside(start, json.dumps({"kind": line.event.kind, **line.event.to_dict()})[:SHOWN], reason)
             for line, (start, _) in zip(self.lines, self.spans, strict=True)
@@ -53,7 +53,7 @@ class Chunk:
 
 
 class OwnerJournal:
-    """The journal of what people and the owner decided: `<workspace>/journal/owner/events.jsonl`."""
+    """The journal of decisions by people and the owner: `<workspace>/journal/owner/events.jsonl`."""
 
     name = "owner"
 
@@ -64,7 +64,7 @@ class OwnerJournal:
         self._descriptor = open_journal(self.folder, 0o600)
 
     def append(self, event: Event, by: str) -> None:
-        """Write one line and wait until it is on the disk."""
+        """Write one line and sync it to disk."""
         append(self._descriptor, event, by)
         os.fsync(self._descriptor)
 
@@ -73,9 +73,9 @@ class OwnerJournal:
 
 
 def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
-    """The whole lines of `folder/events.jsonl` from `offset` on; None where there is nothing new.
+    """The complete lines of `folder/events.jsonl` from `offset` on; None if there is nothing new.
 
-    A torn last line waits for its end. A line that holds no event of a known kind is set aside with the reason.
+    A torn last line is left for later. A line without an event of a known kind is set aside with the reason.
     """
     try:
         with open(folder / FILE, "rb") as journal:
@@ -86,7 +86,7 @@ def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
             while b"\n" not in data and (more := journal.read(READ_BYTES)):
                 data += more
     except FileNotFoundError:
-        return None  # moved between places while we looked, or not begun
+        return None  # moved between folders meanwhile, or not begun
     end = data.rfind(b"\n") + 1
     if end == 0:
         return None
@@ -103,7 +103,7 @@ def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
 
 
 def line_in(raw: bytes) -> Line:
-    """The line of a journal. Raises Problem for bytes that hold no event of a known kind."""
+    """The line of a journal. Raises Problem if the bytes are not an event of a known kind."""
     values = parse(raw)
     if values is None:
         raise Problem("Cannot read the line: it is not a JSON object.")

@@ -1,4 +1,4 @@
-"""Questions about notices, and about studies that are over and of which nobody has been told yet."""
+"""Queries about notices, and about ended studies without a notice yet."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Notice:
-    """What people are told once. outcome: finished | failed; trouble: why the webhook could not be told."""
+    """A one-time notice. outcome: finished | failed; trouble: why the webhook did not accept it."""
 
     id: str
     study: str
@@ -22,7 +22,7 @@ COLUMNS = ", ".join(Notice.__dataclass_fields__)
 
 
 def since(store: Store, t: float) -> list[Notice]:
-    """The notices after a moment (seconds since 1970), oldest first."""
+    """The notices after a time (seconds since 1970), oldest first."""
     rows = store.rows(f"SELECT {COLUMNS} FROM notices WHERE t > ? ORDER BY t, id", [t])
     return [Notice(*row) for row in rows]
 
@@ -34,7 +34,7 @@ def known(store: Store) -> set[str]:
 
 @dataclass(frozen=True)
 class Rest:
-    """A study of which no job runs or waits. ended_at: when the last run or fit ended; failures: of jobs, in words."""
+    """A study without running or queued jobs. ended_at: when the last run or fit ended; failures: of jobs, in words."""
 
     study: str
     ended_at: float
@@ -42,7 +42,7 @@ class Rest:
 
 
 def at_rest(store: Store) -> list[Rest]:
-    """The active, planned studies of which nothing runs or waits."""
+    """The active, planned studies without running or queued jobs."""
     rows = store.rows(
         "SELECT jobs.study, max(jobs.ended_at) FILTER (WHERE jobs.kind IN ('train', 'fit')), "
         "list(jobs.message ORDER BY jobs.id) FILTER (WHERE jobs.state = 'failed') "

@@ -1,4 +1,4 @@
-"""Build the database anew from the journals: `python -m store.rebuild [--workspace DIR]`.
+"""Rebuild the database from the journals: `python -m store.rebuild [--workspace DIR]`.
 
 The old file is kept beside the new one, so nothing is lost if the journals turn out to be the damaged part.
 """
@@ -28,7 +28,7 @@ def main() -> None:
         workspace = Workspace.open(parser.parse_args().workspace)
         workspace.lock("owner")
         live, fresh = workspace.root / "mixdesk.duckdb", workspace.root / "rebuilt.duckdb"
-        for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # by a rebuild that was killed
+        for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # left by a killed rebuild
             left.unlink(missing_ok=True)
         events = rebuild(workspace, fresh)
         for old in (live, live.with_name(live.name + ".wal")):

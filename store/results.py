@@ -1,6 +1,6 @@
-"""Questions about results: what searches, proposals and other jobs found out, latest first.
+"""Queries about results of searches, proposals and other jobs, latest first.
 
-Each is {"job", "settings": the question, "found": the answer, "t"}.
+Each is {"job", "settings": of the job, "found": its result, "t"}.
 """
 
 import json
@@ -15,7 +15,7 @@ from store.database import Store
 
 
 def of_study(store: Store, study: str, kind: type[Result]) -> list[dict[str, Any]]:
-    """What the jobs of one kind found out in a study."""
+    """The results of one kind of job in a study."""
     rows = store.rows(
         "SELECT job, settings, found, t FROM results WHERE study = ? AND kind = ? ORDER BY t DESC, job",
         [study, kind.kind],
@@ -27,17 +27,17 @@ def of_study(store: Store, study: str, kind: type[Result]) -> list[dict[str, Any
 
 
 def searches(store: Store, study: str) -> list[dict[str, Any]]:
-    """What the searches on a study's surrogates found."""
+    """The results of searches on a study's surrogates."""
     return of_study(store, study, SearchFinished)
 
 
 def proposals(store: Store, study: str) -> list[dict[str, Any]]:
-    """The runs that were proposed to be done next."""
+    """The proposals of next runs."""
     return of_study(store, study, ProposalFinished)
 
 
 def merge_searches(store: Store, study: str) -> list[dict[str, Any]]:
-    """What the searches of a merge study measured best."""
+    """The results of a merge study's searches."""
     return of_study(store, study, MergeSearchFinished)
 
 

@@ -1,4 +1,4 @@
-"""Questions about candidates and their review: what was nominated, who said and did what when."""
+"""Queries about candidates and the history of their review."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ ID = 16  # characters of a candidate's id: the beginning of the SHA-256 of its f
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point that somebody nominated. frozen: what engine/review/freeze.py wrote down; t: seconds since 1970."""
+    """A nominated point. frozen: as engine/review/freeze.py wrote it; t: seconds since 1970."""
 
     id: str
     study: str
@@ -24,8 +24,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the history. n: 1, 2, ... in the order of the journal; candidate: None where it is about the study;
-    what: put | comment | vote | decision | rules | confirm; body: what engine/review/acts.py wrote down."""
+    """One line of the history. n: 1, 2, ... in the order of the journal; candidate: None if it is about the study;
+    what: put | comment | vote | decision | rules | confirm; body: as engine/review/acts.py wrote it."""
 
     n: int
     study: str
@@ -43,7 +43,7 @@ def of_study(store: Store, study: str) -> list[Candidate]:
 
 
 def get(store: Store, candidate: str) -> Candidate:
-    """One candidate by its id. Raises Problem where there is none, and where what was frozen has been changed."""
+    """One candidate by its id. Raises Problem if there is none, or its frozen text was modified."""
     rows = store.rows("SELECT id, study, frozen, t FROM candidates WHERE id = ?", [candidate])
     if not rows:
         raise Problem(
@@ -53,7 +53,7 @@ def get(store: Store, candidate: str) -> Candidate:
     found = _candidate(*rows[0])
     if id_of(found.text) != found.id:
         raise Problem(
-            f"Cannot trust the candidate {found.id}: what was frozen under that name has been changed since. "
+            f"Cannot trust the candidate {found.id}: its frozen text was modified. "
             "`python -m store.rebuild` restores it from the journals."
         )
     return found
@@ -69,7 +69,7 @@ def id_of(frozen: str) -> str:
 
 
 def history(store: Store, study: str) -> list[Event]:
-    """All that was said and done about a study's candidates, oldest first."""
+    """The history of a study's candidates, oldest first."""
     rows = store.rows(
         "SELECT n, study, candidate, what, author, body, t FROM reviews WHERE study = ? ORDER BY n", [study]
     )
@@ -80,9 +80,9 @@ def history(store: Store, study: str) -> list[Event]:
 
 
 def state(store: Store, study: str) -> tuple[int, int]:
-    """Changes whenever a study's review does: the last line of its history, and how many runs confirmed something.
+    """A value that changes with a study's review: the last line of its history, and its number of confirmation runs.
 
-    Cheap: pages ask every second.
+    Cheap: pages poll it every second.
     """
     ((last, confirmed),) = store.rows(
         "SELECT (SELECT coalesce(max(n), 0) FROM reviews WHERE study = $study), (SELECT count(*) FROM runs "

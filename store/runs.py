@@ -1,4 +1,4 @@
-"""Questions about runs: their table, their measured points, their curves."""
+"""Queries about runs: their table, their measured points, their curves."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ class Measured:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the points and what was measured at them: names the surrogates fitted on exactly these."""
+        """A hash of the points and their results: names the surrogates fitted on exactly these."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
         digest.update(self.weights.tobytes() + self.losses.tobytes())
         return digest.hexdigest()[:16]
@@ -49,7 +49,7 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """What the finished runs measured, at the study's own fidelity."""
+    """The finished runs' results, at the study's own fidelity."""
     return store.remembered(("measured", study), lambda: _measured(store, study))
 
 
@@ -107,7 +107,7 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
 
 
 def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
-    """(R, D) the points of a study's runs, finished or waiting, but of those with a role of `outside`."""
+    """(R, D) the points of a study's runs, finished or queued, except those with a role of `outside`."""
     found = store.rows(
         "SELECT weights FROM runs WHERE study = ? AND state NOT IN ('failed', 'cancelled') "
         "AND role NOT IN (SELECT unnest(?))",
@@ -138,7 +138,7 @@ def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]
 
 
 def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """What is there of runs that were posted, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
+    """The stored values of posted runs, by their ids: {"weights", "losses", "seed", "parameters", "tokens"}."""
     rows = store.rows(
         "SELECT id, weights, losses, seed, parameters, tokens FROM runs WHERE study = ? AND list_contains(?, id)",
         [study, ids],
@@ -148,8 +148,7 @@ def submitted(store: Store, study: str, ids: list[str]) -> dict[str, dict[str, A
 
 
 def last_number(store: Store, study: str) -> int:
-    """The largest number of a run of a study, those included that searches and learned merges will take;
-    0 before there is one."""
+    """The largest run number of a study, including numbers reserved by searches and learned merges; 0 if none."""
     reserved = (
         "SELECT CAST(json_extract(spec, '$.first') AS BIGINT) - 1 + "
         "coalesce(CAST(json_extract(spec, '$.settings.evaluations') AS BIGINT), 1) FROM jobs "
@@ -160,7 +159,7 @@ def last_number(store: Store, study: str) -> int:
 
 
 def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
-    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` a run:
+    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` per run:
     run, number, step, tokens, loss (bits per byte)."""
     return store.arrow(
         """
@@ -182,7 +181,7 @@ def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.T
 
 
 def evaluations(store: Store, study: str) -> list[tuple[str, int, list[float]]]:
-    """Losses measured on the way: (run, tokens so far, losses in bits per byte)."""
+    """Losses measured during training: (run, tokens so far, losses in bits per byte)."""
     return store.rows(
         "SELECT run, evaluations.tokens, arg_max(evaluations.losses, evaluations.t) FROM evaluations "
         "JOIN runs ON runs.id = run WHERE study = ? GROUP BY run, evaluations.tokens ORDER BY run, evaluations.tokens",
@@ -201,7 +200,7 @@ def speed(store: Store, study: str | None = None) -> dict[tuple[int, str], float
 
 
 def spent(store: Store, study: str) -> tuple[int, float, int]:
-    """Of the runs whose size and tokens are known: how many, FLOPs by 6 x parameters x tokens, and tokens."""
+    """Count, FLOPs (6 x parameters x tokens) and tokens of the runs whose size and tokens are known."""
     return store.rows(
         "SELECT count(*), coalesce(sum(6.0 * parameters * tokens), 0), coalesce(sum(tokens), 0) FROM runs "
         "WHERE study = ? AND parameters > 0 AND tokens > 0",

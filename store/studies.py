@@ -1,4 +1,4 @@
-"""Questions about studies and the leagues fitted on their runs."""
+"""Queries about studies and the leaderboards fitted on their runs."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -11,11 +11,11 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Study:
-    """A study and how far it is. `counts`: run state -> number of runs, those of confirmations apart; `coordinates`,
-    the names of what its space varies, is empty until it is planned.
+    """A study and its progress. `counts`: run state -> number of runs, without confirmations; `coordinates`, the
+    names of its space's dimensions, is empty until it is planned.
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
-    {"train_tokens"}}} of what there is, None where that is not known; imported: where its runs come from, None where
+    {"train_tokens"}}} of available text, None if unknown; imported: the source of its runs, None if
     it trains its own.
     """
 
@@ -33,12 +33,12 @@ class Study:
 
     @property
     def domains(self) -> list[str]:
-        """The domains of text that a mixture study weighs: its coordinates."""
+        """The domains of a mixture study: its coordinates."""
         return self.coordinates
 
     @property
     def kind(self) -> str:
-        """What its points are: "mixture" or "merge"."""
+        """The kind of its points: "mixture" or "merge"."""
         return "merge" if self.spec.get("merge") else "mixture"
 
     @property
@@ -56,7 +56,7 @@ class Study:
 
     @property
     def open(self) -> int:
-        """Runs that may still bring a result."""
+        """Runs that have not ended."""
         return self.counts.get("planned", 0) + self.counts.get("running", 0)
 
 
@@ -89,7 +89,7 @@ def _study(row: tuple[Any, ...], counts: dict[str, int]) -> Study:
 
 
 def get(store: Store, study: str) -> Study:
-    """One study by id or name. Raises Missing where there is none."""
+    """One study by id or name. Raises Missing if there is none."""
     studies = all_studies(store)
     for key in ("id", "name"):
         for candidate in studies:

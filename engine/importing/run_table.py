@@ -1,4 +1,4 @@
-"""A study's runs as one flat table, CSV or Parquet: a row per run, a column a share and a metric. `import` reads it."""
+"""A study's runs as one flat CSV or Parquet table that `import` reads: a row per run, columns of shares and metrics."""
 
 from pathlib import Path
 

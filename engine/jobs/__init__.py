@@ -1,1 +1,1 @@
-"""Jobs: folders in a spool, the worker that runs them, and where. Standard library only."""
+"""Jobs: folders in a spool, the worker that runs them, and its backends. Standard library only."""

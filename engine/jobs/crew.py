@@ -1,8 +1,8 @@
-"""A crew: a few processes that share one job's tasks, and end with it.
+"""A process pool for one job's tasks, which ends with the job.
 
 The children are spawned (a fork of a process with threads may hang) and inherit the one-thread settings that jobs run
 under. Each watches a pipe whose other end only the parent holds: when the block ends early, or the parent is killed,
-the pipe closes and they go at once, in the middle of a task. So nothing is left behind, and a cancelled job is over.
+the pipe closes and they exit at once, in the middle of a task. So no process is left behind by a cancelled job.
 """
 
 import multiprocessing
@@ -24,15 +24,15 @@ Do = Callable[..., Iterator[tuple[int, Any]]]
 Function = Callable[..., Any]
 Tick = Callable[[int, int], None]
 Tasks = Sequence[tuple[Any, ...]]
-_shared: Any = None  # what this child's tasks have in common
+_shared: Any = None  # the input shared by this child's tasks
 
 
 @contextmanager
 def crew(size: int, shared: Any) -> Iterator[Do]:
     """Yields do(function, tasks, tick): (place, function(shared, *task)) of each task as it ends, in any order.
 
-    size: processes; 1 works in this one. function and shared are pickled; shared travels once. tick(done, total) is
-    called at least twice a second, and may raise to stop. Raises Problem where a child was killed.
+    size: processes; 1 works in this one. function and shared are pickled; shared is sent once. tick(done, total) is
+    called at least twice a second, and may raise to stop. Raises Problem if a child was killed.
     """
     if size == 1:
         yield lambda function, tasks, tick: _alone(shared, function, tasks, tick)
@@ -70,10 +70,12 @@ def _together(pool: ProcessPoolExecutor, function: Function, tasks: Tasks, tick:
 
 
 def _begin(watched: Connection, shared: Any) -> None:
-    """In a child, first of all."""
+    """Initialise a child."""
     global _shared
     _shared = shared
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told to the whole group: the parent stops, and this ends with it
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # signals reach the whole group: the parent stops, and this ends with it
     threading.Thread(target=_go_with, args=(watched,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Decisions: events of the owner's journal, one dataclass per kind. What people ask for, and what follows from it.
+"""Decisions: events of the owner's journal, one dataclass per kind. People's requests, and what the owner plans.
 
 Lines carry `by`: who acted. Runs and jobs are JSON objects here, as the tables take them: a run is {"id", "number",
 "role", "label", "weights", "seed", and where known "job", "fidelity"}, a job {"job": its id, "spec"}.
@@ -13,7 +13,7 @@ from engine.jobs.events import Event
 
 @dataclass(frozen=True)
 class StudyCreated(Event):
-    """A study was asked for. spec: engine.spec.study.StudySpec as a dict."""
+    """A study was requested. spec: engine.spec.study.StudySpec as a dict."""
 
     kind = "study.created"
     study: str
@@ -26,7 +26,7 @@ class StudyPlanned(Event):
     """The study's coordinates, metrics, runs, and the jobs that will measure them.
 
     domains: its coordinates; metrics: engine.spec.objectives.Objective as dicts, null in journals of 0.1 (each domain's
-    loss); corpus: of those domains; carried: runs of the study that it goes on from (engine/studies/domain_changes.py).
+    loss); corpus: of those domains; carried: runs of the study that it continues (engine/studies/domain_changes.py).
     """
 
     kind = "study.planned"
@@ -41,7 +41,7 @@ class StudyPlanned(Event):
 
 @dataclass(frozen=True)
 class StudyImported(Event):
-    """A study of runs that were trained elsewhere, with all that they measured. imported: where they come from."""
+    """A study of runs that were trained elsewhere, with their results. imported: their source."""
 
     kind = "study.imported"
     study: str
@@ -56,7 +56,7 @@ class StudyImported(Event):
 
 @dataclass(frozen=True)
 class StudyCancelled(Event):
-    """The study's jobs end; what was measured stays."""
+    """The study's jobs end; results stay."""
 
     kind = "study.cancelled"
     study: str
@@ -64,7 +64,7 @@ class StudyCancelled(Event):
 
 @dataclass(frozen=True)
 class StudyPaused(Event):
-    """Nothing of the study starts any more; what runs stops at a checkpoint."""
+    """No job of the study starts any more; running ones stop at a checkpoint."""
 
     kind = "study.paused"
     study: str
@@ -72,7 +72,7 @@ class StudyPaused(Event):
 
 @dataclass(frozen=True)
 class StudyResumed(Event):
-    """The study goes on, and what failed is tried again."""
+    """The study goes on, and failed jobs are retried."""
 
     kind = "study.resumed"
     study: str
@@ -99,7 +99,7 @@ class RunsAdded(Event):
 
 @dataclass(frozen=True)
 class RunsSubmitted(Event):
-    """Finished runs that somebody posted: {"id", "label", "weights", "losses", and where known "seed", "parameters",
+    """Finished runs posted by a client: {"id", "label", "weights", "losses", and where known "seed", "parameters",
     "tokens", "seconds", "device"}."""
 
     kind = "runs.submitted"
@@ -122,7 +122,7 @@ class JobPlanned(Event):
 
 @dataclass(frozen=True)
 class JobPrioritised(Event):
-    """Somebody moved a job in the queue; lower runs sooner."""
+    """A job was moved in the queue; lower runs sooner."""
 
     kind = "job.prioritised"
     job: str
@@ -131,7 +131,7 @@ class JobPrioritised(Event):
 
 @dataclass(frozen=True)
 class JobCancelAsked(Event):
-    """Somebody asked for a job's end."""
+    """A job was cancelled."""
 
     kind = "job.cancel_asked"
     job: str
@@ -139,7 +139,7 @@ class JobCancelAsked(Event):
 
 @dataclass(frozen=True)
 class JobRetryAsked(Event):
-    """Somebody put an ended job into the queue again."""
+    """An ended job was queued again."""
 
     kind = "job.retry_asked"
     job: str
@@ -159,7 +159,7 @@ class CorpusPlanned(Event):
 
 @dataclass(frozen=True)
 class CandidatePut(Event):
-    """Somebody nominated a point of a study. frozen: JSON of the point and what was predicted there."""
+    """A point of a study was nominated. frozen: JSON of the point and its predictions."""
 
     kind = "candidate.put"
     candidate: str
@@ -184,7 +184,7 @@ class ReviewAdded(Event):
 
 @dataclass(frozen=True)
 class NoticeRaised(Event):
-    """People are to be told that a study has ended or needs them. outcome: finished or failed."""
+    """A notice that a study has ended or needs attention. outcome: finished or failed."""
 
     kind = "notice.raised"
     notice: str
@@ -195,7 +195,7 @@ class NoticeRaised(Event):
 
 @dataclass(frozen=True)
 class NoticeTold(Event):
-    """The webhook took a notice, or never will. trouble: why not."""
+    """A notice was delivered to the webhook, or given up. trouble: why."""
 
     kind = "notice.told"
     notice: str
@@ -204,7 +204,7 @@ class NoticeTold(Event):
 
 @dataclass(frozen=True)
 class TokenCreated(Event):
-    """A token of the HTTP API. hash: of its secret part; local: it acts for whoever sits at this machine."""
+    """A token of the HTTP API. hash: of its secret part; local: it acts for the local user, without a sign-in."""
 
     kind = "token.created"
     token: str
@@ -218,7 +218,7 @@ class TokenCreated(Event):
 
 @dataclass(frozen=True)
 class TokenRevoked(Event):
-    """The token opens nothing any more."""
+    """The token was revoked."""
 
     kind = "token.revoked"
     token: str
@@ -226,7 +226,7 @@ class TokenRevoked(Event):
 
 @dataclass(frozen=True)
 class TokenUsed(Event):
-    """The token opened something, to about an hour."""
+    """The token was used; written at most about once an hour."""
 
     kind = "token.used"
     token: str

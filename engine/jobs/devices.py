@@ -1,7 +1,7 @@
-"""The GPUs of this machine, found by nvidia-smi (never by torch), and who has leased how much of which.
+"""The GPUs of this machine, found by nvidia-smi (never by torch), and the jobs' leases on them.
 
-A job declares the memory that it takes; several small ones share a card, and one that declares none takes a whole
-card. What a job holds is written into its folder before it starts, so a new supervisor knows it as well.
+A job declares its memory; several small ones share a card, and one that declares none takes a whole card. A job's
+lease is written into its folder before it starts, so a new supervisor knows it as well.
 """
 
 import csv
@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 ASK = ("index", "uuid", "name", "memory.total", "memory.used", "utilization.gpu")
-SECONDS = 10.0  # how long nvidia-smi may take: a card that is falling off the bus makes it slow
-IDLE_SHARE = 0.1  # a card of which somebody else uses less is free: a desktop takes a little
+SECONDS = 10.0  # timeout of nvidia-smi: a card that is falling off the bus makes it slow
+IDLE_SHARE = 0.1  # a card with less used by others counts as free: a desktop takes a little
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Lease:
-    """What a running job holds. gpus: whole cards or a share of one; gpu: the card's uuid where we chose it.
+    """A running job's resources. gpus: whole cards or a share of one; gpu: the card's uuid if we chose it.
 
-    begins: how long the job's journal was when this attempt began.
+    begins: length of the job's journal when this attempt began.
     """
 
     job: str
@@ -51,50 +51,50 @@ class Lease:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Lease":
-        """Raises TypeError for what is no lease."""
+        """Raises TypeError if it is not a lease."""
         return cls(**values)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The cards that answer. trouble: why there may be more than answered, in words; None where all is well."""
+    """The cards that respond. trouble: why some may be missing, in words, or None."""
 
     gpus: tuple[Gpu, ...] = ()
     trouble: str | None = None
 
 
 def find() -> Found:
-    """Ask nvidia-smi. A machine without it has no GPUs; one whose driver does not answer has a trouble."""
+    """Query nvidia-smi. A machine without it has no GPUs; a driver that does not respond is reported as trouble."""
     command = ["nvidia-smi", f"--query-gpu={','.join(ASK)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
         return Found()
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Found(trouble=f"nvidia-smi cannot be asked: {error}. Check the GPU's driver.")
+        return Found(trouble=f"Cannot run nvidia-smi: {error}. Check the GPU's driver.")
     if done.returncode:
         said = (done.stdout + done.stderr).strip().split("\n")[0] or f"exit code {done.returncode}"
         return Found(trouble=f"nvidia-smi does not see the GPUs: {said[:300]} Check the GPU's driver.")
-    gpus, odd = [], []
+    gpus, unexpected = [], []
     for row in csv.reader(done.stdout.splitlines(), skipinitialspace=True):
         try:
             index, uuid, name, *numbers = row
             total, used, use = (number_of(text) for text in numbers)
             gpus.append(Gpu(uuid, int(index), name, total, used, use))
         except ValueError:
-            odd.append(",".join(row))
-    return Found(tuple(gpus), f"nvidia-smi answered {odd[0]!r} for a GPU. Check it." if odd else None)
+            unexpected.append(",".join(row))
+    return Found(tuple(gpus), f"nvidia-smi answered {unexpected[0]!r} for a GPU. Check it." if unexpected else None)
 
 
 def number_of(text: str) -> int:
-    """A whole number; 0 where the card does not tell ("[N/A]")."""
+    """An integer; 0 if the card does not report it ("[N/A]")."""
     return 0 if text.startswith("[") else int(text)
 
 
 def choose(gpus: Sequence[Gpu], leases: Sequence[Lease], memory_mb: int) -> tuple[Gpu, int] | None:
-    """The card with the most room for a job, and the memory that it gets there; None while there is no room.
+    """The card with the most room for a job, and the job's memory on it; None while there is no room.
 
-    memory_mb: 0 asks for a whole card; more than the largest card holds is cut to that (the job sizes itself to it).
+    memory_mb: 0 for a whole card; more than the largest card has is cut to that (the job adapts to it).
     """
     largest = max((gpu.total_mb for gpu in gpus), default=0)
     wanted, best = min(memory_mb, largest), None
@@ -110,7 +110,7 @@ def choose(gpus: Sequence[Gpu], leases: Sequence[Lease], memory_mb: int) -> tupl
 
 
 def machine() -> dict[str, Any]:
-    """How busy the machine is: load of the last minute by core, memory in MB. Empty where /proc does not tell."""
+    """The machine's utilisation: load of the last minute per core, memory in MB. Empty without /proc."""
     try:
         with open("/proc/meminfo") as file:
             pairs = (line.split(":") for line in file)

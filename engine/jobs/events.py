@@ -1,8 +1,8 @@
-"""Events: the lines of journals, one dataclass per kind. What jobs become and what they measure.
+"""Events: the lines of journals, one dataclass per kind. States of jobs, and their results.
 
 A line is a JSON object: the event's `kind`, the time `t` (seconds since 1970), who wrote it (`by`, in the owner's
-journal), and the fields of the dataclass. What people and the owner decide is in engine/jobs/decisions.py; what only
-one kind of job tells is in that kind's own file (engine/jobs/kinds.py lists them).
+journal), and the fields of the dataclass. What people and the owner decide is in engine/jobs/decisions.py; events of
+only one kind of job are in that kind's own file (engine/jobs/kinds.py lists them).
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
 
 @dataclass(frozen=True)
 class Event(Record):
-    """What a line of a journal says. kind: as the line has it."""
+    """The content of a journal's line. kind: as in the line."""
 
     kind: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Line:
-    """An event, when it was written (seconds since 1970), and by whom, where the owner wrote it."""
+    """An event, when it was written (seconds since 1970), and by whom, in the owner's journal."""
 
     event: Event
     t: float
@@ -31,7 +31,7 @@ class Line:
 
 
 def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
-    """The line that a JSON object is. Raises Problem, with the reason, for one that is no event of these kinds."""
+    """A line from its JSON object. Raises Problem, with the reason, if it is not an event of these kinds."""
     kind, t, by = values.get("kind"), values.get("t"), values.get("by")
     if not isinstance(kind, str) or kind not in kinds:
         raise Problem(f"Cannot read an event of kind {kind!r}: this version does not know it.")
@@ -41,7 +41,7 @@ def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
     return Line(kinds[kind].read(own, f"the event {kind}"), float(t), by)
 
 
-# What becomes of a job ---------------------------------------------------------------------------------------
+# States of a job ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class JobStarted(Event):
 
 @dataclass(frozen=True)
 class JobProgress(Event):
-    """How far the job is, in a unit of its own."""
+    """Progress of the job, in its own unit."""
 
     kind = "job.progress"
     done: float
@@ -65,7 +65,7 @@ class JobProgress(Event):
 
 @dataclass(frozen=True)
 class JobNote(Event):
-    """Something that people should read about the job."""
+    """A message about the job for the user."""
 
     kind = "job.note"
     text: str
@@ -73,14 +73,14 @@ class JobNote(Event):
 
 @dataclass(frozen=True)
 class JobFinished(Event):
-    """The job did what it was asked."""
+    """The job completed its task."""
 
     kind = "job.finished"
 
 
 @dataclass(frozen=True)
 class JobFailed(Event):
-    """The job was given up. message: why, and what to do."""
+    """The job failed. message: why, and what to do."""
 
     kind = "job.failed"
     message: str
@@ -88,7 +88,7 @@ class JobFailed(Event):
 
 @dataclass(frozen=True)
 class JobCancelled(Event):
-    """The job ended because somebody asked for it. note: how far it had come."""
+    """The job was cancelled. note: its progress."""
 
     kind = "job.cancelled"
     note: str | None = None
@@ -96,7 +96,7 @@ class JobCancelled(Event):
 
 @dataclass(frozen=True)
 class JobDied(Event):
-    """The attempt ended without a word; the job is tried again. message: what is known of the cause."""
+    """The attempt died; the job is tried again. message: the cause, as far as it is known."""
 
     kind = "job.died"
     message: str | None = None
@@ -112,13 +112,13 @@ class JobPaused(Event):
 
 @dataclass(frozen=True)
 class JobRequeued(Event):
-    """Somebody put the ended job into the queue again."""
+    """The ended job was queued again."""
 
     kind = "job.requeued"
     reason: str | None = None
 
 
-# What runs measure -------------------------------------------------------------------------------------------
+# Results of runs -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class RunsProgress(Event):
 
 @dataclass(frozen=True)
 class RunsEvaluated(Event):
-    """Validation losses of runs on the way, (G, D) bits per byte."""
+    """Validation losses of runs during training, (G, D) bits per byte."""
 
     kind = "runs.evaluated"
     runs: list[str]
@@ -156,8 +156,8 @@ class RunsEvaluated(Event):
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """What a run measured: metric -> value, and its standard error. shares (D,): what a proxy really saw; tokens: that
-    it was trained on; both null for a merge."""
+    """A run's results: metric -> value, and its standard error. shares (D,): realised shares of a proxy's tokens;
+    tokens: its training tokens; both null for a merge."""
 
     kind = "run.finished"
     run: str
@@ -193,7 +193,7 @@ class RunRefused(Event):
 
 @dataclass(frozen=True)
 class RunsMeasured(Event):
-    """Runs that a job chose and measured by itself: {"id", "number", "role", "label", "weights", "seed", "losses",
+    """Runs chosen and measured by a job: {"id", "number", "role", "label", "weights", "seed", "losses",
     "losses_se", "seconds", "cpu_seconds", "device", "parameters"}."""
 
     kind = "runs.measured"
@@ -203,7 +203,7 @@ class RunsMeasured(Event):
 
 @dataclass(frozen=True)
 class Result(Event):
-    """What a job of one kind found out: the question's `settings` and the answer, as JSON objects.
+    """The result of a job of one kind: its `settings` and the answer `found`, as JSON objects.
 
     Kinds of jobs subclass it; it lands in the table `results` as it is, so a new kind needs no SQL.
     """

@@ -1,6 +1,6 @@
 """Journals: append-only files of events, one JSON object per line. Standard library only.
 
-A line is written in one go, so a reader sees all of it or a torn tail, never a mixture of two. Readers never go beyond
+A line is written at once, so a reader sees all of it or a torn tail, never a mixture of two. Readers never go beyond
 the last newline; a torn tail is cut off before the next line is written.
 """
 
@@ -23,7 +23,7 @@ def open_journal(folder: Path, mode: int = 0o644) -> int:
 
 
 def append(descriptor: int, event: Event, by: str | None = None) -> None:
-    """Write one line. Raises OSError when it cannot (a full disk), and then leaves the journal as it was.
+    """Write one line. Raises OSError if it cannot be written (a full disk), and then leaves the journal unchanged.
 
     Raises ValueError for NaN and infinity.
     """
@@ -49,7 +49,7 @@ def write_event(folder: Path, event: Event) -> None:
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
-    """The JSON object on one line; None when it holds none (torn by a kill, or damaged)."""
+    """The JSON object on one line; None if there is none (torn by a kill, or damaged)."""
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
@@ -69,7 +69,7 @@ def event_of(line: bytes, kinds: dict[str, type[Event]]) -> Event | None:
 
 
 def read_events(folder: Path, *kinds: type[Event], begins: int = 0) -> list[Event]:
-    """The events of these kinds in a job's journal, from an offset in bytes on; damaged lines are left out."""
+    """The events of these kinds in a job's journal, from a byte offset; damaged lines are left out."""
     wanted = {kind.kind: kind for kind in kinds}
     try:
         lines = (folder / FILE).read_bytes()[begins:].split(b"\n")[:-1]

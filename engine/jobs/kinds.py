@@ -1,7 +1,7 @@
-"""Kinds of jobs: which file declares a kind's task, its own events, and the function that does the work.
+"""Kinds of jobs: the file that declares a kind's task, its own events, and the function that does the work.
 
 A new kind of job is one file that defines `KIND`, and one line of the table here. Standard library only: files are
-imported when they are asked for, and what does the work (which may need torch) only in the job's own process.
+imported on demand, and the work's code (which may need torch) only in the job's own process.
 """
 
 import importlib
@@ -31,8 +31,8 @@ KINDS = {
 
 @dataclass(frozen=True)
 class JobKind:
-    """A kind of job. work: "module:function" that does a Job of it; events: those that no other kind tells;
-    on_cluster: it runs on the cluster where there is one (what takes seconds runs beside the page)."""
+    """A kind of job. work: "module:function" that does a Job of it; events: its own kinds of events;
+    on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page)."""
 
     task: type[Task]
     work: str
@@ -40,7 +40,7 @@ class JobKind:
     on_cluster: bool = False
 
     def function(self) -> Callable[[Job], None]:
-        """What does the work. Imports it."""
+        """The function that does the work. Imports it."""
         module, name = self.work.split(":")
         found: Callable[[Job], None] = getattr(importlib.import_module(module), name)
         return found
@@ -48,7 +48,7 @@ class JobKind:
 
 @cache
 def kind_of(name: str) -> JobKind:
-    """A kind by its name. Raises Problem for one that this version does not know."""
+    """A kind by its name. Raises Problem if this version does not know it."""
     if name not in KINDS:
         raise Problem(
             f"Cannot run a job of kind {name!r}: this version knows {', '.join(KINDS)}. "

@@ -1,7 +1,7 @@
-"""What a job prints: its log never grows without end, and people read the end of it. Standard library only.
+"""A job's log: bounded in size, read from its end. Standard library only.
 
-Both the job's own process and the supervisor look: the first lives as long as the job does, the second also sees
-what the job's native code and children print while Python is busy.
+Both the job's own process and the supervisor trim it: the first lives as long as the job does, the second also sees
+output of native code and children while Python is busy.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-LARGEST_MB = 64  # a log that grows beyond this loses its beginning; $MIXDESK_LOG_MB says otherwise
+LARGEST_MB = 64  # a log that grows beyond this loses its beginning; $MIXDESK_LOG_MB overrides it
 KEPT = 1 << 20  # bytes that stay, at most half of what is allowed
 LOOK_SECONDS = 0.25
 SHOWN = 16384  # bytes that people and pages read
@@ -32,9 +32,9 @@ def tail(path: Path, size: int = SHOWN) -> str:
 
 
 def trim(path: Path) -> int:
-    """Cut the beginning off a log that grew too long; returns how long it had grown, 0 where it was left alone.
+    """Cut the beginning off a log that grew too long; returns its former length, 0 if it was left alone.
 
-    Whoever prints appends, and so goes on behind what is left.
+    Writers append, so they go on behind the rest.
     """
     try:
         size = path.stat().st_size
@@ -55,12 +55,12 @@ def keep_short(path: Path) -> None:
         own = os.path.samestat(os.fstat(1), path.stat())
     except OSError:
         own = False
-    if own:  # on a cluster the log may be the cluster's own business
+    if own:  # on a cluster the log may belong to the cluster
         threading.Thread(target=_watch, args=[path], name="log", daemon=True).start()
 
 
 def _watch(path: Path) -> None:
     while True:
         time.sleep(LOOK_SECONDS)
-        with contextlib.suppress(OSError):  # a full disk: look again
+        with contextlib.suppress(OSError):  # a full disk: try again
             trim(path)

@@ -1,8 +1,8 @@
-"""Journals that come by HTTP: a node of a cluster without the shared folder posts what its job measured.
+"""Journals received by HTTP: a cluster's node without the shared folder posts its job's journal.
 
 A node posts bytes of its journal with the offset where they begin. The page's process appends what is new, so the
-same bytes twice are written once, and a node that is ahead is told from where to go on. It answers how much it has on
-its disk: what is below that is acknowledged, and stays.
+same bytes are written once, and a node that is ahead learns where to resume. The answer is the length on disk: all
+below it is acknowledged, and stays.
 """
 
 import os
@@ -21,7 +21,7 @@ TRIES = 40
 
 
 class Gone(Exception):
-    """The attempt is over: its worker has given it up, or the job has ended. The node should stop."""
+    """The attempt is over: its worker gave it up, or the job has ended. The node should stop."""
 
 
 def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
@@ -33,7 +33,7 @@ def active_folder(spool: Spool, job_id: str, attempt: str) -> Path:
 
 
 def hand_out(spool: Spool, job_id: str, attempt: str) -> dict[str, Any]:
-    """What a node needs to begin: the spec, and the journal so far, a character a byte. Raises Gone."""
+    """What a node needs to start: the spec, and the journal so far, one character per byte. Raises Gone."""
     folder = active_folder(spool, job_id, attempt)
     journal = folder / FILE
     return {
@@ -43,12 +43,12 @@ def hand_out(spool: Spool, job_id: str, attempt: str) -> dict[str, Any]:
 
 
 def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -> int:
-    """Append the new part of posted bytes; returns the length of the journal, all of it on the disk.
+    """Append the new part of posted bytes; returns the length of the journal, synced to disk.
 
-    Raises Gone, and OSError where it cannot be written (a full disk): then the node posts it again.
+    Raises Gone, and OSError if it cannot be written (a full disk): then the node posts it again.
     """
     folder = active_folder(spool, job_id, attempt)
-    for _ in range(TRIES):  # the worker may only be looking whether the job lives
+    for _ in range(TRIES):  # the worker may hold it briefly to check whether the job lives
         with try_lock(folder) as lock:
             if lock is not None:
                 (folder / HEARTBEAT).touch()
@@ -58,12 +58,12 @@ def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -
 
 
 def take_log(spool: Spool, job_id: str, attempt: str, data: bytes) -> None:
-    """Keep the end of what a job printed on its node, so that the page can show it. Raises Gone."""
+    """Save the end of a job's output on its node, so that the page can show it. Raises Gone."""
     write_text(active_folder(spool, job_id, attempt) / "log.txt", data[-logs.SHOWN :].decode(errors="replace"))
 
 
 def append(journal: Path, offset: int, data: bytes) -> int:
-    """Write what of `data` (which begins at `offset`) the journal does not have yet; returns its length."""
+    """Append the part of `data` (which begins at `offset`) that the journal lacks; returns its length."""
     descriptor = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         have = os.fstat(descriptor).st_size

@@ -1,4 +1,4 @@
-"""The queue: which of the jobs that wait may start next. Reads the spool only when it has changed."""
+"""The queue: which waiting jobs may start next. Reads the spool only when it has changed."""
 
 import json
 import os
@@ -47,7 +47,7 @@ class Queue:
         self.stamps, self.scanned = stamps, time.monotonic()
 
     def outcome(self, spec: JobSpec) -> tuple[str, str]:
-        """("done", ""): it may start; ("open", id): it waits for that job; ("failed", id): it waits in vain."""
+        """("done", ""): it may start; ("open", id): it waits for that job; ("failed", id): that job failed."""
         for job_id in spec.depends_on:
             if job_id not in self.outcomes:
                 self.outcomes[job_id] = outcome_of(self.spool.find(job_id))
@@ -57,7 +57,7 @@ class Queue:
 
 
 def read_settings(folder: Path) -> JobSpec:
-    """A queued job's settings. A damaged spec is claimed at once, so that its own process says what is wrong."""
+    """A queued job's settings. A job with a damaged spec is claimed at once: its own process reports the error."""
     try:
         return JobSpec.read(json.loads((folder / "spec.json").read_text()))
     except (OSError, ValueError, TypeError, Problem):
@@ -65,7 +65,7 @@ def read_settings(folder: Path) -> JobSpec:
 
 
 def priority_of(folder: Path, spec: JobSpec) -> float:
-    """The priority that somebody gave it later, or its spec's."""
+    """The priority set later, or its spec's."""
     try:
         return float((folder / "priority").read_text())
     except (OSError, ValueError):
@@ -73,7 +73,7 @@ def priority_of(folder: Path, spec: JobSpec) -> float:
 
 
 def outcome_of(folder: Path | None) -> str:
-    """done, failed, or open: it has not ended, or is not there yet."""
+    """done, failed, or open: it has not ended, or does not exist yet."""
     if folder is None or folder.parent.name not in ("ended", "sealed"):
         return "open"
     return "done" if isinstance(last_event(folder, *OUTCOMES), JobFinished) else "failed"

@@ -1,7 +1,7 @@
 """One job on a node that shares no folder with the page: `python -m engine.jobs.remote URL JOB ATTEMPT WORKSPACE`.
 
-WORKSPACE is where the node has the corpora. The job runs in a scratch folder; a thread posts its journal. Where the
-page is away, the journal waits and the training goes on; the process ends only when every line was acknowledged.
+WORKSPACE is where the node has the corpora. The job runs in a scratch folder; a thread posts its journal. While the
+page is unreachable, the journal waits and the training goes on; the process ends only when every line is acknowledged.
 Checkpoints stay in the scratch folder ($MIXDESK_SCRATCH, else the temporary one) and help if the node runs it again.
 """
 
@@ -24,7 +24,7 @@ from engine.jobs.spool import Job
 
 POST_SECONDS = 1.0
 CHUNK = 1 << 20
-PATIENCE_SECONDS = 6 * 3600.0  # how long a node waits for a page that is away
+PATIENCE_SECONDS = 6 * 3600.0  # how long a node waits for an unreachable page
 
 
 class Endpoint:
@@ -41,7 +41,7 @@ class Endpoint:
         )
 
     def ask(self, offset: int = 0, data: bytes | None = None, what: str = "offset") -> dict[str, Any] | None:
-        """GET, or POST with data. None where the attempt is over. Raises OSError where the page is away."""
+        """GET, or POST with data. None if the attempt is over. Raises OSError if the page is unreachable."""
         request = urllib.request.Request(f"{self.url}?{what}={offset}", data, self.headers)
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -58,7 +58,7 @@ class Poster:
 
     def __init__(self, endpoint: Endpoint, job: Job, have: int):
         self.endpoint, self.job, self.have, self.over = endpoint, job, have, False
-        self.printed = b""  # as it was last posted
+        self.printed = b""  # the last tail posted
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._work, name="poster", daemon=True)
         self._thread.start()
@@ -70,10 +70,10 @@ class Poster:
                     pass
                 self.post_log()
             except OSError as error:
-                print(f"The page is away ({error}); the journal waits.", flush=True)
+                print(f"The page is unreachable ({error}); the journal waits.", flush=True)
 
     def post_some(self) -> bool:
-        """Post what the page lacks, at most one chunk; returns whether there was some. An empty post is a heartbeat."""
+        """Post what the page lacks, at most one chunk; returns whether there was any. An empty post is a heartbeat."""
         with open(self.job.folder / FILE, "rb") as journal:
             journal.seek(self.have)
             data = journal.read(CHUNK)
@@ -85,14 +85,14 @@ class Poster:
         return bool(data)
 
     def post_log(self) -> None:
-        """Post the end of what was printed, if that has changed."""
+        """Post the end of the output, if it has changed."""
         printed = logs.tail(self.job.folder / "log.txt").encode()
         if printed != self.printed:
             self.endpoint.ask(1, printed, "log")
             self.printed = printed
 
     def finish(self) -> bool:
-        """Post the rest, however long the page is away; returns whether all of it was acknowledged."""
+        """Post the rest, however long the page is unreachable; returns whether all of it was acknowledged."""
         self._done.set()
         self._thread.join()
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -1,7 +1,7 @@
 """The process of one job: `python -m engine.jobs.run FOLDER WORKSPACE ATTEMPT`, started by the worker.
 
-The table of engine/jobs/kinds.py says which function does a kind of job. It raises Problem for what the user can mend;
-anything else that escapes is a bug, and its traceback goes into the job's log.
+The table of engine/jobs/kinds.py names the function of a kind of job. It raises Problem if the user can fix the error;
+any other exception is a bug, and its traceback goes into the job's log.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from engine.jobs.kinds import kind_of
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Job
 
-# For people who read logs of clusters: what became of the job is in its journal.
+# For readers of cluster logs: the job's outcome is in its journal.
 DONE, FAILED, STOPPED, DUPLICATE = 0, 1, 75, 76
 LOCK_TRIES = 100
 
@@ -30,12 +30,12 @@ LOCK_TRIES = 100
 def main(folder: Path, workspace: Path, attempt: str, locked: bool) -> int:
     """Run one attempt at the job of a folder. Returns the exit code.
 
-    locked: whether this process has inherited the job's lock; on a node of a cluster it takes the lock itself.
+    locked: whether this process inherited the job's lock; on a cluster's node it takes the lock itself.
     """
     if not locked and take_lock(folder) is None:
         return DUPLICATE
     if attempt_of(folder) != attempt:
-        return DUPLICATE  # the worker has given this attempt up and begun another
+        return DUPLICATE  # the worker gave this attempt up and began another
     if not locked:
         print_into(folder / "log.txt")
     job = Job(folder, workspace, {})
@@ -43,7 +43,7 @@ def main(folder: Path, workspace: Path, attempt: str, locked: bool) -> int:
 
 
 def perform(job: Job) -> int:
-    """Do what the job's spec says, and write into its journal what became of it."""
+    """Run the job's spec, and write its outcome into its journal."""
     signal.signal(signal.SIGTERM, lambda *_: setattr(job, "stopping", True))
     logs.keep_short(job.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the worker, which stops its jobs in order
@@ -51,7 +51,7 @@ def perform(job: Job) -> int:
     try:
         job.spec = spec_of(job.folder)
         kind = kind_of(job.spec["kind"])
-        kind.task.of(job.spec)  # raises where the task lacks something
+        kind.task.of(job.spec)  # raises if the task is invalid
         kind.function()(job)
     except Exception as error:
         return failed(job, error)
@@ -60,7 +60,7 @@ def perform(job: Job) -> int:
 
 
 def failed(job: Job, error: Exception) -> int:
-    """Say why a job did not come to its end; returns the exit code."""
+    """Record why a job did not finish; returns the exit code."""
     if isinstance(error, Stopped):
         job.emit(JobPaused())
         return STOPPED
@@ -75,12 +75,12 @@ def failed(job: Job, error: Exception) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """What people are told."""
+    """The message for the user."""
     if isinstance(error, Problem):
         return str(error)
     if isinstance(error, MemoryError):
-        return "The machine ran out of memory. Choose a smaller model or fewer members a group."
-    if "No space left on device" in str(error):  # of safetensors, whose errors are no OSErrors
+        return "The machine ran out of memory. Choose a smaller model or fewer members per group."
+    if "No space left on device" in str(error):  # from safetensors, whose errors are not OSErrors
         return "The disk is full. Free disk space, then retry: it goes on from its last checkpoint."
     if isinstance(error, OSError):
         return f"Reading or writing failed: {error}. Free disk space or check the path, then retry."
@@ -93,7 +93,7 @@ def is_device_error(error: Exception) -> bool:
 
 
 def transient_cause(error: Exception) -> str:
-    """Why an attempt died, so that the next one may do better."""
+    """Why an attempt died, for the next one."""
     if isinstance(error, Transient):
         return str(error)
     first = str(error).split("\n")[0]
@@ -103,7 +103,7 @@ def transient_cause(error: Exception) -> str:
 def take_lock(folder: Path) -> int | None:
     """The job's lock, for as long as this process lives; None where another process runs the job."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    for _ in range(LOCK_TRIES):  # the worker may only be looking whether it is held
+    for _ in range(LOCK_TRIES):  # the worker may hold it briefly to check whether the job lives
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return descriptor
@@ -114,7 +114,7 @@ def take_lock(folder: Path) -> int | None:
 
 
 def print_into(log: Path) -> None:
-    """Let this process and its children print into the job's log, where the page looks, not the cluster's."""
+    """Redirect the output of this process and its children into the job's log, for the page."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
@@ -122,7 +122,7 @@ def print_into(log: Path) -> None:
 
 
 def attempt_of(folder: Path) -> str | None:
-    """Which attempt the worker is at."""
+    """The number of the worker's current attempt."""
     try:
         attempt = json.loads((folder / "lease.json").read_text())["attempt"]
         return attempt if isinstance(attempt, str) else None
@@ -131,7 +131,7 @@ def attempt_of(folder: Path) -> str | None:
 
 
 def spec_of(folder: Path) -> dict[str, Any]:
-    """The job's spec. Raises Problem for one that is damaged."""
+    """The job's spec. Raises Problem if it is damaged."""
     try:
         spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
     except (OSError, ValueError) as error:

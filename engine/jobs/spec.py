@@ -11,7 +11,7 @@ from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
 from engine.core.records import Record, contract
 
-UNFINISHED = ("queued", "running", "paused")  # states of a job that may still do something
+UNFINISHED = ("queued", "running", "paused")  # states of a job that has not ended
 VERSION = 2  # 1 had only a kind and its task: the settings read as their defaults
 ATTEMPTS = 3
 DEVICES = ("auto", "cpu", "cuda")
@@ -20,13 +20,13 @@ ALIASES = {"after": "depends_on", "silence_seconds": "stall_timeout", "at_once":
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Record):
-    """What a job of one kind is asked to do. Kinds subclass it (engine/spec/kinds/)."""
+    """The task of a job of one kind. Kinds subclass it (engine/spec/kinds/)."""
 
     kind: ClassVar[str]
 
     @classmethod
     def of(cls, spec: dict[str, Any]) -> Self:
-        """The task in a spec. Raises Problem for a field that is missing, unknown or of another type."""
+        """The task in a spec. Raises Problem if a field is missing, unknown or of the wrong type."""
         fields, _ = contract(cls)  # type: ignore[arg-type]
         own = {name: value for name, value in spec.items() if name in fields or name not in SETTINGS}
         try:
@@ -46,10 +46,9 @@ class JobSpec:
     """The settings that every kind of job has.
 
     priority: lower runs sooner; depends_on: ids of jobs that must be done first; retries: how often it is tried again
-    when its process dies or its device is lost; stall_timeout: seconds without progress after which it is taken for
-    stuck; max_parallel: how many jobs of its study may run side by side (0: as many as there is room for); cpus: slots;
-    device: "cpu", "cuda" (waits for a GPU), "auto" (a GPU where there is one); gpu_memory_mb: what it takes of a card
-    (0: a whole one).
+    when its process dies or its device is lost; stall_timeout: seconds without progress after which it counts as
+    stuck; max_parallel: how many jobs of its study may run side by side (0: no limit); cpus: slots; device: "cpu",
+    "cuda" (waits for a GPU), "auto" (a GPU if there is one); gpu_memory_mb: its memory on a card (0: a whole card).
     """
 
     kind: str

@@ -4,12 +4,12 @@ A job is a folder that moves between four places of `<workspace>/jobs/`; the ren
 
     queued/<id>  --claim-->  active/<id>  --ends-->  ended/<id>  --its journal is in DuckDB-->  sealed/<id>
 
-Inside: `spec.json` (written whole before the folder appears), `events.jsonl` (append-only journal of what
-the job measured and became), `log.txt` (what it printed), `lock` (held with flock by the running process:
-whoever can take it knows that nobody runs the job), `beat` (its time changes while the job makes progress),
-`lease.json` (which attempt this is, where it runs, what it holds), `priority` (somebody moved it in the queue),
-`cancel` (somebody asked for its end), and whatever the job keeps between attempts. A file `paused/<study>` holds
-up all jobs of a study. Workers know nothing of the database and go on without its owner.
+Inside: `spec.json` (complete before the folder appears), `events.jsonl` (append-only journal of the job's
+states and results), `log.txt` (its output), `lock` (held with flock by the running process: if it is free,
+nobody runs the job), `beat` (the heartbeat: touched while the job makes progress), `lease.json` (the attempt,
+its backend and its resources), `priority` (its changed priority in the queue), `cancel` (it was cancelled), and
+whatever the job keeps between attempts. A file `paused/<study>` pauses all jobs of a study. Workers know
+nothing of the database and go on without its owner.
 """
 
 import fcntl
@@ -31,7 +31,7 @@ from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
 PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
-HEARTBEAT = "beat"  # the file whose time changes while a job makes progress
+HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
 
 
 AnyTask = TypeVar("AnyTask", bound=Task)
@@ -40,7 +40,7 @@ AnyTask = TypeVar("AnyTask", bound=Task)
 class Job:
     """One attempt at a job, as its own process sees it.
 
-    spec: what to do; folder: lives on between attempts (checkpoints, partial output);
+    spec: its settings and task; folder: persists between attempts (checkpoints, partial output);
     workspace: the root that every other path is relative to.
     """
 
@@ -55,13 +55,13 @@ class Job:
         append(self._journal, event)
 
     def task(self, kind: type[AnyTask]) -> AnyTask:
-        """What the job is asked to do. Raises Problem for a spec that lacks something of that kind's task."""
+        """The job's task. Raises Problem if the spec lacks a field of it."""
         return kind.of(self.spec)
 
     def progress(self, done: float, total: float, note: str = "") -> None:
-        """Say how far the job is (any unit), and that it is not stuck. Cheap: lines are thinned out.
+        """Report progress (in any unit), which is also the heartbeat. Cheap: lines are thinned out.
 
-        Raises Stopped when told to stop.
+        Raises Stopped if the job should stop.
         """
         if self.stopping:
             raise Stopped
@@ -96,15 +96,15 @@ class Spool:
         (folder / "spec.json").write_text(json.dumps(spec, allow_nan=False))
         try:
             folder.rename(self.root / "queued" / job_id)
-        except OSError:  # somebody submitted the same job between our look and our rename
+        except OSError:  # the same job was submitted between our check and our rename
             shutil.rmtree(folder)
         return job_id
 
     def find(self, job_id: str) -> Path | None:
-        """The job's folder, wherever it is now. None where there is no such job."""
+        """The job's folder, wherever it is now. None if there is no such job."""
         if not job_id or job_id != Path(job_id).name or job_id.startswith("."):
             raise Problem(f"Cannot look up job {job_id!r}: that is not a job's id.")
-        for _ in range(3):  # a job may move while we look
+        for _ in range(3):  # a job may move meanwhile
             for place in PLACES:
                 if (folder := self.root / place / job_id).is_dir():
                     return folder
@@ -116,7 +116,7 @@ class Spool:
             return [Path(entry.path) for entry in sorted(entries, key=lambda entry: entry.name) if entry.is_dir()]
 
     def move(self, folder: Path, place: str) -> Path | None:
-        """Rename a job into another place. None when somebody else moved it first."""
+        """Rename a job into another place. None if another process moved it first."""
         target = self.root / place / folder.name
         try:
             folder.rename(target)
@@ -125,12 +125,12 @@ class Spool:
         return target
 
     def cancel(self, job_id: str) -> None:
-        """Ask for a job's end. A queued one ends at once; a running one is told by the supervisor."""
+        """Cancel a job. A queued one ends at once; a running one is stopped by the supervisor."""
         while (folder := self.find(job_id)) is not None and folder.parent.name in ("queued", "active"):
             try:
                 (folder / "cancel").touch()
             except FileNotFoundError:
-                continue  # a worker claimed it, or filed it away, since we looked
+                continue  # a worker claimed or sealed it meanwhile
             if folder.parent.name == "queued" and (ended := self.move(folder, "ended")):
                 write_event(ended, JobCancelled("before it started"))
             return
@@ -140,15 +140,15 @@ class Spool:
         JobSpec.read({"kind": "any", "priority": priority})
         folder = self.find(job_id)
         if folder is None or folder.parent.name in ("ended", "sealed"):
-            raise Problem(f"Cannot move job {job_id!r} in the queue: it does not wait there any more.")
+            raise Problem(f"Cannot move job {job_id!r} in the queue: it is no longer queued.")
         try:
             write_text(folder / "priority", str(priority))
-            os.utime(self.root / "queued")  # workers look at the queue again when it has changed
+            os.utime(self.root / "queued")  # workers reread the queue when it has changed
         except FileNotFoundError as error:
             raise Problem(f"Cannot move job {job_id!r} in the queue: a worker has just taken it.") from error
 
     def pause(self, study: str) -> None:
-        """Hold up all jobs of a study: none starts, and those that run stop at a checkpoint."""
+        """Pause all jobs of a study: none starts, and running ones stop at a checkpoint."""
         (self.root / "paused" / study).touch()
         os.utime(self.root / "queued")
 
@@ -157,11 +157,11 @@ class Spool:
         os.utime(self.root / "queued")
 
     def paused(self) -> set[str]:
-        """The studies whose jobs are held up."""
+        """The studies whose jobs are paused."""
         return set(os.listdir(self.root / "paused"))
 
     def retry(self, job_id: str, reason: str = "somebody asked for it") -> None:
-        """Queue an ended job again; it goes on from what its folder holds. Raises Problem if it has not ended."""
+        """Queue an ended job again; it resumes from its folder. Raises Problem if it has not ended."""
         folder = self.find(job_id)
         if folder is None or folder.parent.name not in ("ended", "sealed"):
             raise Problem(f"Cannot retry job {job_id!r}: it has not ended. Cancel it first, or wait.")
@@ -170,7 +170,7 @@ class Spool:
                 raise Problem(f"Cannot retry job {job_id!r}: its process still runs. Wait a few seconds.")
             (folder / "cancel").unlink(missing_ok=True)
             write_event(folder, JobRequeued(reason))
-            while folder and self.move(folder, "queued") is None:  # its owner has sealed it meanwhile
+            while folder and self.move(folder, "queued") is None:  # its owner sealed it meanwhile
                 folder = self.find(job_id)
 
 

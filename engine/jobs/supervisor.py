@@ -1,8 +1,8 @@
 """The supervisor of a workspace: claims jobs from the spool and has each run in a process of its own.
 
-It never opens the database. Liveness is the job's lock, held by the job's process: pid files lie after a kill, locks
-do not. A job outlives a killed supervisor, and the next one picks it up by its lock and its lease. A supervisor that
-is told to stop (Ctrl-C, TERM) stops its jobs at a checkpoint and leaves them queued. Where jobs run is a backend:
+It never opens the database. Liveness is the job's lock, held by the job's process: pid files go stale, locks
+do not. A job outlives a killed supervisor, and the next one picks it up by its lock and its lease. A supervisor
+stopped by Ctrl-C or TERM stops its jobs at a checkpoint and leaves them queued. Where jobs run is a backend:
 this machine, a Ray cluster or Slurm (docs/CLUSTER.md).
 """
 
@@ -40,22 +40,22 @@ from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 from engine.jobs.tokens import job_token
 
 POLL_SECONDS = 0.25
-REPORT_SECONDS = 5.0  # between words for the page
+REPORT_SECONDS = 5.0  # between status files for the page
 KILL_AFTER_SECONDS = 5.0  # between TERM and KILL
 # Processes side by side have one thread each: two thread pools on two cores spin against each other. And glibc keeps
-# freed blocks for the next tensor: given back and taken again page by page, they cost up to half of an evaluation.
+# freed blocks for the next tensor: returning and refetching them page by page costs up to half of an evaluation.
 CHILD_ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(128 << 20),  # bytes
 }
-HELD_UP = ("the worker stops", "its study is paused")  # reasons to end a job that are no fault of its own
+HELD_UP = ("the worker stops", "its study is paused")  # reasons to stop a job that are not its failure
 
 
 class Supervisor:
-    """Claims queued jobs while there is room, watches active ones, files away what ended.
+    """Claims queued jobs while there is room, watches active ones, moves ended ones away.
 
-    cluster: where training runs, if not here; url: of the page's HTTP API, where jobs of the cluster shall post their
+    cluster: where training runs, if not here; url: of the page's HTTP API, to which the cluster's jobs post their
     journals instead of writing them into a shared folder; python: the interpreter of the cluster's nodes.
     """
 
@@ -72,9 +72,9 @@ class Supervisor:
         self.queue = Queue(self.spool)
         self.leases: dict[str, Lease] = {}  # of the active jobs
         self.specs: dict[str, JobSpec] = {}
-        self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when it was sent TERM (monotonic), and why
+        self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
         self.heartbeats: dict[str, tuple[int, float]] = {}  # job -> its last heartbeat, and when we saw it
-        self.loud: dict[str, int] = {}  # job -> how long its log had grown when it was last cut, bytes
+        self.loud: dict[str, int] = {}  # job -> its log's length when it was last cut, bytes
         self.reported, self.stopping = -REPORT_SECONDS, False
 
     def run(self) -> None:
@@ -84,10 +84,10 @@ class Supervisor:
             try:
                 self.step()
                 trouble = None
-            except (OSError, Problem) as error:  # a full disk, say: running jobs go on; try again
+            except (OSError, Problem) as error:  # e.g. a full disk: running jobs go on; try again
                 if str(error) != trouble:
                     trouble = str(error)
-                    print(f"worker: {trouble}. Free disk space, or mend what it names; trying again.", flush=True)
+                    print(f"worker: {trouble}. Free disk space, or fix what it names; trying again.", flush=True)
             time.sleep(POLL_SECONDS)
         deadline = time.monotonic() + KILL_AFTER_SECONDS + 1
         while self.spool.folders("active") and time.monotonic() < deadline:
@@ -96,7 +96,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def step(self) -> None:
-        """One look at everything: watch the active jobs, then fill the room that is free."""
+        """One pass: watch the active jobs, then fill the free room."""
         active = self.spool.folders("active")
         for folder in active:
             self.watch(folder)
@@ -108,7 +108,7 @@ class Supervisor:
     # Starting ------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        """Start jobs in the queue's order. A job that finds no room does not hold up one that needs less."""
+        """Start jobs in the queue's order. A job without room does not block one that needs less."""
         refused, full = set(), set()
         for folder, spec in self.queue.in_order():
             backend = self.cluster if self.cluster and runs_on_cluster(spec.kind) else self.local
@@ -130,7 +130,7 @@ class Supervisor:
                 self.start(folder, spec, backend, place)
 
     def give_up(self, folder: Path, other: str) -> None:
-        """End a job that waits for one that did not make it."""
+        """End a job whose dependency failed."""
         with try_lock(folder) as lock:
             if lock is not None:
                 message = f"It waits for job {other}, which failed or was cancelled. Retry that one, then this one."
@@ -144,12 +144,12 @@ class Supervisor:
             return
         with try_lock(folder) as lock:
             if lock is None:
-                return  # its last process still runs; `watch` sees to it
+                return  # its last process still runs; `watch` handles it
             cut_torn_tail(folder)
             attempt = uuid.uuid4().hex[:12]
             begins = journal.stat().st_size if (journal := folder / FILE).exists() else 0
             lease = Lease(folder.name, spec.study, attempt, backend.name, begins=begins, **place)
-            write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can look at it
+            write_text(folder / "lease.json", json.dumps(lease.to_dict()))  # before the process can read it
             argv, env = self.command(folder, lease)
             try:
                 handle = backend.submit(f"{folder.name}-{attempt}", argv, env, lease, folder / "log.txt", lock)
@@ -161,7 +161,7 @@ class Supervisor:
             write_text(folder / "lease.json", json.dumps(lease.to_dict()))
 
     def command(self, folder: Path, lease: Lease) -> tuple[list[str], dict[str, str]]:
-        """The command line of a job's process, and what it needs in its environment."""
+        """The command line of a job's process, and its environment."""
         env = {**CHILD_ENVIRONMENT, "PYTHONUNBUFFERED": "1", "PYTHONPATH": search_path()}
         env |= {"MIXDESK_GPU_MEMORY_MB": str(lease.gpu_memory_mb)} if lease.gpu_memory_mb else {}
         workspace = str(self.spool.workspace)
@@ -178,7 +178,7 @@ class Supervisor:
     # Watching ------------------------------------------------------------------------------------------------
 
     def watch(self, folder: Path) -> None:
-        """End a job that should end, and file away one that has."""
+        """Stop a job that should stop, and move an ended one away."""
         lease = self.lease(folder)
         waits = False
         with try_lock(folder) as lock:
@@ -191,15 +191,15 @@ class Supervisor:
         if size := logs.trim(folder / "log.txt"):
             self.loud[folder.name] = size
         if waits:
-            self.heartbeats.pop(folder.name, None)  # in the cluster's queue nobody can show progress
+            self.heartbeats.pop(folder.name, None)  # a job in the cluster's queue has no progress
         if reason := self.reason_to_end(folder, lease):
             self.end(folder, lease, reason)
 
     def status(self, lease: Lease) -> Status:
-        """What became of a job whose lock is free. On this machine it has ended, or is about to."""
+        """The state of a job whose lock is free. On this machine it has ended, or is about to."""
         backend = self.backends.get(lease.backend)
         if backend is None:
-            return Status("running")  # nobody here can ask: `report` says which worker could
+            return Status("running")  # this worker cannot ask: `report` says which one could
         if not lease.handle:
             return Status("ended", cause="it had not begun when its worker was lost")
         status = backend.status(lease.handle)
@@ -209,7 +209,7 @@ class Supervisor:
         return status
 
     def lease(self, folder: Path) -> Lease:
-        """What an active job holds; after a restart, as its folder says."""
+        """An active job's resources; after a restart, from its folder."""
         name = folder.name
         if name not in self.specs:
             self.specs[name] = read_settings(folder)
@@ -220,12 +220,12 @@ class Supervisor:
                 lease = Lease(name, self.specs[name].study)
             begun = last_event(folder, JobStarted, *ENDINGS, JobRequeued)
             if not lease.handle and lease.backend == "local" and isinstance(begun, JobStarted) and begun.pid:
-                lease = replace(lease, handle=str(begun.pid))  # its worker was killed before it noted the handle
+                lease = replace(lease, handle=str(begun.pid))  # its worker was killed before it saved the handle
             self.leases[name] = lease
         return self.leases[name]
 
     def reason_to_end(self, folder: Path, lease: Lease) -> str:
-        """Why a running job should end; empty while it may go on."""
+        """Why a running job should stop; empty while it may go on."""
         if self.stopping:
             return HELD_UP[0]
         if (folder / "cancel").exists():
@@ -238,7 +238,7 @@ class Supervisor:
         return (backend and backend.lost(lease)) or self.stuck(folder) or ""
 
     def stuck(self, folder: Path) -> str | None:
-        """Whether a job has shown no sign of life for too long. Only changes count, so clocks may jump."""
+        """Whether a job's heartbeat has not changed for too long. Only changes count, so clocks may jump."""
         now, limit = time.monotonic(), self.specs[folder.name].stall_timeout
         heartbeat = max(changed(folder / HEARTBEAT), changed(folder / "lease.json"))
         if self.heartbeats.get(folder.name, (None,))[0] != heartbeat:
@@ -248,7 +248,7 @@ class Supervisor:
         return f"it showed no progress for {limit:g} seconds (its stall_timeout)"
 
     def end(self, folder: Path, lease: Lease, reason: str) -> None:
-        """TERM first, so that the job can keep a checkpoint; KILL after a while, children too."""
+        """TERM first, so that the job can save a checkpoint; KILL later, children too."""
         now = time.monotonic()
         since = self.told_to_end.setdefault(folder.name, (now, reason))[0]
         backend = self.backends.get(lease.backend)
@@ -256,7 +256,7 @@ class Supervisor:
             backend.cancel(lease.handle, kill=since != now)
 
     def file_away(self, folder: Path, lease: Lease, status: Status) -> None:
-        """Decide what a job whose process is gone has become. Called with its lock held."""
+        """Decide the outcome of a job whose process is gone. Called with its lock held."""
         self.keep_log(folder, lease)
         _, reason = self.told_to_end.get(folder.name, (0.0, ""))
         own = read_events(folder, *SHARED, begins=lease.begins)
@@ -279,13 +279,13 @@ class Supervisor:
         self.spool.move(folder, place)
 
     def keep_log(self, folder: Path, lease: Lease) -> None:
-        """Fetch what a job printed, where it died on a cluster before it could print into its folder."""
+        """Fetch the output of a job that died on a cluster before it could write its own log."""
         log, backend = folder / "log.txt", self.backends.get(lease.backend)
         if backend and not backend.local and lease.handle and not (log.exists() and log.stat().st_size):
             log.write_text(backend.logs(lease.handle, log)[-logs.SHOWN :])
 
     def after_a_death(self, folder: Path) -> str:
-        """Try a job again, or give it up; returns the place where it goes. The reasons are in its journal."""
+        """Retry a job, or give it up; returns the spool folder for it. The reasons are in its journal."""
         died = [event.message for event in this_round(read_events(folder, JobDied, JobRequeued))]
         if len(died) <= self.specs[folder.name].retries:
             return "queued"
@@ -294,10 +294,10 @@ class Supervisor:
         write_event(folder, JobFailed(message))
         return "ended"
 
-    # Telling -------------------------------------------------------------------------------------------------
+    # Reporting -------------------------------------------------------------------------------------------------
 
     def report(self) -> None:
-        """Leave word of devices and leases for the page."""
+        """Write the status of devices and leases for the page."""
         shown = {name: backend.devices() for name, backend in self.backends.items()}
         troubles = [found["trouble"] for found in shown.values() if found["trouble"]]
         for name in {lease.backend for lease in self.leases.values()} - self.backends.keys():
@@ -316,7 +316,7 @@ class Supervisor:
 
 
 def changed(path: Path) -> int:
-    """When a file was last changed, in nanoseconds; 0 where there is none."""
+    """When a file was last changed, in nanoseconds; 0 if there is none."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
@@ -324,13 +324,13 @@ def changed(path: Path) -> int:
 
 
 def this_round(events: list[Event]) -> list[JobDied]:
-    """The deaths since somebody last queued the job anew."""
+    """The deaths since the job was last queued again by a user."""
     starts = [i for i, event in enumerate(events) if isinstance(event, JobRequeued)]
     return [event for event in events[starts[-1] + 1 if starts else 0 :] if isinstance(event, JobDied)]
 
 
 def runs_on_cluster(kind: str) -> bool:
-    """Whether jobs of a kind run on the cluster. One that is not known fails here, where its log is at hand."""
+    """Whether jobs of a kind run on the cluster. Unknown kinds fail on this machine, where the log is."""
     return kind in KINDS and kind_of(kind).on_cluster
 
 

@@ -1,7 +1,7 @@
-"""What opens a job's endpoint in the page's HTTP API: a token for one attempt at one job, and for nothing else.
+"""The token for a job's endpoint in the page's HTTP API, valid for one attempt at one job only.
 
-It is made from a secret of the workspace, so it outlives a restart of the page, and a node of a cluster that holds it
-can write that job's journal and no other.
+It is derived from the workspace's secret, so it survives a restart of the page; a cluster's node that has it can write
+that job's journal and no other.
 """
 
 import hashlib

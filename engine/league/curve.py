@@ -1,8 +1,8 @@
-"""The learning curve: how well a surrogate would rank with fewer runs, and whether more would pay.
+"""The learning curve: how well a surrogate would rank with fewer runs, and whether more are worth it.
 
-A surrogate is fitted to some of the training runs of each fold and tested on the runs of that fold. What it lacks to a
-rank correlation of one falls about as a power of the number of runs, a n^-b (Hestness et al., arXiv:1712.00409); the
-line through the points says from where on doubling the runs would gain less than GAIN. S sizes, R runs.
+A surrogate is fitted to some of the training runs of each fold and tested on the runs of that fold. Its distance from a
+rank correlation of one falls roughly as a power of the number of runs, a n^-b (Hestness et al., arXiv:1712.00409); the
+line through the points gives the number from which doubling the runs gains less than GAIN. S sizes, R runs.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,17 +16,17 @@ from engine.league.validation import Progress, Trial
 from engine.surrogates import SURROGATES
 from engine.surrogates.base import FEWEST
 
-GAIN = 0.01  # of rank correlation: a doubling that brings less is not worth its runs
+GAIN = 0.01  # of rank correlation: a doubling that gains less is not worth its runs
 STEPS = (0.125, 0.25, 0.375, 0.5, 0.75, 1.0)  # of a fold's training runs
 SMALLEST = 6
-FARTHEST = 4  # times the runs: beyond, a curve is not believed
+FARTHEST = 4  # times the runs: curves are not extrapolated further
 
 
 @dataclass(frozen=True)
 class Curve:
-    """sizes (S,): runs fitted on. scores: name -> [[score, low, high] a size], 95%; a size that could not be fitted is
-    None. enough: runs from which on a doubling gains less than GAIN for the surrogate `of`, with its 80% interval
-    `between`; None where the line does not say. state: "enough", "more", "far" (beyond FARTHEST times the runs),
+    """sizes (S,): runs fitted on. scores: name -> one [score, low, high] per size, 95%; None for a size that could not
+    be fitted. enough: runs from which a doubling gains less than GAIN for the surrogate `of`, with its 80% interval
+    `between`; None if the line gives none. state: "enough", "more", "far" (beyond FARTHEST times the runs),
     "flat" (more runs have not helped) or "short" (fewer than three sizes: no line).
     """
 
@@ -40,16 +40,18 @@ class Curve:
 
     @property
     def verdict(self) -> str:
-        """In one sentence."""
+        """The finding as one sentence."""
         title, worth = SURROGATES[self.of].title, f"doubling the runs gains less than {GAIN} of rank correlation"
         if self.state == "flat":
-            return f"More runs have not made {title} rank better: it has learnt what it can, or noise hides the rest."
+            return (
+                f"More runs have not made {title} rank better: it has learnt what it can, or the rest is within noise."
+            )
         if self.state == "short":
-            return f"{self.runs} runs are too few for a learning curve: nothing can be said about how many it takes."
+            return f"{self.runs} runs are too few for a learning curve: how many are enough is unknown."
         if self.state == "far":
             return (
-                f"Not yet: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, farther than this curve "
-                "can be believed."
+                f"Not yet: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, further than this curve "
+                "can be extrapolated."
             )
         low, high = self.between
         if self.state == "enough":
@@ -59,7 +61,7 @@ class Curve:
         return f"Not yet: about {more} more runs ({least} to {most}), then {worth}."
 
     def to_dict(self) -> dict:
-        """As JSON can hold it."""
+        """As JSON-able values."""
         return asdict(self)
 
 
@@ -84,7 +86,7 @@ def learning_curve(trial: Trial, default: str, held_out: dict[str, np.ndarray], 
 
 
 def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int):
-    """Mean of the fold's runs by a fit to `size` of the others; NaN where so few do not do."""
+    """Mean of the fold's runs by a fit to `size` of the others; NaN if that is too few."""
     test = trial.parts[repeat, fold]
     rows = np.random.default_rng([trial.seed, repeat, fold]).permutation(np.flatnonzero(~test))[:size]
     known = np.isfinite(trial.losses[rows]).sum(axis=0) >= FEWEST
@@ -96,7 +98,7 @@ def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int):
 
 
 def _drawn(trial: Trial, mean: np.ndarray) -> np.ndarray | None:
-    """(1 + DRAWS,) score of held-out means (F, R, M), then on runs drawn again; None where one could not be fitted."""
+    """(1 + DRAWS,) score of held-out means (F, R, M), then on resampled runs; None if one could not be fitted."""
     if np.isnan(mean).any():
         return None
     ranks = rank_correlations(np.broadcast_to(trial.losses, mean.shape), mean, trial.metric_weights)
@@ -139,6 +141,6 @@ def enough_runs(sizes: np.ndarray, scores: np.ndarray) -> float:
 
 
 def rounded(runs: float) -> int:
-    """As exact as it deserves: to the next 4, above a hundred to the next 10, above a thousand to the next 100."""
+    """Rounded to its precision: to the next 4, above a hundred to the next 10, above a thousand to the next 100."""
     step = 4 if runs < 100 else 10 if runs < 1000 else 100
     return int(np.ceil(runs / step - 1e-9)) * step

@@ -1,4 +1,4 @@
-"""The background job "fit": the league of a study's runs, its learning curve, and all surrogates fitted and saved.
+"""The background job "fit": the leaderboard of a study's runs, its learning curve, and all surrogates fitted and saved.
 
 R runs, D domains, M metrics.
 """
@@ -26,15 +26,15 @@ from engine.surrogates import SURROGATES, load, save
 from engine.surrogates.stack import Stack
 
 PROCESSES = 2
-CANDIDATES = 2000  # mixtures that refits choose from, for the stability of what is recommended
+CANDIDATES = 2000  # mixtures that refits choose from, for the stability of the recommendation
 HELD_OUT = "held_out.npz"
 PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # shares of the progress bar
 
 
 def run(job: Job) -> None:
-    """Do a FitTask: judge, fit and save; emits the league.
+    """Run a FitTask: cross-validate, fit and save; emits the leaderboard.
 
-    Saves <name>.npz and what was predicted of held-out runs to surrogates/<study>/<fingerprint> in the workspace.
+    Saves <name>.npz and the held-out predictions to surrogates/<study>/<fingerprint> in the workspace.
     """
     task = job.task(FitTask)
     folder = job.workspace / "surrogates" / checked_name(task.study, "study")
@@ -42,7 +42,7 @@ def run(job: Job) -> None:
     names = with_members(task.surrogates)
     weights, losses = np.array(task.weights, float), np.array(task.losses, float)
     space = None if task.space is None else space_from(task.space)
-    weights = weights if space is None else space.seen(weights)
+    weights = weights if space is None else space.features(weights)
     trial = trial_of(
         weights,
         losses,
@@ -76,11 +76,11 @@ def candidates_of(prior: list[float] | None, space: Space | None, weights: np.nd
     rng = np.random.default_rng(0)
     if space is None:
         return dirichlet(weights.mean(axis=0), CANDIDATES, rng, STRENGTHS)
-    return space.seen(space.draw(np.array(prior, float), CANDIDATES, rng))
+    return space.features(space.draw(np.array(prior, float), CANDIDATES, rng))
 
 
 def save_fits(league: League, do, folder: Path, space: Space | None, progress) -> None:
-    """Fit all but the stack to all runs, calibrate and save them; the stack is made of these."""
+    """Fit all but the stack to all runs, calibrate and save them; the stack combines these."""
     single = [standing for standing in league.fitted if standing.name != "stack"]
     list(do(_save_fit, [(one, folder) for one in single], lambda done, total: progress(done, total, "final fits")))
     for standing in league.fitted:
@@ -106,9 +106,9 @@ def save_held_out(held_out: dict[str, np.ndarray], folder: Path) -> None:
 
 
 def held_out_of(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and calibrated std (R, M) that a surrogate predicted of runs it had not seen; Problem where not there."""
+    """A surrogate's held-out predictions: mean and calibrated std (R, M). Raises Problem if they are missing."""
     try:
         with np.load(folder / HELD_OUT, allow_pickle=False) as file:
             return tuple(file[name])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise Problem(f"Cannot read what {name} predicted of held-out runs: {error}. Fit the runs again.") from error
+        raise Problem(f"Cannot read the held-out predictions of {name}: {error}. Fit the runs again.") from error

@@ -1,4 +1,4 @@
-"""What is unexpected about a study's runs, in sentences: what surrogates fitted on them can not say.
+"""Warnings about a study's runs: limits of the surrogates fitted on them.
 
 R runs, D domains, M metrics.
 """
@@ -7,29 +7,29 @@ import numpy as np
 
 from engine.surrogates.base import FEWEST
 
-SCALES = 1e4  # ratio of the metrics' spreads from which on they count as wildly different
+SCALES = 1e4  # ratio of the metrics' standard deviations above which they are flagged
 NAMED = 6  # names in a sentence
 
 
 def notes(weights: np.ndarray, losses: np.ndarray, domains: list[str], metrics: list[str]) -> list[str]:
-    """Of weights (R, D) and losses (R, M) with NaN where a run lacks a metric; empty where all is well."""
+    """Of weights (R, D) and losses (R, M) with NaN where a run lacks a metric; empty if there are none."""
     runs, said = len(weights), []
     different = len(np.unique(np.round(weights, 6), axis=0))
     if runs <= len(domains):
         said.append(
             f"There are {runs} runs for {len(domains)} domains: a straight line alone has {len(domains)} slopes, so "
-            "what surrogates say rests on their assumptions. Train more runs."
+            "predictions rest on the surrogates' assumptions. Train more runs."
         )
     if different < runs:
         said.append(
-            f"{runs - different} of {runs} runs repeat a mixture: they tell of the noise, but {different} mixtures "
-            "are all there is to learn from. In cross-validation equal mixtures stay together."
+            f"{runs - different} of {runs} runs repeat a mixture: they measure the noise, and only {different} "
+            "mixtures remain to learn from. In cross-validation equal mixtures stay together."
         )
     if never := named(domains, weights.max(axis=0) <= 0):
-        said.append(f"No run holds any of {never}: what it does is not known. Keep it out, or train runs with it.")
+        said.append(f"No run has any of {never}: its effect is unknown. Keep it out, or train runs with it.")
     fixed = (np.ptp(weights, axis=0) < 1e-9) & (weights.max(axis=0) > 0)
     if same := named(domains, fixed):
-        said.append(f"All runs hold the same share of {same}: its effect cannot be told.")
+        said.append(f"All runs have the same share of {same}: its effect is unknown.")
     return said + _of_metrics(losses, metrics)
 
 
@@ -50,14 +50,14 @@ def _of_metrics(losses: np.ndarray, metrics: list[str]) -> list[str]:
     varied = spread[(spread > 0) & ~same_value]
     if len(varied) > 1 and varied.max() > SCALES * varied.min():
         said.append(
-            f"The metrics' spreads differ {varied.max() / varied.min():.0e}-fold: in a plain weighted mean only the "
-            "largest would count. Turn the priorities, or give them units, so that each is divided by its spread."
+            f"The metrics' standard deviations differ {varied.max() / varied.min():.0e}-fold: in a plain weighted mean "
+            "only the largest would count. Change the priorities, or give them units: then each is divided by its own."
         )
     return said
 
 
 def named(names: list[str], which: np.ndarray) -> str:
-    """The names chosen by which (N,) bool, the first few of many; empty for none."""
+    """The names selected by which (N,) bool, the first few of many; empty if there are none."""
     chosen = [name for name, is_one in zip(names, which, strict=True) if is_one]
     more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
     return ", ".join(chosen[:NAMED]) + more

@@ -1,4 +1,4 @@
-"""How held-out predictions are scored: rank correlation, error, coverage, regret, and how far noise reaches.
+"""Scores of held-out predictions: rank correlation, error, coverage, regret, and their noise.
 
 R runs, M metrics, F repeats of cross-validation. metric_weights (M,): signed weights of the metrics, negative
 where higher is better, so that the aggregate is better when lower.
@@ -26,7 +26,7 @@ def rank_correlations(losses: np.ndarray, predicted: np.ndarray, metric_weights:
 
 
 def score_of(ranks: np.ndarray) -> np.ndarray:
-    """(...,) what the league is sorted by, of rank correlations (..., 2 + M): the mean of the first two."""
+    """(...,) the leaderboard's sort key, of rank correlations (..., 2 + M): the mean of the first two."""
     whole, mean = ranks[..., 0], ranks[..., 1]
     return np.where(np.isnan(whole), mean, (whole + mean) / 2)
 
@@ -72,7 +72,7 @@ def coverage(standardised: np.ndarray) -> dict[str, float]:
 
 
 def scale_of(missed: np.ndarray, std: np.ndarray) -> np.ndarray:
-    """(M,) what standard deviations (F, R, M) are to be multiplied by, given what was missed."""
+    """(M,) calibration factors of standard deviations (F, R, M), from held-out errors."""
     found = np.sqrt(np.nanmean((missed / std) ** 2, axis=(0, 1)))
     return np.maximum(found, 1e-6)  # a metric that never varies is predicted exactly
 
@@ -88,7 +88,7 @@ def regret_of(losses: np.ndarray, mean: np.ndarray, metric_weights: np.ndarray) 
 
 
 def error_correlation(standardised: np.ndarray) -> np.ndarray:
-    """(M, M) correlation of errors (R, M), shrunk towards none as few runs demand (R / (R + 10))."""
+    """(M, M) correlation of errors (R, M), shrunk towards none by R / (R + 10)."""
     runs, metrics = standardised.shape
     if runs < 3:
         return np.eye(metrics)
@@ -98,5 +98,5 @@ def error_correlation(standardised: np.ndarray) -> np.ndarray:
 
 
 def numbers(values: np.ndarray) -> list:
-    """(N,) as JSON can hold them: None for NaN."""
+    """(N,) as JSON-able values: None for NaN."""
     return [None if np.isnan(value) else float(value) for value in values]

@@ -1,4 +1,4 @@
-"""What the league says: one standing per surrogate, and the choice of the default."""
+"""The leaderboard's content: one standing per surrogate, and the choice of the default."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -7,22 +7,22 @@ import numpy as np
 from engine.spec.statistics import ordered
 from engine.surrogates import SURROGATES
 
-BASELINE = "own_share"  # what every surrogate has to beat
-WORTH = 0.002  # of rank correlation: a smaller gain is not worth a rougher or slower surrogate, however sure it is
+BASELINE = "own_share"  # the baseline of every surrogate
+WORTH = 0.002  # of rank correlation: a smaller gain, however certain, is not worth a rougher or slower surrogate
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What cross-validation found out about one surrogate. Rank correlations are Spearman's, -1 to 1.
+    """The cross-validation results of one surrogate. Rank correlations are Spearman's, -1 to 1.
 
     spearman, rmse, scale (M,): per metric (rmse in the metric's unit; scale multiplies the standard
     deviation). A metric that does not vary has no rank correlation: None. mean_spearman: their mean, with its 95%
     interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
-    score: the mean of the two, which the league is sorted by. margin: score above the trivial baseline's, and its 95%
+    score: the mean of the two, the leaderboard's sort key. margin: score above the trivial baseline's, and its 95%
     interval (None for the baseline itself). coverage: nominal percent -> share of measured losses inside, before and
     after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
     unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
-    seconds of all its fits; repeats: of cross-validation. level: as good as the best, by WORTH or the noise.
+    seconds of all its fits; repeats: of cross-validation. level: tied with the best, by WORTH or within noise.
     correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it
     could not be fitted, instead of all the rest.
     """
@@ -72,12 +72,12 @@ class League:
         return [standing for standing in self.standings if standing.problem is None]
 
     def to_dict(self) -> dict:
-        """As JSON can hold it: no NaN, no arrays."""
+        """As JSON-able values: no NaN, no arrays."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, value: dict) -> "League":
-        """What `to_dict` gave, or a version before it: what it did not know is left out."""
+        """The inverse of `to_dict`, also of earlier versions, with fewer fields."""
         known = Standing.__dataclass_fields__
         standings = tuple(
             Standing(**{key: item for key, item in one.items() if key in known}) for one in value["standings"]
@@ -86,11 +86,11 @@ class League:
 
 
 def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[list[Standing], str]:
-    """Sorted standings, and the default: the plainest of those that the noise cannot tell from the best.
+    """Sorted standings, and the default: the simplest of those tied with the best within noise.
 
-    scores: name -> bootstrapped scores, the same draws for all. A surrogate is level with the best while its score is
-    behind by no more than one standard deviation of the difference over the draws, or by less than WORTH.
-    The baseline is the default only where nothing else is level with it: it knows nothing of how domains act together.
+    scores: name -> bootstrapped scores, the same draws for all. A surrogate is tied with the best if its score is
+    lower by at most one standard deviation of the difference over the draws, or by less than WORTH.
+    The baseline is the default only if no other is tied with it: it does not model interactions of domains.
     """
     place = dict(zip(scores, ordered([-judged[name].score for name in scores]).argsort().tolist(), strict=True))
     best = min(place, key=place.get)

@@ -1,7 +1,7 @@
-"""Repeated cross-validation of all surrogates on the same folds, with the work shared by a crew of processes.
+"""Repeated cross-validation of all surrogates on the same folds, in parallel in a process pool.
 
-Every fit on 80% of the runs is used three times: it predicts the runs it has not seen, it stands for a refit when the
-stability of the recommended mixture is asked for, and its predictions are what the stack's weights are found from. The
+Every fit on 80% of the runs is used three times: for its held-out predictions, as a refit for the stability of the
+recommended mixture, and for the stack's weights, which come from its predictions. The
 stack needs no fit of its own: for each fold its weights come from the other folds' predictions. Surrogates that are
 slow are repeated once; their standing says so. R runs, D domains, M metrics, F repeats, N candidates.
 """
@@ -30,14 +30,14 @@ from engine.surrogates import SURROGATES
 from engine.surrogates.stack import Stack, convex_weights
 
 FEWEST_RUNS = 5
-RECOMMENDED = 0.01  # of the candidates: the mean of so many of the best is what a refit recommends
+RECOMMENDED = 0.01  # of the candidates: a refit recommends the mean of that many of the best
 
 Progress = Callable[[float, float, str], None]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What all fits share: weights (R, D), losses (R, M) with NaN, parts (F, folds, R) bool of the runs each fit is
+    """The input of all fits: weights (R, D), losses (R, M) with NaN, parts (F, folds, R) bool of the runs each fit is
     tested on, metric_weights (M,) signed weights of the metrics, seed, candidates (N, D) or None.
     """
 
@@ -51,7 +51,7 @@ class Trial:
 
 @dataclass
 class HeldOut:
-    """Predictions of one surrogate by fits that had not seen the run: mean, std (F, R, M), not calibrated; aggregates
+    """Held-out predictions of one surrogate: mean, std (F, R, M), not calibrated; aggregates
     (F x folds, N) of the candidates, or None; seconds: CPU of all fits.
     """
 
@@ -73,11 +73,11 @@ def cross_validate(
     candidates: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> tuple[League, dict[str, np.ndarray]]:
-    """Judge surrogates on runs: weights (R, D), losses (R, M) with NaN where unmeasured; all of the table by default.
+    """Cross-validate surrogates on runs: weights (R, D), losses (R, M) with NaN if unmeasured; by default all.
 
     priorities (M,): signed weights of the metrics in the aggregate (their mean by default); candidates (N, D):
-    mixtures that refits choose from, for `stability`. Duplicated mixtures share a fold, else a surrogate would be
-    asked what it was told. progress(done, total, note) is called often. Also returns name -> calibrated held-out mean
+    mixtures that refits choose from, for `stability`. Duplicated mixtures share a fold, else training data would
+    leak into the test. progress(done, total, note) is called often. Also returns name -> calibrated held-out mean
     and standard deviation (2, R, M). Raises Problem for fewer than 5 runs, for unknown names, where no metric
     varies, and when no surrogate can be fitted.
     """
@@ -88,7 +88,7 @@ def cross_validate(
 
 
 def with_members(surrogates: list[str] | None) -> list[str]:
-    """The names to judge, all by default; a stack that is asked for alone brings its own members. Raises Problem."""
+    """The names to cross-validate, by default all; a stack alone brings its own members. Raises Problem."""
     names = list(SURROGATES) if surrogates is None else list(surrogates)
     if unknown := [name for name in names if name not in SURROGATES]:
         raise Problem(f"Cannot fit {', '.join(unknown)}: the surrogates are {', '.join(SURROGATES)}.")
@@ -96,7 +96,7 @@ def with_members(surrogates: list[str] | None) -> list[str]:
 
 
 def trial_of(weights, losses, folds=5, repeats=3, seed=0, priorities=None, candidates=None) -> Trial:
-    """Checked and cut into folds. Raises Problem for what cannot be judged."""
+    """The runs checked and split into folds. Raises Problem if they cannot be cross-validated."""
     weights, losses = np.asarray(weights, float), np.asarray(losses, float)
     if len(weights) < FEWEST_RUNS:
         raise Problem(
@@ -109,8 +109,8 @@ def trial_of(weights, losses, folds=5, repeats=3, seed=0, priorities=None, candi
     losses = np.where(np.isfinite(losses), losses, np.nan)
     if not (np.nanmax(losses, axis=0, initial=-np.inf) > np.nanmin(losses, axis=0, initial=np.inf)).any():
         raise Problem(
-            f"Cannot judge surrogates: none of the {metrics} metrics varies over the {len(weights)} runs, so there is "
-            "nothing to rank. Check the metrics' columns, or train mixtures that differ more."
+            f"Cannot compare surrogates: none of the {metrics} metrics varies over the {len(weights)} runs, so there "
+            "is nothing to rank. Check the metrics' columns, or train mixtures that differ more."
         )
     return Trial(weights, losses, parts, metric_weights, seed, candidates)
 
@@ -124,7 +124,7 @@ def judged(trial: Trial, names: list[str], do: Do, progress: Progress) -> tuple[
     elif "stack" in names:
         problems["stack"] = "There is nothing to combine: fewer than two other surrogates could be fitted."
     if not held_out:
-        raise Problem(f"Cannot judge any surrogate on these {len(trial.weights)} runs. {problems[names[0]]}")
+        raise Problem(f"Cannot fit any surrogate on these {len(trial.weights)} runs. {problems[names[0]]}")
     standings = {name: Standing(name, problem=text) for name, text in problems.items()}
     scores = {}
     for _, (standing, drawn) in do(_judge, list(held_out.items()), lambda *_: progress(1, 1, "judging")):
@@ -151,10 +151,10 @@ def _folds(weights: np.ndarray, folds: int, repeats: int, seed: int) -> np.ndarr
 
 
 def _all_fits(trial: Trial, names: list[str], do: Do, progress: Progress) -> tuple[dict[str, HeldOut], dict[str, str]]:
-    """Held-out predictions of every surrogate but the stack, and what those that failed said."""
+    """Held-out predictions of every surrogate but the stack, and the errors of those that failed."""
     folds = trial.parts.shape[1]
     repeats = {name: 1 if SURROGATES[name].slow else len(trial.parts) for name in names if name != "stack"}
-    slow_first = sorted(repeats, key=lambda name: not SURROGATES[name].slow)  # else one process ends long after
+    slow_first = sorted(repeats, key=lambda name: not SURROGATES[name].slow)  # else one process ends much later
     tasks = [(name, *cell) for name in slow_first for cell in np.ndindex(repeats[name], folds)]
     empty = (len(trial.losses), trial.losses.shape[1])
     count = None if trial.candidates is None else len(trial.candidates)
@@ -190,7 +190,7 @@ def _fit_and_predict(trial: Trial, name: str, repeat: int, fold: int):
 
 
 def _stacked(trial: Trial, held_out: dict[str, HeldOut]) -> tuple[HeldOut, dict[str, float]]:
-    """The stack of all that was fitted, on the first repeat, which all of them have; and its weights on all runs.
+    """The stack of all fitted surrogates, on the first repeat, which all have; and its weights on all runs.
 
     A fold is predicted with the weights that were best on the other folds.
     """

@@ -1,1 +1,1 @@
-"""The merge half: checkpoints, merge files, merge studies, their searches; the methods are in engine/merge_methods."""
+"""Merging: checkpoints, merge files, methods (methods/), learned merges (learning/), measuring (measuring/)."""

@@ -1,4 +1,4 @@
-"""How far an expert has moved from the base it is said to come from: per tensor, and whether it comes from there."""
+"""How far an expert has moved from its declared base, per tensor, and whether it really comes from that base."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from engine.merging.config import MergeConfig, experts_of
 from engine.merging.layout import Model, Planned
 from engine.merging.methods import Tensors
 
-APART = 0.9  # |d| / |base| of a matrix from which two models were rather trained apart: independent ones have 1 or more
+APART = 0.9  # |d| / |base| of a matrix above which two models were probably trained apart: such pairs have 1 or more
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Ancestry:
     size: float = 0.0
     same: int = 0
     count: int = 0
-    is_sound: bool = True  # whether all tensors could be compared
+    is_sound: bool = True  # all tensors could be compared
 
     @property
     def ratio(self) -> float:
@@ -46,12 +46,12 @@ class Ancestry:
 
     @property
     def foreign(self) -> bool:
-        """Whether half of its matrices differ from the base's as much as independent ones do."""
+        """Whether the median matrix differs from the base's as much as in independent models."""
         found = [self.tensors[name][0] for name in self.matrices]
         return bool(found) and float(np.median(found)) >= APART
 
     def says(self) -> str:
-        """A sentence about it."""
+        """The finding as one sentence."""
         if self.is_base:
             return f"{self.model} equals {self.base} in every weight."
         if self.foreign:
@@ -78,17 +78,17 @@ class Ancestry:
 
 @dataclass
 class Scan:
-    """What one pass over all weights finds. refusals: a sentence for each tensor with NaN or infinity, or with whole
-    numbers that differ; twins: pairs of experts, and whether they have been equal in every element so far."""
+    """The result of one pass over all weights. refusals: one sentence per tensor with NaN or infinity, or with integers
+    that differ; duplicates: pairs of experts, and whether all elements so far were equal."""
 
     ancestry: dict[tuple[str, str], Ancestry] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
-    twins: dict[tuple[str, str], bool] = field(default_factory=dict)
+    duplicates: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def copies(self) -> dict[str, list[str]]:
-        """Expert -> those after it that have the same weights."""
+        """Expert -> later experts with the same weights."""
         found, seen = {}, set()
-        for (one, other), equal in self.twins.items():
+        for (one, other), equal in self.duplicates.items():
             if equal and one not in seen:
                 found.setdefault(one, []).append(other)
                 seen.add(other)
@@ -98,8 +98,8 @@ class Scan:
 def scan(
     config: MergeConfig, models: dict[str, Model], planned: list[Planned], progress: Callable | None = None
 ) -> Scan:
-    """One pass over all weights: every expert against its base, and experts against each other. progress(done, total,
-    note) in bytes of the output."""
+    """One pass over all weights: compare every expert with its base, and experts with each other. progress(done,
+    total, note) in bytes of the output."""
     found = Scan()
     total, done = sum(one.slot.bytes for one in planned), 0
     for one in planned:
@@ -118,19 +118,19 @@ def scan(
 
 
 def measured(models: dict[str, Model], one: Planned, base: str | None, experts: list[str], found: Scan) -> None:
-    """Enter one tensor of every expert."""
+    """Add one tensor of every expert."""
     names = [base, *experts] if base else experts
     x = Tensors(one.slot.name, one.slot.shape, None, [models[name].flat(one.inputs[name]) for name in names])
     sums, same = torch.zeros(len(names), dtype=torch.float64), torch.zeros(len(names), dtype=torch.int64)
     bad = set()
-    pairs = [pair for pair in combinations(experts, 2) if found.twins.setdefault(pair, True)]
+    pairs = [pair for pair in combinations(experts, 2) if found.duplicates.setdefault(pair, True)]
     for part in x.chunks():
         values = x.experts32(part)
         rows = dict(zip(names, values, strict=True))
-        if not values.sum(dim=1).isfinite().all():  # it may also overflow
+        if not values.sum(dim=1).isfinite().all():  # the sum may also overflow
             bad |= {name for name, row in rows.items() if not row.isfinite().all()}
         for pair in [pair for pair in pairs if not torch.equal(rows[pair[0]], rows[pair[1]])]:
-            found.twins[pair] = False
+            found.duplicates[pair] = False
             pairs.remove(pair)
         if base:
             values[1:] -= values[0].clone()
@@ -151,21 +151,21 @@ def measured(models: dict[str, Model], one: Planned, base: str | None, experts: 
 
 
 def not_finite(model: Model, theirs: str, name: str) -> str:
-    """Which model's numbers are none."""
+    """The refusal that names the model whose values are not finite."""
     return (
-        f"Cannot merge {name!r}: {model.culprit(theirs)} holds numbers in it that are not finite (NaN or infinity). "
+        f"Cannot merge {name!r}: {model.culprit(theirs)} has values in it that are not finite (NaN or infinity). "
         "Take another checkpoint of that model."
     )
 
 
 def differing(models: dict[str, Model], one: Planned) -> list[str]:
-    """A sentence where a tensor of whole numbers is not the same in all models."""
+    """A refusal if an integer tensor differs between models, else None."""
     first, *others = one.inputs.items()
     own = models[first[0]].flat(first[1])
     for model, name in others:
         if not torch.equal(own, models[model].flat(name)):
             return [
-                f"Cannot merge {one.slot.name!r}: it holds whole numbers, and they differ between {first[0]} and "
+                f"Cannot merge {one.slot.name!r}: it is an integer tensor, and differs between {first[0]} and "
                 f"{model}. Leave one of them out."
             ]
     return []

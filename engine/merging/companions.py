@@ -8,14 +8,14 @@ from engine.merging.checkpoints.reader import INDEX, LAYERS
 from engine.merging.config import MergeConfig
 from engine.merging.layout import Model, Planned, lead_in
 
-KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # endings of what belongs to a model beside its weights
+KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # suffixes of a model's files beside its weights
 DROPPED = (INDEX, "pytorch_model.bin.index.json", "adapter_config.json", "trainer_state.json")
-# Lists in config.json with an entry a layer.
+# Lists in config.json with one entry per layer.
 BY_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers")
 
 
 def kept(lead: Model) -> list[Path]:
-    """The files that are copied from the lead's folder."""
+    """The files to copy from the lead's folder."""
     if not lead.path.is_dir():
         return []
     return sorted(
@@ -24,7 +24,7 @@ def kept(lead: Model) -> list[Path]:
 
 
 def lost(lead: Model, out: Path) -> list[str]:
-    """What the output will not have of a whole model, a sentence each."""
+    """Warnings about parts of a complete model that the output will lack."""
     if out.suffix == ".safetensors":
         found = [file.name for file in kept(lead)]
         return [f"{out} is one file: {', '.join(found)} of {lead.path} are not written beside it."] if found else []
@@ -33,7 +33,7 @@ def lost(lead: Model, out: Path) -> list[str]:
         said.append(f"{lead.path} has no config.json, so the output has none: loaders will not know its architecture.")
     if lead.path.is_dir() and (code := sorted(file.name for file in lead.path.glob("*.py"))):
         said.append(
-            f"{lead.path} brings code of its own ({', '.join(code)}): it is not copied. Copy it if you trust it "
+            f"{lead.path} has code of its own ({', '.join(code)}): it is not copied. Copy it if you trust it "
             "and the model needs it."
         )
     return said
@@ -51,13 +51,13 @@ def companions(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict
 
 
 def changed(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict:
-    """The lead's config.json, made true for the merge."""
+    """The lead's config.json, adapted to the merge."""
     told = dict(lead.config)
     if asked := config.out_dtype or config.dtype:
         told["dtype" if "dtype" in told else "torch_dtype"] = asked  # transformers 5 and earlier
     written = {one.slot.name for one in planned}
     if "tie_word_embeddings" not in told and any(HEAD.search(name) and name not in written for name in lead.tensors):
-        told["tie_word_embeddings"] = True  # the head was left out for that, whatever the architecture means by silence
+        told["tie_word_embeddings"] = True  # the head was left out for that, whatever the architecture's default
     ranges = [next(one.layers for one in piece.sources if one.model == lead_in(piece)) for piece in config.slices]
     if None not in ranges:
         numbers = [layer for first, last in ranges for layer in range(first, last)]
@@ -68,7 +68,7 @@ def changed(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict:
 
 
 def relayered(told: dict, numbers: list[int], before: int) -> dict:
-    """A config of other layers. numbers: those of the lead that stand there now, in order."""
+    """A config with other layers. numbers: the lead's layers in the output, in order."""
     found = told | {key: len(numbers) for key in LAYERS if key in told}
     for key in BY_LAYER:
         if isinstance(told.get(key), list) and len(told[key]) == before > max(numbers):
@@ -85,5 +85,5 @@ def card(config: MergeConfig) -> str:
     for piece in config.slices:
         lines += [f"| `{one.model}` | `{json.dumps(one.parameters)}` |" for one in piece.sources]
     if config.parameters:
-        lines += ["", f"Parameters of all: `{json.dumps(config.parameters)}`."]
+        lines += ["", f"Shared parameters: `{json.dumps(config.parameters)}`."]
     return "\n".join([*lines, "", f"Seed {config.seed}. Written by Mixdesk.", ""])

@@ -1,8 +1,8 @@
-"""mergekit's YAML, read as mergekit reads it: what is merged, by which method, with which value for every tensor.
+"""mergekit's YAML, read as mergekit reads it: the models, the method, and its arguments for every tensor.
 
 Precedence of a parameter, highest first: the model's own in a slice, the slice's, the model's, the module-wide
 `parameters`. A value is a number, a list (a gradient over layers), or a list of {filter, value} where the first filter
-that is part of the tensor's name wins. Mixdesk's other methods use the same syntax with their own parameter names.
+inside the tensor's name wins. Mixdesk's other methods use the same syntax with their own parameter names.
 """
 
 from collections.abc import Iterable
@@ -30,9 +30,9 @@ TOP = (
     "tokenizer_source",
 )
 DTYPES = ("float32", "float16", "bfloat16")
-NO_EFFECT = ("int8_mask",)  # known to mergekit, where it saves memory; nothing to save here
+NO_EFFECT = ("int8_mask",)  # mergekit's memory options, accepted and without effect here
 ROUNDED = 1e-6  # of weights, in fp32
-UNUSED = {"task_arithmetic": ("density",)}  # stands in files that are shared with other methods, and means nothing
+UNUSED = {"task_arithmetic": ("density",)}  # appears in files shared with other methods; no effect
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Slice:
-    """Layers of the output: one source a model, in step; base: of this slice; parameters: of the slice."""
+    """Layers of the output: one source per model, of equal length; base: of this slice; parameters: of the slice."""
 
     sources: tuple[Source, ...]
     base: str | None
@@ -55,7 +55,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class MergeConfig:
-    """A merge as its file asks for it. slices: one that has all layers, where the file names models."""
+    """A merge as its file describes it. slices: a single one with all layers if the file has `models`."""
 
     name: str
     base: str | None
@@ -71,13 +71,13 @@ class MergeConfig:
 
     @property
     def models(self) -> list[str]:
-        """Every model that is read, the base first."""
+        """Every model to read, the base first."""
         named = [self.base, *(s.base for s in self.slices), *(one.model for s in self.slices for one in s.sources)]
         return list(dict.fromkeys(name for name in named if name))
 
 
 def read_config(path: Path) -> MergeConfig:
-    """Read a merge file. Raises Problem with the key that is unknown, missing or of the wrong kind."""
+    """Read a merge file. Raises Problem that names the unknown, missing or invalid key."""
     try:
         values = parsed(path.read_text())
     except (OSError, ValueError) as error:
@@ -88,7 +88,7 @@ def read_config(path: Path) -> MergeConfig:
 
 
 def from_dict(values: dict, folder: Path) -> MergeConfig:
-    """A merge from the values of its file; relative paths are looked up beside the file first."""
+    """A merge from its file's values; relative paths are resolved beside the file first."""
     known("the merge", values, TOP)
     name = values.get("merge_method")
     if isinstance(name, str):
@@ -118,23 +118,23 @@ def from_dict(values: dict, folder: Path) -> MergeConfig:
 
 
 def known(where: str, values: object, keys: tuple[str, ...]) -> None:
-    """Raise Problem for what is not a table, and for a key that means nothing here."""
+    """Raise Problem if a value is not a table or has an unknown key."""
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {where}: it is {str(values)[:80]!r}, and must be a table.")
     for key in values:
         if key not in keys:
-            raise Problem(f"Cannot read {where}: the key {key!r} means nothing here. It takes {', '.join(keys)}.")
+            raise Problem(f"Cannot read {where}: the key {key!r} is unknown. It takes {', '.join(keys)}.")
 
 
 def a_list(name: str, values: object) -> list:
-    """Raise Problem for what is not a list."""
+    """Raise Problem if a value is not a list."""
     if not isinstance(values, list):
         raise Problem(f"Cannot read the merge: {name} is {values!r:.80}, and must be a list.")
     return values
 
 
 def model_path(value: object, folder: Path) -> str | None:
-    """The path of a model, or of BASE+ADAPTER: beside the file, or as it stands."""
+    """The path of a model, or of BASE+ADAPTER: beside the file, or as given."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -148,7 +148,7 @@ def model_path(value: object, folder: Path) -> str | None:
 
 
 def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slice:
-    """One slice; where the file names models, its sources take all layers."""
+    """One slice; for a file with `models`, its sources take all layers."""
     known("a slice", values, ("sources", "parameters", "base_model"))
     sources = []
     for one in a_list("sources" if sliced else "models", values.get("sources") or []):
@@ -172,7 +172,7 @@ def slice_of(values: dict, base: str | None, folder: Path, sliced: bool) -> Slic
 
 
 def check_inputs(config: MergeConfig) -> None:
-    """Raise Problem for a method that lacks what it needs, duplicates, and parameters that it does not have."""
+    """Raise Problem if the method lacks a required input, a model is named twice, or a parameter is unknown."""
     method = config.method
     scopes = [("parameters", config.parameters)]
     own = []
@@ -180,8 +180,9 @@ def check_inputs(config: MergeConfig) -> None:
         experts = experts_of(config, piece)
         if method.base == "required" and piece.base is None:
             raise Problem(f"Cannot merge by {config.name}: it needs a base_model.")
-        if len(experts) < method.least or (method.most and len(experts) > method.most):
-            span = f"{method.least}" if method.most == method.least else f"{method.least} or more"
+        if len(experts) < method.min_experts or (method.max_experts and len(experts) > method.max_experts):
+            exact = method.max_experts == method.min_experts
+            span = f"{method.min_experts}" if exact else f"{method.min_experts} or more"
             besides = "besides the base " if method.base == "required" else ""
             raise Problem(
                 f"Cannot merge {len(experts)} models by {config.name}: it takes {span} {besides}(here: "
@@ -204,7 +205,7 @@ def check_inputs(config: MergeConfig) -> None:
 
 
 def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
-    """The sources that count as experts: all but the base, where the method has one."""
+    """The sources that are experts: all but the base, if the method has one."""
     if config.method.base == "none" or piece.base is None:
         return list(piece.sources)
     return [one for one in piece.sources if one.model != piece.base]
@@ -213,8 +214,8 @@ def experts_of(config: MergeConfig, piece: Slice) -> list[Source]:
 def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str, str], t: float) -> dict:
     """The method's arguments for one output tensor: {knob: value, or [one per expert]}.
 
-    inputs: model -> the tensor's name there (layers may have other numbers in a slice); t: how far through the
-    slice's layers, 0 to 1, which gradients follow. Raises Problem for what is missing or of the wrong kind.
+    inputs: model -> the tensor's name there (layers may be renumbered in a slice); t: position in the slice's layers,
+    0 to 1, for gradients. Raises Problem if a parameter is missing or invalid.
     """
     found = {}
     for name, knob in knobs_of(config.method).items():
@@ -237,7 +238,7 @@ def values_for(config: MergeConfig, piece: Slice, tensor: str, inputs: dict[str,
 
 
 def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, where: str):
-    """The first scope that says something of a parameter decides; else its default."""
+    """The value of a parameter from the first scope that has it, else its default."""
     for scope in scopes:
         if key in scope and (value := evaluate(key, knob, scope[key], tensor, t)) is not None:
             return value
@@ -247,7 +248,7 @@ def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, whe
 
 
 def cancelled(config: MergeConfig, tensor: str, arguments: dict) -> str | None:
-    """A sentence where a mean is asked for with weights that sum to 0. Methods on a base then do not divide."""
+    """A refusal of a normalised mean whose weights sum to 0. Methods with a base do not divide then."""
     weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
     if config.method.base == "required" or not normalised or abs(sum(weights)) > ROUNDED * sum(map(abs, weights)):
         return None
@@ -258,7 +259,7 @@ def cancelled(config: MergeConfig, tensor: str, arguments: dict) -> str | None:
 
 
 def idle_filters(config: MergeConfig, tensors: Iterable[str]) -> list[str]:
-    """A sentence for each filter that is part of no tensor's name: misspelt, or written for another model."""
+    """A warning for each filter that matches no tensor: misspelt, or written for another model."""
     names, said = "\n".join(tensors), {}
     for piece in config.slices:
         for scope in (config.parameters, piece.parameters, *(one.parameters for one in piece.sources)):
@@ -266,12 +267,12 @@ def idle_filters(config: MergeConfig, tensors: Iterable[str]) -> list[str]:
                 for one in setting if isinstance(setting, list) else [setting]:
                     pattern = one.get("filter") if isinstance(one, dict) else None
                     if isinstance(pattern, str) and pattern != "*" and pattern not in names:
-                        said[key, pattern] = f"The filter {pattern!r} of {key} fits no tensor: it does nothing."
+                        said[key, pattern] = f"The filter {pattern!r} of {key} matches no tensor: it has no effect."
     return list(said.values())
 
 
 def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
-    """A setting's value for a tensor: None where no filter fits."""
+    """A setting's value for a tensor; None if no filter matches."""
     if isinstance(setting, dict):
         setting = [setting]
     if not isinstance(setting, list):
@@ -298,10 +299,10 @@ def evaluate(key: str, knob: Knob, setting, tensor: str, t: float):
 
 
 def typed(key: str, knob: Knob, value) -> float | int | bool:
-    """A value of the knob's kind, as mergekit reads it. Raises Problem for what the knob does not take."""
+    """A value of the knob's kind, as mergekit reads it. Raises Problem if it is invalid."""
     if knob.kind == "bool" and value in (0, 1):
         value = bool(value)
     if knob.kind != "bool" and isinstance(value, str):
         with suppress(ValueError):
-            value = float(value)  # YAML reads 1e-3 as a text
+            value = float(value)  # YAML reads 1e-3 as a string
     return knob.checked(key, value)

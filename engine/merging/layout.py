@@ -1,4 +1,4 @@
-"""What a merge will write, tensor by tensor, and why models do not fit together: known before a byte is written."""
+"""Plan a merge's output tensor by tensor, and find why models do not fit together, before a byte is written."""
 
 import re
 from collections.abc import Collection
@@ -15,15 +15,15 @@ from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
 
 NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
-EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these come with the first slice and all else with the last
-# What is no weight and is made anew by whoever loads a model: checkpoints of one model hold it or do not.
+EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
+# Buffers that loaders recompute: checkpoints of one model may or may not have them.
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
 Model = Checkpoint | Adapted | Aligned
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One tensor of the output: where it comes from in every model of its slice, and how far through the layers."""
+    """One tensor of the output: its name in every model of its slice, and its position in the layers."""
 
     slot: Slot
     piece: Slice
@@ -38,7 +38,7 @@ def lead_of(config: MergeConfig) -> str:
 
 @dataclass
 class Layout:
-    """What a merge writes, in the order of the lead's tensors, and what does not fit together, a sentence each."""
+    """The planned output, in the order of the lead's tensors; refusals and warnings, one sentence each."""
 
     planned: list[Planned] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Part:
-    """What a slice takes of one model: layers [first, last), all where None. The first slice and the last have ends."""
+    """One model's part in a slice: layers [first, last), None for all. The first and last slices have ends."""
 
     model: Model
     layers: tuple[int, int] | None
@@ -65,12 +65,12 @@ class Part:
         return layer_of(name) - (self.layers or (0,))[0]
 
     def like(self, name: str, other: "Part") -> str:
-        """The name here of a tensor of another model's part."""
+        """This part's name for a tensor of another model's part."""
         return renumbered(name, other.place(name) + (self.layers or (0,))[0])
 
 
 def opened(config: MergeConfig) -> dict[str, Model]:
-    """Every model of the merge by its reference, the others seen as the lead stores them."""
+    """Every model of the merge by its reference, the others aligned to the lead's layout."""
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
     return {
@@ -82,7 +82,7 @@ def opened(config: MergeConfig) -> dict[str, Model]:
 
 
 def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:
-    """Every tensor of the output, in the order of the first source. Raises Problem for models that do not fit."""
+    """Every tensor of the output, in the order of the first source. Raises Problem if models do not fit together."""
     found = fitted(config, models)
     if found.refusals:
         raise Problem(found.refusals[0])
@@ -123,13 +123,13 @@ def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
 
 
 def lead_in(piece: Slice) -> str:
-    """The model whose names and dtypes a slice takes: the base, where the slice has layers of it."""
+    """The model whose names and dtypes a slice takes: the base, if the slice has layers of it."""
     named = [one.model for one in piece.sources]
     return piece.base if piece.base in named else named[0]
 
 
 def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> list[str]:
-    """A sentence for layers that a model has not, and where a method needs layers of the base and a slice has none."""
+    """Refusals for layers that a model lacks, and for a slice without the base if the method needs one."""
     said = []
     if config.method.base != "none" and piece.base and piece.base != lead_in(piece):
         said.append(
@@ -146,7 +146,7 @@ def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> 
 
 
 def unwritten(own: Part, others: dict[str, Part], found: Layout) -> set[str]:
-    """The lead's tensors that are not written: tied heads, and buffers that not all models have; enters a warning."""
+    """The lead's tensors that are not written: tied heads, and buffers that not all models have; adds a warning."""
     here = [name for name in own.model.tensors if own.holds(name)]
     tied = {name for name in here if HEAD.search(name) and is_tied(own.model, name, others)}
     buffers = {
@@ -157,15 +157,13 @@ def unwritten(own: Part, others: dict[str, Part], found: Layout) -> set[str]:
     if tied:
         found.warnings.append(f"{', '.join(tied)} is tied to the embeddings: it stays so, unwritten.")
     if buffers:
-        found.warnings.append(
-            f"Not all models have {counted(buffers)}: left out, since whoever loads the merge makes it anew."
-        )
+        found.warnings.append(f"Not all models have {counted(buffers)}: left out, since loaders recompute it.")
     return tied | buffers
 
 
 def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
-    """Whether whoever loads the merge makes this head of its embeddings. Where config.json does not say, which means
-    one thing for some architectures and another for others, the numbers of all models must."""
+    """Whether loaders tie this head to the embeddings. If config.json does not say (the default depends on the
+    architecture), the weights of all models decide."""
     if lead.config is None or not is_copy(lead, head):
         return False
     if lead.config.get("tie_word_embeddings") is not None:
@@ -174,7 +172,7 @@ def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
 
 
 def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
-    """Enter what the lead lacks: a refusal where all others have a tensor, since the merge would lack it as well."""
+    """Report what the lead lacks: a refusal if all others have a tensor, since the merge would lack it as well."""
     tied, more = (own.model.config or {}).get("tie_word_embeddings"), {}
     for reference, part in others.items():
         names = {own.like(name, part): name for name in part.model.tensors if part.holds(name)}
@@ -204,24 +202,24 @@ def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
 
 
 def counted(names: Collection[str]) -> str:
-    """The first of some tensors, and how many more there are."""
+    """The first of some tensors by name, and how many more there are."""
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return f"the tensor {min(names)!r}{more}"
 
 
 def renumbered(name: str, layer: int) -> str:
-    """The same tensor of another layer; what is in none stays."""
+    """The same tensor of another layer; names outside the layers stay."""
     return NUMBER.sub(rf"\g<1>{layer}\g<3>", name, count=1)
 
 
 def out_dtype(config: MergeConfig, stored: torch.dtype) -> torch.dtype:
-    """What a tensor is written in: out_dtype, else dtype, else as the base has it. Whole numbers stay."""
+    """The dtype a tensor is written in: out_dtype, else dtype, else the base's. Integers stay."""
     asked = config.out_dtype or config.dtype
     return getattr(torch, asked) if asked and stored.is_floating_point else stored
 
 
 def misfit(model: Model, theirs: str, lead: Model, name: str) -> str | None:
-    """Why a model's tensor does not go with the lead's; None where it does."""
+    """Why a model's tensor does not fit the lead's; None if it does."""
     wanted, found = lead.tensors[name], model.tensors.get(theirs)
     if found is None:
         why = (

@@ -1,7 +1,7 @@
 """Merge checkpoints: tensor by tensor, chunk by chunk, from memory-mapped safetensors into new ones.
 
-Peak memory beside the mapped files is bounded by a few chunks (and, for methods that look at whole tensors, by the
-largest tensor), not by the model. One thread; tensors are independent.
+Peak memory beside the mapped files is bounded by a few chunks (or, for methods that need whole tensors, by the largest
+tensor), not by the model. One thread; tensors are independent.
 """
 
 import os
@@ -18,16 +18,16 @@ from engine.merging.companions import companions
 from engine.merging.config import MergeConfig, cancelled, experts_of, values_for
 from engine.merging.layout import Model, Planned, lead_of, opened, plan
 from engine.merging.methods import Tensors
-from engine.merging.methods.global_stats import surveyed
+from engine.merging.methods.global_stats import run_first_pass
 
 Progress = Callable[[float, float, str], None]
 
 
 def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shard_bytes: int = SHARD_BYTES) -> dict:
-    """Merge as the config says and write the result to `out`: a folder, or a file where all models are bare files.
+    """Merge by the config and write the result to `out`: a folder, or a file if all models are bare files.
 
-    Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before a
-    byte is written where the models do not fit together, and leaves nothing behind where it fails later.
+    Returns {"out", "tensors", "parameters", "bytes"}. progress(done, total, note) in bytes. Raises Problem before
+    writing anything if the models do not fit together; a later failure leaves nothing behind.
     """
     models = opened(config)
     if said := misplaced(out, models):
@@ -38,11 +38,11 @@ def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shar
     total = sum(one.slot.bytes for one in planned)
     done = 0
     with writing(out, [one.slot for one in planned], companions(config, reference, planned), {}, shard_bytes) as file:
-        seen = surveyed(config.method, Look(config, models, planned, progress))
+        stats = run_first_pass(config.method, Look(config, models, planned, progress))
         for one in planned:
             if progress:
                 progress(done, total, one.slot.name)
-            merge_tensor(config, models, one, file, seen)
+            merge_tensor(config, models, one, file, stats)
             done += one.slot.bytes
     if progress:
         progress(total, total, "written")
@@ -51,7 +51,7 @@ def merge(config: MergeConfig, out: Path, progress: Progress | None = None, shar
 
 
 def misplaced(out: Path, models: dict[str, Model]) -> str | None:
-    """Why a merge cannot be written to `out`: something is there, or it would be a file among a model's own."""
+    """Why a merge cannot be written to `out`: it exists, or it would become part of an input model."""
     if os.path.lexists(out):
         return f"Cannot write {out}: it exists. Choose another place, or remove it."
     for model in models.values():
@@ -62,7 +62,7 @@ def misplaced(out: Path, models: dict[str, Model]) -> str | None:
 
 @dataclass(frozen=True)
 class Look:
-    """All that is merged, tensor by tensor, with the method's arguments: as often as its survey iterates."""
+    """Every tensor to be merged, with the method's arguments; iterated as often as the first pass asks."""
 
     config: MergeConfig
     models: dict[str, Model]
@@ -74,12 +74,12 @@ class Look:
         for one in self.planned:
             if one.slot.dtype.is_floating_point and one.slot.size:
                 if self.progress:
-                    self.progress(0, total, f"a look at {one.slot.name} first")
+                    self.progress(0, total, f"first pass: {one.slot.name}")
                 yield inputs_of(self.config, self.models, one)
 
 
 def inputs_of(config: MergeConfig, models: dict[str, Model], one: Planned) -> tuple[Tensors, dict]:
-    """A tensor of every model, and the method's arguments there."""
+    """One tensor of every model, and the method's arguments for it."""
     experts = [models[source.model].flat(one.inputs[source.model]) for source in experts_of(config, one.piece)]
     has_base = config.method.base != "none" and one.piece.base is not None
     base = models[one.piece.base].flat(one.inputs[one.piece.base]) if has_base else None
@@ -87,8 +87,8 @@ def inputs_of(config: MergeConfig, models: dict[str, Model], one: Planned) -> tu
     return Tensors(one.slot.name, one.slot.shape, base, experts, config.seed), arguments
 
 
-def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, file: Writer, seen: object) -> None:
-    """Merge one tensor into the file. seen: what the method's survey gave."""
+def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, file: Writer, stats: object) -> None:
+    """Merge one tensor into the file. stats: the result of the method's first pass."""
     if not one.slot.dtype.is_floating_point:
         for sentence in differing(models, one):
             raise Problem(sentence)
@@ -98,7 +98,7 @@ def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, fi
     x, arguments = inputs_of(config, models, one)
     if x.n == 0:
         return
-    x.seen = seen
+    x.global_stats = stats
     at = config.method.merge(x, **arguments)
     try:
         for part in x.chunks():
@@ -109,7 +109,7 @@ def merge_tensor(config: MergeConfig, models: dict[str, Model], one: Planned, fi
 
 
 def not_numbers(models: dict[str, Model], one: Planned) -> str | None:
-    """Which model's numbers are none; None where the merge itself made what is not finite."""
+    """The model whose values are not finite; None if the merge itself produced them."""
     for reference, name in one.inputs.items():
         if not torch.isfinite(models[reference].flat(name).float()).all():
             return not_finite(models[reference], name, one.slot.name)

@@ -1,7 +1,7 @@
-"""Preflight: everything that can be said about a merge before a byte is written. The page and the command both ask.
+"""Preflight: validate a merge and estimate its cost before a byte is written, for the page and the command.
 
-Refusals name the file, the tensor and the remedy, and a merge with one should not be started; warnings say what will
-be done about a difference.
+Refusals name the file, the tensor and the remedy; a merge with one should not be started. Warnings say how a
+difference will be handled.
 """
 
 import math
@@ -24,7 +24,7 @@ from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opene
 from engine.merging.merge import misplaced
 from engine.merging.methods import Tensors
 from engine.merging.methods.base import CHUNK
-from engine.merging.methods.global_stats import BINS, surveyed
+from engine.merging.methods.global_stats import BINS, run_first_pass
 
 MUST_AGREE = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_act", "n_head")
 SHOULD_AGREE = (
@@ -39,17 +39,17 @@ SHOULD_AGREE = (
     "bos_token_id",
     "eos_token_id",
 )
-PROCESS = 12_000_000  # bytes that any merge takes beside its buffers
+PROCESS = 12_000_000  # bytes of any merge beside its buffers
 BUFFERS = 6, 16  # chunks in fp32, and for each expert
 PROBE, SIDE = 64 * CHUNK, 512  # elements of all models together, or rows and columns, merged to time a method
-STEPS = 400  # of a descent that is merged to time a method: the largest default
-SMALL = 4  # rows and columns of what is merged to see whether a method takes its values
-MOST = 20  # sentences of one kind
+STEPS = 400  # of a descent run to time a method: the largest default
+SMALL = 4  # rows and columns of the tensors merged to test a method's values
+MOST = 20  # most sentences of one kind
 
 
 @dataclass
 class Preflight:
-    """What is known before a merge. refusals, warnings: sentences; memory, disk, free: bytes; seconds: of one core."""
+    """The result of a preflight. refusals, warnings: sentences; memory, disk, free: bytes; seconds: of one core."""
 
     refusals: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Preflight:
     seconds: float = 0.0
 
     def to_dict(self) -> dict:
-        """As JSON can hold it."""
+        """As JSON-able values."""
         return {
             "refusals": self.refusals,
             "warnings": self.warnings,
@@ -79,7 +79,7 @@ class Preflight:
 
 
 def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) -> Preflight:
-    """Look at all models of a merge, read all weights once, and foresee what it takes; writes nothing.
+    """Validate a merge and estimate its cost, reading all weights once; writes nothing.
 
     progress(done, total, note) in bytes of the output.
     """
@@ -99,20 +99,20 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
     found.warnings += idle_filters(config, [one.slot.name for one in layout.planned])
     if not layout.refusals:
-        seen = scan(config, models, layout.planned, progress)
-        found.refusals += seen.refusals[:MOST]
-        found.ancestry = list(seen.ancestry.values())
-        inherited(seen, found)
+        weights = scan(config, models, layout.planned, progress)
+        found.refusals += weights.refusals[:MOST]
+        found.ancestry = list(weights.ancestry.values())
+        inherited(weights, found)
     found.warnings += [model.doubt for model in models.values() if model.doubt]
     foresee(config, models, layout, out, found)
     return found
 
 
-# What the models say of themselves ---------------------------------------------------------------------------
+# The models' metadata ---------------------------------------------------------------------------
 
 
 def same_model_twice(models: dict[str, Model]) -> list[str]:
-    """Two names of one model: a link, or another way to write a path."""
+    """Models that are named twice, by a link or by another spelling of the path."""
     seen, said = {}, []
     for reference, model in models.items():
         place = tuple(file.resolve() for file in model.files)
@@ -123,7 +123,7 @@ def same_model_twice(models: dict[str, Model]) -> list[str]:
 
 
 def architecture(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:
-    """Where config.json of a model says otherwise than the base's."""
+    """Differences between each model's config.json and the base's."""
     lead = models[lead_of(config)]
     for reference, model in models.items():
         if model is lead or model.config is None or lead.config is None:
@@ -148,7 +148,7 @@ def architecture(config: MergeConfig, models: dict[str, Model], found: Preflight
 
 
 def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> None:
-    """Every model's tokens against the base's."""
+    """Compare every model's tokens with the base's."""
     lead = models[lead_of(config)]
     for reference, model in models.items():
         if model is lead or model.home == lead.home:
@@ -167,8 +167,8 @@ def tokens(config: MergeConfig, models: dict[str, Model], found: Preflight) -> N
             )
 
 
-def inherited(seen: Scan, found: Preflight) -> None:
-    """What the comparison with the base and of experts with each other means for the merge."""
+def inherited(weights: Scan, found: Preflight) -> None:
+    """Report what comparing the experts with the base and with each other means for the merge."""
     for one in found.ancestry:
         if one.is_base:
             found.refusals.append(
@@ -177,15 +177,15 @@ def inherited(seen: Scan, found: Preflight) -> None:
             )
         elif one.foreign:
             found.warnings.append(one.says())
-    for one, others in seen.copies().items():
-        found.warnings.append(f"{', '.join([one, *others])} have the same weights: together they count as often.")
+    for one, others in weights.copies().items():
+        found.warnings.append(f"{', '.join([one, *others])} have the same weights: the merge counts every copy.")
 
 
-# What it takes -----------------------------------------------------------------------------------------------
+# Its cost -----------------------------------------------------------------------------------------------
 
 
 def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: Path, found: Preflight) -> None:
-    """Enter memory, disk and seconds. Refused where `out` cannot be written and where the method refuses its values."""
+    """Add memory, disk and seconds. Refuses if `out` cannot be written or the method rejects its values."""
     planned, lead = layout.planned, models[lead_of(config)]
     found.tensors, found.parameters = len(planned), sum(one.slot.size for one in planned)
     found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead))
@@ -211,21 +211,21 @@ def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: 
 
 
 def memory(config: MergeConfig, models: dict[str, Model], planned: list[Planned]) -> int:
-    """The peak of bytes that no file stands behind: buffers, and what the method holds of the largest tensor."""
+    """Peak anonymous memory in bytes: buffers, and the method's own for the largest tensor."""
     count = max(len(experts_of(config, piece)) for piece in config.slices)
-    once, each = config.method.holds
+    once, each = config.method.peak_memory
     largest = max(one.slot.size for one in planned)
     if config.method.cubic:
         largest = max((one.slot.size for one in planned if len(one.slot.shape) == 2), default=0)
     made = sum(model.held for model in models.values())
     buffers = 4 * CHUNK * (BUFFERS[0] + BUFFERS[1] * count)
-    histograms = 80 * BINS * count if config.method.survey else 0
+    histograms = 80 * BINS * count if config.method.first_pass else 0
     return round(PROCESS + buffers + histograms + largest * (once + each * count) + made)
 
 
 def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
-    """Merge tensors of a few random weights with the values of all that is planned. Raises Problem for what the method
-    refuses of them, which it would otherwise do in the middle of the merge."""
+    """Merge tiny random tensors with every planned value. Raises Problem if the method rejects one, which it would
+    otherwise do in the middle of the merge."""
     different, generator = {}, torch.Generator().manual_seed(0)
     for one in planned:
         arguments = values_for(config, one.piece, one.slot.name, one.inputs, one.t)
@@ -238,7 +238,7 @@ def rehearse(config: MergeConfig, planned: list[Planned]) -> None:
 
 
 def seconds(config: MergeConfig, planned: list[Planned]) -> float:
-    """CPU seconds of one core: the method is timed here on random weights, and scaled up. Reading is not in it."""
+    """CPU seconds of one core: the method is timed on random weights and scaled up. Excludes reading."""
     method = config.method
     matrix = max(planned, key=lambda one: one.slot.size)
     shape = probed(matrix.slot.shape, len(experts_of(config, matrix.piece)), method.cubic)
@@ -255,27 +255,27 @@ def seconds(config: MergeConfig, planned: list[Planned]) -> float:
 
 
 def drawn(config: MergeConfig, one: Planned, shape: tuple[int, ...], generator: torch.Generator) -> Tensors:
-    """Random weights of a base and of the experts of a tensor."""
+    """Random weights of a base and its experts for one tensor."""
     count = len(experts_of(config, one.piece)) + 1
     base, *experts = (torch.randn(math.prod(shape), generator=generator) for _ in range(count))
     return Tensors(one.slot.name, shape, base, experts, config.seed)
 
 
 def merged(config: MergeConfig, looks: list[tuple[Tensors, dict]], steps: int) -> None:
-    """Merge some tensors with their arguments and forget the result; a descent takes so many steps at most."""
+    """Merge some tensors and discard the result; `steps` caps a descent."""
     for _, arguments in looks:
         if "steps" in arguments:
             arguments["steps"] = min(arguments["steps"], steps)
-    seen = surveyed(config.method, looks)
+    stats = run_first_pass(config.method, looks)
     for x, arguments in looks:
-        x.seen = seen
+        x.global_stats = stats
         at = config.method.merge(x, **arguments)
         for part in x.chunks():
             at(part)
 
 
 def probed(shape: tuple[int, ...], count: int, cubic: bool) -> tuple[int, ...]:
-    """The shape of what is merged to time a method: rows as long as the largest tensor's, or a corner of it."""
+    """The shape merged to time a method: rows as long as the largest tensor's, or a corner of it."""
     if len(shape) == 2 and cubic:
         return tuple(min(SIDE, side) for side in shape)
     most = min(8 * CHUNK, PROBE // (count + 1))
@@ -283,6 +283,6 @@ def probed(shape: tuple[int, ...], count: int, cubic: bool) -> tuple[int, ...]:
 
 
 def work(shape: tuple[int, ...], cubic: bool) -> float:
-    """What the time of a tensor grows with."""
+    """The quantity that a tensor's merge time is proportional to."""
     size = math.prod(shape)
     return float(size * min(shape)) if cubic and len(shape) == 2 else float(size)

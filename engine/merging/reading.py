@@ -16,11 +16,11 @@ def point_of(config: MergeConfig) -> dict:
     """{"method", "base", "experts", "weight", "knobs", "seed"} of a merge file.
 
     weight: one number per expert; or by tensor, with `*` for the commonest, where filters and gradients make them
-    differ; empty where the method has none. Raises Problem for layers put together from slices, and for other knobs
+    differ; empty if the method has none. Raises Problem for layers assembled from slices, and for other knobs
     that differ between tensors: a fader has one value.
     """
     if any(source.layers for piece in config.slices for source in piece.sources):
-        raise Problem("Cannot open the merge as a point: it puts layers together from slices, which no fader does.")
+        raise Problem("Cannot open the merge as a point: it assembles layers from slices, which faders cannot express.")
     piece = config.slices[0]
     weights, knobs = {}, None
     for one in plan(config, opened(config)):
@@ -49,14 +49,14 @@ def point_of(config: MergeConfig) -> dict:
 
 
 def simplest(weights: dict[str, list[float]]) -> list[float] | dict[str, list[float]]:
-    """Coefficients by tensor as one list where they are the same, else with the commonest as `*`."""
+    """Coefficients by tensor as one list if they are all the same, else with the commonest as `*`."""
     common = list(Counter(map(tuple, weights.values())).most_common(1)[0][0])
     others = {name: values for name, values in weights.items() if values != common}
     return others | {ALL: common} if others else common
 
 
 def main(path: Path) -> None:
-    """`python -m engine.merging.reading FILE`: the point as JSON, or the sentence why there is none."""
+    """`python -m engine.merging.reading FILE`: the point as JSON, or why there is none."""
     try:
         print(json.dumps(point_of(read_config(path))))
     except Problem as problem:

@@ -18,7 +18,7 @@ from engine.spec.merge_point import references
 
 
 def check(job: Job) -> None:
-    """Do a PreflightTask: look at all models of a study before a byte is merged. Raises Problem with every refusal."""
+    """Run a PreflightTask: check all models of a study before anything is merged. Raises Problem with every refusal."""
     task = job.task(PreflightTask)
     paths = references(job.workspace, task)
     told = {
@@ -40,7 +40,7 @@ def check(job: Job) -> None:
 
 
 def write(job: Job) -> None:
-    """Do a MergeWriteTask: write a merge as a checkpoint, atomically. Raises Problem where it cannot be merged."""
+    """Run a MergeWriteTask: write a merge as a checkpoint, atomically. Raises Problem if it cannot be merged."""
     task = job.task(MergeWriteTask)
     out = within(job.workspace / "exports", task.out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The forward pass of one proxy on a CPU when nothing is learned from it: evaluation, and merges as a fader moves.
+"""The forward pass of one proxy on a CPU without gradients: evaluation, and live merges.
 
-Activation, gate and residual are part of the products (engine/proxies/cpu_matmul.py), and logits are made a part at a
-time. Shapes: N = B * T rows, d width, h hidden width.
+Activation, gate and residual are fused into the products (engine/proxies/cpu_matmul.py), and logits are computed in
+parts. Shapes: N = B * T rows, d width, h hidden width.
 """
 
 import torch
@@ -13,7 +13,7 @@ from engine.proxies.cpu_layers import columns, rms, turn
 from engine.proxies.cpu_matmul import activated, gated, product
 from engine.spec.fidelity import Fidelity
 
-LOGITS = 1 << 18  # at once: 1 MB, which stays in the cache
+LOGITS = 1 << 18  # at once: 1 MB, which fits in the cache
 
 
 def token_nll(weights: dict[str, Tensor], fidelity: Fidelity, turns: Tensor, tokens: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def token_nll(weights: dict[str, Tensor], fidelity: Fidelity, turns: Tensor, tok
 
 
 def of_targets(x: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    """Loss of every target in nats, (N, 1): x (N, d), head (V, d), targets (N, 1) ids. A part of the rows at a time."""
+    """Loss of every target in nats, (N, 1): x (N, d), head (V, d), targets (N, 1) ids. In parts of the rows."""
     rows = max(1, LOGITS // len(head))
     found = []
     for part, own in zip(x.split(rows), targets.split(rows), strict=True):
@@ -50,7 +50,7 @@ def normed(x: Tensor) -> Tensor:
 
 
 def attention(x: Tensor, qkv: Tensor, turns: Tensor, heads: int, mask: Tensor) -> Tensor:
-    """What causal attention mixes, before its last matrix: x (N, d) normalised, qkv (3 d, d) -> (N, d)."""
+    """Causal attention before its output matrix: x (N, d) normalised, qkv (3 d, d) -> (N, d)."""
     packed, positions = product(x, qkv), len(turns)  # (N, 3 d)
     turn(packed[None], turns, heads)
     mixed = torch.empty_like(x)

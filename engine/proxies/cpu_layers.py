@@ -1,8 +1,8 @@
 """The layers of engine/proxies/model.py for the CPU: forward and backward passes written out by hand.
 
 At d = 32 to 128 a training step is bound by memory traffic and small kernels, not by arithmetic. Each
-function here is one node of the autograd graph: it works in place on the buffers that it owns, recomputes
-what is cheaper to compute than to keep, reads heads as column slices of the packed projections (no transposes, no
+function here is one node of the autograd graph: it works in place on its own buffers, recomputes
+what is cheaper to compute than to store, reads heads as column slices of the packed projections (no transposes, no
 copies), and writes packed gradients. Shapes: G members, N = B * T rows, d width, S = G * B sequences.
 """
 
@@ -35,7 +35,7 @@ class Embed(Function):
         members, vocabulary, d = table.shape
         ctx.vocabulary, ctx.tokens = vocabulary, tokens
         out = table.new_empty(*tokens.shape, d)
-        for g in range(members):  # one call for all would need the tables side by side in memory
+        for g in range(members):  # a single call would need the tables contiguous in memory
             torch.index_select(table[g], 0, tokens[g], out=out[g])
         return out
 

@@ -1,6 +1,6 @@
-"""Matrix products on a CPU, of stacked members or of one: by oneDNN where that is faster than torch's default library.
+"""Matrix products on a CPU, of stacked members or of one: by oneDNN if that is faster than torch's default library.
 
-torch carries oneDNN for what it compiles. On AMD processors its products in fp32 run at up to twice the rate of
+torch ships oneDNN for compiled models. On AMD processors its products in fp32 run at up to twice the rate of
 the default library, which keeps to 256-bit registers there, and an activation, a gate or a residual is done before a
 product leaves the registers (benchmarks/results/merges.md, stacking.md). It takes one member at a time, so in stacks it
 pays from a width of 128 on. Where torch was built without it, the default library does everything. G members, N rows.
@@ -12,12 +12,12 @@ from torch import Tensor
 
 ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 LINEAR = torch.ops.mkldnn._linear_pointwise if ONEDNN else None
-FUSED = (LINEAR, LINEAR.binary) if ONEDNN else ()  # what is called: the input comes first
+FUSED = (LINEAR, LINEAR.binary) if ONEDNN else ()  # the ops called: the input comes first
 WIDE = 128  # smallest matrices of stacked members that oneDNN is faster on: below, its calls cost what it gains
 
 
 def product(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
-    """x (N, i) by weight (o, i), and what is added to it: (N, o)."""
+    """x (N, i) by weight (o, i), plus an addend: (N, o)."""
     if not ONEDNN:
         return F.linear(x, weight) if added is None else torch.addmm(added, x, weight.T)
     if added is None:
@@ -26,7 +26,7 @@ def product(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
 
 
 def activated(x: Tensor, weight: Tensor, activation: str) -> Tensor:
-    """x (N, i) by weight (o, i), then none, swish, or gelu (the exact one): (N, o). By oneDNN."""
+    """x (N, i) by weight (o, i), then no activation, swish, or exact gelu: (N, o). By oneDNN."""
     return LINEAR(x, weight, None, activation, [], "none")
 
 
@@ -36,7 +36,7 @@ def gated(x: Tensor, weight: Tensor, gate: Tensor) -> Tensor:
 
 
 def products(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
-    """Of every member: x (G, N, i) by weight (G, o, i), and what is added: (G, N, o)."""
+    """Of every member: x (G, N, i) by weight (G, o, i), plus an addend: (G, N, o)."""
     if not (ONEDNN and min(weight.shape[1:]) >= WIDE):
         return torch.bmm(x, weight.mT) if added is None else torch.baddbmm(added, x, weight.mT)
     out = x.new_empty(*x.shape[:2], weight.shape[1])
@@ -46,7 +46,7 @@ def products(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
 
 
 def products_back(gradient: Tensor, weight: Tensor) -> Tensor:
-    """The gradient at x of `products`, from the one at its outcome: (G, N, o) by weight (G, o, i) -> (G, N, i)."""
+    """The gradient at x of `products`, from the one at its output: (G, N, o) by weight (G, o, i) -> (G, N, i)."""
     if not (ONEDNN and min(weight.shape[1:]) >= WIDE):
         return torch.bmm(gradient, weight)
     return products(gradient, weight.mT.contiguous())

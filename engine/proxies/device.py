@@ -1,4 +1,4 @@
-"""Which device torch computes on here, and how many proxies its memory should hold."""
+"""Which device torch computes on here, and how many proxies should fit in its memory."""
 
 import os
 
@@ -12,12 +12,12 @@ from engine.spec.fidelity import Fidelity
 
 
 def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict], device: str) -> list[list[dict]]:
-    """The runs in groups of as many as the card's memory, or the leased part of it, should hold; says so if not all."""
+    """The runs in groups that should fit in the card's memory, or the leased part of it; notes it if they are split."""
     if device != "cuda":
         return [runs]
     total = torch.cuda.get_device_properties(0).total_memory
     leased = int(os.environ.get("MIXDESK_GPU_MEMORY_MB", 0)) << 20 or total
-    if leased < total:  # whoever shares the card keeps what it was promised
+    if leased < total:  # jobs that share the card keep their leased memory
         torch.cuda.set_per_process_memory_fraction(leased / total)
     size = members_that_fit(fidelity, vocabulary, min(leased, total) >> 20)
     if size < len(runs):
@@ -26,11 +26,11 @@ def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict
 
 
 def choose_device(wanted: str) -> str:
-    """ "cpu" or "cuda" for what a spec wants. Raises Problem when that is not there."""
+    """ "cpu" or "cuda" for a spec's device. Raises Problem if it is not available."""
     if wanted not in ("auto", "cpu", "cuda"):
-        raise Problem(f"Cannot train on device {wanted!r}. This is because it is unknown. Choose auto, cpu or cuda.")
+        raise Problem(f"Cannot train on device {wanted!r}: it is unknown. Choose auto, cpu or cuda.")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise Problem("Cannot train on cuda. This is because torch finds no GPU here. Choose cpu, or auto.")
+        raise Problem("Cannot train on cuda: torch finds no GPU here. Choose cpu, or auto.")
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted

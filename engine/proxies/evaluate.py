@@ -1,4 +1,4 @@
-"""Stacked proxies measured on validation windows that are the same for every model."""
+"""Evaluation of stacked proxies on validation windows that are the same for every model."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from engine.corpus.windows import starts
 from engine.metrics import LOSS, Metric, Prediction, Text, values_of, window_scores
 from engine.proxies.model import Stack
 
-ROWS = 4096  # tokens of one pass on a CPU: large enough for full speed, small enough to stay in the cache
+ROWS = 4096  # tokens per pass on a CPU: large enough for full speed, small enough for the cache
 
 
 def evaluate(
     stack: Stack, corpus, domains: list[str], tokens_per_domain: int, metrics: Sequence[Metric] = (LOSS,)
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What every member measures, and standard errors over windows: two (G, M) arrays, as engine.metrics.names_of.
+    """Metrics of every member, and standard errors over windows: two (G, M) arrays, ordered as engine.metrics.names_of.
 
     Raises Problem for a domain without two windows of validation text.
     """
@@ -35,7 +35,7 @@ def window_sums(
     text = Text(np.full(len(windows), positions), corpus.token_bytes[windows[:, 1:]].sum(1))
     if text.bytes.sum() == 0:
         raise Problem(
-            f"Cannot measure bits per byte on domain {domain!r}. This is because the {len(windows)} "
+            f"Cannot measure bits per byte on domain {domain!r}: the {len(windows)} "
             "validation windows stand for 0 bytes. Rebuild the corpus."
         )
     at_once = max(1, ROWS // positions) if stack.flat.device.type == "cpu" else 64
@@ -47,7 +47,7 @@ def window_sums(
 
 
 def prediction_of(stack: Stack, tokens: Tensor) -> Prediction:
-    """What members predict of tokens (G, W, T + 1). Losses are had without logits, which a CPU never keeps whole."""
+    """Predictions of tokens (G, W, T + 1). Losses need no logits, which a CPU never stores in full."""
     return Prediction(tokens[..., 1:], lambda: stack.forward(tokens[..., :-1]), lambda: stack.token_nll(tokens))
 
 
@@ -56,7 +56,7 @@ def validation_windows(shard: np.ndarray, context: int, tokens: int, domain: str
     available = (len(shard) - 1) // context
     if available < 2:
         raise Problem(
-            f"Cannot measure the loss of domain {domain!r}. This is because its validation text has "
+            f"Cannot measure the loss of domain {domain!r}: its validation text has "
             f"{len(shard)} tokens, and two windows take {2 * context + 1}. "
             "Give it more text, or shorten the context."
         )

@@ -1,13 +1,13 @@
-"""Small decoder-only language models, G of them trained as one: every weight has a leading [G] dimension.
+"""Small decoder-only language models, G of them trained as one stack: every weight has a leading [G] dimension.
 
 Pre-norm layers of causal attention with rotary positions and an MLP (SwiGLU or GELU), RMSNorm without gains
 (a gain can be folded into the matrix behind it), no biases. All weights of all members are one flat buffer
 (G, P), so the optimiser, the clipping and a checkpoint are each one operation on one tensor. Members share
-nothing: the sum of their losses is differentiated, so each one's gradient is what it would be alone.
+nothing: the sum of their losses is differentiated, so each one's gradient is the same as alone.
 
 On a CPU training runs through hand-written forward and backward passes (engine/proxies/cpu_layers.py), evaluation
 through a forward pass of its own (engine/proxies/cpu_forward.py); elsewhere both run through the plain operations here,
-which torch.compile fuses. Tests hold the three equal.
+which torch.compile fuses. Tests keep the three equal.
 """
 
 import math
@@ -26,7 +26,7 @@ class Stack:
     """G proxies of one fidelity. weights: name -> (G, out, in), views into `flat` (G, P); so are `gradients`,
     into `flat.grad`.
 
-    seeds: (G,) one per member; its initial weights hang on its seed alone, not on G or on its place.
+    seeds: (G,) one per member; its initial weights depend on its seed alone, not on G or its position.
     """
 
     def __init__(self, fidelity: Fidelity, vocabulary: int, seeds: list[int], device: str = "cpu"):
@@ -48,7 +48,7 @@ class Stack:
 
     @property
     def parameters(self) -> int:
-        """Weights of one proxy, P."""
+        """Parameters of one proxy, P."""
         return self.flat.shape[1]
 
     @property
@@ -79,7 +79,7 @@ class Stack:
         return torch.bmm(self.hidden(tokens), self.head.mT).view(*tokens.shape, self.vocabulary)
 
     def losses(self, tokens: Tensor) -> Tensor:
-        """The mean loss of each member in nats a token, (G,). tokens: (G, B, T + 1), targets one later."""
+        """The mean loss of each member in nats per token, (G,). tokens: (G, B, T + 1), targets one later."""
         inputs, targets = tokens[..., :-1], tokens[..., 1:]  # (G, B, T) each
         ops = lean if tokens.device.type == "cpu" else PLAIN
         return ops.nll(self.hidden(inputs), self.head, targets.flatten(1)).mean(1)
@@ -105,7 +105,7 @@ class Stack:
 
     @torch.no_grad()
     def load(self, states: list[dict[str, Tensor]]) -> None:
-        """Take the weights of G states as `member` gives them."""
+        """Load the weights of G states as returned by `member`."""
         for g, state in enumerate(states):
             for name, weight in self.weights.items():
                 weight[g].copy_(state[name + ".weight"])
@@ -133,9 +133,9 @@ def shapes(fidelity: Fidelity, vocabulary: int) -> "OrderedDict[str, tuple[int, 
 
 
 def initial(table: dict[str, tuple[int, int]], seed: int) -> Tensor:
-    """The initial weights (P,) of the member of a seed.
+    """The initial weights (P,) of the member with a seed.
 
-    Embedding and head small, so that the first loss is that of even guessing; what writes to the residual
+    Embedding and head small, so that the first loss is that of a uniform guess; matrices that write to the residual
     stream zero, so that every layer starts as the identity; the others with variance 1 / inputs.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -148,7 +148,7 @@ def initial(table: dict[str, tuple[int, int]], seed: int) -> Tensor:
 
 
 def rotary(positions: int, head: int) -> Tensor:
-    """The turn of every pair of channels at every position, (T, head / 2) complex (Su et al. 2021)."""
+    """The rotation of every pair of channels at every position, (T, head / 2) complex (Su et al. 2021)."""
     rates = 10_000.0 ** (-torch.arange(0, head, 2) / head)  # (head / 2,)
     angles = torch.outer(torch.arange(positions), rates)
     return torch.polar(torch.ones_like(angles), angles)

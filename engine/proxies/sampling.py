@@ -3,8 +3,8 @@
 Slot s of a training run is one sequence. Its domain is the inverse CDF of the mixture at u_s, where u_s is a
 low-discrepancy sequence of the seed (Kronecker with the golden ratio), so realised shares lie within a few
 slots of the weights. The k-th sequence taken from a domain is the same one for every mixture of that seed:
-windows of the domain in a random order, a new order each epoch. So two proxies of one seed differ by their
-mixtures and by nothing else, and what they have in common is the same text in the same order.
+windows of the domain in a random order, a new order each epoch. So two proxies of one seed differ only by their
+mixtures, and the text that they share comes in the same order.
 """
 
 import math
@@ -18,12 +18,12 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Sampler:
-    """The sequences of G training runs of `slots` sequences each, planned whole at the start.
+    """The sequences of G training runs of `slots` sequences each, planned completely at the start.
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
-    seeds: (G,); context: positions T of a sequence; keep: the part of every domain that may be seen at all. With
+    seeds: (G,); context: positions T of a sequence; keep: the fraction of every domain that may be seen. With
     keep = proxy tokens / target tokens per proxy repeats each domain as often as the target will (simulated epoching,
-    UtiliMax, arXiv:2501.11747); which windows are kept hangs on the domain's name alone. It has no state: batch t is
+    UtiliMax, arXiv:2501.11747); which windows are kept depends on the domain's name alone. It has no state: batch t is
     the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
     less than T + 1 tokens.
     """
@@ -48,7 +48,7 @@ class Sampler:
             most = int(taken.sum(1).max())
             if most and not self.windows[j]:
                 raise Problem(
-                    f"Cannot train on domain {name!r}. This is because it has {len(shards[j])} training "
+                    f"Cannot train on domain {name!r}: it has {len(shards[j])} training "
                     f"tokens, and a sequence takes {context + 1}. Leave it out, give it more text, "
                     "or shorten the context."
                 )
@@ -57,7 +57,7 @@ class Sampler:
                 self.start[g, taken[g]] = kept[j][orders[seed][: taken[g].sum()]] * context
 
     def shares(self) -> np.ndarray:
-        """The realised shares (G, D): what part of its tokens each run takes from each domain."""
+        """The realised shares (G, D): the fraction of each run's tokens from each domain."""
         return np.stack([(self.domain == j).mean(1) for j in range(len(self.shards))], axis=1)
 
     def tokens(self, first: int, last: int) -> np.ndarray:
@@ -75,7 +75,7 @@ class Sampler:
 def domains_of_slots(weights: np.ndarray, seed: int, slots: int) -> np.ndarray:
     """The domain (S,) of every slot of one run: inverse CDF of the weights (D,) at uniform numbers.
 
-    A domain of weight 0 gets no slot: no number lies in [c, c), the step of the CDF that it would own.
+    A domain of weight 0 gets no slot: its step of the CDF, [c, c), is empty.
     """
     uniform = (np.random.default_rng([seed, 0]).random() + GOLDEN * np.arange(slots)) % 1.0  # (S,) in [0, 1)
     cdf = np.cumsum(weights)
@@ -83,7 +83,7 @@ def domains_of_slots(weights: np.ndarray, seed: int, slots: int) -> np.ndarray:
 
 
 def kept_windows(name: str, windows: int, keep: float) -> np.ndarray:
-    """The windows of a domain that may be seen: all, or a fixed random part of them, one at least."""
+    """The windows of a domain that may be seen: all, or a fixed random part of them, at least one."""
     if keep >= 1 or windows == 0:
         return np.arange(windows)
     order = np.random.default_rng([2, zlib.crc32(name.encode())]).permutation(windows)
@@ -91,9 +91,9 @@ def kept_windows(name: str, windows: int, keep: float) -> np.ndarray:
 
 
 def window_order(name: str, seed: int, windows: int, count: int) -> np.ndarray:
-    """The first `count` windows that a seed takes from a domain: a permutation of 0..windows-1 an epoch.
+    """The first `count` windows that a seed takes from a domain: a permutation of 0..windows-1 per epoch.
 
-    The order hangs on the domain's name, not on its place, so it outlives a change of the domain set.
+    The order depends on the domain's name, not on its position, so it is the same for other sets of domains.
     """
     epochs = math.ceil(count / windows) if count else 0
     seeds = [[seed, 1, zlib.crc32(name.encode()), epoch] for epoch in range(epochs)]

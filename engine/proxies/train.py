@@ -1,7 +1,7 @@
 """Train a stack of proxies, each on its own mixture, as a background job that can be stopped and resumed.
 
-One optimiser (AdamW) for the whole stack, but nothing that members share: gradients are clipped member by
-member, and one whose loss explodes is frozen while the others go on. All randomness is in the initial weights
+One optimiser (AdamW) runs the whole stack, but members share nothing: gradients are clipped per member, and a
+member whose loss explodes is frozen while the others go on. All randomness is in the initial weights
 and in engine/proxies/sampling.py, which has no state, so a checkpoint is the weights, the moments and the step.
 """
 
@@ -34,9 +34,9 @@ from engine.spec.fidelity import Fidelity
 from engine.spec.kinds.train import TrainTask
 
 REPORT_SECONDS = 1.0
-LOOKS = (0.25, 0.5)  # when validation losses are measured on the way, in fractions of the steps
+LOOKS = (0.25, 0.5)  # when validation losses are measured during training, in fractions of the steps
 LOOK_TOKENS = 2048  # and on how many validation tokens per domain
-AHEAD = 16  # steps whose batches are read from the shards at once
+AHEAD = 16  # steps whose batches are read from the shards together
 
 
 class Training:
@@ -67,7 +67,7 @@ class Training:
         )
         self.losses_of = self.stack.losses
         if device == "cuda":
-            torch.set_float32_matmul_precision("high")  # TF32 for what autocast leaves in fp32
+            torch.set_float32_matmul_precision("high")  # TF32 for operations that autocast leaves in fp32
             self.losses_of = torch.compile(self.stack.losses, dynamic=False)
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.first, self.ahead = -AHEAD, ()
@@ -76,7 +76,7 @@ class Training:
         self.bytes = torch.zeros(len(runs), device=device)  # (G,) that their targets stand for
         self.alive = torch.ones(len(runs), dtype=torch.bool, device=device)  # (G,)
         self.diverged_at = torch.full((len(runs),), -1, device=device)  # (G,) step, or -1
-        self.exploded = 2 * math.log(corpus.vocabulary)  # nats: twice the loss of guessing evenly
+        self.exploded = 2 * math.log(corpus.vocabulary)  # nats: twice the loss of a uniform guess
 
     def batch(self, step: int) -> Tensor:
         """The tokens of a step, (G, B, T + 1) on the device, read AHEAD steps at a time."""
@@ -129,7 +129,7 @@ class Training:
 
     @torch.no_grad()
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same runs; without one, or with another's, start at step 0."""
+        """Resume from a checkpoint of the same runs; without one, start at step 0."""
         clear_parts(path)
         if not path.exists():
             return
@@ -149,9 +149,9 @@ class Training:
 
 
 def run(job: Job) -> None:
-    """Do a TrainTask: train and measure its runs (bits per byte throughout).
+    """Run a TrainTask: train and measure its runs (bits per byte throughout).
 
-    Runs that an earlier attempt finished are not measured again. Raises Stopped, and Problem for an invalid task.
+    Runs that an earlier attempt finished are skipped. Raises Stopped, and Problem for an invalid task.
     """
     task = job.task(TrainTask)
     device = choose_device(task.device)
@@ -161,7 +161,7 @@ def run(job: Job) -> None:
     check_runs(task.runs, task.domains, corpus.domains)
     measured_by(task.metrics)
     fidelity = Fidelity.from_dict(task.fidelity)
-    for domain in task.domains:  # better now than after the training
+    for domain in task.domains:  # fail before the training, not after it
         validation_windows(corpus.valid(domain), fidelity.context, fidelity.eval_tokens, domain)
     start = None if task.start is None else load_file(within(job.workspace, task.start))
     if os.environ.get("CUDA_VISIBLE_DEVICES") and device == "cpu" and task.device == "auto":
@@ -171,22 +171,20 @@ def run(job: Job) -> None:
 
 
 def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
-    """Raise Problem for a domain that the corpus lacks, and for weights that are no mixture."""
+    """Raise Problem if the corpus lacks a domain, or weights are not a mixture."""
     if missing := [domain for domain in domains if domain not in known]:
-        raise Problem(
-            f"Cannot train on {missing[0]!r}. This is because the corpus has {', '.join(known)}. Choose of these."
-        )
+        raise Problem(f"Cannot train on {missing[0]!r}: the corpus has {', '.join(known)}. Choose of these.")
     for run in runs:
         weights = np.array(run["weights"], dtype=float)
         if Path(run["id"]).name != run["id"] or not isinstance(run["seed"], int) or run["seed"] < 0:
             raise Problem(
-                f"Cannot train run {run['id']!r} with seed {run['seed']!r}. This is because an id must be "
+                f"Cannot train run {run['id']!r} with seed {run['seed']!r}: an id must be "
                 "a plain file name and a seed a whole number of at least 0. Change them."
             )
         if weights.shape != (len(domains),) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
             raise Problem(
-                f"Cannot train run {run['id']!r}. This is because its weights {run['weights']} are not "
-                f"{len(domains)} shares that sum to 1. Give one share of at least 0 a domain."
+                f"Cannot train run {run['id']!r}: its weights {run['weights']} are not "
+                f"{len(domains)} shares that sum to 1. Give one share of at least 0 per domain."
             )
 
 
@@ -195,7 +193,7 @@ def train_group(
 ) -> None:
     """Train runs as one stack, from the weights `start` or from scratch.
 
-    Where a GPU's memory does not hold it, as two halves one after the other.
+    If it does not fit in the GPU's memory, as two halves one after the other.
     """
     over = {event.run for event in read_events(job.folder, *OVER)}
     if all(run["id"] in over for run in runs):
@@ -209,11 +207,11 @@ def train_group(
     except torch.OutOfMemoryError:
         if len(runs) == 1:
             raise Problem(
-                f"Cannot train run {runs[0]['id']!r}. This is because one proxy of "
+                f"Cannot train run {runs[0]['id']!r}: one proxy of "
                 f"{fidelity.parameters(corpus.vocabulary)} parameters does not fit into the GPU's memory. "
                 "Choose a smaller batch or model, or the cpu."
             ) from None
-    torch.cuda.empty_cache()  # outside the handler, whose traceback would keep the stack alive
+    torch.cuda.empty_cache()  # outside the handler, whose traceback would keep the stack in memory
     half = len(runs) // 2
     job.emit(JobNote(f"{len(runs)} proxies do not fit into the GPU's memory at once: training {half} at a time."))
     train_group(job, task, corpus, fidelity, runs[:half], device, start)
@@ -221,7 +219,7 @@ def train_group(
 
 
 def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]) -> None:
-    """Take a stack to its end: steps, reports, checkpoints, final losses. What is over is not told again."""
+    """Train a stack to its end: steps, reports, checkpoints, final losses. Finished members are not reported again."""
     path = job.folder / f"checkpoint-{training.ids[0]}.safetensors"
     training.resume(path)
     reporter = Reporter(job, task, training, corpus, over)
@@ -243,7 +241,7 @@ def follow(job: Job, task: TrainTask, training: Training, corpus, over: set[str]
 
 
 class Reporter:
-    """Turns the state of a training into the events of its job."""
+    """Emits a training's state as events of its job."""
 
     def __init__(self, job: Job, task: TrainTask, training: Training, corpus, over: set[str]):
         self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
@@ -255,14 +253,14 @@ class Reporter:
         job.emit(RunsStarted(training.ids, training.device, training.stack.parameters))
 
     def clock(self) -> None:
-        """Add the time since the last call to what the training has cost, which outlives this attempt."""
+        """Add the time since the last call to the training's cost, which later attempts continue."""
         now = time.monotonic(), time.process_time()
         self.training.seconds += now[0] - self.counted[0]
         self.training.cpu_seconds += now[1] - self.counted[1]
         self.counted = now
 
     def living(self) -> list[int]:
-        """The members that are neither over nor diverged, as of the last report."""
+        """The members that have neither finished nor diverged, as of the last report."""
         return [g for g, name in enumerate(self.training.ids) if name not in self.over]
 
     def progress(self, note: str) -> None:
@@ -272,7 +270,7 @@ class Reporter:
         self.job.progress(self.training.step * scale, steps * scale, note)
 
     def after_step(self) -> None:
-        """Report when it is time to. Cheap otherwise: nothing here waits for a GPU."""
+        """Report if one is due. Cheap otherwise: nothing here waits for a GPU."""
         step, steps = self.training.step, self.training.fidelity.steps
         self.progress(f"training {len(self.training.ids)} proxies: step {step} of {steps}")
         if time.monotonic() - self.reported[0] > REPORT_SECONDS or step == steps:
@@ -281,7 +279,7 @@ class Reporter:
             self.look()
 
     def report(self) -> None:
-        """Emit training losses, and what has diverged."""
+        """Emit training losses, and diverged members."""
         training, step = self.training, self.training.step
         losses = training.bits_per_byte()
         now, tokens = time.monotonic(), (step - self.reported[1]) * self.step_tokens * len(training.ids)
@@ -295,7 +293,7 @@ class Reporter:
                 self.job.emit(RunDiverged(training.ids[g], diverged_at, losses[g]))
 
     def look(self) -> None:
-        """Emit validation losses on a few windows, for curves while the training goes on."""
+        """Emit validation losses on a few windows, for curves during training."""
         losses, _ = evaluate(self.training.stack, self.corpus, self.domains, LOOK_TOKENS)  # (G, D)
         fine = [g for g in self.living() if np.isfinite(losses[g]).all()]
         names, tokens = [self.training.ids[g] for g in fine], self.training.step * self.step_tokens
@@ -333,7 +331,7 @@ class Reporter:
             self.job.emit(finished)
 
     def save_windows(self, g: int, sums: list[np.ndarray], texts: list[Text]) -> None:
-        """Keep a member's loss of every validation window, from the sums (metrics, G, W) of each domain."""
+        """Save a member's loss on every validation window, from the sums (metrics, G, W) of each domain."""
         fidelity, place = self.training.fidelity, self.metrics.index(LOSS)
         bits = {
             name: own[place, g] / math.log(2) / np.maximum(text.bytes, 1)

@@ -1,8 +1,8 @@
-"""Search: the mixture with the lowest predicted losses, and how much of that is known rather than hoped.
+"""Search: the mixture with the lowest predicted losses, and how certain it is.
 
 Very many mixtures are drawn around the prior and predicted; a method (engine/search/methods.py) takes the answer from
-them. Beside it stands what makes it honest: the near-optimal set, differences to the baselines with their noise, and
-a pool of draws for trade-offs and targets (engine/search/pool.py). A point chosen because its prediction is lowest will
+them. It comes with the near-optimal set, differences to the baselines with their noise, and a pool of draws for
+trade-offs and targets (engine/search/pool.py). A point chosen because its prediction is lowest will
 measure worse than predicted (the optimiser's curse): the near-optimal set says how arbitrary the choice is.
 N points, D domains, M metrics; the aggregate is better when lower.
 """
@@ -23,14 +23,14 @@ from engine.surrogates.prediction import Difference, Prediction, checked_priorit
 
 CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
 LARGEST = 10_000_000  # draws: 4 D + 8 bytes each are kept
-ELITE = 128  # best draws that a method gets
+ELITE = 128  # best draws passed to a method
 
 Progress = Callable[[float, float, str], None]
 
 
 @dataclass(frozen=True)
 class Price:
-    """What the text of a mixture costs: prices (D,) a million unique tokens, available (D,) tokens, budget in tokens.
+    """The cost of a mixture's text: prices (D,) per million unique tokens, available (D,) tokens, budget in tokens.
 
     A repeated token costs nothing again, so a domain costs price x min(share x budget, available).
     """
@@ -49,8 +49,8 @@ class NearOptimal:
     """The drawn mixtures whose predicted aggregate is within one standard deviation of the lowest.
 
     lowest, highest (D,): range of each domain's share among them; fraction of all draws; nearest_prior: the
-    member with the smallest total variation distance to the prior, the least change that is not worse for all
-    we know; cheapest: the member whose text costs least, and cheapest_price what it costs (None without prices).
+    member with the smallest total variation distance to the prior, the smallest change that is not
+    known to be worse; cheapest: the member with the cheapest text, and cheapest_price its cost (None without prices).
     """
 
     threshold: float
@@ -77,7 +77,7 @@ class Found:
     price: float | None
 
     def to_dict(self) -> dict:
-        """As JSON can hold it."""
+        """As JSON-able values."""
         return plain(self)
 
 
@@ -99,8 +99,7 @@ def search(
     prior (D,) weights of the Dirichlet's centre; priorities (M,): signed weights, negative where higher is better
     (engine.spec.objectives.Aggregate.weights); method: a name of engine.search.methods.METHODS; baselines: name ->
     shares (D,). Epoch caps are upper bounds of the space. Draws outside the bounds are projected onto them.
-    progress(done, total, note) after each chunk. Raises Problem for unusable priorities or n, and for a method that
-    does not fit.
+    progress(done, total, note) after each chunk. Raises Problem if priorities, n or the method are invalid.
     """
     started = time.monotonic()
     metric_weights = checked_priorities(priorities, len(surrogate.noise))
@@ -143,7 +142,7 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
     """How long the draws of `search` will take on this machine now, from one timed chunk. Takes well under a
     second with all surrogates but the trees."""
     size = min(n, CHUNK // 4)
-    surrogate.mean(space.sample(2, np.random.default_rng(0)))  # what is done once is not counted
+    surrogate.mean(space.sample(2, np.random.default_rng(0)))  # one-time work is not counted
     started = time.perf_counter()
     metric_weights = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
     _draw(surrogate, space, prior, metric_weights, size, np.random.default_rng(0), None)
@@ -180,7 +179,7 @@ def _clean(point: np.ndarray, space: Space) -> np.ndarray:
 
 
 def plain(value):
-    """Dataclasses and arrays as JSON can hold them."""
+    """Dataclasses and arrays as JSON-able values."""
     if hasattr(value, "__dataclass_fields__"):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The runs worth doing next: where a trained proxy is expected to help most, and whether it is worth its time.
+"""Proposals of next runs: where a trained proxy is expected to help most, and whether it is worth its time.
 
 A proposer is a function (surrogate, space, metric_weights, pool (N, D), runs (R, D), count, seed) -> Proposal.
 metric_weights (M,): the signed weights of the metrics in the aggregate, which is better when lower. D domains, M
@@ -16,8 +16,8 @@ from engine.spec.statistics import first_lowest, lowest, ordered, weighted_sum
 from engine.surrogates import Surrogate
 
 DRAWS = 1024  # of the joint posterior
-CANDIDATES = 320  # mixtures that compete for a place in the batch
-INCUMBENTS = 16  # measured mixtures that may already be the best
+CANDIDATES = 320  # candidate mixtures for the batch
+INCUMBENTS = 16  # best measured mixtures
 NARROWED = (0.25, 0.1, 0.04)  # CLIMB: share of the pool that is left in the first, second and later rounds
 RESAMPLES = 24
 FEWEST_RUNS = 12  # for the relevance of domains
@@ -44,7 +44,7 @@ def improvement(
     """Noisy expected improvement in batches, by joint draws of the posterior (qNEI: Letham et al. 2019; BoTorch).
 
     In every draw the best so far is the lowest *true* aggregate of the measured mixtures, so a lucky measurement
-    raises no bar. The batch is chosen greedily: each next mixture is the one that adds most beside those chosen.
+    does not raise the bar. The batch is chosen greedily: each next mixture is the one that adds most to those chosen.
     """
     rng = np.random.default_rng(seed)
     score = weighted_sum(surrogate.mean(pool), metric_weights)
@@ -52,9 +52,9 @@ def improvement(
     others = pool[rng.choice(len(pool), min(len(pool), CANDIDATES - len(best)), replace=False)]
     candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
     measured = np.unique(runs, axis=0)
-    level = weighted_sum(surrogate.mean(measured), metric_weights)
-    candidates = candidates[known(surrogate, candidates, metric_weights, level.std())]
-    measured = measured[lowest(level, INCUMBENTS)]
+    aggregates = weighted_sum(surrogate.mean(measured), metric_weights)
+    candidates = candidates[known(surrogate, candidates, metric_weights, aggregates.std())]
+    measured = measured[lowest(aggregates, INCUMBENTS)]
     drawn = draws(surrogate, np.concatenate([measured, candidates]), metric_weights, rng)  # (S, I + N)
     bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
     chosen, gain = [], []
@@ -101,18 +101,17 @@ TITLES = {
 
 
 def known(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, spread: float) -> np.ndarray:
-    """(N,) where the surrogate knows more of a mixture than that it is some mixture: its doubt is under the spread of
-    the runs. Beyond, a law's linearised error promises losses that no model has."""
+    """(N,) where the surrogate is informative: its posterior std is below the standard deviation of the runs. Beyond,
+    a law's linearised error promises losses that no model has."""
     std = surrogate.scale * np.sqrt(np.maximum(surrogate.moments(points)[1], 0)) * metric_weights
-    doubt = np.sqrt(np.maximum(np.einsum("nm,mk,nk->n", std, surrogate.correlation, std), 0))
-    return doubt <= max(spread, doubt.min())
+    posterior_std = np.sqrt(np.maximum(np.einsum("nm,mk,nk->n", std, surrogate.correlation, std), 0))
+    return posterior_std <= max(spread, posterior_std.min())
 
 
 def draws(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(DRAWS, N) joint draws of the true aggregate at points (N, D).
 
-    Within a metric the errors hang together as the surrogate's covariance says, between metrics as
-    cross-validation found.
+    Errors correlate within a metric by the surrogate's covariance, between metrics by cross-validation.
     """
     mean, covariance = surrogate.mean(points), surrogate.covariance(points)
     counted = np.flatnonzero(metric_weights)
@@ -133,8 +132,8 @@ def root_of(covariance: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class Worth:
     """Whether a batch is worth its time: gain in aggregate units, hours of it, gain per hour, and `noise`, the
-    standard deviation between two measurements of one mixture's aggregate. `stop`: so little is to be gained that
-    nobody could measure it."""
+    standard deviation between two measurements of one mixture's aggregate. `stop`: the gain is too small to
+    measure."""
 
     gain: float
     hours: float | None
@@ -144,8 +143,8 @@ class Worth:
 
 
 def worth(gain: float, seconds: float | None, noise: float) -> Worth:
-    """Weigh a batch against stopping. Stop where the whole batch is expected to gain less than a quarter of the
-    deviation between two measurements: telling such a gap apart takes over a hundred repeats."""
+    """Whether a batch is worth running. Stop if the whole batch is expected to gain less than a quarter of the
+    deviation between two measurements: detecting such a difference takes over a hundred repeats."""
     hours = None if seconds is None else seconds / 3600
     rate = None if not hours else gain / hours
     return Worth(gain, hours, rate, noise, gain < 0.25 * noise)
@@ -153,8 +152,8 @@ def worth(gain: float, seconds: float | None, noise: float) -> Worth:
 
 @dataclass(frozen=True)
 class Relevance:
-    """strength (D, M): size of each domain's lasso coefficient on each metric, standardised; support (D, M): in what
-    share of resamples it was not zero. effort (D,): share of the next round's sampling that its relevance earns."""
+    """strength (D, M): size of each domain's lasso coefficient on each metric, standardised; support (D, M): fraction
+    of resamples where it was not zero. effort (D,): fraction of the next round's sampling, by relevance."""
 
     strength: np.ndarray
     support: np.ndarray
@@ -176,7 +175,7 @@ def relevance(weights: np.ndarray, losses: np.ndarray, metric_weights: np.ndarra
 
     if len(weights) < FEWEST_RUNS:
         raise Problem(
-            f"Cannot tell which domains matter from {len(weights)} runs: at least {FEWEST_RUNS} are needed. Train more."
+            f"Cannot estimate which domains matter from {len(weights)} runs: at least {FEWEST_RUNS} are needed."
         )
     logs = np.log(weights + 1e-3)
     spread = logs.std(axis=0)

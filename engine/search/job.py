@@ -10,7 +10,7 @@ from engine.spec.kinds.search import SearchFinished, SearchTask
 
 
 def run(job: Job) -> None:
-    """Do a SearchTask: search, keep some of the draws in the file of `draws_file`, and emit what was found."""
+    """Run a SearchTask: search, save some of the draws to `draws_file`, and emit the result."""
     task = job.task(SearchTask)
     settings, space = task.settings, space_from(task.space)
     found, pool = search(
@@ -30,12 +30,12 @@ def run(job: Job) -> None:
 
 
 def draws_file(job_id: str) -> str:
-    """Where a search keeps its pool (engine/search/pool.py), relative to the workspace."""
+    """The file of a search's pool (engine/search/pool.py), relative to the workspace."""
     return f"draws/{job_id}.npz"
 
 
 def price_of(task: SearchTask, domains: tuple[str, ...]) -> Price | None:
-    """What text costs. Where its amount is not known there is enough of it; without a budget, of a million tokens.
+    """The prices of text. Unknown amounts count as unlimited; without a budget, of a million tokens.
 
     None for merges, which need no text.
     """

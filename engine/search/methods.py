@@ -13,7 +13,7 @@ from engine.space.simplex import Space
 from engine.spec.statistics import first_lowest, no_higher, ordered
 from engine.surrogates import Surrogate
 
-KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units a nat
+KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units per nat
 KL_FLOOR = 1e-6  # share below which the pull towards the prior grows no further
 STEP = 1e-5  # of the central differences, in shares
 AVERAGED = 128  # draws that RegMix's notebook averages
@@ -28,9 +28,9 @@ def simulate(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, r
 
 
 def convex(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Olmix (arXiv:2602.12237): least aggregate + 0.05 KL(p || prior) over the space.
+    """Olmix (arXiv:2602.12237): minimise aggregate + 0.05 KL(p || prior) over the space.
 
-    On the log-linear law with weights of one sign this is convex, so it is the one optimum; `refused` says where
+    On the log-linear law with weights of one sign this is convex, so it is the one optimum; `refused` says when
     it is not.
     """
     centre = np.maximum(prior, 0) / prior.sum() + KL_FLOOR
@@ -74,7 +74,7 @@ TITLES = {
 
 
 def check_method(method: str, surrogate: Surrogate | type[Surrogate], metric_weights: np.ndarray) -> None:
-    """Raise Problem for a method that there is not, or that cannot keep its promise on this surrogate."""
+    """Raise Problem if the method is unknown, or not valid for this surrogate."""
     if method not in METHODS:
         raise Problem(f"Cannot search by {method!r}: choose one of {', '.join(METHODS)}.")
     if method == "convex" and (not surrogate.convex or (metric_weights < 0).any()):

@@ -1,4 +1,4 @@
-"""The pool of a search: a few thousand of its draws with all their predicted metrics, to be asked again at once.
+"""The pool of a search: a few thousand of its draws with all their predicted metrics, for quick follow-up queries.
 
 Trade-offs and targets ("these losses at most") are answered from it without a new search. It holds the best draws by
 the aggregate, the best by each metric and by random weightings of them, and some of the rest. N points, D domains,
@@ -27,14 +27,14 @@ class Pool:
     mean: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Write it atomically."""
+        """Write the pool atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part, open(part, "wb") as file:
             np.savez_compressed(file, points=self.points.astype(np.float32), mean=self.mean.astype(np.float32))
 
     @classmethod
     def load(cls, path: Path) -> "Pool":
-        """Raises Problem for a file that is missing or damaged."""
+        """Raises Problem if the file is missing or damaged."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 return cls(file["points"].astype(float), file["mean"].astype(float))
@@ -43,7 +43,7 @@ class Pool:
 
 
 class Collector:
-    """Keeps, chunk by chunk, the draws that a pool is made of.
+    """Collects a pool's draws, chunk by chunk.
 
     metric_weights (M,): signed weights of the metrics; spread (M,) scales them in the random weightings.
     """
@@ -62,7 +62,7 @@ class Collector:
         self.rng = rng
 
     def add(self, points: np.ndarray, mean: np.ndarray) -> None:
-        """Look at a chunk: points (n, D), their metrics (n, M)."""
+        """Add a chunk: points (n, D), their metrics (n, M)."""
         for k, quota in enumerate(self.quota):
             first = lowest(weighted_sum(mean, self.directions[k]), min(quota, len(points) - 1))
             if len(self.points[k]):
@@ -76,7 +76,7 @@ class Collector:
         self.rest.append((points[some], mean[some]))
 
     def pool(self) -> Pool:
-        """What was kept, without repeats; the best by the aggregate come first."""
+        """The pool, without repeats; the best by the aggregate come first."""
         points = np.concatenate([*self.points, *(p for p, _ in self.rest)])
         mean = np.concatenate([*self.mean, *(m for _, m in self.rest)])
         _, first = np.unique(np.round(points, 6), axis=0, return_index=True)
@@ -85,7 +85,7 @@ class Collector:
 
 
 def front(pool: Pool, metrics: list[int], signs: np.ndarray) -> np.ndarray:
-    """Rows of the pool that no other one beats in all of the metrics [at least 2], along the first; at most FRONT.
+    """The Pareto front of the pool in the metrics [at least 2], along the first; at most FRONT rows.
 
     Thinned to even steps of the first metric, both ends kept. Raises Problem for fewer than two metrics.
     """
@@ -110,9 +110,9 @@ def front(pool: Pool, metrics: list[int], signs: np.ndarray) -> np.ndarray:
 class Targets:
     """Which mixtures meet limits on the metrics.
 
-    rows: the pool's rows asked more closely, likeliest first; chance (rows,): probability that a run there keeps
-    every limit; expected: how many rows of the pool are predicted to keep all; lowest, highest (D,): range of shares
-    among these (None where none does); binding: the metric that the likeliest row most probably breaks.
+    rows: the pool's rows examined, likeliest first; chance (rows,): probability that a run there meets every limit;
+    expected: how many rows of the pool are predicted to meet all; lowest, highest (D,): range of shares among these
+    (None if there are none); binding: the metric whose limit the likeliest row most probably misses.
     """
 
     rows: np.ndarray
@@ -124,11 +124,11 @@ class Targets:
 
 
 def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray, seed: int = 0) -> Targets:
-    """Inverse search: which mixtures keep limits (M,), NaN where there is none? For losses "at most", for scores
+    """Inverse search: which mixtures meet limits (M,), NaN for none? For losses "at most", for scores
     "at least".
 
-    The chance that a measured run keeps all limits at once is by simulation, with the errors of the metrics hanging
-    together as cross-validation found. Raises Problem where no limit is set.
+    The chance that a measured run meets all limits at once is simulated, with cross-validated correlations between the
+    metrics' errors. Raises Problem if no limit is set.
     """
     asked = np.flatnonzero(np.isfinite(limits))
     if len(asked) == 0:

@@ -1,4 +1,4 @@
-"""The background job "propose": the runs worth doing next, and which domains the metrics depend on."""
+"""The background job "propose": the next runs, and which domains the metrics depend on."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from engine.search.acquisition import PROPOSERS, relevance
 from engine.space.simplex import space_from
 from engine.spec.kinds.propose import ProposalFinished, ProposeTask
 
-POOL = 20_000  # mixtures drawn around the prior, as many anywhere in the space
+POOL = 20_000  # mixtures drawn around the prior, and as many uniformly
 RELEVANCE = ("strength", "support", "effort", "idle")
 
 
 def run(job: Job) -> None:
-    """Do a ProposeTask, and emit what was found."""
+    """Run a ProposeTask, and emit the result."""
     task = job.task(ProposeTask)
     settings = task.settings
     surrogate, space = surrogates.load(job.workspace / task.file), space_from(task.space)
@@ -29,7 +29,7 @@ def run(job: Job) -> None:
         surrogate, space, metric_weights, pool, weights, settings["count"], settings["seed"], **more
     )
     mean, std = surrogate.predict(found.points)
-    job.progress(2, 3, "asking which domains matter")
+    job.progress(2, 3, "estimating which domains matter")
     try:
         matter, problem = relevance(weights, losses, metric_weights), None
     except Problem as reason:

@@ -1,7 +1,7 @@
 """How a search over merge coefficients chooses what to measure next: one function per strategy, one table.
 
-A strategy is a function (history, question) -> points (n, D), and depends on nothing else: so a search that was paused
-or killed goes on from what it had measured. A batch is built and measured together. D coordinates, M metrics.
+A strategy is a pure function (history, question) -> points (n, D), so a paused or killed search resumes from its
+measurements. A batch is built and measured together. D coordinates, M metrics.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from engine.surrogates.on_box import OnBox
 
 POOL = 4096  # points that compete in a round
 SIGMA = 0.25  # of CMA-ES at its start, in ranges of a coordinate
-LATEST = 512  # measured points that a round is fitted to: those nearest to the best, where there are more
+LATEST = 512  # most measured points that a round is fitted to: those nearest to the best
 
 
 @dataclass(frozen=True)
 class History:
-    """What has been measured: points (R, D) and losses (R, M). own: how many of the last rows this search measured."""
+    """The measurements: points (R, D) and losses (R, M). own: how many of the last rows this search measured."""
 
     points: np.ndarray
     losses: np.ndarray
@@ -37,10 +37,10 @@ class History:
 
 @dataclass(frozen=True)
 class Question:
-    """What is searched: the box, the centre (D,) that it starts from, signed weights of the metrics (M,), the budget in
+    """The problem: the box, the centre (D,) that it starts from, signed weights of the metrics (M,), the budget in
     evaluations, how many are measured at once, the surrogate of guided rounds, and the seed.
 
-    spread: every round weighs the metrics anew at random (ParEGO: Knowles 2006), for a front instead of one best.
+    spread: every round draws new random weights of the metrics (ParEGO: Knowles 2006), for a front instead of one best.
     """
 
     box: Box
@@ -53,12 +53,12 @@ class Question:
     spread: bool = False
 
     def rng(self, history: History) -> np.random.Generator:
-        """Draws that depend on the seed and on how far the search is."""
+        """The generator for the seed and the search's progress."""
         return np.random.default_rng([self.seed, history.own])
 
 
 def guided(history: History, question: Question) -> np.ndarray:
-    """Rounds led by a surrogate: a Sobol start where little is known, then noisy expected improvement in batches."""
+    """Rounds guided by a surrogate: a Sobol start, then noisy expected improvement in batches."""
     if len(history.points) < 2 * len(question.centre) + 4:
         return sobol(history, question)
     rng, box = question.rng(history), question.box
@@ -73,7 +73,7 @@ def guided(history: History, question: Question) -> np.ndarray:
     if len(best) > LATEST:
         near = lowest(np.abs(history.points - best[0]).sum(axis=1), LATEST)
         history = History(history.points[near], history.losses[near], 0)
-    member = SURROGATES[question.surrogate].fit(box.seen(history.points), history.losses, question.seed)
+    member = SURROGATES[question.surrogate].fit(box.features(history.points), history.losses, question.seed)
     surrogate = OnBox.around(member, box)
     pool = np.concatenate([box.draw(best[0], POOL // 2, rng), box.draw(question.centre, POOL // 2, rng)])
     return improvement(surrogate, box, metric_weights, pool, history.points, question.at_once, question.seed).points
@@ -91,7 +91,7 @@ def sobol(history: History, question: Question) -> np.ndarray:
 
 
 def cma(history: History, question: Question) -> np.ndarray:
-    """CMA-ES (Hansen 2016) by the package cmaes. Its state is replayed from what it has been told, generation by
+    """CMA-ES (Hansen 2016) by the package cmaes. Its state is replayed from its measurements, generation by
     generation."""
     from cmaes import CMA
 
@@ -111,7 +111,7 @@ def cma(history: History, question: Question) -> np.ndarray:
 
 
 def at_random(history: History, question: Question) -> np.ndarray:
-    """Uniform points: what every other strategy must beat."""
+    """Uniform points: the baseline of every strategy."""
     return question.box.sample(question.at_once, question.rng(history))
 
 

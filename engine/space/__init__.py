@@ -1,1 +1,1 @@
-"""Spaces: what may vary, and the first points of it. numpy."""
+"""Spaces of mixtures and merges, and initial designs in them. numpy."""

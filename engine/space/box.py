@@ -11,7 +11,7 @@ WIDTHS = (0.02, 0.5)  # of the draws around the prior, in ranges of a coordinate
 
 
 class Bounded(Protocol):
-    """What both spaces have: D names, and bounds (D,)."""
+    """Common to both spaces: D names, and bounds (D,)."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -33,12 +33,12 @@ class Box:
         set_bounds(self, 0.0, 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` reads it back."""
+        """As JSON-able values; `from_dict` reads them back."""
         return {"names": list(self.names), "lower": self.lower.tolist(), "upper": self.upper.tolist()}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Box":
-        """What `to_dict` gave."""
+        """The inverse of `to_dict`."""
         return cls(tuple(value["names"]), value["lower"], value["upper"])
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -54,11 +54,11 @@ class Box:
         points[::2] = self.project(prior + width * rng.standard_normal(near.shape))
         return points
 
-    def seen(self, points: np.ndarray) -> np.ndarray:
-        """Points (n, D) as surrogates see them: between 1 and 2.
+    def features(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, D) as surrogates' inputs: between 1 and 2.
 
-        Surrogates are made for shares, whose logarithms matter. Between 1 and 2 a logarithm is nearly a straight line,
-        so coefficients are treated alike wherever they are, as a loss around a merge is.
+        Surrogates are built for shares, whose logarithms matter. Between 1 and 2 a logarithm is nearly linear, so all
+        coefficients are treated alike.
         """
         width = np.where(self.upper > self.lower, self.upper - self.lower, 1.0)
         seen: np.ndarray = 1 + (np.asarray(points, float) - self.lower) / width
@@ -74,7 +74,7 @@ class Box:
         return nearest
 
     def contains(self, points: np.ndarray, tolerance: float = 1e-6) -> np.ndarray:
-        """(n,) whether each point (n, D) keeps the bounds, within `tolerance`."""
+        """(n,) whether each point (n, D) is within the bounds, within `tolerance`."""
         points = np.asarray(points, float)
         inside = (points >= self.lower - tolerance) & (points <= self.upper + tolerance)
         return np.asarray(inside.all(axis=1))

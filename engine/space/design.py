@@ -1,4 +1,4 @@
-"""First points of a space: which mixtures to train proxies on before anything is known.
+"""Initial designs: the mixtures to train proxies on first.
 
 A design is a function (space, prior (D,), n, seed, around) -> points (n, D), all different and inside the space, the
 same for the same seed. A new one is a function and a line in the table.
@@ -17,7 +17,7 @@ from engine.space.simplex import Simplex
 OVERSAMPLING = 100
 SAME = 6  # decimals to which two mixtures must agree to count as one
 POOL = 4096  # draws that a D-optimal subset is chosen from
-FLOOR = 1e-3  # share that counts as none in the logarithms of the D-optimal model
+FLOOR = 1e-3  # shares below count as this in the logarithms of the D-optimal model
 NOISE = 0.01  # of a run, against the model's variance at an average mixture
 
 
@@ -50,7 +50,7 @@ def regmix(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around 
 def sobol(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around = Around()) -> np.ndarray:
     """Low-discrepancy mixtures that fill the whole simplex evenly: scrambled Sobol points through -log(u).
 
-    Normalised exponentials are uniform on the simplex. The prior plays no part. Returns (n, D).
+    Normalised exponentials are uniform on the simplex. The prior has no effect. Returns (n, D).
     """
     from scipy.stats import qmc
 
@@ -62,9 +62,9 @@ def sobol(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around =
 
 
 def d_optimal(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Around = Around()) -> np.ndarray:
-    """The draws that together say most about a quadratic law in shares and log shares: Bayesian D-optimal.
+    """The most informative draws for a quadratic law in shares and log shares: Bayesian D-optimal.
 
-    Chosen one by one, each where the model is least sure given those before it, which is the greedy maximum of the
+    Chosen one by one, each where the model is most uncertain given those before it, which is the greedy maximum of the
     determinant of its information (DuMouchel and Jones 1994); the pool is RegMix's draws and the corners. Returns
     (n, D).
     """
@@ -114,8 +114,8 @@ DESIGNS = {
     "regmix": Design(
         "Dirichlet (RegMix)", "Random mixtures around the prior, from nearly one domain to all.", True, regmix
     ),
-    "sobol": Design("Sobol", "Fills the whole simplex evenly; the prior plays no part.", False, sobol),
-    "d_optimal": Design("D-optimal", "The draws that together say most about a quadratic law.", True, d_optimal),
+    "sobol": Design("Sobol", "Fills the whole simplex evenly; the prior has no effect.", False, sobol),
+    "d_optimal": Design("D-optimal", "The most informative draws for a quadratic law.", True, d_optimal),
     "corners": Design(
         "Vertices and leave-one-out", "Every domain alone, the prior without each; draws for the rest.", True, corners
     ),

@@ -1,4 +1,4 @@
-"""Dirichlet draws around a prior: what designs and searches of mixtures are made of."""
+"""Dirichlet draws around a prior, for designs and searches of mixtures."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""When domains change: which runs still count, which domains to open again, and what it costs (Olmix's reuse).
+"""When domains change: which runs still count, which domains to vary again, and the cost (Olmix's reuse).
 
 Olmix (arXiv:2602.12237): the ratios inside the group that a change does not touch are frozen and the group becomes
 one virtual domain, so a new search needs runs for the touched domains only. R runs, D old and E new domains.
@@ -19,7 +19,7 @@ class Change:
     """From the old domains to the new.
 
     parts: old domain -> {new domain: share of it}: {"web": {"web": 1}} unchanged, {"web": {"blogs": 0.7, "news": 0.3}}
-    split (in the ratio in which it was sampled), {"web": {}} removed. New domains that no old one has a part in are
+    split (in the ratio in which it was sampled), {"web": {}} removed. New domains without a part of an old one are
     added. A replaced domain is removed and added. Raises Problem for parts that do not sum to one.
     """
 
@@ -31,7 +31,7 @@ class Change:
         for name in self.old:
             parts = self.parts.get(name)
             if parts is None:
-                raise Problem(f"Cannot change domains: nothing is said of {name!r}. Say what becomes of it.")
+                raise Problem(f"Cannot change domains: {name!r} is missing. Say what it becomes.")
             unknown = [part for part in parts if part not in self.new]
             if unknown or (parts and abs(sum(parts.values()) - 1) > 1e-6) or any(v < 0 for v in parts.values()):
                 raise Problem(
@@ -46,7 +46,7 @@ class Change:
 
     @property
     def touched(self) -> list[str]:
-        """New domains that have to be opened again: added, or made from something else."""
+        """New domains that must vary again: added, or made from others."""
         return [name for name in self.new if name not in self.unchanged]
 
     @property
@@ -79,7 +79,7 @@ class Reuse:
 
 
 def reuse(change: Change, weights: np.ndarray, best: np.ndarray) -> Reuse:
-    """What of the runs at weights (R, D) is left after a change; best (D,): the mixture whose ratios are frozen.
+    """The runs at weights (R, D) that still count after a change; best (D,): the mixture whose ratios are frozen.
 
     A run counts while its share of what was removed is at most 2%; the rest is scaled up to one. Raises Problem
     where nothing changes.

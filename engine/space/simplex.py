@@ -1,6 +1,6 @@
-"""Weight spaces: what may vary, and how far. Simplex (shares of a mixture) and Box (merge coefficients).
+"""Spaces of weights with constraints: Simplex (shares of a mixture) and Box (merge coefficients).
 
-Both speak the same verbs, so designs, surrogates and search serve mixtures and merges alike. D = coordinates.
+Both have the same interface, so designs, surrogates and search serve mixtures and merges alike. D = coordinates.
 """
 
 from collections.abc import Iterable
@@ -52,8 +52,8 @@ class Block:
 class Simplex:
     """Mixtures: shares of tokens between `lower` and `upper` that sum to one, and groups of them with bounds.
 
-    names: D domains; lower, upper (D,): None stands for 0 and 1; groups: disjoint. Raises Problem for constraints
-    that leave no mixture, and names those in conflict.
+    names: D domains; lower, upper (D,): None for 0 and 1; groups: disjoint. Raises Problem that names conflicting
+    constraints if no mixture is left.
     """
 
     names: tuple[str, ...]
@@ -75,17 +75,17 @@ class Simplex:
         least, most = sum(block.least for block in blocks), sum(block.most for block in blocks)
         if least > 1 + TOLERANCE:
             raise Problem(
-                f"Cannot keep the lower bounds: together they ask for {least:.4g} of the tokens "
+                f"Cannot satisfy the lower bounds: together they take {least:.4g} of the tokens "
                 f"({_joined(block.asks for block in blocks)}). Lower some, until they sum to 1."
             )
         if most < 1 - TOLERANCE:
             raise Problem(
-                f"Cannot keep the upper bounds: together they allow {most:.4g} of the tokens "
+                f"Cannot satisfy the upper bounds: together they allow {most:.4g} of the tokens "
                 f"({_joined(block.allows for block in blocks)}). Raise some, until they sum to 1."
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it; `from_dict` reads it back."""
+        """As JSON-able values; `from_dict` reads them back."""
         groups = [asdict(group) for group in self.groups]
         return {
             "names": list(self.names),
@@ -96,7 +96,7 @@ class Simplex:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Simplex":
-        """What `to_dict` gave."""
+        """The inverse of `to_dict`."""
         groups = [
             Group(**{**one, "members": tuple(one["members"]), "ratios": one["ratios"] and tuple(one["ratios"])})
             for one in value["groups"]
@@ -104,21 +104,19 @@ class Simplex:
         return cls(tuple(value["names"]), value["lower"], value["upper"], tuple(groups))
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) mixtures, uniform where the upper bounds allow it; what they cut off is projected onto
-        them.
-        """
+        """(n, D) mixtures, uniform inside the upper bounds; draws beyond are projected onto them."""
         room = max(0.0, 1 - self.lower.sum())
         return self.project(self.tied(self.lower + room * rng.dirichlet(np.ones(len(self.names)), n)))
 
     def draw(self, prior: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """(n, D) mixtures around a prior (D,), from nearly one domain to nearly the prior: what searches look at.
+        """(n, D) mixtures around a prior (D,), from nearly one domain to nearly the prior, for searches.
 
-        Raises Problem for a prior that is not a distribution.
+        Raises Problem if the prior is not a distribution.
         """
         return self.project(self.tied(dirichlet(normalised(prior), n, rng, STRENGTHS)))
 
-    def seen(self, points: np.ndarray) -> np.ndarray:
-        """Points (n, D) as surrogates see them: shares, as they are."""
+    def features(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, D) as surrogates' inputs: shares, unchanged."""
         return np.asarray(points, float)
 
     def tied(self, points: np.ndarray) -> np.ndarray:

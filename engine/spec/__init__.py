@@ -1,1 +1,1 @@
-"""Specs: what studies and jobs are told, as plain data. numpy; no torch, no store."""
+"""Specs of studies and jobs, as plain data. numpy; no torch, no store."""

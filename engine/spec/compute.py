@@ -1,4 +1,4 @@
-"""How a study's training is cut into jobs and treated by the queue: the table [compute] of a study file. No torch."""
+"""How a study's training is split into jobs and queued: the table [compute] of a study file. No torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from engine.jobs.devices import Gpu
 from engine.jobs.spec import DEVICES, renamed
 from engine.spec.fidelity import Fidelity, group_size
 
-LARGEST_GROUP = 64  # beyond it a stack gains nothing more, and a kill costs more
-CARD_SHARE = 0.8  # of a card's memory that a group may be expected to take
-CARD_MB = 16_000  # assumed of a cluster's cards where nothing is declared
+LARGEST_GROUP = 64  # larger stacks gain nothing, and lose more to a kill
+CARD_SHARE = 0.8  # fraction of a card's memory that a group may be estimated to take
+CARD_MB = 16_000  # assumed for a cluster's cards if nothing is declared
 CLUSTER_LANES = 8
 
 
 @dataclass(frozen=True)
 class Compute:
     """checkpoint_seconds: between checkpoints; retries: of a job that dies; max_parallel: jobs side by side (0: as
-    many as there is room for); priority: of all jobs, lower runs sooner; device: auto, cpu or cuda; gpu_memory_mb: what
-    one job takes of a card (0: a whole one); group: proxies per job (0: chosen by width, and on a GPU by its memory).
+    many as there is room for); priority: of all jobs, lower runs sooner; device: auto, cpu or cuda; gpu_memory_mb: card
+    memory per job (0: a whole card); group: proxies per job (0: chosen by width, and on a GPU by its memory).
     """
 
     checkpoint_seconds: float = 15.0
@@ -38,7 +38,7 @@ class Compute:
 
     @classmethod
     def from_dict(cls, values: object) -> "Compute":
-        """Raises Problem for a setting that is not there."""
+        """Raises Problem for an unknown setting."""
         if isinstance(values, cls):
             return values
         values = renamed(values) if isinstance(values, dict) else values
@@ -53,7 +53,7 @@ class Compute:
         return {"study": study, **{name: getattr(self, name) for name in shared}}
 
     def own(self) -> dict[str, Any]:
-        """What the tasks that train and merge are told of it."""
+        """The settings that training and merging tasks carry."""
         return {"device": self.device, "checkpoint_seconds": self.checkpoint_seconds}
 
 
@@ -83,12 +83,12 @@ def group_and_lanes(
 
 
 def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int:
-    """How many stacked proxies a card's memory should hold. An estimate: training halves a group that does not fit."""
+    """How many stacked proxies fit in a card's memory, estimated: training halves a group that does not fit."""
     return int(min(LARGEST_GROUP, max(1, CARD_SHARE * memory_mb * 2**20 / member_bytes(fidelity, vocabulary))))
 
 
 def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:
-    """What one proxy takes in training: weights, gradients and two moments in fp32, and what is kept for the backward
+    """Training memory of one proxy: weights, gradients and two moments in fp32, and activations kept for the backward
     pass (about 12 d + 4 h values per token and layer in bf16 or fp32, and the logits twice)."""
     state = 16 * fidelity.parameters(vocabulary)
     a_token = fidelity.layers * (12 * fidelity.width + 4 * fidelity.hidden) * 4 + 8 * vocabulary

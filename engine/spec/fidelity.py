@@ -1,4 +1,4 @@
-"""What makes a proxy apart from its mixture and seed: size, budget and optimiser. No torch, imports fast."""
+"""What defines a proxy apart from its mixture and seed: size, budget and optimiser. No torch, imports fast."""
 
 import dataclasses
 import itertools
@@ -11,7 +11,7 @@ from engine.core.errors import Problem
 
 HEAD = 32  # width of one attention head: wide enough for full vector registers and tensor-core tiles
 
-# Peak AdamW rate by width: the best of the sweep in benchmarks/learning_rate.json (a test holds them equal).
+# Peak AdamW rate by width: the best of the sweep in benchmarks/learning_rate.json (a test keeps them equal).
 LEARNING_RATES = {32: 1e-2, 64: 3e-3, 128: 3e-3}
 
 
@@ -29,8 +29,8 @@ class Fidelity:
 
     width: channels d; layers; heads (each width / heads channels, an even number); context: positions T of a
     sequence; batch: sequences B of a step; tokens: training budget, rounded up to whole steps; warmup: share
-    of the steps with a rising rate; clip: largest gradient norm of a member; eval_tokens: validation tokens a
-    domain. Raises Problem for values that make no model.
+    of the steps with a rising rate; clip: largest gradient norm of a member; eval_tokens: validation tokens
+    per domain. Raises Problem for invalid values.
     """
 
     width: int = 32
@@ -70,18 +70,18 @@ class Fidelity:
         return 4 * self.width if self.activation == "gelu" else 8 * round(self.width / 3)
 
     def parameters(self, vocabulary: int) -> int:
-        """Weights of one proxy, embeddings included (counted once when tied)."""
+        """Parameters of one proxy, embeddings included (counted once when tied)."""
         embeddings = vocabulary * self.width * (1 if self.tie_embeddings else 2)
         return embeddings + self.layers * self.layer_parameters
 
     @property
     def layer_parameters(self) -> int:
-        """Weights of one layer: attention 4 d^2, and two matrices of the MLP, or three with a gate."""
+        """Parameters of one layer: attention 4 d^2, and two matrices of the MLP, or three with a gate."""
         matrices = 3 if self.activation == "swiglu" else 2
         return 4 * self.width**2 + matrices * self.width * self.hidden
 
     def flops(self, vocabulary: int) -> int:
-        """Floating point operations of training one proxy: 6 N a token, N weights in matrix products, and
+        """Floating point operations of training one proxy: 6 N per token, N parameters in matrix products, and
         causal attention, 6 d T a token and layer (Kaplan et al. 2020; half of PaLM's 12 d T, which counts
         masked pairs).
         """
@@ -109,13 +109,12 @@ class Fidelity:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Fidelity":
-        """A fidelity from its fields; missing ones take the default. Raises Problem for bad ones."""
+        """A fidelity from its fields; missing ones take the default. Raises Problem for invalid ones."""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
             if name not in known:
                 raise Problem(
-                    f"Cannot read the fidelity. This is because it has an unknown field {name!r}. "
-                    f"Use only {', '.join(known)}."
+                    f"Cannot read the fidelity: it has an unknown field {name!r}. Use only {', '.join(known)}."
                 )
         return cls(**fields)
 
@@ -136,8 +135,8 @@ def check(name: str, value: object, kind: Any) -> None:
 
 
 def invalid(name: str, value: object, wanted: str) -> Problem:
-    """The Problem of a field with a value that it cannot have."""
-    return Problem(f"Cannot make a proxy with {name} = {value!r}. This is because it must be {wanted}. Change it.")
+    """The Problem for an invalid value of a field."""
+    return Problem(f"Cannot make a proxy with {name} = {value!r}: it must be {wanted}. Change it.")
 
 
 def learning_rate(width: int) -> float:
@@ -154,11 +153,11 @@ def learning_rate(width: int) -> float:
 
 
 def sized(width: int, **changes: Any) -> Fidelity:
-    """A fidelity of a width, with its heads and the rate that the sweep found for it."""
+    """A fidelity of a width, with its heads and the sweep's rate for it."""
     return Fidelity(width=width, heads=max(1, width // HEAD), learning_rate=learning_rate(width), **changes)
 
 
-# From quickest to most careful. Under 256k tokens seeds differ as much as mixtures do: nothing can be seen.
+# From fastest to most accurate. Under 256k tokens seeds differ as much as mixtures do, and hide their effect.
 PRESETS = {
     "sketch": sized(32, tokens=262_144),
     "demo": sized(32, tokens=524_288, eval_tokens=16_384),
@@ -175,7 +174,7 @@ def larger(fidelity: Fidelity, factor: float) -> Fidelity:
     (Hoffmann et al. 2022), so the cost grows as factor^2. The rate follows the width. Raises Problem under 1.
     """
     if not factor >= 1:
-        raise Problem(f"Cannot make a model {factor} times as large. This is because that is smaller. Ask for 4 to 8.")
+        raise Problem(f"Cannot make a model {factor} times as large: the factor must be at least 1. Use 4 to 8.")
     doublings = int(math.log(factor, 4) + 1e-9)
     width = fidelity.width * 2**doublings
     return dataclasses.replace(

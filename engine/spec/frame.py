@@ -1,6 +1,6 @@
-"""The frame of a study: its prior, its constraints as one space, and the baselines that every mixture is held against.
+"""The frame of a study: its prior, its constraints as one space, and the baselines that every mixture is compared with.
 
-Designs, search, pages and exports all ask here, so a constraint that is said once holds everywhere. D domains.
+Designs, search, pages and exports all use it, so a constraint set once applies everywhere. D domains.
 """
 
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ from engine.spec.study import StudySpec, available_tokens, ends, target_tokens
 
 @dataclass(frozen=True)
 class Frame:
-    """space: the points that the study's constraints allow a search, epoch caps included where tokens are known.
+    """space: the points that a search may visit, epoch caps included if token counts are known.
 
-    design_space: those that proxies are trained on: no domain above the study's largest_share, epoch caps only where
-    it asks for them. prior (D,): centre of designs and search; prior_name: "natural" (of the available tokens), "prior"
-    (given) or "mean of the runs" (neither is known). available (D,) tokens, None where unknown; budget: tokens of the
-    real run, 0 where unknown. baselines: name -> shares (D,), the prior first; they need not keep the constraints.
+    design_space: the points that proxies are trained on: no domain above the study's largest_share, epoch caps only if
+    the study sets cap_design. prior (D,): centre of designs and search; prior_name: "natural" (of the available
+    tokens), "prior" (given) or "mean of the runs" (neither is known). available (D,) tokens, None if unknown; budget:
+    tokens of the real run, 0 if unknown. baselines: name -> shares (D,), the prior first; they may violate constraints.
     """
 
     space: Space
@@ -39,7 +39,7 @@ def frame_of(
 ) -> Frame:
     """The frame of a study with these domains. corpus, imported: as store.studies.Study has them.
 
-    Raises Problem where no mixture keeps all constraints, and where the text does not last for the budget.
+    Raises Problem if no mixture satisfies all constraints, or the text does not last for the budget.
     """
     if spec.merge is not None:
         return merge_frame(spec.merge, domains, (corpus or {})["experts"])
@@ -71,7 +71,7 @@ def merge_frame(merge: MergeSpec, names: list[str], experts: list[str]) -> Frame
 
 
 def space_of(spec: StudySpec, domains: list[str], prior: np.ndarray) -> Simplex:
-    """The bounds and groups of a study as a space; those of domains that it does not have are refused."""
+    """The bounds and groups of a study as a space. Raises Problem if they name a domain that it does not have."""
     grouped = [name for group in spec.groups for name in group["domains"]]
     if unknown := [name for name in (*spec.bounds, *grouped) if name not in domains]:
         raise Problem(f"Cannot bound {unknown[0]!r}: the domains of {spec.name!r} are {', '.join(domains)}.")
@@ -93,7 +93,7 @@ def limited(space: Simplex, most: np.ndarray, why: str) -> Simplex:
     """The space with shares of at most `most` (D,). Raises Problem that names the constraints in conflict."""
     if (over := np.flatnonzero(space.lower > most + 1e-12)).size:
         names = ", ".join(f"{space.names[i]} at least {space.lower[i]:.4g}, at most {most[i]:.4g}" for i in over)
-        raise Problem(f"Cannot keep {names}: this is because of {why}. Lower that bound, or change the other.")
+        raise Problem(f"Cannot keep {names}: {why}. Lower that bound, or change the other.")
     try:
         return replace(space, upper=np.minimum(space.upper, most))
     except Problem as problem:

@@ -1,4 +1,4 @@
-"""A merge study: which coefficients and knobs it turns, and the runs that answer it. Plain data; no torch.
+"""A merge study: the coefficients and knobs that it varies, and its runs. Plain data; no torch.
 
 A coordinate of its space is the coefficient of an expert ("python"), of an expert in one block of the model
 ("python @ layer 3"), or a knob of the method ("density"). K experts, D coordinates.
@@ -25,23 +25,23 @@ SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 EXPERT, REFERENCE = "expert", "reference"
 OUTSIDE = (EXPERT, REFERENCE)
 MOST_EXPERTS, MOST_COORDINATES = 64, 400
-REST = "rest"  # the block of what is in no layer: embeddings, final norm, head
-MIRRORED = 64  # mixtures of the other study that are merged at the same shares
+REST = "rest"  # the block outside the layers: embeddings, final norm, head
+MIRRORED = 64  # mixtures of the other study that are also merged, with coefficients equal to their shares
 AT = " @ "
 LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
 
 @dataclass(frozen=True)
 class MergeSpec:
-    """What a merge study turns. As TOML: the table [merge] of a study file.
+    """What a merge study varies. As TOML: the table [merge] of a study file.
 
-    base, experts: brought checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
-    where experts are made here: a base proxy on the natural mixture, and from it one expert a domain. method: of the
-    table; knobs: those that stay fixed; tuned: those that are coordinates, name -> [least, most]; by: "model" for one
+    base, experts: external checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
+    if experts are trained here: a base proxy on the natural mixture, and from it one expert per domain. method: of the
+    table; knobs: fixed ones; tuned: those that are coordinates, name -> [min, max]; by: "model" for one
     coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; share: how long an
-    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: of a domain's
-    validation text that brought models are measured on; of: the mixture study on the
-    same domains that the merges are held against.
+    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: validation
+    text per domain that external models are measured on; of: the mixture study on the same domains to compare the
+    merges with.
     """
 
     base: str = ""
@@ -76,7 +76,7 @@ class MergeSpec:
                 raise Problem(f"Cannot call an expert {name!r}: use 1 to 80 characters, without {AT!r}.")
 
     def _check_knobs(self) -> None:
-        """Raise Problem for knobs that the method has not, or that cannot be fixed or tuned so."""
+        """Raise Problem if a knob is unknown, or its fixed value or range is invalid."""
         card = card_of(self.method)
         for name in (*self.knobs, *self.tuned):
             if name not in card.knobs or name == "weight":
@@ -90,7 +90,7 @@ class MergeSpec:
         for name, bounds in self.tuned.items():
             low, high = bounds if isinstance(bounds, list | tuple) and len(bounds) == 2 else (1, 0)
             if card.knobs[name].kind == "bool" or not is_number(low) or not is_number(high) or not low < high:
-                raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, of a knob that is one.")
+                raise Problem(f"Cannot tune {name!r} over {bounds!r}: give two rising numbers, for a numeric knob.")
             for end in bounds:
                 card.knobs[name].checked(name, end)
         given = ("weight", *self.knobs, *self.tuned)
@@ -98,8 +98,8 @@ class MergeSpec:
             raise Problem(f"Cannot merge by {self.method}: its knob {missing[0]!r} must be fixed or tuned.")
 
     @property
-    def brought(self) -> bool:
-        """Whether its checkpoints come from elsewhere."""
+    def external(self) -> bool:
+        """Whether its checkpoints were trained elsewhere."""
         return bool(self.base)
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class MergeSpec:
 
     @classmethod
     def from_dict(cls, values: object) -> "MergeSpec":
-        """Raises Problem for a setting that is not there."""
+        """Raises Problem for an unknown setting."""
         if isinstance(values, cls):
             return values
         known = [one.name for one in fields(cls)]
@@ -127,18 +127,18 @@ def block_of(tensor: str) -> str:
 
 
 def blocks_of(layers: int) -> list[str]:
-    """The blocks of a model of so many layers, from the bottom."""
+    """The blocks of a model with that many layers, from the bottom."""
     return [REST, *(f"layer {n}" for n in range(layers))]
 
 
 def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
-    """The names of the study's coordinates. Raises Problem where the method has none, or there are too many."""
+    """The names of the study's coordinates. Raises Problem if there are none or too many."""
     card = card_of(merge.method)
     if len(experts) > MOST_EXPERTS:
         raise Problem(f"Cannot merge {len(experts)} experts in one study: at most {MOST_EXPERTS} are allowed.")
-    if len(experts) < card.least or (card.most and len(experts) > card.most):
-        takes = f"{card.most}" if card.most == card.least else f"at least {card.least}"
-        raise Problem(f"Cannot merge {len(experts)} experts by {merge.method}: it takes {takes} beside the base.")
+    if len(experts) < card.min_experts or (card.max_experts and len(experts) > card.max_experts):
+        takes = f"{card.max_experts}" if card.max_experts == card.min_experts else f"at least {card.min_experts}"
+        raise Problem(f"Cannot merge {len(experts)} experts by {merge.method}: it takes {takes} besides the base.")
     weighted = "weight" in card.knobs
     named = [] if not weighted else experts
     if weighted and merge.by == "layer":
@@ -156,7 +156,7 @@ def coordinates(merge: MergeSpec, experts: list[str], layers: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Setting:
-    """A point of the space as a merge takes it. weight: of a tensor's name -> K numbers, None where the method has
+    """A point of the space as a merge takes it. weight: tensor's name -> K numbers, None if the method has
     no coefficients; whole (K,): the same for every tensor, or None; knobs: the method's others."""
 
     table: dict[str, np.ndarray]
@@ -172,7 +172,7 @@ class Setting:
 
 
 def setting_of(merge: MergeSpec, experts: list[str], names: list[str], point: np.ndarray) -> Setting:
-    """What a point (D,) of coordinates `names` means."""
+    """The merge that a point (D,) of coordinates `names` stands for."""
     value = dict(zip(names, np.asarray(point, float).tolist(), strict=True))
     knobs = {**merge.knobs, **{name: value.pop(name) for name in merge.tuned}}
     card = card_of(merge.method)
@@ -198,7 +198,7 @@ def point_from(merge: MergeSpec, experts: list[str], names: list[str], weights: 
 
 
 def knob_start(merge: MergeSpec, name: str) -> float:
-    """Where a tuned knob stands before anything is known: its default, if that lies in its range."""
+    """The initial value of a tuned knob: its default if that lies in its range, else the middle."""
     low, high = merge.tuned[name]
     default = card_of(merge.method).knobs[name].default
     return float(default) if default is not None and low <= default <= high else (low + high) / 2
@@ -212,8 +212,7 @@ def box_of(merge: MergeSpec, names: list[str]) -> Box:
 
 
 def reference_merges(experts: list[str]) -> dict[str, dict[str, float]]:
-    """What every merge is held against, as coefficients of task arithmetic: at 0.3, the uniform soup, the base, each
-    expert alone."""
+    """The reference merges as task arithmetic coefficients: at 0.3, the uniform soup, the base, each expert alone."""
     found = {USUAL: dict.fromkeys(experts, 0.3), SOUP: dict.fromkeys(experts, 1 / len(experts)), "base": {}}
     return found | {f"{name} alone": {name: 1.0} for name in experts}
 
@@ -224,17 +223,16 @@ def by_arithmetic(merge: MergeSpec) -> MergeSpec:
 
 
 def baselines_of(merge: MergeSpec, experts: list[str], names: list[str]) -> dict[str, np.ndarray]:
-    """The reference merges as points (D,) where the study varies task arithmetic itself. By another method, or with
-    knobs, the same coefficients are other merges: then the start only, coefficients of 0.3 with knobs at their
-    defaults."""
+    """The reference merges as points (D,) if the study varies task arithmetic itself. With another method, or with
+    knobs, the same coefficients give other merges: then only the start, coefficients of 0.3 with default knobs."""
     if replace(merge, by="model") != by_arithmetic(merge):
         return {"start": point_from(merge, experts, names, 0.3)}
     return {label: point_from(merge, experts, names, weights) for label, weights in reference_merges(experts).items()}
 
 
 def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: int, seed: int) -> np.ndarray:
-    """(count, D) first points: scrambled Sobol, every other one shrunk towards 0 so that its coefficients sum to at
-    most 1.5: where many experts are added up at once a model breaks, and a design of the whole box sees little else.
+    """(count, D) initial design: scrambled Sobol, every other point shrunk towards 0 so that its coefficients sum to at
+    most 1.5: adding up many experts breaks a model, and a design of the whole box would contain little else.
     """
     from scipy.stats import qmc
 
@@ -251,11 +249,11 @@ def first_points(merge: MergeSpec, experts: list[str], names: list[str], count: 
     return points
 
 
-# Brought checkpoints -----------------------------------------------------------------------------------------
+# External checkpoints -----------------------------------------------------------------------------------------
 
 
 def checkpoint(workspace: Path, name: str) -> Path:
-    """The folder of a brought checkpoint. Raises Problem for a name that leaves checkpoints/, or is not there."""
+    """The folder of an external checkpoint. Raises Problem if the name leaves checkpoints/ or does not exist."""
     path = within(workspace / "checkpoints", name)
     if not path.exists():
         there = sorted(one.name for one in (workspace / "checkpoints").glob("*"))
@@ -267,22 +265,22 @@ def checkpoint(workspace: Path, name: str) -> Path:
 
 
 def layers_of(folder: Path) -> int:
-    """How many layers a brought checkpoint has, by its config.json. Raises Problem where that is not told."""
+    """The number of layers of an external checkpoint. Raises Problem if its config.json does not say."""
     try:
         config = json.loads((folder / "config.json").read_text())
         for key in ("num_hidden_layers", "n_layer", "num_layers"):
             if isinstance(found := config.get(key), int):
                 return found
     except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read {folder / 'config.json'}: {error}. Bring the whole folder of the model.") from error
+        raise Problem(f"Cannot read {folder / 'config.json'}: {error}. Copy the whole folder of the model.") from error
     raise Problem(f"Cannot tell how many layers {folder.name} has: its config.json lacks num_hidden_layers.")
 
 
 def anatomy_file(study: str) -> str:
-    """Where it stands which expert moved which tensor, relative to the workspace."""
+    """The file with which expert moved which tensor, relative to the workspace."""
     return f"experts/{checked_name(study, 'study')}/anatomy.json"
 
 
 def expert_file(study: str, run: str) -> str:
-    """Where a proxy that is a base or an expert is kept, relative to the workspace."""
+    """The file of a proxy that is a base or an expert, relative to the workspace."""
     return f"experts/{checked_name(study, 'study')}/{checked_name(run, 'run')}.safetensors"

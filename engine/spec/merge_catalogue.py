@@ -1,6 +1,7 @@
 """The merge methods and their knobs, for pages and studies: read from a file, so that no torch is needed.
 
-catalogue.json is made from engine/merge_methods by `python -m engine.merging.methods`; a test holds the two equal.
+merge_catalogue.json is generated from engine/merging/methods by `python -m engine.merging.methods`; a test keeps them
+equal.
 """
 
 import json
@@ -17,21 +18,21 @@ FILE = Path(__file__).with_suffix(".json")
 
 @dataclass(frozen=True)
 class Card:
-    """A method as pages and studies know it; the fields of engine.merging.methods.Method, and its knobs by name."""
+    """A method's metadata: fields of engine.merging.methods.Method, and its knobs by name."""
 
     name: str
     title: str
     paper: str
     base: str
-    least: int
-    most: int
-    restores: bool
+    min_experts: int
+    max_experts: int
+    identity_at_one: bool
     knobs: dict[str, Knob]
 
 
 @cache
 def catalogue() -> dict[str, Card]:
-    """All methods by name, in the order of their table."""
+    """All methods by name, in table order."""
     cards = json.loads(FILE.read_text())
     return {
         name: Card(name, **{**card, "knobs": {key: Knob(key, **knob) for key, knob in card["knobs"].items()}})
@@ -40,7 +41,7 @@ def catalogue() -> dict[str, Card]:
 
 
 def card_of(name: str) -> Card:
-    """One method. Raises Problem for one that is not there."""
+    """One method by name. Raises Problem if there is none."""
     refuse_without_data(name)
     if name not in catalogue():
         raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(catalogue())}.")

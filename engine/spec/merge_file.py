@@ -1,8 +1,8 @@
-"""A merge as files that others take: mergekit's YAML, Mixdesk's own in the same syntax, coefficients as CSV and JSON.
+"""A merge as files for other programs: mergekit's YAML, Mixdesk's own in the same syntax, coefficients as CSV and JSON.
 
-mergekit's filters match any part of a tensor's name and the first match wins. So coefficients of any grain are written
-exactly: one filter a tensor with its full name, longer names first (a name can only be hit by itself or by a shorter
-one inside it), and a last value for all others.
+mergekit's filters match any part of a tensor's name and the first match wins. So coefficients of any granularity are
+exact: one filter per tensor with its full name, longer names first (a name matches only itself and shorter names inside
+it), and a last value for all others.
 """
 
 import csv
@@ -16,7 +16,7 @@ import yaml
 from engine.core.errors import Problem
 from engine.spec.merge_catalogue import Card, catalogue
 
-MERGEKIT = (  # methods that mergekit 0.1.5 has, and means the same by
+MERGEKIT = (  # methods of mergekit 0.1.5 with the same meaning
     "linear",
     "slerp",
     "nuslerp",
@@ -35,7 +35,7 @@ MERGEKIT = (  # methods that mergekit 0.1.5 has, and means the same by
     "sce",
 )
 DRAWN = ("dare_linear", "dare_ties", "della", "della_linear")
-ALL = "*"  # in coefficients by tensor: all that are not named
+ALL = "*"  # in coefficients by tensor: all others
 Coefficients = list[float] | dict[str, list[float]]  # one per expert; or by tensor's name, or a part of it, with ALL
 
 
@@ -51,12 +51,12 @@ def mergekit_yaml(
     """The merge as a file that mergekit runs to the same tensors.
 
     weight: for methods with that knob, else empty; knobs: by their names in the table, one value or one per expert.
-    Raises Problem for a method that mergekit lacks or means otherwise, and names what to export instead.
+    Raises Problem for a method that mergekit lacks or defines differently, and names what to export instead.
     """
     if method in catalogue() and method not in MERGEKIT:
         raise Problem(
             f"Cannot write {method} as a file for mergekit: mergekit has no such method, and masks, spectra and "
-            "descents cannot be said by coefficients. Export the merged weights, or Mixdesk's own merge file, instead."
+            "descents are not coefficients. Export the merged weights, or Mixdesk's own merge file, instead."
         )
     said = "# Mixdesk's and mergekit's masks are drawn differently: the same distribution, other tensors.\n"
     text = merge_yaml(method, base, experts, weight, knobs, dtype, out_dtype)
@@ -100,7 +100,7 @@ def merge_yaml(
 
 
 def coefficients_at(weight: Coefficients, tensor: str) -> list[float]:
-    """The coefficients of a tensor: of the longest name that is part of its own."""
+    """The coefficients of a tensor: those of the longest name that is part of its own."""
     if isinstance(weight, list):
         return weight
     named = [name for name in weight if name != ALL and name in tensor]
@@ -125,7 +125,7 @@ def coefficients_json(
     knobs: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> str:
-    """All that the merge is made of, for programs."""
+    """The whole merge as JSON."""
     _, knobs = _checked(method, base, experts, weight, knobs or {})
     rows = weight if isinstance(weight, dict) else {ALL: weight}
     told = {"method": method, "base": base, "experts": experts, "knobs": knobs, "seed": seed, "coefficients": rows}
@@ -135,7 +135,7 @@ def coefficients_json(
 def _checked(
     method: str, base: str | None, experts: list[str], weight: Coefficients, knobs: dict[str, Any]
 ) -> tuple[Card, dict[str, Any]]:
-    """The method's card and the knobs. Raises Problem for what cannot be written."""
+    """The method's card and the knobs. Raises Problem if a value is invalid."""
     if method not in catalogue():
         raise Problem(f"Cannot write a merge by {method!r}: the methods are {', '.join(catalogue())}.")
     card = catalogue()[method]

@@ -1,17 +1,17 @@
-"""A knob: a named parameter of a merge method or of a learner, what it takes, and what a fader or a search tries."""
+"""A knob: a named parameter of a merge method or learner, its valid values, and the range of faders and searches."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from engine.core.checks import check, is_number
 
-LARGEST = 1e9  # of any knob: what is merged with more is lost in the rounding of fp32, or ends it
+LARGEST = 1e9  # of any knob: beyond it merges drown in fp32 rounding, or overflow
 
 
 @dataclass(frozen=True)
 class Knob:
-    """kind: "bool", "int" or "float"; each: one value per expert; required: it has no default; low, high: what a fader
-    or a search tries, None for a bool; least, most: what is taken at all, None: up to LARGEST; text: what it does."""
+    """kind: "bool", "int" or "float"; each: one value per expert; required: it has no default; low, high: range of
+    faders and searches, None for a bool; minimum, maximum: valid values, None: up to LARGEST; text: what it does."""
 
     name: str
     kind: str
@@ -20,16 +20,17 @@ class Knob:
     default: float | bool | None
     low: float | None
     high: float | None
-    least: float | None
-    most: float | None
+    minimum: float | None
+    maximum: float | None
     text: str = ""
 
     def checked(self, name: str, value: Any) -> float | int | bool:
-        """A value of the knob's kind. Raises Problem, with the name that the user knows, for what it does not take."""
+        """The value as the knob's kind. Raises Problem if it is invalid; `name` is the user's name for the knob."""
         if self.kind == "bool":
             check(isinstance(value, bool), value, name, "true or false")
             return bool(value)
-        low, high = -LARGEST if self.least is None else self.least, LARGEST if self.most is None else self.most
+        low = -LARGEST if self.minimum is None else self.minimum
+        high = LARGEST if self.maximum is None else self.maximum
         whole = self.kind == "int"
         fine = is_number(value, low, high) and (not whole or value == int(value))
         check(fine, value, name, f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}")

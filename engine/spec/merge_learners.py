@@ -1,4 +1,4 @@
-"""The table of merge methods that learn from text, as pages and commands know them. No torch.
+"""The table of data-driven merge methods, for pages and commands. No torch.
 
 Their code is in engine/merging/learning/, one file each; a new one is a file there and a line here.
 """
@@ -9,15 +9,15 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.spec.merge_knobs import Knob
 
-EXPERT, BLOCK, TENSOR = "expert", "block", "tensor"  # of what there is one coefficient for each expert
+EXPERT, BLOCK, TENSOR = "expert", "block", "tensor"  # the groups that have one coefficient per expert
 
 
 @dataclass(frozen=True)
 class Learner:
     """A merge method that needs text or models in the loop.
 
-    at: "module:function" of engine/merging/learning; gives: what comes of it, in words; weighs: whether coefficients of
-    the experts are given to it; fixed: arguments of this variant; large: whether it can steer another model.
+    at: "module:function" of engine/merging/learning; gives: its result, in words; weighs: it takes coefficients of the
+    experts; fixed: arguments of this variant; large: it can steer another model.
     """
 
     at: str
@@ -32,14 +32,14 @@ class Learner:
 
 
 def knobs(**given: tuple[float, float, float, str]) -> dict[str, Knob]:
-    """Knobs by name from (default, low, high, text); one whose default is a whole number takes whole numbers only."""
+    """Knobs by name from (default, low, high, text); an integer default makes an integer knob."""
     return {
         name: Knob(name, "int" if isinstance(default, int) else "float", False, False, default, *(low, high) * 2, text)
         for name, (default, low, high, text) in given.items()
     }
 
 
-SEED = knobs(seed=(0, 0, 2**31, "Seed of what is drawn: windows, masks, labels."))
+SEED = knobs(seed=(0, 0, 2**31, "Seed of all random draws: windows, masks, labels."))
 WINDOWS = knobs(windows=(256, 2, 100_000, "Windows of training text, of each expert's own domain where it has one."))
 OWN, ALL = "the text of each expert's domain", "text of all domains"
 WRITTEN = "a checkpoint"
@@ -47,11 +47,11 @@ FADERS = "one coefficient per expert: a run of the study"
 
 
 def descent(steps: int, rate: float) -> dict[str, Knob]:
-    """The knobs of learners that go downhill."""
+    """The knobs of gradient descent."""
     return knobs(
         steps=(steps, 1, 100_000, "Steps downhill."),
         rate=(rate, 1e-6, 10.0, "Learning rate."),
-        batch=(16, 1, 4096, "Windows a step, from all domains in turn."),
+        batch=(16, 1, 4096, "Windows per step, alternating between domains."),
     )
 
 
@@ -66,7 +66,7 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2212.09849",
         OWN,
         WRITTEN,
-        WINDOWS | knobs(alpha=(0.9, 0.0, 1.0, "What off-diagonals of the Gram matrices are multiplied by.")) | SEED,
+        WINDOWS | knobs(alpha=(0.9, 0.0, 1.0, "Factor of the Gram matrices' off-diagonals.")) | SEED,
         weighs=True,
     ),
     "adamerging": Learner(
@@ -120,9 +120,7 @@ LEARNERS: dict[str, Learner] = {
         "arXiv:2407.02880",
         ALL,
         WRITTEN,
-        descent(500, 1e-3)
-        | knobs(parts=(1, 1, 64, "Random parts of each tensor with coefficients of their own."))
-        | SEED,
+        descent(500, 1e-3) | knobs(parts=(1, 1, 64, "Random parts of each tensor, with one coefficient each.")) | SEED,
     ),
     "concrete": Learner(
         "concrete:learn",
@@ -148,7 +146,7 @@ LEARNERS: dict[str, Learner] = {
         FADERS,
         knobs(
             windows=(16, 1, 10_000, "Windows of training text of each domain."),
-            temperature=(5.0, 1e-3, 1e3, "T: how little a lower loss counts."),
+            temperature=(5.0, 1e-3, 1e3, "Temperature T: higher values weight the experts more evenly."),
         )
         | SEED,
     ),
@@ -190,14 +188,14 @@ LEARNERS: dict[str, Learner] = {
 
 
 def learner_of(name: str) -> Learner:
-    """One learner. Raises Problem for one that is not there."""
+    """One learner by name. Raises Problem if there is none."""
     if name not in LEARNERS:
         raise Problem(f"Cannot learn a merge by {name!r}: the methods are {', '.join(LEARNERS)}.")
     return LEARNERS[name]
 
 
 def refuse_without_data(name: object) -> None:
-    """Raise Problem where a merge that has only weights is asked for by a method that learns from text."""
+    """Raise Problem if a data-driven method is to merge weights alone."""
     if name in LEARNERS:
         one = LEARNERS[name]
         raise Problem(
@@ -207,7 +205,7 @@ def refuse_without_data(name: object) -> None:
 
 
 def checked_settings(name: str, knobs: dict[str, Any]) -> dict[str, Any]:
-    """Every knob of a learner, those that are absent at their default. Raises Problem for what it does not take."""
+    """Every knob of a learner, absent ones at their default. Raises Problem if one is unknown or invalid."""
     learner = learner_of(name)
     if unknown := [key for key in knobs if key not in learner.knobs]:
         raise Problem(f"Cannot set {unknown[0]!r} of {name}: its knobs are {', '.join(learner.knobs)}.")

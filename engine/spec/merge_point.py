@@ -1,4 +1,4 @@
-"""A point of a merge study as a merge file: what measures, writes and exports it reads the same values. No torch."""
+"""A point of a merge study as a merge file, the one source for measuring, writing and exporting it. No torch."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from engine.spec.tasks import Expertise
 
 
 def coefficients_of(setting: Setting, tensors: list[str]) -> Coefficients:
-    """Coefficients as merge files have them: one per expert, or where layers differ one per expert and tensor."""
+    """Coefficients as in merge files: one per expert, or one per expert and tensor if layers differ."""
     if setting.whole is not None:
         return [float(one) for one in setting.whole]
     return {**{name: setting.weight(name).tolist() for name in tensors}, ALL: setting.table[REST].tolist()}
@@ -29,8 +29,8 @@ def merge_file(
 ) -> str:
     """The merge at a point (D,) as a file for `python -m engine merge`, or for mergekit itself.
 
-    paths: of the base and each expert; tensors: of the model, needed where layers differ. Raises Problem for what
-    mergekit cannot express.
+    paths: of the base and each expert; tensors: of the model, needed if layers differ. Raises Problem if
+    mergekit cannot express it.
     """
     setting = setting_of(merge, experts, names, point)
     writer = mergekit_yaml if mergekit else merge_yaml
@@ -38,7 +38,7 @@ def merge_file(
 
 
 def reference(workspace: Path, base: str, expert: str) -> str:
-    """How a merge file names an expert: its path, or base+adapter where it is a LoRA adapter."""
+    """An expert's reference in a merge file: its path, or base+adapter for a LoRA adapter."""
     path = os.path.normpath(workspace / expert)
     is_adapter = (Path(path) / "adapter_config.json").exists()
     return f"{os.path.normpath(workspace / base)}+{path}" if is_adapter else path

@@ -1,4 +1,4 @@
-"""Objectives: what a study measures, which way is better, how much each counts; and how they become one number.
+"""Objectives: a study's metrics, their directions and priorities, and how they are combined into one number.
 
 A study's metrics need not be its domains: they are losses of domains, scores of tasks, or both. One surrogate is
 fitted per metric, and their predictions are combined here, so priorities can be changed after the runs are done.
@@ -22,7 +22,7 @@ SPREADS = "spreads"  # the unit of an aggregate over metrics of different units 
 class Objective:
     """One metric of a study.
 
-    metric: its name, as the runs' file has it; domain: whose loss it is, where it is a domain's; priority: how much
+    metric: its name, as the runs' file has it; domain: whose loss it is, for a domain's loss; priority: how much
     it counts, at least 0.
     """
 
@@ -38,8 +38,8 @@ class Aggregate:
     """The signed weighted mean of metrics: `of(values)` is better when lower, whatever its metrics are.
 
     weights (M,): signed, negative where higher is better; they sum to one, without their signs, unless `note` says
-    that the metrics were divided by their spreads. sign: people read `sign * of(values)`: -1 where all that counts
-    is better when higher. title and unit name that number; priorities: metric -> what was asked for;
+    that the metrics were divided by their standard deviations. sign: people read `sign * of(values)`: -1 if all that
+    counts is better when higher. title and unit name that number; priorities: metric -> what was asked for;
     note: how the number was made, where that is not plain.
     """
 
@@ -55,8 +55,8 @@ class Aggregate:
         return weighted_sum(values, self.weights)
 
     def error_of(self, errors: list[np.ndarray]) -> float:
-        """The standard error of the sum or difference of some aggregates, from those of their metrics, (M,) each, as
-        if these were independent; NaN where one that counts is not known."""
+        """The standard error of the sum or difference of some aggregates, from those of their metrics, (M,) each,
+        assumed independent; NaN if one that counts is unknown."""
         counted = self.weights != 0
         return float(np.sqrt(sum(np.sum((self.weights * one)[counted] ** 2) for one in errors)))
 
@@ -72,7 +72,7 @@ class Aggregate:
         return "higher" if self.sign < 0 else "lower"
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON-able values."""
         return {
             "weights": self.weights.tolist(),
             "sign": self.sign,
@@ -84,7 +84,7 @@ class Aggregate:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Aggregate":
-        """What `to_dict` gave."""
+        """The inverse of `to_dict`."""
         return cls(**{**value, "weights": np.array(value["weights"], float)})
 
 
@@ -94,11 +94,11 @@ def domain_losses(domains: list[str]) -> list[Objective]:
 
 
 def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[str, float] | None = None) -> Aggregate:
-    """Combine metrics by priority: a plain weighted mean where all that count share one unit and direction.
+    """Combine metrics by priority: a plain weighted mean if all that count share one unit and direction.
 
-    Otherwise each is first divided by its spread (standard deviation) over the runs' values (R, M). priorities:
-    metric -> weight, 1 where absent; by default the objectives' own. Raises Problem where none counts, for a
-    metric that is not there, and for a priority that is not a number of at least 0.
+    Otherwise each is first divided by its standard deviation over the runs' values (R, M). priorities:
+    metric -> weight, 1 where absent; by default the objectives' own. Raises Problem if none counts, a
+    metric is unknown, or a priority is not a number of at least 0.
     """
     values = np.reshape(np.asarray(values, float), (-1, len(objectives)))
     own = {one.metric: one.priority for one in objectives}
@@ -116,20 +116,20 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
         return Aggregate(metric_weights, -1 if higher else 1, "mean score" if higher else "mean loss", units.pop(), own)
     note = (
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
-        f"{len(values)} runs, and turned so that lower is better, before the weighted mean."
+        f"{len(values)} runs, and signed so that lower is better, before the weighted mean."
     )
     return Aggregate(metric_weights / spreads(values), 1, "weighted mean", SPREADS, own, note)
 
 
 def spreads(values: np.ndarray) -> np.ndarray:
-    """(M,) standard deviation of each metric over runs (R, M), NaN left out; 1 where nothing varies yet."""
+    """(M,) standard deviation of each metric over runs (R, M), NaN left out; 1 if it does not vary yet."""
     values = np.asarray(values, float)
     found = np.array([np.std(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in values.T])
     return np.where(found > 0, found, 1.0)
 
 
 def check_weighed(objectives: list[Objective], priorities: dict[str, float]) -> None:
-    """Raise Problem for the priority of a metric that is not there, and for one that is no number of at least 0."""
+    """Raise Problem if a metric is unknown or a priority is not a number of at least 0."""
     check_priorities(priorities)
     own = [one.metric for one in objectives]
     if unknown := [name for name in priorities if name not in own]:
@@ -145,10 +145,10 @@ def check_priorities(priorities: dict[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Scale:
-    """What puts differences of all metrics on one axis: factor (M,) times a difference, in `unit`, `better` when so.
+    """A common axis for differences of all metrics: factor (M,) times a difference, in `unit`; `better`: its direction.
 
-    One unit and direction: the differences as they are. Several: divided by each metric's spread over the runs, and
-    turned so that lower is better.
+    One unit and direction: differences unchanged. Several: divided by each metric's standard deviation over the runs,
+    and signed so that lower is better.
     """
 
     factor: np.ndarray

@@ -1,20 +1,20 @@
-"""Aggregates, ranks and picks that do not hang on rounding.
+"""Aggregates, ranks and choices that do not depend on rounding.
 
-Sums that are equal on paper differ in the last bits between machines, and between one product and a batch of them. So
-an aggregate is formed in one way only, and values closer than a tolerance are tied: they share a rank, and a pick among
-them is the first. N values, M metrics.
+Sums that are mathematically equal differ in the last bits between machines, and between one product and a batch. So an
+aggregate is computed in one way only, and values closer than a tolerance are tied: they share a rank, and the first of
+them is chosen. N values, M metrics.
 """
 
 import numpy as np
 
-TIED = 1e-9  # of the spread of the middle half of the values
+TIED = 1e-9  # of the interquartile range
 ROUNDING = 1e-12  # of a value's own size
 
 
 def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
     """(...,) signed weighted sum of values (..., M); NaN where a metric that counts (weight not 0) is missing.
 
-    Added metric by metric, so the bits are the same alone and in a batch; a matrix product's are not.
+    Summed metric by metric, so the bits are the same alone and in a batch; those of a matrix product are not.
     """
     values = np.asarray(values, float)
     total = np.zeros(values.shape[:-1])
@@ -24,7 +24,7 @@ def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
 
 
 def groups(values: np.ndarray) -> np.ndarray:
-    """(..., N) number of the group of tied values that each belongs to, 0 the lowest; NaN is last."""
+    """(..., N) index of each value's group of tied values, 0 the lowest; NaN is last."""
     order, group = _sorted_groups(values)
     found = np.empty_like(group)
     np.put_along_axis(found, order, group, -1)
@@ -46,13 +46,13 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def ordered(values: np.ndarray) -> np.ndarray:
-    """(..., N) places along the last axis from the lowest value to the highest; tied ones in the order they have."""
+    """(..., N) places along the last axis from the lowest value to the highest; tied ones in their given order."""
     order, group = _sorted_groups(values)
     return np.take_along_axis(order, np.lexsort((order, group), axis=-1), -1)
 
 
 def lowest(values: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` of `ordered` values (N,), without sorting all of them where few are wanted."""
+    """The first `count` of `ordered` values (N,), without sorting all of them if few are wanted."""
     if 4 * count >= len(values):
         return ordered(values)[:count]
     bound = np.partition(values, count)[count]
@@ -77,7 +77,7 @@ def no_higher(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 def spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(...,) rank correlation along the last axis, NaN in `measured` left out.
 
-    What was measured and does not vary cannot be ranked: NaN. A prediction that does not vary ranks nothing: 0.
+    NaN if the measured values do not vary, 0 if the predictions do not.
     """
     missing = np.isnan(measured)
     left, right = (ranks(np.where(missing, np.nan, values)) for values in (measured, predicted))
@@ -95,7 +95,7 @@ def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray)
 
 
 def _sorted_groups(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places (..., N) that sort the last axis, and the group of each sorted value: a gap beyond rounding parts two."""
+    """Places (..., N) that sort the last axis, and the tied group of each sorted value."""
     values = np.asarray(values, float)
     values = np.where(np.isnan(values), np.inf, values)
     order = values.argsort(axis=-1, kind="stable")
@@ -103,7 +103,7 @@ def _sorted_groups(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known = np.maximum(np.isfinite(rising).sum(axis=-1, keepdims=True) - 1, 0)
     group = np.zeros(rising.shape, int)
     if rising.shape[-1] > 1:
-        with np.errstate(invalid="ignore"):  # infinity less infinity: tied
+        with np.errstate(invalid="ignore"):  # infinity minus infinity: tied
             low, high = (np.take_along_axis(rising, known * part // 4, -1) for part in (1, 3))
             spread = np.where(np.isfinite(high - low), high - low, 0)
             size = np.minimum(np.abs(rising[..., 1:]), np.abs(rising[..., :-1]))

@@ -1,4 +1,4 @@
-"""A study: what it asks, and which runs answer it. Plain data; engine/studies/advance.py acts on it."""
+"""A study: its settings, and the runs that it plans. Plain data; engine/studies/advance.py acts on it."""
 
 import math
 import tomllib
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from engine.spec.frame import Frame
 
 
-LISTS = {"domains", "strength", "groups", "metrics"}  # settings that TOML has as lists, and StudySpec as tuples
+LISTS = {"domains", "strength", "groups", "metrics"}  # settings that are lists in TOML and tuples in StudySpec
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """What a study asks. As TOML: the same keys, with a [fidelity] table of engine.spec.fidelity.Fidelity's fields.
+    """A study's settings. As TOML: the same keys, with a [fidelity] table of engine.spec.fidelity.Fidelity's fields.
 
     corpus, fidelity: None in a study of imported runs, which trains nothing of its own. domains: empty means all of
     the corpus; largest_share: of one domain in the design (mixtures that are nearly one domain have huge losses on all
     others and teach little about the rest); strength, temperature, max_ratio, smallest_share: of RegMix's Dirichlet
-    (engine.space.design.Around); repeats: how often the natural mixture is trained again with other seeds, which
-    measures the noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the
+    (engine.space.design.Around); repeats: how often the natural mixture is trained again with other seeds, to
+    measure the noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the
     budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a domain may be repeated
     there at most; cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching: proxies see
-    the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [least, most] share, or one
-    fixed share; groups: {"name", "domains", "share": [least, most] of their sum, "ratios": "prior" or {domain: number}
-    where the proportions inside stay}; both hold in design and search; priorities: how much each metric counts in the
+    the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [min, max] share, or one
+    fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
+    for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the
     mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); compute: how its training is
-    cut into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None in a mixture study.
+    split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures.
     A merge study of external checkpoints has no fidelity.
     """
 
@@ -100,7 +100,7 @@ class StudySpec:
 
     @property
     def kind(self) -> str:
-        """What its points are: "mixture" or "merge"."""
+        """The kind of its points: "mixture" or "merge"."""
         return "mixture" if self.merge is None else "merge"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class StudySpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "StudySpec":
-        """Raises Problem for a key that a study does not have, or a value that it cannot take."""
+        """Raises Problem for an unknown key or an invalid value."""
         known = {f.name: f.type for f in fields(cls)}
         for key in values:
             if key not in known:
@@ -118,7 +118,7 @@ class StudySpec:
         values = dict(values)
         merge = values.pop("merge", None)
         merge = None if merge is None else MergeSpec.from_dict(merge)
-        untrained = (merge is not None and merge.brought) or values.get("corpus", "") is None
+        untrained = (merge is not None and merge.external) or values.get("corpus", "") is None
         fidelity = values.pop("fidelity", None if untrained else PRESETS["demo"])
         if isinstance(fidelity, str):
             if fidelity not in PRESETS:
@@ -143,7 +143,7 @@ class StudySpec:
 
     @classmethod
     def from_toml(cls, path: Path) -> "StudySpec":
-        """Read a study file. Raises Problem with the line where it is not TOML."""
+        """Read a study file. Raises Problem, with the line if it is not valid TOML."""
         try:
             return cls.from_dict(tomllib.loads(path.read_text()))
         except (OSError, ValueError) as error:
@@ -155,7 +155,7 @@ def check(fine: object, name: str, value: object, wanted: str) -> None:
 
 
 def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]) -> None:
-    """Raise Problem for bounds and groups that are not of the shape that StudySpec describes."""
+    """Raise Problem if bounds or groups do not have the structure that StudySpec describes."""
     check(isinstance(bounds, dict), "bounds", bounds, "a table of shares by domain")
     for name, bound in bounds.items():
         least, most = ends(bound)
@@ -174,14 +174,14 @@ def check_constraints(bounds: dict[str, Any], groups: tuple[dict[str, Any], ...]
 
 
 def ends(bound: Any) -> tuple[float, float]:
-    """(least, most) of a bound; NaN, which fails every comparison, where it is none."""
+    """(min, max) of a bound; NaN, which fails every comparison, if it is invalid."""
     numbers = list(bound) if isinstance(bound, list | tuple) else [bound, bound]
     fine = len(numbers) == 2 and all(map(is_number, numbers))
     return tuple(numbers) if fine else (math.nan, math.nan)
 
 
 def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
-    """The study's domains, in the corpus' order. Raises Problem for one that the corpus lacks, or fewer than two."""
+    """The study's domains, in corpus order. Raises Problem if the corpus lacks one, or there are fewer than two."""
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = () if spec.metrics else spec.priorities  # other metrics' names are checked where these are known
@@ -200,12 +200,12 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
 
 
 def available_tokens(corpus: dict[str, Any], domains: list[str]) -> np.ndarray:
-    """(D,) training tokens that the corpus holds of each domain."""
+    """(D,) the corpus' training tokens by domain."""
     return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
 
 
 def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
-    """The budget of the real run, in tokens; by default as many as there are."""
+    """The budget of the real run, in tokens; by default all that the corpus has."""
     return spec.target_tokens or float(available.sum())
 
 
@@ -237,10 +237,10 @@ def design_points(spec: StudySpec, space: Space, prior: np.ndarray, count: int) 
 
 
 def token_fraction(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
-    """The part of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
+    """The fraction of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
 
-    Proxy tokens / target tokens, at most 1; 1 where the study does not ask for it. tokens: of each domain. Raises
-    Problem where a domain would be cut to less than one sequence.
+    Proxy tokens / target tokens, at most 1; 1 without simulated epoching. tokens: of each domain. Raises Problem if a
+    domain would be cut to less than one sequence.
     """
     fidelity = spec.fidelity
     if not spec.simulated_epoching or fidelity is None:
@@ -257,7 +257,7 @@ def token_fraction(spec: StudySpec, budget: float, tokens: dict[str, float]) -> 
 
 
 def seeds_of(rows: Sequence[tuple[str, str | None, np.ndarray]], spec: StudySpec) -> list[int]:
-    """One seed for all mixtures (common random numbers), or one each; repeats always differ, to show the noise."""
+    """One seed for all mixtures (common random numbers), or one each; repeats always differ, to measure the noise."""
     return [
         spec.seed if spec.common_random_numbers and role != "repeat" else spec.seed + 1000 + number
         for number, (role, _, _) in enumerate(rows)
@@ -265,25 +265,25 @@ def seeds_of(rows: Sequence[tuple[str, str | None, np.ndarray]], spec: StudySpec
 
 
 def distinct(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Baselines that fall together are trained once, under both names."""
+    """Merge baselines with equal mixtures: they are trained once, under both names."""
     merged: dict[str, np.ndarray] = {}
     for name, point in points.items():
-        twin = next((other for other, there in merged.items() if np.allclose(there, point, atol=1e-6)), None)
-        if twin is None:
+        same = next((other for other, there in merged.items() if np.allclose(there, point, atol=1e-6)), None)
+        if same is None:
             merged[name] = point
         else:
-            merged[f"{twin} = {name}"] = merged.pop(twin)
+            merged[f"{same} = {name}"] = merged.pop(same)
     return merged
 
 
 def split_evenly(items: list[Any], size: int, lanes: int) -> list[list[Any]]:
-    """Groups of at most `size`, nearly equal, and a multiple of `lanes` many, so that all lanes end together."""
+    """Nearly equal groups of at most `size`, a multiple of `lanes` in number, so that all lanes end together."""
     count = math.ceil(len(items) / size)
     count = min(len(items), math.ceil(count / lanes) * lanes)
     return [list(group) for group in (items[k::count] for k in range(count)) if group]
 
 
-# The study that begins by itself in a new workspace.
+# The study that starts automatically in a new workspace.
 # Junk is a control: nobody wants a model of it, so its loss does not count, and a good mixture leaves it out.
 DEMO = StudySpec(name="Demo", fidelity=PRESETS["demo"], runs=64, repeats=4, seed=7, priorities={"junk": 0.0})
 DEMO_MERGE = replace(DEMO, name="Demo: merge", runs=96, repeats=0, merge=MergeSpec(of="demo"))

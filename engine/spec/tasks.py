@@ -1,4 +1,4 @@
-"""What tasks of several kinds of jobs have in common. Plain data; each kind's own is in engine/spec/kinds/."""
+"""Fields shared by the tasks of several kinds of jobs. Plain data; each kind's own are in engine/spec/kinds/."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from engine.jobs.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Expertise(Task):
-    """Models that belong together. study: whose; base, experts: paths in the workspace, by the expert's name."""
+    """The models of a merge. study: theirs; base, experts: paths in the workspace, by the expert's name."""
 
     study: str
     base: str

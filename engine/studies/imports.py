@@ -1,7 +1,7 @@
 """Adopt runs that were trained elsewhere as a study, and answer with its predictions. Uses the store.
 
 Files come from the workspace's `imports/` folder, where the command line and the page put them. Everything that was
-read goes into one line of the owner's journal, so an import lands whole or not at all, and a rebuild restores it.
+read goes into one line of the owner's journal, so an import lands atomically, and a rebuild restores it.
 """
 
 import hashlib

@@ -41,7 +41,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     mirrored = studies.get(store, merge.of) if merge.of else None
     if mirrored is not None and not mirrored.domains:
         return None
-    if merge.brought:
+    if merge.external:
         layers = layers_of(checkpoint(store.workspace.root, merge.base))
         experts = list(merge.experts)
         for name in experts:
@@ -49,7 +49,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     else:
         layers, experts = spec.fidelity.layers, domains
     names = coordinates(merge, experts, layers)
-    if merge.brought:
+    if merge.external:
         task = merging_of(spec, study, experts, names, domains)
         check = PreflightTask(study=study, base=task.base, experts=task.experts)
         rows, jobs = [], [{"job": f"{study}-preflight", "spec": check.spec(priority=priority_of(spec))}]
@@ -173,7 +173,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
     """What all jobs that measure merges of a study are told."""
     merge = spec.merge
     base, files = f"checkpoints/{merge.base}", {name: f"checkpoints/{file}" for name, file in merge.experts.items()}
-    if not merge.brought:
+    if not merge.external:
         paths = [expert_file(study, f"{study}-{number:05d}") for number in range(1, len(experts) + 2)]
         base, files = paths[0], dict(zip(experts, paths[1:], strict=True))
     return Merging(
@@ -192,7 +192,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
 
 def merge_settings(spec: StudySpec, study: str) -> dict:
     """The settings (engine.jobs.spec.JobSpec) of all jobs that measure merges: they wait for the models."""
-    models = f"{study}-preflight" if spec.merge.brought else f"{study}-experts"
+    models = f"{study}-preflight" if spec.merge.external else f"{study}-experts"
     return spec.compute.settings(study) | {"priority": priority_of(spec), "depends_on": [models]}
 
 

@@ -1,4 +1,4 @@
-"""The table of surrogates, and how a fitted one is kept. A new surrogate is one file here and one line in
+"""The table of surrogates, and how a fitted one is saved. A new surrogate is one file here and one line in
 the table.
 """
 
@@ -56,7 +56,7 @@ NAMES = {kind: name for name, kind in SURROGATES.items()}
 def save(surrogate: Surrogate, path: Path, box: Box | None = None) -> None:
     """Write a fitted surrogate as an npz without pickles, atomically.
 
-    box: where it was fitted to coefficients of merges, as `Box.seen` shows them.
+    box: for one fitted to merge coefficients, as `Box.features` encodes them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     around = {} if box is None else {"_names": np.array(box.names), "_lower": box.lower, "_upper": box.upper}
@@ -65,7 +65,7 @@ def save(surrogate: Surrogate, path: Path, box: Box | None = None) -> None:
 
 
 def load(path: Path) -> Surrogate:
-    """Read a surrogate that `save` wrote. Raises Problem for a file that is none, or from another version."""
+    """Read a surrogate that `save` wrote. Raises Problem if the file is invalid, or from another version."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

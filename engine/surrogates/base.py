@@ -1,4 +1,4 @@
-"""What every surrogate is: weights in, losses with an uncertainty out. R runs, N points, D domains, M
+"""The interface of surrogates: weights in, losses with an uncertainty out. R runs, N points, D domains, M
 metrics.
 
 A surrogate is a dataclass whose fields are arrays, and nothing else: so saving it is writing its fields.
@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 
-FEWEST = 3  # runs that a metric needs before anything can be said about it
+FEWEST = 3  # runs that a metric needs for a fit
 
 
 @dataclass(kw_only=True)
@@ -48,8 +48,8 @@ class Surrogate(ABC):
     def fit(cls, weights: np.ndarray, losses: np.ndarray, seed: int = 0) -> Self:
         """Fit to runs: weights (R, D), losses (R, M) with NaN where a run lacks a metric.
 
-        The order of the runs plays no part: they are sorted first. Raises Problem for weights that are no
-        numbers and for a metric that fewer than 3 runs have.
+        The order of the runs has no effect: they are sorted first. Raises Problem if weights are not numbers, or
+        fewer than 3 runs have a metric.
         """
         weights, losses = np.array(weights, float), np.array(losses, float)
         losses = losses[:, None] if losses.ndim == 1 else losses
@@ -77,32 +77,28 @@ class Surrogate(ABC):
 
     @abstractmethod
     def mean(self, weights: np.ndarray) -> np.ndarray:
-        """(N, M) predicted losses of weights (N, D). Made for a million points."""
+        """(N, M) predicted losses of weights (N, D). Fast enough for a million points."""
 
     @abstractmethod
     def covariance(self, weights: np.ndarray) -> np.ndarray:
-        """(M, N, N) how the errors of the mean function hang together between a few points (N, D)."""
+        """(M, N, N) covariance of the mean function's errors between a few points (N, D)."""
 
     @abstractmethod
     def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance (N, M) of the mean function: what `mean` and the diagonal of `covariance` say,
-        at once.
-        """
+        """Mean and variance (N, M) of the mean function: `mean` and the diagonal of `covariance` together."""
 
     def predict(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (N, M) of the loss that a run at weights (N, D) would measure."""
+        """Predictive mean and standard deviation (N, M) of a run's losses at weights (N, D)."""
         weights = np.atleast_2d(np.asarray(weights, float))
         mean, variance = self.moments(weights)
         return mean, self.scale * np.sqrt(np.maximum(variance, 0) + self.noise)
 
     def calibrated(self, scale: np.ndarray, correlation: np.ndarray) -> Self:
-        """The same surrogate with what cross-validation says of its errors: scale (M,), correlation (M,
-        M).
-        """
+        """The same surrogate with its cross-validated errors: scale (M,), correlation (M, M)."""
         return replace(self, scale=np.asarray(scale, float), correlation=np.asarray(correlation, float))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All there is to know of it, for `save`."""
+        """All its fields, for `save`."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
@@ -127,9 +123,9 @@ class Spanned(Surrogate):
 
 
 def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
-    """Call `score` on slices of `size` points that cover them all, on as many threads as numpy may use.
+    """Call `score` on slices of `size` points that cover them all, on as many threads as numpy uses.
 
-    Its products release the interpreter's lock; OMP_NUM_THREADS says how many (jobs and the page: 1).
+    Its products release the interpreter's lock; OMP_NUM_THREADS sets the number (jobs and the page: 1).
     """
     blocks = [slice(start, min(points, start + size)) for start in range(0, points, size)]
     threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
@@ -142,21 +138,19 @@ def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
 
 
 def cores() -> int:
-    """The cores that this process may use; on macOS, which cannot say, all there are."""
+    """The cores that this process may use; on macOS, where that is unknown, all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def masks(losses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Metrics that the same runs have, together: [(metrics (m,), runs (R,) bool)], so that they share the
-    algebra.
-    """
+    """Metrics grouped by the runs that have them: [(metrics (m,), runs (R,) bool)], to share the algebra."""
     present = ~np.isnan(losses)
     patterns, which = np.unique(present.T, axis=0, return_inverse=True)
     return [(np.flatnonzero(which.ravel() == i), pattern) for i, pattern in enumerate(patterns)]
 
 
 def centre_and_spread(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny spread, not 0.
+    """Mean and standard deviation over axis 0, NaN left out; a metric that never varies has a tiny one, not 0.
 
     Tiny is relative to the metric: one of 1e-9 and one of 1e9 are fitted alike.
     """

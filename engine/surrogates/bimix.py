@@ -12,9 +12,9 @@ import numpy as np
 from engine.surrogates.base import centre_and_spread
 from engine.surrogates.law import Law
 
-FLOOR = 1e-3  # share that counts as none
+FLOOR = 1e-3  # shares below count as this
 POWERS = np.array([0.1, 0.3, 0.8])
-FACTOR_PENALTY, POWER_PENALTY = 1e-2, 1e-1  # weak priors: a factor of 0, a power as it started
+FACTOR_PENALTY, POWER_PENALTY = 1e-2, 1e-1  # weak priors: a factor of 0, the power's starting value
 
 
 @dataclass(kw_only=True)

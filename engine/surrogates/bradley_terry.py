@@ -1,8 +1,8 @@
-"""Bradley-Terry and regression together: a network that is scored for each loss and for the order of pairs.
+"""Bradley-Terry and regression together: a network trained on each loss and on the order of pairs.
 
 As in HelpSteer2-Preference (arXiv:2410.01257), which found that the two losses help each other: the squared error
-gives the scores a unit, the logistic loss of pairs (Bradley and Terry 1952) cares for their order, which is what a
-search uses. The uncertainty is that of the last layer's least squares on its hidden units.
+gives the scores a unit, the logistic loss of pairs (Bradley and Terry 1952) trains their order, which a search relies
+on. The uncertainty is that of the last layer's least squares on its hidden units.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from engine.surrogates.network import DECAY, Network
 
 ORDER = 0.3  # weight of the pairs
-SHARPNESS = 4.0  # a difference of one spread makes odds of e^4
+SHARPNESS = 4.0  # a difference of one standard deviation makes odds of e^4
 PARTNERS = (1, 2, 3, 5, 8, 13)  # each run of a minibatch is paired with the ones so many places on
 
 

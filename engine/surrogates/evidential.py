@@ -1,8 +1,8 @@
 """Deep evidential regression (arXiv:1910.02600): a network whose outputs are a distribution over means and noises.
 
-Four outputs a metric, gamma, nu, alpha and beta of a normal-inverse-gamma distribution. The loss is the negative
+Four outputs per metric, gamma, nu, alpha and beta of a normal-inverse-gamma distribution. The loss is the negative
 log likelihood of its Student-t marginal plus lambda |y - gamma| (2 nu + alpha): evidence where it is wrong costs. The
-noise is beta / (alpha - 1), the doubt of the mean that over nu.
+noise is beta / (alpha - 1), the posterior variance of the mean is that over nu.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Evidential(Network):
     """Outputs: gamma, and nu, alpha - 1 and beta before a softplus makes them positive."""
 
     title = "Evidential network"
-    summary = "A small network that says how much evidence it has: noise and ignorance apart."
+    summary = "A small network that separates noise from lack of evidence."
     complexity = 7
     outputs = 4
 

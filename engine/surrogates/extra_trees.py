@@ -3,7 +3,7 @@
 scikit-learn grows them, in a job; they are kept as arrays of nodes and walked in numpy, so that the page predicts
 without scikit-learn. (LightGBM's own `extra_trees` forest fits far worse: it misses twice as much on 410 of RegMix's
 training runs.) As with LightGBM, three members each leave out a fold, which gives the noise, and their disagreement
-the doubt. R runs, N points, M metrics, T trees of a member, Q nodes of all trees.
+the posterior variance. R runs, N points, M metrics, T trees of a member, Q nodes of all trees.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ExtraTrees(Spanned):
     """
 
     title = "Extra trees"
-    summary = "Averaged trees with random thresholds: hard to fool, and flat beyond their runs."
+    summary = "Averaged trees with random thresholds: robust, and constant beyond their runs."
     complexity = 8
     slow = True
 

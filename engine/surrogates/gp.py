@@ -1,8 +1,8 @@
 """Gaussian processes: Matern 5/2 with a length scale for each domain, on log shares and on root shares,
 averaged.
 
-Two warps do most of it. A loss falls with the logarithm of a share, and flattens towards a floor as the published
-laws of mixing do: so a process sees log and root shares, and the logarithm of what a loss lies above a floor (a
+Two warps matter most. A loss falls with the logarithm of a share, and flattens towards a floor as the published
+laws of mixing do: so a process sees log and root shares, and the logarithm of a loss above a floor (a
 warped Gaussian process: Snelson, Rasmussen and Ghahramani 2003; the floor is fixed). A process per metric and warp;
 length scales, amplitude and noise maximise the marginal likelihood times a weak log-normal prior, with
 analytic gradients (Rasmussen and Williams 2006, chapter 5). No tensor of distances is ever built: squared
@@ -25,15 +25,17 @@ import numpy as np
 
 from engine.surrogates.base import Surrogate, centre_and_spread, in_blocks
 
-FLOOR = 1e-3  # share that counts as none
-DEPTH = 1.0  # spreads of a loss that its floor lies below the lowest run
+FLOOR = 1e-3  # shares below count as this
+DEPTH = 1.0  # standard deviations of a loss between its floor and the lowest run
 ROUNDS = 60  # of L-BFGS
 ENOUGH = 192  # runs that set the hyperparameters; all of them are conditioned on. On 512 runs: 8 times faster
 JITTER = 1e-8
-INDUCING = 192  # runs whose correlations the mean is made of
-BULK = 2048  # more points than this are scored in float32: within a few thousandths of a spread, twice as fast
-BLOCK = 2**15  # kernel entries at once: what stays in the cache
-# Log-normal priors of (length scales, amplitude, noise), in units of the features' and the losses' spread.
+INDUCING = 192  # inducing runs of the mean
+BULK = (
+    2048  # more points than this are scored in float32: within a few thousandths of a standard deviation, twice as fast
+)
+BLOCK = 2**15  # kernel entries at once: fits in the cache
+# Log-normal priors of (length scales, amplitude, noise), in standard deviations of the features and losses.
 PRIOR_MEAN, PRIOR_SPREAD = (3.0, 1.5, -2.5), (1.5, 1.5, 1.0)
 WARPS = (lambda shares: np.log(shares + FLOOR), np.sqrt)
 
@@ -63,7 +65,7 @@ class GP(Surrogate):
     """
 
     title = "Gaussian process, Matern"
-    summary = "Smooth curves through the runs with honest doubt between them: among the best on few runs."
+    summary = "Smooth curves through the runs with calibrated uncertainty between them: among the best on few runs."
     complexity = 4
     STRETCH: ClassVar[float] = 5.0
     OFFSET: ClassVar[float] = 0.0
@@ -75,7 +77,7 @@ class GP(Surrogate):
     @staticmethod
     def correlate(distances: np.ndarray) -> np.ndarray:
         """Matern 5/2 of 5 x squared distances, which are overwritten: (1 + a + a^2 / 3) exp(-a)."""
-        a2 = np.abs(distances, out=distances)  # rounding may have left a tiny negative; abs is a fifth of maximum
+        a2 = np.abs(distances, out=distances)  # rounding may leave tiny negatives; abs costs a fifth of maximum
         a = np.sqrt(a2)
         a2 /= 3
         a2 += a
@@ -150,7 +152,7 @@ class GP(Surrogate):
         both = [[self._moments(process, z) for process in processes] for processes, z in self._warped(weights)]
         means, own = np.array(both).transpose(2, 0, 3, 1)  # each (2, N, M)
         gap = (means[0] - means[1]) / 2
-        above = np.exp(mean + spread * means.mean(axis=0))  # a loss above its floor: what a step of a target is worth
+        above = np.exp(mean + spread * means.mean(axis=0))  # a loss above its floor: the derivative by the target
         return floor + above, (np.maximum(own, 0).mean(axis=0) + gap**2) * (spread * above) ** 2
 
     def covariance(self, weights):
@@ -191,7 +193,7 @@ class GP(Surrogate):
 
     @classmethod
     def _likeliest(cls, z: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """theta (D + 2,) of the largest posterior, for sorted features (R, D) and targets (R,), NaN left out."""
+        """The MAP theta (D + 2,), for sorted features (R, D) and targets (R,), NaN left out."""
         from scipy.optimize import minimize
 
         rows = np.flatnonzero(~np.isnan(targets))
@@ -224,7 +226,7 @@ class GP(Surrogate):
         noisy = kernel.copy()
         noisy.flat[:: runs + 1] += noise + JITTER
         cholesky, failed = dpotrf(noisy, lower=1, clean=1)
-        if failed:  # so far out that the kernel is numerically singular: turn the line search back
+        if failed:  # the kernel is numerically singular here: send the line search back
             return 1e10, np.zeros_like(theta)
         inverse = np.tril(dpotri(cholesky, lower=1)[0])
         inverse += np.tril(inverse, -1).T
@@ -249,7 +251,7 @@ def _known(process: Process, across: np.ndarray) -> np.ndarray:
 
 
 def _scales(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and spread (M,) of the targets log(loss - floor), and the floor (M,) of losses (R, M)."""
+    """Mean and standard deviation (M,) of the targets log(loss - floor), and the floor (M,) of losses (R, M)."""
     _, spread = centre_and_spread(losses)
     floor = np.nanmin(losses, axis=0) - DEPTH * spread
     return *centre_and_spread(np.log(losses - floor)), floor

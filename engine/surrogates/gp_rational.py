@@ -2,8 +2,8 @@
 faster.
 
 The kernel is a scale mixture of Gaussians with much weight on long scales (Rasmussen and Williams 2006, equation
-4.19, alpha = 1). It costs one division where Matern costs a root and an exponential, and that is what scoring a
-million mixtures consists of.
+4.19, alpha = 1). It costs one division where Matern costs a root and an exponential, which dominate
+the scoring of a million mixtures.
 """
 
 from dataclasses import dataclass

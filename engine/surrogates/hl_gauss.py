@@ -1,8 +1,8 @@
 """HL-Gauss: regression by classification ("Stop Regressing", arXiv:2403.03950).
 
 A network gives a histogram over bins of the loss. Its target is the measured loss smeared by a Gaussian of 0.75 bin
-widths; it is trained by cross-entropy, and predicts the histogram's mean. The histogram's own width is its doubt,
-the bins' width the least of it.
+widths; it is trained by cross-entropy, and predicts the histogram's mean. The histogram's own width is its uncertainty,
+at least that of a bin.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.surrogates.network import Network
 
-BINS, REACH = 32, 4.5  # spreads on either side of the mean
+BINS, REACH = 32, 4.5  # standard deviations on either side of the mean
 EDGES = np.linspace(-REACH, REACH, BINS + 1)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
 SMEAR = 0.75 * (EDGES[1] - EDGES[0])
@@ -22,7 +22,7 @@ class HLGauss(Network):
     """Outputs: logits of the bins."""
 
     title = "HL-Gauss network"
-    summary = "A small network that predicts a histogram of each loss, so its doubt has any shape."
+    summary = "A small network that predicts a histogram of each loss: its uncertainty may have any shape."
     complexity = 7
     outputs = BINS
 

@@ -1,7 +1,7 @@
 """LambdaRank (Burges 2010) by LightGBM: boosted trees that learn the order of the runs, not their losses.
 
-All runs are one query; what is wanted is a run's rank. A score has no unit: a monotone curve (isotonic regression of
-the losses on the scores of runs that a member has not seen) turns it into a loss, and what that curve misses is the
+All runs are one query; the target is a run's rank. A score has no unit: a monotone curve (isotonic regression of
+the losses on the held-out scores of a member) turns it into a loss, and its residuals are the
 uncertainty.
 """
 
@@ -14,7 +14,7 @@ from engine.surrogates.base import centre_and_spread, noise_of
 from engine.surrogates.lightgbm import LightGBM, packed
 
 ROUNDS = 120
-KNOTS = 64  # at most so many of a curve's points are kept
+KNOTS = 64  # most points of a curve
 
 
 @dataclass(kw_only=True)

@@ -1,8 +1,8 @@
-"""Lasso on shares and log shares: what can be left out is left out, and the rest says which domains matter.
+"""Lasso on shares and log shares: a sparse line that shows which domains matter.
 
 Active multi-task representation learning (arXiv:2306.02556) reads the relevance of each source to a target off an L1
 penalty. Coordinate descent on the Gram matrix for all metrics and penalties at once (Friedman, Hastie and Tibshirani
-2010); the penalty has the lowest error on held-out folds. The uncertainty is that of least squares on what is kept.
+2010); the penalty has the lowest error on held-out folds. The uncertainty is that of least squares on these.
 R runs, D domains, M metrics, P = 2 D features, L penalties.
 """
 
@@ -15,7 +15,7 @@ from engine.surrogates.base import Spanned, centre_and_spread, least_squares, ma
 from engine.surrogates.linear import with_constant
 from engine.surrogates.ridge import scaled
 
-PENALTIES = np.logspace(0, -3.5, 22)  # in units of a target's spread: at 1 nothing is kept
+PENALTIES = np.logspace(0, -3.5, 22)  # in standard deviations of the target: at 1 nothing is selected
 FOLDS, SWEEPS = 4, 60
 RIDGE = 1e-4
 
@@ -27,7 +27,7 @@ class Lasso(Spanned):
     """
 
     title = "Lasso"
-    summary = "A line in shares and log shares that leaves out what it can: shows which domains a loss needs."
+    summary = "A sparse line in shares and log shares: shows which domains a loss depends on."
     complexity = 2
 
     weights: np.ndarray
@@ -54,7 +54,7 @@ class Lasso(Spanned):
 
     @property
     def relevance(self) -> np.ndarray:
-        """(D, M) how much of each loss's movement over the runs hangs on a domain: 0 for one that is left out."""
+        """(D, M) how much of each loss's variation over the runs depends on a domain: 0 if it is not selected."""
         return np.abs(self.coefficients[1:]).reshape(2, -1, self.coefficients.shape[1]).sum(axis=0)
 
     def mean(self, weights):
@@ -65,7 +65,7 @@ class Lasso(Spanned):
 
 
 def _path(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(L, P, m) coefficients for every penalty; features (R, P), targets (R, m) in units of their spread."""
+    """(L, P, m) coefficients for every penalty; features (R, P), standardised targets (R, m)."""
     x = features - features.mean(axis=0)
     gram, right = x.T @ x / len(x), x.T @ (targets - targets.mean(axis=0)) / len(x)
     found = np.zeros((len(PENALTIES), *right.shape))

@@ -1,8 +1,8 @@
 """A law of mixing: a formula of the shares with a few numbers per metric, fitted from many starts at once.
 
 All metrics and all starts are solved together by Levenberg and Marquardt's damped Gauss-Newton with analytic
-Jacobians: a stack of (P, P) systems a step. A law is a subclass with its formula, its starts and its penalties.
-R runs, D domains, M metrics, S starts, P numbers of a law. Losses are in units of their spread.
+Jacobians: a stack of (P, P) systems per step. A law is a subclass with its formula, its starts and its penalties.
+R runs, D domains, M metrics, S starts, P numbers of a law. Losses are in standard deviations.
 """
 
 from abc import abstractmethod
@@ -13,9 +13,9 @@ import numpy as np
 from engine.spec.statistics import first_lowest, ordered
 from engine.surrogates.base import Spanned, centre_and_spread, noise_of
 
-DEPTHS = np.array([0.05, 0.2, 0.6, 2.0, 6.0])  # floors tried: this many spreads below the lowest loss
+DEPTHS = np.array([0.05, 0.2, 0.6, 2.0, 6.0])  # floors tried: this many standard deviations below the lowest loss
 STEPS = 80
-TRIAL, KEPT = 12, 3  # after so many steps only the best few starts of each metric go on
+TRIAL, KEPT = 12, 3  # steps after which only the best few starts of each metric go on
 HIGHEST = 30.0  # exponents beyond are clipped
 
 
@@ -35,12 +35,12 @@ class Law(Spanned):
     @staticmethod
     @abstractmethod
     def starts(weights: np.ndarray, targets: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First laws and the laws they are drawn to, both (S, M, P); targets (M, R), 0 where not present (M, R)."""
+        """Initial laws and their priors, both (S, M, P); targets (M, R), 0 where not present (M, R)."""
 
     @staticmethod
     @abstractmethod
     def penalties(domains: int) -> np.ndarray:
-        """(P,) how much the square of a number's distance from its prior costs."""
+        """(P,) penalty of each number's squared distance from its prior."""
 
     @classmethod
     def _learn(cls, weights, losses, seed):
@@ -79,7 +79,7 @@ class Law(Spanned):
     def _solve(cls, weights, targets, present, law, prior) -> np.ndarray:
         """Levenberg-Marquardt on all starts and metrics together, each with its own damping.
 
-        Returns the laws of the starts that were worth finishing, and what each was drawn to, both (KEPT, M, P).
+        Returns the laws of the best starts, and their priors, both (KEPT, M, P).
         """
         damping, cost = np.full(law.shape[:2], 1e-2), cls._cost(weights, targets, present, law, prior)
         penalties = cls.penalties(weights.shape[1])
@@ -108,7 +108,7 @@ class Law(Spanned):
 
 
 def floors_below(targets: np.ndarray, present: np.ndarray, depths: np.ndarray) -> np.ndarray:
-    """(S, M) values that lie so many spreads below each metric's lowest loss."""
+    """(S, M) values that many standard deviations below each metric's lowest loss."""
     return np.where(present, targets, np.inf).min(axis=1) - depths[:, None]
 
 

@@ -2,7 +2,7 @@
 runs.
 
 RegMix: learning rate 0.01, at most 1,000 rounds, stop after 3 without gain, otherwise the library's defaults. Its
-notebook stops on its test set; here the runs are cut into folds, each member stops on the fold it has not seen, and
+notebook stops on its test set; here the runs are cut into folds, each member stops on its held-out fold, and
 the mean of the members predicts. One default is not RegMix's: `min_child_samples` grows with the runs to the library's
 20, which forbids any split below 40 rows and has RegMix's trees predict a constant there.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from engine.surrogates.base import Spanned, centre_and_spread, noise_of
 
 MEMBERS = 3
-RUNS_PER_LEAF = 32  # one more run in the smallest leaf for each so many runs, up to the library's 20
+RUNS_PER_LEAF = 32  # runs per run in the smallest leaf, up to the library's 20
 
 
 @dataclass(kw_only=True)
@@ -28,13 +28,13 @@ class LightGBM(Spanned):
     """
 
     title = "LightGBM"
-    summary = "RegMix's boosted trees: strong from a few hundred runs on, a staircase below."
+    summary = "RegMix's boosted trees: strong from a few hundred runs on, coarse steps below."
     complexity = 8
     slow = True
     smallest_leaf: ClassVar[int] = 2
     rate: ClassVar[float] = 0.01
     rounds: ClassVar[int] = 1000
-    patience: ClassVar[int | None] = 3  # rounds without gain on the fold a member has not seen; None: never stop
+    patience: ClassVar[int | None] = 3  # rounds without gain on the held-out fold; None: never stop
     settings: ClassVar[dict] = {}
 
     texts: np.ndarray
@@ -47,15 +47,13 @@ class LightGBM(Spanned):
 
     @classmethod
     def _members(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> tuple[list[str], float]:
-        """The boosters of one metric as texts, and the mean square of what each missed on its held-out
-        fold.
-        """
+        """The boosters of one metric as texts, and each one's mean squared error on its held-out fold."""
         texts, predicted = cls._out_of_fold(weights, losses, seed)
         return texts, noise_of((losses - predicted)[:, None], centre_and_spread(losses)[1])[0]
 
     @classmethod
     def _out_of_fold(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> tuple[list[str], np.ndarray]:
-        """The boosters of one metric as texts, and what each says (R,) of the fold it has not seen."""
+        """The boosters of one metric as texts, and their held-out predictions (R,)."""
         fold = np.random.default_rng(seed).permutation(len(losses)) % min(MEMBERS, len(losses))
         texts, predicted = [], np.empty(len(losses))
         for member in range(MEMBERS):

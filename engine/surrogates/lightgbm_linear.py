@@ -1,4 +1,4 @@
-"""LightGBM with a linear model in every leaf, which needs a few runs and a penalty to be one.
+"""LightGBM with a linear model in every leaf, which needs several runs per leaf and a penalty.
 
 The learning rate is 0.1: fitted on 64 of RegMix's training runs and tested on its other training runs it ranks as 0.01
 does (Spearman .969 both), in a ninth of the CPU time, and with as few trees to load.
@@ -14,7 +14,7 @@ class LightGBMLinear(LightGBM):
     """Fields as in LightGBM."""
 
     title = "LightGBM, linear leaves"
-    summary = "Boosted trees with a straight line in every leaf: trees that can go beyond their best run."
+    summary = "Boosted trees with a straight line in every leaf: trees that can extrapolate beyond their best run."
     complexity = 8
     smallest_leaf = 5
     rate = 0.1

@@ -1,4 +1,4 @@
-"""Linear regression on the shares: RegMix's baseline (arXiv:2407.01492). It cannot bend, and a loss does."""
+"""Linear regression on the shares: RegMix's baseline (arXiv:2407.01492). Losses are not linear."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.surrogates.base import Spanned, centre_and_spread, least_squares, masks, noise_of
 
-PENALTY = 1e-4  # keeps shares that never vary, and fewer runs than domains, from breaking the algebra
+PENALTY = 1e-4  # keeps the algebra regular with constant shares, or fewer runs than domains
 
 
 @dataclass(kw_only=True)
@@ -14,7 +14,7 @@ class Linear(Spanned):
     """coefficients (D + 1, M): constant, then one per domain; root (M, D + 1, D + 1) of their covariance."""
 
     title = "Linear"
-    summary = "A straight line in every share: RegMix's baseline, too stiff for most losses."
+    summary = "A straight line in every share: RegMix's baseline, too rigid for most losses."
     complexity = 1
 
     coefficients: np.ndarray

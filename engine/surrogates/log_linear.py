@@ -1,4 +1,4 @@
-"""The log-linear law of data mixing: L(p) = c + exp(t . p), one exponential a metric.
+"""The log-linear law of data mixing: L(p) = c + exp(t . p), one exponential per metric.
 
 Data Mixing Laws (arXiv:2403.16952) and Olmix (arXiv:2602.12237). The factor k of k exp(t . p) is absorbed in
 t, since shares sum to one. The asymptote is exp(c) in the papers; here its sign is free, so scores can be
@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.surrogates.law import DEPTHS, HIGHEST, Law, fitted_line, floors_below
 
-PENALTY = 1e-4  # a weak prior that all t are equal: a domain that no run holds must stay finite
+PENALTY = 1e-4  # a weak prior that all t are equal: a domain that no run contains must stay finite
 
 
 @dataclass(kw_only=True)
@@ -19,7 +19,7 @@ class LogLinear(Law):
     """law (M, D + 1): asymptote and exponents."""
 
     title = "Log-linear law"
-    summary = "Each loss is a floor plus one exponential of the shares: a published law that carries over to scale."
+    summary = "Each loss is a floor plus one exponential of the shares: a published law that extends to larger models."
     complexity = 1
     convex = True
 

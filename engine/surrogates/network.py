@@ -1,9 +1,9 @@
 """Small neural networks, one per metric, all trained together by hand-written passes in numpy.
 
 One hidden layer of tanh units on shares and log shares; Adam (arXiv:1412.6980) on minibatches with a falling rate and
-a little weight decay. Every metric has its own weights and its own minibatches, so metrics stay apart. There is no
-torch here: at this size its overhead outweighs it, and the page must predict without it. What the outputs mean, and
-what they are trained for, is up to the subclass: a histogram, a distribution, a score. A first fit on three quarters
+a little weight decay. Every metric has its own weights and its own minibatches, so metrics stay apart. No torch: at
+this size its overhead dominates, and the page must predict without it. The subclass defines the outputs and their
+loss: a histogram, a distribution, a score. A first fit on three quarters
 of the runs measures the noise on the last quarter: a network's own residuals are far too small.
 R runs, N points, D domains, M metrics, B minibatch, P = 2 D features, H hidden units, O outputs.
 """
@@ -42,11 +42,11 @@ class Network(Surrogate):
     @classmethod
     @abstractmethod
     def gradient(cls, outputs: np.ndarray, targets: np.ndarray, progress: float) -> np.ndarray:
-        """(M, B, O) of the loss by the outputs (M, B, O); targets (M, B) are losses in units of their spread."""
+        """(M, B, O) of the loss by the outputs (M, B, O); targets (M, B) are losses standardised."""
 
     @abstractmethod
     def reading(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of the mean function (M, N), in units of the losses' spread, from outputs (M, N, O)."""
+        """Mean and variance of the mean function (M, N), standardised, from outputs (M, N, O)."""
 
     @classmethod
     def _learn(cls, weights, losses, seed):
@@ -75,7 +75,7 @@ class Network(Surrogate):
         layers = [layer.astype(np.float32) for layer in layers]
         filled, moments = np.nan_to_num(targets).T.astype(np.float32), [(0.0, 0.0)] * 2
         for step in range(1, STEPS + 1):
-            drawn = rng.random(min(BATCH, len(features)))  # the same for all metrics, so that none hangs on another
+            drawn = rng.random(min(BATCH, len(features)))  # the same for all metrics, so that none depends on another
             batch = np.stack([own[(drawn * len(own)).astype(int)] for own in rows])
             hidden, outputs = forward(features[batch], layers)
             progress = step / STEPS
@@ -107,7 +107,7 @@ class Network(Surrogate):
         return self.centre + self.spread * mean.T, variance.T * self.spread**2
 
     def covariance(self, weights):
-        """Errors hang together as far as the hidden units of two points are alike: their cosine."""
+        """Errors of two points correlate by the cosine of their hidden units."""
         outputs, hidden = self._forward(weights)
         variance = self.reading(outputs)[1] * self.spread[:, None] ** 2
         unit = hidden / np.linalg.norm(hidden, axis=2, keepdims=True) * np.sqrt(variance)[:, :, None]
@@ -115,7 +115,7 @@ class Network(Surrogate):
 
 
 def held_out(losses: np.ndarray) -> np.ndarray:
-    """(R, M) bool: every fourth of the runs that have a metric, one at least: a first fit without them measures the
+    """(R, M) bool: every fourth of the runs that have a metric, at least one: a first fit without them measures the
     noise.
     """
     order = np.cumsum(~np.isnan(losses), axis=0)

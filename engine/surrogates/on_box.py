@@ -1,4 +1,4 @@
-"""A surrogate of merges: one of the table, asked at coefficients instead of shares."""
+"""A surrogate of merges: one of the table, evaluated at coefficients instead of shares."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from engine.surrogates.base import Surrogate
 
 @dataclass(kw_only=True)
 class OnBox(Surrogate):
-    """member: fitted to points as `Box.seen` shows them; box: where its coefficients lie."""
+    """member: fitted to points encoded by `Box.features`; box: bounds of its coefficients."""
 
     member: Surrogate
     box: Box
@@ -31,16 +31,16 @@ class OnBox(Surrogate):
 
     @classmethod
     def _learn(cls, weights, losses, seed):
-        raise TypeError("fit a member of the table to the box's points, and put it around the box")
+        raise TypeError("fit a member of the table to the box's features, and wrap it")
 
     def mean(self, weights):
-        return self.member.mean(self.box.seen(weights))
+        return self.member.mean(self.box.features(weights))
 
     def covariance(self, weights):
-        return self.member.covariance(self.box.seen(weights))
+        return self.member.covariance(self.box.features(weights))
 
     def moments(self, weights):
-        return self.member.moments(self.box.seen(weights))
+        return self.member.moments(self.box.features(weights))
 
     def calibrated(self, scale: np.ndarray, correlation: np.ndarray) -> "OnBox":
         return replace(super().calibrated(scale, correlation), member=self.member.calibrated(scale, correlation))

@@ -1,9 +1,9 @@
 """One share alone: a line in the logarithm of the domain that explains a metric best, as a rule the metric's
 own.
 
-The baseline that embarrasses: ranking mixtures by the target domain's own share gave a rank correlation of
-.98 on one published table. A surrogate that does not beat it has learnt nothing of how domains act on each
-other.
+A strong baseline: ranking mixtures by the target domain's own share gave a rank correlation of
+.98 on one published table. A surrogate that does not beat it has learnt nothing of interactions between
+domains.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from engine.spec.statistics import first_lowest
 from engine.surrogates.base import Spanned, centre_and_spread, least_squares, masks, noise_of
 from engine.surrogates.linear import with_constant
 
-FLOOR = 1e-3  # share that counts as none
+FLOOR = 1e-3  # shares below count as this
 PENALTY = 1e-4
 
 
@@ -25,7 +25,7 @@ class OwnShare(Spanned):
     """
 
     title = "Own share"
-    summary = "Looks at one domain a metric, the one that explains it best: what every surrogate has to beat."
+    summary = "One domain per metric, the one that explains it best: the baseline of every surrogate."
     complexity = 0
 
     domain: np.ndarray

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.surrogates.law import HIGHEST, Law, fitted_line, floors_below
 
-PENALTY = 1e-3  # a weak prior that all A are equal and the power is as it started
+PENALTY = 1e-3  # a weak prior that all A are equal, and the power has its starting value
 DEPTHS = np.array([0.2, 0.8, 3.0])
 POWERS = np.array([0.2, 0.6, 2.0])
 
@@ -20,7 +20,7 @@ class PowerLaw(Law):
     """law (M, D + 2): floor, logarithm of the power, logarithms of A."""
 
     title = "Power law"
-    summary = "Each loss is a floor plus a power of the tokens that help it: smooth, and stiff like a law."
+    summary = "Each loss is a floor plus a power of the tokens that help it: smooth and rigid."
     complexity = 1
 
     @staticmethod

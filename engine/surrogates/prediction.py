@@ -1,4 +1,4 @@
-"""What is predicted at a mixture, and between two of them, with what is known of the noise.
+"""Predictions at a mixture, and of differences between two, with their noise.
 
 D domains, M metrics; metric_weights (M,): the metrics' signed weights (engine.spec.objectives.Aggregate.weights): the
 aggregate is better when lower, whatever they are.
@@ -15,7 +15,7 @@ from engine.surrogates import Surrogate
 
 @dataclass(frozen=True)
 class Prediction:
-    """A mixture and what is predicted there: shares (D,), mean and std (M,) of a run's losses,
+    """A mixture and its predictions: shares (D,), mean and std (M,) of a run's losses,
     aggregate and aggregate_std of their sum by signed weights."""
 
     shares: np.ndarray
@@ -29,7 +29,7 @@ class Prediction:
 class Difference:
     """Found minus baseline, negative where the found mixture is better: per metric (M,) and of the aggregate,
     each with the standard deviation of the difference between two measured runs.
-    inside_noise: the aggregates differ by less than 1.96 of these: no claim is made."""
+    inside_noise: the aggregates differ by less than 1.96 of these."""
 
     baseline: Prediction
     mean: np.ndarray
@@ -40,7 +40,7 @@ class Difference:
 
 
 def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
-    """(M,) signed weights as they are. Raises Problem where they are no weights."""
+    """(M,) signed weights, unchanged. Raises Problem if they are invalid."""
     metric_weights = np.asarray(priorities, float)
     if metric_weights.shape != (metrics,) or not np.isfinite(metric_weights).all() or not metric_weights.any():
         raise Problem(
@@ -57,16 +57,14 @@ def predict(surrogate: Surrogate, shares: np.ndarray, metric_weights: np.ndarray
 
 
 def _aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:
-    """Standard deviation of the weighted mean of metrics whose errors hang together as cross-validation
-    found.
-    """
+    """Standard deviation of the weighted mean of metrics, with their cross-validated error correlations."""
     weighted = std * metric_weights
     return float(np.sqrt(max(0.0, weighted @ surrogate.correlation @ weighted)))
 
 
 def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, metric_weights: np.ndarray) -> Difference:
-    """What a run at `found` (D,) is predicted to gain over one at `baseline` (D,). What the surrogate gets
-    wrong at both points alike cancels; the noise of measuring does not: it counts twice."""
+    """The predicted difference of a run at `found` (D,) from one at `baseline` (D,). Errors common to both
+    points cancel; measurement noise does not: it counts twice."""
     mean, _ = surrogate.predict(np.stack([found, baseline]))
     std = difference_std(surrogate, found, baseline, noise=True)
     gap = mean[0] - mean[1]

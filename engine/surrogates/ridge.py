@@ -44,7 +44,7 @@ class Ridge(Surrogate):
             residuals = weight / ((vectors**2) @ shrunk).T[:, :, None]  # (L, R, m), leave-one-out
             best = first_lowest((residuals**2).mean(axis=1).T)
             penalty[which] = PENALTIES[best]
-            # The variance of the noise that makes the data likeliest, given the ratio of noise to signal.
+            # The maximum-likelihood noise variance, given the ratio of noise to signal.
             fitted = np.einsum("km,km->m", rotated**2, shrunk[:, best]) * PENALTIES[best] / rows.sum()
             noise[which] = np.maximum(fitted, 1e-12) * spread[which] ** 2
         return cls(noise=noise, weights=weights, losses=losses, penalty=penalty)

@@ -1,8 +1,8 @@
-"""The stack: a convex combination of other surrogates, with the weights that predict unseen runs best.
+"""The stack: a convex combination of other surrogates, with the weights of the best held-out predictions.
 
 Stacked regression (Breiman 1996): non-negative least squares on predictions that were made out of fold, all metrics
-together in units of their spread, weights summing to one. Members below a few percent are dropped: they cost time to
-score and their weight is noise. The uncertainty is a mixture's: the mean of the members' covariances plus that of their
+together, standardised, weights summing to one. Members below a few percent are dropped: they cost time to score, and
+their weight is noise. The uncertainty is a mixture's: the mean of the members' covariances plus that of their
 disagreement. K members, R runs, M metrics.
 """
 
@@ -22,10 +22,10 @@ class Stack(Surrogate):
     """members: name -> fitted surrogate; weights (K,), in their order, summing to one."""
 
     title = "Stack"
-    summary = "A weighted mean of the surrogates, with the weights that predicted unseen runs best."
+    summary = "A weighted mean of the surrogates, with the weights of the best held-out predictions."
     complexity = 6
     slow = True
-    # Of a fit of its own; the league, which has everybody's out-of-fold predictions, combines all of its members.
+    # For a fit of its own; the leaderboard, which has all out-of-fold predictions, combines all of its members.
     CANDIDATES: ClassVar[tuple[str, ...]] = ("log_linear", "power_law", "ridge", "gp_rational", "lightgbm_linear")
 
     members: dict[str, Surrogate]

@@ -1,1 +1,1 @@
-"""Events: what each line of a journal does to the tables."""
+"""Apply the events of journals to the tables."""

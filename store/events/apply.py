@@ -1,4 +1,4 @@
-"""What each kind of journal event does to the tables. The functions are in decisions.py and outcomes.py, one per kind;
+"""Apply journal events to the tables. The functions are in decisions.py and outcomes.py, one per kind;
 the order of journals does not matter.
 
 Within one journal events apply in their order. Tables that several journals touch are written so that the result is
@@ -18,7 +18,7 @@ EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **outcomes.EVENTS}
 
 
 def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> None:
-    """Bring chunks of journals into the tables."""
+    """Apply chunks of journals to the tables."""
     bulk: dict[type[Event], list[tuple[At, Event]]] = {}
     for chunk in chunks:
         for line in chunk.lines:

@@ -1,4 +1,4 @@
-"""What people and the owner decide, as rows: one function per kind of event, one table."""
+"""Apply decisions of people and the owner: one function per kind of event, one table of them."""
 
 import json
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def study_failed(cursor: Cursor, at: At, e: StudyFailed) -> None:
 
 def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
     """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
-    that this one goes on from, which count here too (engine/studies/domain_changes.py)."""
+    that this one continues, which count here too (engine/studies/domain_changes.py)."""
     metrics = e.metrics and json.dumps(e.metrics)  # journals of 0.1 have none: each domain's loss
     values = [e.domains, metrics, json.dumps(e.corpus), e.study]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
@@ -77,7 +77,7 @@ def runs_added(cursor: Cursor, at: At, e: RunsAdded | StudyPlanned) -> None:
     jobs_planned(cursor, e.study, e.jobs, at.t)
 
 
-# Of a planned run, and their types in Arrow where that cannot tell by itself (all may be None).
+# Columns of a planned run, with Arrow types where it cannot infer them (all may be None).
 RUN_COLUMNS = {
     "id": pa.string(),
     "number": pa.int64(),
@@ -91,7 +91,7 @@ RUN_COLUMNS = {
 
 
 def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
-    """A study of runs that were trained elsewhere, with all that they measured."""
+    """A study of runs that were trained elsewhere, with their results."""
     corpus = e.corpus and json.dumps(e.corpus)
     values = [
         e.study,
@@ -116,7 +116,7 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
 
 
 def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
-    """Finished runs that somebody posted, numbered in the order of their lines; each is one row, however often."""
+    """Finished runs posted by a client, numbered in the order of their lines; a repeated one stays one row."""
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
     columns: Columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
     columns["number"] = list(range(last + 1, last + 1 + len(e.runs)))
@@ -142,7 +142,7 @@ def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
 
 
 def jobs_planned(cursor: Cursor, study: str | None, jobs: list[dict[str, Any]], t: float) -> None:
-    """Jobs that are to be spooled; each is one row, however often it was planned."""
+    """Jobs to spool; a repeated one stays one row."""
     specs = [job["spec"] for job in jobs]
     columns = {
         "id": [job["job"] for job in jobs],
@@ -161,7 +161,7 @@ def job_prioritised(cursor: Cursor, at: At, e: JobPrioritised) -> None:
 
 
 def job_asked(what: str) -> Callable[[Cursor, At, JobCancelAsked | JobRetryAsked], None]:
-    """Somebody asked something of the job; what became of it, its own journal tells."""
+    """A request about a job; its own journal has the outcome."""
 
     def change(cursor: Cursor, at: At, e: JobCancelAsked | JobRetryAsked) -> None:
         values = [what, at.by, at.t, e.job]
@@ -185,7 +185,7 @@ def notice_raised(cursor: Cursor, at: At, e: NoticeRaised) -> None:
 
 
 def notice_told(cursor: Cursor, at: At, e: NoticeTold) -> None:
-    """The webhook took it, or never will: `trouble` says why."""
+    """It was delivered to the webhook, or given up: `trouble` says why."""
     values = [at.t, e.trouble, e.notice]
     cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
 
@@ -207,7 +207,7 @@ def token_used(cursor: Cursor, at: At, e: TokenUsed) -> None:
 
 
 def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
-    """A point that somebody nominated."""
+    """A nominated point."""
     frozen = json.loads(e.frozen)
     values = [e.candidate, e.study, frozen["name"], frozen["author"], e.frozen, at.t]
     cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
@@ -215,7 +215,7 @@ def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
 
 
 def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
-    """Somebody commented, voted, decided or set the rules: the next line of the history."""
+    """A comment, vote, decision or change of rules: the next line of the history."""
     values = [e.study, e.candidate, e.what, e.author, json.dumps(e.body), at.t]
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)
 

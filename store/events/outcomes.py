@@ -1,4 +1,4 @@
-"""What jobs become and what they measure, as rows: one function per kind of event, one table."""
+"""Apply jobs' states and results: one function per kind of event, one table of them."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from engine.spec.kinds.corpus import CorpusBuilt
 from engine.spec.kinds.fit import LeagueFinished
 from store.events.bulk import At, Cursor, Handler, insert, update
 
-OVER = "('done', 'diverged', 'refused')"  # states of runs that nothing changes any more
+OVER = "('done', 'diverged', 'refused')"  # final states of runs
 
 
 def job_started(cursor: Cursor, at: At, e: JobStarted) -> None:
@@ -56,7 +56,7 @@ def job_waits(state: str) -> Callable[[Cursor, At, JobDied | JobPaused | JobRequ
 
 
 def job_ended(state: str, run_state: str) -> Callable[[Cursor, At, JobFinished | JobFailed | JobCancelled], None]:
-    """The job came to its end; runs of it that did not finish end with it."""
+    """The job ended; its unfinished runs end with it."""
 
     def change(cursor: Cursor, at: At, e: JobFinished | JobFailed | JobCancelled) -> None:
         message = e.message if isinstance(e, JobFailed) else None
@@ -83,7 +83,7 @@ def job_note(cursor: Cursor, at: At, e: JobNote) -> None:
     cursor.execute("UPDATE jobs SET message = ? WHERE id = ?", [e.text, at.journal])
 
 
-# What a job measures -------------------------------------------------------------------------------------
+# Results of a job -------------------------------------------------------------------------------------
 
 
 def corpus_built(cursor: Cursor, at: At, e: CorpusBuilt) -> None:
@@ -121,7 +121,7 @@ def runs_evaluated(cursor: Cursor, at: At, e: RunsEvaluated) -> None:
 
 
 def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
-    """What runs measured, in one statement for all: one by one it costs 6 ms a run."""
+    """Results of runs, in one statement: one by one it costs 6 ms per run."""
     finished = {e.run: e for _, e in events}
     order = {
         run: [one["metric"] for one in json.loads(metrics)] if metrics else domains
@@ -131,7 +131,9 @@ def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
             [list(finished)],
         ).fetchall()
     }
-    known = {run: e for run, e in finished.items() if run in order}  # a folder copied in by hand has others' runs
+    known = {
+        run: e for run, e in finished.items() if run in order
+    }  # a folder copied in by hand may have runs of others
     columns = {name: [getattr(e, name) for e in known.values()] for name in MEASURED}
     for name in ("losses", "losses_se"):
         columns[name] = [[getattr(e, name).get(metric) for metric in order[run]] for run, e in known.items()]
@@ -139,7 +141,7 @@ def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
 
 
 def runs_measured(cursor: Cursor, at: At, e: RunsMeasured) -> None:
-    """Runs that a search chose and measured by itself."""
+    """Runs chosen and measured by a search."""
     columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
     floats = pa.list_(pa.float64())
     types = {"losses": floats, "losses_se": floats, "weights": floats, "parameters": pa.int64()}
@@ -159,7 +161,7 @@ MEASURED = {
 
 
 def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
-    if e.message:  # before 0.2 a merge that its method refuses was told so
+    if e.message:  # before 0.2 refused merges were reported this way
         run_refused(cursor, at, RunRefused(e.run, e.message))
         return
     message = f"Diverged at step {e.step}: its loss was no longer a number or exploded. A lower learning rate helps."
@@ -178,7 +180,7 @@ def league_finished(cursor: Cursor, at: At, e: LeagueFinished) -> None:
 
 
 def result(cursor: Cursor, at: At, e: Result) -> None:
-    """What a job found out; kinds of jobs whose event is a Result need nothing more."""
+    """A job's result; kinds of jobs whose event is a Result need nothing more."""
     values = [at.journal, e.kind, e.study, json.dumps(e.settings), json.dumps(e.found), at.t]
     cursor.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
 
@@ -200,7 +202,7 @@ EVENTS: dict[type[Event], Handler] = {
     RunsMeasured: runs_measured,
     LeagueFinished: league_finished,
 }
-# Applied after the others of their chunk: what comes before or after them in a journal leaves the same.
+# Applied after the others of their chunk: their order relative to other events does not matter.
 BULK: dict[type[Event], Callable[[Cursor, list[tuple[At, Any]]], None]] = {
     JobProgress: job_progress,
     RunsProgress: runs_progress,

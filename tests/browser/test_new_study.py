@@ -27,7 +27,11 @@ def choose(tab, dialog, label: str, option: str) -> None:  # noqa: F811
 
 def test_the_points_of_each_design_are_shown(tab, dialog):  # noqa: F811
     assert tab.evaluate(POINTS) == 64
-    for design, words in (("Sobol", "the prior plays no part"), ("D-optimal", "say most about"), ("Vertices", "alone")):
+    for design, words in (
+        ("Sobol", "the prior has no effect"),
+        ("D-optimal", "most informative"),
+        ("Vertices", "alone"),
+    ):
         choose(tab, dialog, "Design", design)
         expect(dialog.get_by_text(words)).to_be_visible()
         expect(dialog.get_by_text("64 mixtures of the design")).to_be_visible()

@@ -193,7 +193,7 @@ def test_an_adapter_is_looked_at_as_the_model_that_it_makes(zoo):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_foreseen(zoo, name):
     method = METHODS[name]
-    experts = ["one"] if method.most == 1 else ["one", "two"]
+    experts = ["one"] if method.max_experts == 1 else ["one", "two"]
     knobs = {
         "lambda" if key == "lam" else key: knob.low if knob.kind == "int" else (knob.low + knob.high) / 2
         for key, knob in knobs_of(method).items()
@@ -277,7 +277,7 @@ def test_an_adapter_of_another_base_is_told(zoo, name, is_told):
     [
         ("ties_global", {"weight": 1}, {"density": [0.1, 0.5]}, "density of its own"),
         ("della", {"weight": 1, "density": [{"filter": "norm", "value": 0.1}, {"value": 0.5}]}, {}, "epsilon"),
-        ("consensus", {"weight": 1}, {"agree": 5}, "Cannot ask for 5 experts"),
+        ("consensus", {"weight": 1}, {"agree": 5}, "Cannot require 5 experts"),
     ],
 )
 def test_what_a_method_refuses_is_foreseen(zoo, capsys, method, one, shared, said):

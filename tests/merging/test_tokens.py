@@ -165,7 +165,7 @@ def bpe(merges):
         ({"tokenizer.model": "x"}, {"tokenizer.model": "y"}, "were not compared"),
         ({"tokenizer.model": "x"}, {"tokenizer.json": bpe([])}, "were not compared"),
         ({"tokenizer.json": bpe([])}, {}, "has no tokenizer"),
-        ({"tokenizer.json": bpe([])}, {"tokenizer.json": bpe(["a b"])}, "by other merges"),
+        ({"tokenizer.json": bpe([])}, {"tokenizer.json": bpe(["a b"])}, "byte-pair merges"),
         ({"tokenizer.json": bpe(["a b"])}, {"tokenizer.json": bpe([["a", "b"]])}, None),
         ({"tokenizer.json": bpe(["a b"])}, {"vocab.json": '{"a": 0, "b": 1, "ab": 2}', "merges.txt": "a b\n"}, None),
         ({"config.json": '{"eos_token_id": 1}'}, {"config.json": '{"eos_token_id": [1, 2]}'}, "eos_token_id [1, 2]"),

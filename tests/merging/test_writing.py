@@ -168,7 +168,7 @@ def test_numbers_too_large_for_what_is_written_are_refused(tmp_path, dtype, size
     save_file({"w": tensor}, tmp_path / "a.safetensors")
     config = mean(tmp_path, ["a.safetensors"], out_dtype=dtype)
     if not fits:
-        with pytest.raises(Problem, match=f"'w' as {dtype}: it has numbers up to .* Write bfloat16 or float32"):
+        with pytest.raises(Problem, match=f"'w' as {dtype}: it has values up to .* Write bfloat16 or float32"):
             merge(config, tmp_path / "out.safetensors")
         assert not (tmp_path / "out.safetensors").exists() and not hidden(tmp_path)
         return

@@ -112,7 +112,7 @@ def test_a_frozen_candidate_cannot_be_changed_unseen(open_desk):
     text = reviews.get(store, candidate).text
     with store.transaction() as cursor:
         cursor.execute("UPDATE candidates SET frozen = ? WHERE id = ?", [text.replace("0.2", "0.3"), candidate])
-    with pytest.raises(Problem, match="has been changed since"):
+    with pytest.raises(Problem, match="was modified"):
         dossier(store, candidate)
     with store.transaction() as cursor:
         cursor.execute("UPDATE candidates SET frozen = ? WHERE id = ?", [text, candidate])

@@ -60,7 +60,7 @@ def test_a_spec_survives_json():
 
 
 def test_experts_that_a_method_cannot_take_are_refused():
-    with pytest.raises(Problem, match="it takes 1 beside the base"):
+    with pytest.raises(Problem, match="it takes 1 besides the base"):
         coordinates(MergeSpec(method="slerp", tuned={"t": (0, 1)}), EXPERTS, 2)
     with pytest.raises(Problem, match="at least 2"):
         coordinates(MergeSpec(method="model_stock"), ["one"], 2)
@@ -99,7 +99,7 @@ def test_a_box_draws_inside_and_shows_surrogates_no_zero():
     box = Box(("a", "b"), [0, -1], [2, 1])
     points = box.draw(np.array([0.3, 0]), 4001, np.random.default_rng(0))
     assert points.shape == (4001, 2) and box.contains(points).all()
-    assert box.seen(points).min() >= 1 and box.seen(points).max() <= 2
+    assert box.features(points).min() >= 1 and box.features(points).max() <= 2
     assert Box.from_dict(json.loads(json.dumps(box.to_dict()))).upper.tolist() == [2, 1]
 
 

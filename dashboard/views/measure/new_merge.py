@@ -24,7 +24,7 @@ def new_merge() -> None:
     except Problem as problem:
         refusal(problem)
         return
-    made = "" if spec.merge.brought else f", after training the base and its experts ({training_of(spec)})"
+    made = "" if spec.merge.external else f", after training the base and its experts ({training_of(spec)})"
     st.markdown(f"**{spec.runs} merges and the baselines are measured first**, over {len(names)} coordinates{made}.")
     if len(names) > 40:
         st.warning(
@@ -117,7 +117,7 @@ def ask_method(names: list[str], **source) -> MergeSpec:
     fits = [
         name
         for name, card in catalogue().items()
-        if card.least <= len(names) and (not card.most or len(names) <= card.most)
+        if card.min_experts <= len(names) and (not card.max_experts or len(names) <= card.max_experts)
     ]
     left, right = st.columns(2)
     method = left.selectbox(

@@ -44,7 +44,9 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
     take_opened(study, own)
     experts = len(study.corpus["experts"])
     fits = [
-        name for name, card in catalogue().items() if card.least <= experts and (not card.most or experts <= card.most)
+        name
+        for name, card in catalogue().items()
+        if card.min_experts <= experts and (not card.max_experts or experts <= card.max_experts)
     ]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     key = f"method-{study.id}"

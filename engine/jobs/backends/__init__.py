@@ -1,7 +1,7 @@
-"""Where jobs run: one interface at the level of a command line, one file a backend, one table.
+"""Where jobs run: one interface at the level of a command line, one file per backend, one table.
 
-A backend places a job (is there room, and where?), submits a command, and can say what became of it, end it, and show
-what it printed. It knows nothing of studies, runs or journals: those are in the job's folder, or are posted.
+A backend places a job (is there room, and where?), submits a command, polls it, ends it, and shows its output. It knows
+nothing of studies, runs or journals: those are in the job's folder, or are posted.
 """
 
 import importlib
@@ -25,7 +25,7 @@ BACKENDS = {
 
 @dataclass(frozen=True)
 class Status:
-    """state: waiting | running | ended; code: the exit code where it is known; cause: an unhappy end in words."""
+    """state: waiting | running | ended; code: the exit code where it is known; cause: of a failure, in words."""
 
     state: str
     code: int | None = None
@@ -33,14 +33,14 @@ class Status:
 
 
 class Backend(ABC):
-    """What the supervisor needs of a place where commands run."""
+    """What the supervisor needs from a backend."""
 
     name: str
     local = False  # whether processes are children of this machine and inherit the job's lock
 
     @abstractmethod
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
-        """What a job would hold ({"cpus", "gpus", "gpu", "gpu_memory_mb"}), or None while there is no room."""
+        """The resources a job would get ({"cpus", "gpus", "gpu", "gpu_memory_mb"}), or None while there is no room."""
 
     @abstractmethod
     def submit(
@@ -48,33 +48,33 @@ class Backend(ABC):
     ) -> str:
         """Start a command and return a handle that outlives this process. `name` is unique.
 
-        env: added to the environment there; log: where standard output and error go, where that can be chosen;
-        lock: a descriptor that the command shall keep open. Raises OSError or Problem where it cannot be started.
+        env: added to the environment there; log: where standard output and error go, if that can be chosen;
+        lock: a descriptor for the command to keep open. Raises OSError or Problem if it cannot be started.
         """
 
     @abstractmethod
     def status(self, handle: str) -> Status:
-        """What became of a command."""
+        """The state of a command."""
 
     @abstractmethod
     def cancel(self, handle: str, kill: bool = False) -> None:
-        """Ask a command to end (TERM), or end it and its children (KILL). Harmless where it has ended."""
+        """Ask a command to end (TERM), or end it and its children (KILL). Harmless if it has ended."""
 
     @abstractmethod
     def logs(self, handle: str, log: Path) -> str:
-        """What the command printed, as far as the backend can tell; empty where it cannot."""
+        """The command's output, as far as the backend knows it; else empty."""
 
     def lost(self, lease: Lease) -> str | None:
-        """Why a running job's device is gone, in words; None while it is there."""
+        """Why a running job's device is lost, in words; None while it is available."""
         return None
 
     def devices(self) -> dict[str, Any]:
-        """What the page shows: {"slots", "gpus": [...], "trouble"}."""
+        """The resources that the page shows: {"slots", "gpus": [...], "trouble"}."""
         return {"slots": None, "gpus": [], "trouble": None}
 
 
 def make(name: str, **options: Any) -> Backend:
-    """A backend by its name. Raises Problem for an unknown one, and where its package is missing."""
+    """A backend by its name. Raises Problem if it is unknown or its package is missing."""
     if name not in BACKENDS:
         raise Problem(f"Cannot run jobs on {name!r}: the backends are {', '.join(BACKENDS)}.")
     module, backend = BACKENDS[name].split(":")

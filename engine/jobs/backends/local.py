@@ -15,7 +15,7 @@ from engine.jobs.backends import Backend, Status, cause_of
 from engine.jobs.devices import Found, Lease
 from engine.jobs.spec import JobSpec
 
-LOOK_SECONDS = 5.0  # between questions to nvidia-smi while a card is wanted or held
+LOOK_SECONDS = 5.0  # between calls of nvidia-smi while a card is wanted or leased
 
 
 class Local(Backend):
@@ -28,15 +28,15 @@ class Local(Backend):
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.found: Found = devices.find()
         self.looked = time.monotonic()
-        self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards that have been there
-        self.missing: dict[str, int] = {}  # card -> how many looks in a row it has been missing
+        self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards listed so far
+        self.missing: dict[str, int] = {}  # card -> how many consecutive polls did not list it
 
     def look(self) -> Found:
         """The cards, as of the last few seconds."""
         if time.monotonic() - self.looked >= LOOK_SECONDS and (self.seen or self.found.trouble):
             self.found, self.looked = devices.find(), time.monotonic()
             there = {gpu.uuid for gpu in self.found.gpus}
-            answered = self.found.trouble is None  # no answer at all says nothing about one card
+            answered = self.found.trouble is None  # no answer at all says nothing about a single card
             gone = self.seen - there if answered else ()
             self.missing = {uuid: self.missing.get(uuid, 0) + 1 for uuid in gone}
         self.seen |= {gpu.uuid for gpu in self.found.gpus}
@@ -47,7 +47,7 @@ class Local(Backend):
         if taken and sum(lease.cpus for lease in taken) + need.cpus > self.slots:
             return None
         if need.device == "cpu" or not (self.look().gpus or self.seen):
-            return {"cpus": need.cpus}  # "cuda" without any card ends with a sentence that says so
+            return {"cpus": need.cpus}  # "cuda" without any card ends with a message that says so
         chosen = devices.choose(self.found.gpus, taken, need.gpu_memory_mb)
         if chosen is None:
             return None
@@ -72,7 +72,7 @@ class Local(Backend):
         return str(child.pid)
 
     def status(self, handle: str) -> Status:
-        """Only of its own children: for those of an earlier supervisor the job's lock is the truth."""
+        """Only for its own children: those of an earlier supervisor are known by the job's lock."""
         child = self.children.get(handle)
         if child is None:
             return Status("ended", cause="its process was gone when a new worker looked")
@@ -81,7 +81,7 @@ class Local(Backend):
         return Status("ended", code, cause_of(code))
 
     def cancel(self, handle: str, kill: bool = False) -> None:
-        # It may have ended; or its supervisor was killed before it could note the handle.
+        # It may have ended; or its supervisor was killed before it saved the handle.
         with contextlib.suppress(ValueError, ProcessLookupError):
             os.killpg(int(handle), signal.SIGKILL if kill else signal.SIGTERM)
 
@@ -96,5 +96,5 @@ class Local(Backend):
         return None
 
     def devices(self) -> dict[str, Any]:
-        found = self.found  # no question of its own: an idle worker leaves the cards alone
+        found = self.found  # no call of its own: an idle worker leaves the cards alone
         return {"slots": self.slots, "gpus": [asdict(gpu) for gpu in found.gpus], "trouble": found.trouble}

@@ -24,7 +24,7 @@ STATES = {
     JobStatus.SUCCEEDED: "ended",
     JobStatus.FAILED: "ended",
 }
-LOOK_SECONDS = 1.0  # one question about all jobs, at most this often
+LOOK_SECONDS = 1.0  # one request for all jobs, at most this often
 
 
 class Ray(Backend):
@@ -33,21 +33,21 @@ class Ray(Backend):
     name = "ray"
 
     def __init__(self, slots: int, address: str, card_mb: int = 0):
-        """Raises Problem where no cluster answers."""
+        """Raises Problem if no cluster answers."""
         self.slots, self.address, self.card_mb = slots, address, card_mb
         self.known: dict[str | None, Any] = {}  # submission id -> Ray's JobDetails, as of `looked`
         self.looked = 0.0
         self.trouble: str | None = None
         try:
             self.client = JobSubmissionClient(address)
-        except Exception as error:  # ConnectionError, RuntimeError and others, by what listens there
+        except Exception as error:  # ConnectionError, RuntimeError and others, depending on the server
             raise Problem(
                 f"Cannot reach a Ray cluster at {address}: {first_line(error)}. Start one with `ray start --head`, "
                 "and give the address of its dashboard as --address."
             ) from error
 
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
-        """Ray queues what has no room yet; `slots` bounds how many jobs are in its hands."""
+        """Ray queues what has no room yet; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
         return {"cpus": need.cpus, "gpus": share_of_card(need, self.card_mb), "gpu_memory_mb": need.gpu_memory_mb}
@@ -69,7 +69,7 @@ class Ray(Backend):
             raise Problem(f"Cannot submit a job to the Ray cluster at {self.address}: {first_line(error)}") from error
 
     def status(self, handle: str) -> Status:
-        """A cluster that does not answer keeps its jobs: nobody knows that they have ended."""
+        """Jobs of a cluster that does not answer count as running: nothing says that they have ended."""
         if handle not in self.known or time.monotonic() - self.looked > LOOK_SECONDS:
             try:
                 self.known = {job.submission_id: job for job in self.client.list_jobs()}
@@ -79,7 +79,7 @@ class Ray(Backend):
                 return Status("running")
         job = self.known.get(handle)
         if job is None:
-            return Status("ended", cause="the Ray cluster does not know it any more (was it restarted?)")
+            return Status("ended", cause="the Ray cluster no longer knows it (was it restarted?)")
         if (state := STATES[job.status]) != "ended":
             return Status(state)
         code = getattr(job, "driver_exit_code", None)
@@ -99,12 +99,12 @@ class Ray(Backend):
         try:
             return self.client.get_job_logs(handle)
         except Exception as error:
-            return f"[The Ray cluster does not show what it printed: {first_line(error)}]"
+            return f"[The Ray cluster does not show its output: {first_line(error)}]"
 
     def devices(self) -> dict[str, Any]:
         return {"slots": self.slots, "gpus": [], "trouble": self.trouble}
 
 
 def first_line(error: object) -> str:
-    """The first line that says something."""
+    """The first non-empty line."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

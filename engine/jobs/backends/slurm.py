@@ -1,4 +1,4 @@
-"""Slurm through submitit: one sbatch a job, in the workspace's shared folder.
+"""Slurm through submitit: one sbatch per job, in the workspace's shared folder.
 
 submitit's executor "local" runs the same path without Slurm: it is for trying out, and the tests use it.
 """
@@ -19,7 +19,7 @@ from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
 
 DAY_MINUTES = 24 * 60
-NOT_FOUND = 127  # what shells say of a command that is not there
+NOT_FOUND = 127  # the shells' exit code for a missing command
 PROC = Path("/proc")
 WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
 
@@ -57,7 +57,7 @@ class Slurm(Backend):
     def __init__(self, slots: int, folder: Path, settings: Sequence[str] = ()):
         """settings: KEY=VALUE for submitit (slurm_partition=gpu, timeout_min=600), and cluster=local to try it out.
 
-        Raises Problem where no Slurm is, and for a parameter that submitit does not have.
+        Raises Problem if there is no Slurm, or submitit lacks a parameter.
         """
         self.slots, self.folder = slots, Path(folder)
         values = dict(entry.partition("=")[::2] for entry in settings)
@@ -70,7 +70,7 @@ class Slurm(Backend):
             raise Problem(f"Cannot run jobs on Slurm: {error}. Is this a login node? See docs/CLUSTER.md.") from error
 
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
-        """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs are in its hands."""
+        """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
         return {"cpus": need.cpus, "gpus": float(share_of_card(need, 0) > 0)}
@@ -90,7 +90,7 @@ class Slurm(Backend):
 
     def status(self, handle: str) -> Status:
         job = self.job(handle)
-        alive = self.cluster == "local" and is_controller(handle)  # asked first: it writes its result, and then it goes
+        alive = self.cluster == "local" and is_controller(handle)  # checked first: it writes its result before it exits
         if job.paths.result_pickle.exists():
             if error := job.exception():
                 return Status("ended", cause=str(error).strip().split("\n")[-1])
@@ -119,14 +119,14 @@ class Slurm(Backend):
 
 
 def is_controller(handle: str) -> bool:
-    """Whether submitit's local controller of that id lives. A zombie of ours has ended; one that has only just been
-    started may have no words yet."""
+    """Whether submitit's local controller of that id lives. A zombie of ours has ended; one that has just been
+    started may have no command line yet."""
     state, words = state_and_words(handle)
     return state not in ("", "Z") and (not words or b"submitit" in words)
 
 
 def state_and_words(handle: str) -> tuple[str, bytes]:
-    """A process's state ("" where it is gone) and its command line, by /proc, or by ps where there is none (macOS)."""
+    """A process's state ("" if it is gone) and its command line, by /proc, or by ps where there is none (macOS)."""
     if not PROC.exists():
         said = subprocess.run(["ps", "-o", "stat=,command=", "-p", handle], capture_output=True, check=False)
         state, _, words = said.stdout.strip().partition(b" ")

@@ -1,8 +1,8 @@
-"""LoRA adapters on a base as experts: `base+adapter` is a model whose tensors are made when they are asked for.
+"""LoRA adapters on a base as experts: `base+adapter` is a model whose tensors are computed on access.
 
 Reads PEFT's layout, a folder with adapter_config.json and adapter_model.safetensors. A changed tensor is base + scale
 B A, scale = alpha / r, or alpha / sqrt(r) with use_rslora (Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023,
-arXiv:2312.03732). Nothing is written; one tensor in fp32 is held at a time.
+arXiv:2312.03732). Nothing is written; at most one fp32 tensor is in memory.
 """
 
 import math
@@ -21,7 +21,7 @@ from engine.merging.checkpoints.vocabulary import has_tokens
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 PAIRS = {".lora_A.weight": ".lora_B.weight", ".lora_embedding_A": ".lora_embedding_B"}
-UNREADABLE = (  # settings by which the weights are no longer base + scale B A
+UNREADABLE = (  # settings under which the weights are not base + scale B A
     "use_dora",
     "use_qalora",
     "use_bdlora",
@@ -32,12 +32,12 @@ UNREADABLE = (  # settings by which the weights are no longer base + scale B A
     "kasa_config",
     "monteclora_config",
 )
-MOVED_BASES = ("pissa", "olora", "corda", "loftq")  # how A and B were begun: the base was changed, too
+MOVED_BASES = ("pissa", "olora", "corda", "loftq")  # initialisations that change the base, too
 
 
 @dataclass(frozen=True)
 class Low:
-    """A tensor's change: scale x B A, flipped where the base keeps (in, out). a, b: names in the adapter's file."""
+    """A tensor's update: scale x B A, transposed if the base stores (in, out). a, b: names in the adapter's file."""
 
     a: str
     b: str
@@ -49,10 +49,10 @@ class Adapted:
     """A base checkpoint with an adapter on it; used like a `Checkpoint`."""
 
     def __init__(self, base: Checkpoint, folder: Path):
-        """Reads headers only. Raises Problem that names the file, the tensor and the cure."""
+        """Reads headers only. Raises Problem that names the file, the tensor and the remedy."""
         self.base, self.folder = base, folder
         self.path, self.config, self.layers = base.path, base.config, base.layers
-        self.home = folder if has_tokens(folder) else base.path  # an adapter may bring tokens of its own
+        self.home = folder if has_tokens(folder) else base.path  # an adapter may have its own tokenizer
         self.files = [*base.files, folder / WEIGHTS]
         self.weights = Checkpoint(folder / WEIGHTS)
         self.changes: dict[str, Low] = {}
@@ -65,24 +65,24 @@ class Adapted:
             raise Problem(f"Cannot use the adapter {folder}: {WEIGHTS} holds no tensor. Copy it again.")
 
     def _take(self, name: str) -> None:
-        """Enter one tensor of the adapter's file."""
+        """Add one tensor of the adapter's file."""
         second = partner(name)
         if second is None:
             if "lora_" in name:
                 raise Problem(
-                    f"Cannot use the adapter {self.folder}: the tensor {name!r} is not of a plain LoRA. Merge it into "
+                    f"Cannot use the adapter {self.folder}: {name!r} does not belong to a plain LoRA. Merge it into "
                     "its base with peft's merge_and_unload first."
                 )
             whole = name.replace(".modules_to_save.", ".").replace(".base_layer.", ".")
             self.replaced[self._target(whole, name)] = name
             return
         if second not in self.weights.tensors:
-            raise Problem(f"Cannot use the adapter {self.folder}: it has {name!r} and no {second!r}. Copy it again.")
+            raise Problem(f"Cannot use the adapter {self.folder}: it has {name!r} but no {second!r}. Copy it again.")
         module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
         target = self._target(f"{module}.weight", name)
         if not self.base.tensors[target].dtype.is_floating_point:
             raise Problem(
-                f"Cannot use the adapter {self.folder} on {self.base.path}: {target!r} is quantised there. Take the "
+                f"Cannot use the adapter {self.folder} on {self.base.path}: {target!r} is quantised there. Use the "
                 "base's weights in bfloat16."
             )
         if min(len(self.weights.tensors[one].shape) for one in (name, second)) < 2:
@@ -94,7 +94,7 @@ class Adapted:
         self.changes[target] = change
 
     def _target(self, name: str, said: str) -> str:
-        """The base's tensor that a name of the adapter means."""
+        """The base's tensor that a name in the adapter refers to."""
         target = name.removeprefix(PREFIX)
         while target not in self.base.tensors and "." in target:
             target = target.split(".", 1)[1]  # some bases are stored without their outer name
@@ -106,7 +106,7 @@ class Adapted:
         return target
 
     def _scale(self, module: str, rank: int, name: str) -> float:
-        """alpha / r of a module, by its own patterns first."""
+        """alpha / r of a module; its own patterns come first."""
         told = pattern(self.settings.get("rank_pattern"), module, self.settings["r"])
         if told != rank:
             raise Problem(
@@ -117,7 +117,7 @@ class Adapted:
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
     def _check(self, target: str, change: Low) -> None:
-        """Raise Problem where B A has not the base's shape."""
+        """Raise Problem if B A does not have the base's shape."""
         first, second = (self.weights.tensors[name].shape for name in (change.a, change.b))
         wanted = self.base.tensors[target].shape
         made = second[:1] + first[1:]
@@ -132,7 +132,7 @@ class Adapted:
 
     @cached_property
     def settings(self) -> dict:
-        """adapter_config.json. Raises Problem for what is not a plain LoRA."""
+        """adapter_config.json. Raises Problem if it is not a plain LoRA."""
         path = self.folder / CONFIG
         try:
             found = table(path.read_bytes())
@@ -159,12 +159,12 @@ class Adapted:
 
     @cached_property
     def tensors(self) -> dict[str, Stored]:
-        """The base's tensors; those that the adapter keeps whole have its shapes and dtypes."""
+        """The base's tensors; those that the adapter replaces have its shapes and dtypes."""
         kept = {name: replace(self.weights.tensors[own], name=name) for name, own in self.replaced.items()}
         return self.base.tensors | kept
 
     def flat(self, name: str) -> Tensor:
-        """A tensor's elements (n,): the base's, the adapter's own, or one of them plus the change in fp32."""
+        """A tensor's elements (n,): the base's, the adapter's own, or one of them plus the update in fp32."""
         whole = self.weights.flat(self.replaced[name]) if name in self.replaced else self.base.flat(name)
         if name not in self.changes:
             return whole
@@ -177,31 +177,31 @@ class Adapted:
 
     @property
     def held(self) -> int:
-        """Bytes that a tensor takes when it is asked for: the base's and the change in fp32."""
+        """Bytes of memory to access a tensor: the base's and the update in fp32."""
         return 8 * max((self.tensors[name].size for name in self.changes), default=0)
 
     def culprit(self, name: str) -> Path:
-        """The file to blame for a tensor's numbers: the base's where they are bad there already."""
+        """The file responsible for a tensor's invalid values: the base's, if they are invalid there already."""
         if name in self.replaced or (name in self.changes and torch.isfinite(self.base.flat(name)).all()):
             return self.folder / WEIGHTS
         return self.base.culprit(name)
 
     @property
     def doubt(self) -> str | None:
-        """A sentence where the adapter says that it was trained on a base of another name; None otherwise."""
+        """A warning if the adapter says that it was trained on a base of another name, else None."""
         said = str(self.settings.get("base_model_name_or_path") or "")
         name = said.rstrip("/").rpartition("/")[2].lower()
         known = f"{self.base.path.resolve()} {(self.config or {}).get('_name_or_path')}".lower()
         if name in known:
             return None
         return (
-            f"The adapter {self.folder} says that it was trained on {said}, and is put on {self.base.path}: make sure "
-            "that they are one model."
+            f"The adapter {self.folder} says that it was trained on {said}, and is applied to {self.base.path}: make "
+            "sure that they are the same model."
         )
 
 
 def partner(name: str) -> str | None:
-    """The name of B where a name is A's."""
+    """The name of B for a name of A."""
     for end, other in PAIRS.items():
         if name.endswith(end):
             return name[: -len(end)] + other
@@ -209,7 +209,7 @@ def partner(name: str) -> str | None:
 
 
 def pattern(values: dict | None, module: str, otherwise: float) -> float:
-    """A module's own rank or alpha: the first key that is the end of its name, as a regular expression."""
+    """A module's own rank or alpha: of the first key that, as a regular expression, matches the end of its name."""
     for key, value in (values or {}).items():
         if re.match(rf"(.*\.)?({key})$", module):
             return value
@@ -225,7 +225,7 @@ def open_model(reference: str) -> Checkpoint | Adapted:
         return Checkpoint(path)
     base, adapter = (Path(part) for part in reference.rsplit("+", 1))
     if (adapter / "adapter_model.bin").is_file() and not (adapter / WEIGHTS).is_file():
-        return Checkpoint(adapter / "adapter_model.bin")  # which says why a pickle is refused
+        return Checkpoint(adapter / "adapter_model.bin")  # to say why a pickle is refused
     if not (adapter / CONFIG).is_file() or not (adapter / WEIGHTS).is_file():
         lacking = CONFIG if not (adapter / CONFIG).is_file() else WEIGHTS
         raise Problem(f"Cannot open the adapter {adapter}: {lacking} is not there. Check the path.")

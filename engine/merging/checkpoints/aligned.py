@@ -1,4 +1,4 @@
-"""A model seen as the lead stores it: with the lead's rows of embeddings, and with a head where the lead has one."""
+"""A model aligned to the lead's layout: with the lead's embedding rows, and with a head if the lead has one."""
 
 import re
 from dataclasses import replace
@@ -12,7 +12,7 @@ from engine.merging.checkpoints.adapters import Adapted
 from engine.merging.checkpoints.reader import Checkpoint, Stored, layer_of
 from engine.merging.checkpoints.vocabulary import Difference, refusal
 
-# A row per token, by their names: heads, and embeddings that are not of other things.
+# One row per token, by their names: heads and token embeddings.
 HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
 EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
 ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
@@ -22,23 +22,23 @@ PAGE = 4096  # bytes
 class Aligned:
     """A model in a merge beside the lead; used like a `Checkpoint`.
 
-    Rows beyond the lead's are left out. Where rows are missing, or are of tokens that the model does not know, the
-    lead's own stand in, as if the model had not moved them. That is right only where both number alike the tokens that
-    they share; otherwise rows stay as they are. A head that the model ties, and the lead does not, is its embedding.
+    Rows beyond the lead's are dropped. If rows are missing, or belong to tokens that the model does not know, the
+    lead's are used, as if the model had not moved them. That is valid only if both number their shared tokens
+    identically; otherwise rows stay as they are. A head that the model ties, and the lead does not, is its embedding.
     """
 
     def __init__(self, model: Checkpoint | Adapted, lead: Checkpoint | Adapted, difference: Difference | None):
         self.model, self.lead, self.difference = model, lead, difference
         self.path, self.home, self.files = model.path, model.home, model.files
         self.config, self.layers, self.doubt = model.config, model.layers, model.doubt
-        self.heads = tied_heads(model, lead)  # the lead's name of a head -> the model's of the embedding
+        self.heads = tied_heads(model, lead)  # the lead's name of a head -> the model's name of the embedding
         self.rows, self.unknown = [], []
         if difference is not None and refusal(difference) is None:
             self.rows = [name for name in [*model.tensors, *self.heads] if self._has_rows(name)]
             self.unknown = [number for _, number in difference.lacking if number >= 0]
 
     def _has_rows(self, name: str) -> bool:
-        """Whether a tensor is a matrix with a row per token, and as wide as the lead's."""
+        """Whether a tensor is a matrix with one row per token and the lead's width."""
         if name not in self.lead.tensors or not ROWS.search(name) or layer_of(name) >= 0:
             return False
         own, wanted = (self._stored(name).shape, self.lead.tensors[name].shape)
@@ -49,14 +49,14 @@ class Aligned:
 
     @property
     def longer(self) -> int:
-        """Rows that are left out."""
+        """Number of rows dropped."""
         own = [self._stored(name).shape[0] - self.lead.tensors[name].shape[0] for name in self.rows]
         return max([0, *own])
 
     @property
     def held(self) -> int:
-        """Bytes that tensors take when they are asked for: those shorter than the lead's are copied one by one, and
-        pages with rows that are written over stay."""
+        """Bytes of memory to access the tensors: those shorter than the lead's are copied one by one, and pages with
+        overwritten rows stay in memory."""
         copied, pages = [0], 0
         for name in self.rows:
             (own, columns), wanted = self._stored(name).shape, self.lead.tensors[name].shape[0]
@@ -66,7 +66,7 @@ class Aligned:
         return self.model.held + max(copied) + pages
 
     def _written(self, name: str) -> list[int]:
-        """Rows that are there and mean nothing, so that the lead's are written over them."""
+        """Unused rows, overwritten with the lead's."""
         there = min(self._stored(name).shape[0], self.lead.tensors[name].shape[0])
         return [number for number in self.unknown if number < there]
 
@@ -84,12 +84,12 @@ class Aligned:
         lead, shape = self.lead.flat(name), self.lead.tensors[name].shape
         short = self._stored(name).shape[0] < shape[0]
         found = torch.cat([found, lead[len(found) :].to(found.dtype)]) if short else found[: len(lead)]
-        if written := self._written(name):  # into the process's own copies of pages: no file is touched
+        if written := self._written(name):  # into private copies of the pages: the file does not change
             found.view(shape)[written] = lead.view(shape)[written].to(found.dtype)
         return found
 
     def culprit(self, name: str) -> Path:
-        """The file to blame for a tensor's numbers."""
+        """The file responsible for a tensor's invalid values."""
         return self.model.culprit(self.heads.get(name, name))
 
 
@@ -103,7 +103,7 @@ def tied_heads(model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> dict[
 
 
 def embeddings(model: Checkpoint | Adapted, columns: tuple[int, ...]) -> list[str]:
-    """Its embeddings of tokens that are so wide."""
+    """Its token embeddings of that width."""
     return [
         name
         for name, one in model.tensors.items()
@@ -112,7 +112,7 @@ def embeddings(model: Checkpoint | Adapted, columns: tuple[int, ...]) -> list[st
 
 
 def is_copy(model: Checkpoint | Adapted | Aligned, head: str) -> bool:
-    """Whether a model's head is its embedding once more: as config.json says, else by its numbers."""
+    """Whether a model's head equals its embedding: as config.json says, else by its weights."""
     said, own = (model.config or {}).get("tie_word_embeddings"), model.tensors[head]
     found = [name for name in embeddings(model, own.shape[1:]) if model.tensors[name].shape == own.shape]
     if said is not None:

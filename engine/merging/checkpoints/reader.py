@@ -1,4 +1,4 @@
-"""Checkpoints on disk: safetensors, one file or sharded, memory-mapped tensor by tensor; nothing that runs code."""
+"""Checkpoints on disk: safetensors, one file or sharded, memory-mapped tensor by tensor; never runs code."""
 
 import json
 import math
@@ -31,17 +31,17 @@ DTYPES = {
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-HEADER_BYTES = 100 << 20  # a larger header is not a header
+HEADER_BYTES = 100 << 20  # a larger header is invalid
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # how config.json says how many there are
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"(.*)-\d+-of-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor lies: bytes `begin` to `end` of a file."""
+    """A tensor's location: bytes `begin` to `end` of a file."""
 
     name: str
     file: Path
@@ -59,11 +59,11 @@ class Stored:
 class Checkpoint:
     """A model on disk: a folder with config.json and safetensors, or one bare file. tensors: name -> Stored."""
 
-    held = 0  # bytes of memory that a tensor takes when it is asked for
-    doubt = None  # a sentence where it is not sure that the model's parts belong together
+    held = 0  # bytes of memory to access a tensor
+    doubt = None  # a warning if the model's parts may not belong together
 
     def __init__(self, path: Path):
-        """Reads the headers only. Raises Problem that names the file, the tensor and the cure."""
+        """Reads the headers only. Raises Problem that names the file, the tensor and the remedy."""
         self.path = Path(path)
         self.home = self.path  # whose tokenizer is the model's
         self.files = weight_files(self.path)
@@ -72,7 +72,7 @@ class Checkpoint:
             for stored in read_header(file):
                 if stored.name in self.tensors:
                     raise Problem(
-                        f"Cannot open {self.path}: the tensor {stored.name!r} stands in {file.name} and in "
+                        f"Cannot open {self.path}: the tensor {stored.name!r} is in {file.name} and in "
                         f"{self.tensors[stored.name].file.name}. Remove the stale file."
                     )
                 self.tensors[stored.name] = stored
@@ -90,13 +90,13 @@ class Checkpoint:
         if stored.size == 0:
             return torch.empty(0, dtype=stored.dtype)
         if stored.file not in self._maps:
-            with open(stored.file, "rb") as file:  # copy-on-write: torch asks for writable memory
+            with open(stored.file, "rb") as file:  # copy-on-write: torch wants writable memory
                 self._maps[stored.file] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         return torch.frombuffer(self._maps[stored.file], dtype=stored.dtype, count=stored.size, offset=stored.begin)
 
     @cached_property
     def config(self) -> dict | None:
-        """config.json; None for a bare file. Raises Problem for one that cannot be read."""
+        """config.json; None for a bare file. Raises Problem if it cannot be read."""
         path = self.path / "config.json"
         if not path.is_file():
             return None
@@ -107,25 +107,25 @@ class Checkpoint:
 
     @cached_property
     def layers(self) -> int:
-        """How many layers it has, by its config or the names of its tensors; 0 where neither tells."""
+        """The number of layers, by its config or the names of its tensors; 0 if unknown."""
         for key in LAYERS:
             if self.config and is_whole(self.config.get(key), 1):
                 return self.config[key]
         return 1 + max((layer_of(name) for name in self.tensors), default=-1)
 
     def culprit(self, name: str) -> Path:
-        """The file to blame for a tensor's numbers."""
+        """The file responsible for a tensor's invalid values."""
         return self.tensors[name].file
 
 
 def layer_of(name: str) -> int:
-    """The layer of a tensor by its name; -1 where it belongs to none."""
+    """The layer of a tensor by its name; -1 if none."""
     found = LAYER.search(name)
     return int(found.group(1)) if found else -1
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The safetensors files of a model. Raises Problem where there are none or some are missing, and for pickles."""
+    """The safetensors files of a model. Raises Problem if there are none, some are missing, or they are pickles."""
     if path.is_file():
         if path.suffix in PICKLES:
             raise Problem(pickled(path))
@@ -153,7 +153,7 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def index_of(path: Path) -> dict[str, str]:
-    """Tensor -> name of its file, as the index of a model's folder says; empty without one."""
+    """Tensor -> name of its file, by the index in a model's folder; empty without an index."""
     file = path / INDEX
     if not file.is_file():
         return {}
@@ -167,7 +167,7 @@ def index_of(path: Path) -> dict[str, str]:
 
 
 def pickled(file: Path) -> str:
-    """Why a pickle is refused, and the command that converts it."""
+    """The refusal of a pickle, with the command that converts it."""
     code = (
         "import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous().clone() "
         "for k, v in torch.load(sys.argv[1], weights_only=True).items()}, sys.argv[2])"
@@ -181,7 +181,7 @@ def pickled(file: Path) -> str:
 
 
 def table(text: bytes, pairs: Callable | None = None) -> dict:
-    """A table in JSON. pairs: makes every object of its pairs. Raises ValueError for anything else."""
+    """A JSON object. pairs: builds every object from its pairs. Raises ValueError for anything else."""
     try:
         found = json.loads(text, object_pairs_hook=pairs)
     except RecursionError as error:
@@ -192,7 +192,7 @@ def table(text: bytes, pairs: Callable | None = None) -> dict:
 
 
 def once(pairs: list[tuple[str, object]]) -> dict:
-    """A JSON object. Raises ValueError where a name stands twice: one of the two would be lost without a word."""
+    """A JSON object. Raises ValueError for a duplicate name: one of the two would be lost silently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -201,7 +201,7 @@ def once(pairs: list[tuple[str, object]]) -> dict:
 
 
 def read_header(file: Path) -> list[Stored]:
-    """The tensors of one safetensors file. Raises Problem for a file that is truncated, damaged or of another kind."""
+    """The tensors of one safetensors file. Raises Problem if it is truncated, damaged or of another format."""
 
     def damaged(why: str) -> Problem:
         return Problem(f"Cannot read {file}: {why}. The file is truncated or damaged: copy it again.")
@@ -226,9 +226,9 @@ def read_header(file: Path) -> list[Stored]:
         header.pop("__metadata__", None)
         entries = [(*placed(entry), name) for name, entry in header.items()]
     except (ValueError, LookupError, TypeError) as error:
-        raise damaged(f"its header is not what safetensors writes ({error!r})") from error
+        raise damaged(f"its header is not valid safetensors ({error!r})") from error
     found, start, at = [], 8 + length, 0
-    for begin, end, code, shape, name in sorted(entries):  # as in the file, where one follows the other
+    for begin, end, code, shape, name in sorted(entries):  # in file order, one after the other
         if code not in DTYPES:
             raise Problem(
                 f"Cannot read {file}: the tensor {name!r} has the dtype {code}, which cannot be merged. "
@@ -242,7 +242,7 @@ def read_header(file: Path) -> list[Stored]:
 
 
 def placed(entry: dict) -> tuple[int, int, str, tuple[int, ...]]:
-    """(begin, end, dtype, shape) as a header has them. Raises ValueError, LookupError or TypeError for other things."""
+    """(begin, end, dtype, shape) of a header entry. Raises ValueError, LookupError or TypeError if it is invalid."""
     (begin, end), code, shape = entry["data_offsets"], entry["dtype"], entry["shape"]
     if not (
         isinstance(code, str) and isinstance(shape, list) and all(is_whole(one, 0) for one in (begin, end, *shape))

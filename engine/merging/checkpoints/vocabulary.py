@@ -1,7 +1,7 @@
-"""Tokens of a model, and where two models number them differently: the rows of their embeddings then mean other things.
+"""Compare models' tokens: if two models number them differently, rows of their embeddings mean different tokens.
 
 Reads tokenizer.json (Hugging Face's tokenizers), else vocab.json with added_tokens.json, else vocab.txt. Other kinds,
-such as sentencepiece's, are known to be the same where their files are.
+such as sentencepiece's, count as equal only if their files are identical.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from engine.merging.checkpoints.reader import table
 
 SHOWN = 5  # tokens in a sentence
 LISTED = 1000  # tokens in a report
-UNREAD = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")  # kinds that are not read
+UNREAD = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")  # formats that are not read
 RULES = ("merges.txt", "added_tokens.json")  # beside vocab.json
 
 
@@ -23,7 +23,7 @@ class Difference:
     """How a model's tokens differ from the base's.
 
     moved: (token, its number here, the base's); extra: (token, number) that the base lacks; lacking: that only the
-    base has. All empty where the two are the same. recut: whether text is cut into the tokens by other merges.
+    base has. All empty if the two are the same. recut: whether their byte-pair merges differ.
     """
 
     model: str
@@ -46,12 +46,12 @@ class Difference:
 
 
 def file_of(folder: Path, kinds: Iterable[str]) -> Path | None:
-    """The first file of these names in a model's folder."""
+    """The first existing file of these names in a model's folder."""
     return next((folder / name for name in kinds if (folder / name).is_file()), None)
 
 
 def tokens_of(file: Path) -> tuple[dict[str, int], list[tuple[str, ...]] | None]:
-    """(token -> number, merges of byte-pair encoding or None) in a file. Raises Problem for one that is unreadable."""
+    """(token -> number, merges of byte-pair encoding or None) of a file. Raises Problem if it is unreadable."""
     try:
         numbers, merges = READERS[file.name](file)
         if not all(isinstance(number, int) for number in numbers.values()):
@@ -78,7 +78,7 @@ def from_tokenizer(file: Path) -> tuple[dict[str, int], list | None]:
 
 
 def from_vocabulary(file: Path) -> tuple[dict[str, int], list | None]:
-    """vocab.json, and what added_tokens.json and merges.txt beside it add."""
+    """vocab.json, with added_tokens.json and merges.txt beside it."""
     added, merges = file.with_name("added_tokens.json"), file.with_name("merges.txt")
     numbers = table(file.read_bytes()) | (table(added.read_bytes()) if added.is_file() else {})
     if not merges.is_file():
@@ -87,7 +87,7 @@ def from_vocabulary(file: Path) -> tuple[dict[str, int], list | None]:
 
 
 def from_lines(file: Path) -> tuple[dict[str, int], list | None]:
-    """vocab.txt: a token a line."""
+    """vocab.txt: one token per line."""
     return {token: place for place, token in enumerate(file.read_text().splitlines())}, None
 
 
@@ -95,7 +95,7 @@ READERS = {"tokenizer.json": from_tokenizer, "vocab.json": from_vocabulary, "voc
 
 
 def compared(model: str, folder: Path, base_folder: Path) -> Difference | None:
-    """How a model's tokens differ from the base's; None where one of them has no vocabulary that can be read."""
+    """How a model's tokens differ from the base's; None if one of them has no readable vocabulary."""
     file, base_file = file_of(folder, READERS), file_of(base_folder, READERS)
     if file is None or base_file is None:
         return None
@@ -111,13 +111,13 @@ def compared(model: str, folder: Path, base_folder: Path) -> Difference | None:
 
 
 def alike(file: Path, other: Path) -> bool:
-    """Whether two files hold the same bytes, or neither is there."""
+    """Whether two files have the same bytes, or neither exists."""
     there = [one for one in (file, other) if one.is_file()]
     return not there or (len(there) == 2 and cmp(file, other, shallow=False))
 
 
 def unknown(model: str, folder: Path, base_folder: Path) -> list[str]:
-    """A sentence where the tokens of two models cannot be compared, though there are some."""
+    """A warning if two models have tokenizers that cannot be compared."""
     kinds = (*READERS, *UNREAD)
     file, base_file = file_of(folder, kinds), file_of(base_folder, kinds)
     if file is None and base_file is None:
@@ -127,12 +127,14 @@ def unknown(model: str, folder: Path, base_folder: Path) -> list[str]:
     elif all(alike(folder / name, base_folder / name) for name in UNREAD if name in (file.name, base_file.name)):
         return []
     else:
-        why = f"{file} and {base_file} are not the same, and one of them is of a kind that is not read"
-    return [f"The tokens of {model} were not compared with the base's: {why}. Make sure that they are numbered alike."]
+        why = f"{file} and {base_file} are not the same, and one of them has an unsupported format"
+    return [
+        f"The tokens of {model} were not compared with the base's: {why}. Make sure that they are numbered identically."
+    ]
 
 
 def refusal(difference: Difference) -> str | None:
-    """Why the two cannot be merged: rows of their embeddings mean different tokens."""
+    """The refusal of two models whose embedding rows mean different tokens."""
     taken = {number: token for token, number in difference.lacking}
     clashing = [(token, number) for token, number in difference.extra if number in taken]
     if difference.moved:
@@ -153,7 +155,7 @@ def refusal(difference: Difference) -> str | None:
 
 
 def warnings(difference: Difference) -> list[str]:
-    """What differs without harm, and what will be done about it."""
+    """Warnings about harmless differences, and how they are handled."""
     said = []
     if difference.extra:
         said.append(
@@ -163,11 +165,11 @@ def warnings(difference: Difference) -> list[str]:
     if difference.lacking:
         said.append(
             f"{difference.model} does not know {len(difference.lacking):,} of the base's tokens "
-            f"({shown(difference.lacking)}): for these the base's own rows stand in."
+            f"({shown(difference.lacking)}): the base's own rows are used for these."
         )
     if difference.recut:
         said.append(
-            f"{difference.model} cuts text into the same tokens by other merges ({difference.file}): the merge takes "
+            f"{difference.model} has the same tokens with other byte-pair merges ({difference.file}): the merge takes "
             f"the base's tokenizer ({difference.base_file})."
         )
     return said

@@ -1,8 +1,8 @@
 """Writes a checkpoint piece by piece into safetensors shards; atomically.
 
-It is made in a hidden folder beside its place, and the shards' headers are written last: what a killed process leaves
-can be loaded by nothing, and goes when the next checkpoint is written there. Pieces are written, not mapped: filling
-fresh pages of a mapped file costs nine times the CPU seconds of writing them.
+It is built in a hidden folder beside its destination, and the shards' headers are written last: leftovers of a killed
+process cannot be loaded, and are removed when the next checkpoint is written there. Pieces are written, not mapped:
+filling fresh pages of a mapped file takes nine times the CPU time of writing them.
 """
 
 import errno
@@ -26,11 +26,11 @@ from engine.merging.checkpoints.reader import CODES, INDEX
 
 SHARD_BYTES = 5_000_000_000
 ALIGNMENT = 8
-WHOLE = "whole"  # in a part: what will be moved to its place
+WHOLE = "whole"  # in a part: what will be moved to its destination
 
 
 class NotFinite(Problem):
-    """Numbers that cannot be written as what they should be."""
+    """Values that the output dtype cannot represent."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Writer:
     def __init__(self, folder: Path, slots: list[Slot], metadata: dict[str, str], single: bool, shard_bytes: int):
         self.shards: dict[str, str] = {}  # tensor -> file name
         self._places: dict[str, tuple[int, int, Slot]] = {}  # descriptor, offset of the first byte
-        self._headers: dict[int, bytes] = {}  # descriptor of an open shard -> what it begins with
+        self._headers: dict[int, bytes] = {}  # descriptor of an open shard -> its header
         self._piece = torch.empty(0, dtype=torch.uint8)
         groups = split(slots, shard_bytes)
         self.names = ["model.safetensors"]
@@ -70,7 +70,7 @@ class Writer:
             self.shards |= {slot.name: name for slot in group}
 
     def _reserve(self, file: Path, group: list[Slot], metadata: dict[str, str]) -> None:
-        """Take a shard's room on the disk now, before anything is merged in vain."""
+        """Reserve a shard's disk space now, so that a full disk fails before the merge."""
         header, end = {"__metadata__": {"format": "pt", **metadata}}, 0
         for slot in group:
             offsets = [end, end + slot.bytes]
@@ -108,13 +108,13 @@ class Writer:
             os.close(descriptor)
 
     def index(self) -> dict:
-        """What the index file of several shards says."""
+        """The index file's content for several shards."""
         total = sum(slot.bytes for _, _, slot in self._places.values())
         return {"metadata": {"total_size": total}, "weight_map": self.shards}
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Give a file its size, with its room on the disk where the system can reserve it (macOS cannot)."""
+    """Set a file's size, and reserve its disk space if the system can (macOS cannot)."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -122,14 +122,14 @@ def reserve(descriptor: int, size: int) -> None:
 
 
 def write_at(descriptor: int, left: memoryview, at: int) -> None:
-    """Write all bytes from a place on."""
+    """Write all bytes at an offset."""
     while left:
         written = os.pwrite(descriptor, left, at)
         left, at = left[written:], at + written
 
 
 def finite(values: Tensor) -> bool:
-    """Whether all values (len,) are finite numbers. A sum keeps NaN and infinity, but 16 bits soon end."""
+    """Whether all values (len,) are finite numbers. A sum keeps NaN and infinity, but overflows in 16 bits."""
     if not values.is_floating_point() or not len(values):
         return True
     seen = values.aminmax() if values.itemsize == 2 else [values.sum()]
@@ -137,19 +137,19 @@ def finite(values: Tensor) -> bool:
 
 
 def unfit(values: Tensor, slot: Slot) -> str:
-    """Why values are not finite in a slot's dtype, and what to do."""
+    """The error for values that are not finite in a slot's dtype."""
     if not torch.isfinite(values).all():
-        return f"Cannot write {slot.name!r}: numbers in it are not finite (NaN or infinity). Change weights or knobs."
+        return f"Cannot write {slot.name!r}: values in it are not finite (NaN or infinity). Change weights or knobs."
     kind = str(slot.dtype).removeprefix("torch.")
     largest, most = float(values.abs().max()), torch.finfo(slot.dtype).max
     return (
-        f"Cannot write {slot.name!r} as {kind}: it has numbers up to {largest:.3g}, and {kind} ends at {most:.5g}. "
+        f"Cannot write {slot.name!r} as {kind}: it has values up to {largest:.3g}, and {kind} ends at {most:.5g}. "
         "Write bfloat16 or float32 (out_dtype), or use smaller weights."
     )
 
 
 def split(slots: list[Slot], most: int) -> list[list[Slot]]:
-    """Shards of at most `most` bytes, in order; a tensor that is larger has one of its own."""
+    """Shards of at most `most` bytes, in order; a larger tensor has its own shard."""
     groups, room = [[]], most
     for slot in slots:
         if groups[-1] and slot.bytes > room:
@@ -164,10 +164,10 @@ def split(slots: list[Slot], most: int) -> list[list[Slot]]:
 def writing(
     out: Path, slots: list[Slot], others: dict[str, bytes], metadata: dict[str, str], shard_bytes: int = SHARD_BYTES
 ) -> Iterator[Writer]:
-    """Fill a checkpoint inside the block; it stands at `out` afterwards, or nothing does.
+    """Fill a checkpoint inside the block; it appears at `out` afterwards, atomically.
 
     out: a folder, or a file that ends in .safetensors; others: further files of the folder, name -> bytes. Raises
-    Problem where `out` exists or appears meanwhile, and where nothing can be written or the disk has no room.
+    Problem if `out` exists or appears meanwhile, is not writable, or does not fit on the disk.
     """
     if os.path.lexists(out):
         raise Problem(f"Cannot write {out}: it exists. Choose another place, or remove it.")
@@ -196,8 +196,8 @@ def reason(error: OSError, slots: list[Slot]) -> str:
     """Why writing failed, and what to do about it."""
     why = f"{error.strerror or error}."
     if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-        if error.filename2:  # it was to be moved
-            return "something appeared there while it was made. Choose another place, or remove that."
+        if error.filename2:  # the move failed
+            return "something appeared there meanwhile. Choose another place, or remove that."
         return f"{error.filename} is not a folder. Choose another place."
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{why} It takes {sum(slot.bytes for slot in slots):,} bytes. Free disk space, or choose another place."
@@ -205,13 +205,13 @@ def reason(error: OSError, slots: list[Slot]) -> str:
 
 
 def placed(made: Path, out: Path) -> None:
-    """Move what was made to its place. Raises OSError, with both names, where something is there already."""
+    """Move the finished checkpoint to its destination. Raises OSError, with both names, if something is there."""
     if made.is_dir():
-        os.rename(made, out)  # the system refuses it where a file is, or a folder that holds something
+        os.rename(made, out)  # fails for an existing file, or a folder that is not empty
         return
     try:
         os.link(made, out)
-    except OSError as error:  # there are disks without links
+    except OSError as error:  # some file systems have no links
         if os.path.lexists(out):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(made), None, str(out)) from error
         os.rename(made, out)
@@ -219,10 +219,10 @@ def placed(made: Path, out: Path) -> None:
 
 @contextmanager
 def part_of(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out`, removed at the end with what still stands in it.
+    """A hidden folder beside `out`, removed at the end with its content.
 
-    Its lock is held while the process lives: parts of processes that were killed are removed here first. Parents of
-    `out` that were made for it go as well, where nothing came to stand in them.
+    Its lock is held while the process lives: parts of killed processes are removed here first. Parents of `out` that
+    were created for it are removed as well if they are empty.
     """
     made = [folder for folder in out.absolute().parents if not folder.exists()]
     part = None
@@ -231,7 +231,7 @@ def part_of(out: Path) -> Iterator[Path]:
             out.parent.mkdir(parents=True, exist_ok=True)
             sweep(out.parent)
             part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
-            with suppress(OSError):  # there are disks without locks: there, parts of killed processes stay
+            with suppress(OSError):  # some file systems have no locks: there, parts of killed processes stay
                 locks.enter_context(try_lock(part))
             yield part
         finally:
@@ -243,7 +243,7 @@ def part_of(out: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the parts in a folder whose processes have ended. A part is locked before WHOLE stands in it."""
+    """Remove the parts in a folder whose processes have ended. A part is locked before WHOLE exists in it."""
     for whole in folder.glob(f".*.part-*/{WHOLE}"):
         with suppress(OSError), try_lock(whole.parent) as lock:
             if lock is not None:

@@ -1,1 +1,1 @@
-"""Merge methods that need text or models in the loop, one file each; their table is engine/spec/merge_learners.py."""
+"""Data-driven merge methods, one file each; their table is engine/spec/merge_learners.py."""

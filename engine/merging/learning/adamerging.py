@@ -1,4 +1,4 @@
-"""AdaMerging: coefficients that make the merged model sure of its predictions, on text that nobody labelled."""
+"""AdaMerging: coefficients that minimise the entropy of the merged model's predictions, on unlabelled text."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ def learn(
     family: Family, run: Run, *, by: str, steps: int, rate: float, batch: int, start: float, density: float = 1.0
 ) -> Learned:
     """Adam on the mean entropy of the next token's distribution over windows of all domains, from one value for all
-    coefficients (Yang et al., arXiv:2310.02575). by: one an expert, an expert and block, or an expert and tensor.
+    coefficients (Yang et al., arXiv:2310.02575). by: one per expert, per expert and block, or per expert and tensor.
     density below 1 is `++`: task vectors are trimmed, and only what agrees with the elected sign is kept."""
     deltas = agreeing(family.deltas, density) if density < 1 else family.deltas
     count = len(family.experts)
@@ -22,22 +22,22 @@ def learn(
         return family.entropy(family.combined(values, deltas), family.mixed_batch(batch, step))
 
     losses = descend(values, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
-    note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats a token" if losses else ""
+    note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats per token" if losses else ""
     if density < 1:
         return Learned(weights=family.combined(values, deltas), note=f"{note}; coefficients {told(family, values)}")
     return Learned(coefficients=values, note=note)
 
 
 def told(family: Family, values: dict[str, Tensor]) -> str:
-    """The mean coefficient of each expert, for people."""
+    """The mean coefficient of each expert, as text."""
     mean = torch.stack(list(values.values())).mean(0).tolist()
     return ", ".join(f"{name} {value:.2f}" for name, value in zip(family.experts, mean, strict=True))
 
 
 def agreeing(deltas: Weights, density: float) -> Weights:
-    """Task vectors (K, *shape) whose largest values, over all tensors, are kept where they have the elected sign.
+    """Task vectors (K, *shape) trimmed to their largest values that have the elected sign.
 
-    As TIES over the whole model: the trim is an expert's over all its tensors, the signs are elected without weights.
+    As TIES over the whole model: each expert is trimmed over all its tensors, signs are elected without weights.
     """
     flat = torch.cat([value.flatten(1) for value in deltas.values()], dim=1)  # (K, P)
     keep = max(1, int(density * flat.shape[1]))

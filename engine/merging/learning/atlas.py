@@ -27,12 +27,12 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, part
     )
     note = f"{sum(v.numel() for v in values.values()):,} coefficients"
     if losses:
-        note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats a token"
+        note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats per token"
     return Learned(weights=weights(), note=note)
 
 
 def partition(name: str, value: Tensor, parts: int, seed: int) -> Tensor | None:
-    """The part of every element of a tensor, drawn evenly; None where there is one."""
+    """A random part number for every element of a tensor; None for a single part."""
     if parts == 1:
         return None
     generator = torch.Generator().manual_seed((seed << 32) + zlib.crc32(name.encode()))
@@ -40,7 +40,7 @@ def partition(name: str, value: Tensor, parts: int, seed: int) -> Tensor | None:
 
 
 def scaled(family: Family, name: str, coefficients: Tensor, places: Tensor | None) -> Tensor:
-    """base + sum of coefficient x task vector: coefficients (K, parts), places: of each element, its part."""
+    """base + sum of coefficient x task vector: coefficients (K, parts), places: each element's part."""
     own = coefficients[:, 0] if places is None else coefficients[:, places]
     if places is None:
         return family.base[name] + torch.tensordot(own, family.deltas[name], 1)

@@ -1,7 +1,7 @@
-"""What learners get and give: a base and its experts as tensors by name, a model that runs with any weights, text.
+"""The interface of learners: a base and its experts as tensors by name, a model that runs with any weights, text.
 
-A learner is a function `(family: Family, run: Run, **knobs) -> Learned`. It is written once: a family is of proxies
-(proxies.py) or of causal language models of transformers (llms.py). K experts; d_i = expert - base; B windows of T
+A learner is a function `(family: Family, run: Run, **knobs) -> Learned`. It works for both families: proxies
+(proxies.py) and causal language models of transformers (llms.py). K experts; d_i = expert - base; B windows of T
 tokens; V tokens in the vocabulary. All weights in fp32; a family holds K + 1 copies of the model.
 """
 
@@ -23,13 +23,13 @@ Predict = Callable[[Tensor], Tensor]  # tokens (B, T) -> logits of the next one 
 
 
 def quiet(done: float, total: float, note: str = "") -> None:
-    """Tells nobody how far it is."""
+    """Ignores progress."""
 
 
 @dataclass
 class Run:
-    """One attempt at learning. progress(done, total, note) raises Stopped; folder: keeps it between attempts, if any;
-    seed: of all that is drawn; weight (K,): the coefficients given to learners that weigh."""
+    """One attempt at learning. progress(done, total, note) raises Stopped; folder: for state between attempts, if any;
+    seed: of all random draws; weight (K,): coefficients for learners that take them."""
 
     progress: Callable[[float, float, str], None] = quiet
     folder: Path | None = None
@@ -37,16 +37,16 @@ class Run:
     weight: tuple[float, ...] = ()
 
     def generator(self, step: int, device: str = "cpu") -> torch.Generator:
-        """Draws of a step: the same after a resume."""
+        """The generator of a step: the same after a resume."""
         return torch.Generator(device).manual_seed(1_000_003 * (self.seed + 1) + step)
 
 
 @dataclass
 class Learned:
-    """What a learner found: coefficients of plain task arithmetic, weights, or a way to predict that has no weights.
+    """A learner's result: coefficients of plain task arithmetic, weights, or a predictor without weights.
 
-    coefficients: (K,) by "" for all tensors, or by block or tensor; predict: where weights hang on the input; tensors:
-    what a file of it holds, where that is no checkpoint; note: what people should know.
+    coefficients: (K,) by "" for all tensors, or by block or tensor; predict: if weights depend on the input; tensors:
+    content of its file, if that is not a checkpoint; note: for the user.
     """
 
     coefficients: dict[str, Tensor] | None = None
@@ -59,8 +59,8 @@ class Learned:
 class Family(ABC):
     """A base and K experts of one architecture, and the text of M domains.
 
-    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics: that
-    are measured.
+    experts [K], domains: names; base: name -> tensor; deltas: name -> (K, *shape); device: of them all; metrics: to
+    measure.
     """
 
     experts: list[str]
@@ -72,7 +72,7 @@ class Family(ABC):
 
     @abstractmethod
     def logits(self, weights: Weights, tokens: Tensor) -> Tensor:
-        """Of the next token, (B, T, V), differentiable in the weights. tokens (B, T)."""
+        """Logits of the next token, (B, T, V), differentiable in the weights. tokens (B, T)."""
 
     @abstractmethod
     def hidden(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -80,22 +80,22 @@ class Family(ABC):
 
     @abstractmethod
     def batch(self, domain: str, rows: int, draw: int) -> Tensor:
-        """Windows of training text (rows, T + 1), another draw for another number `draw`."""
+        """Windows of training text (rows, T + 1); `draw` numbers the random draw."""
 
     @abstractmethod
     def write(self, weights: Weights, out: Path, card: str) -> None:
-        """Write weights as a checkpoint of the family's kind; card: what its model card says."""
+        """Write weights as a checkpoint of the family's kind; card: text of its model card."""
 
     @abstractmethod
     def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Windows (B, T + 1) of validation text, and the bytes that all but their first tokens stand for (B,)."""
+        """Windows (B, T + 1) of validation text, and the bytes of all but their first tokens (B,)."""
 
     def expert(self, k: int) -> Weights:
         """The weights of one expert."""
         return {name: value + self.deltas[name][k] for name, value in self.base.items()}
 
     def domains_of(self, k: int) -> list[str]:
-        """The domains whose text is an expert's own: the one of its name, else all."""
+        """An expert's own domains: the one of its name, else all."""
         return [self.experts[k]] if self.experts[k] in self.domains else self.domains
 
     def nll(self, weights: Weights, tokens: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class Family(ABC):
         return F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
 
     def entropy(self, weights: Weights, tokens: Tensor) -> Tensor:
-        """Mean entropy of the next token's distribution in nats. tokens (B, T + 1); the last is not looked at."""
+        """Mean entropy of the next token's distribution in nats. tokens (B, T + 1); the last is ignored."""
         logs = self.logits(weights, tokens[:, :-1]).float().log_softmax(-1)
         return -(logs.exp() * logs).sum(-1).mean()
 
@@ -124,7 +124,7 @@ class Family(ABC):
 
     @torch.no_grad()
     def measure(self, predict: Predict, progress=quiet) -> tuple[np.ndarray, np.ndarray]:
-        """What is measured on every domain, and standard errors over validation windows: (M,) each, in the order of
+        """Metrics on every domain, and standard errors over validation windows: (M,) each, in the order of
         engine.metrics.names_of."""
         sums, texts = [], []
         for place, domain in enumerate(self.domains):
@@ -149,7 +149,7 @@ def coefficient_of(coefficients: dict[str, Tensor], name: str) -> Tensor:
 
 
 def keys_of(family: Family, by: str) -> list[str]:
-    """What there is one coefficient an expert for: all tensors together (""), each block, or each tensor."""
+    """The groups that have one coefficient per expert: all tensors together (""), each block, or each tensor."""
     if by == "expert":
         return [""]
     return list(dict.fromkeys(block_of(name) for name in family.base)) if by == "block" else list(family.base)

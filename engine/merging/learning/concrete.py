@@ -1,4 +1,4 @@
-"""Concrete: one mask for all task vectors, learned through a relaxation of its coin flips."""
+"""Concrete: one mask for all task vectors, learned through a relaxation of its Bernoulli draws."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ TEMPERATURE = 0.5
 def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, lam: float) -> Learned:
     """t0 + lam sum(m d_i), m shared by experts: relaxed Bernoulli of mask logits that start at 0, temperature 0.5,
     divided by the tensor's mean; Adam on the entropy of predictions (Tang et al., arXiv:2312.06173). Written with the
-    mask's expectation. Holds 3 more copies of the model."""
+    mask's expectation. Takes 3 more copies of the model."""
     masks = {name: torch.zeros_like(value) for name, value in family.base.items()}
     total = {name: value.sum(0) for name, value in family.deltas.items()}
 
@@ -23,7 +23,7 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, lam:
 
     losses = descend(masks, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
     final = {name: value.sigmoid() for name, value in masks.items()}
-    note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats a token" if losses else ""
+    note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats per token" if losses else ""
     return Learned(weights=through(family.base, total, final, lam), note=note)
 
 

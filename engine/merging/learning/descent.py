@@ -1,4 +1,4 @@
-"""Going downhill, step by step: told, stoppable, and on from its last checkpoint after a kill."""
+"""Gradient descent that reports progress, can be stopped, and resumes from its last checkpoint."""
 
 import time
 from collections.abc import Callable
@@ -25,8 +25,8 @@ def descend(
 ) -> list[float]:
     """Move the parameters, leaves of any shape, in place; returns the losses of the steps of this attempt.
 
-    optimiser: makes one of a list of tensors; loss_of: of a step's number, a scalar; clip: the largest gradient norm,
-    0 for none. Raises Stopped, and Problem where the loss is no number.
+    optimiser: built from a list of tensors; loss_of: step number -> scalar loss; clip: largest gradient norm, 0 for
+    none. Raises Stopped, and Problem if the loss is not a number.
     """
     leaves = [value.requires_grad_() for value in parameters.values()]
     made = optimiser(leaves)
@@ -43,7 +43,9 @@ def descend(
         made.zero_grad()
         loss = loss_of(step)
         if not torch.isfinite(loss):
-            raise Problem(f"Cannot learn on: the loss of step {step} is {float(loss.detach())}. Use a smaller rate.")
+            raise Problem(
+                f"Cannot go on learning: the loss of step {step} is {float(loss.detach())}. Use a smaller rate."
+            )
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(leaves, clip)
@@ -58,7 +60,7 @@ def descend(
 
 
 def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step: int) -> None:
-    """Write where the descent stands, atomically."""
+    """Write a checkpoint of the descent, atomically."""
     told = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
     for name, value in parameters.items():
         told |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
@@ -68,7 +70,7 @@ def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step:
 
 @torch.no_grad()
 def resumed(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer) -> int:
-    """Take up what an earlier attempt kept; returns the step to go on with, 0 where there is nothing."""
+    """Load an earlier attempt's checkpoint; returns the next step, 0 if there is none."""
     clear_parts(file)
     if not file.exists():
         return 0

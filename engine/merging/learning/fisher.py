@@ -1,4 +1,4 @@
-"""Fisher merging: the average in which each expert's weight counts as much as its own predictions hang on it."""
+"""Fisher merging: an average that weights each expert's parameters by how much its own predictions depend on them."""
 
 import torch
 from torch import Tensor
@@ -21,15 +21,15 @@ def learn(family: Family, run: Run, *, windows: int) -> Learned:
             squared_scores(family, weights, tokens, run.generator(place, family.device), total)
         found.append({name: value / windows for name, value in total.items()})
     experts = [family.expert(k) for k in range(len(family.experts))]
-    return Learned(weights=averaged(experts, found, torch.tensor(run.weight)), note=f"{windows} windows an expert")
+    return Learned(weights=averaged(experts, found, torch.tensor(run.weight)), note=f"{windows} windows per expert")
 
 
 def squared_scores(family: Family, weights: Weights, tokens: Tensor, generator, total: Weights) -> None:
     """Add one window's Fisher values to the total.
 
     One next token is drawn from each place's own prediction. Scores of different places are uncorrelated, so the
-    square of their sum is, in expectation, the sum of sum_c p_c (grad log p_c)^2 over places: one backward pass a
-    window, not one a token of the vocabulary.
+    square of their sum is, in expectation, the sum of sum_c p_c (grad log p_c)^2 over places: one backward pass per
+    window, not one per token of the vocabulary.
     """
     logs = family.logits(weights, tokens[:, :-1]).float().log_softmax(-1)[0]  # (T, V)
     drawn = torch.multinomial(logs.detach().exp(), 1, generator=generator)

@@ -1,4 +1,4 @@
-"""The background job "merge_learn": learn a merge from training text, measure it, and keep it."""
+"""The background job "merge_learn": learn a merge from training text, measure it, and save it."""
 
 import importlib
 import shutil
@@ -20,14 +20,14 @@ from engine.spec.merge import MergeSpec, block_of
 from engine.spec.merge_learners import Learner, learner_of
 from engine.spec.tasks import Merging
 
-MOST_TOLD = 10_000  # coefficients that are told
+MOST_TOLD = 10_000  # most coefficients in a result
 
 
 def run(job: Job) -> None:
-    """Do a MergeLearnTask: learn on training text only, and measure the result on validation text.
+    """Run a MergeLearnTask: learn on training text only, and measure the result on validation text.
 
-    Emits `runs.measured` where the result is a point of the study, and `merge.learned`. Descents go on from their
-    checkpoint after a kill; all else begins anew. Raises Stopped, Problem.
+    Emits `runs.measured` if the result is a point of the study, and `merge.learned`. Descents resume from their
+    checkpoint after a kill; all else starts from scratch. Raises Stopped, Problem.
     """
     task = job.task(MergeLearnTask)
     asked = task.learn
@@ -86,7 +86,7 @@ def large_of(learner: Learner, asked: dict) -> dict:
 
 
 def point_of(task: Merging, family: Family, coefficients: dict) -> np.ndarray | None:
-    """The point (D,) of the study that these coefficients are; None where it has none: another method than plain task
+    """These coefficients as a point (D,) of the study; None if it has none: it uses another method than plain task
     arithmetic, or coarser coordinates."""
     merge = MergeSpec.from_dict(task.merge)
     plain = merge.method == "task_arithmetic" and not merge.tuned and not merge.knobs
@@ -102,7 +102,7 @@ def point_of(task: Merging, family: Family, coefficients: dict) -> np.ndarray | 
 
 
 def measured(family: Family, found: Learned, progress) -> tuple[np.ndarray, np.ndarray]:
-    """Losses (M,) and standard errors (M,) of what was learned."""
+    """Losses (M,) and standard errors (M,) of the result."""
     if found.predict is not None:
         return family.measure(found.predict, progress)
     weights = found.weights if found.weights is not None else family.combined(found.coefficients)
@@ -110,8 +110,8 @@ def measured(family: Family, found: Learned, progress) -> tuple[np.ndarray, np.n
 
 
 def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found: Learned) -> str | None:
-    """Write what was learned into exports/; returns its place there. The place is this job's alone, so what an attempt
-    that was killed left there is written anew."""
+    """Write the result into exports/; returns its path there. The path is this job's alone, so leftovers of a killed
+    attempt are overwritten."""
     if found.weights is None and found.tensors is None:
         return None
     bare = found.weights is None or task.fidelity is not None
@@ -127,7 +127,7 @@ def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found
 
 
 def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
-    """The model card: what was merged, how, and from which text."""
+    """The model card: models, method and text."""
     asked = task.learn
     knobs = ", ".join(f"{name} {value:g}" for name, value in asked["knobs"].items())
     lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge learned from text", ""]
@@ -142,7 +142,7 @@ def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
 
 
 def told_coefficients(found: Learned) -> dict | None:
-    """Learned coefficients as lists, where there are some and not too many."""
+    """Learned coefficients as lists, if there are any and not too many."""
     values = found.coefficients or {}
     if not values or sum(value.numel() for value in values.values()) > MOST_TOLD:
         return None
@@ -152,7 +152,7 @@ def told_coefficients(found: Learned) -> dict | None:
 def emit_run(
     job: Job, task: MergeLearnTask, family: Family, told: dict, point: np.ndarray, spent: tuple[float, float]
 ) -> None:
-    """Tell the point as a measured run of the study."""
+    """Emit the point as a measured run of the study."""
     size = sum(value.numel() for value in family.base.values())
     row = {
         "id": told["run"],
@@ -172,5 +172,5 @@ def emit_run(
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
-    """Floats; None for what is no number."""
+    """Floats; None for values that are not finite."""
     return [float(value) if np.isfinite(value) else None for value in values]

@@ -1,4 +1,4 @@
-"""A family of causal language models of transformers: the base and the experts that a merge study was given."""
+"""A family of causal language models of transformers: the external base and experts of a merge study."""
 
 import zlib
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ from engine.merging.measuring.language_models import ModelMerges, loaded
 from engine.spec.merge import checkpoint
 from engine.spec.tasks import Merging
 
-CONTEXT = 256  # tokens of a window that is learned from, or the model's own limit where that is less
+CONTEXT = 256  # tokens per training window, or the model's own limit if lower
 PLACES, PLACE_TOKENS = 32, 8192  # of a domain's training text, in tokens of the corpus
 
 
 class ModelFamily(Family):
-    """task: of a merge job. Holds the base and K task vectors in fp32. Raises Problem as ModelMerges does."""
+    """task: of a merge job. Keeps the base and K task vectors in fp32. Raises Problem as ModelMerges does."""
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         merge = task.merge | {"method": "task_arithmetic", "knobs": {}, "tuned": {}, "by": "model"}
@@ -59,7 +59,7 @@ class ModelFamily(Family):
         return base, deltas
 
     def _training(self, domain: str) -> np.ndarray:
-        """Token ids of a domain's training text, from places spread over it. Raises Problem for too little."""
+        """Token ids of a domain's training text, from places spread over it. Raises Problem if it is too short."""
         shard = self.corpus.train(domain)
         starts = np.arange(PLACES) * len(shard) // PLACES
         size = min(PLACE_TOKENS, max(1, len(shard) // PLACES))
@@ -93,7 +93,7 @@ class ModelFamily(Family):
             yield torch.tensor([ids], device=self.device), np.array([size])
 
     def write(self, weights: Weights, out: Path, card: str) -> None:
-        """A folder as Hugging Face has it: shards, config, tokenizer, model card."""
+        """A Hugging Face folder: shards, config, tokenizer, model card."""
         config, models, planned = self.merges.config, self.merges.models, self.merges.planned
         others = companions(config, models[lead_of(config)], planned) | {"README.md": card.encode()}
         with writing(out, [one.slot for one in planned], others, {}) as file:
@@ -103,7 +103,7 @@ class ModelFamily(Family):
                 file.put(one.slot.name, 0, kept if found is None else found.detach().cpu().contiguous().view(-1))
 
     def large(self, name: str) -> Predict:
-        """Another model of the workspace's checkpoints/ that shares these tokens. Raises Problem where it does not."""
+        """Another model of the workspace's checkpoints/ with the same tokens. Raises Problem if they differ."""
         model, tokenizer = loaded(checkpoint(self.workspace, name), self.device)
         if tokenizer.get_vocab() != self.merges.tokenizer.get_vocab():
             raise Problem(

@@ -1,4 +1,4 @@
-"""LM-Cocktail: experts weighed by how well they do on a few examples."""
+"""LM-Cocktail: experts weighted by their loss on a few examples."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from engine.merging.learning.base import Family, Learned, Run
 
 
 def learn(family: Family, run: Run, *, windows: int, temperature: float) -> Learned:
-    """w = softmax(-loss_i / T), loss_i of expert i in nats a token over a few windows of every domain (Xiao et al.,
+    """w = softmax(-loss_i / T), loss_i of expert i in nats per token over a few windows of every domain (Xiao et al.,
     arXiv:2311.13534)."""
     losses = []
     with torch.no_grad():
@@ -19,7 +19,7 @@ def learn(family: Family, run: Run, *, windows: int, temperature: float) -> Lear
             losses.append(torch.stack(own).mean())
     found = torch.stack(losses)
     told = ", ".join(f"{name} {loss:.3f}" for name, loss in zip(family.experts, found.tolist(), strict=True))
-    return Learned(coefficients={"": weights_of(found, temperature)}, note=f"losses in nats a token: {told}")
+    return Learned(coefficients={"": weights_of(found, temperature)}, note=f"losses in nats per token: {told}")
 
 
 def weights_of(losses: Tensor, temperature: float) -> Tensor:

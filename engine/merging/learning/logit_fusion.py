@@ -10,7 +10,7 @@ MOST, HALVINGS = 2.0, 24  # of alpha; how often its interval is halved
 
 def learn(family: Family, run: Run, *, matched: int, large: str = "") -> Learned:
     """softmax(M_L + sum w_i alpha_i (m_i - m_S)): m_S the base, m_i the experts, M_L the large model (the base itself
-    where none is named); alpha_i of every token so that KL(fused, large) is KL(expert, small) (Fan et al.,
+    if none is named); alpha_i of every token so that KL(fused, large) is KL(expert, small) (Fan et al.,
     arXiv:2406.15480). w: the coefficients given."""
     experts = [family.expert(k) for k in range(len(family.experts))]
     whole: Predict = family.large(large) if large else lambda tokens: family.logits(family.base, tokens)
@@ -43,7 +43,7 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 def matching(large: Tensor, shift: Tensor, wanted: Tensor) -> Tensor:
     """alpha (..., 1) in 0..MOST with KL(softmax(large + alpha shift), softmax(large)) = wanted (...), the nearest end
-    where there is none. The divergence rises with alpha (its slope is alpha x a variance), so halving finds it."""
+    if there is none. The divergence rises with alpha (its slope is alpha x a variance), so bisection finds it."""
     low = torch.zeros_like(wanted)
     high = torch.full_like(wanted, MOST)
     for _ in range(HALVINGS):

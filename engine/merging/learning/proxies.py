@@ -1,4 +1,4 @@
-"""A family of proxies: the base and the experts that a merge study has made itself."""
+"""A family of proxies: the base and the experts that a merge study has trained."""
 
 import zlib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ AT_ONCE = 16  # validation windows of one pass
 
 
 class ProxyFamily(Family):
-    """task: of a merge job. Raises Problem where experts are missing or unfit."""
+    """task: of a merge job. Raises Problem if an expert is missing or does not fit."""
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         merges = ProxyMerges(task, workspace, device)
@@ -62,15 +62,17 @@ class ProxyFamily(Family):
             yield tokens, self.corpus.token_bytes[part[:, 1:]].sum(1)
 
     def write(self, weights: Weights, out: Path, card: str) -> None:
-        """A bare file, as a proxy is kept; it has no room for a card."""
+        """A bare file, like all proxies; the card is dropped."""
         written({f"{name}.weight": value for name, value in weights.items()}, out)
 
     def large(self, name: str):
-        raise Problem(f"Cannot steer {name!r} by proxies: a larger model must share their tokens. Bring checkpoints.")
+        raise Problem(
+            f"Cannot steer {name!r} by proxies: a larger model must share their tokens. Use external checkpoints."
+        )
 
 
 def written(tensors: Weights, out: Path) -> None:
-    """Tensors as one .safetensors file, whole or not at all."""
+    """Tensors as one .safetensors file, atomically."""
     slots = [Slot(name, value.dtype, tuple(value.shape)) for name, value in tensors.items()]
     with writing(out, slots, {}, {}) as file:
         for name, value in tensors.items():

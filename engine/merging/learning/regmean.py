@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 from engine.merging.learning.base import Family, Learned, Run, Weights
 from engine.proxies.cpu_matmul import FUSED
 
-PRODUCTS = (F.linear, torch.bmm, torch.baddbmm, torch.addmm)  # of their arguments, the input is before the matrix
+PRODUCTS = (F.linear, torch.bmm, torch.baddbmm, torch.addmm)  # functions whose argument before the matrix is the input
 
 
 def learn(family: Family, run: Run, *, windows: int, alpha: float) -> Learned:
@@ -23,14 +23,14 @@ def learn(family: Family, run: Run, *, windows: int, alpha: float) -> Learned:
                 family.logits(watch.weights, family.batch(domains[place % len(domains)], 1, place)[:, :-1])
         grams.append(watch.grams())
     experts = [family.expert(k) for k in range(len(family.experts))]
-    note = f"{windows} windows an expert; {len(grams[0])} of {len(family.base)} tensors are linear layers"
+    note = f"{windows} windows per expert; {len(grams[0])} of {len(family.base)} tensors are linear layers"
     return Learned(weights=merged(experts, grams, alpha, run.weight, watch.inputs_first), note=note)
 
 
 class Watch(TorchFunctionMode):
-    """While it is entered: the Gram matrices (in, in) of what every matrix of `weights` is multiplied with.
+    """While active, collects the Gram matrices (in, in) of the inputs of every matrix of `weights`.
 
-    A matrix that is also an embedding, looked up or shared with the head, counts as no linear layer. inputs_first: the
+    A matrix that is also an embedding, looked up or shared with the head, is not a linear layer. inputs_first: the
     matrices that lie as (in, out), as GPT-2's do; all others are (out, in).
     """
 
@@ -84,8 +84,7 @@ def merged(
 def solved(own: Tensor, grams: Tensor, alpha: float, weight: tuple[float, ...]) -> Tensor:
     """(out, in) from matrices (K, out, in) and Gram matrices (K, in, in).
 
-    Solved as the mean plus what the inputs say of the differences from it: where they leave directions open (dead
-    inputs), those keep the mean.
+    Solved for the difference from the mean: directions without inputs keep the mean.
     """
     shares = torch.tensor(weight, dtype=own.dtype, device=own.device)
     diagonal = torch.diag_embed(torch.diagonal(grams, dim1=1, dim2=2))

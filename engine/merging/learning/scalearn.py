@@ -8,7 +8,7 @@ from engine.merging.learning.descent import descend
 
 
 def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int) -> Learned:
-    """t0 + sum diag(omega_i) d_i, omega_i a number for every row of every tensor, from 1/K: AdamW on the loss of the
+    """t0 + sum diag(omega_i) d_i, omega_i one number per row of every tensor, from 1/K: AdamW on the loss of the
     next token over windows of all domains (Frohmann et al., arXiv:2310.01217, who scale adapters' outputs; scaling an
     output channel is scaling the row that makes it)."""
     count = len(family.experts)
@@ -23,7 +23,7 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int) -> L
     losses = descend(values, lambda leaves: torch.optim.AdamW(leaves, lr=rate, weight_decay=0.0), loss_of, steps, run)
     note = f"{sum(value.numel() for value in values.values()):,} scales"
     if losses:
-        note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats a token"
+        note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats per token"
     return Learned(weights=by_rows(family, values), note=note)
 
 

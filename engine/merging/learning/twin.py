@@ -1,8 +1,7 @@
-"""Twin-Merging: what experts share as weights, what each has of its own as factors, and a router that mixes these.
+"""Twin-Merging: shared weights, low-rank factors of what each expert has of its own, and a router that mixes these.
 
-The merged weights hang on the input, so there is no checkpoint. A window is measured as a reader would meet it: its
-first quarter is predicted with even shares, the router looks at that quarter only, and the rest is predicted with what
-it says.
+The merged weights depend on the input, so there is no checkpoint. A window is measured causally: its first quarter is
+predicted with equal weights, the router sees that quarter only, and the rest is predicted with the router's weights.
 """
 
 import torch
@@ -46,19 +45,19 @@ class Twin:
                 found[name] = found[name] + share * value.view_as(found[name])
         return found
 
-    def seen(self, tokens: Tensor) -> Tensor:
-        """What the router sees of windows (B, T): the mean last hidden state of their beginnings (B, d)."""
+    def router_input(self, tokens: Tensor) -> Tensor:
+        """The router's input from windows (B, T): the mean last hidden state of their beginnings (B, d)."""
         return self.family.hidden(self.shared, tokens[:, : prompt(tokens)]).float().mean(1)
 
-    def route(self, seen: Tensor) -> Tensor:
+    def route(self, hidden: Tensor) -> Tensor:
         """Logits of the experts (B, K)."""
-        hidden = (seen @ self.router["up"] + self.router["up_bias"]).relu()
+        hidden = (hidden @ self.router["up"] + self.router["up_bias"]).relu()
         return hidden @ self.router["down"] + self.router["down_bias"]
 
     def train(self, run: Run, steps: int, rate: float, batch: int) -> list[float]:
-        """Make the router and train it; returns its losses."""
+        """Create the router and train it; returns its losses."""
         family, generator = self.family, run.generator(0)
-        d = self.seen(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
+        d = self.router_input(family.batch(family.domains[0], 1, 0)[:, :-1]).shape[1]
         hidden = torch.randn(d, HIDDEN, generator=generator) * d**-0.5
         self.router = {
             "up": hidden.to(family.device),
@@ -72,22 +71,22 @@ class Twin:
             tokens = family.mixed_batch(batch, step)
             with torch.no_grad():
                 best = torch.stack([window_losses(family, one, tokens) for one in experts]).argmin(0)
-                seen = self.seen(tokens[:, :-1])
+                seen = self.router_input(tokens[:, :-1])
             return nn.functional.cross_entropy(self.route(seen), best)
 
         return descend(self.router, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
 
     @torch.no_grad()
     def predict(self, tokens: Tensor) -> Tensor:
-        """Logits (B, T, V): the first quarter with even shares, the rest as routed by it."""
+        """Logits (B, T, V): the first quarter with equal weights, the rest as routed by it."""
         family, count, first = self.family, len(self.factors), prompt(tokens)
         even = family.logits(self.weights(torch.full((count,), 1 / count)), tokens[:, :first])
-        shares = self.route(self.seen(tokens)).softmax(1)
+        shares = self.route(self.router_input(tokens)).softmax(1)
         routed = [family.logits(self.weights(own), row[None]) for own, row in zip(shares, tokens, strict=True)]
         return torch.cat([even, torch.cat(routed)[:, first:]], dim=1)
 
     def tensors(self) -> Weights:
-        """What a file of it holds."""
+        """The tensors of its file."""
         told = {f"shared.{name}": value for name, value in self.shared.items()}
         for expert, own in zip(self.family.experts, self.factors, strict=True):
             for name, parts in own.items():
@@ -112,7 +111,7 @@ def factors(value: Tensor, rank: float) -> tuple[Tensor, ...]:
 
 
 def window_losses(family: Family, weights: Weights, tokens: Tensor) -> Tensor:
-    """(B,) loss of each window (B, T + 1) in nats a token."""
+    """(B,) loss of each window (B, T + 1) in nats per token."""
     logits = family.logits(weights, tokens[:, :-1]).float()
     own = nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
     return own.view(len(tokens), -1).mean(1)

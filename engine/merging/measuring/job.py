@@ -19,10 +19,10 @@ from engine.spec.tasks import Merging
 
 
 def run(job: Job) -> None:
-    """Do a MergeTask: measure its runs (bits per byte). Runs that an earlier attempt finished are not measured again.
+    """Run a MergeTask: measure its runs (bits per byte), skipping those that an earlier attempt finished.
 
-    A merge that its method refuses is told as run.refused, one whose loss is not a number as run.diverged. Raises
-    Stopped, and Problem for an invalid task, or where every merge is refused.
+    Emits run.refused for a merge that its method refuses, and run.diverged if its loss is not a number. Raises
+    Stopped, and Problem if the task is invalid or every merge is refused.
     """
     task = job.task(MergeTask)
     if task.device != "cuda":
@@ -48,13 +48,13 @@ def run(job: Job) -> None:
 
 
 def batches(runs: list[dict], size: int) -> list[list[dict]]:
-    """Neighbouring runs by the same method, at most so many at once."""
+    """Batches of consecutive runs by the same method, of at most `size`."""
     groups = [list(group) for _, group in itertools.groupby(runs, lambda run: run.get("merge"))]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
 def describe(workspace: Path, task: Merging, merges) -> None:
-    """Keep which expert moved which layer where the page finds it (engine.spec.merge.anatomy_file)."""
+    """Save which expert moved which layer, for the page (engine.spec.merge.anatomy_file)."""
     path = workspace / anatomy_file(task.study)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def describe(workspace: Path, task: Merging, merges) -> None:
 
 
 def merges_of(task: Merging, workspace: Path):
-    """The base and experts of a task, ready to be merged and measured: proxies', or language models'."""
+    """The base and experts of a task, loaded for merging and measuring: proxies, or language models."""
     if len(task.names) != len(set(task.names)):
         raise Problem(f"Cannot merge: the coordinates {task.names} are not all different. Submit the study again.")
     if task.fidelity is None:
@@ -75,7 +75,7 @@ def merges_of(task: Merging, workspace: Path):
 
 
 def measure(job: Job, task: MergeTask, merges, group: list[dict]) -> np.ndarray:
-    """Measure runs, tell each, and return their losses (G, M)."""
+    """Measure runs, emit each result, and return their losses (G, M)."""
     began, cpu = time.monotonic(), time.process_time()
     losses, errors = merges.measure(np.array([run["weights"] for run in group], float))
     if task.keep_windows and task.fidelity is not None:

@@ -1,7 +1,7 @@
 """Merges of language models on disk: built in place in one Hugging Face model, and measured on a corpus' text.
 
 The base and the experts stay memory-mapped; a merge is written, tensor by tensor and chunk by chunk, into the weights
-of the one model that is loaded, on a GPU where there is one. So a search never writes a checkpoint. M domains.
+of the one loaded model, on a GPU if there is one. So a search never writes a checkpoint. M domains.
 """
 
 import json
@@ -18,21 +18,21 @@ from engine.core.workspace import within
 from engine.merging.config import from_dict
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
-from engine.merging.methods.global_stats import surveyed
+from engine.merging.methods.global_stats import run_first_pass
 from engine.metrics import Prediction, Text, measured_by, names_of, values_of, window_scores
 from engine.proxies.device import choose_device
 from engine.spec.merge import MergeSpec
 from engine.spec.merge_point import merge_file, references
 from engine.spec.tasks import Merging
 
-CONTEXT = 1024  # tokens of a window, or the model's own limit where that is less
-SPREAD = 8  # places of the validation text that are read
+CONTEXT = 1024  # tokens per window, or the model's own limit if lower
+SPREAD = 8  # places of the validation text that windows come from
 
 
 class ModelMerges:
-    """The base and K experts of a merge study that were brought. task: of a merge job.
+    """The external base and K experts of a merge study. task: of a merge job.
 
-    Raises Problem for what is not there, does not fit, or needs the optional package.
+    Raises Problem if a model is missing or does not fit, or the optional package is not installed.
     """
 
     at_once = 1
@@ -55,19 +55,19 @@ class ModelMerges:
             domain: windows_of(self.tokenizer, corpus, domain, self.merge.eval_bytes, min(CONTEXT, limit))
             for domain in self.domains
         }
-        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+        self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
 
     def turn(self, merge: MergeSpec, names: list[str]) -> None:
-        """Measure by another method, or other coordinates, of the same experts."""
+        """Measure by another method, or in other coordinates, with the same experts."""
         self.merge, self.names = merge, names
 
     def _middle(self) -> np.ndarray:
-        """A point that every method can read: no coefficient, knobs in the middle of their ranges."""
+        """A point that is valid for every method: coefficients 0, knobs in the middle of their ranges."""
         return np.array([np.mean(self.merge.tuned[name]) if name in self.merge.tuned else 0.0 for name in self.names])
 
     @property
     def parameters(self) -> int:
-        """Weights that a merge has."""
+        """Parameters of a merge."""
         return sum(one.slot.size for one in self.planned)
 
     def config_of(self, point: np.ndarray):
@@ -80,21 +80,23 @@ class ModelMerges:
     def build(self, point: np.ndarray) -> None:
         """Put the merge at a point (D,) into the model's weights."""
         config = self.config_of(point)
-        piece = config.slices[0]  # a file that names models has one
-        look = [replace(one, piece=piece) for one in self.planned if one.slot.dtype.is_floating_point and one.slot.size]
-        seen = surveyed(config.method, [inputs_of(config, self.models, one) for one in look])
-        for one in look:
+        piece = config.slices[0]  # a file with `models` has one slice
+        floating = [
+            replace(one, piece=piece) for one in self.planned if one.slot.dtype.is_floating_point and one.slot.size
+        ]
+        stats = run_first_pass(config.method, [inputs_of(config, self.models, one) for one in floating])
+        for one in floating:
             x, arguments = inputs_of(config, self.models, one)
-            x.seen = seen
+            x.global_stats = stats
             at, flat = config.method.merge(x, **arguments), self.places[one.slot.name].view(-1)
             for part in x.chunks():
                 flat[part] = at(part).to(flat.dtype)
 
     @torch.no_grad()
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What merges at points (G, D) measure, and standard errors over windows: (G, M) each, as `measures` names.
+        """Metrics of merges at points (G, D), and standard errors over windows: (G, M) each, in order of `measures`.
 
-        NaN where the method refuses one; `refused` says why.
+        NaN if the method refuses one; `refused` says why.
         """
         losses, errors, self.refused = [], [], {}
         for place, point in enumerate(np.atleast_2d(points)):
@@ -141,7 +143,7 @@ class ModelMerges:
 
 
 def loaded(folder: Path, device: str):
-    """The base as a Hugging Face model, and its tokenizer. Raises Problem where the package or a file is missing."""
+    """The base as a Hugging Face model, and its tokenizer. Raises Problem if the package or a file is missing."""
     try:
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError:
@@ -159,14 +161,14 @@ def loaded(folder: Path, device: str):
         tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, **keep)
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = str(error).strip().split("\n")[0]
-        raise Problem(f"Cannot load {folder} as a causal language model: {first}. Bring its whole folder.") from error
+        raise Problem(f"Cannot load {folder} as a causal language model: {first}. Copy its whole folder.") from error
     if not tokenizer.is_fast:
-        raise Problem(f"Cannot measure {folder} in bits per byte: its tokenizer is no fast one. Add a tokenizer.json.")
+        raise Problem(f"Cannot measure {folder} in bits per byte: it has no fast tokenizer. Add a tokenizer.json.")
     return model.to(device).eval(), tokenizer
 
 
 def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
-    """Where each tensor of the checkpoint lies in the loaded model. Raises Problem for one that is not there."""
+    """Each checkpoint tensor's parameter in the loaded model. Raises Problem if one is missing."""
     own = {name: value.data for name, value in model.state_dict(keep_vars=True).items()}
     prefix = f"{model.base_model_prefix}."
     found = {}
@@ -181,10 +183,10 @@ def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
 
 
 def windows_of(tokenizer, corpus, domain: str, size: int, context: int) -> list[tuple[list[int], int]]:
-    """Windows of a domain's validation text: token ids, and the bytes that all but the first of them stand for.
+    """Windows of a domain's validation text: token ids, and the bytes of all but the first of them.
 
-    size: about how many bytes, from SPREAD places. Where the tokenizer begins texts with a token of its own, so does
-    every window, and then all of its text is predicted. Raises Problem for a domain with too little text.
+    size: about how many bytes, from SPREAD places. If the tokenizer prepends a token, every window begins with it, and
+    all of its text is predicted. Raises Problem for a domain with too little text.
     """
     shard = corpus.valid(domain)
     a_token = max(1e-9, corpus.manifest["domains"][domain]["valid_bytes"] / max(1, len(shard)))

@@ -1,11 +1,11 @@
-"""Hold one study's experts and measure merges while a fader moves.
+"""Keep one study's experts in memory and measure merges while a fader moves.
 
 Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 
 The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
 with {"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M],
-"losses_se": [1][M], "refused": why the method gives no such merge, or null}. What cannot be done at all is answered
-with {"error": sentence}. It ends with its input.
+"losses_se": [1][M], "refused": why the method refuses the merge, or null}. A failed request is answered with {"error":
+sentence}. It exits at the end of its input.
 """
 
 import json

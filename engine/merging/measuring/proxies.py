@@ -30,7 +30,7 @@ LINEAR = {"task_arithmetic"}  # methods whose merges are base + sum of coefficie
 class ProxyMerges:
     """A base proxy and its K experts in memory, and the text to measure their merges on.
 
-    task: of a merge job. Raises Problem for experts that are missing or do not fit.
+    task: of a merge job. Raises Problem if an expert is missing or does not fit.
     """
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
@@ -47,10 +47,10 @@ class ProxyMerges:
         self.deltas = torch.stack([self._read(workspace, path) for path in task.experts.values()]) - self.base
         self.blocks = dict(zip(self.shapes, self._parts(), strict=True))
         self.stack: Stack | None = None
-        self.refused: dict[int, str] = {}  # of the merges measured last: place -> why its method gives none
+        self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
 
     def turn(self, merge: MergeSpec, names: list[str]) -> None:
-        """Measure by another method, or other coordinates, of the same experts."""
+        """Measure by another method, or in other coordinates, with the same experts."""
         self.merge, self.names = merge, names
 
     def _read(self, workspace: Path, path: str) -> Tensor:
@@ -71,7 +71,7 @@ class ProxyMerges:
 
     @property
     def parameters(self) -> int:
-        """Weights of one proxy, P."""
+        """Parameters of one proxy, P."""
         return len(self.base)
 
     @property
@@ -81,7 +81,7 @@ class ProxyMerges:
 
     @torch.no_grad()
     def build(self, points: np.ndarray) -> Tensor:
-        """The merged weights (G, P) of points (G, D); NaN where the method refuses one, and `refused` says why."""
+        """The merged weights (G, P) of points (G, D); NaN if the method refuses one; `refused` says why."""
         self.refused = {}
         settings = [setting_of(self.merge, self.experts, self.names, point) for point in points]
         if self.merge.method in LINEAR and not self.merge.knobs.get("normalize") and not self._trims(settings):
@@ -100,7 +100,7 @@ class ProxyMerges:
         return any(np.min(setting.knobs.get("density", 1.0)) < 1 for setting in settings)
 
     def _linear(self, settings: list[Setting]) -> Tensor:
-        """base + sum of coefficient x task vector: one contraction, or one a tensor where they differ by layer."""
+        """base + sum of coefficient x task vector: one contraction, or one per tensor where they differ by layer."""
         scale = torch.tensor([setting.knobs.get("lam", 1.0) for setting in settings], device=self.device)[:, None]
         if all(setting.whole is not None for setting in settings):
             weights = torch.tensor(np.array([setting.whole for setting in settings]), dtype=torch.float32)
@@ -122,7 +122,7 @@ class ProxyMerges:
         return {name: flat[part].view(self.shapes[name]) for name, part in self.blocks.items()}
 
     def anatomy(self) -> dict:
-        """Which expert moved which tensor, and how alike: {"tensors" [T], "moved" [K][T]: |d| / |base|, "cosines"
+        """Which expert moved which tensor, and how similarly: {"tensors" [T], "moved" [K][T]: |d| / |base|, "cosines"
         [T][K][K] between task vectors; 0 where one did not move}."""
         moved, cosines = [], []
         for part in self.blocks.values():
@@ -134,9 +134,9 @@ class ProxyMerges:
         return {"tensors": list(self.shapes), "moved": np.array(moved).T.tolist(), "cosines": cosines}
 
     def measure(self, points: np.ndarray, tokens: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """What merges at points (G, D) measure, and standard errors over windows: (G, M) each, as `measures` names.
+        """Metrics of merges at points (G, D), and standard errors over windows: (G, M) each, in order of `measures`.
 
-        tokens: validation tokens a domain; by default the study's.
+        tokens: validation tokens per domain; by default the study's.
         """
         flat = self.build(np.atleast_2d(points))
         if self.stack is None or self.stack.members != len(flat):

@@ -17,10 +17,10 @@ from engine.spec.statistics import first_lowest, weighted_sum
 
 
 def run(job: Job) -> None:
-    """Do a MergeSearchTask: emit `runs.measured` for every batch, and what was found at the end.
+    """Run a MergeSearchTask: emit `runs.measured` for every batch, and the result at the end.
 
-    It is a function of what it has measured, so it goes on after a pause or a kill where it stopped. Raises Stopped,
-    and Problem for an invalid task.
+    Its state is what it has measured, so it resumes after a pause or a kill. Raises Stopped, and Problem for an invalid
+    task.
     """
     task = job.task(MergeSearchTask)
     settings = task.settings
@@ -41,7 +41,7 @@ def run(job: Job) -> None:
     while left := search.left():
         points = STRATEGIES[settings["strategy"]](search.history(), question)[:left]
         if not len(points):
-            break  # a grid that is used up
+            break  # the grid is exhausted
         search.measure(points)
     search.finish()
 
@@ -57,23 +57,23 @@ class Search:
 
     @property
     def seconds(self) -> float:
-        """How long it has searched: of earlier attempts, what they spent on measuring."""
+        """Seconds searched so far; of earlier attempts, only the measuring counts."""
         return self.before + time.monotonic() - self.began
 
     def left(self) -> int:
-        """How many evaluations the budget still allows. Raises Stopped."""
+        """Evaluations left in the budget. Raises Stopped."""
         settings = self.task.settings
         total, done = settings["evaluations"], len(self.runs)
         self.job.progress(done, total, f"{done} of {total} merges measured{self.best_so_far()}")
         over = settings["minutes"] and self.seconds >= 60 * settings["minutes"]
-        return 0 if over and self.runs else max(0, total - done)  # one batch at least: there is something to tell
+        return 0 if over and self.runs else max(0, total - done)  # at least one batch, so that there is a result
 
     def best_so_far(self) -> str:
         scores = weighted_sum(self.history().losses[len(self.task.known["weights"]) :], self.question.metric_weights)
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
-        """Known runs, then its own. A merge that broke counts as worse than all others."""
+        """Known runs, then its own. A diverged merge counts as worse than all others."""
         known, size = self.task.known, len(self.question.centre)
         points = np.array(known["weights"] + [run["weights"] for run in self.runs], float).reshape(-1, size)
         metrics = len(self.question.metric_weights)
@@ -87,7 +87,7 @@ class Search:
         return History(points, losses, len(self.runs))
 
     def measure(self, points: np.ndarray) -> None:
-        """Measure one batch and tell it."""
+        """Measure one batch and emit it."""
         began, cpu = time.monotonic(), time.process_time()
         losses, errors = self.merges.measure(points)
         spent, cpu = (time.monotonic() - began) / len(points), (time.process_time() - cpu) / len(points)
@@ -113,8 +113,8 @@ class Search:
         self.runs += batch
 
     def finish(self) -> None:
-        """Tell the best, and how it was come by: the best aggregate after each evaluation, and how many runs a guided
-        search knew before its first."""
+        """Emit the best run and the course of the search: the best aggregate after each evaluation, and how many runs a
+        guided search started from."""
         task = self.task
         points, losses = self.history().mine()
         scores = weighted_sum(losses, self.question.metric_weights)

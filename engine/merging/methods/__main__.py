@@ -1,4 +1,4 @@
-"""`python -m engine.merging.methods`: writes what pages know of the methods (engine/spec/merge_catalogue.json)."""
+"""`python -m engine.merging.methods`: writes the methods' metadata for pages (engine/spec/merge_catalogue.json)."""
 
 from engine.merging.methods.knobs import catalogue_text
 from engine.spec.merge_catalogue import FILE

@@ -1,4 +1,4 @@
-"""What merge methods get and give: one tensor of every model in, merged values out, chunk by chunk.
+"""The interface of merge methods: one tensor of every model in, merged values out, chunk by chunk.
 
 A method is a function `(x: Tensors, weight, **knobs) -> ChunkFn`. It may look at the whole tensor first (norms,
 thresholds, Gram matrices) and returns a function from a slice of the flattened tensor to its merged values in fp32. So
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-DOT = 1 << 11  # elements whose products are added up in fp32; their sums in fp64
-CHUNK = 1 << 17  # elements: what a few fp32 buffers of it hold stays in the cache
+DOT = 1 << 11  # elements whose products are summed in fp32; those sums are added in fp64
+CHUNK = 1 << 17  # elements: a few fp32 buffers of this size fit in the cache
 
 PerExpert = list[float]  # one value per expert
 ChunkFn = Callable[[slice], Tensor]  # slice of the flattened tensor -> merged values (len,) in fp32
@@ -24,10 +24,10 @@ ChunkFn = Callable[[slice], Tensor]  # slice of the flattened tensor -> merged v
 
 @dataclass
 class Tensors:
-    """One tensor of the base and of every expert, flattened (n,), in whatever dtypes they are stored.
+    """One tensor of the base and of every expert, flattened (n,), in their stored dtypes.
 
-    base: None where a method merges without one; shape: of the tensor; seed: for methods that draw; seen: what the
-    method's survey of all tensors gave, where it has one.
+    base: None if the method merges without one; shape: of the tensor; seed: for methods that draw; global_stats: the
+    result of the method's first pass over all tensors, if it has one.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Tensors:
     base: Tensor | None
     experts: list[Tensor]
     seed: int = 0
-    seen: object = None
+    global_stats: object = None
 
     def __post_init__(self):
         size = min(CHUNK, self.n)
@@ -49,24 +49,24 @@ class Tensors:
 
     @property
     def columns(self) -> int:
-        """Elements of a row: the last dimension; all of them for a vector."""
+        """Elements per row: the last dimension; all of them for a vector."""
         return self.shape[-1] if len(self.shape) > 1 else max(1, self.n)
 
     def chunks(self, rows: bool = False) -> Iterator[slice]:
-        """The tensor in order, in slices of at most CHUNK; rows: of whole rows, one at least."""
+        """Slices of at most CHUNK that cover the tensor in order; rows: whole rows, at least one each."""
         step = max(1, CHUNK // self.columns) * self.columns if rows else CHUNK
         for start in range(0, self.n, step):
             yield slice(start, min(start + step, self.n))
 
     def base32(self, part: slice) -> Tensor:
-        """The base there, (len,) in fp32: a buffer that the next call overwrites."""
+        """The base's slice, (len,) in fp32: a buffer that the next call overwrites."""
         length = part.stop - part.start
         if length > len(self._base):
             self._base = torch.empty(length)
         return self._base[:length].copy_(self.base[part])
 
     def experts32(self, part: slice) -> Tensor:
-        """The experts there, (K, len) in fp32: a buffer that the next call overwrites."""
+        """The experts' slice, (K, len) in fp32: a buffer that the next call overwrites."""
         length = part.stop - part.start
         if length > self._experts.shape[1]:
             self._experts = torch.empty(len(self.experts), length)
@@ -76,15 +76,15 @@ class Tensors:
         return found
 
     def deltas(self, part: slice) -> Tensor:
-        """The task vectors there, (K, len) in fp32; `base32` then still holds the base."""
+        """The task vectors' slice, (K, len) in fp32; `base32` still holds the base afterwards."""
         return self.experts32(part).sub_(self.base32(part))
 
     def vectors(self, part: slice) -> Tensor:
-        """The task vectors, or the experts themselves where there is no base."""
+        """The task vectors, or the experts themselves if there is no base."""
         return self.experts32(part) if self.base is None else self.deltas(part)
 
     def gram(self) -> np.ndarray:
-        """(K, K) scalar products of the vectors, added up in fp64: all that methods on spheres need to know."""
+        """(K, K) Gram matrix of the vectors, summed in fp64: all that spherical methods need."""
         total = torch.zeros(len(self.experts), len(self.experts), dtype=torch.float64)
         for part in self.chunks():
             found = self.vectors(part)
@@ -106,7 +106,7 @@ class Tensors:
         return at
 
     def generator(self, expert: int, part: slice) -> np.random.Generator:
-        """Draws that depend on the seed, the tensor's name, the expert and the place, and on nothing else."""
+        """A generator that depends only on the seed, the tensor's name, the expert and the place."""
         return np.random.Generator(np.random.SFC64([self.seed, zlib.crc32(self.name.encode()), expert, part.start]))
 
 
@@ -114,24 +114,24 @@ class Tensors:
 class Method:
     """A merge method of the table.
 
-    merge: the function; base: "required", "optional" or "none"; least, most: experts it takes (most 0: any number);
-    paper: where it comes from; restores: one expert at weight 1 (and default knobs) gives that expert; ordered: it
-    matters in which order the experts come; survey: for methods that are global over the model, a look at all tensors
-    and their arguments before any is merged. It may iterate several times; its result is `Tensors.seen` for `merge`.
-    holds: bytes that are held an element of the tensor at hand, once and for each expert, beside the chunks; cubic:
-    its time grows with rows x columns x the lesser of the two.
+    merge: the function; base: "required", "optional" or "none"; min_experts, max_experts: how many it takes (max 0: any
+    number); paper: its source; identity_at_one: one expert at weight 1 (and default knobs) gives that expert; ordered:
+    the order of the experts matters; first_pass: for methods that need statistics of the whole model, a pass over all
+    tensors and their arguments before any is merged; it may iterate several times, and its result is
+    `Tensors.global_stats`. peak_memory: bytes per element of the current tensor beside the chunks, (once, per expert);
+    cubic: time grows with rows x columns x the smaller of the two.
     """
 
     merge: Callable[..., ChunkFn]
     title: str
     paper: str
     base: str = "required"
-    least: int = 1
-    most: int = 0
-    restores: bool = False
+    min_experts: int = 1
+    max_experts: int = 0
+    identity_at_one: bool = False
     ordered: bool = False
-    survey: Callable[[Iterable[tuple[Tensors, dict]]], object] | None = None
-    holds: tuple[float, float] = (0, 0)
+    first_pass: Callable[[Iterable[tuple[Tensors, dict]]], object] | None = None
+    peak_memory: tuple[float, float] = (0, 0)
     cubic: bool = False
 
 
@@ -139,24 +139,24 @@ class Method:
 
 
 def finish(x: Tensors, mixed: Tensor, scale: float) -> Tensor:
-    """base + scale x mixed, where `deltas` has just been asked for the same part."""
+    """base + scale x mixed; `deltas` must just have been called for the same slice."""
     return mixed.mul_(scale).add_(x._base[: len(mixed)])
 
 
 def added(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> ChunkFn:
-    """base + lam x the weighted sum of what `kept` leaves of the task vectors (K, len)."""
+    """base + lam x the weighted sum of the task vectors (K, len) after `kept`."""
     weights = torch.tensor(weight, dtype=torch.float32)
     return lambda part: finish(x, weighted_sum(kept(part), weights, normalize), lam)
 
 
 def elected(x: Tensors, kept: Callable[[slice], Tensor], weight: list[float], normalize: bool, lam: float) -> ChunkFn:
-    """base + lam x the election among what `kept` leaves of the task vectors (K, len)."""
+    """base + lam x the sign election among the task vectors (K, len) after `kept`."""
     weights = torch.tensor(weight, dtype=torch.float32)
     return lambda part: finish(x, elect(kept(part), weights, normalize), lam)
 
 
 def weighted_sum(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
-    """sum(w d), divided by sum(w) where asked. kept (K, len), weight (K,)."""
+    """sum(w d), divided by sum(w) if normalised. kept (K, len), weight (K,)."""
     total = float(weight.sum())
     mixed = weight @ kept
     return mixed / total if normalize and abs(total) >= 1e-8 else mixed
@@ -169,7 +169,7 @@ def elect(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
     """
     kept.mul_(weight[:, None])
     sign = torch.ones(kept.shape[1]).copysign_(kept.sum(dim=0) + 0.0)  # (len,); -0.0 + 0.0 is 0.0
-    kept.mul_(sign).clamp_(min=0)  # what disagrees is 0 now
+    kept.mul_(sign).clamp_(min=0)  # values that disagree are now 0
     mixed = kept.sum(dim=0).mul_(sign)
     if normalize:
         fraction = (weight @ kept.sign_()).numpy()
@@ -179,7 +179,7 @@ def elect(kept: Tensor, weight: Tensor, normalize: bool) -> Tensor:
 
 
 def masked(values: Tensor, keep: Tensor) -> Tensor:
-    """Values with those that are not kept 0, in place: numpy takes half of torch's time for fp32 by bool."""
+    """Zero the values that are not kept, in place: numpy multiplies fp32 by bool twice as fast as torch."""
     np.multiply(values.numpy(), keep.numpy(), out=values.numpy())
     return values
 
@@ -187,7 +187,7 @@ def masked(values: Tensor, keep: Tensor) -> Tensor:
 def bernoulli_mask(generator: np.random.Generator, fraction: np.ndarray | float, shape: tuple[int, ...]) -> np.ndarray:
     """True with probability `fraction` (broadcast over the shape), to 32 bits.
 
-    One random byte decides 255 of 256 elements; where it equals the share's own first byte, three more do.
+    One random byte decides 255 of 256 elements; if it equals the fraction's own first byte, three more do.
     """
     level = np.minimum(np.asarray(fraction, float) * 2.0**32, 2.0**32 - 1).astype(np.uint32)
     first = np.frombuffer(generator.bytes(math.prod(shape)), np.uint8).reshape(shape)

@@ -25,5 +25,5 @@ def crumbs(x: Tensors, density: list[float], gamma: list[float]):
     return trimmed(x, skip, keep)
 
 
-METHOD = Method(breadcrumbs, "Breadcrumbs", "arXiv:2312.06795", restores=True, holds=(0, 0.2))
-TIES = Method(breadcrumbs_ties, "Breadcrumbs with TIES", "arXiv:2312.06795", restores=True, holds=(0, 0.2))
+METHOD = Method(breadcrumbs, "Breadcrumbs", "arXiv:2312.06795", identity_at_one=True, peak_memory=(0, 0.2))
+TIES = Method(breadcrumbs_ties, "Breadcrumbs with TIES", "arXiv:2312.06795", identity_at_one=True, peak_memory=(0, 0.2))

@@ -11,7 +11,7 @@ def breadcrumbs_row(
     x: Tensors, weight: PerExpert, *, beta: float = 0.85, gamma: float = 0.01, lam: float = 0.3
 ) -> ChunkFn:
     """Per row: zero the int(gamma c) largest |d|, keep the int(beta c) largest of the rest, add, times lam
-    (arXiv:2312.06795). The masks are kept: a byte an element and expert."""
+    (arXiv:2312.06795). Keeps masks: one byte per element and expert."""
     columns = x.columns
     first, count = int(gamma * columns), int(beta * columns)
     keep = torch.zeros(len(x.experts), x.n, dtype=torch.bool)
@@ -24,4 +24,4 @@ def breadcrumbs_row(
     return lambda part: finish(x, weights @ masked(x.deltas(part), keep[:, part]), lam)
 
 
-METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795", holds=(0, 1))
+METHOD = Method(breadcrumbs_row, "Breadcrumbs, by row", "arXiv:2312.06795", peak_memory=(0, 1))

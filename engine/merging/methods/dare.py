@@ -34,7 +34,7 @@ def dare_ties(
     rescale: bool = True,
     lam: float = 1.0,
 ) -> ChunkFn:
-    """The same, then the election of TIES."""
+    """The same, then TIES' sign election."""
     return elected(x, dropped(x, density, "l1" if rescale else None), weight, normalize, lam)
 
 
@@ -77,7 +77,7 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, part: slice) -> 
 def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Tensor]:
     """Task vectors (K, len) times `mask(expert, row, part)`, grown so that each expert's L1 norm stays.
 
-    The masks are kept: a byte an element and expert. rows: they are asked for whole rows of the tensor.
+    Keeps masks: one byte per element and expert. rows: in whole rows of the tensor.
     """
     keep = torch.empty(len(x.experts), x.n, dtype=torch.bool)
     before, after = torch.zeros(2, len(x.experts), dtype=torch.float64)
@@ -87,13 +87,13 @@ def masked_to_l1(x: Tensors, mask: Callable, rows: bool) -> Callable[[slice], Te
             keep[i, part] = mask(i, row, part)
         before += found.abs_().sum(dim=1)
         after += masked(found, keep[:, part]).sum(dim=1)
-    sound = (before >= 1e-7) & (after >= 1e-7)  # else nothing is left to grow
+    sound = (before >= 1e-7) & (after >= 1e-7)  # else nothing is left to rescale
     scale = torch.where(sound, before / torch.where(sound, after, 1), 1).float()
     return lambda part: masked(x.deltas(part), keep[:, part]).mul_(scale[:, None])
 
 
 PAPER = "arXiv:2311.03099"
-LINEAR = Method(dare_linear, "DARE", PAPER, restores=True, ordered=True, holds=(0, 1))
-TIES = Method(dare_ties, "DARE with TIES", PAPER, restores=True, ordered=True, holds=(0, 1))
-LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", PAPER, restores=True, ordered=True)
-TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", PAPER, restores=True, ordered=True)
+LINEAR = Method(dare_linear, "DARE", PAPER, identity_at_one=True, ordered=True, peak_memory=(0, 1))
+TIES = Method(dare_ties, "DARE with TIES", PAPER, identity_at_one=True, ordered=True, peak_memory=(0, 1))
+LINEAR_PAPER = Method(dare_linear_paper, "DARE, the paper's rescaling", PAPER, identity_at_one=True, ordered=True)
+TIES_PAPER = Method(dare_ties_paper, "DARE with TIES, the paper's rescaling", PAPER, identity_at_one=True, ordered=True)

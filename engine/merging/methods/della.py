@@ -42,7 +42,7 @@ def della_linear(
 
 
 def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool) -> Callable[[slice], Tensor]:
-    """Task vectors (K, len) with elements dropped by rank. The masks are kept: a byte an element and expert."""
+    """Task vectors (K, len) with elements dropped by rank. Keeps masks: one byte per element and expert."""
     for fraction, eps in zip(density, epsilon, strict=True):
         if 0 < fraction < 1 and not (fraction - eps > 0 and fraction + eps < 1):
             raise Problem(
@@ -65,8 +65,8 @@ def pruned(x: Tensors, density: list[float], epsilon: list[float], rescale: bool
 def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, part: slice) -> Tensor:
     """(len,) which elements of whole rows of the tensor stay.
 
-    The draws are made in the order of the ranks and carried back to their elements. Size and place are sorted as one
-    integer, which takes half as long as to sort places by size.
+    Draws are made in rank order and scattered back to their elements. Size and place are sorted as one integer, which
+    is twice as fast as an argsort by size.
     """
     if density >= 1 or density <= 0:
         return torch.full_like(row, density >= 1, dtype=torch.bool)
@@ -81,5 +81,7 @@ def drawn(x: Tensors, expert: int, row: Tensor, density: float, epsilon: float, 
     return torch.empty_like(found).scatter_(1, torch.from_numpy(both), found).reshape(-1)
 
 
-TIES = Method(della, "DELLA", "arXiv:2406.11617", restores=True, ordered=True, holds=(0, 1))
-LINEAR = Method(della_linear, "DELLA, linear", "arXiv:2406.11617", restores=True, ordered=True, holds=(0, 1))
+TIES = Method(della, "DELLA", "arXiv:2406.11617", identity_at_one=True, ordered=True, peak_memory=(0, 1))
+LINEAR = Method(
+    della_linear, "DELLA, linear", "arXiv:2406.11617", identity_at_one=True, ordered=True, peak_memory=(0, 1)
+)

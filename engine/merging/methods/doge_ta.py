@@ -1,4 +1,4 @@
-"""DOGE: task arithmetic with a shift that all task vectors share, found outside the directions that they share."""
+"""DOGE: task arithmetic with one shift for all task vectors, optimised outside their shared directions."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def doge_ta(x: Tensors, weight: PerExpert, *, density: float = 0.3, steps: int =
     expert's matrices (arXiv:2501.01230). Other shapes are the base's, as in its authors' code.
 
     delta: Adam (1e-4) on sum_j sum_rows (sum_columns [d_j^2 - d_j sum lam_i (d_i + delta)])^2, its gradient
-    without the part in the top int(R/6) directions of the experts' top int(R/K). Holds 2 K + 6 copies of the tensor.
+    without the part in the top int(R/6) directions of the experts' top int(R/K). Takes 2 K + 6 copies of the tensor.
     """
     if not is_matrix(x):
         return lambda part: x.base32(part).clone()
@@ -23,7 +23,7 @@ def doge_ta(x: Tensors, weight: PerExpert, *, density: float = 0.3, steps: int =
     sizes = deltas.flatten(1).norm(dim=1)
     scales = torch.tensor(weight, dtype=torch.float32) * lam * torch.where(sizes > 0, 1 / sizes, 0)
     shift = shifted(deltas, scales, steps)
-    moved = (deltas + shift).mul_(deltas.abs() >= x.seen[:, :, None])
+    moved = (deltas + shift).mul_(deltas.abs() >= x.global_stats[:, :, None])
     total = torch.tensordot(scales, moved, 1).reshape(-1)
     return lambda part: x.base32(part).add_(total[part])
 
@@ -32,8 +32,8 @@ def is_matrix(x: Tensors) -> bool:
     return len(x.shape) == 2 and x.n > 0
 
 
-def survey(model: Model) -> Tensor:
-    """(K, 1) the |d| from which an expert's weights are moved: two passes over the matrices."""
+def first_pass(model: Model) -> Tensor:
+    """(K, 1) the |d| above which an expert's weights are moved: two passes over the matrices."""
     (density,) = constant(model, "density")
     found = next((len(x.experts) for x, _ in model if is_matrix(x)), 0)
     if not found:
@@ -67,4 +67,6 @@ def directions(deltas: Tensor) -> Tensor:
     return torch.linalg.svd(torch.cat(each, dim=1), full_matrices=False)[0][:, : rank // SUBSPACE]
 
 
-METHOD = Method(doge_ta, "DOGE with task arithmetic", "arXiv:2501.01230", survey=survey, holds=(50, 13), cubic=True)
+METHOD = Method(
+    doge_ta, "DOGE with task arithmetic", "arXiv:2501.01230", first_pass=first_pass, peak_memory=(50, 13), cubic=True
+)

@@ -1,7 +1,7 @@
-"""EMR-Merging: one elected task vector for all tasks; a mask and a rescaler make it one task's again.
+"""EMR-Merging: one elected task vector for all tasks; a mask and a rescaler per task recover each task's own.
 
 A checkpoint holds one set of weights: `emr` gives the elected vector alone, `emr_task` the weights of one task. The
-method itself keeps the elected vector and a mask (a bit a weight) and a rescaler for each task, and switches.
+method itself keeps the elected vector and a mask (one bit per weight) and a rescaler per task, and switches.
 """
 
 import torch
@@ -24,7 +24,7 @@ def emr_task(x: Tensors, weight: PerExpert, *, task: int, lam: float = 1.0) -> C
     if not 1 <= task <= len(x.experts):
         raise Problem(f"Cannot give the weights of task {task}: the experts are numbered 1 to {len(x.experts)}.")
     weights = torch.tensor(weight, dtype=torch.float32)[:, None]
-    scale = float(x.seen[task - 1])
+    scale = float(x.global_stats[task - 1])
 
     def at(part: slice) -> Tensor:
         vector, masks = elected(x.deltas(part).mul_(weights))
@@ -42,7 +42,7 @@ def elected(found: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rescalers(model: Model) -> Tensor:
-    """(K,) one a task."""
+    """(K,) one per task."""
     sizes = 0
     for x, arguments in model:
         weights = torch.tensor(arguments["weight"], dtype=torch.float32)[:, None]
@@ -55,5 +55,7 @@ def rescalers(model: Model) -> Tensor:
     return torch.where(left > 0, own / torch.where(left > 0, left, 1), 0)
 
 
-METHOD = Method(emr, "EMR, elected vector", "arXiv:2405.17461", restores=True)
-TASK = Method(emr_task, "EMR, one task's weights", "arXiv:2405.17461", restores=True, ordered=True, survey=rescalers)
+METHOD = Method(emr, "EMR, elected vector", "arXiv:2405.17461", identity_at_one=True)
+TASK = Method(
+    emr_task, "EMR, one task's weights", "arXiv:2405.17461", identity_at_one=True, ordered=True, first_pass=rescalers
+)

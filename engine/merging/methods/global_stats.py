@@ -1,8 +1,8 @@
-"""For methods that are global over a model: order statistics of all its tensors together, without holding them.
+"""Order statistics over all tensors of a model, without holding them, for methods with model-wide thresholds.
 
-The bits of an fp32 number, turned a little, are 32-bit integers of the same order. A first pass counts their upper 16
-bits, a second the lower 16 of those that share the upper ones that were sought. That is exact, and takes one histogram
-of 65,536 counts an expert, whatever the model's size.
+The bits of an fp32 number can be mapped to 32-bit integers of the same order. One pass counts their upper 16 bits, a
+second the lower 16 of those whose upper bits were selected. That is exact, and takes one histogram
+of 65,536 counts per expert, whatever the model's size.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,18 +15,18 @@ from engine.core.errors import Problem
 from engine.merging.methods.base import Method, Tensors
 
 BINS = 1 << 16
-Model = Iterable[tuple[Tensors, dict]]  # every tensor with the method's arguments there; may be iterated again
+Model = Iterable[tuple[Tensors, dict]]  # every tensor with the method's arguments for it; may be iterated again
 
 
-def surveyed(method: Method, model: Model) -> object:
-    """What the method's survey of a model gives; None where it has none, or there is nothing to merge."""
-    if method.survey is None or next(iter(model), None) is None:
+def run_first_pass(method: Method, model: Model) -> object:
+    """The result of the method's first pass over a model; None if it has none, or there is nothing to merge."""
+    if method.first_pass is None or next(iter(model), None) is None:
         return None
-    return method.survey(model)
+    return method.first_pass(model)
 
 
 def constant(model: Model, *names: str) -> list:
-    """The values of knobs that must be the same for all tensors. Raises Problem where they are not."""
+    """The values of knobs that must be the same for all tensors. Raises Problem if they differ."""
     first = None
     for x, arguments in model:
         found = [arguments[name] for name in names]
@@ -40,16 +40,16 @@ def constant(model: Model, *names: str) -> list:
 
 
 def all_deltas(model: Model) -> Iterator[Tensor]:
-    """The task vectors of the whole model, in parts (K, len) that the next overwrites."""
+    """The task vectors of the whole model, in parts (K, len), each overwriting the last."""
     for x, _ in model:
         for part in x.chunks():
             yield x.deltas(part)
 
 
 def kth(look: Callable[[], Iterable[Tensor]], ranks: Callable[[int], list[list[int]]]) -> Tensor:
-    """(K, R) the values at ascending ranks, 0 the smallest, of each row over all the parts.
+    """(K, R) order statistics of each row over all parts, at ascending ranks, 0 the smallest.
 
-    look: gives all parts (K, len) in fp32, and is called twice; ranks: from the number of elements to R ranks a row.
+    look: yields all parts (K, len) in fp32, and is called twice; ranks: from the number of elements to R ranks per row.
     """
     counts = None
     for part in look():
@@ -58,7 +58,7 @@ def kth(look: Callable[[], Iterable[Tensor]], ranks: Callable[[int], list[list[i
         for row, found in zip(counts, upper, strict=True):
             row += np.bincount(found, minlength=BINS)
     if counts is None:
-        raise Problem("Cannot merge: the models have no weights that are not whole numbers. Check their files.")
+        raise Problem("Cannot merge: the models have no floating-point weights. Check their files.")
     sums = counts.cumsum(axis=1)
     sought = np.clip(ranks(int(sums[0, -1])), 0, int(sums[0, -1]) - 1)  # (K, R)
     bins = np.array([np.searchsorted(row, rank, side="right") for row, rank in zip(sums, sought, strict=True)])
@@ -80,6 +80,6 @@ def ordered(values: Tensor) -> np.ndarray:
 
 
 def restored(numbers: np.ndarray) -> Tensor:
-    """The numbers that `ordered` turned into integers."""
+    """The inverse of `ordered`."""
     bits = numbers ^ np.where(numbers >> 31, np.uint32(0x80000000), np.uint32(0xFFFFFFFF))
     return torch.from_numpy(bits.view(np.float32))

@@ -24,4 +24,4 @@ def summed(x: Tensors, weight: list[float]) -> torch.Tensor:
     return total
 
 
-METHOD = Method(iso_c, "Iso-C", "arXiv:2502.04959", holds=(30, 0), cubic=True)
+METHOD = Method(iso_c, "Iso-C", "arXiv:2502.04959", peak_memory=(30, 0), cubic=True)

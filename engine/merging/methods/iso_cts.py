@@ -1,4 +1,4 @@
-"""Iso-CTS: the strongest directions that tasks share, and each task's own, all made equally strong."""
+"""Iso-CTS: the strongest shared directions and each task's own, with equal singular values."""
 
 import torch
 
@@ -28,4 +28,4 @@ def iso_cts(x: Tensors, weight: PerExpert, *, common: float = 0.8, lam: float = 
     return lambda part: x.base32(part).add(total[part], alpha=lam)
 
 
-METHOD = Method(iso_cts, "Iso-CTS", "arXiv:2502.04959", holds=(40, 16), cubic=True)
+METHOD = Method(iso_cts, "Iso-CTS", "arXiv:2502.04959", peak_memory=(40, 16), cubic=True)

@@ -5,13 +5,13 @@ import numpy as np
 from engine.merging.methods.base import DOT, ChunkFn, Method, Tensors
 from engine.merging.methods.multislerp import norm
 
-BLUR = 1e-3  # what products that were added up in fp32 leave of an angle near 0 or pi
+BLUR = 1e-3  # the error of an angle near 0 or pi from products summed in fp32
 
 
 def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> ChunkFn:
     """Iterates the tangent mean of the unit vectors, all alike, times the mean norm (Karcher 1977; arXiv:2603.04972).
 
-    Vectors up to `tol` long are left out, and what lies opposite to the mean pulls nowhere. Works on the Gram matrix.
+    Vectors of norm up to `tol` are left out, and vectors opposite to the mean have no effect. Works on the Gram matrix.
     """
     gram, count = x.gram(), len(x.experts)
     if count == 1:
@@ -40,4 +40,4 @@ def karcher(x: Tensors, *, max_iter: int = 10, tol: float = 1e-5) -> ChunkFn:
     return x.combined(mean * sizes.mean())
 
 
-METHOD = Method(karcher, "Karcher mean", "arXiv:2603.04972", base="none", restores=True)
+METHOD = Method(karcher, "Karcher mean", "arXiv:2603.04972", base="none", identity_at_one=True)

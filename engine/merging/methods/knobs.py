@@ -1,6 +1,6 @@
-"""A merge method's knobs: its function's keyword arguments, with the range that a fader or a search gives them.
+"""A merge method's knobs: its function's keyword arguments, with the ranges of faders and searches.
 
-The signature says which knobs there are, of which kind, and their defaults; all else stands in RANGES and LIMITS.
+The signature gives names, kinds and defaults; ranges and limits are in RANGES and LIMITS.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from typing import get_args
 from engine.merging.methods.base import Method, PerExpert
 from engine.spec.merge_knobs import Knob
 
-DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of knobs an expert, as mergekit has them
-RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one method means something else by it
+DEFAULTS = {"density": 1.0, "gamma": 0.01, "epsilon": 0.15}  # of per-expert knobs, as mergekit has them
+RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` overrides it for one method
     "weight": (0.0, 1.0),
     "lam": (0.0, 2.0),
     "t": (0.0, 1.0),
@@ -33,11 +33,11 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` where one m
     "tol": (1e-8, 1e-3),
     "eps": (1e-12, 1e-6),
 }
-LIMITS: dict[str, tuple[float, float | None]] = {  # what lies outside means nothing; absent, None: up to LARGEST
+LIMITS: dict[str, tuple[float, float | None]] = {  # values outside are invalid; absent or None: up to LARGEST
     **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # shares
     **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
     "task": (1, None),
-    "eps": (1e-30, None),  # something is divided by it
+    "eps": (1e-30, None),  # a divisor
 }
 
 
@@ -59,12 +59,12 @@ def knobs_of(method: Method) -> dict[str, Knob]:
 
 
 def looked_up(table: dict, method: Method, name: str) -> tuple[float | None, float | None]:
-    """A knob's row: of this method, or of all that have a knob of the name; (None, None) without one."""
+    """A knob's range: this method's own, or the shared one of that name; (None, None) if there is none."""
     return table.get(f"{method.merge.__name__}.{name}") or table.get(name) or (None, None)
 
 
 def catalogue_text() -> str:
-    """What engine/spec/merge_catalogue.json holds: every method of the table with its knobs, as JSON."""
+    """The content of engine/spec/merge_catalogue.json: every method of the table with its knobs."""
     from engine.merging.methods import METHODS
 
     cards = {}
@@ -72,6 +72,9 @@ def catalogue_text() -> str:
         knobs = {}
         for knob in knobs_of(method).values():
             knobs[knob.name] = {key: value for key, value in asdict(knob).items() if key not in ("name", "text")}
-        fields = {key: getattr(method, key) for key in ("title", "paper", "base", "least", "most", "restores")}
+        fields = {
+            key: getattr(method, key)
+            for key in ("title", "paper", "base", "min_experts", "max_experts", "identity_at_one")
+        }
         cards[name] = fields | {"knobs": knobs}
     return json.dumps(cards, indent=1) + "\n"

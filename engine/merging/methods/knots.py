@@ -1,4 +1,4 @@
-"""KnOTS: task vectors are written in a basis that all share, and TIES merges their coordinates there."""
+"""KnOTS: TIES on the coordinates of the task vectors in a shared basis."""
 
 import torch
 
@@ -11,7 +11,7 @@ def knots(
     x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, tol: float = 1e-4, lam: float = 1.0
 ) -> ChunkFn:
     """Matrices: [d_1 ... d_K] = U S [V_1' ... V_K'] in fp64, without singular values up to `tol`; t0 + lam U S TIES(V)
-    (arXiv:2410.19735). Other shapes: TIES. Holds fp64 copies of the concatenated tensor."""
+    (arXiv:2410.19735). Other shapes: TIES. Takes fp64 copies of the concatenated tensor."""
     if len(x.shape) != 2 or x.n == 0:
         return ties(x, weight, density=density, normalize=normalize, lam=lam)
     joined = torch.cat(list(weighted(x, [1.0] * len(x.experts))), dim=1).double()
@@ -28,4 +28,4 @@ def knots(
     return lambda part: x.base32(part).add(total[part])
 
 
-METHOD = Method(knots, "KnOTS with TIES", "arXiv:2410.19735", restores=True, holds=(40, 28), cubic=True)
+METHOD = Method(knots, "KnOTS with TIES", "arXiv:2410.19735", identity_at_one=True, peak_memory=(40, 28), cubic=True)

@@ -6,12 +6,12 @@ from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 
 
 def linear(x: Tensors, weight: PerExpert, *, normalize: bool = True) -> ChunkFn:
-    """sum(w t) / sum(w), or sum(w t) where it is not normalised (Model soups, arXiv:2203.05482). NaN or infinite where
-    weights that are normalised sum to 0."""
+    """sum(w t) / sum(w), or sum(w t) if not normalised (Model soups, arXiv:2203.05482). NaN or infinite if
+    normalised weights sum to 0."""
     weights = torch.tensor(weight, dtype=torch.float32)
     if normalize:
         weights = weights / weights.sum()
     return lambda part: weights @ x.experts32(part)
 
 
-METHOD = Method(linear, "Linear", "arXiv:2203.05482", base="none", restores=True)
+METHOD = Method(linear, "Linear", "arXiv:2203.05482", base="none", identity_at_one=True)

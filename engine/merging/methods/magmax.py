@@ -1,4 +1,4 @@
-"""MagMax: at each weight the task vector that moved it most wins."""
+"""MagMax: for each weight, the task vector that moved it most wins."""
 
 import torch
 
@@ -6,7 +6,7 @@ from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, fin
 
 
 def magmax(x: Tensors, weight: PerExpert, *, lam: float = 0.5) -> ChunkFn:
-    """t0 + lam w_i d_i with the largest |w_i d_i|, of equals the later (arXiv:2407.06322; its scale is 0.5)."""
+    """t0 + lam w_i d_i with the largest |w_i d_i|, the later one if tied (arXiv:2407.06322; its scale is 0.5)."""
     weights = torch.tensor(weight, dtype=torch.float32)[:, None]
 
     def at(part: slice) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Merging in memory: a base and experts as tensors by name in, merged tensors out. What faders and searches call."""
+"""Merging in memory, for faders and searches: a base and experts as tensors by name in, merged tensors out."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from engine.core.errors import Problem
 from engine.merging.methods import METHODS
 from engine.merging.methods.base import Tensors
-from engine.merging.methods.global_stats import surveyed
+from engine.merging.methods.global_stats import run_first_pass
 from engine.merging.methods.knobs import knobs_of
 from engine.spec.merge_learners import refuse_without_data
 
@@ -26,24 +26,23 @@ def merge_in_memory(
     """Merge K experts of one base by the method `name` of the table; new tensors of the base's dtypes and device.
 
     weight: K numbers, or a function from a tensor's name to K numbers (unused by methods without this knob);
-    knobs: the method's others by their names in the signature, a number or, for a knob an expert, K numbers. Methods
-    without a base of their own (linear, karcher) merge the experts alone. Tensors of whole numbers are the base's.
-    Raises Problem for an unknown method or knob, a value that a knob does not take, a number of experts that it cannot
-    take, and tensors that do not fit.
+    knobs: the method's other knobs by name, a number or, for a per-expert knob, K numbers. Methods without a base
+    (linear, karcher) merge the experts alone. Integer tensors are the base's. Raises Problem if the method, a knob, a
+    value, the number of experts or a tensor's shape is invalid.
     """
     refuse_without_data(name)
     if name not in METHODS:
         raise Problem(f"Cannot merge by {name!r}: the methods are {', '.join(METHODS)}.")
     method = METHODS[name]
-    if len(experts) < method.least or (method.most and len(experts) > method.most):
-        span = f"{method.least}" if method.most == method.least else f"at least {method.least}"
+    if len(experts) < method.min_experts or (method.max_experts and len(experts) > method.max_experts):
+        span = f"{method.min_experts}" if method.max_experts == method.min_experts else f"at least {method.min_experts}"
         raise Problem(f"Cannot merge {len(experts)} experts by {name}: it takes {span}.")
     _check_tensors(base, experts)
     model = _Model(name, base, experts, weight, knobs or {}, seed)
-    seen = surveyed(method, model)
+    stats = run_first_pass(method, model)
     merged = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in base.items()}
     for x, arguments in model:
-        x.seen = seen
+        x.global_stats = stats
         at = method.merge(x, **arguments)
         flat = merged[x.name].view(-1)
         for part in x.chunks():
@@ -52,7 +51,7 @@ def merge_in_memory(
 
 
 class _Model:
-    """The tensors of a merge, one by one, as often as a method asks: (its `Tensors`, the method's arguments)."""
+    """The tensors of a merge, re-iterable: (its `Tensors`, the method's arguments)."""
 
     def __init__(self, name: str, base: dict, experts: list[dict], weight: Weight, knobs: dict, seed: int):
         self.method, self.base, self.experts, self.weight, self.seed = METHODS[name], base, experts, weight, seed
@@ -91,7 +90,7 @@ class _Model:
 
 
 def _check_tensors(base: dict[str, Tensor], experts: list[dict[str, Tensor]]) -> None:
-    """Raise Problem where an expert lacks a tensor, has it in another shape, or has other whole numbers in it."""
+    """Raise Problem if an expert lacks a tensor, has another shape, or differs in an integer tensor."""
     for place, expert in enumerate(experts, 1):
         for key, value in base.items():
             if key not in expert or expert[key].shape != value.shape:
@@ -100,4 +99,4 @@ def _check_tensors(base: dict[str, Tensor], experts: list[dict[str, Tensor]]) ->
                     f"Cannot merge {key!r}: it is {list(value.shape)} in the base and {found} in expert {place}."
                 )
             if not value.is_floating_point() and not torch.equal(value, expert[key]):
-                raise Problem(f"Cannot merge {key!r}: it holds whole numbers, and they differ in expert {place}.")
+                raise Problem(f"Cannot merge {key!r}: it is an integer tensor, and differs in expert {place}.")

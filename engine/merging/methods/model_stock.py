@@ -28,7 +28,7 @@ def share_of(cosine: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def row_wise(x: Tensors) -> ChunkFn:
-    """One f a row: the chunk is widened to whole rows."""
+    """One f per row: the chunk is widened to whole rows."""
     count, columns = len(x.experts), x.columns
     pairs = [(i, j) for i in range(count) for j in range(i)]
     shares = torch.empty(max(1, x.n // columns))
@@ -48,4 +48,4 @@ def row_wise(x: Tensors) -> ChunkFn:
     return at
 
 
-METHOD = Method(model_stock, "Model Stock", "arXiv:2403.19522", least=2)
+METHOD = Method(model_stock, "Model Stock", "arXiv:2403.19522", min_experts=2)

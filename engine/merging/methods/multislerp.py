@@ -9,8 +9,8 @@ from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 def multislerp(x: Tensors, weight: PerExpert, *, normalize_weights: bool = True, eps: float = 1e-8) -> ChunkFn:
     """Mean of the unit vectors, tangent mean there, and back to the sphere, times the weighted mean of the norms.
 
-    Everything lies in the span of the vectors, so their Gram matrix (K, K) is all that is needed. With a base it acts
-    on task vectors. NaN where weights that are normalised sum to 0. Raises Problem where weighted unit vectors cancel.
+    Everything lies in the span of the vectors, so their Gram matrix (K, K) suffices. With a base it acts on task
+    vectors. NaN if normalised weights sum to 0. Raises Problem if the weighted unit vectors cancel.
     """
     if len(x.experts) == 1:
         return Tensors(x.name, x.shape, None, x.experts, x.seed).combined([1.0])
@@ -41,4 +41,4 @@ def norm(coefficients: np.ndarray, gram: np.ndarray) -> float:
     return float(np.sqrt(max(0.0, coefficients @ gram @ coefficients)))
 
 
-METHOD = Method(multislerp, "Multi-SLERP", "Goddard 2025", base="optional", restores=True)
+METHOD = Method(multislerp, "Multi-SLERP", "Goddard 2025", base="optional", identity_at_one=True)

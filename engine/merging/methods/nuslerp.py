@@ -27,7 +27,7 @@ def nuslerp(x: Tensors, weight: PerExpert, *, nuslerp_row_wise: bool = False, nu
 
 
 def along(x: Tensors, f: float, dimension: int) -> ChunkFn:
-    """Each vector along a dimension by itself. Whole tensors: a few fp32 copies of the tensor are needed."""
+    """Each vector along a dimension by itself, on whole tensors: takes a few fp32 copies of the tensor."""
     one, other = (v.reshape(x.shape).transpose(dimension, -1) for v in x.vectors(slice(0, x.n)).clone())
     unit = [v / v.norm(dim=-1, keepdim=True).clamp(min=1e-7) for v in (one, other)]
     cosine = (unit[0] * unit[1]).sum(dim=-1, keepdim=True).clamp(-1, 1)
@@ -47,4 +47,6 @@ def coefficients(cosine: Tensor, f: float) -> Tensor:
     return torch.where(straight, flat, round_)
 
 
-METHOD = Method(nuslerp, "NuSLERP", "mergekit", base="optional", least=2, most=2, ordered=True, holds=(45, 0))
+METHOD = Method(
+    nuslerp, "NuSLERP", "mergekit", base="optional", min_experts=2, max_experts=2, ordered=True, peak_memory=(45, 0)
+)

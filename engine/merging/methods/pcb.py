@@ -1,4 +1,4 @@
-"""PCB-Merging: weights compete inside their own task and across tasks; the strongest of each task are combined."""
+"""PCB-Merging: weights compete within their task and across tasks; the strongest of each task are combined."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) 
     a = |d| clipped to its 1e-4 quantiles at both ends of the whole model; beta = exp(K norm(a)^2) tanh(d sum d);
     s = beta from its (1 - ratio) quantile to its largest, on 0 to 1.
     """
-    ends, (floor, top) = x.seen
+    ends, (floor, top) = x.global_stats
     weights = torch.tensor(weight, dtype=torch.float32)
 
     def at(part: slice) -> Tensor:
@@ -27,7 +27,7 @@ def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) 
     return at
 
 
-def survey(model: Model) -> tuple[Tensor, Tensor]:
+def first_pass(model: Model) -> tuple[Tensor, Tensor]:
     """The ends (2, K, 1) that |d| is clipped to, and the quantile and the largest (2, K, 1) of beta: four passes."""
     (ratio,) = constant(model, "ratio")
     count = len(next(iter(model))[0].experts)
@@ -49,9 +49,9 @@ def competed(found: Tensor, ends: Tensor) -> Tensor:
 
 
 def ranged(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Values (K, len) clipped to low..high (K, 1) and carried onto 0 to 1, in place; 0 where the two are one."""
+    """Values (K, len) clipped to low..high (K, 1) and scaled to 0 to 1, in place; 0 where low equals high."""
     span = high - low
     return values.clamp_(low, high).sub_(low).div_(torch.where(span > 0, span, 1))
 
 
-METHOD = Method(pcb, "PCB-Merging", "arXiv:2410.02396", survey=survey)
+METHOD = Method(pcb, "PCB-Merging", "arXiv:2410.02396", first_pass=first_pass)

@@ -1,4 +1,4 @@
-"""SCE: select the weights that the experts disagree on, weigh experts by their energy there, erase minorities."""
+"""SCE: select the weights that the experts disagree on, weight experts by their energy there, erase minorities."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,9 @@ from engine.merging.methods.topk import cuts
 
 
 def sce(x: Tensors, *, select_topk: float = 1.0) -> ChunkFn:
-    """Keep the top share by variance across experts, weigh by the mean square, elect on the sum (arXiv:2408.07990).
+    """Keep the top fraction by variance across experts, weight by the mean square, elect on the sum (arXiv:2408.07990).
 
-    k = int(nonzero variances x share); the weighted mean's denominator is at least 1e-6.
+    k = int(nonzero variances x fraction); the weighted mean's denominator is at least 1e-6.
     """
     inside = selected(x, select_topk)
     energy = torch.zeros(len(x.experts), dtype=torch.float64)
@@ -31,7 +31,7 @@ def sce(x: Tensors, *, select_topk: float = 1.0) -> ChunkFn:
 
 
 def selected(x: Tensors, fraction: float):
-    """A function that zeroes task vectors (K, len) outside the top share by variance."""
+    """A function that zeroes task vectors (K, len) outside the top fraction by variance."""
     if fraction >= 1:
         return lambda found, part: found
     spread = torch.empty(x.n)  # one fp32 copy of the tensor
@@ -49,4 +49,4 @@ def selected(x: Tensors, fraction: float):
     return inside
 
 
-METHOD = Method(sce, "SCE", "arXiv:2408.07990", restores=True, holds=(4, 0.1))
+METHOD = Method(sce, "SCE", "arXiv:2408.07990", identity_at_one=True, peak_memory=(4, 0.1))

@@ -4,7 +4,7 @@ import math
 
 from engine.merging.methods.base import ChunkFn, Method, Tensors
 
-STRAIGHT = 0.9995  # cosine above which a straight line is as good, and safer
+STRAIGHT = 0.9995  # cosine above which a straight line is as accurate, and stable
 
 
 def slerp(x: Tensors, *, t: float) -> ChunkFn:
@@ -22,4 +22,4 @@ def slerp(x: Tensors, *, t: float) -> ChunkFn:
     return pair.combined([math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)])
 
 
-METHOD = Method(slerp, "SLERP", "Shoemake 1985", least=1, most=1)
+METHOD = Method(slerp, "SLERP", "Shoemake 1985", min_experts=1, max_experts=1)

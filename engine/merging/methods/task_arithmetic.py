@@ -8,4 +8,4 @@ def task_arithmetic(x: Tensors, weight: PerExpert, *, normalize: bool = False, l
     return added(x, x.deltas, weight, normalize, lam)
 
 
-METHOD = Method(task_arithmetic, "Task arithmetic", "arXiv:2212.04089", restores=True)
+METHOD = Method(task_arithmetic, "Task arithmetic", "arXiv:2212.04089", identity_at_one=True)

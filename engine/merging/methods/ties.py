@@ -7,15 +7,15 @@ from engine.merging.methods.topk import trimmed
 def ties(x: Tensors, weight: PerExpert, *, density: PerExpert, normalize: bool = True, lam: float = 1.0) -> ChunkFn:
     """Trim to the max(1, int(density n)) largest |d| of this tensor, elect, merge (arXiv:2306.01708).
 
-    The trim is per tensor, as in mergekit; the paper's, over the whole model, is another method.
+    The trim is per tensor, as in mergekit; for the paper's trim over the whole model see ties_global.py.
     """
     kept = trimmed(x, [0] * len(density), [keep_of(fraction, x.n) for fraction in density])
     return elected(x, kept, weight, normalize, lam)
 
 
 def keep_of(density: float, n: int) -> int:
-    """How many elements a density keeps: one at least, unless it is 0."""
+    """How many elements a density keeps: at least one, unless it is 0."""
     return n if density >= 1 else 0 if density <= 0 or n == 0 else max(1, int(density * n))
 
 
-METHOD = Method(ties, "TIES", "arXiv:2306.01708", restores=True, holds=(0, 0.1))
+METHOD = Method(ties, "TIES", "arXiv:2306.01708", identity_at_one=True, peak_memory=(0, 0.1))

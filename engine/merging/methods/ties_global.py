@@ -1,4 +1,4 @@
-"""TIES as the paper has it: the trim is over the whole model, and the sign is elected without weights."""
+"""TIES as in the paper: trimmed over the whole model, with signs elected without weights."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ def ties_global_max(x: Tensors, weight: PerExpert, *, density: PerExpert = 0.2, 
     return disjoint(x, weight, lam, largest)
 
 
-def survey(model: Model) -> tuple[Tensor, float]:
+def first_pass(model: Model) -> tuple[Tensor, float]:
     """(thresholds (K, 1), the sign that won most often): three passes over the model."""
     (density,) = constant(model, "density")
     thresholds = kth(
@@ -42,15 +42,14 @@ def survey(model: Model) -> tuple[Tensor, float]:
 
 
 def trimmed(found: Tensor, thresholds: Tensor) -> Tensor:
-    """Task vectors (K, len) with what is below the thresholds 0, in place."""
+    """Task vectors (K, len) with values below the thresholds set to 0, in place."""
     return masked(found, found.abs() >= thresholds)
 
 
 def disjoint(x: Tensors, weight: list[float], lam: float, gather: Callable[[Tensor, Tensor], Tensor]) -> ChunkFn:
-    """base + lam x what `gather` makes of the sizes that agree (K, len; others 0) and the weights (K,), with the sign
-    that won."""
+    """base + lam x `gather`(sizes that agree (K, len; others 0), weights (K,)), with the elected sign."""
     weights = torch.tensor(weight, dtype=torch.float32)
-    thresholds, majority = x.seen
+    thresholds, majority = x.global_stats
 
     def at(part: slice) -> Tensor:
         kept = trimmed(x.deltas(part), thresholds)
@@ -61,6 +60,6 @@ def disjoint(x: Tensors, weight: list[float], lam: float, gather: Callable[[Tens
     return at
 
 
-METHOD = Method(ties_global, "TIES, trimmed over the model", "arXiv:2306.01708", survey=survey)
-SUM = Method(ties_global_sum, "TIES over the model, sum", "arXiv:2306.01708", survey=survey)
-MAX = Method(ties_global_max, "TIES over the model, largest", "arXiv:2306.01708", survey=survey)
+METHOD = Method(ties_global, "TIES, trimmed over the model", "arXiv:2306.01708", first_pass=first_pass)
+SUM = Method(ties_global_sum, "TIES over the model, sum", "arXiv:2306.01708", first_pass=first_pass)
+MAX = Method(ties_global_max, "TIES over the model, largest", "arXiv:2306.01708", first_pass=first_pass)

@@ -1,8 +1,8 @@
 """The largest of a tensor without sorting it.
 
-The bits of a non-negative fp32 number, read as an integer, have its order. A sample of the tensor brackets the k-th
-largest |d|; one pass counts what lies above the bracket and collects the few per cent inside it, and a partition of
-these gives the exact value. Where the sample misled, the bracket is opened wide and the pass is made again. A sort
+The bits of a non-negative fp32 number, read as an integer, keep its order. A sample of the tensor brackets the k-th
+largest |d|; one pass counts the elements above the bracket and collects the few per cent inside it, and a partition of
+these gives the exact value. If the sample misled, the bracket is widened and the pass repeated. A sort
 takes n log n and several copies of the tensor.
 """
 
@@ -40,9 +40,9 @@ def trimmed(x: Tensors, skip: list[int], keep: list[int]) -> Callable[[slice], T
 
 @dataclass
 class Cut:
-    """The `count` largest of n elements: all whose bits are above `bits`, and as many of those that equal it as fit.
+    """The `count` largest of n elements: all whose bits are above `bits`, and the first of those that equal it.
 
-    These are all up to the chunk that begins at `last`, and there the first `left`.
+    Ties are taken from all chunks before the one that begins at `last`, and there the first `left`.
     """
 
     count: int
@@ -52,7 +52,7 @@ class Cut:
     left: int = 0
 
     def keep(self, row: Tensor, part: slice) -> Tensor:
-        """A row (len,) with all other elements made 0, in place."""
+        """Set all other elements of a row (len,) to 0, in place."""
         if self.count <= 0:
             return row.zero_()
         if self.count >= self.n:
@@ -61,7 +61,7 @@ class Cut:
             bits = bits_of(row)
             same = bits == self.bits
             return masked(row, (bits > self.bits) | (same & (same.cumsum(0) <= self.left)))
-        below = self.bits - (part.start < self.last)  # the largest bits that do not belong
+        below = self.bits - (part.start < self.last)  # the largest bits that are excluded
         return row if below < 0 else torch.ops.aten.hardshrink.out(row, value_of(below), out=row)
 
 
@@ -99,7 +99,7 @@ def bracket(sample: np.ndarray, rank: int, n: int) -> tuple[int, int]:
 
 
 def scan(x: Tensors, ranks: list[int], brackets: list[tuple[int, int]]) -> list[Cut | None]:
-    """The cut for each rank; None where the bracket does not hold it."""
+    """The cut for each rank; None if it is outside the bracket."""
     above, inside = [0] * len(ranks), [[] for _ in ranks]
     for part in x.chunks():
         bits = bits_of(x.deltas(part)).numpy().view(np.uint32)
@@ -112,7 +112,7 @@ def scan(x: Tensors, ranks: list[int], brackets: list[tuple[int, int]]) -> list[
 
 
 def decide(rank: int, n: int, above: int, inside: list[tuple[int, np.ndarray]]) -> Cut | None:
-    """The cut from what lies above the bracket, and inside it by chunk."""
+    """The cut, from the count above the bracket and the candidates inside it by chunk."""
     if not 0 < rank < n:
         return Cut(rank, n)
     candidates = np.concatenate([found for _, found in inside])

@@ -1,4 +1,4 @@
-"""TSV-M: the strongest singular directions of every task, made orthogonal to each other's."""
+"""TSV-M: the strongest singular directions of every task, orthogonalised across tasks."""
 
 from collections.abc import Iterator
 
@@ -38,4 +38,4 @@ def polar(matrix: Tensor) -> Tensor:
     return u @ v
 
 
-METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081", restores=True, holds=(36, 8), cubic=True)
+METHOD = Method(tsv_m, "TSV-Merge", "arXiv:2412.00081", identity_at_one=True, peak_memory=(36, 8), cubic=True)

@@ -1,4 +1,4 @@
-"""WUDI: the task vector that disturbs every expert least along the inputs that the expert itself has learned."""
+"""WUDI: the task vector with the least interference in each expert's own input directions."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ RATE = 1e-5
 
 def wudi(x: Tensors, weight: PerExpert, *, steps: int = 300, lam: float = 1.0) -> ChunkFn:
     """Matrices: Adam (1e-5) from m = sum(e), e = w d, on sum_i |(m - e_i) e_i'|_F^2 / |e_i|_F^2 (arXiv:2503.08099).
-    Other shapes the mean of e; times lam. Holds 2 K + 5 copies of the tensor in fp32."""
+    Other shapes the mean of e; times lam. Takes 2 K + 5 copies of the tensor in fp32."""
     total = summed(x, weight)
     if len(x.shape) != 2 or x.n == 0:
         total /= len(x.experts)
@@ -38,7 +38,7 @@ def settled(start: Tensor, deltas: list[Tensor], steps: int) -> Tensor:
 def slope_of(deltas: list[Tensor]) -> Callable[[Tensor], Tensor] | None:
     """The gradient 2 sum (m - e) e' e / |e|^2 as a function of m; None without task vectors.
 
-    Where columns are few it is 2 (m A - B), A = sum(e' e / |e|^2): one product a step, whatever K is.
+    Where columns are few it is 2 (m A - B), A = sum(e' e / |e|^2): one product per step, whatever K is.
     """
     if not deltas:
         return None
@@ -54,4 +54,4 @@ def slope_of(deltas: list[Tensor]) -> Callable[[Tensor], Tensor] | None:
     return lambda m: torch.addmm(target, m, through, beta=-1)
 
 
-METHOD = Method(wudi, "WUDI", "arXiv:2503.08099", holds=(40, 12), cubic=True)
+METHOD = Method(wudi, "WUDI", "arXiv:2503.08099", peak_memory=(40, 12), cubic=True)

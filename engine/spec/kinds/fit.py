@@ -1,4 +1,4 @@
-"""The job that fits the league: cross-validated surrogates of a study's runs, each fitted to all of them."""
+"""The job that fits the leaderboard: cross-validated surrogates of a study's runs, each fitted to all of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,9 @@ from engine.jobs.spec import Task
 class FitTask(Task):
     """R runs at weights [R][D] with losses [R][M], null where one is missing; domains [D]: the coordinates' names.
 
-    fingerprint: of these runs; metrics [M]; surrogates: names, all where null; folds, repeats, seed: of the
-    cross-validation; priorities [M]: signed weights of the metrics, equal where null; space: engine.space.Space as a
-    dict, prior [D]: its centre, where known.
+    fingerprint: of these runs; metrics [M]; surrogates: names, all if null; folds, repeats, seed: of the
+    cross-validation; priorities [M]: signed weights of the metrics, equal if null; space: engine.space.Space as a
+    dict, prior [D]: its centre, if known.
     """
 
     kind = "fit"

@@ -1,4 +1,4 @@
-"""The job that learns a merge from training text, measures it, and keeps it."""
+"""The job that learns a merge from training text, measures it, and saves it."""
 
 from dataclasses import dataclass
 from typing import Any

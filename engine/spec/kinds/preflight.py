@@ -1,4 +1,4 @@
-"""The job that checks models before anything is merged: what fits, what it takes, what is refused."""
+"""The job that checks models before anything is merged: compatibility, cost, refusals."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from engine.spec.tasks import Expertise
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightTask(Expertise):
-    """What is known is kept in experts/<study>/preflight.json."""
+    """The preflight is done; its result is in experts/<study>/preflight.json."""
 
     kind = "preflight"
 

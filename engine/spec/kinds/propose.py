@@ -1,4 +1,4 @@
-"""The job that proposes the runs worth doing next, and says which domains the metrics depend on."""
+"""The job that proposes the next runs, and estimates which domains the metrics depend on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +10,8 @@ from engine.jobs.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class ProposeTask(Task):
-    """file: the surrogate's path in the workspace; settings: {"proposer", "count", "rounds_done", "seed", and what a
-    search is asked}; space: engine.space.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null, of
+    """file: the surrogate's path in the workspace; settings: {"proposer", "count", "rounds_done", "seed", and those
+    of a search}; space: engine.space.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null, of
     the runs so far."""
 
     kind = "propose"

@@ -12,9 +12,9 @@ class TrainTask(Task):
     """runs: G of {"id", "weights": [D], "seed"}, trained on domains [D] of a corpus at a fidelity
     (engine.spec.fidelity.Fidelity as a dict).
 
-    keep: the part of every domain that may be seen (engine/proxies/sampling.py); start: the file of weights that all
-    begin with, null for random ones; save: the folder that their last weights go to as <run>.safetensors, null for
-    nowhere, both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
+    keep: the fraction of every domain that may be seen (engine/proxies/sampling.py); start: a file of initial weights
+    for all, null for random ones; save: the folder for their final weights, as <run>.safetensors, or null; both in the
+    workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
     validation windows are kept (engine/corpus/windows.py); metrics: measured besides each domain's loss
     (engine/metrics/).
     """

@@ -37,7 +37,7 @@ def queue_learning(
         "weight": weight_of(method, experts, coefficients or {}),
         "large": large,
     }
-    if large and not (learner.large and spec.merge.brought):
+    if large and not (learner.large and spec.merge.external):
         raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of external checkpoints takes one.")
     if large:
         checkpoint(store.workspace.root, large)

@@ -167,7 +167,7 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
     need("operator", "write a merged checkpoint")
     spec, point = merge_spec(study), checked_points(study, point)[0]
     task, root = task_of(study, spec), store.workspace.root
-    out = checked_name(name, "merged checkpoint") + ("" if spec.merge.brought else ".safetensors")
+    out = checked_name(name, "merged checkpoint") + ("" if spec.merge.external else ".safetensors")
     text = merge_file(
         spec.merge,
         study.corpus["experts"],

@@ -196,8 +196,8 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
         (low("model.layers.0.q_proj", 6, 6), {"r": 3}, "has rank 2"),
         (low("model.layers.0.q_proj", 7, 6), {}, "do not make"),
         (low("model.layers.9.q_proj", 6, 6), {}, "layers.9.q_proj"),
-        ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "and no"),
-        ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not of a plain LoRA"),
+        ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "but no"),
+        ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not belong to a plain LoRA"),
         ({}, {}, "holds no tensor"),
         *(
             (low("model.layers.0.q_proj", 6, 6), settings, "adapter_config.json")

@@ -13,7 +13,7 @@ from engine.spec.merge_knobs import Knob
 
 
 def family(count=2, seed=0):
-    """A base and experts of three tensors, one of them of whole numbers."""
+    """A base and experts of three tensors, one of them of integers."""
     generator = torch.Generator().manual_seed(seed)
 
     def one():
@@ -38,7 +38,7 @@ def settings(method):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_merges_in_memory(name):
     method = METHODS[name]
-    base, experts = family(min(2, method.most or 2))
+    base, experts = family(min(2, method.max_experts or 2))
     merged = merge_in_memory(name, base, experts, [0.5] * len(experts), settings(method))
     assert merged.keys() == base.keys() and torch.equal(merged["ids"], base["ids"])
     for key, value in merged.items():
@@ -49,7 +49,7 @@ def test_every_method_merges_in_memory(name):
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("tensors", [{"ids": torch.arange(5)}, {}], ids=["whole numbers", "nothing"])
 def test_a_model_without_weights_stays_as_it_is(name, tensors):
-    experts = [tensors] * METHODS[name].least
+    experts = [tensors] * METHODS[name].min_experts
     merged = merge_in_memory(name, tensors, experts, [0.5] * len(experts), settings(METHODS[name]))
     assert merged.keys() == tensors.keys() and all(torch.equal(merged[key], tensors[key]) for key in tensors)
 
@@ -102,15 +102,17 @@ def test_every_knob_has_a_range_that_holds_its_default(name):
 def test_every_knob_keeps_its_limits(name):
     """All that a fader or a search tries is inside; what lies outside is refused before anything is merged."""
     method = METHODS[name]
-    base, experts = family(min(2, method.most or 2))
+    base, experts = family(min(2, method.max_experts or 2))
     for knob in knobs_of(method).values():
         if knob.kind == "bool":
             wrong = ["yes", 2, None]
         else:
             assert knob.checked(knob.name, knob.low) == knob.low and knob.checked(knob.name, knob.high) == knob.high
             wrong = [float("nan"), float("inf"), 2e9, -1e300, 10**400, "1", True, None]
-            wrong += [knob.least - 0.5 if knob.kind == "float" else knob.least - 1] if knob.least is not None else []
-            wrong += [knob.most + 0.5] if knob.most is not None else []
+            wrong += (
+                [knob.minimum - 0.5 if knob.kind == "float" else knob.minimum - 1] if knob.minimum is not None else []
+            )
+            wrong += [knob.maximum + 0.5] if knob.maximum is not None else []
             wrong += [2.7] if knob.kind == "int" else []
         for value in wrong:
             weight = [value if knob.name == "weight" else 0.5] * len(experts)
@@ -129,7 +131,7 @@ def test_every_knob_keeps_its_limits(name):
         ({"name": "slerp", "knobs": {"t": 0.5}}, "2 experts by slerp"),
         ({"name": "nearswap", "experts": family(1)[1]}, "'t' is not given"),
         ({"experts": [{"norm": torch.ones(7)}] * 2}, "missing"),
-        ({"experts": [family()[0] | {"ids": torch.zeros(5, dtype=torch.int64)}] * 2}, "whole numbers"),
+        ({"experts": [family()[0] | {"ids": torch.zeros(5, dtype=torch.int64)}] * 2}, "integer tensor"),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(change, said):
@@ -209,7 +211,7 @@ def test_order_statistics_of_a_model_are_exact():
 def test_what_is_global_is_one_value_for_all():
     x = Tensors("b", (3,), torch.zeros(3), [torch.ones(3)])
     with pytest.raises(Problem, match=r"'b'.*density"):
-        METHODS["ties_global"].survey([(x, {"density": [0.5]}), (x, {"density": [0.6]})])
+        METHODS["ties_global"].first_pass([(x, {"density": [0.5]}), (x, {"density": [0.6]})])
 
 
 def test_emr_of_one_task_has_its_direction_and_size():

@@ -35,7 +35,7 @@ def models(shape, count=3, seed=0, size=0.1):
 
 
 def count_of(method, wanted=3):
-    return min(max(wanted, method.least), method.most or wanted)
+    return min(max(wanted, method.min_experts), method.max_experts or wanted)
 
 
 def settings(name, knobs):
@@ -113,7 +113,7 @@ def test_zero_coefficients_give_the_base(name):
     torch.testing.assert_close(merged(name, base, experts, weight=[0.0] * len(experts)), base)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.restores])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.identity_at_one])
 def test_one_expert_at_one_gives_that_expert(name):
     whole = {"density": 1.0, "gamma": 0.0}
     for shape in ((24, 50), (37,), (3, 4, 5)):
@@ -125,7 +125,7 @@ def test_one_expert_at_one_gives_that_expert(name):
 def test_the_order_of_experts_plays_no_part(name):
     """But for those whose knob names one of them, and those that draw for each expert."""
     method = METHODS[name]
-    if method.ordered or method.most == 1:
+    if method.ordered or method.max_experts == 1:
         pytest.skip("the order is its meaning, or its seed")
     base, experts = models((24, 50))
     one = merged(name, base, experts, weight=[0.2, 0.3, 0.5])

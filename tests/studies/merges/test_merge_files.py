@@ -101,7 +101,7 @@ OWN = {"ties": {"density": [0.3, 0.6]}, "breadcrumbs": {"density": 0.7, "gamma":
 def test_mergekit_runs_each_of_its_methods_to_the_same(models, tmp_path, name):
     """Those that draw keep everything here: their masks are compared elsewhere."""
     root, base, experts = models
-    count = METHODS[name].most or 2
+    count = METHODS[name].max_experts or 2
     knobs = settings(name) | OWN.get(name, {})
     text = mergekit_yaml(name, f"{root}/base", [f"{root}/one", f"{root}/two"][:count], [0.3, 0.6][:count], knobs)
     found = by_mergekit(text, tmp_path / "theirs")
@@ -118,7 +118,7 @@ def test_our_own_file_gives_the_same_merge(models, tmp_path, name):
         root = tmp_path
         for model, tensors in zip(("base", "one", "two"), (base, *experts), strict=True):
             write(root / model, tensors)
-    count = METHODS[name].most or 2
+    count = METHODS[name].max_experts or 2
     knobs = settings(name) | ({"steps": 3} if "steps" in knobs_of(METHODS[name]) else {})
     text = merge_yaml(name, "base", ["one", "two"][:count], [0.3, 0.6][:count], knobs, seed=5)
     merge(from_dict(yaml.safe_load(text), root), tmp_path / "out")
