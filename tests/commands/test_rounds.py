@@ -105,25 +105,25 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
 
 
 def test_the_pages_show_the_rounds(desk, browser):
-    """Trade-off, wish, proposal and confirmation as a person meets them."""
+    """Trade-off, targets, proposal and confirmation as a person meets them."""
     page = Page(desk)
     study = next(one["study"] for one in answer(desk, "list") if one["name"] == "Small")
     tab = browser.new_page(viewport={"width": 1360, "height": 1800})
     tab.set_default_timeout(PATIENCE)
     try:
         tab.goto(f"{page.url}/search?study={study}&search-look=Trade-off")
-        expect(tab.get_by_text("Here: ")).to_contain_text("bits per byte")
-        before = tab.get_by_text("Here: ").inner_text()
+        expect(tab.get_by_text("At this point: ")).to_contain_text("bits per byte")
+        before = tab.get_by_text("At this point: ").inner_text()
         tab.get_by_role("slider", name="Along the front").focus()
         tab.keyboard.press("ArrowLeft")
-        expect(tab.get_by_text("Here: ")).not_to_have_text(before)
+        expect(tab.get_by_text("At this point: ")).not_to_have_text(before)
         tab.goto(f"{page.url}/next-runs?study={study}")
         expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible()
         expect(tab.get_by_role("button", name=re.compile("Train these"))).to_be_enabled()
         tab.goto(f"{page.url}/confirm?study={study}")
         expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
-        expect(tab.get_by_text(re.compile("measures best, outside the noise|cannot tell apart"))).to_be_visible()
-        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures x 3 seeds\)"))).to_be_visible()
+        expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
+        expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures × 3 seeds\)"))).to_be_visible()
     finally:
         tab.close()
         page.stop()
@@ -132,13 +132,13 @@ def test_the_pages_show_the_rounds(desk, browser):
 def test_all_of_it_is_rebuilt_from_the_journals(desk, tmp_path):
     workspace = Workspace.open(desk)
     live = Store(workspace)
-    tables = ("studies", "runs", "jobs", "proposals", "searches", "leagues")
+    tables = ("studies", "runs", "jobs", "results", "leagues")
     before = {name: sorted(map(str, live.rows(f"SELECT * FROM {name}"))) for name in tables}
     live.close()
     rebuild.rebuild(workspace, tmp_path / "fresh.duckdb")
     fresh = Store(workspace, tmp_path / "fresh.duckdb")
     assert {name: sorted(map(str, fresh.rows(f"SELECT * FROM {name}"))) for name in tables} == before
-    assert before["proposals"]
+    assert any("proposal.finished" in row for row in before["results"])
     fresh.close()
 
 

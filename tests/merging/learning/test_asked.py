@@ -1,6 +1,7 @@
 """Merges learned from text, as people ask for them: commands, refusals, runs, files."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_coefficients_are_a_run_where_the_study_has_that_point():
         ({"method": "ties"}, ["d0", "d1"], whole, None),
         ({"knobs": {"lam": 0.5}}, ["d0", "d1"], whole, None),
     ):
-        found = point_of({"merge": merge, "names": names}, family, coefficients)
+        found = point_of(replace(llama_task(), merge=merge, names=names), family, coefficients)
         assert found is None if wanted is None else found == pytest.approx(wanted)
 
 
