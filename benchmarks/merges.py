@@ -1,4 +1,4 @@
-"""Merges of proxies: how many a second, stacked in memory against one by one through files; and what a fader waits for.
+"""Merges of proxies per second, stacked in memory compared with one by one through files; and latency of a fader.
 
 `python -m benchmarks.merges WORKSPACE` on a workspace in which the demo has run. Ratios of one run; the results are in
 benchmarks/results/merges.md.
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
-    """CPU seconds a merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
+    """CPU seconds per merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
     merges = ProxyMerges(task, root, "cpu")
     size = merges.at_once
     merges.measure(points[:size], tokens)
@@ -96,7 +96,7 @@ def throughput(task: dict, root: Path, points: np.ndarray, tokens: int) -> dict:
 
 
 def cpu_of_children() -> float:
-    """CPU seconds of all processes that were started and have ended."""
+    """CPU seconds of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

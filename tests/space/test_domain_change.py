@@ -51,7 +51,7 @@ def test_the_cap_of_a_group_is_that_of_its_scarcest_member():
     ("new", "parts", "said"),
     [
         (OLD, KEEP, "nothing changes"),
-        (OLD, {"web": {"web": 1.0}}, "nothing is said of 'code'"),
+        (OLD, {"web": {"web": 1.0}}, "'code' is missing"),
         (("web", "code"), KEEP | {"books": {"web": 0.4}}, "sum to 1"),
         (("web", "code"), KEEP | {"books": {"novels": 1.0}}, "novels"),
     ],
