@@ -147,7 +147,7 @@ def change_domains(
         "runs_that_count": len(plan.ids),
         "of": found.done,
         "new_runs": plan.count,
-        "runs_if_started_anew": domain_changes.SPARE * plan.reuse.anew,
+        "runs_if_started_anew": domain_changes.SPARE * plan.reuse.from_scratch,
     }
     return told | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
 
