@@ -1,4 +1,4 @@
-"""What is left of a workspace after chaos: is every job at its end, is every event in the database exactly once, and
+"""Check a workspace after chaos: has every job ended, is every event in the database exactly once, and
 does a rebuild give the same tables?"""
 
 import json
@@ -30,7 +30,7 @@ def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list
     found = [text for (text,) in store.rows("SELECT text FROM corrupt_lines")]
     times = {text: sum(text in line for line in found) for text in garbage}
     wrong += [f"corrupt line {text!r} set aside {n} times" for text, n in times.items() if n != 1]
-    wrong += [f"corrupt line that nobody wrote: {f[:80]!r}" for f in found if "chaos-" not in f]
+    wrong += [f"unexpected corrupt line: {f[:80]!r}" for f in found if "chaos-" not in f]
     causes = store.rows("SELECT message FROM jobs WHERE state = 'failed'")
     live = tables(store)
     store.close()
@@ -58,7 +58,7 @@ def outcomes_of(spool: Spool, jobs: set[str], wrong: list[str]) -> dict[str, int
         outcome = outcome_of(spool, job_id)
         outcomes[outcome.kind if outcome else "lost"] += 1
         if outcome is None:
-            wrong.append(f"{job_id} did not come to its end")
+            wrong.append(f"{job_id} did not end")
         elif isinstance(outcome, JobFailed) and not outcome.message:
             wrong.append(f"{job_id} failed without a cause")
         if outcome and len(read_events(spool.find(job_id), JobFinished)) > 1:

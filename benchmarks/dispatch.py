@@ -4,7 +4,7 @@
 
 The real supervisor works on a real spool; only the cluster is simulated. Its clock goes on by what each of the
 supervisor's looks really took, and by its pause between looks, so a slow scheduler leaves simulated GPUs idle. Proxies
-are dispatched one a job, and take about 30 s: far shorter than real ones, which makes it harder.
+are dispatched one per job, and take about 30 s: far shorter than real ones, which makes it harder.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How long the whole league takes: `OMP_NUM_THREADS=1 python -m benchmarks.league`.
+"""The cost of the whole leaderboard fit: `OMP_NUM_THREADS=1 python -m benchmarks.league`.
 
 The background job itself, with its two processes, on RegMix's training runs: 512 runs of 17 domains and 13 metrics, and
 64 runs of the first 7 domains (their shares made to sum to one) and 7 metrics. Cross-validation, learning curve,

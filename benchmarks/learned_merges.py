@@ -1,4 +1,4 @@
-"""What merges learned from text measure, beside task arithmetic at 0.3 and the best run, and what they cost.
+"""Losses and cost of data-driven merges, next to task arithmetic at 0.3 and the best run.
 
 python benchmarks/learned_merges.py --workspace DIR --study NAME [--quick N]: of a finished merge study; each method in
 its own defaults, in this process, on one thread. Nothing is written. Losses are means over domains, bits per byte.

@@ -37,7 +37,7 @@ def measure(corpus, width: int, rate: float) -> list[float | None]:
 
 
 def markdown(found: dict) -> str:
-    """The line-up as a table: a row a width, a column a rate, the mean over seeds."""
+    """The line-up as a table: one row per width, one column per rate, the mean over seeds."""
     lines = ["# Learning rates of proxies", "", f"`{found['command']}`, {found['date']}, one CPU core.", ""]
     lines += [
         f"Corpus {found['corpus']}: {', '.join(found['domains'])}. Mean bits per byte, {len(SEEDS)} seeds.",

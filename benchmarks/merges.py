@@ -1,4 +1,4 @@
-"""Merges of proxies: how many a second, stacked in memory against one by one through files; and what a fader waits for.
+"""Merges of proxies per second, stacked in memory compared with one by one through files; and latency of a fader.
 
 `python -m benchmarks.merges WORKSPACE` on a workspace in which the demo has run. Ratios of one run; the results are in
 benchmarks/results/merges.md.
@@ -97,7 +97,7 @@ def throughput(task: Merging, root: Path, points: np.ndarray, tokens: int) -> di
 
 
 def cpu_of_children() -> float:
-    """CPU seconds of all processes that were started and have ended."""
+    """CPU seconds of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,8 +1,8 @@
-"""Merging against mergekit: CPU seconds and memory, `python -m benchmarks.merging [METHOD ...]`.
+"""Merging compared with mergekit: CPU seconds and memory, `python -m benchmarks.merging [METHOD ...]`.
 
 Makes a base and three experts of about 200 million parameters in bf16 (a Llama's tensors, random), merges them by both
 with one thread each, in turn, in processes of their own, and writes the ratios of CPU seconds, the peak of anonymous
-memory (what a process holds beside mapped files), ours for twice the layers, and what preflight foresaw, to
+memory (what a process holds beside mapped files), ours for twice the layers, and preflight's estimate, to
 results/merging.json and .md. Methods that mergekit lacks are measured alone.
 Needs 4 GB of disk in $TMPDIR and requirements-dev.txt.
 """
@@ -100,7 +100,7 @@ def config_of(method: str, folder: Path) -> dict:
 
 
 def foreseen(method: str, folder: Path) -> float:
-    """Megabytes that preflight says the merge will hold."""
+    """Preflight's estimate of the merge's memory, in megabytes."""
     from engine.merging.config import from_dict
     from engine.merging.layout import opened, plan
     from engine.merging.preflight import memory
@@ -151,7 +151,7 @@ def child(who: str, method: str, folder: Path, out: Path) -> None:
 
 
 def anonymous() -> int:
-    """Bytes of this process that no file stands behind (Linux)."""
+    """Anonymous memory of this process in bytes (Linux)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024

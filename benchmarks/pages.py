@@ -1,4 +1,4 @@
-"""How long a person waits for the page: `python -m benchmarks.pages [WORKSPACE [STUDY]]` (./workspace demo).
+"""Page latency: `python -m benchmarks.pages [WORKSPACE [STUDY]]` (./workspace demo).
 
 Takes about 5 minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
 visits a real server. First paint is the time from the start of the navigation until the heading stands, and until

@@ -1,1 +1,1 @@
-"""Analysis: what a surrogate says around a point, and how far it can be trusted. numpy."""
+"""Analysis: a surrogate's local behaviour, and how reliable it is. numpy."""

@@ -1,4 +1,4 @@
-"""What a surrogate believes around one mixture: effects of moving a share, curves, ternary surfaces, distance
+"""A surrogate's local behaviour around one mixture: effects of moving a share, curves, ternary surfaces, distance
 to runs.
 
 D domains, M metrics, N points. All uncertainties of effects are of the mean function, not of a single run.

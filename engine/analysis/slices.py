@@ -1,4 +1,4 @@
-"""What a surrogate says of merges around a point: a slice through two coordinates, a line between two points.
+"""A surrogate's predictions of merges around a point: a slice through two coordinates, a line between two points.
 
 D coordinates, M metrics, N steps.
 """
@@ -35,7 +35,7 @@ def slice_at(surrogate: Surrogate, box: Box, at: np.ndarray, across: int, up: in
 def line_between(
     surrogate: Surrogate, one: np.ndarray, other: np.ndarray, steps: int = STEPS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The way from one point (D,) to another: shares of it (N,), points (N, D), predicted mean and std (N, M)."""
+    """The line from one point (D,) to another: fractions of it (N,), points (N, D), predicted mean and std (N, M)."""
     part = np.linspace(0, 1, steps)
     points = one + part[:, None] * (np.asarray(other, float) - one)
     return part, points, *surrogate.predict(points)
@@ -48,7 +48,7 @@ def off_plane(points: np.ndarray, at: np.ndarray, across: int, up: int) -> np.nd
 
 
 def front_of(losses: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """(R,) bool: rows of losses (R, C) that no other row beats in all columns; signs (C,) -1 where higher is better."""
+    """(R,) bool: the Pareto front of losses (R, C); signs (C,) -1 where higher is better."""
     costs = losses * signs
     beaten = (costs[None] <= costs[:, None]).all(axis=2) & (costs[None] < costs[:, None]).any(axis=2)
     return ~beaten.any(axis=1)

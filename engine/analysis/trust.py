@@ -1,4 +1,4 @@
-"""How far small proxies speak for larger models: what `confirm` measured, held against what was predicted.
+"""How well small proxies predict larger models: results of `confirm` compared with predictions.
 
 Confirmation trains the chosen mixture, the baselines and a spread of others at a larger size with repeated seeds.
 Everything here is about these few mixtures, so everything has an interval. P mixtures, S seeds; aggregates are better
@@ -16,14 +16,14 @@ from engine.spec.statistics import first_lowest, ordered
 
 @dataclass(frozen=True)
 class Trust:
-    """What the larger models say of the small ones.
+    """The comparison of larger models with predictions from small ones.
 
     rank: Spearman between predicted and measured aggregates, rank_interval: 95%, over mixtures and seeds; top: of the
     predicted best k (`k`), the share that is among the measured best k; regret: how much worse the mixture that the
     prediction would choose measures than the best measured one, regret_std of that; gap, gap_std: predicted minus
     measured at the chosen mixture, relative to the mean of all mixtures (sizes differ in level), positive where it
     measures better than predicted; noise: standard deviation between seeds; best: row of the lowest measured mean,
-    and rivals: rows that the noise cannot tell from it (the best among them). seeds (P,): runs behind each.
+    and rivals: rows tied with it within noise (the best among them). seeds (P,): runs behind each.
     """
 
     rank: float
@@ -49,7 +49,7 @@ def trust(predicted: np.ndarray, predicted_std: np.ndarray, measured: list[np.nd
     """
     if len(measured) < 3:
         raise Problem(
-            f"Cannot say how far to trust the proxies from {len(measured)} larger mixtures: at least 3 are needed. "
+            f"Cannot compare the proxies with {len(measured)} larger mixtures: at least 3 are needed. "
             "Confirm more, or wait for those that train."
         )
     counts = np.array([len(values) for values in measured])

@@ -1,4 +1,4 @@
-"""Commands that carry things away and back: a whole workspace as one archive, a study's runs as a table."""
+"""Commands for backups and data: a whole workspace as one archive, a study's runs as a table."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def add(command) -> None:
     one.add_argument("file", type=Path, metavar="FILE.tar.zst")
     one.add_argument("--checkpoints", action="store_true", help="include checkpoints and the proxies' weights")
     one.set_defaults(alone=True)
-    one = command("restore", restore, "put a workspace up again from an archive")
+    one = command("restore", restore, "restore a workspace from an archive")
     one.add_argument("file", type=Path, metavar="FILE.tar.zst")
     one.add_argument("folder", type=Path, metavar="FOLDER", help="the new workspace; it must not exist yet")
     one.set_defaults(alone=True)

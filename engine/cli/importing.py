@@ -25,7 +25,7 @@ from engine.jobs.supervisor import CHILD_ENVIRONMENT
 from engine.surrogates import Surrogate, load
 
 CHUNK = 4096  # mixtures predicted at once
-REPEATS = 1  # of the cross-validation that calibrates a surrogate fitted alone
+REPEATS = 1  # of the cross-validation that calibrates a single fitted surrogate
 
 
 def add(command) -> None:
@@ -67,7 +67,7 @@ def predict_options(one) -> None:
 
 def import_runs(client, workspace, options):
     files = {
-        name: brought(workspace, options.study, path)
+        name: copied(workspace, options.study, path)
         for name, path in (("weights", options.weights), ("metrics", options.metrics))
         if path is not None
     }
@@ -100,7 +100,7 @@ def import_runs(client, workspace, options):
     return result
 
 
-def brought(workspace: Workspace, study: str, path: Path) -> str:
+def copied(workspace: Workspace, study: str, path: Path) -> str:
     """Copy a file into the workspace's imports folder, and return its name there."""
     folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
     target = workspace.root / "imports" / folder / path.name
@@ -131,7 +131,7 @@ def numbers_in(path: Path) -> dict[str, float]:
 
 
 def constraints_in(path: Path) -> dict:
-    """Bounds and groups of a TOML file. Raises Problem for a file that is none, or says anything else."""
+    """Bounds and groups of a TOML file. Raises Problem if it is not valid, or has other keys."""
     try:
         found = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -150,7 +150,7 @@ def predict(client, workspace, options):
         print(f"{options.surrogate} is not fitted yet: fitting it to the runs, alone.", file=sys.stderr)
         told["file"] = fitted_alone(workspace, told["fit"], options.surrogate)
     elif told["file"] is None:
-        print("No surrogate is fitted yet: waiting for the league, which chooses the best.", file=sys.stderr)
+        print("No surrogate is fitted yet: waiting for the fit, which chooses the best.", file=sys.stderr)
         waited(client, workspace, [told["job"]])
         told = client.call("fitted", name=options.study)
     if normalised:
@@ -166,9 +166,9 @@ def predict(client, workspace, options):
 
 
 def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
-    """Fit one surrogate as the league would, in a process of its own with one thread; returns its file.
+    """Fit one surrogate as the background fit would, in a process of its own with one thread; returns its file.
 
-    Nothing of it goes into the study's journals: the league comes when a worker does.
+    Nothing of it goes into the study's journals: the full fit runs when a worker does.
     """
     spec = {**spec, "surrogates": [surrogate], "repeats": REPEATS}
     with tempfile.TemporaryDirectory(dir=workspace.root) as name:

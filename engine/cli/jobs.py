@@ -16,12 +16,12 @@ def add(command) -> None:
     one.add_argument("--id", help="the job's id; the same id twice is one job")
     one.add_argument("--depends-on", "--after", action="append", default=[], metavar="JOB", help="repeat for several")
     for name, of, words in (
-        ("job-cancel", "cancel_job", "stop one job; it keeps a checkpoint"),
+        ("job-cancel", "cancel_job", "stop one job; it saves a checkpoint"),
         ("job-retry", "retry_job", "queue a failed or cancelled job again"),
-        ("job-log", "job_log", "the end of what a job printed"),
+        ("job-log", "job_log", "the end of a job's log"),
     ):
         command(name, about(of), words).add_argument("job", metavar="JOB")
-    one = command("job-priority", priority, "move a job that waits; lower numbers run sooner")
+    one = command("job-priority", priority, "move a queued job; lower numbers run sooner")
     one.add_argument("job", metavar="JOB")
     one.add_argument("priority", type=float)
 

@@ -1,4 +1,4 @@
-"""Commands about merge studies: measure a merge, search for a better one, hold merges against mixtures."""
+"""Commands about merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
 from engine.cli.waiting import waited
 from engine.cli.words import numbers, plain

@@ -64,7 +64,7 @@ def export(client, workspace, options):
 
 
 def write(files: dict[Path, bytes], force: bool) -> None:
-    """Write all of them, or none where one exists. Raises Problem."""
+    """Write all files, or none if one exists. Raises Problem."""
     taken = [path for path in files if path.exists()]
     if taken and not force:
         raise Problem(f"Cannot write {taken[0]}: it exists. Choose another --out, or add --force.")

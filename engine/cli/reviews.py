@@ -1,4 +1,4 @@
-"""Commands about candidates: nominate, look, comment, vote, decide, confirm, compare."""
+"""Commands about candidates: nominate, show, comment, vote, decide, confirm, compare."""
 
 from engine.cli.waiting import wait_for_study
 from engine.cli.words import numbers
@@ -14,8 +14,8 @@ def add(command) -> None:
     one.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
     one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="or its values; repeat")
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
-    candidate_of(command("candidate", dossier, "all there is to know of one candidate"))
-    said = candidate_of(command("comment", comment, "say something about a candidate"))
+    candidate_of(command("candidate", dossier, "show everything about one candidate"))
+    said = candidate_of(command("comment", comment, "comment on a candidate"))
     said.add_argument("text", metavar="TEXT")
     voted = command("vote", vote, "prefer one candidate to another")
     voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
@@ -28,7 +28,7 @@ def add(command) -> None:
     decided.add_argument(
         "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"
     )
-    rules = command("rules", set_rules, "what it takes to approve a candidate of a study", study=True)
+    rules = command("rules", set_rules, "set the rules of approval for a study", study=True)
     rules.add_argument("--approvals", type=int, default=1, help="number of approvals (default: %(default)s)")
     rules.add_argument("--author-alone", action="store_true", help="allow authors to approve their own")
     confirmed = candidate_of(

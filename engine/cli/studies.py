@@ -1,4 +1,4 @@
-"""Commands about studies: start, look, wait, cancel, fit, search."""
+"""Commands about studies: start, show, wait, cancel, fit, search."""
 
 from pathlib import Path
 

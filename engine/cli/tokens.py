@@ -1,4 +1,4 @@
-"""Commands about tokens of the HTTP API: make, list, revoke (docs/API.md)."""
+"""Commands about tokens of the HTTP API: create, list, revoke (docs/API.md)."""
 
 from engine.core.people import ROLES
 

@@ -1,4 +1,4 @@
-"""Waiting for jobs with a progress bar, and with a worker of our own where none serves the workspace."""
+"""Waiting for jobs with a progress bar, and with a worker of our own if none serves the workspace."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ GRACE_SECONDS = 5.0  # that a page's own worker has to come up
 
 
 def wait_for_study(client, workspace, study: str):
-    """Show progress until nothing of the study is left to do; returns its summary. Raises Problem if a job failed."""
+    """Show progress until the study is done; returns its summary. Raises Problem if a job failed."""
     with working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
             worker.check()
@@ -68,7 +68,7 @@ def waited(client, workspace, job_ids: list[str]):
 
 
 class working:
-    """A worker for as long as we wait, where none serves the workspace. A page that just starts has its own soon."""
+    """A worker while we wait, if none serves the workspace. A page that just started has its own soon."""
 
     def __init__(self, client, workspace: Workspace):
         self.workspace, self.process = workspace, None

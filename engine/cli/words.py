@@ -4,7 +4,7 @@ from engine.core.errors import Problem
 
 
 def pairs(entries) -> dict[str, str]:
-    """{name: value} of entries NAME=VALUE. Raises Problem for one that is none, and for a name that is given twice."""
+    """{name: value} of entries NAME=VALUE. Raises Problem if one is invalid, or a name is given twice."""
     found: dict[str, str] = {}
     for entry in entries:
         name, _, value = entry.partition("=")
@@ -17,7 +17,7 @@ def pairs(entries) -> dict[str, str]:
 
 
 def numbers(entries) -> dict[str, float]:
-    """{name: number} of entries NAME=NUMBER. Raises Problem for one that is none."""
+    """{name: number} of entries NAME=NUMBER. Raises Problem if one is invalid."""
     try:
         return {name: float(value) for name, value in pairs(entries).items()}
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What people can ask for, headless: each command takes the store and plain values and returns plain values.
+"""Headless commands: each takes the store and plain values and returns plain values.
 
 The page's process serves the same table over HTTP (dashboard/server/api.py), and `python -m engine` calls it either
-there or, where no page runs, in its own process. So a command behaves the same wherever it is given.
+there or, if no page runs, in its own process. So a command behaves the same everywhere.
 """
 
 from engine.commands import corpora, imports, jobs, merges, recipes, reviews, rounds, runs, studies, tokens

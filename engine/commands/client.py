@@ -53,7 +53,7 @@ class Remote:
 
 
 def reason(error: urllib.error.HTTPError) -> str:
-    """What the page answered, in words."""
+    """The page's answer, in words."""
     try:
         return json.load(error)["error"]
     except (ValueError, LookupError, TypeError):  # not from a command: a proxy's page, a server that stops
@@ -61,5 +61,5 @@ def reason(error: urllib.error.HTTPError) -> str:
 
 
 def connect(workspace: Workspace) -> Local | Remote:
-    """The way to this workspace's store."""
+    """The client for this workspace's store."""
     return Remote(workspace) if workspace.is_held("owner") else Local(workspace)

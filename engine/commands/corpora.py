@@ -1,4 +1,4 @@
-"""What people can ask for of corpora."""
+"""Commands on corpora."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ from store.database import Store
 
 
 def list_corpora(store: Store) -> list[dict]:
-    """All corpora with their sizes, or how far they are."""
+    """All corpora with their sizes, or their progress."""
     found = []
     for name in table.names(store):
         manifest, job = table.manifest(store, name), jobs.find(store, f"corpus-{name}")

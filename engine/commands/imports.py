@@ -1,4 +1,4 @@
-"""What people can ask for of runs from elsewhere: import, preview, predict."""
+"""Commands on imported runs: import, preview, predict."""
 
 from engine.core.people import need
 from engine.studies import imports
@@ -12,7 +12,7 @@ def import_runs(store: Store, name: str, format: str, weights: str, metrics: str
 
 
 def preview_import(store: Store, format: str, weights: str, metrics: str | None = None, **columns) -> dict:
-    """What an import would make of its files, without doing it: guessed columns, notes or the refusal, first rows."""
+    """Dry run of an import: guessed columns, notes or the refusal, first rows."""
     return imports.preview(store, format, weights, metrics, **columns)
 
 

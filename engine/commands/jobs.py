@@ -1,4 +1,4 @@
-"""What people can ask for of jobs: the list, a log, cancel, retry, another place in the queue."""
+"""Commands on jobs: list, log, cancel, retry, move in the queue."""
 
 from dataclasses import asdict
 
@@ -10,11 +10,11 @@ from store import jobs as table
 from store import studies
 from store.database import Store
 
-JOBS = 500  # of one state, listed at once
+JOBS = 500  # most jobs of one state in a list
 
 
 def job(store: Store, job_id: str) -> dict:
-    """How far one job is."""
+    """The progress of one job."""
     found = table.find(store, job_id)
     if found is None:
         raise Missing(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
@@ -36,7 +36,7 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
 
 
 def cancel_job(store: Store, job_id: str) -> dict:
-    """Stop one job; a running one keeps a checkpoint."""
+    """Stop one job; a running one saves a checkpoint."""
     need("operator", "cancel a job")
     jobs.cancel_job(store, job_id)
     return job(store, job_id)
@@ -51,14 +51,14 @@ def retry_job(store: Store, job_id: str) -> dict:
 
 
 def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
-    """Move a job that waits in the queue; lower runs sooner."""
+    """Move a queued job; lower runs sooner."""
     need("operator", "move a job in the queue")
     jobs.prioritise(store, job_id, priority)
     return job(store, job_id)
 
 
 def job_log(store: Store, job_id: str) -> dict:
-    """The end of what a job printed."""
+    """The end of a job's log."""
     folder = store.spool.find(job_id)
     if folder is None:
         raise Missing(f"Cannot show the log of {job_id!r}: there is no such job.")

@@ -1,4 +1,4 @@
-"""What people can ask for of merge studies: measure a merge, search for a better one, hold merges against mixtures."""
+"""Commands on merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
 from engine.core.people import need
 from engine.search import plain
@@ -9,7 +9,7 @@ from store.database import Store
 
 
 def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]], label: str | None = None) -> dict:
-    """Queue the true measurement of merges {coordinate: value}; coordinates that are left out are 0."""
+    """Queue the measurement of merges {coordinate: value}; coordinates that are left out are 0."""
     need("operator", "measure merges")
     study = studies.get(store, name)
     points = questions.points_of(study, coefficients)
@@ -49,7 +49,7 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
 
 
 def merge_searches(store: Store, name: str) -> list[dict]:
-    """What the searches of a merge study measured best, latest first."""
+    """The best merges of a study's searches, latest first."""
     return results.merge_searches(store, studies.get(store, name).id)
 
 

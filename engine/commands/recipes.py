@@ -1,4 +1,4 @@
-"""What people can ask for of recipes: which formats there are for a point, and its files."""
+"""Commands on recipes: the formats for a point, and its files."""
 
 import base64
 
@@ -36,7 +36,7 @@ def export(
 def formats(
     store: Store, name: str, candidate: str = "best", tokens_per_document: dict[str, float] | None = None
 ) -> dict[str, dict]:
-    """What every format counts, and what cannot be said in it, before anything is exported."""
+    """What every format counts and cannot express, before an export."""
     made = recipe_of(store, studies.get(store, name), candidate, tokens_per_document=tokens_per_document)
     return recipes.standing(made)
 

@@ -1,4 +1,4 @@
-"""What people can ask for of candidates: nominate, look, comment, vote, decide, confirm, compare."""
+"""Commands on candidates: nominate, show, comment, vote, decide, confirm, compare."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from store.database import Store
 
 
 def list_candidates(store: Store, name: str) -> dict:
-    """The candidates of a study, its rules, and what the votes say (engine/review/dossier.py)."""
+    """The candidates of a study, its rules, and the votes' result (engine/review/dossier.py)."""
     return dossiers.overview(store, studies.get(store, name))
 
 
 def dossier(store: Store, candidate: str) -> dict:
-    """All there is to know of one candidate."""
+    """Everything about one candidate."""
     return dossiers.dossier(store, candidate)
 
 
@@ -49,14 +49,14 @@ def put_forward(
 
 
 def comment(store: Store, candidate: str, text: str) -> dict:
-    """Say something about a candidate."""
+    """Comment on a candidate."""
     need("reviewer", "comment")
     acts.comment(store, candidate, text)
     return standing(store, candidate)
 
 
 def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
-    """Prefer one candidate to another (or neither); returns what all votes of the study say."""
+    """Prefer one candidate to another (or neither); returns the result of all votes of the study."""
     need("reviewer", "vote")
     acts.vote(store, one, other, neither)
     study = studies.get(store, reviews.get(store, one).study)
@@ -73,7 +73,7 @@ def decide(
 
 
 def standing(store: Store, candidate: str) -> dict:
-    """Where a candidate stands now."""
+    """A candidate's standing."""
     found = dossiers.dossier(store, candidate)
     return {key: found[key] for key in ("id", "study", "revision", "standing")}
 
@@ -94,7 +94,7 @@ def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int
 
 
 def compare_candidates(store: Store, candidates: list[str], reference: str, tokens: float | None = None) -> dict:
-    """Two to six candidates side by side against a reference, with the text that got worse."""
+    """Two to six candidates side by side against a reference, with regressions in the text."""
     found = compare.compare(store, candidates, reference, tokens)
     for row in found["rows"]:
         row["flips"] = None if row["difference"] is None else compare.flips_against(store, row["id"], found)
@@ -102,7 +102,7 @@ def compare_candidates(store: Store, candidates: list[str], reference: str, toke
 
 
 def history(store: Store, name: str) -> list[dict]:
-    """Who said and did what when about a study's candidates, oldest first."""
+    """The history of a study's candidates, oldest first."""
     return [dossiers.line(event) for event in reviews.history(store, studies.get(store, name).id)]
 
 

@@ -1,4 +1,4 @@
-"""What people can ask for of rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
+"""Commands on rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
     """A study, its latest search and that search's draws. Raises Problem before the first search."""
     found = studies.get(store, name)
     if not (done := results.searches(store, found.id)):
-        raise Problem(f"Cannot ask the draws of {name!r}: nothing was searched yet. Search first.")
+        raise Problem(f"Cannot read the draws of {name!r}: there is no search yet. Search first.")
     return found, done[0], Pool.load(store.workspace.root / draws_file(done[0]["job"]))
 
 
 def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
-    """Mixtures that no other draw of the latest search beats in all of the metrics, along the first of them."""
+    """The Pareto front of the latest search's draws, along the first metric."""
     study, _, pool = latest_search(store, name)
     columns, signs = columns_of(study, metrics)
     return [
@@ -35,9 +35,9 @@ def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
 
 
 def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.ndarray]:
-    """The columns of metrics by name, and the signs (M,) of all. Raises Problem for one that is not there."""
+    """The columns of metrics by name, and the signs (M,) of all. Raises Problem if one is unknown."""
     if unknown := [metric for metric in metrics if metric not in study.metrics]:
-        raise Problem(f"Cannot ask about {unknown[0]!r}: the metrics of this study are {', '.join(study.metrics)}.")
+        raise Problem(f"Cannot use {unknown[0]!r}: the metrics of this study are {', '.join(study.metrics)}.")
     signs = np.array([-1.0 if one.higher_is_better else 1.0 for one in study.objectives])
     return [study.metrics.index(metric) for metric in metrics], signs
 
@@ -82,14 +82,14 @@ def propose(
     surrogate: str | None = None,
     priorities: dict | None = None,
 ) -> dict:
-    """Queue the question which runs are worth doing next."""
+    """Queue a proposal of next runs."""
     need("operator", "ask for the next runs")
     found = studies.get(store, name)
     return {"study": found.id, "job": proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)}
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:
-    """What was proposed for a study, latest first."""
+    """The proposals for a study, latest first."""
     return results.proposals(store, studies.get(store, name).id)
 
 
@@ -111,7 +111,7 @@ def confirm(
 
 
 def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
-    """How far the proxies speak for the larger models that were trained, the largest first."""
+    """How well proxies predict the larger models trained so far, the largest first."""
     found = studies.get(store, name)
     return [
         {
@@ -135,7 +135,7 @@ def scale(store: Store, name: str) -> dict:
 def change_domains(
     store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
 ) -> dict:
-    """What a study becomes on a corpus with other domains, and what it costs against starting anew; start: do it."""
+    """Preview a study on a corpus with other domains, and its cost compared with starting again; start: do it."""
     need("operator" if start else "viewer", "change the domains of a study")
     found = studies.get(store, name)
     plan = domain_changes.plan_change(store, found, corpus, parts, new_name)
@@ -147,7 +147,7 @@ def change_domains(
         "runs_that_count": len(plan.ids),
         "of": found.done,
         "new_runs": plan.count,
-        "runs_if_started_anew": domain_changes.SPARE * plan.reuse.anew,
+        "runs_if_started_anew": domain_changes.SPARE * plan.reuse.from_scratch,
     }
     return told | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
 

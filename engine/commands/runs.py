@@ -1,4 +1,4 @@
-"""What people can ask for of single runs: those that training elsewhere posts as it ends."""
+"""Commands on single runs: ingest runs posted by external training."""
 
 from engine.core.people import need
 from engine.studies import submissions

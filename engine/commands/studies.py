@@ -1,4 +1,4 @@
-"""What people can ask for of studies: start, look, stop, fit, search."""
+"""Commands on studies: start, show, stop, fit, search."""
 
 from dataclasses import asdict
 
@@ -78,14 +78,14 @@ def cancel(store: Store, name: str) -> dict:
 
 
 def pause(store: Store, name: str) -> dict:
-    """Hold a study up: its jobs stop at a checkpoint and wait."""
+    """Pause a study: its jobs stop at a checkpoint and wait."""
     need("operator", "pause a study")
     lifecycle.pause(store, studies.get(store, name).id)
     return {"study": name, "state": "paused"}
 
 
 def resume(store: Store, name: str) -> dict:
-    """Go on with a paused or cancelled study and retry its failed jobs."""
+    """Resume a paused or cancelled study and retry its failed jobs."""
     need("operator", "resume a study")
     lifecycle.resume(store, studies.get(store, name).id)
     return {"study": name, "state": "active"}
@@ -120,7 +120,7 @@ def search(
 
 
 def list_searches(store: Store, name: str) -> list[dict]:
-    """What the searches of a study found, latest first."""
+    """The results of a study's searches, latest first."""
     return results.searches(store, studies.get(store, name).id)
 
 

@@ -1,4 +1,4 @@
-"""What people can ask for of tokens of the HTTP API: make, list, revoke."""
+"""Commands on tokens of the HTTP API: create, list, revoke."""
 
 from engine.core.people import need
 from engine.service import api_tokens
@@ -6,7 +6,7 @@ from store.database import Store
 
 
 def create_token(store: Store, label: str, role: str | None = None, days: float = api_tokens.DAYS) -> dict:
-    """Make a token that acts for you, with at most your role; it is shown once."""
+    """Create a token that acts for you, with at most your role; it is shown once."""
     need("viewer", "make a token")
     token, row = api_tokens.create(store, label, role, days)
     return {"secret": token, **api_tokens.shown(row)}
@@ -18,7 +18,7 @@ def list_tokens(store: Store) -> list[dict]:
 
 
 def revoke_token(store: Store, token: str) -> dict:
-    """End a token by its id, at once."""
+    """Revoke a token by its id, immediately."""
     need("viewer", "revoke a token")
     return api_tokens.shown(api_tokens.revoke(store, token))
 

@@ -3,7 +3,7 @@
 The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) is a plain dict:
 
     version       of the format
-    spec          what was asked for (CorpusSpec.to_dict), and its `fingerprint`
+    spec          the settings (CorpusSpec.to_dict), and its `fingerprint`
     tokenizer     {"type", "vocabulary": V, "end": how documents end}
     domains       {domain: {
         documents, train_documents, valid_documents      after duplicates were dropped
@@ -16,7 +16,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         skipped_count     files, and kinds of bad lines in files, that could not be read
         sha256            {"train", "valid"} of the shards
     }}
-    skipped       [{"domain", "path", "reason"}], at most 100 a domain
+    skipped       [{"domain", "path", "reason"}], at most 100 per domain
     packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
     missing       packages of the default corpus that are not installed, and domains that stayed too small
     seconds       how long the build took, in the attempt that finished it
@@ -49,7 +49,7 @@ from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
 PROCESSES = 2
 EXAMPLES, EXAMPLE_CHARACTERS = 3, 300
 BPE_BYTES = 2_000_000  # of each domain's training text that the BPE learns from
-READING, WRITING = 0.8, 0.95  # shares of the whole work at which reading, and writing, end
+READING, WRITING = 0.8, 0.95  # fractions of the work at which reading, and writing, end
 
 Progress = Callable[[float, float, str], None]
 
@@ -84,7 +84,7 @@ def build(
     scratch: Path | None = None,
     processes: int = PROCESSES,
 ) -> dict:
-    """Build a corpus into the folder `out`, which appears whole, and return its manifest.
+    """Build a corpus into the folder `out`, atomically, and return its manifest.
 
     progress(done, total, note): called often; what it raises (Stopped) ends the build, and the next one with
     the same `scratch` folder (default: beside `out`) does not read finished domains again. A corpus that is
@@ -129,7 +129,7 @@ def same_corpus(spec: CorpusSpec, out: Path) -> dict:
 
 
 def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -> Callable[[str, int], None]:
-    """What is told while domains are read: bytes of each so far -> share of the whole work."""
+    """Progress while domains are read: bytes of each so far -> share of the whole work."""
     sizes, caps = dict.fromkeys(domains, 0), {domain: cap_of(spec, domain) for domain in domains}
 
     def report(domain: str, size: int) -> None:
@@ -170,7 +170,7 @@ def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], lis
 
 
 def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) -> Bytes | BytePairs:
-    """The tokenizer that the spec asks for; a BPE learns from the training text."""
+    """The spec's tokenizer; a BPE learns from the training text."""
     if spec.tokenizer["type"] == "bytes":
         return raw_bytes()
     if spec.tokenizer["type"] == "file":
@@ -187,7 +187,7 @@ def make_tokenizer(spec: CorpusSpec, domains: list[Domain], progress: Progress) 
 
 
 def write_domains(folder: Path, domains: list[Domain], tokenizer: Bytes | BytePairs, progress: Progress) -> list[dict]:
-    """Write the shards of every domain and measure leaks. Returns what the manifest says of each domain."""
+    """Write the shards of every domain and measure leaks. Returns each domain's manifest entry."""
     total, done, facts = sum(int(domain.part.sizes.sum()) for domain in domains), 0, []
 
     for domain in domains:
@@ -209,7 +209,7 @@ def write_domains(folder: Path, domains: list[Domain], tokenizer: Bytes | BytePa
 
 
 def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
-    """What the manifest says of a domain, but for its leak."""
+    """A domain's manifest entry, except its leak."""
     part = domain.part
     train, valid = int(domain.train.sum()), int(domain.valid.sum())
     return {

@@ -36,7 +36,7 @@ def without_trailing_blanks(text: str) -> str:
 
 
 def is_clean(text: str) -> bool:
-    """Whether text looks written by people: no overlong lines, not mostly digits, not generated."""
+    """Whether text looks handwritten: no overlong lines, not mostly digits, not generated."""
     lines = text.splitlines()
     if not lines or GENERATED.search(text, 0, 2000):
         return False

@@ -1,4 +1,4 @@
-"""A document on its way into a corpus, and the tally of what was met while its domain was read."""
+"""A document on its way into a corpus, and the tally of its domain's reading."""
 
 import hashlib
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Document(NamedTuple):
 
 @dataclass
 class Tally:
-    """What was met while one domain was read. Sizes are bytes as stored, before cleaning or unpacking.
+    """Counts from reading one domain. Sizes are bytes as stored, before cleaning or unpacking.
 
     listed: of everything there is to read (None: unknown); read: of what was read so far.
     """

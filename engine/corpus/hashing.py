@@ -1,4 +1,4 @@
-"""Hashes of byte windows, vectorised: what near duplicates and leaks are found with."""
+"""Hashes of byte windows, vectorised, for near duplicates and leaks."""
 
 import numpy as np
 

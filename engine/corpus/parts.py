@@ -1,4 +1,4 @@
-"""The first half of a build: one domain's documents, read once, kept on disk with what the rest needs.
+"""The first half of a build: one domain's documents, read once, stored on disk with the data for the rest.
 
 A part is a folder: `text.bin` (the documents one after another), `documents.npz` (where each ends, its exact
 hash, MinHash signature, group and side), and `part.json`, written last: a part that has it is finished and is

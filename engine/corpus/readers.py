@@ -184,7 +184,7 @@ def csv_texts(stream: BinaryIO, column: str) -> Iterator[str]:
 
 
 def column_place(names: list[str], column: str) -> int:
-    """Where a column stands. Raises Unreadable, naming those that are there, when it does not."""
+    """A column's index. Raises Unreadable, naming the existing ones, if it is missing."""
     if column not in names:
         there = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
         raise Unreadable(f"it has no column {column!r}; its columns: {there}")

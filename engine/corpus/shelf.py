@@ -1,4 +1,4 @@
-"""A built corpus on disk, opened: memory-mapped token shards and what the manifest says about them."""
+"""A built corpus on disk, opened: memory-mapped token shards and their manifest."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a corpus is asked to be: where its text comes from, how much of it, and in which tokens."""
+"""A corpus' spec: the source of its text, how much of it, and the tokenizer."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from engine.core.errors import Problem
 
 VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, so a new layout is a new corpus
 
-# What each kind of source and tokenizer must and may say, besides its "type".
+# Required and optional fields of each kind of source and tokenizer, besides its "type".
 SOURCES = {
     "default": ((), ()),
     "folder": (("path",), ("text",)),
@@ -22,7 +22,7 @@ TOKENIZERS = {"bytes": ((), ()), "bpe": (("vocabulary",), ()), "file": (("path",
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """A corpus as asked for. Raises Problem for what it does not understand.
+    """A corpus' settings. Raises Problem if one is invalid.
 
     source: {"type": "default"}
         | {"type": "folder", "path": folder, "text": column}        a sub-folder, or a file, per domain
@@ -50,7 +50,7 @@ class CorpusSpec:
 
     @classmethod
     def from_dict(cls, values: dict) -> "CorpusSpec":
-        """The spec in a dict (a job's spec, a manifest's); keys that are not of the corpus are a Problem."""
+        """The spec in a dict (a job's spec, a manifest's); unknown keys are a Problem."""
         known = {item.name for item in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise Problem(
@@ -60,7 +60,7 @@ class CorpusSpec:
         return cls(**values)
 
     def to_dict(self) -> dict:
-        """The spec as JSON-able values, with nothing left to default."""
+        """The spec as JSON-able values, with all defaults filled in."""
         return asdict(self)
 
     @property

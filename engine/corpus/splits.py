@@ -50,7 +50,7 @@ def by_hash(domain: str, part: Part, kept: np.ndarray) -> np.ndarray:
 
 
 def too_small(domain: str, part: Part, kept: np.ndarray) -> Problem:
-    """What a domain that cannot spare its validation is told."""
+    """The error for a domain too small for its validation."""
     held, least = part.sizes[kept].sum(), LEAST_VALID / MOST_SHARE
     return Problem(
         f"Cannot split the domain {domain!r}: after duplicates were dropped it has {held:,} bytes of text, "

@@ -1,4 +1,4 @@
-"""Where the text of every domain comes from: one table over the types of source."""
+"""The source of every domain's text: one table over the types of source."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

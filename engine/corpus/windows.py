@@ -1,4 +1,4 @@
-"""Losses of single validation windows, kept by the runs of confirmations: what got worse, though the mean improved.
+"""Losses of single validation windows, saved by confirmation runs, for regressions hidden by an improved mean.
 
 One small file per run, `windows/<run>.npz` in the workspace: bits per byte of at most MOST windows of every domain, in
 half precision. The windows are the same for every model of one context and evaluation budget, so runs compare window

@@ -1,4 +1,4 @@
-"""Other people's runs: tables -> which column is what -> checked runs. All or nothing, with row and column named.
+"""Import runs: tables -> column mapping -> checked runs. Atomic; errors name row and column.
 
 `read_table` reads a file, `guess` says what its columns are (and can be corrected), `read_runs` checks and joins.
 """

@@ -1,4 +1,4 @@
-"""Which column is what: guessed from names and numbers, and corrected by whoever knows better."""
+"""The mapping of columns: guessed from names and numbers, and correctable by the user."""
 
 import re
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Mapping:
     n_tokens: str | None = None
 
     def to_dict(self) -> dict:
-        """What is shown to whoever may correct it."""
+        """The mapping as shown for correction."""
         metrics = {
             one.metric: {
                 "unit": one.unit,
@@ -79,7 +79,7 @@ def guess(
     model_size: str | None = None,
     n_tokens: str | None = None,
 ) -> Mapping:
-    """What each column is. What is given stands; the rest is guessed. Lists hold names or globs.
+    """The mapping of all columns. Given values win; the rest is guessed. Lists hold names or globs.
 
     metrics: the second file of a pair, None for a flat file. Raises Problem for an unknown format, columns that are
     not there, and where no shares or metrics can be found.

@@ -111,7 +111,7 @@ def _csv(path: Path, name: str) -> dict[str, list]:
             if len(line) != len(names):
                 raise Problem(
                     f"Cannot import line {lines.line_num} of {name}: it has {len(line)} cells, and the header names "
-                    f"{len(names)} columns. Mend that line."
+                    f"{len(names)} columns. Fix that line."
                 )
             rows.append(line)
     return {one: [row[i] for row in rows] for i, one in enumerate(names)}

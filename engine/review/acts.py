@@ -1,9 +1,8 @@
-"""What people do in a review: nominate, comment, vote, decide, set the rules. Uses the store.
+"""Actions in a review: nominate, comment, vote, decide, set the rules. Uses the store.
 
-Each is one line in the owner's journal, with its author and time. What somebody decides on may have changed since they
-looked: `seen` is the revision that they saw (engine/review/dossier.py), and if it is not the one that is there now, the
-decision is refused with what has changed. Comments and votes are never refused for that: they take nothing from
-anybody.
+Each is one line in the owner's journal, with its author and time. A candidate may change between reading and deciding:
+`seen` is the revision that the author saw (engine/review/dossier.py), and if it is not the current one, the decision is
+refused with a list of the changes. Comments and votes are never refused for that.
 """
 
 import unicodedata
@@ -36,16 +35,14 @@ def put_forward(
 ) -> str:
     """Freeze a point (D,) of the study's space under a name; returns the candidate's id.
 
-    Raises Problem for a name that is taken or none, for a point that is none, and before the first fit.
+    Raises Problem if the name is taken or invalid, the point is invalid, or nothing is fitted yet.
     """
     need("reviewer", "nominate a candidate")
     name, rationale = checked_text(name, "name", NAME, lines=False), checked_text(rationale, "rationale", TEXT)
     about = {"name": name, "rationale": rationale, "author": acting().name}
     with store.alone():
         if name in names_taken(store, study):
-            raise Problem(
-                f"Cannot call a candidate {name!r}: {study.name!r} has something of that name. Choose another."
-            )
+            raise Problem(f"Cannot call a candidate {name!r}: {study.name!r} already uses that name. Choose another.")
         text = freeze(store, study, point, about, surrogate, priorities)
         candidate = reviews.id_of(text)
         store.write(CandidatePut(candidate, study.id, text))
@@ -53,7 +50,7 @@ def put_forward(
 
 
 def names_taken(store: Store, study: studies.Study) -> set[str]:
-    """What commands and links know a point of the study by already."""
+    """Names that commands and links already use for points of the study."""
     there = {one.frozen["name"] for one in reviews.of_study(store, study.id)}
     return (
         there | set(frame_of_study(study).baselines) | set(runs.measured(store, study.id).ids) | {"best", "the faders"}
@@ -61,7 +58,7 @@ def names_taken(store: Store, study: studies.Study) -> set[str]:
 
 
 def comment(store: Store, candidate: str, text: str) -> None:
-    """Say something about a candidate. Raises Problem for nothing, and for more than 10,000 characters."""
+    """Comment on a candidate. Raises Problem if the text is empty, or longer than 10,000 characters."""
     need("reviewer", "comment")
     found = reviews.get(store, candidate)
     _add(store, found.study, found.id, "comment", text=checked_text(text, "comment", TEXT))
@@ -79,10 +76,10 @@ def vote(store: Store, one: str, other: str, neither: bool = False) -> None:
 def decide(
     store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
 ) -> None:
-    """Approve, reject or supersede a candidate, for a reason. Approval takes what the study's rules ask for.
+    """Approve, reject or supersede a candidate, for a reason. Approval follows the study's rules.
 
-    seen: the revision that was looked at; None: whatever is there. successor: the candidate that supersedes it. Raises
-    Problem where somebody commented, decided or measured since then, and for what is not a decision.
+    seen: the revision that the author saw; None: the current one. successor: the candidate that supersedes it. Raises
+    Problem if there are comments, decisions or results since then, or the decision is invalid.
     """
     need("reviewer", "decide")
     if verdict not in VERDICTS:
@@ -97,15 +94,15 @@ def decide(
     with store.alone():
         if seen is not None and seen != revision(store, found):
             raise Problem(
-                f"Cannot decide on {found.frozen['name']!r} yet: since you looked, "
-                f"{changes_since(store, found, seen)}. Look at it, then decide again."
+                f"Cannot decide on {found.frozen['name']!r} yet: since you opened it, "
+                f"{changes_since(store, found, seen)}. Read that, then decide again."
             )
         refuse_repeated(store, found, verdict)
         _add(store, found.study, found.id, "decision", **body)
 
 
 def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> None:
-    """Raise Problem where the decision would change nothing."""
+    """Raise Problem if the decision would change nothing."""
     standing = standings(reviews.history(store, found.study))[found.id]
     if verdict == "approved" and acting().name in standing.approvals:
         raise Problem(f"Cannot approve {found.frozen['name']!r} again: {acting().name} has approved it already.")
@@ -114,10 +111,10 @@ def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> Non
 
 
 def set_rules(store: Store, study: studies.Study, approvals: int, author_alone: bool) -> None:
-    """What it takes to approve a candidate of a study from now on. Raises Problem for no number from 1 to 50."""
+    """Set the rules of approval for a study from now on. Raises Problem if `approvals` is not from 1 to 50."""
     need("operator", "set the rules")
     if not is_whole(approvals, 1, MOST_APPROVALS):
-        raise Problem(f"Cannot ask for {approvals!r} approvals: choose 1 to {MOST_APPROVALS}.")
+        raise Problem(f"Cannot require {approvals!r} approvals: choose 1 to {MOST_APPROVALS}.")
     _add(store, study.id, None, "rules", approvals=approvals, author_alone=bool(author_alone))
 
 
@@ -126,7 +123,7 @@ def _add(store: Store, study: str, candidate: str | None, what: str, **body) -> 
 
 
 def checked_text(text: object, what: str, most: int, lines: bool = True) -> str:
-    """People's words as they wrote them, white space at the ends aside. Raises Problem where they cannot be kept."""
+    """The text as written, stripped. Raises Problem if it cannot be stored."""
     if not isinstance(text, str) or not text.strip():
         raise Problem(f"Cannot take an empty {what}: write one.")
     text = text.strip()

@@ -1,7 +1,7 @@
-"""Candidates side by side, with differences to a reference that are honest about their noise. Uses the store.
+"""Candidates side by side, with differences to a reference and their noise. Uses the store.
 
-The reference is one of the candidates, or a baseline of the first. All are weighed as the reference was when it was
-frozen, so the same link shows the same numbers whatever is set later. D coordinates, M metrics.
+The reference is one of the candidates, or a baseline of the first. All use the reference's frozen priorities, so the
+same link shows the same numbers whatever is set later. D coordinates, M metrics.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
     "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
     "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "difference": {"mean", "std",
     "inside_noise" (M,), "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself,
-    "epochs", "unique_tokens", "measured": as `measured_since` tells}]}. Raises Problem for another number of them,
-    for two studies, and for no such reference.
+    "epochs", "unique_tokens", "measured": see `measured_since`}]}. Raises Problem if their number is not allowed, they
+    are of two studies, or the reference is unknown.
     """
     ids = list(dict.fromkeys(candidates))
     if not FEWEST <= len(ids) <= MOST:
@@ -79,7 +79,7 @@ def _values(there: dict) -> dict:
 
 
 def common_surrogate(root: Path, found: list[reviews.Candidate]) -> Surrogate | None:
-    """The surrogate that predicted all of the candidates, if it was one, and is still the file that it was."""
+    """The surrogate that predicted all of the candidates, if it is a single one and its file is unchanged."""
     behind = {(one.frozen["surrogate"]["runs_hash"], one.frozen["surrogate"]["name"]) for one in found}
     if len(behind) > 1:
         return None
@@ -93,7 +93,7 @@ def common_surrogate(root: Path, found: list[reviews.Candidate]) -> Surrogate | 
 
 
 def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
-    """A candidate's own numbers; epochs and unique tokens where the text there is is known."""
+    """A candidate's own numbers; epochs and unique tokens if the available text is known."""
     frozen = one.frozen
     row = {
         "id": one.id,
@@ -112,7 +112,7 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
 
 
 def aggregate_std(frozen: dict, aggregate: Aggregate) -> float:
-    """As it was frozen; where the reference weighs metrics otherwise, as if all errors went the same way: no less."""
+    """The frozen aggregate std; for other priorities an upper bound, with fully correlated errors."""
     if frozen["aggregate"]["weights"] == aggregate.weights.tolist():
         return frozen["predicted"]["aggregate_std"]
     return float(np.abs(aggregate.weights) @ frozen["predicted"]["std"])
@@ -121,12 +121,12 @@ def aggregate_std(frozen: dict, aggregate: Aggregate) -> float:
 def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate: Aggregate) -> dict:
     """The candidate minus the reference, as two measured runs would differ.
 
-    What one surrogate gets wrong at both points cancels; predictions of different fits are taken as independent.
+    Errors of one surrogate common to both points cancel; predictions of different fits count as independent.
     """
     mean = np.array(frozen["predicted"]["mean"]) - base["mean"]
     if surrogate is None:
         std = np.hypot(frozen["predicted"]["std"], base["std"])
-        correlation = np.ones((len(mean), len(mean)))  # not known: as if all errors went the same way
+        correlation = np.ones((len(mean), len(mean)))  # unknown: assume full correlation, an upper bound
     else:
         std = difference_std(surrogate, np.array(frozen["point"]), np.array(base["point"]), noise=True)
         correlation = surrogate.correlation
@@ -143,10 +143,10 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
 
 
 def measured_since(store: Store, rows: list[dict], base: list[float], aggregate: Aggregate) -> None:
-    """Tell each row what confirmations measured at it, the smallest size first.
+    """Add the confirmations' results to each row, the smallest size first.
 
-    "measured": [{"fidelity", "aggregate", "difference", "half" (95%), "inside_noise"}]; the last three None where the
-    reference (D,) was not measured at that size, `half` also where no noise is known.
+    "measured": [{"fidelity", "aggregate", "difference", "half" (95%), "inside_noise"}]; the last three None if the
+    reference (D,) was not measured at that size, `half` also if the noise is unknown.
     """
     study = reviews.get(store, rows[0]["id"]).study
     for row in rows:
@@ -168,7 +168,7 @@ def measured_since(store: Store, rows: list[dict], base: list[float], aggregate:
 
 
 def losses_at(rows: list[runs.Confirmed], point: list[float]) -> np.ndarray:
-    """Losses (S, M) of the finished runs at a point; empty where there is none."""
+    """Losses (S, M) of the finished runs at a point; empty if there are none."""
     return np.array([run.losses for run in at_point(rows, point) if run.losses is not None])
 
 

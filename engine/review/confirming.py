@@ -1,4 +1,4 @@
-"""Confirming a candidate, beside the study's baselines: what was predicted is measured. Uses the store.
+"""Confirm a candidate by measuring it next to the study's baselines. Uses the store.
 
 A mixture is trained with several seeds, at the study's own size and at a larger one. A merge has no seeds: it is built
 once and measured on all validation text.
@@ -16,13 +16,13 @@ from engine.studies.merges.questions import merge_spec
 from store import reviews, runs, studies
 from store.database import Store
 
-EVERYTHING = 2**40  # validation tokens: as many as there are
+EVERYTHING = 2**40  # validation tokens: all
 
 
 def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[confirmations.Plan]:
-    """What confirming a mixture would train: one plan at the proxies' own size, one `times` as large.
+    """The plans that would confirm a mixture: one at the proxies' own size, one `times` as large.
 
-    Raises Problem as they do.
+    Raises Problem as the plans do.
     """
     found = reviews.get(store, candidate)
     study, name = studies.get(store, found.study), found.frozen["name"]
@@ -32,7 +32,7 @@ def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> lis
 
 
 def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[str]:
-    """Queue it; returns the ids of the new runs, none where all of it was measured before."""
+    """Queue it; returns the ids of the new runs, empty if all of it is measured already."""
     need("operator", "confirm a candidate")
     found = reviews.get(store, candidate)
     study = studies.get(store, found.study)

@@ -1,4 +1,4 @@
-"""All there is to know of a candidate as plain values: what pages, reports and commands show. Uses the store."""
+"""Everything about a candidate as plain values, for pages, reports and commands. Uses the store."""
 
 from dataclasses import asdict
 
@@ -13,7 +13,7 @@ from store.database import Store
 
 def dossier(store: Store, candidate: str) -> dict:
     """One candidate: {"id", "study", "frozen", "t", "revision", "standing", "rules", "comments", "history",
-    "evidence"}. Raises Problem where there is none."""
+    "evidence"}. Raises Problem if there is none."""
     found = reviews.get(store, candidate)
     events, study = reviews.history(store, found.study), studies.get(store, found.study)
     rules, standing = rules_of(events), standings(events)[found.id]
@@ -49,7 +49,7 @@ def line(event: reviews.Event) -> dict:
 
 
 def overview(store: Store, study: studies.Study) -> dict:
-    """All candidates of a study, newest first, what the votes say, and all that was done: {"candidates", "rules",
+    """All candidates of a study, newest first, with votes and history: {"candidates", "rules",
     "votes", "history"}."""
     found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
     rules, stand = rules_of(events), standings(events)
@@ -83,9 +83,9 @@ def overview(store: Store, study: studies.Study) -> dict:
 
 
 def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:
-    """What the votes say of each candidate that has any, the strongest of each group first.
+    """The votes' result for each candidate that has any, the strongest of each group first.
 
-    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "level": those that the votes cannot tell from it}.
+    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "level": candidates tied with it}.
     """
     table = np.array(wins(events, candidates), float).reshape(len(candidates), len(candidates))
     games = table + table.T
@@ -97,7 +97,7 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
         {
             "id": candidates[place],
             "strength": float(found.strength[k]),
-            "half": float(found.half[k]),
+            "half": float(found.ci_half_width[k]),
             "group": int(found.group[k]),
             "won": float(table[place].sum()),
             "of": float(games[place].sum()),
@@ -113,18 +113,18 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
 
 
 def revision(store: Store, found: reviews.Candidate) -> str:
-    """What a decision is checked against: the last thing said or decided, and how many of its runs are measured."""
+    """A candidate's revision, checked by decisions: its last comment or decision, and its number of measured runs."""
     about = [event.n for event in reviews.history(store, found.study) if is_about(event, found.id)]
     return f"{max(about, default=0)}.{len(measured_runs(store, found.frozen))}"
 
 
 def is_about(event: reviews.Event, candidate: str) -> bool:
-    """Whether an event may change what somebody decides on a candidate."""
+    """Whether an event may affect a decision on a candidate."""
     return event.candidate == candidate and event.what in ("put", "comment", "decision")
 
 
 def changes_since(store: Store, found: reviews.Candidate, seen: str) -> str:
-    """What has changed since a revision, in words."""
+    """The changes since a revision, in words."""
     try:
         number, measured = (int(part) for part in seen.split("."))
     except ValueError:

@@ -1,8 +1,8 @@
-"""What confirmations measured of a candidate, held against what was frozen. Uses the store.
+"""A candidate's confirmation results, compared with its frozen predictions. Uses the store.
 
-Only runs of confirmations count: a candidate may have been chosen because a run of it measured well, and that run's
-luck must not vote twice. At the proxies' own size predicted and measured values compare as they are; larger models
-differ in level, so there only differences to the baselines compare. All intervals are 95%: Student's t on the seeds'
+Only confirmation runs count: a candidate may have been chosen because one of its runs measured well, and that luck must
+not count twice. At the proxies' own size predicted and measured values are comparable; larger models have other losses,
+so there only differences to the baselines are. All intervals are 95%: Student's t on the seeds'
 noise, pooled over the points measured at that size. M metrics, P points.
 """
 
@@ -14,27 +14,27 @@ from engine.spec.objectives import Aggregate
 from store import runs, studies
 from store.database import Store
 
-SAME = 1e-6  # coordinates that differ by less are one point
+SAME = 1e-6  # points whose coordinates differ by less are equal
 CANDIDATE = "candidate"  # its key among the points of an evidence
 
 
 def measured_runs(store: Store, frozen: dict) -> list[runs.Confirmed]:
-    """The finished confirmation runs at a candidate's point, whoever asked for them."""
+    """The finished confirmation runs at a candidate's point, whoever requested them."""
     there = at_point(runs.confirmations(store, frozen["study"]), frozen["point"])
     return [run for run in there if run.losses is not None]
 
 
 def at_point(rows: list[runs.Confirmed], point: list[float]) -> list[runs.Confirmed]:
-    """Those of the runs that stand at a point (D,)."""
+    """The runs at a point (D,)."""
     return [run for run in rows if len(run.weights) == len(point) and np.abs(run.weights - point).max() < SAME]
 
 
 def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:
-    """One entry a fidelity at which the candidate is or will be measured, the smallest first.
+    """One entry per fidelity at which the candidate is or will be measured, the smallest first.
 
-    {"fidelity", "own": whether it is the study's, "done", "runs": of the candidate and its baselines, "points": {label:
+    {"fidelity", "own": it is the study's, "done", "runs": of the candidate and its baselines, "points": {label:
     {"seeds", "mean", "half" (M,), "aggregate", "aggregate_half"}}, "gap": measured minus predicted at the own fidelity,
-    else None, "differences": {baseline: predicted and measured difference}}. `half` is None where no noise is known.
+    else None, "differences": {baseline: predicted and measured difference}}. `half` is None if the noise is unknown.
     """
     sizes = by_size(runs.confirmations(store, study.id))
     return [_at_one_size(rows, frozen) for _, rows in sizes if at_point(rows, frozen["point"])]
@@ -88,14 +88,14 @@ def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
         "done": sum(map(len, there.values())),
         "runs": len(set(planned)),
         "points": points,
-        "gap": gap(points[CANDIDATE], frozen["predicted"], aggregate) if own and measured else None,
+        "gap": prediction_error(points[CANDIDATE], frozen["predicted"], aggregate) if own and measured else None,
         "differences": differences(points, frozen, total, t) if measured else {},
     }
 
 
 def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
-    """(M,) standard deviation between seeds, pooled over groups of runs (S, M), None where none has two; and the
-    quantile of Student's t that makes a 95% interval of it."""
+    """(M,) standard deviation between seeds, pooled over groups of runs (S, M), None if no group has two; and
+    the quantile of Student's t for its 95% interval."""
     from scipy.stats import t
 
     freedom = sum(len(group) - 1 for group in groups)
@@ -105,20 +105,19 @@ def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
     return np.array(columns), float(t.ppf(0.975, freedom))
 
 
-def gap(measured: dict, predicted: dict, aggregate: Aggregate) -> dict:
+def prediction_error(measured: dict, predicted: dict, aggregate: Aggregate) -> dict:
     """Measured minus predicted: "mean", "half" (M,), "aggregate", "aggregate_half", and "outside": whether the
-    aggregate lies outside what was promised. The interval joins that of the prediction of a mean of runs and the
-    seeds' noise.
+    aggregate lies outside the prediction interval, which combines that of a mean of runs and the seeds' noise.
     """
     std, noise, seeds = np.array(predicted["std"]), np.array(predicted["noise"]), measured["seeds"]
     own = noise / np.sqrt(seeds) if measured["half"] is None else np.array(measured["half"]) / 1.96
-    half = 1.96 * np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)
+    ci_half_width = 1.96 * np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)
     one = measured["aggregate"] - predicted["aggregate"]
     share = measured["aggregate_half"]
     aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if share is None else share))
     return {
         "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(),
-        "half": half.tolist(),
+        "half": ci_half_width.tolist(),
         "aggregate": one,
         "aggregate_half": aggregate_half,
         "outside": bool(abs(one) > aggregate_half),
@@ -127,20 +126,20 @@ def gap(measured: dict, predicted: dict, aggregate: Aggregate) -> dict:
 
 def differences(points: dict, frozen: dict, noise: np.ndarray | None, t: float) -> dict[str, dict]:
     """The candidate minus each measured baseline, of the aggregate: {"predicted", "predicted_half", "measured",
-    "measured_half", "inside_noise"}; the last two None where the seeds' noise is not known."""
+    "measured_half", "inside_noise"}; the last two None if the seeds' noise is unknown."""
     found = {}
     for name, there in frozen["baselines"].items():
         if name not in points:
             continue
         measured = points[CANDIDATE]["aggregate"] - points[name]["aggregate"]
-        half = None
+        ci_half_width = None
         if noise is not None:
-            half = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
+            ci_half_width = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
         found[name] = {
             "predicted": there["difference"]["aggregate"],
             "predicted_half": 1.96 * there["difference"]["aggregate_std"],
             "measured": measured,
-            "measured_half": half,
-            "inside_noise": None if half is None else bool(abs(measured) <= half),
+            "measured_half": ci_half_width,
+            "inside_noise": None if ci_half_width is None else bool(abs(measured) <= ci_half_width),
         }
     return found

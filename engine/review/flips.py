@@ -1,7 +1,7 @@
 """Negative flips: validation windows that got worse under a candidate although their domain's average improved.
 
-After MUSCLE (arXiv:2407.09435), which counts test items that a new model loses. A loss always moves a little, so a
-window counts only where it got worse by more than seeds alone would move it: the difference over common seeds against
+After MUSCLE (arXiv:2407.09435), which counts test items that a new model loses. A loss always varies a little, so a
+window counts only if it got worse by more than seeds alone explain: the difference over common seeds against
 the noise of such differences, pooled over the domain's windows. 2.5% of the windows would count by chance. Uses the
 store.
 """
@@ -19,15 +19,15 @@ from store import runs
 from store.database import Store
 
 BY_CHANCE = 0.025
-EXAMPLES = 3  # windows shown a domain, the worst first
+EXAMPLES = 3  # windows shown per domain, the worst first
 
 
 def flips(store: Store, study: str, corpus: str | None, point: list[float], reference: list[float]) -> list[dict]:
-    """One entry a fidelity at which both points (D,) were measured with their windows, the smallest first.
+    """One entry per fidelity at which both points (D,) were measured with their windows, the smallest first.
 
     {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "windows", "worse":
-    outside the noise, None where one seed leaves the noise unknown, "higher": windows that are higher at all,
-    "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty where nothing was kept.
+    outside the noise, None if one seed leaves the noise unknown, "higher": windows that are higher at all,
+    "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
     """
     both: dict[str, list] = {}
     rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
@@ -42,7 +42,7 @@ def flips(store: Store, study: str, corpus: str | None, point: list[float], refe
 
 
 def _at_one_size(store: Store, corpus: str | None, pairs: list) -> dict | None:
-    """The flips over pairs of runs of common seeds; None where their windows were not kept."""
+    """The flips over pairs of runs of common seeds; None if their windows were not saved."""
     root, seen = store.workspace.root, {}
     for one, other in pairs:
         try:
@@ -61,7 +61,7 @@ def _at_one_size(store: Store, corpus: str | None, pairs: list) -> dict | None:
 
 
 def of_domain(domain: str, change: np.ndarray, text) -> dict:
-    """The flips of one domain. change (S, w): candidate minus reference of each seed; text(place): of a kept window."""
+    """The flips of one domain. change (S, w): candidate minus reference of each seed; text(place): of a window."""
     mean, noise = change.mean(axis=0), noise_of(change)
     worse = None if noise is None else mean > 1.96 * noise
     worst = lowest(-mean, EXAMPLES)
@@ -92,7 +92,7 @@ def noise_of(change: np.ndarray) -> float | None:
 
 
 def texts(store: Store, corpus: str | None, like: Windows):
-    """A function (domain, place among the kept windows) -> the text of that window, None where the corpus is gone."""
+    """A function (domain, place among the kept windows) -> the text of that window, None if the corpus is gone."""
     try:
         opened = None if corpus is None else corpora.load(store.workspace.corpus(corpus))
     except (Problem, OSError):
@@ -104,7 +104,7 @@ def texts(store: Store, corpus: str | None, like: Windows):
         shard = opened.valid(domain)
         begin = windows.starts(len(shard), like.context, like.tokens)
         if len(begin) != like.count[domain]:
-            return None  # the corpus was built anew since
+            return None  # the corpus was rebuilt since
         at = begin[windows.kept_places(len(begin))[place]]
         return opened.decode(np.asarray(shard[at : at + like.context + 1]))
 

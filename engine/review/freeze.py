@@ -1,8 +1,7 @@
-"""A candidate as it is frozen: its point, what was predicted there by what, and the baselines beside it. Uses the
-store.
+"""The frozen record of a candidate: its point, its predictions and their source, and the baselines. Uses the store.
 
-D coordinates, M metrics. All of it is plain JSON. Nothing here changes afterwards, whatever is measured or fitted
-later: later knowledge stands beside it (engine/review/evidence.py).
+D coordinates, M metrics. All of it is plain JSON and never changes, whatever is measured or fitted later: later results
+are in engine/review/evidence.py.
 """
 
 import hashlib
@@ -27,8 +26,8 @@ from engine.surrogates.prediction import difference, predict
 from store import studies
 from store.database import Store
 
-FORM = 1  # of what is frozen; a newer one is refused, never half read
-PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surrogates and proxies are made with
+FORM = 1  # version of the record; a newer one is refused
+PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surrogates and proxies depend on
 
 
 def freeze(
@@ -41,8 +40,8 @@ def freeze(
 ) -> str:
     """The frozen text of a candidate. point (D,) of the study's space; about: {"name", "rationale", "author"}.
 
-    surrogate: default the league's choice; priorities: how metrics are weighed where the study's own do not count.
-    Raises Problem before the first fit, and for a point that is none.
+    surrogate: by default the leaderboard's choice; priorities: override the study's own.
+    Raises Problem before the first fit, and if the point is invalid.
     """
     fit, frame = fit_of(store, study, surrogate), frame_of_study(study)
     if fit is None:
@@ -84,7 +83,7 @@ def plain_metrics(study: studies.Study) -> list[dict]:
 
 
 def versions() -> dict[str, str]:
-    """Of Mixdesk, Python and the packages that results depend on."""
+    """Versions of Mixdesk, Python and the packages that results depend on."""
     found = {name: metadata.version(name) for name in PACKAGES}
     return {"mixdesk": VERSION, "python": platform.python_version(), **found}
 
@@ -107,7 +106,7 @@ def checked_point(frame: Frame, point: np.ndarray, name: str) -> np.ndarray:
 
 
 def predicted(fit: Fit, point: np.ndarray, aggregate: Aggregate) -> dict:
-    """What a run there would measure: mean and std (M,), noise (M,): the part of std that a run's own noise is."""
+    """The predicted results of a run there: mean and std (M,), noise (M,): the part of std from a run's own noise."""
     here = predict(fit.surrogate, point, aggregate.weights)
     return {
         "mean": here.mean.tolist(),
@@ -119,7 +118,7 @@ def predicted(fit: Fit, point: np.ndarray, aggregate: Aggregate) -> dict:
 
 
 def behind(fit: Fit) -> dict:
-    """The surrogate and the runs behind it, by their hashes; how it did on runs that it had not seen."""
+    """The surrogate and its runs, by their hashes; its held-out score."""
     digest = hashlib.sha256((fit.folder / f"{fit.name}.npz").read_bytes()).hexdigest()
     return {
         "name": fit.name,
@@ -132,43 +131,43 @@ def behind(fit: Fit) -> dict:
 
 
 def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> dict[str, dict]:
-    """Every baseline: its point, what is predicted there, and the candidate minus it, as two measured runs differ."""
+    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ."""
     found = {}
     for name, baseline in frame.baselines.items():
-        gap = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
+        change = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
         found[name] = {
-            "point": gap.baseline.shares.tolist(),
-            "mean": gap.baseline.mean.tolist(),
-            "std": gap.baseline.std.tolist(),
-            "aggregate": gap.baseline.aggregate,
-            "aggregate_std": gap.baseline.aggregate_std,
+            "point": change.baseline.shares.tolist(),
+            "mean": change.baseline.mean.tolist(),
+            "std": change.baseline.std.tolist(),
+            "aggregate": change.baseline.aggregate,
+            "aggregate_std": change.baseline.aggregate_std,
             "difference": {
-                "mean": gap.mean.tolist(),
-                "std": gap.std.tolist(),
-                "aggregate": gap.aggregate,
-                "aggregate_std": gap.aggregate_std,
-                "inside_noise": gap.inside_noise,
+                "mean": change.mean.tolist(),
+                "std": change.std.tolist(),
+                "aggregate": change.aggregate,
+                "aggregate_std": change.aggregate_std,
+                "inside_noise": change.inside_noise,
             },
         }
     return found
 
 
 def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> list[str]:
-    """What speaks against believing the predictions, in sentences."""
+    """Reasons to doubt the predictions, in sentences."""
     found = []
     if study.spec["fidelity"]:
-        found.append("The predictions are for models of the proxies' size. Larger ones may differ: confirm it first.")
+        found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")
     if explain.support(point[None], fit.measured.weights).badge[0] == "extrapolated":
-        found.append("It is extrapolated: it lies farther from every run than the runs lie from each other.")
+        found.append("It is extrapolated: it is farther from every run than runs are from each other.")
     if not frame.space.contains(point[None])[0]:
-        found.append("It breaks the study's constraints (bounds, groups or the epoch cap).")
+        found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
     if len(fit.measured.ids) < len(frame.space.names):
-        found.append(f"Fewer runs ({len(fit.measured.ids)}) than coordinates stand behind it.")
+        found.append(f"It is based on fewer runs ({len(fit.measured.ids)}) than coordinates.")
     if study.imported:
-        found.append("The runs behind it were imported; Mixdesk did not see their training.")
+        found.append("Its runs were imported; Mixdesk did not see their training.")
     if frame.available is not None and frame.budget:
         seen = epochs(point, frame.available, frame.budget)
         cap = study.spec["epoch_cap"] + 1e-9
         if over := [name for name, value in zip(frame.space.names, seen, strict=True) if value > cap]:
-            found.append(f"At the target budget the epoch cap would be broken by {', '.join(over)}.")
+            found.append(f"At the target budget the epoch cap would be exceeded by {', '.join(over)}.")
     return found

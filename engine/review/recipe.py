@@ -1,7 +1,7 @@
-"""What leaves: a point of a study as a recipe, with its predictions, what stands behind it, and the decision.
+"""Exports: a point of a study as a recipe, with its predictions, provenance and decision.
 
-A candidate leaves as it was frozen, and without "draft" only once it is approved; every other point is a draft. Uses
-the store.
+A candidate is exported as it was frozen, and without "draft" only once it is approved; every other point is a draft.
+Uses the store.
 """
 
 import math
@@ -48,7 +48,7 @@ def recipe_at(
     tokens_per_document: dict[str, float] | None = None,
 ) -> Recipe | MergeRecipe:
     """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
-    tokens_per_document: by domain, where the corpus does not tell or another tokenizer counts."""
+    tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
     predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
@@ -89,7 +89,7 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
 
 
 def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
-    """Predictions by the study's latest fit, provenance, and that nobody approved it."""
+    """Predictions by the study's latest fit, provenance, and no approval."""
     fit = fit_of(store, study)
     told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
     told["measured"] = at_runs(store, study, shares)
@@ -101,7 +101,7 @@ def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tup
 
 
 def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict]:
-    """What the study's own runs measured at a point: as `measured` has it, or nothing."""
+    """The results of the study's own runs at a point, as `measured` has them, or nothing."""
     found = points_measured(store, study.id)
     rows = np.flatnonzero(np.abs(found.weights - shares).max(axis=1) < SAME) if found.ids else []
     if not len(rows) or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
@@ -111,7 +111,7 @@ def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict
 
 
 def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...], dict, bool]:
-    """Predictions and provenance as they were frozen, the decision, and whether it is an approval."""
+    """Frozen predictions and provenance, the decision, and whether it is an approval."""
     record, standing = candidate.frozen, standings(reviews.history(store, candidate.study))[candidate.id]
     behind = record["surrogate"]
     told = {
@@ -133,7 +133,7 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
 
 
 def measured(store: Store, candidate: reviews.Candidate) -> list[dict]:
-    """What was measured since at the candidate's point: {"fidelity", "seeds", "losses": {metric: mean}} a size."""
+    """Later results at the candidate's point, per size: {"fidelity", "seeds", "losses": {metric: mean}}."""
     names = [one["metric"] for one in candidate.frozen["metrics"]]
     found = evidence(store, studies.get(store, candidate.study), candidate.frozen)
     points = [(one["fidelity"], one["points"][CANDIDATE]) for one in found if CANDIDATE in one["points"]]
@@ -152,7 +152,7 @@ def rows_of(metrics: list[dict], mean, std) -> tuple[dict, ...]:
 
 
 def lengths(study: studies.Study, given: dict[str, float] | None) -> tuple[float, ...] | None:
-    """Mean tokens of a document of each domain (D,): as given, else as the corpus counted them; None where unknown."""
+    """Mean tokens of a document of each domain (D,): as given, else by the corpus; None if unknown."""
     given = dict(given or {})
     if unknown := [name for name in given if name not in study.domains]:
         raise Problem(f"Cannot count documents of {unknown[0]!r}: the domains are {', '.join(study.domains)}.")
@@ -162,6 +162,6 @@ def lengths(study: studies.Study, given: dict[str, float] | None) -> tuple[float
 
 
 def per_document(facts: dict) -> float | None:
-    """By what a corpus says of a domain."""
+    """From a corpus' entry for a domain."""
     tokens, documents = facts.get("train_tokens"), facts.get("train_documents")
     return tokens / documents if tokens and documents else None

@@ -1,6 +1,6 @@
-"""Where a candidate stands: what follows from the history of its study, and nothing else.
+"""The standing of candidates, computed from the history of their study alone.
 
-Rules are those in force when somebody decided: making them stricter later takes nothing back.
+Decisions follow the rules in force at their time: stricter rules later revoke nothing.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ OPEN = "open"
 
 @dataclass(frozen=True)
 class Rules:
-    """What it takes to approve a candidate. approvals: of so many people; author_alone: whether the one who put it
-    forward may be the only one of them."""
+    """Rules of approval. approvals: number of people required; author_alone: whether the candidate's author alone is
+    enough."""
 
     approvals: int = 1
     author_alone: bool = False
@@ -25,7 +25,7 @@ class Rules:
         return len(people) >= self.approvals and (self.author_alone or bool(people - {author}))
 
     def missing(self, approvals: Iterable[str], author: str) -> str:
-        """What is still missing, in words; empty where nothing is."""
+        """The missing approvals, in words; empty if complete."""
         people = set(approvals)
         if self.met_by(people, author):
             return ""
@@ -69,7 +69,7 @@ def standings(history: Iterable[Event]) -> dict[str, Standing]:
 
 
 def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None:
-    """Bring one decision in. A rejection ends all approvals before it; approvals count until they are enough."""
+    """Apply one decision. A rejection cancels all approvals before it; approvals count until they are enough."""
     standing.decided = {**event.body, "author": event.author, "t": event.t}
     if event.body["verdict"] != "approved":
         standing.state, standing.approvals = event.body["verdict"], {}
@@ -79,7 +79,7 @@ def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None
 
 
 def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
-    """(K, K) votes for the row over the column: the last of each person on each pair; half for each where neither."""
+    """(K, K) votes for the row over the column: the last of each person on each pair; half for each if neither."""
     place = {one: number for number, one in enumerate(candidates)}
     last: dict[tuple, Event] = {}
     for event in history:
@@ -94,6 +94,6 @@ def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
 
 
 def as_dict(standing: Standing, rules: Rules, author: str) -> dict:
-    """As pages and commands show it."""
+    """As JSON-able values, for pages and commands."""
     missing = "" if standing.state != OPEN else rules.missing(standing.approvals, author)
     return {**asdict(standing), "missing": missing}

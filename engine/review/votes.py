@@ -1,6 +1,6 @@
 """Pairwise votes ("which would you train?") as strengths with intervals: the Bradley-Terry model.
 
-P(i is preferred to j) = 1 / (1 + exp(s_j - s_i)) (Bradley and Terry 1952). Three things are made honest. A vote for
+P(i is preferred to j) = 1 / (1 + exp(s_j - s_i)) (Bradley and Terry 1952). Three cases need care. A vote for
 neither counts half for each. A candidate that won, or lost, all of its votes has no finite estimate, so every candidate
 also gets half a win and half a loss against an average one, which fades as votes come in. Candidates that no chain of
 votes connects cannot be compared at all, so each connected group has strengths of its own. K candidates.
@@ -15,18 +15,18 @@ PRIOR = 0.5  # wins, and losses, of every candidate against an average one
 
 @dataclass(frozen=True)
 class Preference:
-    """strength (K,): log odds against the average of its group; half (K,): of the 95% interval; covariance (K, K) of
+    """strength (K,): log odds against the average of its group; ci_half_width (K,): 95%; covariance (K, K) of
     the strengths; group (K,): candidates of different groups cannot be compared; wins (K, K): of row over column, a
     vote for neither half for each."""
 
     strength: np.ndarray
-    half: np.ndarray
+    ci_half_width: np.ndarray
     covariance: np.ndarray
     group: np.ndarray
     wins: np.ndarray
 
     def apart(self, one: int, other: int) -> bool:
-        """Whether the votes tell these two apart (95%)."""
+        """Whether the votes separate these two (95%)."""
         same = self.group[one] == self.group[other]
         pair = self.covariance[np.ix_([one, other], [one, other])]
         std = np.sqrt(pair[0, 0] + pair[1, 1] - 2 * pair[0, 1])
@@ -45,7 +45,7 @@ def bradley_terry(wins: np.ndarray) -> Preference:
 
 
 def _fit(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strengths (k,) that sum to 0, and their covariance (k, k). Concave, so Newton's steps settle it."""
+    """Strengths (k,) that sum to 0, and their covariance (k, k). Concave, so Newton's method converges."""
     strength, games = np.zeros(len(wins)), wins + wins.T
     for _ in range(100):
         slope, curvature = _slope(strength, wins, games)
@@ -53,7 +53,7 @@ def _fit(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         strength += step / max(1.0, np.abs(step).max())
         if np.abs(step).max() < 1e-10:
             break
-    centred = np.eye(len(wins)) - 1 / len(wins)  # votes say nothing of a level that all share
+    centred = np.eye(len(wins)) - 1 / len(wins)  # votes do not determine a common offset
     return centred @ strength, centred @ np.linalg.inv(_slope(strength, wins, games)[1]) @ centred
 
 

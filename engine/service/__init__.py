@@ -1,1 +1,1 @@
-"""Service: what is done for a whole workspace: its owner, notices, backups, tokens. Uses the store."""
+"""Services for a whole workspace: its owner, notices, backups, tokens. Uses the store."""

@@ -1,8 +1,8 @@
-"""Tokens of the HTTP API: each acts for whoever made it, and may do at most what they may. Uses the store.
+"""Tokens of the HTTP API: each acts for its creator, with at most their permissions. Uses the store.
 
 A token is `mixdesk_<id>_<secret>`. It is shown once; the journal keeps a hash of the secret part, keyed with the
-workspace's own secret, so a copy of the journal opens nothing. What it may do is asked anew at every use: who loses a
-role in access.toml loses it for their tokens as well.
+workspace's own secret, so a copy of the journal opens nothing. Its permissions are checked at every use: a role lost in
+access.toml is lost for the tokens as well.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from store.api_tokens import TokenRow
 from store.database import Store
 
 FORM = re.compile(r"mixdesk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
-DAYS = 90  # a token's life where nobody says otherwise
+DAYS = 90  # a token's default life
 MOST_DAYS = 3650
 USED_SECONDS = 3600.0  # a use is written down when the last one was so long ago
 
 
 def create(store: Store, label: str, role: str | None = None, days: float = DAYS) -> tuple[str, TokenRow]:
-    """Make a token for whoever asks: the token itself, which nobody sees again, and its row.
+    """Create a token for the acting user: the token itself, shown only once, and its row.
 
-    role: the most it may do, default its maker's. Raises Problem for a role that is more than that, a life that is no
-    number of days, and a label that is empty or long.
+    role: the most it may do, default its maker's. Raises Problem if the role exceeds that, or the life or
+    the label is invalid.
     """
     person = need("viewer", "make a token")
     role = role or person.role
@@ -64,7 +64,7 @@ def listed(store: Store) -> list[TokenRow]:
 
 
 def revoke(store: Store, token_id: str) -> TokenRow:
-    """End a token of one's own; an operator may end anybody's. Raises Missing where there is none."""
+    """End a token of one's own; an operator may end anybody's. Raises Missing if there is none."""
     need("viewer", "revoke a token")
     if token_id not in {row.id for row in listed(store)}:
         raise Missing(f"Cannot revoke the token {token_id!r}: there is none of that id among those you may see.")
@@ -107,7 +107,7 @@ def _hash(store: Store, key: str) -> str:
 
 
 def shown(row: TokenRow) -> dict:
-    """A token as people see it, without its hash."""
+    """A token as shown to people, without its hash."""
     by = acting()
     return {
         "token": row.id,

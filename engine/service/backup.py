@@ -1,8 +1,8 @@
-"""A whole workspace in one archive, taken while the page runs, and put up again elsewhere. Uses the store to rebuild.
+"""Back up a whole workspace into one archive, also while the page runs, and restore it. Uses the store to rebuild.
 
 The archive is a tar of regular files, compressed by zstd; its last member, `manifest.json`, names every other one with
 its size and SHA-256, so an archive that was cut off has none. It holds journals, jobs, corpora, surrogates and imported
-files, and no database: that is built anew from the journals. Nothing secret goes into it: not `access.toml`, not the
+files, and no database: that is rebuilt from the journals. Nothing secret goes into it: not `access.toml`, not the
 workspace's secret, without which the hashes of API tokens open nothing.
 
 What is copied first may only name what is copied later. A job's journal tells of files that were written before, and
@@ -35,7 +35,7 @@ FORMAT = 1  # of the archive
 MANIFEST = "manifest.json"
 OF_A_PROCESS = ("lock", "lease.json", "beat")  # in a job's folder: of the process that runs it
 CHECKPOINTS = ("checkpoint-", "models")  # there, too: what a killed job goes on from, and trained weights
-BROUGHT = {"checkpoints", "exports"}  # models that were brought, and merged ones: of any size
+BROUGHT = {"checkpoints", "exports"}  # external models, and merged ones: of any size
 LONGEST_HEADER = 1 << 20
 PIECE = 1 << 20
 MOST_FILES = 5_000_000
@@ -46,7 +46,7 @@ SPARE = 256 << 20  # bytes of the disk that a restore leaves free
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
     """Write the archive, atomically. Returns {"file", "files", "bytes", "archive_bytes"}.
 
-    checkpoints: with those of jobs, the models that were brought, and merged ones, which may be large. Raises Problem
+    checkpoints: with those of jobs, external models, and merged ones, which may be large. Raises Problem
     where the file exists.
     """
     need("operator", "back up the workspace")

@@ -62,14 +62,14 @@ class Change:
 class Reuse:
     """rows: runs that still count; weights (rows, E): their mixtures of the new domains; virtual (V, E): the touched
     domains, each alone, and last the frozen group: mixtures of these V are what new runs and search vary; names (V,);
-    needed: new runs for the law over V; anew: runs that starting again would take."""
+    needed: new runs for the law over V; from_scratch: new runs for a law over all domains."""
 
     rows: np.ndarray
     weights: np.ndarray
     virtual: np.ndarray
     names: list[str]
     needed: int
-    anew: int
+    from_scratch: int
 
     def caps(self, caps: np.ndarray) -> np.ndarray:
         """(V,) largest share of each virtual domain: of the group, min_j cap_j / ratio_j; caps (E,)."""

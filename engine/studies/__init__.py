@@ -1,1 +1,1 @@
-"""Studies: what is asked of them becomes jobs, and what jobs measured becomes answers. Uses the store."""
+"""Studies: turn requests into jobs, and results of jobs into answers. Uses the store."""

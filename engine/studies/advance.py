@@ -1,8 +1,7 @@
-"""What is due in every study: `advance` looks at the store and does what is missing. Uses the store.
+"""The orchestrator: `advance` reads the store and queues each study's next step. Uses the store.
 
-Build the corpus, plan the runs, fit surrogates when enough runs are new, search when a fit is there. It may be called
-at any time, by any owner of the store, twice or after a kill: every job's id follows from what it is for, so nothing is
-done twice.
+Build the corpus, plan the runs, fit surrogates when enough runs are new, search after a fit. It is idempotent and may
+be called at any time, by any owner of the store, also after a kill: every job's id is derived from its purpose.
 """
 
 from dataclasses import asdict
@@ -26,11 +25,11 @@ from engine.studies.training import training_jobs
 from store import corpora, jobs, results, runs, studies
 from store.database import Store
 
-REFIT_GROWTH = 2.5  # while runs still come in, fit again when there are this many times more
+REFIT_GROWTH = 2.5  # while runs still come in, refit when there are this many times more
 
 
 def advance(store: Store) -> None:
-    """Do what is missing in every active study. Harmless to repeat."""
+    """Queue the next step of every active study. Idempotent."""
     need("operator", "go on with the studies")
     for study in studies.all_studies(store):
         if study.state != "active":
@@ -41,12 +40,12 @@ def advance(store: Store) -> None:
             else:
                 fit_if_due(store, study)
                 search_if_due(store, study)
-        except Problem as problem:  # one study that cannot go on must not hold up the others
+        except Problem as problem:  # one failing study must not block the others
             store.write(StudyFailed(study.id, str(problem)))
 
 
 def recover(store: Store) -> None:
-    """After a start: read on in all journals, carry out what a killed owner had only decided, and go on."""
+    """After a start: read all journals, carry out decisions that a killed owner only recorded, and go on."""
     need("operator", "go on with the studies")
     store.ingest()
     for job_id, spec, priority in jobs.never_started(store):
@@ -80,7 +79,7 @@ def plan(store: Store, study: studies.Study) -> None:
 
 
 def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
-    """What the event "study.planned" says: a study's coordinates, metrics, runs, and the jobs that measure them.
+    """The fields of the event "study.planned": a study's coordinates, metrics, runs, and the jobs that measure them.
 
     None while it waits for another study.
     """
@@ -103,10 +102,10 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
 def fit_if_due(store: Store, study: studies.Study) -> None:
     """Queue a fit when all runs are in, or many more than at the last one; then the default search.
 
-    Merges are measured so fast that only the whole is fitted.
+    Merges are measured so fast that they are fitted only once all are in.
     """
     need("operator", "fit surrogates")
-    enough = 3 * (len(study.coordinates) + 1)  # what the log-linear law needs (Olmix, arXiv:2602.12237)
+    enough = 3 * (len(study.coordinates) + 1)  # the log-linear law's minimum (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
     newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     newer = newer and study.kind == "mixture"
@@ -118,7 +117,7 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
 
 
 def queue_fit(store: Store, study: studies.Study) -> str | None:
-    """Queue the league on the runs measured so far; None when it is done, under way or failed for these runs."""
+    """Queue the leaderboard's fit on the measured runs; None if it is done, under way or failed for these runs."""
     need("operator", "fit surrogates")
     measured = for_fitting(store, study.id)
     job_id = f"{study.id}-fit-{measured.fingerprint}"
@@ -131,7 +130,7 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
 
 
 def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
-    """The spec of the job that fits the league to these runs (engine/league/job.py)."""
+    """The spec of the job that fits the leaderboard to these runs (engine/league/job.py)."""
     frame = frame_of_study(study)
     losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
     task = FitTask(
@@ -150,7 +149,7 @@ def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
 
 
 def search_if_due(store: Store, study: studies.Study) -> None:
-    """Queue the default search once for every new league."""
+    """Queue the default search once for every new fit."""
     need("operator", "search")
     if studies.league(store, study.id) is not None:
         queue_search(store, study)

@@ -1,4 +1,4 @@
-"""Confirmations: a candidate, the baselines and a spread of runs trained larger, with several seeds. Uses the store."""
+"""Confirmations: a candidate, the baselines and a range of runs trained larger, with several seeds. Uses the store."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ from engine.surrogates.prediction import predict
 from store import runs, studies
 from store.database import Store
 
-SAME = 1e-6  # shares that differ by less are one mixture
-ORDINARY = 0.85  # of the runs, best first, that a spread is taken from: hopeless ones flatter a correlation
-CONFIRM_SEED = 5000  # seeds of confirmations begin so far above the study's own
+SAME = 1e-6  # mixtures whose shares differ by less are equal
+ORDINARY = 0.85  # fraction of the runs, best first, that the range is taken from: poor ones would inflate a correlation
+CONFIRM_SEED = 5000  # offset of confirmations' seeds from the study's own
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def plan_confirmation(
 def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
     """Queue the training of a plan, with the same seeds for every mixture; returns the new runs' ids.
 
-    What an earlier confirmation trained, or is about to, is not trained again.
+    Runs that an earlier confirmation trained or queued are not trained again.
     """
     need("operator", "confirm mixtures")
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
@@ -84,10 +84,10 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What one fidelity's confirmation has measured so far.
+    """The results so far of one fidelity's confirmation.
 
     names (P,), weights (P, D): its mixtures; predicted, predicted_std (P,): their aggregates by the surrogate in use,
-    at the proxies' size; trust: None while `waiting` says what is missing. done, runs: of its runs.
+    at the proxies' size; trust: None while results are missing, as `waiting` says. done, runs: of its runs.
     """
 
     fidelity: Fidelity
@@ -104,7 +104,7 @@ class Confirmation:
 def confirmations(
     store: Store, study: studies.Study, surrogate: str | None = None, priorities: dict | None = None
 ) -> list[Confirmation]:
-    """Every confirmation of a study, the largest models first, held against the surrogate's predictions."""
+    """Every confirmation of a study, the largest models first, compared with the surrogate's predictions."""
     fit, aggregate = fit_of(store, study, surrogate), aggregate_of(store, study, priorities)
     by_size: dict[tuple, list[runs.Confirmed]] = {}
     for run in runs.confirmations(store, study.id):
@@ -131,5 +131,5 @@ def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
 
 
 def scale_check(store: Store, study: studies.Study, priorities: dict | None = None) -> scaling.Check:
-    """The joint law over shares and fidelity, checked at the largest size. Raises Problem where there is one size."""
+    """The joint law over shares and fidelity, checked at the largest size. Raises Problem if there is only one size."""
     return scaling.check(*runs.sizes(store, study.id), aggregate_of(store, study, priorities).weights)

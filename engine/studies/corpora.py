@@ -1,4 +1,4 @@
-"""Corpora as people and studies ask for them. Uses the store."""
+"""Build corpora for people and studies. Uses the store."""
 
 from engine.core.errors import Problem
 from engine.core.people import need
@@ -24,7 +24,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
         raise Problem(
             f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
         )
-    sources_of(CorpusSpec.from_dict(spec))  # raises before a name is given away to what cannot be built
+    sources_of(CorpusSpec.from_dict(spec))  # raises before the name is taken by an invalid spec
     if old is None:
         store.write(CorpusPlanned(name, spec))
     job_id = f"corpus-{folder.name}"

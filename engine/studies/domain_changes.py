@@ -1,4 +1,4 @@
-"""When domains change: a study that goes on from another one, with the runs that still count. Uses the store."""
+"""Changes of domains: a study that continues another one, with the runs that still count. Uses the store."""
 
 from dataclasses import asdict, dataclass, replace
 
@@ -19,14 +19,14 @@ from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
 from store.database import Store
 
-SPARE = 2  # times the runs that the law needs at least: the surrogates are judged by cross-validation too
+SPARE = 2  # times the law's minimum of runs: cross-validation needs some too
 
 
 @dataclass(frozen=True)
 class Succession:
     """A change of domains before it starts.
 
-    spec: of the new study; reuse: what stays (engine/space/domain_change.py); ids: the runs that still count; known:
+    spec: of the new study; reuse: engine.space.domain_change.Reuse; ids: the runs that still count; known:
     (E,) whether a domain's loss was measured on the same held-out text; count: new runs that will be trained.
     """
 
@@ -46,11 +46,11 @@ def plan_change(
     parts: dict[str, dict[str, float]] | None = None,
     name: str | None = None,
 ) -> Succession:
-    """What a study becomes on another corpus.
+    """A study's continuation on another corpus.
 
-    parts: old domain -> {new domain: share of it} (engine.space.domain_change.Change); where it is not said, a domain
-    of the same name and the same text stays, and one that the corpus lacks is removed. Raises Problem for a corpus that
-    is not there, and where nothing changes.
+    parts: old domain -> {new domain: share of it} (engine.space.domain_change.Change); by default a domain of the
+    same name and text stays, and one that the corpus lacks is removed. Raises Problem if the corpus does not exist, or
+    nothing changes.
     """
     old_spec, manifest = trainable(study), corpora.manifest(store, corpus)
     if manifest is None:
@@ -84,13 +84,13 @@ def plan_change(
 
 
 def same_text(study: studies.Study, manifest: dict, domain: str) -> bool:
-    """Whether a domain is held out on the very same text in the study's corpus and in another."""
+    """Whether a domain has the same validation text in the study's corpus and in another."""
     before = study.corpus["domains"].get(domain, {}).get("sha256", {}).get("valid")
     return before is not None and before == manifest["domains"][domain]["sha256"]["valid"]
 
 
 def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
-    """Create the study that goes on, with the runs that count, and queue the new ones; returns its id."""
+    """Create the continuing study, with the runs that count, and queue the new ones; returns its id."""
     need("operator", "change the domains of a study")
     manifest = corpora.manifest(store, plan.spec.corpus)
     new = list(plan.change.new)
@@ -130,7 +130,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
 
 
 def opened(plan: Succession, frame: Frame) -> np.ndarray:
-    """(count, E) first points over the touched domains and the frozen group, by the study's design."""
+    """(count, E) initial design over the touched domains and the frozen group, by the study's design."""
     names = tuple(plan.reuse.names)
     if not plan.count or len(names) < 2:
         return np.empty((0, len(plan.change.new)))

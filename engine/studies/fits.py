@@ -1,4 +1,4 @@
-"""What a study can say by now: its fitted surrogate and its named points."""
+"""A study's fitted surrogate and its named points."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +20,7 @@ from store.database import Store
 class Fit:
     """The surrogates fitted on a study's runs, and the one in use.
 
-    runs: how many runs stand behind it; measured: those runs, in the order of the league's predictions; folder: of
+    runs: how many it was fitted to; measured: those runs, in the order of the held-out predictions; folder: of
     the fitted surrogates.
     """
 
@@ -37,12 +37,12 @@ class Fit:
 
     @property
     def standing(self) -> Standing:
-        """What the league says of the surrogate in use."""
+        """The standing of the surrogate in use."""
         return self.league[self.name]
 
     @property
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and std (R, M) of the runs measured, each by fits that had not seen it. Raises Problem."""
+        """Held-out mean and std (R, M) of the measured runs. Raises Problem."""
         return predictions_of(self.folder, self.name)
 
 
@@ -51,9 +51,9 @@ predictions_of = lru_cache(maxsize=32)(held_out_of)
 
 
 def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit | None:
-    """The latest fit of a study with the surrogate of that name (default: the league's choice); None before one.
+    """The latest fit of a study with that surrogate (default: the leaderboard's choice); None before the first.
 
-    Raises Problem for a surrogate that is not in the league, or could not be fitted.
+    Raises Problem if the surrogate is unknown, or could not be fitted.
     """
     latest = studies.league(store, study.id)
     if latest is None:
@@ -72,9 +72,9 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
 
 
 def named_points(store: Store, study: studies.Study, aggregate: Aggregate | None = None) -> dict[str, np.ndarray]:
-    """The mixtures that have a name: the baselines, what the latest search found, the best measured run.
+    """The named mixtures: the baselines, the latest search's result, the best measured run.
 
-    whole: how metrics are weighed where the study's own priorities do not count.
+    whole: the aggregate, by default by the study's own priorities.
     """
     points = dict(frame_of_study(study).baselines)
     if found := results.searches(store, study.id):
@@ -92,7 +92,7 @@ def put_forward_points(store: Store, study: studies.Study) -> dict[str, np.ndarr
 
 
 def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
-    """The mixture (D,) of a candidate's name or id, of another name, or of a run's id. Raises Problem without one."""
+    """The mixture (D,) of a candidate's name or id, of another name, or of a run's id. Raises Problem if unknown."""
     points = named_points(store, study) | put_forward_points(store, study)
     if candidate in points:
         return points[candidate]
@@ -103,5 +103,5 @@ def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
         return measured.weights[measured.ids.index(candidate)]
     raise Problem(
         f"Cannot find the candidate {candidate!r} in {study.name!r}: choose one of {', '.join(points)}, or the id of a "
-        "finished run. 'best' is there after a search."
+        "finished run. 'best' exists after a search."
     )

@@ -1,4 +1,4 @@
-"""Adopt runs that were trained elsewhere as a study, and answer with its predictions. Uses the store.
+"""Import runs that were trained elsewhere as a study, and predict with it. Uses the store.
 
 Files come from the workspace's `imports/` folder, where the command line and the page put them. Everything that was
 read goes into one line of the owner's journal, so an import lands atomically, and a rebuild restores it.
@@ -36,7 +36,7 @@ SHOWN = 8  # rows of a preview
 
 
 def imported_file(workspace: Workspace, name: str) -> Path:
-    """A file of the workspace's imports folder. Raises Problem for one that is not there, or lies outside."""
+    """A file of the workspace's imports folder. Raises Problem if it does not exist, or lies outside."""
     folder = (workspace.root / "imports").resolve()
     path = (folder / str(name)).resolve()
     if not path.is_relative_to(folder) or not path.is_file():
@@ -45,7 +45,7 @@ def imported_file(workspace: Workspace, name: str) -> Path:
 
 
 def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
-    """Put a file that somebody sends into the imports folder, atomically; returns its name there."""
+    """Save an uploaded file in the imports folder, atomically; returns its name there."""
     need("operator", "bring files")
     folder = workspace.root / "imports" / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def tables_of(workspace: Workspace, weights: str, metrics: str | None) -> tuple[
 
 
 def preview(store: Store, format: str, weights: str, metrics: str | None = None, **given) -> dict:
-    """What an import would do, without doing it: the guessed columns, notes or the refusal, the first rows.
+    """Dry run of an import: the guessed columns, notes or the refusal, the first rows.
 
     given: corrections of the guess (engine.importing.guess).
     """
@@ -101,12 +101,11 @@ def import_runs(
     groups: list[dict] | None = None,
     **given,
 ) -> dict:
-    """Import runs as a study, which fits and searches by itself; says what was guessed and noted.
+    """Import runs as a study, which fits and searches automatically; returns its guesses and notes.
 
     weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; priorities
-    to groups: as in engine.spec.study.StudySpec; given: what else is known of the columns (engine.importing.guess). The
-    same runs under the same name are one study. Raises Problem, and changes nothing, where anything is wrong with any
-    row.
+    to groups: as in engine.spec.study.StudySpec; given: corrections of the guess (engine.importing.guess). The
+    same runs under the same name are one study. Raises Problem, and changes nothing, if any row is invalid.
     """
     need("operator", "import runs")
     tables = tables_of(store.workspace, weights, metrics)
@@ -123,7 +122,7 @@ def import_runs(
         bounds=bounds or {},
         groups=tuple(groups or ()),
     )
-    aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of no metric
+    aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
     files = [table.name for table in tables if table]
     event = _event(spec, mapping, runs, files, available_tokens, prior)
     study = _named(name, event)
@@ -132,7 +131,9 @@ def import_runs(
     if not already:
         if name in known:
             raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
-        frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises where nothing is allowed
+        frame_of(
+            spec, event["domains"], event["corpus"], event["imported"]
+        )  # raises if the constraints leave no mixture
         for number, run in enumerate(event["runs"], 1):
             run["id"] = f"{study}-{number:05d}"
         store.write(StudyImported(study=study, name=name, **event))
@@ -152,13 +153,13 @@ def import_runs(
 
 
 def _named(name: str, event: dict) -> str:
-    """The id of an imported study: its name and a hash of all that was imported."""
+    """The id of an imported study: its name and a hash of its content."""
     digest = hashlib.sha256(json.dumps([name, event], sort_keys=True).encode()).hexdigest()[:6]
     return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'study'}-{digest}"
 
 
 def _event(spec: StudySpec, mapping: Mapping, runs: ImportedRuns, files, available_tokens, prior) -> dict:
-    """All of an import as the journal keeps it, without the ids."""
+    """An import's content as in the journal, without the ids."""
     domains = list(mapping.weights)
     tokens = _by_domain(mapping, available_tokens, "available tokens", lowest=1.0)
     centre = _by_domain(mapping, prior, "prior", lowest=0.0)
@@ -211,7 +212,7 @@ def _plain(value: float) -> float | None:
 
 
 def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowest: float) -> np.ndarray | None:
-    """(D,) numbers given by domain or by column. Raises Problem for a domain without one, and for no number."""
+    """(D,) numbers by domain or by column. Raises Problem if a domain has none, or a value is not a number."""
     if given is None:
         return None
     found = []
@@ -231,9 +232,9 @@ def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowe
 
 
 def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
-    """Where the fitted surrogate of a study lies, and what its columns are called: all that predictions need.
+    """The file of a study's fitted surrogate, and its columns' names: all that predictions need.
 
-    file: relative to the workspace; None where it is not fitted yet, and then job: the league that will fit it, and
+    file: relative to the workspace; None if it is not fitted yet, and then job: the job that will fit it, and
     fit: the spec of a job that would fit `surrogate` alone (engine/league/job.py).
     """
     study = studies.get(store, name)
@@ -261,9 +262,9 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
 
 
 def predict(store: Store, name: str, weights: list[dict[str, float]], surrogate: str | None = None) -> list[dict]:
-    """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std"}} each; 0 where a domain is absent.
+    """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std"}} each; absent domains are 0.
 
-    Raises Problem before the first fit, and for shares that are no mixture.
+    Raises Problem before the first fit, and if shares are not a mixture.
     """
     study = studies.get(store, name)
     fit = fit_of(store, study, surrogate)

@@ -1,4 +1,4 @@
-"""Single jobs as people submit, cancel, move and retry them. Uses the store."""
+"""Submit, cancel, move and retry single jobs. Uses the store."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from store.database import Store
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
-    """Queue a job that somebody wrote the spec of; returns its id. Raises Problem if the spec is invalid."""
+    """Queue a job from a user's spec; returns its id. Raises Problem if the spec is invalid."""
     need("operator", "submit a job")
     settings = JobSpec.read(spec)
     kind_of(settings.kind).task.of(spec)
@@ -25,7 +25,7 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
 
 
 def cancel_job(store: Store, job_id: str) -> None:
-    """Ask for the end of one job."""
+    """Cancel one job."""
     need("operator", "cancel a job")
     found = known_job(store, job_id)
     if found.state not in jobs.UNFINISHED:
@@ -36,16 +36,16 @@ def cancel_job(store: Store, job_id: str) -> None:
 
 
 def prioritise(store: Store, job_id: str, priority: float) -> None:
-    """Move a job that waits in the queue; lower runs sooner."""
+    """Move a queued job; lower runs sooner."""
     need("operator", "move a job in the queue")
     if known_job(store, job_id).state not in ("queued", "paused"):
-        raise Problem(f"Cannot move job {job_id!r} in the queue: it is not waiting any more.")
+        raise Problem(f"Cannot move job {job_id!r} in the queue: it is no longer queued.")
     store.spool.reprioritise(job_id, priority)
     store.write(JobPrioritised(job_id, priority))
 
 
 def known_job(store: Store, job_id: str) -> jobs.JobRow:
-    """One job. Raises Problem where there is none of that id."""
+    """One job by id. Raises Problem if there is none."""
     found = jobs.find(store, job_id)
     if found is None:
         raise Missing(f"Cannot find the job {job_id!r}. The page Jobs lists them, and so does `python -m engine jobs`.")

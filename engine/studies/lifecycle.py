@@ -1,4 +1,4 @@
-"""Studies as people start, pause, resume and cancel them. Uses the store."""
+"""Start, pause, resume and cancel studies. Uses the store."""
 
 import re
 import uuid
@@ -22,16 +22,16 @@ def create_demo(store: Store) -> str:
 
 
 def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
-    """Record a new study and start it; returns its id. Raises Problem for a corpus that nobody has named."""
+    """Record a new study and start it; returns its id. Raises Problem if its corpus does not exist."""
     need("operator", "start a study")
-    measured_by(spec.metrics)  # raises for one that is not known
+    measured_by(spec.metrics)  # raises if it is unknown
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(
             f"Cannot start {spec.name!r}: there is no corpus {spec.corpus!r}. Build it first, or use one of: {known}."
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
-        planned(store, spec, "check", manifest)  # raises for constraints that leave too few mixtures
+        planned(store, spec, "check", manifest)  # raises if the constraints leave too few mixtures
     slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
     study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
     store.write(StudyCreated(study, spec.name, spec.to_dict()))
@@ -40,7 +40,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
 
 
 def cancel(store: Store, study: str) -> None:
-    """Stop everything of a study; what was measured stays. Running jobs keep a checkpoint."""
+    """Stop all jobs of a study; results stay. Running jobs save a checkpoint."""
     need("operator", "cancel a study")
     store.write(StudyCancelled(study))
     for job in jobs.of_study(store, study):
@@ -49,7 +49,7 @@ def cancel(store: Store, study: str) -> None:
 
 
 def pause(store: Store, study: str) -> None:
-    """Hold a study up: nothing of it starts, and what runs stops at a checkpoint. Nothing is cancelled."""
+    """Pause a study: no job starts, and running ones stop at a checkpoint. Nothing is cancelled."""
     need("operator", "pause a study")
     if (found := studies.get(store, study)).state != "active":
         raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
@@ -58,7 +58,7 @@ def pause(store: Store, study: str) -> None:
 
 
 def resume(store: Store, study: str) -> None:
-    """Go on with a paused or cancelled study, and retry what failed."""
+    """Resume a paused or cancelled study, and retry failed jobs."""
     need("operator", "resume a study")
     store.write(StudyResumed(study))
     store.spool.unpause(study)

@@ -1,4 +1,4 @@
-"""What a study's finished runs are to everybody: its frame, its aggregate, the runs that are learnt from, their noise.
+"""Views of a study's finished runs: its frame, its aggregate, the runs that surrogates learn from, their noise.
 
 Uses the store.
 """
@@ -16,9 +16,9 @@ from store.database import Store
 
 
 def check_planned(study: studies.Study) -> None:
-    """Raises Problem for a study whose domains are not known yet."""
+    """Raises Problem if the study's domains are not known yet."""
     if not study.coordinates:
-        raise Problem(f"Cannot ask {study.name!r} for that: it is not planned yet. Wait until its corpus is built.")
+        raise Problem(f"Cannot use {study.name!r} yet: it is not planned. Wait until its corpus is built.")
 
 
 def frame_of_study(study: studies.Study) -> Frame:
@@ -28,17 +28,17 @@ def frame_of_study(study: studies.Study) -> Frame:
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
-    """How the study's metrics become one number, by its own priorities or others, on the runs that are done.
+    """The aggregate of the study's metrics, by its own priorities or others, on the finished runs.
 
-    Raises Problem for a study that is not planned yet: its metrics are not known.
+    Raises Problem if the study is not planned yet: its metrics are unknown.
     """
     check_planned(study)
     return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
 
 
 def for_fitting(store: Store, study: str) -> runs.Measured:
-    """The runs that surrogates learn from: the points of the space but repeats, which measure the noise: one in the
-    training folds would tell the answer for its twin in the test fold.
+    """The runs that surrogates learn from: the points of the space without repeats, which measure the noise: one in the
+    training folds would leak the answer for its duplicate in the test fold.
     """
     measured = points_measured(store, study)
     return measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
@@ -51,7 +51,7 @@ def points_measured(store: Store, study: str) -> runs.Measured:
 
 
 def reference_runs(measured: runs.Measured, by: Aggregate) -> dict[str, int]:
-    """What every merge is held against: label -> its row among the measured runs; better ones first."""
+    """The reference merges: label -> its row among the measured runs; better ones first."""
     found = {
         label: row
         for row, (role, label) in enumerate(zip(measured.roles, measured.labels, strict=True))

@@ -1,4 +1,4 @@
-"""Merge studies turned into jobs: experts that are trained here, merges that are measured. Uses the store."""
+"""The jobs of merge studies: train experts, measure merges. Uses the store."""
 
 from dataclasses import asdict, replace
 
@@ -28,14 +28,14 @@ from engine.spec.tasks import Merging
 from store import runs, studies
 from store.database import Store
 
-BATCH = 64  # merges of a job: a second or two of the demo's
+BATCH = 64  # merges per job: a second or two in the demo
 WAITS = 5.0  # priority of all its jobs: after those of mixture studies
 
 
 def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
-    """What the event "study.planned" says of a merge study; None while the mixture study it mirrors is not planned.
+    """The event "study.planned" of a merge study; None while the mixture study of its comparison is not planned.
 
-    Raises Problem for checkpoints that are not there, and where the method cannot merge so many experts.
+    Raises Problem if checkpoints are missing, or the method cannot merge that many experts.
     """
     merge, domains = spec.merge, chosen_domains(spec, manifest)
     mirrored = studies.get(store, merge.of) if merge.of else None
@@ -107,9 +107,9 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
 
 
 def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
-    """The merges to be measured first: baselines, the mirrored mixtures' shares, and the design.
+    """The first merges to measure: baselines, the compared mixtures' shares, and the design.
 
-    Where the study varies another method, the reference merges are measured as references, "as" task arithmetic.
+    If the study varies another method, the reference merges are measured "as" task arithmetic.
     """
     points, usual = merge_frame(spec.merge, names, experts).baselines, reference_merges(experts)
     rows = [("baseline", label, point) for label, point in points.items()]
@@ -136,7 +136,7 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
 
 
 def as_arithmetic(merge, experts: list[str], weights: dict[str, float]) -> dict:
-    """How a merge job is told to measure these coefficients by task arithmetic, whatever the study varies."""
+    """A run's override that measures these coefficients by task arithmetic, whatever the study varies."""
     return {
         "merge": by_arithmetic(merge).to_dict(),
         "names": experts,
@@ -153,10 +153,10 @@ def merge_jobs(
     rows: list[dict],
     keep: bool = False,
 ) -> list[dict]:
-    """The jobs that measure merges, after the experts are there; each row is told its "job".
+    """The jobs that measure merges, after the experts exist; sets each row's "job".
 
-    "as" of a row: what its job is told instead of the study's method, coordinates and point; keep: the losses of single
-    validation windows too."""
+    "as" of a row: overrides the study's method, coordinates and point; keep: save the losses of single validation
+    windows too."""
     made = []
     for start in range(0, len(rows), BATCH):
         group = rows[start : start + BATCH]
@@ -170,7 +170,7 @@ def merge_jobs(
 
 
 def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str], domains: list[str]) -> Merging:
-    """What all jobs that measure merges of a study are told."""
+    """The fields shared by all jobs that measure merges of a study."""
     merge = spec.merge
     base, files = f"checkpoints/{merge.base}", {name: f"checkpoints/{file}" for name, file in merge.experts.items()}
     if not merge.external:
@@ -197,5 +197,5 @@ def merge_settings(spec: StudySpec, study: str) -> dict:
 
 
 def priority_of(spec: StudySpec) -> float:
-    """Of all jobs of a merge study."""
+    """The settings of all jobs of a merge study."""
     return WAITS + spec.compute.priority

@@ -1,4 +1,4 @@
-"""Which runs are worth doing next: the question asked, and its answer turned into runs. Uses the store."""
+"""Propose the next runs, and queue proposed runs. Uses the store."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def queue_proposal(
     surrogate: str | None = None,
     priorities: dict | None = None,
 ) -> str:
-    """Queue the question which runs are worth doing next (engine/search/proposal_job.py). Returns the job's id.
+    """Queue a proposal of next runs (engine/search/proposal_job.py). Returns the job's id.
 
     Raises Problem before the first fit, and for an invalid proposer or count.
     """
@@ -60,10 +60,9 @@ def queue_proposal(
 
 
 def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> list[str]:
-    """Train proxies at proposed mixtures (B, D), as further runs of the study; the league refits when they are in.
+    """Train proxies at proposed mixtures (B, D), as further runs of the study; surrogates are refitted afterwards.
 
-    Returns the runs' ids. Raises Problem for mixtures that the study's constraints forbid, and for a study that
-    cannot train.
+    Returns the runs' ids. Raises Problem if the constraints forbid a mixture, or the study cannot train.
     """
     need("operator", "train proposed mixtures")
     points = np.atleast_2d(np.asarray(points, float))

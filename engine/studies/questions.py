@@ -1,4 +1,4 @@
-"""Questions to a study's latest fit: searches, and what searches and proposals have in common. Uses the store."""
+"""Requests to a study's latest fit: searches, and the parts shared with proposals. Uses the store."""
 
 import hashlib
 import json
@@ -28,11 +28,11 @@ def queue_search(
     method: str = "simulate",
     prices: dict[str, float] | None = None,
 ) -> str:
-    """Queue a search on the latest fit; the same question is asked once. Returns the job's id.
+    """Queue a search on the latest fit; the same request is one job. Returns the job's id.
 
-    surrogate: default the league's choice; priorities: metric -> weight, 1 where absent (default: the study's);
+    surrogate: by default the leaderboard's choice; priorities: metric -> weight, 1 where absent (default: the study's);
     method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
-    Problem before the first fit, for what the study does not have, and for a method that does not fit the surrogate.
+    Problem before the first fit, and if a setting is invalid or the method does not fit the surrogate.
     """
     need("operator", "start a search")
     if not 1000 <= points <= LARGEST:
@@ -46,7 +46,7 @@ def queue_search(
 
 
 def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
-    """What a search and a proposal have in common: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
+    """The settings shared by searches and proposals: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
     latest = studies.league(store, study.id)
     if latest is None:
         raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
@@ -62,8 +62,8 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
 
 
 def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, lacking: bool = False) -> None:
-    """Queue the job that answers a question. One that failed or was cancelled is tried again, and so is a finished
-    one whose answer is lacking; any other answers it already."""
+    """Queue the job of a request. One that failed, was cancelled, or has no result is retried; any other answers it
+    already."""
     need("operator", "queue a question")
     job = jobs.find(store, job_id)
     if job is None:
@@ -73,13 +73,13 @@ def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, la
 
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
-    """The id of the job that answers a question: the same question is one job."""
+    """The id of a request's job: the same request is one job."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     return f"{study.id}-{kind}-{digest}"
 
 
 def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:
-    """Raises Problem for the price of a domain that is not there, and for one that is not a number of at least 0."""
+    """Raises Problem if a domain is unknown, or a price is not a number of at least 0."""
     for name, price in (prices or {}).items():
         if name not in study.domains:
             raise Problem(f"Cannot price {name!r}: the domains of this study are {', '.join(study.domains)}.")
@@ -105,6 +105,6 @@ def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
 
 
 def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:
-    """Where the surrogate of a question lies, relative to the workspace."""
+    """The file of a request's surrogate, relative to the workspace."""
     folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
     return str(folder / f"{settings['surrogate']}.npz")

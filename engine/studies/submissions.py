@@ -1,7 +1,7 @@
-"""Runs that somebody else's training posts one by one, as they end: they join a study as if it had trained them.
+"""Ingest runs that external training posts one by one: they join a study as if it had trained them.
 
-Uses the store. The caller names each run with an id of its own; the same run twice is one run, so a job that did not
-hear the answer posts again.
+Uses the store. The caller gives each run its own id; the same run twice is one run, so a job without an answer posts
+again.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from store import runs, studies
 from store.database import Store
 
 MOST = 1000  # runs in one post
-SUM = 1e-3  # by which shares may miss 1
-SIZE = 0.05  # by which the tokens of a run may differ from those of the study's own proxies
+SUM = 1e-3  # tolerance of the shares' sum
+SIZE = 0.05  # tolerance of a run's tokens against the study's own proxies
 FIELDS = ("id", "weights", "losses", "seed", "parameters", "tokens", "seconds", "device")
 
 
@@ -25,8 +25,8 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
     """Add runs to a study: {"study", "added": ids, "already_there": ids, "runs": how many the study has now}.
 
     submitted: {"id": the caller's own, "weights": {domain: share, 0 where absent}, "losses": {metric: value}} each,
-    and where known "seed", "parameters", "tokens", "seconds", "device". Raises Problem, and adds nothing, where
-    anything is wrong with any run, or a run of that id is there with other numbers.
+    and where known "seed", "parameters", "tokens", "seconds", "device". Raises Problem, and adds nothing, if
+    any run is invalid, or a run of that id exists with other numbers.
     """
     need("operator", "submit runs")
     study = studies.get(store, name)
@@ -42,7 +42,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
         for row in rows:
             if row["id"] in there and there[row["id"]] != {key: row[key] for key in there[row["id"]]}:
                 raise Problem(
-                    f"Cannot add the run {row['label']!r}: one of that id is there with other numbers. Nothing was "
+                    f"Cannot add the run {row['label']!r}: a run of that id exists with other numbers. Nothing was "
                     "added. Give the new measurement an id of its own."
                 )
         new = [row for row in rows if row["id"] not in there]
@@ -59,7 +59,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
 
 
 def _row(study: studies.Study, one: dict) -> dict:
-    """A run as the journal keeps it. Raises Problem with the run's id for everything that is wrong with it."""
+    """A run as in the journal. Raises Problem, with the run's id, if it is invalid."""
     if not isinstance(one, dict) or not isinstance(one.get("id"), str) or not 1 <= len(one["id"]) <= 120:
         raise Problem(f"Cannot add {str(one)[:80]!r}: a run is an object with an id of 1 to 120 characters.")
     said = f"Cannot add the run {one['id']!r}:"
@@ -90,12 +90,12 @@ def _row(study: studies.Study, one: dict) -> dict:
 
 
 def _check_size(study: studies.Study, tokens: int | None, said: str) -> None:
-    """Runs of another size would be taken for the study's own proxies, and spoil its surrogates."""
+    """Raise Problem for a run of another size: it would distort the study's surrogates."""
     own = None if study.imported else StudySpec.from_dict(study.spec).fidelity.tokens
     if own and tokens and abs(tokens - own) > SIZE * own:
         raise Problem(
             f"{said} it saw {tokens:,} tokens, and the runs of {study.name!r} see {own:,}. Losses of other sizes "
-            "would spoil its surrogates: import them as a study of their own."
+            "would distort its surrogates: import them as a study of their own."
         )
 
 

@@ -18,7 +18,7 @@ from store.database import Store
 
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
-    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; each run is told its "job"."""
+    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; sets each run's "job"."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
     keep = token_fraction(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
     made = []
@@ -41,12 +41,12 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
 
 
 def vocabulary_of(store: Store, corpus: str) -> int:
-    """How many tokens the tokenizer of a built corpus knows."""
+    """The vocabulary size of a built corpus' tokenizer."""
     return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
 
 
 def trainable(study: studies.Study) -> StudySpec:
-    """The settings of a study that trains its own proxies. Raises Problem for one that cannot."""
+    """The settings of a study that trains its own proxies. Raises Problem if it cannot."""
     if study.imported or not study.domains:
         why = "its runs were imported, so there is no text to train on" if study.imported else "it is not planned yet"
         raise Problem(

@@ -96,7 +96,7 @@ def without(column: int) -> np.ndarray:
     [
         (WEIGHTS[:3], PLAIN[:3], "There are 3 runs for 3 domains"),
         (np.repeat(WEIGHTS[:30], 2, axis=0), PLAIN, "30 of 60 runs repeat a mixture"),
-        (without(1), PLAIN, "No run holds any of docs"),
+        (without(1), PLAIN, "No run has any of docs"),
         (np.hstack([WEIGHTS[:, :2] * 0.5, np.full((60, 1), 0.25)]), PLAIN, "the same share of web"),
         (WEIGHTS, np.where(np.arange(60)[:, None] < [58, 0], np.nan, PLAIN), "Fewer than 3 runs measured loss"),
         (WEIGHTS, np.where(np.arange(60)[:, None] < [10, 0], np.nan, PLAIN), "Not every run measured loss (50 of 60)"),

@@ -84,7 +84,7 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("natural", "--candidate", "best"), "something of that name"),
+        (("natural", "--candidate", "best"), "already uses that name"),
         (("Mine",), "give either"),
         (("Mine", "--point", "digits=1"), "one number for each of digits, prose, python"),
         (("Mine", "--point", "digits=1", "--point", "prose=1", "--point", "python=0"), "sum to 2"),
@@ -217,7 +217,7 @@ def test_a_decision_on_what_has_changed_says_so(open_desk):
     seen = dossier(store, candidate)["revision"]
     with as_person(ANN):
         acts.comment(store, candidate, "wait, look at domain digits")
-    with as_person(BEN), pytest.raises(Problem, match="since you looked, Ann commented"):
+    with as_person(BEN), pytest.raises(Problem, match="since you opened it, Ann commented"):
         acts.decide(store, candidate, "approved", "fine", seen)
     with as_person(BEN):
         acts.decide(store, candidate, "approved", "fine", dossier(store, candidate)["revision"])

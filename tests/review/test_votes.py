@@ -39,8 +39,8 @@ def test_many_votes_recover_the_strengths_behind_them():
             won = rng.binomial(400, 1 / (1 + np.exp(truth[j] - truth[i])))
             wins[i, j], wins[j, i] = won, 400 - won
     found = bradley_terry(wins)
-    assert (np.abs(found.strength - truth) < 2 * found.half).all()
-    assert found.half.max() < 0.25
+    assert (np.abs(found.strength - truth) < 2 * found.ci_half_width).all()
+    assert found.ci_half_width.max() < 0.25
 
 
 def test_a_sweep_stays_finite_and_unsure():
@@ -52,7 +52,7 @@ def test_a_sweep_stays_finite_and_unsure():
 def test_ties_say_that_two_are_level():
     found = bradley_terry([[0, 5], [5, 0]])  # ten votes for neither
     assert found.strength == pytest.approx([0, 0], abs=1e-9)
-    assert found.half[0] < bradley_terry([[0, 0.5], [0.5, 0]]).half[0]
+    assert found.ci_half_width[0] < bradley_terry([[0, 0.5], [0.5, 0]]).ci_half_width[0]
 
 
 def test_what_no_vote_connects_is_not_compared():

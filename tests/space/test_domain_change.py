@@ -18,7 +18,7 @@ def test_an_added_domain_keeps_every_run():
     np.testing.assert_allclose(found.weights, np.c_[RUNS, np.zeros(4)])
     assert found.names == ["math", "unchanged: web, code, books"]
     np.testing.assert_allclose(found.virtual, [[0, 0, 0, 1], [0.6, 0.3, 0.1, 0]])
-    assert found.needed == 9 < found.anew == 15
+    assert found.needed == 9 < found.from_scratch == 15
 
 
 def test_a_removed_domain_keeps_the_runs_without_it():
@@ -51,7 +51,7 @@ def test_the_cap_of_a_group_is_that_of_its_scarcest_member():
     ("new", "parts", "said"),
     [
         (OLD, KEEP, "nothing changes"),
-        (OLD, {"web": {"web": 1.0}}, "nothing is said of 'code'"),
+        (OLD, {"web": {"web": 1.0}}, "'code' is missing"),
         (("web", "code"), KEEP | {"books": {"web": 0.4}}, "sum to 1"),
         (("web", "code"), KEEP | {"books": {"novels": 1.0}}, "novels"),
     ],

@@ -71,7 +71,7 @@ def test_contains_says_no():
 @pytest.mark.parametrize(
     ("lower", "upper", "said"),
     [
-        ([0.6, 0.5], None, "lower bounds: together they ask for 1.1"),
+        ([0.6, 0.5], None, "lower bounds: together they take 1.1"),
         (None, [0.3, 0.3], "upper bounds: together they allow 0.6"),
         ([0.5, 0], [0.4, 1], "code 0.5 to 0.4"),
         ([-0.1, 0], None, "at least 0"),

@@ -72,7 +72,7 @@ def show(study: studies.Study, plan: domain_changes.Succession) -> None:
     for words, names in said.items():
         if names:
             st.markdown(f"**{words}**: {plain(', '.join(names))}")
-    anew = domain_changes.SPARE * plan.reuse.anew
+    anew = domain_changes.SPARE * plan.reuse.from_scratch
     store, fidelity = state.store(), plan.spec.fidelity
     minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
     time = "" if None in minutes else f" (about {' instead of '.join(duration(60 * m) for m in minutes)})"

@@ -1,4 +1,4 @@
-"""What people ask of a merge study: learn a merge from training text. Uses the store."""
+"""Queue data-driven merging in a merge study. Uses the store."""
 
 import math
 
@@ -22,11 +22,10 @@ def queue_learning(
     coefficients: dict[str, float] | None = None,
     large: str = "",
 ) -> str:
-    """Queue the learning of a merge; returns the job's id. The same question is asked once.
+    """Queue the learning of a merge; returns the job's id. The same request is one job.
 
-    method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, of methods that weigh, 1
-    (logit_fusion: 1/K) where none are given; large: a checkpoint that logit_fusion steers. Raises Problem for what
-    cannot be.
+    method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, for methods that take them, by
+    default 1 (logit_fusion: 1/K); large: a checkpoint that logit_fusion steers. Raises Problem if anything is invalid.
     """
     need("operator", "learn a merge from text")
     spec, learner = merge_spec(study), learner_of(method)
@@ -53,7 +52,7 @@ def queue_learning(
 
 
 def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -> list[float]:
-    """(K,) the coefficients that a method weighs experts by. Raises Problem for invalid ones."""
+    """(K,) the experts' coefficients for a method. Raises Problem if they are invalid."""
     learner = learner_of(method)
     if coefficients and not learner.weighs:
         raise Problem(f"Cannot give coefficients to {method}: fisher, regmean and logit_fusion take them.")

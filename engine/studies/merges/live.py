@@ -1,7 +1,7 @@
-"""The page's way to measured merges while a fader moves: a process a study, which holds its experts.
+"""Live measurement of merges while a fader moves: one process per study, with its experts in memory.
 
-One is started when a study is first asked about, and ended when nobody has asked for a while, or when others are asked
-about and there are too many. A measured point is remembered, so going back is free. No torch here.
+A process starts on a study's first request, and ends when it is idle for a while, or when others need its place.
+Measured points are cached, so going back is free. No torch here.
 """
 
 import json
@@ -42,11 +42,11 @@ class Live:
         self.workspace = workspace
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple, Measured | Problem] = OrderedDict()
-        self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the one asked last stands last
+        self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the most recently used is last
 
     def measure(self, task: Merging, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
-        """What the merge at a point (D,) measures on so many validation tokens per domain; None while it is not there
-        yet: ask again. task: what a merge job of the study is told. Raises Problem for what cannot be measured.
+        """The losses of the merge at a point (D,) on that many validation tokens per domain; None while it is not
+        ready: ask again. task: of the study's merge jobs. Raises Problem if it cannot be measured.
         """
         asked = {"merge": task.merge, "names": task.names, "tokens": tokens}
         key = (task.study, json.dumps(asked), tuple(np.round(point, 6).tolist()))
@@ -69,7 +69,7 @@ class Live:
         return found
 
     def _serving(self, task: Merging) -> "Process":
-        """The process of a study, started where there is none; the one that waits longest makes room."""
+        """The process of a study, started if needed; the least recently used one makes room."""
         for study, process in list(self._processes.items()):
             if not process.runs:
                 del self._processes[study]
@@ -99,7 +99,7 @@ class Live:
 
 
 class Process:
-    """One `engine.merging.measuring.live_process`: it holds a study's experts, and measures one merge at a time."""
+    """One `engine.merging.measuring.live_process`: it keeps a study's experts, and measures one merge at a time."""
 
     def __init__(self, workspace: Path, task: Merging):
         command = [sys.executable, "-m", "engine.merging.measuring.live_process", str(workspace)]
@@ -113,7 +113,7 @@ class Process:
             env={**os.environ, **CHILD_ENVIRONMENT},
         )
         self.answers: queue.Queue = queue.Queue()
-        self.asked, self.ready, self.owed = time.monotonic(), False, None  # owed: the key of the point it measures
+        self.asked, self.ready, self.owed = time.monotonic(), False, None  # the key of the point being measured
         threading.Thread(target=_listen, args=(self.process, self.answers), daemon=True).start()
         self._send(task.to_dict())
 
@@ -123,16 +123,16 @@ class Process:
 
     @property
     def is_free(self) -> bool:
-        """Whether it has its experts, and nothing to measure."""
+        """Whether it is ready and measures nothing."""
         return self.ready and self.owed is None
 
     def ask(self, key: tuple, asked: dict) -> None:
-        """Have it measure one point, whose answer is known by a key."""
+        """Request the measurement of one point; `key` names its answer."""
         self._send(asked)
         self.owed = key
 
     def taken(self, deadline: float) -> "dict[tuple, Measured | Problem]":
-        """What it has measured, waited for until the deadline. Raises Problem where it cannot go on."""
+        """Its answers, waiting until the deadline. Raises Problem if it failed."""
         found: dict[tuple, Measured | Problem] = {}
         while not self.is_free and (left := deadline - time.monotonic()) > 0:
             try:

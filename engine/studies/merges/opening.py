@@ -24,15 +24,15 @@ from engine.studies.merges.questions import merge_spec, task_of
 from store import studies
 from store.database import Store
 
-LARGEST = 4 << 20  # bytes of a merge file
+LARGEST = 4 << 20  # most bytes of a merge file
 SECONDS = 120
 
 
 def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
     """{"method", "knobs", "by": "model" | "layer", "coefficients": {coordinate: value}} of a merge file.
 
-    Experts that the file leaves out are at 0. Raises Problem for a model that is not the study's, and for what no fader
-    can show: slices, knobs that differ between tensors, coefficients that differ inside a layer.
+    Experts that the file leaves out are at 0. Raises Problem if a model is not the study's, or faders cannot show it:
+    slices, knobs that differ between tensors, coefficients that differ inside a layer.
     """
     spec = merge_spec(study)
     paths = references(store.workspace.root, task_of(study, spec))
@@ -72,7 +72,7 @@ def parsed(text: str) -> dict:
 
 
 def renamed(values: dict, paths: list[str], names: dict[str, str]) -> dict:
-    """The same table with the study's own paths. Raises Problem for a model that the study has not."""
+    """The same table with the study's own paths. Raises Problem if a model is not the study's."""
     known = {name: path for path, name in names.items()} | {path: path for path in paths}
     known |= {os.path.basename(path).removesuffix(".safetensors"): path for path in paths}
     known |= {"base": paths[0]} if "base" not in known else {}
@@ -91,7 +91,7 @@ def renamed(values: dict, paths: list[str], names: dict[str, str]) -> dict:
 
 
 def read(values: dict) -> dict:
-    """What engine/merging/reading.py makes of a merge file. Raises its Problem."""
+    """The point that engine/merging/reading.py reads from a merge file. Raises its Problem."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "merge.yml"
         file.write_text(yaml.safe_dump(values, allow_unicode=True))
@@ -115,7 +115,7 @@ def layers_in(weight: dict) -> int:
 
 
 def by_block(weight: dict, own: list[str], experts: list[str], layers: int) -> dict[str, float]:
-    """Coefficients by tensor as one per expert and block. Raises Problem where they differ inside a block."""
+    """Coefficients by tensor as one per expert and block. Raises Problem if they differ inside a block."""
     found = {}
     for block in blocks_of(layers):
         inside = {tuple(weight[name]) for name in weight if name != ALL and block_of(name) == block}

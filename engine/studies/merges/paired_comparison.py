@@ -1,6 +1,6 @@
-"""Merge as a free proxy for a mixture: do merges at coefficients p rank as proxies trained on shares p do?
+"""Merging as a proxy for mixtures: do merges at coefficients p rank like proxies trained on shares p?
 
-The merges cost seconds, the proxies hours: where the two rank alike, merging may take the place of proxy runs
+The merges cost seconds, the proxies hours: if the two rank alike, merging may replace proxy runs
 (MergeMix, arXiv:2601.17858; Merge to Mix, arXiv:2505.16066). Uses the store. M metrics, P mixtures.
 """
 
@@ -35,7 +35,7 @@ class Mirror:
 
 
 def mirror(store: Store, study: studies.Study) -> Mirror:
-    """Hold a merge study against the mixture study it mirrors. Raises Problem where there is nothing to compare yet."""
+    """Compare a merge study with its mixture study. Raises Problem if there is nothing to compare yet."""
     of = (study.spec.get("merge") or {}).get("of")
     if not of:
         raise Problem(f"Cannot compare {study.name!r} with mixtures: its `of` does not name a mixture study.")
@@ -83,7 +83,7 @@ def correlations(left: np.ndarray, right: np.ndarray, seed: int = 0) -> tuple[np
 
 def rank_of(left: np.ndarray, right: np.ndarray) -> float:
     """Spearman of two columns; NaN where one does not vary."""
-    from scipy.stats import spearmanr  # half of what a command would wait for
+    from scipy.stats import spearmanr  # half of a command's start-up time
 
     if np.ptp(left) == 0 or np.ptp(right) == 0:
         return float("nan")

@@ -1,4 +1,4 @@
-"""What people ask of a merge study: measure this point, search for a better one. Uses the store."""
+"""Requests to a merge study: measure a point, search for a better one, write a checkpoint. Uses the store."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ SAME = 1e-6
 
 
 def merge_spec(study: studies.Study) -> StudySpec:
-    """The settings of a planned merge study. Raises Problem for any other."""
+    """The settings of a planned merge study. Raises Problem for any other study."""
     spec = StudySpec.from_dict(study.spec)
     if spec.kind != "merge":
         raise Problem(f"Cannot merge in {study.name!r}: it is a study of mixtures. Choose or start a merge study.")
@@ -40,7 +40,7 @@ def merge_spec(study: studies.Study) -> StudySpec:
 
 
 def task_of(study: studies.Study, spec: StudySpec) -> Merging:
-    """What every job that measures merges of this study is told."""
+    """The fields shared by all jobs that measure merges of this study."""
     return merging_of(spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]))
 
 
@@ -55,7 +55,7 @@ def checked_points(study: studies.Study, points) -> np.ndarray:
 
 
 def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.ndarray:
-    """Points (G, D) of coefficients by name, 0 where absent. Raises Problem for a coordinate that is not there."""
+    """Points (G, D) of coefficients by name, 0 where absent. Raises Problem if a coordinate is unknown."""
     for one in coefficients:
         if unknown := [name for name in one if name not in study.coordinates]:
             raise Problem(f"Cannot set {unknown[0]!r}: the coordinates here are {', '.join(study.coordinates)}.")
@@ -64,9 +64,9 @@ def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.
 
 def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
     """Queue the measurement of merges at points (G, D); returns the runs' ids. Points that are measured already, or
-    wait for it, are not repeated.
+    queued, are not repeated.
 
-    They may lie outside the study's box. Raises Problem for points that are no numbers.
+    They may lie outside the study's box. Raises Problem if they are not numbers.
     """
     need("operator", "measure merges")
     spec, points = merge_spec(study), checked_points(study, points)
@@ -112,19 +112,19 @@ def queue_merge_search(
     spread: bool = False,
     seed: int = 0,
 ) -> str:
-    """Queue a search that measures merges of its own choice; returns the job's id. The same question is asked once; a
-    guided search after more was measured is another question.
+    """Queue a search that measures merges of its own choice; returns the job's id. The same request is one job; a
+    guided search after further measurements is another.
 
     strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
-    surrogate: that leads guided rounds; priorities: metric -> weight (default: the study's); spread: weigh the metrics
-    anew in every guided round, for a front. Raises Problem if anything is invalid.
+    surrogate: for guided rounds; priorities: metric -> weight (default: the study's); spread: draw new weights of the
+    metrics in every guided round, for a front. Raises Problem if anything is invalid.
     """
     need("operator", "search merges")
     spec = merge_spec(study)
     if strategy not in STRATEGIES:
         raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
     if surrogate not in SURROGATES:
-        raise Problem(f"Cannot be led by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
+        raise Problem(f"Cannot guide a search by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
     if not is_whole(evaluations, 1, MOST):
         raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
     if not is_number(minutes, 0):
@@ -162,7 +162,7 @@ def queue_merge_search(
 def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> str:
     """Queue the writing of a merge as a checkpoint into the workspace's exports/; returns the job's id.
 
-    name: of its folder, or of its file where the experts are proxies. Raises Problem for a name that cannot be one.
+    name: of its folder, or of its file if the experts are proxies. Raises Problem if the name is invalid.
     """
     need("operator", "write a merged checkpoint")
     spec, point = merge_spec(study), checked_points(study, point)[0]
@@ -183,12 +183,12 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
 
 
 def short_hash(point: np.ndarray) -> str:
-    """Eight letters that name a point."""
+    """An eight-character hash of a point."""
     return hashlib.sha256(np.round(np.asarray(point, float), 9).tobytes()).hexdigest()[:8]
 
 
 def tensors_of(root: Path, study: str) -> list[str]:
-    """The tensors of a study's models, as its first measured merge found them; empty before."""
+    """The tensors of a study's models, from its first measured merge; empty before."""
     try:
         return json.loads((root / anatomy_file(study)).read_text())["tensors"]
     except OSError:
