@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support import checkpoints
 from tests.support.running import ROOT, STUDY, Page, copied, watched_tab
@@ -208,6 +209,6 @@ def test_a_page_stands_in_the_navigation_and_draws(checkout, workspace, tab):
     try:
         tab.goto(running.url)
         tab.get_by_role("link", name="Counts").click()
-        tab.get_by_text("Small has").wait_for()
+        expect(tab.get_by_text("Small has")).to_be_visible()
     finally:
         running.stop()
