@@ -5,6 +5,9 @@ import gzip
 import json
 import lzma
 import re
+import shutil
+import subprocess
+import sys
 import tarfile
 from dataclasses import fields
 
@@ -20,7 +23,7 @@ from store.database import Store
 from store.events.apply import BULK, EVENTS
 from store.rebuild import rebuild
 from tests.store.test_store import finished, journal_of, line, planned
-from tests.support.running import ROOT
+from tests.support.running import ROOT, answer
 
 FIXTURES = ROOT / "tests" / "fixtures"
 OLD_TABLES = {
@@ -157,6 +160,19 @@ def test_the_demo_of_the_version_before_rebuilds_to_the_same_tables(old_journals
         assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, table["rows"])), name
     assert sum(len(table["rows"]) for table in tables.values()) > 2000
     store.close()
+
+
+def test_the_demo_of_the_version_before_opens_from_the_command_line(old_journals, tmp_path):
+    """Without its corpora and surrogates, which no journal holds; what was measured and decided is all there."""
+    root = shutil.copytree(old_journals[0], tmp_path / "workspace")
+    command = [sys.executable, "-m", "store.rebuild", "--workspace", str(root)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    studies = {one["name"]: one for one in answer(root, "list")}
+    assert set(studies) == {"Demo", "Demo: merge"}
+    assert len(answer(root, "runs", "Demo")) == 70
+    assert answer(root, "show", "Demo")["league"]["league"]["default"]
+    (candidate,) = answer(root, "candidates", "Demo")["candidates"]
+    assert candidate["standing"]["state"] == "rejected"
 
 
 def test_a_database_of_the_version_before_opens_with_its_results(tmp_path):
