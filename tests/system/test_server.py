@@ -176,7 +176,7 @@ def test_too_much_is_413(open_page):
     [
         ("show", b"{}", "name"),
         ("show", b'{"name": "x", "speed": 3}', "speed"),
-        ("show", b"[1]", "mapping"),
+        ("show", b"[1]", "JSON object"),
         ("show", b"{broken", "line 1"),
         ("show", b"\xff", "utf-8"),
         ("build_corpus", b'{"name": "../x", "spec": {}}', "'../x'"),

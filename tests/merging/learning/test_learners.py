@@ -158,12 +158,12 @@ def test_matrices_that_lie_the_other_way_are_linear_layers_too():
 
 def test_twin_sends_text_to_the_expert_of_its_domain(family):
     made = twin.Twin(family, rank=1.0, lam=0.3)
-    made.train(Run(), steps=80, rate=0.01, batch=12)
+    made.train(Run(), steps=200, rate=0.01, batch=12)
     right = []
     for k, name in enumerate(family.experts):
         if name in family.domains:
             right.append(
-                (made.route(made.router_input(family.batch(name, 24, 10**6)[:, :-1])).argmax(1) == k).float().mean()
+                (made.route(made.router_input(family.batch(name, 96, 10**6)[:, :-1])).argmax(1) == k).float().mean()
             )
     assert float(torch.stack(right).mean()) > 1.2 / len(family.experts)
 
