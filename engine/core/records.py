@@ -12,6 +12,7 @@ Annotations may be bool, int, float, str, None, dict, list, object, a Record, an
 dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
 """
 
+import math
 import types
 import typing
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, Self
 
-from engine.core.checks import is_number, is_whole
+from engine.core.checks import is_number
 from engine.core.errors import Problem
 
 LARGEST = 2**63  # whole numbers are stored in 64 bits
@@ -75,9 +76,10 @@ def check_of(hint: Any) -> Check:
         return PLAIN[hint]
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        choices = [check_of(one) for one in inside]
-        names = (" or ".join(one.one for one in choices), " or ".join(one.many for one in choices))
-        return Check(lambda value: any(one.fits(value) for one in choices), *names)
+        first, *others = [check_of(one) for one in inside]
+        for other in others:
+            first = either(first, other)
+        return first
     if origin in (list, tuple):
         item = check_of(inside[0])
         return Check(
@@ -97,13 +99,23 @@ def check_of(hint: Any) -> Check:
     raise TypeError(f"Cannot check {hint!r}: no JSON value is of that type.")
 
 
+def either(one: Check, other: Check) -> Check:
+    return Check(
+        lambda value: one.fits(value) or other.fits(value),
+        f"{one.one} or {other.one}",
+        f"{one.many} or {other.many}",
+    )
+
+
 NULL = Check(lambda value: value is None, "null", "nulls")
 LIST = Check(lambda value: isinstance(value, list | tuple), "a list", "lists")
 ANYTHING = Check(lambda value: True, "anything", "values")
 PLAIN: dict[Any, Check] = {
     bool: Check(lambda value: type(value) is bool, "true or false", "booleans"),
-    int: Check(lambda value: is_whole(value, -LARGEST, LARGEST - 1), "a whole number", "whole numbers"),
-    float: Check(is_number, "a number", "numbers"),
+    int: Check(lambda value: type(value) is int and -LARGEST <= value < LARGEST, "a whole number", "whole numbers"),
+    float: Check(
+        lambda value: (type(value) is float and -math.inf < value < math.inf) or is_number(value), "a number", "numbers"
+    ),
     str: Check(lambda value: isinstance(value, str), "a text", "texts"),
     dict: Check(lambda value: isinstance(value, dict), "an object", "objects"),
     None: NULL,

@@ -37,7 +37,9 @@ def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
         raise Problem(f"Cannot read an event of kind {kind!r}: this version does not know it.")
     if not isinstance(t, int | float) or not -1e12 < t < 1e12 or not isinstance(by, str | None):
         raise Problem(f"Cannot read the event {kind}: its time is {t!r}, written by {by!r}.")
-    own = {name: value for name, value in values.items() if name not in FRAME}
+    own = dict(values)
+    for name in FRAME:
+        own.pop(name, None)
     return Line(kinds[kind].read(own, f"the event {kind}"), float(t), by)
 
 
