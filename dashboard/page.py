@@ -8,6 +8,7 @@ from dashboard.views.account import notices, sign_in
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from store import studies
 
 st.set_page_config(page_title="Mixdesk", layout="wide")
@@ -30,7 +31,8 @@ def chosen_study() -> studies.Study | None:
         newest = next((one for one in found.values() if one.kind == MIXTURE), next(iter(found.values())))
         st.session_state["study"] = linked if linked in found else newest.id
     with st.sidebar:
-        name = st.selectbox("Study", list(found), format_func=lambda one: found[one].name, key="study")
+        titles = told_apart({one: study.name for one, study in found.items()})
+        name = st.selectbox("Study", list(found), format_func=titles.get, key="study")
     st.query_params["study"] = name
     return found[name]
 

@@ -1,6 +1,7 @@
 """Queries about studies and the leaderboards fitted on their runs."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +12,8 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Study:
-    """A study and its progress. `counts`: run state -> number of runs, without confirmations; `coordinates`, the
-    names of its space's dimensions, is empty until it is planned.
+    """A study and its progress. counts, roles: number of runs by state and by role, without confirmations;
+    coordinates, the names of its space's dimensions, is empty until it is planned.
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
     {"train_tokens"}}} of available text, None if unknown; imported: the source of its runs, None if
@@ -30,6 +31,7 @@ class Study:
     message: str | None
     created_at: float
     counts: dict[str, int] = field(default_factory=dict)
+    roles: dict[str, int] = field(default_factory=dict)
 
     @property
     def domains(self) -> list[str]:
@@ -55,6 +57,18 @@ class Study:
         return self.counts.get("done", 0)
 
     @property
+    def lost(self) -> int:
+        """Runs that ended without a measurement because their job failed or was cancelled; a retry trains them."""
+        return self.counts.get("failed", 0) + self.counts.get("cancelled", 0)
+
+    @property
+    def enough(self) -> int:
+        """Runs that a fit needs before a prediction may be called best: the log-linear law's minimum over mixtures
+        (arXiv:2602.12237); over merges, which searches measure themselves, as many as a plane has parameters."""
+        parameters = len(self.coordinates) + 1
+        return parameters if self.kind == "merge" else 3 * parameters
+
+    @property
     def open(self) -> int:
         """Runs that have not ended."""
         return self.counts.get("planned", 0) + self.counts.get("running", 0)
@@ -70,14 +84,16 @@ def _all_studies(store: Store) -> list[Study]:
         "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at FROM studies "
         "ORDER BY created_at DESC, id"
     )
-    counts: dict[str, dict[str, Any]] = {}
-    own = "SELECT study, state, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL"
-    for study, state, number in store.rows(own):
-        counts.setdefault(study, {})[state] = number
-    return [_study(row, counts.get(row[0], {})) for row in rows]
+    states: dict[str, Counter[str]] = {}
+    roles: dict[str, Counter[str]] = {}
+    own = "SELECT study, state, role, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL ORDER BY ALL"
+    for study, state, role, number in store.rows(own):
+        states.setdefault(study, Counter())[state] += number
+        roles.setdefault(study, Counter())[role] += number
+    return [_study(row, dict(states.get(row[0], {})), dict(roles.get(row[0], {}))) for row in rows]
 
 
-def _study(row: tuple[Any, ...], counts: dict[str, int]) -> Study:
+def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int]) -> Study:
     """A row of the table as a Study."""
     name, title, spec, domains, metrics, corpus, imported, state, message, created_at = row
     spec, domains = json.loads(spec), domains or []
@@ -85,7 +101,7 @@ def _study(row: tuple[Any, ...], counts: dict[str, int]) -> Study:
     priorities = spec.get("priorities", {})
     objectives = [replace(one, priority=priorities.get(one.metric, 1.0)) for one in objectives]
     corpus, imported = (value and json.loads(value) for value in (corpus, imported))
-    return Study(name, title, spec, domains, objectives, corpus, imported, state, message, created_at, counts)
+    return Study(name, title, spec, domains, objectives, corpus, imported, state, message, created_at, counts, roles)
 
 
 def get(store: Store, study: str) -> Study:

@@ -38,7 +38,8 @@ def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str,
 
 
 def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go.Figure:
-    """Runs as lines over axes {"label", "name", "values" (R,), "percent"}; coloured by the score (R,). Brush any axis.
+    """Runs as lines over axes {"label", "name", "values" (R,), "percent"}; coloured by the score (R,). Brush any axis;
+    "brush" of an axis, if it has one: [[low, high], ...] at first.
 
     title: of the score, with its unit; better: "lower" or "higher".
     """
@@ -50,6 +51,8 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
         one |= {"tickformat": ".0%", "range": [0, top]} if axis["percent"] else {"tickformat": ".4~g"}
         if len(axes) > MANY:  # labels at the ends alone: more would run into the next axis
             one["tickvals"] = np.array([0, top] if axis["percent"] else [low, top])
+        if axis.get("brush"):
+            one["constraintrange"] = axis["brush"]
         dimensions.append(one)
     scale = oriented(LOSS_SCALE, better)
     bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}

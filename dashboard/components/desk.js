@@ -135,6 +135,7 @@ function listen(host, i) {
   lock.addEventListener("click", () => {
     host.desk.locked[i] = !host.desk.locked[i];
     draw(host);
+    host.desk.tell("locked", [...host.desk.locked]);
   });
 }
 
@@ -143,7 +144,7 @@ export default function ({ data, parentElement, setStateValue }) {
   const names = data.faders.map((fader) => fader.name).join("\n");
   if (host.desk?.names !== names) {
     const parts = build(host, data.faders, data.free);
-    host.desk = { names, parts, locked: data.faders.map(() => false), sent: 0 };
+    host.desk = { names, parts, locked: data.faders.map((_, i) => Boolean(data.locked?.[i])), sent: 0 };
     data.faders.forEach((_, i) => listen(host, i));
   }
   const desk = host.desk;

@@ -6,7 +6,7 @@ from engine.spec.fidelity import Fidelity, larger
 from store import runs
 from store.database import Store
 
-BASELINES, BYTES = 3, 256  # natural, uniform, UniMax; the vocabulary of byte tokens
+BYTES = 256  # the vocabulary of byte tokens
 
 
 @dataclass(frozen=True)

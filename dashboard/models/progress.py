@@ -2,10 +2,13 @@
 
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 
-from dashboard.models.cost import BASELINES, BYTES, cost_of
+from dashboard.models.cost import BYTES, cost_of
+from dashboard.models.wording import counted
 from engine.spec.fidelity import Fidelity
+from engine.spec.study import StudySpec, planned_roles
 from store import jobs, studies
 from store.database import Store
 
@@ -14,10 +17,16 @@ CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
 
 FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
+ENDED = ("done", "incomplete")
+MANY = ("train", "merge")  # kinds of which every job counts, not the latest alone
+
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a study. progress: 0 to 1; state: waiting | running | done | failed."""
+    """One step of a study. progress: 0 to 1; state: waiting | running | done | incomplete | failed.
+
+    incomplete: it ended without a part of its work, which was cancelled or failed.
+    """
 
     name: str
     state: str
@@ -35,12 +44,17 @@ class Progress:
     failures: list[str]
 
     @property
+    def current(self) -> str | None:
+        """The first stage that has not ended; None if all have."""
+        return next((stage.name for stage in self.stages if stage.state not in ENDED), None)
+
+    @property
     def busy(self) -> bool:
         return any(stage.state == "running" for stage in self.stages) and not self.finished
 
     @property
     def finished(self) -> bool:
-        return all(stage.state == "done" for stage in self.stages)
+        return self.current is None
 
 
 def progress_of(store: Store, study: studies.Study) -> Progress:
@@ -67,8 +81,8 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} runs")
     stages = [corpus, proxies, fits, searches]
-    failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
-    end = None if left is None else left + ANSWER_SECONDS
+    failures = lost_work(study, [corpus_job, *own])
+    end = None if left is None or failures else left + ANSWER_SECONDS
     first = None if left is None or latest else left * FIRST_FIT + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
 
@@ -91,9 +105,11 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")
-    failures = [job.message or "failed" for job in [corpus_job, *own] if job and job.state == "failed"]
+    failures = lost_work(study, [corpus_job, *own])
     left = seconds_left(by_kind["train"])
-    return Progress([corpus, experts, merges, fits, search], None, left and left + ANSWER_SECONDS, failures)
+    return Progress(
+        [corpus, experts, merges, fits, search], None, None if failures else left and left + ANSWER_SECONDS, failures
+    )
 
 
 def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
@@ -102,9 +118,22 @@ def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
         return Stage(name, "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in own) / len(own)
     states = {job.state for job in own}
-    ended = "failed" if states & {"failed", "cancelled"} else "done"
+    ended = "done" if states == {"done"} else "incomplete" if "done" in states else "failed"
     state = "running" if "running" in states else "waiting" if states & set(jobs.UNFINISHED) else ended
     return Stage(name, state, done, note)
+
+
+def lost_work(study: studies.Study, own: list[jobs.JobRow | None]) -> list[str]:
+    """Why jobs of an active study failed, and how many were cancelled: what *Retry* would do again."""
+    there = [job for job in own if job]
+    latest = {(job.kind, job.id if job.kind in MANY else ""): job for job in there}  # a later fit replaces an earlier
+    found = [job.message or "failed" for job in latest.values() if job.state == "failed"]
+    cancelled = Counter(job.kind for job in latest.values() if job.state == "cancelled")
+    if cancelled and study.state == "active":
+        kinds = ", ".join(counted(number, f"{kind} job") for kind, number in cancelled.items())
+        runs = f", with {counted(study.counts['cancelled'], 'run')}" if study.counts.get("cancelled") else ""
+        found.append(f"Cancelled: {kinds}{runs}. Retry does them; until then, results are without them.")
+    return found
 
 
 def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
@@ -114,13 +143,13 @@ def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]
         stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
     if (latest := studies.league(store, study.id)) and stages[1].state == "done":
         stages[1] = replace(stages[1], note=f"on {latest['runs']} runs")
-    return Progress(stages, None, None, [job.message or "failed" for job in own if job.state == "failed"])
+    return Progress(stages, None, None, lost_work(study, own))
 
 
 def seconds_planned(store: Store, study: studies.Study) -> float | None:
     """Estimated seconds of training and building the corpus, before either has begun; None if no speed is known."""
     fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
-    members = study.runs or spec["runs"] + spec["repeats"] + BASELINES
+    members = study.runs or sum(planned_roles(StudySpec.from_dict(spec), None).values())
     price = cost_of(store, fidelity, members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
@@ -143,12 +172,13 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
         return Stage("Proxies", "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
     note = f"{study.done} of {study.runs} runs"
-    if diverged := study.counts.get("diverged"):
-        note += f", {diverged} diverged"
+    for state in ("diverged", "failed", "cancelled"):
+        if count := study.counts.get(state):
+            note += f", {count} {state}"
     if study.open:
         state = "running" if any(job.state == "running" for job in training) else "waiting"
     else:
-        state = "done" if study.done else "failed"
+        state = "failed" if not study.done else "incomplete" if study.lost else "done"
     return Stage("Proxies", state, done / len(training), note)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
 from engine.spec.objectives import Aggregate
+from store.studies import Study
 
 DID = {
     "put": "nominated it",
@@ -16,6 +17,9 @@ DID = {
 }
 
 
+ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat"}  # others as they are called
+
+
 def number(value: float, sign: str = "") -> str:
     """A number with three decimals, or none from 1000 on. sign: "+" to show it always."""
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
@@ -24,6 +28,20 @@ def number(value: float, sign: str = "") -> str:
 def counted(count: float, what: str) -> str:
     """ "1 run", "2 runs"."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"
+
+
+def planned_words(roles: dict[str, int]) -> str:
+    """How many runs, and of which roles: what every page says of a study's runs."""
+    kinds = [counted(number, ROLES[role]) if role in ROLES else f"{number} {role}" for role, number in roles.items()]
+    return counted(sum(roles.values()), "run") + (f" ({', '.join(kinds)})" if len(kinds) > 1 else "")
+
+
+def fitted_words(study: Study, fitted: int) -> str:
+    """How many of a study's runs a surrogate learned from, and what became of the others."""
+    repeats = study.roles.get("repeat", 0)
+    others = [f"{counted(repeats, 'repeat')} for the noise"] * bool(repeats)
+    others += [f"{number} {state}" for state, number in study.counts.items() if state != "done"]
+    return f"Fitted on {fitted} of {counted(study.runs, 'run')}" + (f" ({', '.join(others)})." if others else ".")
 
 
 def moment(t: float) -> str:

@@ -46,7 +46,7 @@ def wait(client, workspace, options):
 
 def fit(client, workspace, options):
     result = client.call("fit", name=options.study)
-    if options.wait and result["job"]:
+    if options.wait:
         waited(client, workspace, [result["job"]])
     return client.call("show", name=options.study)["league"] if options.wait else result
 
@@ -65,4 +65,4 @@ def search(client, workspace, options):
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])
-    return client.call("list_searches", name=options.study)[0]
+    return next(one for one in client.call("list_searches", name=options.study) if one["job"] == result["job"])

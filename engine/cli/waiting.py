@@ -18,7 +18,7 @@ GRACE_SECONDS = 5.0  # that a page's own worker has to come up
 
 def wait_for_study(client, workspace, study: str):
     """Show progress until the study is done; returns its summary. Raises Problem if a job failed."""
-    with working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
+    with client.open_door(), working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
             worker.check()
             shown = client.call("show", name=study)
@@ -50,6 +50,7 @@ def corpus_failed(client, shown) -> None:
 def waited(client, workspace, job_ids: list[str]):
     """Show progress until the jobs have ended. Raises Problem when one failed."""
     with (
+        client.open_door(),
         working(client, workspace) as worker,
         tqdm(total=1.0, file=sys.stderr, bar_format="{l_bar}{bar}| {postfix}") as bar,
     ):

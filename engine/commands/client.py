@@ -1,10 +1,12 @@
-"""How a command reaches the store: in its own process, or through the page's process when that owns the workspace."""
+"""How a command reaches the store: in its own process, or through the page or another command that owns it."""
 
 import json
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 
 from engine.commands import COMMANDS
+from engine.commands.door import Door
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner
@@ -19,12 +21,16 @@ class Local:
     def call(self, command: str, /, **arguments):
         return COMMANDS[command](self.owner.store, **arguments)
 
+    def open_door(self) -> Door:
+        """While this command waits, others look and act through it."""
+        return Door(self.owner.workspace, self.owner.store)
+
     def close(self) -> None:
         self.owner.close()
 
 
 class Remote:
-    """Asks the page's process, on this machine, with the token that only this user can read."""
+    """Asks the process that owns the workspace, on this machine, with the token that only this user can read."""
 
     def __init__(self, workspace: Workspace):
         try:
@@ -45,8 +51,13 @@ class Remote:
             raise Problem(reason(error)) from error
         except OSError as error:
             raise Problem(
-                f"Cannot reach the page at {self.url}: {error}. Is `make run` still starting? Try again."
+                f"Cannot reach the process that owns this workspace, at {self.url}: {error}. It is still starting, "
+                "or has ended. Try again."
             ) from error
+
+    def open_door(self) -> nullcontext:
+        """Whoever owns the workspace answers others already."""
+        return nullcontext()
 
     def close(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from engine.commands.jobs import state_of
 from engine.core.people import need
 from engine.studies import corpora
 from store import corpora as table
@@ -22,7 +23,7 @@ def list_corpora(store: Store) -> list[dict]:
 def build_corpus(store: Store, name: str, spec: dict) -> dict:
     """Queue the building of a corpus."""
     need("operator", "build a corpus")
-    return {"corpus": name, "job": corpora.build_corpus(store, name, spec)}
+    return {"corpus": name, **state_of(store, corpora.build_corpus(store, name, spec))}
 
 
 COMMANDS = (

@@ -22,17 +22,17 @@ def job(store: Store, job_id: str) -> dict:
 
 
 def list_jobs(store: Store, name: str | None = None) -> list[dict]:
-    """The jobs of a study, or all that have not ended and the last that failed."""
+    """The jobs of a study, or all that have not ended and the last that failed or were cancelled."""
     if name is not None:
         return [asdict(found) for found in table.of_study(store, studies.get(store, name).id)]
     found = table.in_state(store, ("running",), JOBS) + table.in_state(store, ("queued", "paused"), JOBS)
-    return [asdict(row) for row in found + table.in_state(store, ("failed",), JOBS)]
+    return [asdict(row) for row in found + table.in_state(store, ("failed", "cancelled"), JOBS)]
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
     """Queue a job of any kind; `depends_on` in its spec names the jobs that must be done first."""
     need("operator", "submit a job")
-    return {"job": jobs.submit_job(store, spec, job_id)}
+    return state_of(store, jobs.submit_job(store, spec, job_id))
 
 
 def cancel_job(store: Store, job_id: str) -> dict:
@@ -63,6 +63,12 @@ def job_log(store: Store, job_id: str) -> dict:
     if folder is None:
         raise Missing(f"Cannot show the log of {job_id!r}: there is no such job.")
     return {"job": job_id, "log": logs.tail(folder / "log.txt")}
+
+
+def state_of(store: Store, job: str) -> dict:
+    """A job that answers a request, and its state: the same request asked again is one job."""
+    row = jobs.find(store, job)
+    return {"job": job, "state": row.state if row else "queued"}
 
 
 COMMANDS = (

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from engine.commands.jobs import state_of
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import plain
@@ -85,7 +86,8 @@ def propose(
     """Queue a proposal of next runs."""
     need("operator", "ask for the next runs")
     found = studies.get(store, name)
-    return {"study": found.id, "job": proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)}
+    job = proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)
+    return {"study": found.id, **state_of(store, job)}
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:

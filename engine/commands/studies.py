@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from engine.commands.jobs import state_of
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
@@ -30,6 +31,8 @@ def summary(found: studies.Study) -> dict:
         "imported": found.imported,
         "runs": found.runs,
         "counts": found.counts,
+        "roles": found.roles,
+        "enough": found.enough,
     }
 
 
@@ -92,7 +95,7 @@ def resume(store: Store, name: str) -> dict:
 
 
 def fit(store: Store, name: str) -> dict:
-    """Queue the leaderboard on the runs that are there now."""
+    """Queue the leaderboard's fit on the runs that are there now, or name the job that has done so; with its state."""
     need("operator", "fit surrogates")
     found = studies.get(store, name)
     if found.done < FEWEST_RUNS:
@@ -100,7 +103,7 @@ def fit(store: Store, name: str) -> dict:
             f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs {FEWEST_RUNS}. "
             "Wait for more."
         )
-    return {"study": found.id, "job": advance.queue_fit(store, found)}
+    return {"study": found.id, **state_of(store, advance.ask_fit(store, found))}
 
 
 def search(
@@ -116,7 +119,7 @@ def search(
     need("operator", "start a search")
     found = studies.get(store, name)
     job = queue_search(store, found, surrogate, priorities, points, method, prices)
-    return {"study": found.id, "job": job}
+    return {"study": found.id, **state_of(store, job)}
 
 
 def list_searches(store: Store, name: str) -> list[dict]:

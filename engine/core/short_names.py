@@ -1,6 +1,11 @@
-"""Short labels: names without what all of them begin and end with."""
+"""Labels: names without what all of them begin and end with, and names that are told apart where they repeat."""
 
 import re
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+Id = TypeVar("Id", bound=Hashable)
 
 SEPARATOR = re.compile(r"[/._\- :]")
 
@@ -30,3 +35,16 @@ def common_tail(names: list[str]) -> int:
         if SEPARATOR.match(first[-size]):
             length = size
     return length
+
+
+def told_apart(titles: Mapping[Id, str]) -> dict[Id, str]:
+    """Titles by id, each of them once: one that repeats is followed by its id. A select box knows options by label."""
+    count, labels = Counter(titles.values()), dict[Id, str]()
+    taken: set[str] = set()
+    for one, title in titles.items():
+        label = title if count[title] == 1 else f"{title} ({one})"
+        while label in taken:
+            label += f" ({one})"
+        taken.add(label)
+        labels[one] = label
+    return labels

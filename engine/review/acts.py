@@ -16,6 +16,7 @@ from engine.jobs.decisions import CandidatePut, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.standing import VERDICTS, standings
+from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import frame_of_study
 from store import reviews, runs, studies
 from store.database import Store
@@ -52,9 +53,8 @@ def put_forward(
 def names_taken(store: Store, study: studies.Study) -> set[str]:
     """Names that commands and links already use for points of the study."""
     there = {one.frozen["name"] for one in reviews.of_study(store, study.id)}
-    return (
-        there | set(frame_of_study(study).baselines) | set(runs.measured(store, study.id).ids) | {"best", "the faders"}
-    )
+    fixed = {"best", BEST_PREDICTED, "the faders"}
+    return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured(store, study.id).ids)
 
 
 def comment(store: Store, candidate: str, text: str) -> None:

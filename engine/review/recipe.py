@@ -16,7 +16,7 @@ from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
 from engine.review.standing import standings
 from engine.spec.merge_point import references
-from engine.studies.fits import fit_of, point_of
+from engine.studies.fits import ALSO, fit_of, point_of
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
 from store import reviews, studies
@@ -29,6 +29,7 @@ def recipe_of(
     store: Store, study: studies.Study, candidate: str, tokens: float | None = None, **options
 ) -> Recipe | MergeRecipe:
     """The recipe of a name, a run's id, or a candidate's name or id. options: as `recipe_at` takes them."""
+    candidate = ALSO.get(candidate, candidate)
     there = reviews.of_study(store, study.id)
     found = next((one.id for one in there if candidate in (one.id, one.frozen["name"])), None)
     if found is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.spec.frame import Frame
 
 
+MOST_BASELINES = 3  # natural, uniform, UniMax
 LISTS = {"domains", "strength", "groups", "metrics"}  # settings that are lists in TOML and tuples in StudySpec
 
 
@@ -228,6 +229,12 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
         }
         for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
     ]
+
+
+def planned_roles(spec: StudySpec, frame: "Frame | None") -> dict[str, int]:
+    """How many runs of each role `plan_runs` gives; without a frame at most, for baselines may turn out equal."""
+    baselines = len(distinct(frame.baselines)) if frame else MOST_BASELINES
+    return {"design": spec.runs, "baseline": baselines} | ({"repeat": spec.repeats} if spec.repeats else {})
 
 
 def design_points(spec: StudySpec, space: Space, prior: np.ndarray, count: int) -> np.ndarray:

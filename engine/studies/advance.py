@@ -20,7 +20,7 @@ from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.measured import for_fitting, frame_of_study
-from engine.studies.questions import queue_search
+from engine.studies.questions import ask_once, queue_search
 from engine.studies.training import training_jobs
 from store import corpora, jobs, results, runs, studies
 from store.database import Store
@@ -105,22 +105,40 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     Merges are measured so fast that they are fitted only once all are in.
     """
     need("operator", "fit surrogates")
-    enough = 3 * (len(study.coordinates) + 1)  # the log-linear law's minimum (Olmix, arXiv:2602.12237)
     last = studies.league(store, study.id)
-    newer = study.done >= enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
+    newer = study.done >= study.enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     newer = newer and study.kind == "mixture"
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
-    complete = study.open == 0 and study.done >= FEWEST_RUNS
+    complete = study.open == 0 and study.done >= fewest(study)
     if newer or complete:
         queue_fit(store, study)
 
 
-def queue_fit(store: Store, study: studies.Study) -> str | None:
-    """Queue the leaderboard's fit on the measured runs; None if it is done, under way or failed for these runs."""
+def fewest(study: studies.Study) -> int:
+    """Finished runs with which a study whose runs have all ended goes on by itself: where some were cancelled or
+    failed, as many as a fit needs, for a retry would train the others."""
+    return study.enough if study.lost else FEWEST_RUNS
+
+
+def fit_id(study: studies.Study, measured: runs.Measured) -> str:
+    """The id of the job that fits these runs."""
+    return f"{study.id}-fit-{measured.fingerprint}"
+
+
+def ask_fit(store: Store, study: studies.Study) -> str:
+    """The job that fits the measured runs, whatever its state; queued if there is none, again if it failed."""
     need("operator", "fit surrogates")
     measured = for_fitting(store, study.id)
-    job_id = f"{study.id}-fit-{measured.fingerprint}"
+    ask_once(store, fit_id(study, measured), fit_task(study, measured), study.id)
+    return fit_id(study, measured)
+
+
+def queue_fit(store: Store, study: studies.Study) -> str | None:
+    """Queue the leaderboard's fit on the measured runs; None if there is one for them, or another is under way."""
+    need("operator", "fit surrogates")
+    measured = for_fitting(store, study.id)
+    job_id = fit_id(study, measured)
     if jobs.find(store, job_id) is not None:
         return None
     if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
@@ -163,7 +181,7 @@ def is_settled(store: Store, study: studies.Study) -> bool:
     if not study.coordinates or study.open or busy:
         return False
     last = studies.league(store, study.id)
-    return study.done < FEWEST_RUNS or (
+    return study.done < fewest(study) or (
         last is not None
         and last["fingerprint"] == for_fitting(store, study.id).fingerprint
         and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in results.searches(store, study.id))

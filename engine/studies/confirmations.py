@@ -11,7 +11,7 @@ from engine.core.people import need
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
-from engine.studies.fits import fit_of, point_of
+from engine.studies.fits import ALSO, fit_of, point_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.training import add_runs, trainable
 from engine.surrogates.prediction import predict
@@ -52,6 +52,7 @@ def plan_confirmation(
             f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "
             "seeds, 1 to 64 times the size, and a spread of 0 to 64."
         )
+    candidate = ALSO.get(candidate, candidate)
     mixtures: dict[str, np.ndarray] = {candidate: point_of(store, study, candidate)}
     measured = fit.measured
     order = ordered(aggregate_of(store, study).of(fit.surrogate.mean(measured.weights)))
@@ -87,7 +88,8 @@ class Confirmation:
     """The results so far of one fidelity's confirmation.
 
     names (P,), weights (P, D): its mixtures; predicted, predicted_std (P,): their aggregates by the surrogate in use,
-    at the proxies' size; trust: None while results are missing, as `waiting` says. done, runs: of its runs.
+    at the proxies' size; trust: None while results are missing, as `waiting` says. done, lost, runs: how many of its
+    runs are done, ended without a measurement (failed, cancelled, diverged), and there are.
     """
 
     fidelity: Fidelity
@@ -98,6 +100,7 @@ class Confirmation:
     trust: Trust | None
     waiting: str | None
     done: int
+    lost: int
     runs: int
 
 
@@ -127,7 +130,8 @@ def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
         verdict, waiting = None, str(problem)
     fidelity = Fidelity.from_dict(rows[0].fidelity)
     count = sum(len(values) for values in measured)
-    return Confirmation(fidelity, names, weights, predicted, std, verdict, waiting, count, len(rows))
+    lost = sum(run.state in ("failed", "cancelled", "diverged") for run in rows)
+    return Confirmation(fidelity, names, weights, predicted, std, verdict, waiting, count, lost, len(rows))
 
 
 def scale_check(store: Store, study: studies.Study, priorities: dict | None = None) -> scaling.Check:

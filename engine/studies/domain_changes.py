@@ -13,7 +13,7 @@ from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
 from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance
-from engine.studies.fits import named_points
+from engine.studies.fits import BEST_PREDICTED, named_points
 from engine.studies.measured import for_fitting
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
@@ -75,7 +75,7 @@ def plan_change(
     change = Change(tuple(study.domains), tuple(new), stays | said)
     measured = for_fitting(store, study.id)
     best = named_points(store, study)
-    kept = reuse(change, measured.weights, best.get("best", next(iter(best.values()))))
+    kept = reuse(change, measured.weights, best.get(BEST_PREDICTED, next(iter(best.values()))))
     losses = np.full((len(kept.rows), len(new)), np.nan)
     for name in same:
         losses[:, new.index(name)] = measured.losses[kept.rows, study.metrics.index(name)]

@@ -46,6 +46,9 @@ class Fit:
         return predictions_of(self.folder, self.name)
 
 
+BEST_PREDICTED = "best predicted"  # by the latest search
+ALSO = {"best": BEST_PREDICTED}  # what commands call a point, too
+
 load = lru_cache(maxsize=32)(surrogates.load)
 predictions_of = lru_cache(maxsize=32)(held_out_of)
 
@@ -72,17 +75,18 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
 
 
 def named_points(store: Store, study: studies.Study, aggregate: Aggregate | None = None) -> dict[str, np.ndarray]:
-    """The named mixtures: the baselines, the latest search's result, the best measured run.
+    """The named mixtures: the latest search's result, where there are as many runs as a fit needs; the baselines; the
+    best measured run.
 
     whole: the aggregate, by default by the study's own priorities.
     """
     points = dict(frame_of_study(study).baselines)
-    if found := results.searches(store, study.id):
-        points = {"best": np.array(found[0]["found"]["found"]["shares"]), **points}
+    if study.done >= study.enough and (found := results.searches(store, study.id)):
+        points = {BEST_PREDICTED: np.array(found[0]["found"]["found"]["shares"]), **points}
     measured = points_measured(store, study.id)
     aggregate = aggregate or aggregate_of(store, study)
     if len(measured.ids) and (best := aggregate.best(measured.losses)) is not None:
-        points[f"best run ({measured.ids[best]})"] = measured.weights[best]
+        points[f"best measured ({measured.ids[best]})"] = measured.weights[best]
     return points
 
 
@@ -94,6 +98,7 @@ def put_forward_points(store: Store, study: studies.Study) -> dict[str, np.ndarr
 def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
     """The mixture (D,) of a candidate's name or id, of another name, or of a run's id. Raises Problem if unknown."""
     points = named_points(store, study) | put_forward_points(store, study)
+    candidate = ALSO.get(candidate, candidate)
     if candidate in points:
         return points[candidate]
     if (found := next((one for one in reviews.of_study(store, study.id) if one.id == candidate), None)) is not None:
@@ -103,5 +108,6 @@ def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
         return measured.weights[measured.ids.index(candidate)]
     raise Problem(
         f"Cannot find the candidate {candidate!r} in {study.name!r}: choose one of {', '.join(points)}, or the id of a "
-        "finished run. 'best' exists after a search."
+        f"finished run. {BEST_PREDICTED!r} exists after a search on at least "
+        f"{study.enough} runs; there are {study.done}."
     )

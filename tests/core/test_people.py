@@ -80,7 +80,7 @@ READS = {
     "revoke_token",
 }
 HEADLESS_READS = {
-    advance: {"planned", "fit_task", "is_settled"},
+    advance: {"planned", "fit_task", "fit_id", "fewest", "is_settled"},
     lifecycle: set(),
     jobs: {"known_job"},
     corpora: set(),

@@ -15,6 +15,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import acting
+from engine.core.short_names import told_apart
 from engine.review import acts
 from engine.review.dossier import dossier
 from engine.spec.objectives import Aggregate, Objective, common_scale
@@ -28,6 +29,7 @@ BADGES = {
     "rejected": ":red-badge[:material/block: rejected]",
     "superseded": ":gray-badge[:material/history: superseded]",
 }
+NOBODY = ""  # no successor is chosen
 SHOWN = 20  # latest comments; earlier ones on request
 VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
 
@@ -150,7 +152,8 @@ def decision(study: studies.Study, found: dict) -> None:
     standing = found["standing"]
     stands(standing)
     box = f"reason-{found['id']}"
-    others = {one.id: one.frozen["name"] for one in reviews.of_study(state.store(), study.id) if one.id != found["id"]}
+    there = reviews.of_study(state.store(), study.id)
+    others = told_apart({one.id: one.frozen["name"] for one in there if one.id != found["id"]})
     with st.form(f"form-{box}", border=False):
         choices = [one for one in VERDICTS if others or one != "superseded"]
         st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"{box}-verdict")
@@ -158,9 +161,9 @@ def decision(study: studies.Study, found: dict) -> None:
         if others:
             st.selectbox(
                 "Superseded by (if so decided)",
-                [None, *others],
+                [NOBODY, *others],
                 key=f"{box}-successor",
-                format_func=lambda one: "-" if one is None else others[one],
+                format_func={NOBODY: "-", **others}.get,
             )
         given = (found["id"], box, seen)
         st.form_submit_button(

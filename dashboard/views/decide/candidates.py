@@ -15,6 +15,7 @@ from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.core.people import acting
+from engine.core.short_names import told_apart
 from engine.review import acts
 from engine.review.compare import FEWEST, MOST
 from engine.review.dossier import overview
@@ -96,7 +97,7 @@ def ballot(rows: list[dict]) -> None:
     if len(rows) < 2:
         return
     st.subheader("Which would you train?", anchor=False)
-    names = {row["id"]: row["name"] for row in rows}
+    names = told_apart({row["id"]: row["name"] for row in rows})
     left, middle, right, button = st.columns([3, 2, 3, 1], vertical_alignment="bottom")
     one = left.selectbox("This one", list(names), format_func=names.get, key="vote-one")
     other = right.selectbox("Or this one", [i for i in names if i != one], format_func=names.get, key="vote-other")
@@ -124,7 +125,7 @@ def preferences(rows: list[dict], votes: list[dict]) -> None:
     if not votes:
         st.caption("No votes yet.")
         return
-    names = {row["id"]: row["name"] for row in rows}
+    names = told_apart({row["id"]: row["name"] for row in rows})
     labels = [names[one["id"]] for one in votes]
     values = (np.array([one[key] for one in votes]) for key in ("strength", "half", "group"))
     plot(review_charts.strengths(labels, *values), key="strengths")
@@ -159,7 +160,7 @@ def rules(study: studies.Study, now: dict) -> None:
 
 def history(rows: list[dict], found: list[dict]) -> None:
     """Who did what to which candidate and when; nothing is ever removed."""
-    names = {row["id"]: row["name"] for row in rows}
+    names = told_apart({row["id"]: row["name"] for row in rows})
     with st.expander(f"History ({len(found)})", icon=":material/history:"):
         table = [
             {

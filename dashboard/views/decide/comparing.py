@@ -14,6 +14,7 @@ from dashboard.models.names import Named, named
 from dashboard.server import state
 from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective, common_scale
@@ -69,7 +70,7 @@ def tokens_linked() -> float | None:
 def ask(ids: list[str], found: dict) -> None:
     """Choose the reference and the budget; both go into the link."""
     baselines = list(reviews.get(state.store(), ids[0]).frozen["baselines"])
-    titles = {row["id"]: row["name"] for row in found["rows"]} | {name: name for name in baselines}
+    titles = told_apart({row["id"]: row["name"] for row in found["rows"]} | {name: name for name in baselines})
     left, right = st.columns(2)
     now = list(titles).index(found["reference"]["id"])
     against = left.selectbox("Compare with", list(titles), now, format_func=titles.get)
@@ -214,7 +215,7 @@ def epochs(found: dict, names: Named) -> None:
 def regressions(study: studies.Study, found: dict) -> None:
     """Negative flips of one candidate, with the text."""
     st.subheader("Regressions (negative flips)", anchor=False)
-    ids = {row["id"]: row["name"] for row in found["rows"] if row["difference"]}
+    ids = told_apart({row["id"]: row["name"] for row in found["rows"] if row["difference"]})
     linked = st.query_params.get("text")
     now = list(ids).index(linked) if linked in ids else 0
     chosen = st.selectbox("Candidate", list(ids), now, format_func=ids.get)

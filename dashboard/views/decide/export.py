@@ -12,7 +12,8 @@ from dashboard.charts import review as review_charts
 from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared.faders import linked_mixture
+from dashboard.views.shared.choice import choose
+from dashboard.views.shared.faders import linked_point
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
@@ -31,7 +32,7 @@ def render(name: str | None) -> None:
     if not study.domains:
         st.info("Nothing to export until the corpus is built.")
         return
-    label, point = choose(study)
+    label, point = chosen_point(study)
     recipe = settings(study, label, point)
     approval(recipe)
     st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
@@ -46,11 +47,11 @@ def render(name: str | None) -> None:
     download(study, recipe)
 
 
-def choose(study: studies.Study) -> tuple[str, np.ndarray]:
+def chosen_point(study: studies.Study) -> tuple[str, np.ndarray]:
     """The point to export: a candidate, another named point, or the faders'."""
     points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
-    faders = np.array(mixed) if mixed else linked_mixture(study)
+    faders = np.array(mixed) if mixed else linked_point(study)
     if faders is not None and study.kind != "merge":
         points[FADERS] = faders / faders.sum()
     label = st.selectbox("Candidate or other point", list(points), key="candidate", bind="query-params")
@@ -161,9 +162,8 @@ def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
     """One format with a preview and its limitations; or all in a zip."""
     st.subheader("Files", anchor=False)
     formats = standing(recipe)
-    name = st.selectbox(
-        "Format", list(formats), format_func=lambda one: formats[one]["title"], key="format", bind="query-params"
-    )
+    titles = {name: one["title"] for name, one in formats.items()}
+    name = choose(st, "Format", titles, "format", link="format")
     stem = stem_of(recipe)
     if formats[name]["problem"]:
         refusal(formats[name]["problem"])

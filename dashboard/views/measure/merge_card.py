@@ -17,7 +17,6 @@ from store import runs, studies
 
 def status(progress: Progress) -> str:
     """What is going on in a merge study."""
-    running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     return {
         "Corpus": "Waiting for its corpus, and for the mixture study that it is compared with.",
         "Experts": "Training a base, and from it one expert per domain, in parallel.",
@@ -25,7 +24,7 @@ def status(progress: Progress) -> str:
         "Surrogates": "Fitting surrogates that predict losses from coefficients, and cross-validating them.",
         "Search": "Predicting the losses of a million merges.",
         None: "Move the faders on *Explore*: losses are predicted at once and measured a moment later.",
-    }[running]
+    }[progress.current]
 
 
 def describe(study: studies.Study) -> str:

@@ -7,6 +7,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec, coordinates, layers_of
 from engine.spec.merge_catalogue import card_of, catalogue
@@ -98,11 +99,12 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
         for study in studies.all_studies(state.store())
         if study.spec["corpus"] == corpus and study.kind != "merge" and study.spec["fidelity"]
     }
+    titles = told_apart({**{one: study.name for one, study in mixtures.items()}, NONE: NONE})
     left, right = st.columns(2)
     of = left.selectbox(
         "Compare with study",
-        [*mixtures, NONE],
-        format_func=lambda one: mixtures[one].name if one in mixtures else one,
+        list(titles),
+        format_func=titles.get,
         help="Merges are also measured at the shares of its runs, to see whether merges can replace proxies.",
     )
     if of in mixtures:
@@ -124,7 +126,7 @@ def ask_method(names: list[str], **source) -> MergeSpec:
         "Method",
         fits,
         index=fits.index("task_arithmetic") if "task_arithmetic" in fits else 0,
-        format_func=lambda name: catalogue()[name].title,
+        format_func=told_apart({one: catalogue()[one].title for one in fits}).get,
     )
     card = card_of(method)
     by = right.radio("One coefficient", ["per expert", "per expert and layer"], horizontal=True)

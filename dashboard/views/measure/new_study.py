@@ -11,9 +11,9 @@ import streamlit as st
 
 from dashboard.charts import runs as run_charts
 from dashboard.components.plot import plot
+from dashboard.models import wording
 from dashboard.models.colours import colour_of
 from dashboard.models.cost import (
-    BASELINES,
     BYTES,
     CONFIRMED,
     CONFIRMING_SEEDS,
@@ -26,10 +26,11 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, plan_runs, token_fraction
+from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles, token_fraction
 from store import corpora
 
 SHOWN = 128  # points of a preview
@@ -45,7 +46,7 @@ def new_study() -> None:
         return
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
-    cost(spec, vocabulary)
+    cost(spec, vocabulary, roles_of(spec, manifest))
     if domains and spec.runs < 3 * (domains + 1):
         st.warning(
             f"With {domains} domains, the smooth surrogates need at least {3 * (domains + 1)} runs, and LightGBM more "
@@ -54,15 +55,22 @@ def new_study() -> None:
     start_button(spec)
 
 
-def cost(spec: StudySpec, vocabulary: int) -> None:
+def roles_of(spec: StudySpec, manifest: dict | None) -> dict[str, int]:
+    """How many runs of each role the study will have; at most, while its corpus is not built or cannot be planned."""
+    try:
+        return planned_roles(spec, frame_of(spec, chosen_domains(spec, manifest), manifest) if manifest else None)
+    except Problem:  # the preview above says why
+        return planned_roles(spec, None)
+
+
+def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
     """Tokens, FLOPs and minutes of the study, and of confirming its answer later."""
     slots = os.cpu_count() or 1
-    members = spec.runs + spec.repeats + BASELINES
-    price = cost_of(state.store(), spec.fidelity, members, vocabulary, slots)
+    price = cost_of(state.store(), spec.fidelity, sum(roles.values()), vocabulary, slots)
     st.markdown(
-        f"**Estimated time: {minutes_of(price)}** on {slots} cores ({price.basis}). {members} proxies of "
-        f"{spec.fidelity.parameters(vocabulary):,} parameters, {price.tokens / 1e6:,.1f} million tokens, "
-        f"{price.flops:.2g} FLOPs."
+        f"**Estimated time: {minutes_of(price)}** on {slots} cores ({price.basis}). "
+        f"{wording.planned_words(roles)}, proxies of {spec.fidelity.parameters(vocabulary):,} parameters: "
+        f"{price.tokens / 1e6:,.1f} million tokens, {price.flops:.2g} FLOPs."
     )
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
@@ -105,7 +113,8 @@ def ask() -> tuple[StudySpec, dict | None]:
 def ask_design() -> dict:
     """Which design, and the parameters of its Dirichlet."""
     left, right = st.columns([2, 1])
-    design = left.selectbox("Design", list(DESIGNS), format_func=lambda name: DESIGNS[name].title)
+    titles = told_apart({name: one.title for name, one in DESIGNS.items()})
+    design = left.selectbox("Design", list(titles), format_func=titles.get)
     largest = right.slider(
         "Largest share of one domain", 0.3, 1.0, 0.95, help="Nearly pure mixtures are not very informative."
     )

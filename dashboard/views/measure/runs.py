@@ -1,5 +1,7 @@
 """Runs: curves and progress while jobs run, the table with filters, parallel coordinates with brushing."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -20,6 +22,7 @@ from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from engine.commands import COMMANDS
+from engine.core.short_names import told_apart
 from engine.importing import run_table as run_file
 from engine.spec.objectives import Aggregate
 from engine.studies.jobs import cancel_job, retry
@@ -117,13 +120,17 @@ def table_and_parallel(name: str, aggregate: Aggregate) -> None:
     st.subheader(f"{point} and metrics" if study.imported else f"{point} and losses", anchor=False)
     kept = np.ones(len(done), bool)
     if done.sum() >= 2:
-        wanted = chosen_axes(table, names, merges)
+        linked = linked_brush(study.id)
+        wanted = chosen_axes(table, names, merges) | set(linked)
         axes = [axis for axis in axes_of(table, names, merges) if axis["name"] in wanted]
         drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
         shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
         score = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
-        figure = run_charts.parallel([*shown, score], table.score[drawn], title, table.aggregate.better)
-        brush = plot(figure, key="parallel").brush or {}
+        drawn_axes = [{**axis, "brush": linked.get(axis["name"])} for axis in (*shown, score)]
+        figure = run_charts.parallel(drawn_axes, table.score[drawn], title, table.aggregate.better)
+        brush = plot(figure, key="parallel").brush
+        brush = linked if brush is None else brush
+        keep_brush_in_link(brush)
         kept = done.copy() if brush else kept
         values = {axis["name"]: axis["values"] for axis in axes} | {"score": table.score}
         for axis, ranges in brush.items():
@@ -137,6 +144,24 @@ def table_and_parallel(name: str, aggregate: Aggregate) -> None:
         if table.aggregate.note:
             st.caption(table.aggregate.note)
     filters_and_table(study, table, names, kept)
+
+
+def linked_brush(study: str) -> dict[str, list[list[float]]]:
+    """The ranges of axes in the link with which the page was opened: {axis: [[low, high], ...]}."""
+    found: dict[str, list[list[float]]] = {}
+    for text in st.session_state.setdefault(f"brush-{study}", st.query_params.get_all("brush")):
+        axis, _, ends = text.partition(":")
+        with contextlib.suppress(ValueError):  # of a link that somebody typed
+            low, high = (float(end) for end in ends.split(","))
+            found.setdefault(axis, []).append([low, high])
+    return found
+
+
+def keep_brush_in_link(brush: dict[str, list[list[float]]]) -> None:
+    """Write the brushed ranges into the link."""
+    written = [f"{axis}:{low!r},{high!r}" for axis, ranges in brush.items() for low, high in ranges]
+    if written != st.query_params.get_all("brush"):
+        st.query_params["brush"] = written
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
@@ -167,13 +192,15 @@ def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
 
 def chosen_axes(table: RunTable, names: Named, merges: bool) -> set[str]:
     """The axes to draw: all if they are few, else the shares that vary most and the first metrics, or as chosen."""
-    everything = {axis["name"]: axis["label"] for axis in axes_of(table, names, merges)}
+    everything = told_apart({axis["name"]: axis["label"] for axis in axes_of(table, names, merges)})
     if len(everything) <= MOST_AXES:
         return set(everything)
     widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
     start = [f"share {i}" for i in sorted(widest)] + [f"loss {i}" for i in range(len(names.metrics))][: MOST_AXES // 3]
     with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
-        chosen = st.multiselect("Axes", list(everything), default=start, format_func=everything.get, key="axes")
+        chosen = st.multiselect(
+            "Axes", list(everything), default=start, format_func=everything.get, key="axes", bind="query-params"
+        )
     return set(chosen or start)
 
 
@@ -184,7 +211,9 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
     for column, name in ((left, "state"), (right, "role")):
         options = sorted(set(table.columns[name]))
         if len(options) > 1:
-            chosen[name] = column.pills(name.capitalize(), options, selection_mode="multi", key=f"filter-{name}")
+            chosen[name] = column.pills(
+                name.capitalize(), options, selection_mode="multi", key=f"filter-{name}", bind="query-params"
+            )
         if chosen.get(name):
             kept = kept & np.isin(table.columns[name], chosen[name])
     rows = np.flatnonzero(kept)

@@ -20,7 +20,9 @@ from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import baseline_phrase, plain, refusal
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
+from engine.spec.study import StudySpec, planned_roles
 from engine.studies import lifecycle
+from engine.studies.fits import BEST_PREDICTED
 from store import results, runs, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
@@ -96,12 +98,11 @@ def status(study: studies.Study, progress: Progress) -> str:
     """What is going on, for somebody who sees it for the first time."""
     if study.kind == "merge" and study.state != "failed":
         return merge_card.status(progress)
-    running = next((stage.name for stage in progress.stages if stage.state != "done"), None)
     if study.state != "active" or progress.failures:
         return ""
     if study.imported and study.done < FEWEST_RUNS:
         return f"Too few runs to fit a surrogate; at least {FEWEST_RUNS} are needed."
-    if running == "Corpus" and study.spec["corpus"] == "default":
+    if progress.current == "Corpus" and study.spec["corpus"] == "default":
         return (
             "Collecting text that is already on this machine, from installed packages: documentation, Python, C++, "
             "JavaScript, mathematics, and **junk**, a control that a good mixture should avoid."
@@ -112,26 +113,26 @@ def status(study: studies.Study, progress: Progress) -> str:
         "Surrogates": "Fitting surrogates that predict losses from shares, and cross-validating them.",
         "Search": "Predicting the losses of a million mixtures, and averaging the best.",
         None: "Move the faders on *Explore*, compare mixtures on *Search*, download one on *Export*.",
-    }[running]
+    }[progress.current]
 
 
 def answer(study: studies.Study) -> None:
     """The result of a finished study in one line and one bar; never a winner within noise."""
+    if few := too_few(study):
+        st.warning(few)
+        return
     latest = results.searches(state.store(), study.id)[0]
     found, aggregate, names = latest["found"], aggregate_in(state.store(), study, latest), named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
     better = "**better** than" if gap["aggregate"] < 0 else "worse than"
     words = "**within noise** of" if gap["inside_noise"] else better
-    basis = f"predicted (95%), from {study.done} runs"
-    if few := too_few(study):
-        st.warning(few)
-        words, basis = "compared with", f"{basis}, too few to claim anything"
     size = f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}"
     st.markdown(
-        f"The best mixture found is {words} {baseline_phrase(baseline)}: {size} {plain(aggregate.unit)} {basis}."
+        f"The best predicted mixture is {words} {baseline_phrase(baseline)}: {size} {plain(aggregate.unit)} "
+        f"predicted (95%), from {study.done} runs."
     )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
-    figure = mixture_charts.shares_bar(["best found", baseline], names.domains, names.colours, shares)
+    figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.domains, names.colours, shares)
     plot(figure, key=f"answer-{study.id}")
 
 
@@ -147,9 +148,10 @@ def describe(study: studies.Study) -> str:
         return merge_card.describe(study)
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
-    runs = study.runs or study.spec["runs"]
+    planned = study.roles or planned_roles(StudySpec.from_dict(study.spec), None)
+    runs = ("" if study.roles else "up to ") + wording.planned_words(planned)
     budget = f"{fidelity.tokens / 1e6:.2g} million tokens"
-    return f"{domains}corpus {study.spec['corpus']} · {runs} proxies of width {fidelity.width}, {budget} each"
+    return f"{domains}corpus {study.spec['corpus']} · {runs}, proxies of width {fidelity.width}, {budget} each"
 
 
 def spent(study: studies.Study) -> str:

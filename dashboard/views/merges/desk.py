@@ -9,10 +9,11 @@ from streamlit.errors import StreamlitAPIException
 from dashboard.charts import style
 from dashboard.components.desk import free_desk
 from dashboard.server import state
-from dashboard.views.shared.faders import presets, set_desk
+from dashboard.views.shared.faders import keep_in_link, linked_point, presets, set_desk
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.merge_knobs import Knob
@@ -51,11 +52,12 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     key = f"method-{study.id}"
     st.session_state.setdefault(key, own.method)
+    titles = told_apart({one: catalogue()[one].title + " · the study's" * (one == own.method) for one in fits})
     method = left.selectbox(
         "Method",
         fits,
         key=key,
-        format_func=lambda name: catalogue()[name].title + (" · the study's" if name == own.method else ""),
+        format_func=titles.get,
         help="Other methods are measured live on the same experts; the study's surrogate only covers its own method.",
     )
     by_layer = right.toggle("One fader per layer", own.by == "layer", key=f"layers-{study.id}")
@@ -115,7 +117,7 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
     if moved is not None and len(moved) == len(names):
         st.session_state[key] = chosen = moved
     if merge == own:
-        st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
+        st.session_state[key] = chosen = keep_in_link(chosen)
     st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
     return Setting(merge, names, np.array(chosen, float), merge == own)
 
@@ -141,12 +143,8 @@ def faders(study: studies.Study, merge: MergeSpec, names: list[str], chosen: lis
 
 def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
     """The point (D,) in the link, or the first named one."""
-    try:
-        linked = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
-    except ValueError:
-        linked = np.array([])
-    fits = linked.shape == (len(study.domains),) and np.isfinite(linked).all()
-    return linked if fits else np.asarray(next(iter(points.values())), float)
+    linked = linked_point(study)
+    return np.asarray(next(iter(points.values())), float) if linked is None else linked
 
 
 def start_values(

@@ -11,7 +11,7 @@ from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
-from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.analysis import slices
@@ -44,15 +44,15 @@ def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -
     a, b, c = st.columns(3)
     across = a.selectbox("Horizontal axis", study.domains, index=0, key="slice-x")
     up = b.selectbox("Vertical axis", [name for name in study.domains if name != across], index=0, key="slice-y")
-    metric = c.selectbox("Metric", [aggregate.title, *named_of(study).metrics], key="slice-metric")
+    metric = ask_metric(c, study, aggregate, "slice-metric")
     i, j = study.domains.index(across), study.domains.index(up)
     found = slices.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
-    value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
+    title, value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights
-    shown, _, _, _ = chosen_metric(study, fit, aggregate, metric, measured, np.zeros_like(measured))
+    _, shown, _, _, _ = chosen_metric(study, fit, aggregate, metric, measured, np.zeros_like(measured))
     off = slices.off_plane(weights, at, i, j)
     dots = (weights[:, i], weights[:, j], off, shown, fit.measured.ids)
-    figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{metric}, {unit}", better)
+    figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{title}, {unit}", better)
     plot(figure, key="slice")
     st.caption(
         f"Predicted by {fit.title}; the other coefficients are those of the faders. Dots: {len(off)} measured merges, "

@@ -9,6 +9,7 @@ from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
@@ -26,10 +27,11 @@ def render(study: studies.Study) -> None:
 
 def ask(study: studies.Study) -> None:
     """A method, its knobs, and the button."""
+    titles = told_apart({one: learner.title for one, learner in LEARNERS.items()})
     name = st.selectbox(
         "Method",
-        list(LEARNERS),
-        format_func=lambda one: LEARNERS[one].title,
+        list(titles),
+        format_func=titles.get,
         key="learn-method",
         help="They read training text only; the result is measured on validation text, like any merge.",
     )
@@ -88,17 +90,18 @@ def large_of(study: studies.Study, learner: Learner) -> str:
         return ""
     folder = state.store().workspace.root / "checkpoints"
     names = sorted(path.name for path in folder.iterdir() if (path / "config.json").exists())
+    titles = told_apart({"": "the base itself", **{name: name for name in names}})
     return st.selectbox(
         "Large model",
-        ["", *names],
-        format_func=lambda one: one or "the base itself",
+        list(titles),
+        format_func=titles.get,
         key="learn-large",
         help="It must share the base's tokenizer.",
     )
 
 
 def found_so_far(name: str) -> None:
-    """Running and finished merges, against task arithmetic at 0.3 and the best run."""
+    """Running and finished merges, against task arithmetic at 0.3 and the best measured merge."""
     store = state.store()
     study = studies.get(store, name)
     under_way(jobs.of_study(store, name), "merge_learn", "learning")
@@ -141,7 +144,7 @@ def found_so_far(name: str) -> None:
 
 
 def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> list[dict]:
-    """Task arithmetic at 0.3 and the best run, if they are measured."""
+    """Task arithmetic at 0.3 and the best measured merge, if they are measured."""
     if not len(measured.ids):
         return []
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
@@ -164,7 +167,7 @@ def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> 
     if merges.ids and (best := aggregate.best(merges.losses)) is not None:
         words = merges.labels[best] or merges.roles[best]
         note = f"the best of {len(merges.ids)} merges, so a little lucky on these windows"
-        found.append(row(f"best run ({words})", merges, best, note))
+        found.append(row(f"best measured ({words})", merges, best, note))
     return found
 
 

@@ -15,6 +15,7 @@ from dashboard.views.shared.sidebar import priorities_asked, priorities_of
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
@@ -49,12 +50,12 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
     surrogate, spread = "gp", False
     if strategy == "guided":
         left, right = st.columns([2, 1], vertical_alignment="bottom")
-        names = [name for name in SURROGATES if name not in ("own_share", "stack")]
+        titles = told_apart({k: one.title for k, one in SURROGATES.items() if k not in ("own_share", "stack")})
         surrogate = left.selectbox(
             "Surrogate",
-            names,
-            index=names.index("gp"),
-            format_func=lambda name: SURROGATES[name].title,
+            list(titles),
+            index=list(titles).index("gp"),
+            format_func=titles.get,
             key="merge-surrogate",
         )
         spread = right.checkbox(

@@ -6,17 +6,38 @@ import streamlit as st
 from dashboard.views.shared.text import plain
 from store import studies
 
+DIGITS = 5  # of a fader's value: the desk sends as many
 
-def linked_mixture(study: studies.Study) -> np.ndarray | None:
-    """The mixture (D,) in the link; None if it has none that fits the study."""
+
+def linked_point(study: studies.Study) -> np.ndarray | None:
+    """The faders' values (D,) in the link; None if it has none that fit the study."""
     try:
         values = np.array([float(x) for x in st.query_params.get("mix", "").split(",")])
     except ValueError:
         return None
-    fits = (
-        values.shape == (len(study.domains),) and np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0
-    )
-    return values / values.sum() if fits else None
+    fits = values.shape == (len(study.coordinates),) and np.isfinite(values).all()
+    if study.kind == "mixture":
+        fits = fits and bool((values >= 0).all() and values.sum() > 0)
+    return values if fits else None
+
+
+def keep_in_link(values: list[float]) -> list[float]:
+    """Write the faders' values into the link; returns them as it holds them, so that its readers see the same."""
+    written = [f"{value:.{DIGITS}f}" for value in values]
+    st.query_params["mix"] = ",".join(written)
+    return [float(text) for text in written]
+
+
+def linked_locks(names: list[str]) -> list[bool]:
+    """Which faders the link locks."""
+    locked = st.query_params.get_all("lock")
+    return [name in locked for name in names]
+
+
+def keep_locks_in_link(names: list[str], locked: list[bool] | None) -> None:
+    """Write which faders are locked into the link; None: the desk has not said yet."""
+    if locked is not None and len(locked) == len(names):
+        st.query_params["lock"] = [name for name, held in zip(names, locked, strict=True) if held]
 
 
 def set_desk(key: str, point: np.ndarray) -> None:

@@ -3,11 +3,15 @@
 import numpy as np
 import streamlit as st
 
+from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from engine.core.short_names import told_apart
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from store import studies
+
+AGGREGATE = "aggregate"  # the id of all metrics together; a metric's is its place
 
 
 def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:
@@ -22,24 +26,34 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
     places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
     if most is None or len(places) <= most:
         return places, unit
-    names = named_of(study).metrics
+    titles = told_apart(dict(enumerate(named_of(study).metrics)))
     first = sorted(places, key=lambda place: -study.objectives[place].priority)[:most]
     chosen = st.multiselect(
-        "Metrics", places, default=sorted(first), format_func=lambda place: names[place], key=f"metrics-{key}-{unit}"
+        "Metrics", places, default=sorted(first), format_func=titles.get, key=f"metrics-{key}-{unit}"
     )
     return chosen or first[:1], unit
 
 
-def chosen_metric(study, fit: Fit, aggregate: Aggregate, metric: str, mean: np.ndarray, std: np.ndarray) -> tuple:
-    """Mean and std (...) of one metric or of the aggregate, out of (..., M), in the sign people read; unit; better."""
-    if metric != aggregate.title:
-        column = named_of(study).metrics.index(metric)
-        one = study.objectives[column]
-        return mean[..., column], std[..., column], one.unit, "higher" if one.higher_is_better else "lower"
+def ask_metric(place, study: studies.Study, aggregate: Aggregate, key: str) -> int | None:
+    """A select box in a container, kept in the link: the place of the metric to show; None: their aggregate."""
+    titles = {AGGREGATE: aggregate.title, **{str(m): name for m, name in enumerate(named_of(study).metrics)}}
+    chosen = choose(place, "Metric", titles, key, link=key, start=AGGREGATE)
+    return None if chosen == AGGREGATE else int(chosen)
+
+
+def chosen_metric(
+    study, fit: Fit, aggregate: Aggregate, metric: int | None, mean: np.ndarray, std: np.ndarray
+) -> tuple[str, np.ndarray, np.ndarray, str, str]:
+    """Title, mean and std (...) of one metric or of the aggregate, out of (..., M), as people read it; unit; better."""
+    if metric is not None:
+        one, title = study.objectives[metric], named_of(study).metrics[metric]
+        better = "higher" if one.higher_is_better else "lower"
+        return title, mean[..., metric], std[..., metric], one.unit, better
     weighted = std * aggregate.weights
     together = np.einsum("...m,mk,...k->...", weighted, fit.surrogate.correlation, weighted)
     return (
-        aggregate.sign * (mean @ aggregate.weights),
+        aggregate.title,
+        aggregate.sign * aggregate.of(mean),
         np.sqrt(np.maximum(together, 0)),
         aggregate.unit,
         aggregate.better,

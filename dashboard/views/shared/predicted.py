@@ -7,7 +7,7 @@ from dashboard.models import wording
 from dashboard.views.shared.text import plain
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
-from engine.studies.fits import Fit
+from engine.studies.fits import BEST_PREDICTED, Fit
 from engine.surrogates.prediction import Difference, Prediction, difference, predict
 
 SUPPORT = {
@@ -25,8 +25,8 @@ def against_a_reference(
     points: possible references, by name. Returns the chosen one's name, the prediction, the difference to it, and the
     support of the point, for the text beside them.
     """
-    names = [name for name in points if name != "best"] + ["best"] * ("best" in points)
-    reference = st.selectbox("Compare with", names, key="reference")
+    names = [name for name in points if name != BEST_PREDICTED] + [BEST_PREDICTED] * (BEST_PREDICTED in points)
+    reference = st.selectbox("Compare with", names, key="reference", bind="query-params")
     here = predict(fit.surrogate, at, aggregate.weights)
     gap = difference(fit.surrogate, at, points[reference], aggregate.weights)
     change = f"{wording.number(aggregate.sign * gap.aggregate, '+')} ± {wording.number(1.96 * gap.aggregate_std)}"

@@ -10,6 +10,7 @@ ICONS = {
     "done": ":material/check_circle:",
     "running": ":material/autorenew:",
     "waiting": ":material/schedule:",
+    "incomplete": ":material/warning:",
     "failed": ":material/error:",
 }
 

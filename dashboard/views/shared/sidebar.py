@@ -5,11 +5,13 @@ import contextlib
 import streamlit as st
 
 from dashboard.models.progress import progress_of
+from dashboard.models.wording import fitted_words
 from dashboard.server import state
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import stages
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from engine.core.short_names import told_apart
 from engine.league import FEWEST_RUNS, League
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
@@ -17,6 +19,8 @@ from engine.studies.fits import fit_of as fit_of_study
 from engine.studies.measured import aggregate_of
 from engine.surrogates import SURROGATES
 from store import studies
+
+ALL = ""  # no metric has this name
 
 
 def fit_of(study: studies.Study) -> Fit | None:
@@ -37,17 +41,17 @@ def fit_of(study: studies.Study) -> Fit | None:
     if st.session_state.get("surrogate") not in names:
         linked = st.query_params.get("surrogate")
         st.session_state["surrogate"] = linked if linked in names else league.default
+    titles = {one: SURROGATES[one].title + " · default" * (one == league.default) for one in names}
     name = st.sidebar.selectbox(
         "Surrogate",
         names,
         key="surrogate",
-        format_func=lambda n: SURROGATES[n].title + (" · default" if n == league.default else ""),
+        format_func=titles.get,
         help="Sorted by held-out rank correlation. The default is the simplest that is tied with the best.",
     )
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)
-    left_out = f"; {diverged} diverged and are excluded" if (diverged := study.counts.get("diverged")) else ""
-    st.sidebar.caption(f"{SURROGATES[name].summary} Fitted on {len(fit.measured.ids)} runs{left_out}.")
+    st.sidebar.caption(f"{SURROGATES[name].summary} {fitted_words(study, len(fit.measured.ids))}")
     standing = fit.league[name]
     trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and name != "own_share" and standing.score <= trivial.score:
@@ -66,7 +70,8 @@ def priorities_of(study: studies.Study) -> Aggregate:
     left_out = [labels[name] for name, weight in start.items() if weight == 0]
     with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
         st.caption("How much each metric counts. No refit needed.")
-        only = st.selectbox("Count only", ["all, weighted as below", *labels.values()], key=f"only-{study.id}")
+        titles = told_apart({ALL: "all, weighted as below", **labels})
+        only = st.selectbox("Count only", list(titles), format_func=titles.get, key=f"only-{study.id}")
         values = {
             one.metric: st.slider(
                 plain(labels[one.metric]) + (" (higher is better)" if one.higher_is_better else ""),
@@ -78,8 +83,8 @@ def priorities_of(study: studies.Study) -> Aggregate:
             )
             for one in study.objectives
         }
-    if only in labels.values():
-        values = {name: float(label == only) for name, label in labels.items()}
+    if only != ALL:
+        values = {name: float(name == only) for name in labels}
     changed = {name: value for name, value in values.items() if value != own[name]}
     if changed:
         st.query_params["priorities"] = ",".join(f"{name}:{value:g}" for name, value in changed.items())

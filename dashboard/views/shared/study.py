@@ -19,13 +19,14 @@ def study_of(name: str | None) -> studies.Study | None:
 
 
 def too_few(study: studies.Study) -> str:
-    """A warning if fewer runs have finished than there are domains; empty otherwise, and before the first run."""
-    domains = len(study.domains)
-    if not 0 < study.done < domains or study.open:
+    """A warning if fewer runs have finished than a fit needs; empty otherwise, and before the first run."""
+    if not 0 < study.done < study.enough or study.open:
         return ""
+    what = "merge" if study.kind == "merge" else "mixture"
+    lost = f" {study.lost} more were cancelled or failed: *Retry* on *Studies* trains them." if study.lost else ""
     return (
-        f"Fewer runs ({study.done}) than domains ({domains}): predictions are little better than guesses, and no "
-        f"mixture can be called better. About {3 * (domains + 1)} runs are enough for the smooth surrogates."
+        f"Too few runs ({study.done}) for {len(study.coordinates)} {'coefficients' if what == 'merge' else 'domains'}: "
+        f"a fit needs about {study.enough}, so no {what} can be called better or best yet.{lost}"
     )
 
 

@@ -86,7 +86,14 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
         size = wording.fidelity_words(one.fidelity.width, one.fidelity.layers, one.fidelity.tokens)
         st.subheader(size.capitalize(), anchor=False)
         if one.done < one.runs:
-            st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished")
+            lost = f"; {one.lost} failed, diverged or were cancelled" if one.lost else ""
+            st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished{lost}")
+        if one.lost:
+            st.warning(
+                f"Compared without {one.lost} of {one.runs} runs. Retry their jobs on *Runs*, or confirm again: that "
+                "trains what is missing.",
+                icon=":material/warning:",
+            )
         if one.trust is None:
             st.info(plain(one.waiting))
         else:

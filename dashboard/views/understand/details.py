@@ -8,7 +8,7 @@ from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.diagnostics import diagnostics
-from dashboard.views.shared.metrics import chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.analysis import explain
@@ -50,6 +50,7 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
         default=names.domains[0],
         format_func=plain,
         key="along",
+        bind="query-params",
         required=True,
     )
     place = names.domains.index(domain)
@@ -67,14 +68,14 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
 
 def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
     names = named_of(study)
-    metric = st.selectbox("Metric", [aggregate.title, *names.metrics], key="pairs-metric")
+    metric = ask_metric(st, study, aggregate, "pairs-metric")
     found = explain.interactions(fit.surrogate, at)
-    effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
+    title, effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
     domains = [names.domains[place] for place in found.domains]
     plot(effect_charts.interactions(domains, effect, std, found.step, unit, better), key="interactions")
     left_out = len(names.domains) - len(domains)
     st.caption(
-        f"Effect on {plain(metric)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
+        f"Effect on {plain(title)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
         "negative pairs help each other. **?**: even the sign is uncertain (95%)."
         + (f" Only the {len(domains)} largest domains; {left_out} are omitted." if left_out else "")
         + f" {fit.title} on {len(fit.measured.ids)} runs."
@@ -89,17 +90,17 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
     names = named_of(study)
     largest = [names.domains[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
     three = left.multiselect("Three domains", names.domains, default=largest, max_selections=3, key="corners")
-    metric = right.selectbox("Metric", [aggregate.title, *names.metrics], key="ternary-loss")
+    metric = ask_metric(right, study, aggregate, "ternary-loss")
     if len(three) != 3:
         st.info("Choose three domains.")
         return
     places = tuple(names.domains.index(name) for name in three)
     surface = explain.ternary(fit.surrogate, at, places)
-    mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
+    title, mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
     held = fit.measured.weights[:, places]
     shown = held[held.sum(axis=1) > 0.5]
     dots = shown / shown.sum(axis=1, keepdims=True)
-    figure = effect_charts.ternary(three, surface.corners, mean, std, dots, f"{metric}, {unit}", better)
+    figure = effect_charts.ternary(three, surface.corners, mean, std, dots, f"{title}, {unit}", better)
     plot(figure, key="ternary")
     st.caption(
         f"The three share the {at[list(places)].sum():.0%} of the tokens that they have at the faders; others stay "

@@ -12,6 +12,7 @@ from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.studies.fits import load
@@ -46,7 +47,7 @@ def trade_off(study: studies.Study, search: dict) -> None:
         range(len(study.metrics)),
         default=sorted(first),
         max_selections=3,
-        format_func=lambda m: names.metrics[m],
+        format_func=told_apart(dict(enumerate(names.metrics))).get,
         key=f"front-{study.id}",
     )
     rows = front(pool, chosen, signs_of(study))
@@ -128,7 +129,7 @@ def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: lis
         disabled=["metric", "unit", "", "best"],
         column_config={
             "target": st.column_config.NumberColumn(format="%.3f"),
-            "best": st.column_config.NumberColumn("predicted at the best mixture", format="%.3f"),
+            "best": st.column_config.NumberColumn("at the best predicted", format="%.3f"),
         },
         column_order=["metric", "", "target", "unit", "best"],
     )

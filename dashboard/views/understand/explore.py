@@ -7,12 +7,13 @@ from dashboard.charts import effects as effect_charts
 from dashboard.components.desk import MANY, desk
 from dashboard.components.plot import plot
 from dashboard.server import state
-from dashboard.views.shared.faders import linked_mixture, presets
+from dashboard.views.shared.faders import keep_in_link, keep_locks_in_link, linked_locks, linked_point, presets
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.understand.details import details
+from engine.core.short_names import told_apart
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
@@ -49,14 +50,14 @@ def ask_giver(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
     names = named_of(study)
     linked = st.query_params.get("from")
-    options = [None, *range(len(names.domains))]
+    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.domains))})
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
     giver = st.columns([1, 2])[0].selectbox(
         "Take tokens from",
-        options,
+        list(titles),
         index=start,
         key=f"giver-{study.id}",
-        format_func=lambda place: "All others, proportionally" if place is None else names.domains[place],
+        format_func=titles.get,
     )
     if giver is not None:
         st.query_params["from"] = study.domains[giver]
@@ -67,7 +68,7 @@ def ask_giver(study: studies.Study) -> int | None:
 
 def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | None) -> np.ndarray:
     """The desk, and buttons that set it. Returns the mixture (D,)."""
-    start, key = linked_mixture(study), f"mix-{study.id}"
+    start, key = linked_point(study), f"mix-{study.id}"
     st.session_state.setdefault(key, (start if start is not None else next(iter(points.values()))).tolist())
     presets(key, points)
     chosen = st.session_state[key]
@@ -87,10 +88,11 @@ def faders(study: studies.Study, points: dict[str, np.ndarray], giver: int | Non
         for i, domain in enumerate(names.domains)
     ]
     reset = f"{study.id}-{st.session_state.get('desk-reset', 0)}"
-    moved = desk(rows, key=f"desk-{reset}", reset=reset, giver=giver).weights
-    if moved is not None:
-        st.session_state[key] = chosen = moved
-    st.query_params["mix"] = ",".join(f"{x:.4f}" for x in chosen)
+    told = desk(rows, key=f"desk-{reset}", reset=reset, giver=giver, locked=linked_locks(study.domains))
+    if told.weights is not None:
+        st.session_state[key] = chosen = told.weights
+    keep_locks_in_link(study.domains, told.locked)
+    st.session_state[key] = chosen = keep_in_link(chosen)
     st.caption(
         "Drag a fader, or use the arrow keys. "
         f"The tick is {PRIORS[frame.prior_name]}"
@@ -122,7 +124,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: d
             named_of(study),
             (reference, gap.baseline.mean),
             (here.mean, gap.std),
-            None if best is None else (f"best run, {fit.measured.ids[best]}", fit.measured.losses[best]),
+            None if best is None else (f"best measured, {fit.measured.ids[best]}", fit.measured.losses[best]),
             common_scale(study.objectives, fit.measured.losses),
         )
         plot(figure, key="losses")

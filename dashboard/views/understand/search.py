@@ -10,6 +10,7 @@ from dashboard.models import wording
 from dashboard.models.searches import aggregate_in, describe
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.choice import choose
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
@@ -19,6 +20,7 @@ from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
+from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import frame_of_study
 from engine.studies.questions import queue_search
 from store import jobs, results, runs, studies
@@ -55,6 +57,8 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
         except Problem as problem:
             refusal(problem)
             return
+        st.session_state.pop("result", None)  # the new result is shown when it comes
+        st.query_params.pop("result", None)
         st.rerun()
 
 
@@ -85,17 +89,14 @@ def found_so_far(name: str) -> None:
     if not found:
         st.info("The first search starts automatically after the first fit.")
         return
-    chosen = 0
-    if len(found) > 1:
-        chosen = st.selectbox("Result", range(len(found)), format_func=lambda i: describe(found[i]), key="result")
-    else:
-        st.caption(describe(found[0]))
+    by_job = {one["job"]: one for one in found}
+    search = by_job[choose(st, "Result", {job: describe(one) for job, one in by_job.items()}, "result", link="result")]
     views = {"Best mixture": one_result, "Trade-off": draws.trade_off, "Targets": draws.targets}
     view = st.segmented_control(
         "View", list(views), default="Best mixture", key="search-look", bind="query-params", required=True
     )
     try:
-        views[view](study, found[chosen])
+        views[view](study, search)
     except Problem as problem:
         st.info(plain(problem))
 
@@ -106,7 +107,7 @@ def one_result(study: studies.Study, search: dict) -> None:
     verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)))
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
-    points = {"best": found["found"]["shares"]}
+    points = {BEST_PREDICTED: found["found"]["shares"]}
     points |= {near_prior: found["near_optimal"]["nearest_prior"]["shares"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
@@ -120,7 +121,7 @@ def one_result(study: studies.Study, search: dict) -> None:
     with right:
         st.subheader("How much freedom is there?", anchor=False)
         near = found["near_optimal"]
-        marked = ("best", frame.prior_name, near_prior, CHEAPEST)
+        marked = (BEST_PREDICTED, frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
         plot(mixture_charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
@@ -149,7 +150,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
     columns[0].metric(
-        f"{aggregate.title.capitalize()} of the best, predicted",
+        f"{aggregate.title.capitalize()} of the best predicted",
         f"{wording.number(aggregate.sign * best['aggregate'])} ± {wording.number(1.96 * best['aggregate_std'])}",
     )
     for column, (name, gap) in zip(columns[1:], found["differences"].items(), strict=True):
@@ -171,7 +172,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
 
 def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
     """Predicted metrics of each mixture, and measured ones if a run has exactly these shares."""
-    predicted = {"best": found["found"], near_prior: found["near_optimal"]["nearest_prior"]}
+    predicted = {BEST_PREDICTED: found["found"], near_prior: found["near_optimal"]["nearest_prior"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}

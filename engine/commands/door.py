@@ -1,0 +1,68 @@
+"""The door of a command that waits: other commands on this machine reach the workspace that it owns through it."""
+
+import hmac
+import json
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from engine.commands import COMMANDS
+from engine.core.errors import Problem
+from engine.core.files import write_json
+from engine.core.workspace import Workspace
+from store.database import Store
+
+LARGEST = 16 << 20  # bytes of a command's arguments
+
+
+class Door:
+    """Answers commands on a port of this machine, for who can read its token in web.json, while the block runs."""
+
+    def __init__(self, workspace: Workspace, store: Store):
+        self.told, self.token = workspace.root / "web.json", secrets.token_urlsafe(32)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), answering(store, self.token))
+        self.server.daemon_threads = True
+
+    def __enter__(self) -> "Door":
+        threading.Thread(target=self.server.serve_forever, name="door", daemon=True).start()
+        url = f"http://127.0.0.1:{self.server.server_port}"
+        write_json(self.told, {"url": url, "token": self.token}, mode=0o600)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.told.unlink(missing_ok=True)
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def answering(store: Store, token: str) -> type[BaseHTTPRequestHandler]:
+    """The handler of a door's requests: POST /api/v1/<command>, as the page's API takes them."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            given = self.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), token.encode()):
+                return self.answer(401, {"error": "Cannot open the workspace: the token is not this command's."})
+            length = int(self.headers.get("content-length") or 0)
+            if not 0 <= length <= LARGEST:
+                return self.answer(413, {"error": f"Cannot accept {length} bytes: at most {LARGEST} are allowed."})
+            try:
+                name, arguments = self.path.removeprefix("/api/v1/"), json.loads(self.rfile.read(length) or b"{}")
+                self.answer(200, {"result": COMMANDS[name](store, **arguments)})
+            except Problem as problem:
+                self.answer(400, {"error": str(problem)})
+            except (LookupError, TypeError, ValueError) as error:
+                self.answer(400, {"error": f"{type(error).__name__}: {error}"})
+
+        def answer(self, status: int, body: dict) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass  # the terminal belongs to the command
+
+    return Handler

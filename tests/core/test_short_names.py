@@ -1,0 +1,17 @@
+"""Labels: every title once, so that a select box cannot take one thing for another."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.short_names import told_apart
+
+
+@given(st.dictionaries(st.text(max_size=3), st.sampled_from(["a", "b", "a (x)", "a (b)", "", "b (a)"]), max_size=8))
+def test_every_label_is_there_once_and_begins_with_its_title(titles):
+    labels = told_apart(titles)
+    assert list(labels) == list(titles) and len(set(labels.values())) == len(titles)
+    assert all(labels[one].startswith(title) for one, title in titles.items())
+
+
+def test_a_title_that_is_there_once_stays_as_it_is():
+    assert told_apart({1: "web", 2: "code", 3: "web"}) == {1: "web (1)", 2: "code", 3: "web (3)"}

@@ -1,0 +1,82 @@
+"""Select boxes: what is chosen is an id, labels never repeat, the latest is followed, the link holds the choice."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parents[2]
+BOXES = {"selectbox", "multiselect", "pills", "segmented_control", "radio"}
+
+
+def boxes():
+    """Every call of a widget with options and a format_func: its file, line, and the format_func's source."""
+    for path in sorted((ROOT / "dashboard").rglob("*.py")):
+        source = path.read_text()
+        for call in ast.walk(ast.parse(source)):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", None) in BOXES:
+                for word in call.keywords:
+                    if word.arg == "format_func":
+                        yield path, call.lineno, ast.unparse(word.value), source
+
+
+def test_every_select_box_with_titles_tells_them_apart():
+    """A box knows options by their labels alone: of two with one label, the last would be taken for both."""
+    found = list(boxes())
+    assert len(found) > 15
+    for path, line, label, source in found:
+        table = label.removesuffix(".get")
+        fixed = table.isupper() or label == "plain" or label.startswith("{") or path.name == "importing.py"
+        apart = label.startswith("told_apart(") or f"{table} = told_apart(" in source
+        assert fixed or apart, f"{path.name}:{line}: labels of {label} may repeat"
+
+
+def script(results: list[tuple[str, str]], link: str | None = None):
+    """A page with one box."""
+    import streamlit as st
+
+    from dashboard.views.shared.choice import choose
+
+    titles = dict(st.session_state.get("results", results))
+    st.write("chosen: " + choose(st, "Result", titles, "result", link=link))
+
+
+def shown(app: AppTest) -> str:
+    assert not app.exception
+    return app.markdown[0].value.removeprefix("chosen: ")
+
+
+@pytest.fixture
+def app():
+    same = [("new", "LightGBM"), ("old", "LightGBM")]
+    return AppTest.from_function(script, kwargs={"results": same, "link": "result"})
+
+
+def test_of_two_with_one_title_the_latest_is_shown(app):
+    assert shown(app.run()) == "new"
+    assert app.selectbox[0].options == ["LightGBM (new)", "LightGBM (old)"]
+    assert app.query_params["result"] in ("new", ["new"])
+
+
+def test_a_choice_is_kept_and_the_latest_is_followed(app):
+    app.run()
+    app.session_state["results"] = [("newer", "LightGBM"), ("new", "LightGBM"), ("old", "LightGBM")]
+    assert shown(app.run()) == "newer"
+    app.session_state["result"] = "old"  # as the browser would
+    app.run()
+    assert shown(app) == "old"
+    app.session_state["results"] = [("newest", "LightGBM"), ("newer", "LightGBM"), ("old", "LightGBM")]
+    assert shown(app.run()) == "old"
+    app.session_state["results"] = [("newest", "LightGBM")]
+    assert shown(app.run()) == "newest"
+
+
+def test_a_link_opens_what_its_sender_saw(app):
+    app.query_params["result"] = "old"
+    assert shown(app.run()) == "old"
+
+
+def test_a_link_to_what_is_gone_opens_the_latest(app):
+    app.query_params["result"] = "<b>gone</b>"
+    assert shown(app.run()) == "new"
