@@ -67,7 +67,7 @@ def job_log(store: Store, job_id: str) -> dict:
 
 def state_of(store: Store, job: str) -> dict:
     """A job that answers a request, and its state: the same request asked again is one job."""
-    row = jobs.find(store, job)
+    row = table.find(store, job)
     return {"job": job, "state": row.state if row else "queued"}
 
 

@@ -8,9 +8,10 @@ CODE = """
 
 def train_dataset(root: Path, block_size: int) -> CombinedStreamingDataset:
     used = {place: share for place, share in SHARES.items() if share > 0}
-    loader = TokensLoader(block_size=block_size)
-    datasets = [
-        StreamingDataset(input_dir=str(root / place), item_loader=loader, shuffle=True, drop_last=True)
+    datasets = [  # a loader each: it remembers open files by the number of a chunk, whichever dataset's that is
+        StreamingDataset(
+            input_dir=str(root / place), item_loader=TokensLoader(block_size=block_size), shuffle=True, drop_last=True
+        )
         for place in used
     ]
     return CombinedStreamingDataset(datasets=datasets, seed=42, weights=tuple(used.values()), iterate_over_all=False)
