@@ -164,7 +164,7 @@ def choose_scale(table: Table, family: Family, talk: Talk) -> str | None:
     span = f"have sums between {sums.min():.4g} and {sums.max():.4g}"
     why = {
         ROUNDED: f"{span}, which their rounding can explain",
-        COUNTS: f"sum to about {np.median(sums):.6g} in every row, like counts",
+        COUNTS: f"sum to about {np.median(sums):.6g} in every row, as weights or counts do",
         SIGNED: "are partly below 0, so they are no shares as they stand",
     }.get(family.scale, f"{span}, so they are no shares as they stand")
     options = {SOFTMAX: SCALES[SOFTMAX]} if family.scale == SIGNED else {DIVIDE: SCALES[DIVIDE]}

@@ -44,8 +44,7 @@ def read_table(path: Path, name: str | None = None, answers: dict[str, str] | No
     columns, lines = cells_of(path, name)
     columns = spread(name, columns, lines)
     bounded(name, len(lines), len(columns))
-    columns, notes, asked = written_plainly(name, columns, lines, answers or {})
-    return Table(name, columns, lines, tuple(notes), tuple(asked))
+    return written_plainly(Table(name, columns, lines), answers or {})
 
 
 def cells_of(path: Path, name: str) -> Columns:

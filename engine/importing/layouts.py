@@ -84,7 +84,7 @@ def _groups(table: Table, across: str) -> dict[Hashable, list[int]]:
         groups: dict[Hashable, list[int]] = {}
         for place, key in enumerate(zip(*(table.keys(name) for name in identity), strict=True)):
             groups.setdefault(key, []).append(place)
-        if 2 * len(groups) <= len(table):
+        if 2 * sum(len(places) > 1 for places in groups.values()) >= len(groups):
             _refuse_pairs(table, across, identity, groups)
             return groups
     return {}

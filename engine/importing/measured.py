@@ -1,5 +1,6 @@
 """Choose the metrics, and the runs of one size and budget: by what the columns say, or by asking."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from engine.importing.questions import Question, Talk
 from engine.importing.tables import Table
 from engine.spec.objectives import Objective
 
+SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
 TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
 
 
@@ -99,16 +101,17 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
 
     Where no column tells the budget, steps that differ between the runs stand for it.
     """
-    for what, column in (("size", mapping.model_size), ("budget", mapping.n_tokens or _steps(weights, metrics))):
+    size = mapping.model_size or _sizes_in_names(weights, metrics)
+    for what, column in (("size", size), ("budget", mapping.n_tokens or _steps(weights, metrics))):
         if column is None:
             continue
         table = metrics if metrics is not None and column in metrics.columns else weights
-        values = table.loose(column) if kind_of(column) == "step" else table.whole_numbers(column)
+        values = _values(mapping, table, column)
         counts = Counter(values[np.isfinite(values)].tolist())
         if len(counts) < 2:
             continue
         often = sorted(counts, key=lambda value: (-counts[value], -value))[:OFFERED]
-        options = {f"{value:.15g}": f"the {counts[value]:,} runs of {column} {short(value)}" for value in often}
+        options = {f"{value:.15g}": f"{short(value)}: {counts[value]:,} of {len(values):,} runs" for value in often}
         options["all"] = "all runs: surrogates take them as one, and differences between them as noise"
         name = "model sizes" if what == "size" else "budgets"
         text = f"The runs are of {len(counts)} {name} (column {column!r}). Only runs of one compare. Which ones count?"
@@ -119,6 +122,27 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
             weights = weights.only(places)
             metrics = None if metrics is None else metrics.only(places)
     return weights, metrics
+
+
+def _values(mapping: Mapping, table: Table, column: str) -> np.ndarray:
+    """Sizes, budgets or steps as numbers; sizes in names as what they say."""
+    if column in (mapping.model_size, mapping.n_tokens):
+        return table.whole_numbers(column)
+    if table.is_numeric(column):
+        return table.loose(column)
+    found = [SIZE_IN_NAME.findall(text)[0] for text in table.keys(column)]
+    return np.array([float(number) * (1e9 if unit.lower() == "b" else 1e6) for number, unit in found])
+
+
+def _sizes_in_names(*tables: Table | None) -> str | None:
+    """A column of text that names a size in every row (llama-30m), and not the same one."""
+    for table in tables:
+        texts = [name for name in table.columns if not table.is_numeric(name)] if table is not None else []
+        for name in texts:
+            found = [SIZE_IN_NAME.findall(text) for text in table.keys(name)] if table is not None else []
+            if all(found) and len({one[0] for one in found}) > 1:
+                return name
+    return None
 
 
 def short(number: float) -> str:
@@ -132,4 +156,5 @@ def short(number: float) -> str:
 def _steps(*tables: Table | None) -> str | None:
     """A column of steps of training."""
     there = ((table, name) for table in tables if table is not None for name in table.columns)
-    return next((name for table, name in there if kind_of(name) == "step" and table.is_numeric(name)), None)
+    steps = [(table, name) for table, name in there if kind_of(name) == "step" and table.is_numeric(name)]
+    return next((name for table, name in steps if not table.counts_rows(name)), None)

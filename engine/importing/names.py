@@ -15,7 +15,11 @@ SOFT = re.compile(r"[/.:|_\- ]")
 
 SETS = "metrics?|eval|val|valid|validation|test"
 AROUND = re.compile(rf"^({SETS}|summary)[/_.:]|[/_.:]({SETS})$", re.I)
-LOSS = re.compile(r"(?<![a-z])(loss(es)?|bpb|bits_per_byte|ppl|perplexity|nll|ce|error|err|rmse|mae)(?![a-z])", re.I)
+LOSS = re.compile(
+    r"(?<![a-z])(loss(es)?|bpb|bits_per_\w+|bpc|ppl|perplexity|nll|ce|cross_?entropy|error|err|rmse|mse|mae|wer|cer)"
+    r"(?![a-z])",
+    re.I,
+)
 SCORE = re.compile(
     r"(?<![a-z])(acc|accuracy|acc_norm|scores?|f1|em|exact_match|bleu|rouge\w*|pass|pass@?\d*|reward|win_?rate|mcc|auc|precision|"
     r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",

@@ -10,6 +10,7 @@ from engine.importing.tables import text_of
 
 DEEPEST = 8
 BARE = re.compile(r"(?<=[:,\[\s])(nan|-?inf)(?=\s*[,}\]])")  # as Python prints them
+BEGIN = {"{", "[", " "}
 WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
 
 
@@ -42,6 +43,8 @@ def spread(name: str, columns: dict[str, list], lines: Sequence[int], depth: int
 
 def _objects(name: str, column: str, cells: list, lines: Sequence[int]) -> list[dict] | None:
     """A column's cells as objects, empty where a cell is; None where it is no column of objects."""
+    if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and cell[:1] in BEGIN) for cell in cells):
+        return None
     read = [_object(cell) for cell in cells]
     there = sum(one is not None for one in read)
     empty = [one is None and not text_of(cell) for one, cell in zip(read, cells, strict=True)]

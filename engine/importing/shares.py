@@ -14,6 +14,8 @@ from engine.importing.tables import Table
 SUM = 0.02  # by which shares may miss 1: tables are rounded
 EXACT = 1e-6  # an error of sums below which nothing is told apart
 ALIKE = 1.5  # errors of sums that differ by less than this factor do not tell families apart
+KEPT = 12  # runs of neighbours that are told
+NARROWING = 64  # rows by which the runs of neighbours are narrowed down
 PAIRS = 20_000  # of first and last neighbours that are compared
 ONE, PERCENT, ROUNDED, COUNTS, RAW, SIGNED = "one", "percent", "rounded", "counts", "raw", "signed"
 SUMS = {
@@ -53,6 +55,11 @@ class Family:
         """The reasons to take these columns for shares, as words."""
         name = f"named {self.prefix!r}, like weights, and " if self.named else ""
         return f"{name}{SUMS[self.scale]}" + ("" if self.prefix else ", as neighbours")
+
+    def explains(self, other: "Family") -> bool:
+        """Whether neighbours that sum to 1 do so because this family does, and are none of their own."""
+        over = bool(set(self.columns) & set(other.columns)) and self.sums
+        return over and (self.named or max(self.error, EXACT) <= max(other.error, EXACT))
 
     def rivals(self, other: "Family") -> bool:
         """Whether the other overlaps and is no worse explained."""
@@ -94,8 +101,7 @@ def _unit_of(values: np.ndarray) -> float:
 def families(table: Table, names: list[str]) -> list[Family]:
     """All families among columns of numbers that may be shares, the likeliest first."""
     found = [one for one in _by_prefix(table, names) if one.sums or one.scale in (ROUNDED, COUNTS) or one.named]
-    known = {one.columns for one in found}
-    found += [one for one in _neighbours(table, names) if one.columns not in known]
+    found += [one for one in _neighbours(table, names) if not any(other.explains(one) for other in found)]
     return sorted(found, key=lambda one: (not one.sums, not one.named, max(one.error, EXACT), -len(one.columns)))
 
 
@@ -159,25 +165,27 @@ def _runs(values: np.ndarray) -> list[tuple[int, int, float]]:
     rows, count = values.shape
     sums = np.concatenate([np.zeros((rows, 1)), np.cumsum(values, axis=1)], axis=1)
     low, high = np.zeros(count, int), np.full(count, count)
-    for row in sums:
+    for row in sums[:: max(1, rows // NARROWING)]:
         low = np.maximum(low, np.searchsorted(row, row[:-1] + 1 - SUM - 1e-9, "left"))
         high = np.minimum(high, np.searchsorted(row, row[:-1] + 1 + SUM + 1e-9, "right") - 1)
     found = []
     for first in range(count):
         for last in range(max(int(low[first]), first + 2), int(high[first]) + 1):
-            error = float(np.sqrt(np.mean((sums[:, last] - sums[:, first] - 1) ** 2)))
-            found.append((first, last, error))
+            off = np.abs(sums[:, last] - sums[:, first] - 1)
+            alone = values[:, first:last].min(axis=0).max() >= 1 - SUM  # one of them is all there is in every row
+            if off.max() <= SUM + 1e-9 and not alone:
+                found.append((first, last, float(np.sqrt(np.mean(off**2)))))
         if len(found) > PAIRS:
             break
     return found
 
 
 def _best(found: list[Family]) -> list[Family]:
-    """The best explained runs, and of those that overlap with one only the ones that are as well explained."""
+    """The best explained runs; of those that overlap with one, the ones as well explained, and the ones around it."""
     kept: list[Family] = []
     for one in sorted(found, key=lambda one: (max(one.error, EXACT), -len(one.columns))):
         over = [other for other in kept if set(one.columns) & set(other.columns)]
-        if all(other.rivals(one) for other in over) and len(kept) < 12:
+        if all(other.rivals(one) or set(other.columns) < set(one.columns) for other in over) and len(kept) < KEPT:
             kept.append(one)
     return kept
 

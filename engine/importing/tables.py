@@ -11,6 +11,7 @@ from engine.core.errors import Problem
 from engine.importing.questions import Question
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}
+LONGEST = 64  # characters of a number
 WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
 
@@ -109,7 +110,7 @@ def numbers_of(cells: list) -> np.ndarray:
     try:
         if all(type(cell) in (int, float) for cell in cells):
             return np.array(cells, float)
-        if all(type(cell) is str for cell in cells) and "_" not in "".join(cells):
+        if all(type(cell) is str and len(cell) < LONGEST and "_" not in cell for cell in cells):
             return np.array(list(map(float, cells)), float)
     except (ValueError, OverflowError):
         pass
@@ -121,6 +122,8 @@ def number_of(cell) -> float:
     if cell is None:
         return math.nan
     if isinstance(cell, str):
+        if len(cell) >= LONGEST:
+            return math.inf
         cell = cell.strip()
         if cell.lower() in MISSING:
             return math.nan

@@ -60,6 +60,8 @@ def read_text(text: str, name: str) -> Columns:
 
 def read_csv(text: str, name: str) -> Columns:
     """A CSV file's columns. A first line `sep=;` names the separator, else the header's most frequent one is it."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as old spreadsheets end their lines
     first, _, rest = text.partition("\n")
     before = 0
     if named := NAMED.match(first):
@@ -94,8 +96,8 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
     widths = {len(row) for row in rows}
     if rows and len(names) not in widths and len(widths) == 1:
         raise Problem(
-            f"Cannot import {name}: its first line has {len(names)} cells, and every other {min(widths)}. The first "
-            "line must name the columns: remove what stands above it."
+            f"Cannot import {name}: its first line has {len(names)} cell{'s' * (len(names) != 1)}, and every other "
+            f"{min(widths)}. The first line must name the columns: remove what stands above it."
         )
     figures = [one for one in names if re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?%?", one, re.I)]
     if figures or (names and rows and all(math.isfinite(number_of(one)) for one in names) and _counts(names)):
