@@ -16,6 +16,7 @@ EXACT = 1e-6  # an error of sums below which nothing is told apart
 ALIKE = 1.5  # errors of sums that differ by less than this factor do not tell families apart
 KEPT = 12  # runs of neighbours that are told
 NARROWING = 64  # rows by which the runs of neighbours are narrowed down
+CLOSEST = 200  # of them that are looked at
 PAIRS = 20_000  # of first and last neighbours that are compared
 ONE, PERCENT, ROUNDED, COUNTS, RAW, SIGNED = "one", "percent", "rounded", "counts", "raw", "signed"
 SUMS = {
@@ -168,16 +169,18 @@ def _runs(values: np.ndarray) -> list[tuple[int, int, float]]:
     for row in sums[:: max(1, rows // NARROWING)]:
         low = np.maximum(low, np.searchsorted(row, row[:-1] + 1 - SUM - 1e-9, "left"))
         high = np.minimum(high, np.searchsorted(row, row[:-1] + 1 + SUM + 1e-9, "right") - 1)
-    found = []
+    found, looked = [], 0
+    least, varies = values.min(axis=0), np.ptp(values, axis=0) > 0
     for first in range(count):
         for last in range(max(int(low[first]), first + 2), int(high[first]) + 1):
+            looked += 1
             off = np.abs(sums[:, last] - sums[:, first] - 1)
-            alone = values[:, first:last].min(axis=0).max() >= 1 - SUM  # one of them is all there is in every row
-            if off.max() <= SUM + 1e-9 and not alone:
+            alone = least[first:last].max() >= 1 - SUM  # one of them is all there is in every row
+            if off.max() <= SUM + 1e-9 and not alone and (varies[first:last].any() or rows < 3):
                 found.append((first, last, float(np.sqrt(np.mean(off**2)))))
-        if len(found) > PAIRS:
+        if looked > PAIRS:
             break
-    return found
+    return sorted(found, key=lambda one: (max(one[2], EXACT), one[0] - one[1]))[:CLOSEST]
 
 
 def _best(found: list[Family]) -> list[Family]:
