@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.core.errors import Problem
 from engine.merging.checkpoints.adapter_kinds import CONFIG
 from engine.merging.checkpoints.adapters import Adapted
 from engine.merging.checkpoints.files import INDEX, PICKLES
@@ -53,16 +52,19 @@ def of_tokenizer(name: str) -> bool:
 
 def inner_folders(path: Path) -> list[str]:
     """The folders in a model's folder that belong to it."""
-    file, named = path / MODULES, []
-    if file.is_file():
-        try:
-            named = [str(one["path"]) for one in json.loads(file.read_bytes())]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-            raise Problem(f"Cannot read {file}: {error!r}. Copy it again, or remove it.") from error
+    named = modules_of(path) or [] if (path / MODULES).is_file() else []
     found = [
         name for name in (*named, TEMPLATES) if name and not Path(name).is_absolute() and ".." not in Path(name).parts
     ]
     return [name for name in found if (path / name).is_dir()]
+
+
+def modules_of(path: Path) -> list[str] | None:
+    """The folders that modules.json names; None if it cannot be read."""
+    try:
+        return [str(one["path"]) for one in json.loads((path / MODULES).read_bytes())]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def lost(lead: Model, out: Path) -> list[str]:
@@ -78,6 +80,8 @@ def lost(lead: Model, out: Path) -> list[str]:
             f"{lead.path} has code of its own ({', '.join(code)}): it is not copied. Copy it if you trust it "
             "and the model needs it."
         )
+    if (lead.path / MODULES).is_file() and modules_of(lead.path) is None:
+        said.append(f"{lead.path / MODULES} cannot be read: the folders of its modules are not copied.")
     if weights := [name for name in kept(lead) if name.endswith(".safetensors")]:
         said.append(f"{', '.join(weights)} is copied from {lead.path} as it is: only the model itself is merged.")
     folders = inner_folders(lead.path) if lead.path.is_dir() else []

@@ -205,10 +205,10 @@ def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
 
 def other_experts(model: Model, lead: Model) -> list[str]:
     """A refusal if one model keeps its experts in one tensor a layer, and the other keeps each for itself."""
-    kinds = {
-        one: {bool(SPLIT.search(name)): name for name in one.tensors if EXPERTS.search(name)} for one in (model, lead)
-    }
-    said = []
+    kinds, said = {}, []
+    for one in (model, lead):
+        experts = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
+        kinds[one] = {bool(SPLIT.search(name)): name for name in experts}  # the first of each kind
     for split, fused in ((model, lead), (lead, model)):
         if set(kinds[split]) == {True} and set(kinds[fused]) == {False}:
             said.append(

@@ -107,7 +107,7 @@ def test_what_is_no_file_is_never_written_over(tmp_path, special, force):
 
 def test_a_file_is_written_over_when_asked(tmp_path):
     (tmp_path / "out.csv").write_text("mine")
-    with pytest.raises(Problem, match="it exists.* add --force"):
+    with pytest.raises(Problem, match=r"it exists.* add --force"):
         new_output(tmp_path / "out.csv")
     write({tmp_path / "out.csv": b"new", tmp_path / "more" / "b.csv": b"b"}, force=True)
     assert (tmp_path / "out.csv").read_text() == "new" and (tmp_path / "more" / "b.csv").read_text() == "b"

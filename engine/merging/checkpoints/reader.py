@@ -100,9 +100,7 @@ class Checkpoint:
                     f"not. {tying if SHARED.search(name) and self.is_tied is None else ''}Copy that file again."
                 )
         if tied:
-            self.notes.append(
-                f"{self.path}: its index names {listed(tied)}, which no file holds: tied, as config says."
-            )
+            self.notes.append(f"The index of {self.path} names {listed(tied)}, which no file holds: it is tied.")
 
     @property
     def is_tied(self) -> bool | None:
