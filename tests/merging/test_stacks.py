@@ -75,5 +75,5 @@ def test_experts_in_two_layouts_are_named(tmp_path, lead):
     models = [{"model": other, "parameters": {"weight": 0.5}}]
     config = from_dict({"merge_method": "task_arithmetic", "base_model": lead, "models": models}, tmp_path)
     (said,) = preflight(config, tmp_path / "out").refusals
-    assert "two layouts of one architecture" in said and "gate_up_proj" in said and "experts.0." in said
+    assert "two layouts of one architecture" in said and "experts.down_proj'" in said and "experts.0." in said
     assert str(tmp_path / lead) in said and str(tmp_path / other) in said

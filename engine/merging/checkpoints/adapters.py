@@ -233,8 +233,8 @@ class Adapted:
             )
         if unknown := unknown_settings(self.settings):
             found.append(
-                f"{CONFIG} of the adapter {self.folder} says {', '.join(unknown)}, which is unknown here: make sure that "
-                "it does not change what the weights mean."
+                f"{CONFIG} of the adapter {self.folder} says {', '.join(unknown)}, which is unknown here: make sure "
+                "that it does not change what the weights mean."
             )
         if self.tie and not self.tie.saved and self.tie.embedding in self.changes:
             found.append(
