@@ -13,6 +13,7 @@ import time
 import tomllib
 from pathlib import Path
 
+from engine.cli.files import as_file, new_output
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.errors import Problem
@@ -68,11 +69,12 @@ def predict_options(one) -> None:
     one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
     one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
+    one.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def import_runs(client, workspace, options):
     files = {
-        name: copied(workspace, options.study, path)
+        name: copied(workspace, options.study, path, name)
         for name, path in (("weights", options.weights), ("metrics", options.metrics))
         if path is not None
     }
@@ -142,30 +144,30 @@ def check_answers(shown: dict) -> None:
         )
 
 
-def copied(workspace: Workspace, study: str, path: Path) -> str:
-    """Copy a file into the workspace's imports folder, and return its name there."""
+def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
+    """Copy a file into the workspace's imports folder, and return its name there. role: the name of what is piped."""
     folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
-    target = workspace.root / "imports" / folder / path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
-    if path.resolve() != target.resolve():
-        with replacing(target) as part:
-            shutil.copyfile(path, part)
-    return f"{folder}/{path.name}"
+    with as_file(path) as file:
+        target = workspace.root / "imports" / folder / (file.name if file is path else f"{role}{file.suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.resolve() != target.resolve():
+            with replacing(target) as part:
+                shutil.copyfile(file, part)
+    return f"{folder}/{target.name}"
 
 
 def numbers_in(path: Path) -> dict[str, float]:
     """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
-    if path.suffix.lower() == ".json":
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
-        if not isinstance(found, dict):
-            raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
-        return found
-    table = read_table(path)
+    with as_file(path) as file:
+        if file.suffix.lower() == ".json":
+            try:
+                found = json.loads(file.read_text())
+            except (OSError, ValueError) as error:
+                raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
+            if not isinstance(found, dict):
+                raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
+            return found
+        table = read_table(file)
     if len(table.columns) < 2:
         raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
     names, values = list(table.columns)[:2]
@@ -185,7 +187,9 @@ def constraints_in(path: Path) -> dict:
 
 def predict(client, workspace, options):
     """One row per input row, in its order: the key's column, then <metric> and <metric>_std for every metric."""
-    table = read_table(options.weights)
+    new_output(options.out, options.force)
+    with as_file(options.weights) as file:
+        table = read_table(file)
     told = client.call("fitted", name=options.study, surrogate=options.surrogate)
     points, notes = read_points(table, told["columns"], told["scale"])
     if told["file"] is None and options.surrogate:

@@ -319,9 +319,10 @@ def test_import_and_predict_without_a_server(tmp_path):
     assert [row["index"] for row in rows] == ["x", "y"]
     assert float(rows[0]["web_val_loss"]) == pytest.approx(2.5, abs=0.05)
     assert float(rows[1]["quiz_acc"]) == pytest.approx(0.62, abs=0.05) and float(rows[0]["quiz_acc_std"]) > 0
-    assert "not fitted yet" not in engine(workspace, *wish).stderr, "it is kept"
+    assert "add --force" in engine(workspace, *wish, check=False).stderr and table_of(out) == rows
+    assert "not fitted yet" not in engine(workspace, *wish, "--force").stderr, "it is kept"
     bad = write(tmp_path / "bad.csv", {"w/news": [0.2], "w/web": [0.5], "w/code": [0.5]})
-    failed = engine(workspace, *wish[:-3], str(bad), *wish[-2:], check=False)
+    failed = engine(workspace, *wish[:-3], str(bad), *wish[-2:], "--force", check=False)
     assert failed.returncode == 1 and "row 2 of bad.csv" in failed.stderr and len(rows) == 2
 
 
