@@ -89,6 +89,6 @@ def test_new_mixtures_may_be_raw_weights_where_the_runs_were(tmp_path):
     for times in (1.0, 3.0):
         raw = {name: [times * cell for cell in cells] for name, cells in made.RAW.items()}
         (tmp_path / "new.csv").write_text(text(under("w_", raw)))
-        engine(workspace, *wish, "--weights", str(tmp_path / "new.csv"), "--out", str(tmp_path / "p.csv"))
-        found.append([float(line.split(",")[0]) for line in (tmp_path / "p.csv").read_text().split()[1:]])
+        engine(workspace, *wish, "--weights", str(tmp_path / "new.csv"), "--out", str(out := tmp_path / f"{times}.csv"))
+        found.append([float(line.split(",")[0]) for line in out.read_text().split()[1:]])
     assert len(found[0]) == RUNS and np.allclose(*found)
