@@ -141,3 +141,7 @@ CREATE TABLE IF NOT EXISTS api_tokens (
     created_at DOUBLE NOT NULL, expires_at DOUBLE, revoked_at DOUBLE,
     used_at DOUBLE                 -- to about an hour
 );
+ALTER TABLE api_tokens ADD COLUMN IF NOT EXISTS groups VARCHAR[]; -- of its person, when it was made
+
+-- Sign-ins that somebody ended by signing out, before their time was over (engine/core/sign_in.py).
+CREATE TABLE IF NOT EXISTS ended_sign_ins (id VARCHAR PRIMARY KEY, t DOUBLE NOT NULL);

@@ -1,5 +1,6 @@
 """Where the code lies, and how files are written atomically. Standard library only."""
 
+import errno
 import json
 import os
 import secrets
@@ -7,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.core.errors import Problem
 
@@ -57,6 +59,16 @@ def replacing(path: Path, sync: bool = False) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read. Raises OSError as `open` does, and for what is no regular file: a pipe or a device would
+    wait for ever, or have no end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return open(descriptor, "rb")
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:

@@ -214,6 +214,7 @@ class TokenCreated(Event):
     label: str
     hash: str
     expires_at: float | None = None
+    groups: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,14 @@ class TokenUsed(Event):
 
     kind = "token.used"
     token: str
+
+
+@dataclass(frozen=True)
+class SignInEnded(Event):
+    """Somebody signed out. sign_in: which of their sign-ins (engine/core/sign_in.py); its cookies open nothing more."""
+
+    kind = "sign_in.ended"
+    sign_in: str
 
 
 DECISIONS: tuple[type[Event], ...] = (
@@ -254,4 +263,5 @@ DECISIONS: tuple[type[Event], ...] = (
     TokenCreated,
     TokenRevoked,
     TokenUsed,
+    SignInEnded,
 )
