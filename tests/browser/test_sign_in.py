@@ -121,7 +121,7 @@ def test_the_link_is_there_again_after_signing_in(tab, signed):
     ("who", "said"),
     [
         ("stranger@elsewhere.org", "stranger@elsewhere.org has no role here"),
-        ("unsure@example.org", "is not verified"),
+        ("unsure@example.org", "does not say that"),
         ("mute@example.org", "gave no e-mail"),
     ],
 )
