@@ -175,7 +175,7 @@ class RunFinished(Event):
 
 @dataclass(frozen=True)
 class RunDiverged(Event):
-    """A run whose loss exploded or was not a number. step: of the training; null for a merge."""
+    """A run whose loss exploded or was not a number. step: of the training; null for a merge (0 before 0.2)."""
 
     kind = "run.diverged"
     run: str

@@ -28,6 +28,7 @@ from engine.jobs.events import (
 )
 from engine.spec.kinds.corpus import CorpusBuilt
 from engine.spec.kinds.fit import LeagueFinished
+from engine.spec.kinds.train import TrainTask
 from store.events.bulk import At, Cursor, Handler, insert, update
 
 OVER = "('done', 'diverged', 'refused')"  # final states of runs
@@ -164,9 +165,12 @@ def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
     if e.message:  # before 0.2 refused merges were reported this way
         run_refused(cursor, at, RunRefused(e.run, e.message))
         return
-    message = f"Diverged at step {e.step}: its loss was no longer a number or exploded. A lower learning rate helps."
-    if e.step is None:
-        message = "The merged model's loss is not a number. Smaller coefficients help."
+    trained = cursor.execute("SELECT kind FROM jobs WHERE id = ?", [at.journal]).fetchall() == [(TrainTask.kind,)]
+    message = "The merged model's loss is not a number. Smaller coefficients help."
+    if trained:
+        message = (
+            f"Diverged at step {e.step}: its loss was no longer a number or exploded. A lower learning rate helps."
+        )
     cursor.execute("UPDATE runs SET state = 'diverged', message = ? WHERE id = ?", [message, e.run])
 
 

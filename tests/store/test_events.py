@@ -131,7 +131,19 @@ def test_a_merge_that_its_method_refuses_is_refused_with_its_reason(store):
     store.ingest()
     found = store.rows("SELECT state, message FROM runs ORDER BY id")
     assert found[:2] == [("refused", "its weights cancel out")] * 2
-    assert found[2][0] == "diverged" and "learning rate" not in found[2][1] and "coefficients" in found[2][1]
+    assert found[2][0] == "diverged"
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("train", "learning rate"), ("merge", "coefficients")])
+@pytest.mark.parametrize("step", [0, None])
+def test_a_diverged_run_names_the_remedy_of_its_kind(store, kind, remedy, step):
+    """Journals before 0.2 give merges the step 0."""
+    planned(store, kind=kind)
+    with journal_of(store, f"demo-{kind}") as journal:
+        journal.write(line("run.diverged", run="demo-1", step=step, message=None))
+    store.ingest()
+    ((state, message),) = store.rows("SELECT state, message FROM runs WHERE id = 'demo-1'")
+    assert state == "diverged" and remedy in message and message.count("help") == 1
 
 
 # The demo of 0.1, as its journals were written -----------------------------------------------------------
