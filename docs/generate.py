@@ -9,6 +9,7 @@ import sys
 from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, distribution, metadata
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -119,12 +120,15 @@ def events() -> str:
     kinds = [kind_of(name) for name in KINDS]
     groups = {
         "What people and the owner decide": DECISIONS,
-        "What becomes of jobs and runs": SHARED,
-        "What one kind of job tells": [event for kind in kinds for event in kind.events],
+        "The states and results of jobs and runs": SHARED,
+        "Events of one kind of job": [event for kind in kinds for event in kind.events],
     }
     rows = [EVENTS]
     for title, group in groups.items():
         rows += [f"## {title}\n", "| kind | fields | what it says |", "|---|---|---|", *map(record_row, group), ""]
+    parts = parts_of(event for group in groups.values() for event in group)
+    rows += ["## Parts of events\n", PARTS, "| part | fields | what it says |", "|---|---|---|"]
+    rows += [*(record_row(part) for part in parts), ""]
     rows += ["## Kinds of jobs\n", KINDS_OF_JOBS, "| kind | task | what it says |", "|---|---|---|"]
     return "\n".join([*rows, *(record_row(kind.task) for kind in kinds), ""])
 
@@ -137,22 +141,37 @@ line of an unknown kind, with a missing or unknown field, or with a value of ano
 and shown on *Studies*; the lines around it are applied. Journals of older versions are read.
 
 Kinds are dataclasses: shared ones in `engine/jobs/events.py`, decisions in `engine/jobs/decisions.py`, and what only
-one kind of job tells in that kind's file in `engine/spec/kinds/`. What they do to the tables is in `store/events/`. An
+one kind of job writes in that kind's file in `engine/spec/kinds/`. What they do to the tables is in `store/events/`. An
 event with `settings` (the question) and `found` (the answer) is a result: it lands in the table `results` as it is.
+"""
+PARTS = """What the lists of runs, jobs and metrics in these events hold. They are read as strictly as the events.
 """
 KINDS_OF_JOBS = """A spec has the fields of its task, and the settings that every job may have
 ([jobs of your own](CLUSTER.md#jobs-of-your-own)). Fields in brackets may be left out.
 """
 
 
+def parts_of(events) -> list[type]:
+    """The records that fields of events hold, each once, in the order in which they are met."""
+    from engine.core.records import Record
+
+    found, hints = {}, [hint for event in events for hint in get_type_hints(event).values()]
+    while hints:
+        hint, *hints = hints
+        if isinstance(hint, type) and issubclass(hint, Record):
+            found[hint] = None
+        hints = [*get_args(hint), *hints]
+    return list(found)
+
+
 def record_row(kind: type) -> str:
-    """A row of a table: the kind, its fields (those with a default in brackets), its docstring."""
+    """A row of a table: the kind (a part's class), its fields (those with a default in brackets), its docstring."""
     own = [
         f"`{one.name}`" if one.default is MISSING and one.default_factory is MISSING else f"[`{one.name}`]"
         for one in fields(kind)
     ]
     says = " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
-    return f"| `{kind.kind}` | {', '.join(own) or 'none'} | {says} |"
+    return f"| `{getattr(kind, 'kind', kind.__name__)}` | {', '.join(own) or 'none'} | {says} |"
 
 
 PAGES = {

@@ -100,7 +100,7 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     trained = count + 1  # runs that are no merges
     if study.spec["merge"]["base"]:
         experts, trained = Stage("Experts", "done", 1.0, "external checkpoints"), 0
-    measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured"
+    measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured" + unmeasured(study)
     merges = stage_of_all("Merges", by_kind["merge"], measured)
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
@@ -110,6 +110,12 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     return Progress(
         [corpus, experts, merges, fits, search], None, None if failures else left and left + ANSWER_SECONDS, failures
     )
+
+
+def unmeasured(study: studies.Study) -> str:
+    """The runs that ended without a measurement, such as ", 1 refused"."""
+    states = ("refused", "diverged", "failed", "cancelled")
+    return "".join(f", {study.counts[state]} {state}" for state in states if study.counts.get(state))
 
 
 def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
@@ -171,10 +177,7 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
     if not training:
         return Stage("Proxies", "waiting", 0.0, "waiting")
     done = sum(1.0 if job.state == "done" else (job.done or 0) / (job.total or 1) for job in training)
-    note = f"{study.done} of {study.runs} runs"
-    for state in ("diverged", "failed", "cancelled"):
-        if count := study.counts.get(state):
-            note += f", {count} {state}"
+    note = f"{study.done} of {study.runs} runs" + unmeasured(study)
     if study.open:
         state = "running" if any(job.state == "running" for job in training) else "waiting"
     else:

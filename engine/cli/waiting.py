@@ -22,7 +22,8 @@ def wait_for_study(client, workspace, study: str):
         while True:
             worker.check()
             shown = client.call("show", name=study)
-            bar.total, bar.n = sum(shown["counts"].values()), shown["counts"].get("done", 0)
+            bar.total = sum(shown["counts"].values())
+            bar.n = bar.total - sum(shown["counts"].get(state, 0) for state in ("planned", "running"))
             open_jobs = [job for job in shown["jobs"] if job["state"] in UNFINISHED]
             note = next((job["note"] for job in open_jobs if job["state"] == "running"), "")
             bar.set_postfix_str(note or "", refresh=True)

@@ -8,6 +8,8 @@
     RunFinished.read({"run": 3}, "the event run.finished")
     # Problem: Cannot read the event run.finished: its 'run' is 3, and must be a text.
 
+Records hold records: `runs: list[PlannedRun]` reads each of them, and names the one that does not fit.
+
 Annotations may be bool, int, float, str, None, dict, list, object, a Record, and list[...], tuple[..., ...],
 dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
 """
@@ -15,7 +17,7 @@ dict[str, ...] and unions of these. A float may be written as a whole number; in
 import math
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, Self
@@ -28,11 +30,15 @@ LARGEST = 2**63  # whole numbers are stored in 64 bits
 
 @dataclass(frozen=True)
 class Check:
-    """fits(value): whether a value is of a kind; one, many: what one and several of that kind are called."""
+    """fits(value): whether a value is of a kind; one, many: what one and several of that kind are called.
+
+    read(value, what): what becomes of a value that fits, where it holds records; `what` names it in messages.
+    """
 
     fits: Callable[[Any], bool]
     one: str
     many: str
+    read: Callable[[Any, str], Any] | None = None
 
 
 class Record:
@@ -46,20 +52,34 @@ class Record:
         """
         if not isinstance(values, dict):
             raise Problem(f"Cannot read {what}: it is {shown(values)}, and must be an object.")
+        made: dict[str, Any] = values
         checks, required = contract(cls)  # type: ignore[arg-type]  # a class is hashable, whatever mypy says of Self
         for name, value in values.items():
             if (check := checks.get(name)) is None:
                 raise Problem(f"Cannot read {what}: it has no field {name!r}. Its fields: {', '.join(checks)}.")
             if not check.fits(value):
                 raise Problem(f"Cannot read {what}: its {name!r} is {shown(value)}, and must be {check.one}.")
+            if check.read is not None:
+                made = {**made, name: check.read(value, f"{name!r} of {what}")}
         for name in required:
             if name not in values:
                 raise Problem(f"Cannot read {what}: its {name!r} is missing; it must be {checks[name].one}.")
-        return cls(**values)
+        return cls(**made)
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, not copied."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        """The fields by name, as JSON values, not copied."""
+        checks, _ = contract(type(self))  # type: ignore[arg-type]
+        own = {name: getattr(self, name) for name in checks}
+        return own | {name: plain(own[name]) for name, check in checks.items() if check.read is not None}
+
+
+def plain(value: Any) -> Any:
+    """A record, or a list or table of them, as JSON values."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return {name: plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 @cache
@@ -74,6 +94,8 @@ def check_of(hint: Any) -> Check:
     """The check of an annotation. Raises TypeError for one that no JSON value can have."""
     if hint in PLAIN:
         return PLAIN[hint]
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return Check(PLAIN[dict].fits, "an object", "objects", hint.read)
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         first, *others = [check_of(one) for one in inside]
@@ -86,6 +108,7 @@ def check_of(hint: Any) -> Check:
             lambda value: isinstance(value, list | tuple) and all(map(item.fits, value)),
             f"a list of {item.many}",
             f"lists of {item.many}",
+            item.read and (lambda value, what: each(item, enumerate(value, 1), what)),
         )
     if origin is dict and inside[1] in (object, Any):
         return PLAIN[dict]
@@ -95,15 +118,27 @@ def check_of(hint: Any) -> Check:
             lambda value: isinstance(value, dict) and all(map(item.fits, value.values())),
             f"an object of {item.many}",
             f"objects of {item.many}",
+            item.read and (lambda value, what: dict(zip(value, each(item, value.items(), what), strict=True))),
         )
     raise TypeError(f"Cannot check {hint!r}: no JSON value is of that type.")
 
 
+def each(item: Check, named: Iterable[tuple[object, Any]], what: str) -> list[Any]:
+    """The items of a list or an object, read; they are named by their places or names."""
+    assert item.read is not None
+    return [item.read(value, f"item {name!r} of {what}") for name, value in named]
+
+
 def either(one: Check, other: Check) -> Check:
+    def read(value: Any, what: str) -> Any:
+        fitting = one if one.fits(value) else other
+        return fitting.read(value, what) if fitting.read else value
+
     return Check(
         lambda value: one.fits(value) or other.fits(value),
         f"{one.one} or {other.one}",
         f"{one.many} or {other.many}",
+        read if one.read or other.read else None,
     )
 
 

@@ -1,12 +1,92 @@
 """Decisions: events of the owner's journal, one dataclass per kind. People's requests, and what the owner plans.
 
-Lines carry `by`: who acted. Runs and jobs are JSON objects here, as the tables take them: a run is {"id", "number",
-"role", "label", "weights", "seed", and where known "job", "fidelity"}, a job {"job": its id, "spec"}.
+Lines carry `by`: who acted. Runs, jobs and metrics in them are records too; fields that not every run has are null.
 """
 
 from dataclasses import dataclass
 
+from engine.core.records import Record
 from engine.jobs.events import Event
+
+# What decisions hold -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun(Record):
+    """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
+    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own."""
+
+    id: str
+    number: int
+    role: str
+    weights: list[float]
+    seed: int
+    label: str | None = None
+    job: str | None = None
+    fidelity: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CarriedRun(Record):
+    """A run of the study that this one continues, at its weights (D,) here; losses (M,), null where they do not
+    carry over."""
+
+    id: str
+    number: int
+    role: str
+    label: str
+    weights: list[float]
+    seed: int
+    losses: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRun(Record):
+    """A run that was trained elsewhere. weights (D,), losses (M,); label: its key in the file."""
+
+    id: str
+    number: int
+    weights: list[float]
+    losses: list[float | None]
+    label: str | None = None
+    seed: int | None = None
+    parameters: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmittedRun(Record):
+    """A finished run that a client posted. weights (D,), losses (M,); label: the client's own id of it."""
+
+    id: str
+    label: str
+    weights: list[float]
+    losses: list[float | None]
+    seed: int | None = None
+    parameters: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob(Record):
+    """job: its id; spec: its settings and task (engine/jobs/spec.py)."""
+
+    job: str
+    spec: dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyMetric(Record):
+    """A metric of a study: the fields of engine.spec.objectives.Objective."""
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    domain: str | None = None
+    priority: float = 1.0
+
 
 # Studies -----------------------------------------------------------------------------------------------------
 
@@ -25,18 +105,18 @@ class StudyCreated(Event):
 class StudyPlanned(Event):
     """The study's coordinates, metrics, runs, and the jobs that will measure them.
 
-    domains: its coordinates; metrics: engine.spec.objectives.Objective as dicts, null in journals of 0.1 (each domain's
-    loss); corpus: of those domains; carried: runs of the study that it continues (engine/studies/domain_changes.py).
+    domains: its coordinates; metrics: null in journals of 0.1 (each domain's loss); corpus: of those domains; carried:
+    runs of the study that it continues (engine/studies/domain_changes.py).
     """
 
     kind = "study.planned"
     study: str
     domains: list[str]
     corpus: dict[str, object]
-    runs: list[dict[str, object]]
-    jobs: list[dict[str, object]]
-    metrics: list[dict[str, object]] | None = None
-    carried: list[dict[str, object]] | None = None
+    runs: list[PlannedRun]
+    jobs: list[PlannedJob]
+    metrics: list[StudyMetric] | None = None
+    carried: list[CarriedRun] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +128,10 @@ class StudyImported(Event):
     name: str
     spec: dict[str, object]
     domains: list[str]
-    metrics: list[dict[str, object]]
+    metrics: list[StudyMetric]
     corpus: dict[str, object] | None
     imported: dict[str, object]
-    runs: list[dict[str, object]]
+    runs: list[ImportedRun]
 
 
 @dataclass(frozen=True)
@@ -93,18 +173,17 @@ class RunsAdded(Event):
 
     kind = "runs.added"
     study: str
-    runs: list[dict[str, object]]
-    jobs: list[dict[str, object]]
+    runs: list[PlannedRun]
+    jobs: list[PlannedJob]
 
 
 @dataclass(frozen=True)
 class RunsSubmitted(Event):
-    """Finished runs posted by a client: {"id", "label", "weights", "losses", and where known "seed", "parameters",
-    "tokens", "seconds", "device"}."""
+    """Finished runs posted by a client."""
 
     kind = "runs.submitted"
     study: str
-    runs: list[dict[str, object]]
+    runs: list[SubmittedRun]
 
 
 # Jobs and corpora --------------------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class RunFinished(Event):
 
 @dataclass(frozen=True)
 class RunDiverged(Event):
-    """A run whose loss exploded or was not a number. step: of the training; null for a merge."""
+    """A run whose loss exploded or was not a number. step: of the training; null for a merge (0 before 0.2)."""
 
     kind = "run.diverged"
     run: str
@@ -193,14 +193,38 @@ class RunRefused(Event):
     message: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRun(Record):
+    """A run that its job chose and measured at weights (D,). losses, losses_se (M,): null where one is not a number;
+    refused: why the method refuses the merge, null if it does not; parameters: of the model."""
+
+    id: str
+    number: int
+    role: str
+    label: str | None
+    weights: list[float]
+    seed: int
+    losses: list[float | None]
+    losses_se: list[float | None]
+    seconds: float
+    cpu_seconds: float
+    device: str
+    parameters: int
+    refused: str | None = None
+
+    @property
+    def state(self) -> str:
+        """done | refused | diverged."""
+        return "refused" if self.refused else "diverged" if None in self.losses else "done"
+
+
 @dataclass(frozen=True)
 class RunsMeasured(Event):
-    """Runs chosen and measured by a job: {"id", "number", "role", "label", "weights", "seed", "losses",
-    "losses_se", "seconds", "cpu_seconds", "device", "parameters"}."""
+    """Runs chosen and measured by a job."""
 
     kind = "runs.measured"
     study: str
-    runs: list[dict[str, object]]
+    runs: list[MeasuredRun]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from engine.core.errors import Problem
 from engine.core.people import acting, need
-from engine.jobs.decisions import ReviewAdded, RunsAdded
+from engine.jobs.decisions import ReviewAdded
 from engine.review.evidence import at_point, points_of
 from engine.studies import confirmations
+from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
 from store import reviews, runs, studies
@@ -79,7 +80,4 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     names, domains = study.coordinates, list(study.corpus["domains"])
     larger = replace(spec, fidelity=fidelity)
     jobs = merge_jobs(larger, study.id, study.corpus["experts"], names, domains, rows, keep=True)
-    store.write(RunsAdded(study.id, rows, jobs))
-    for job in jobs:
-        store.spool.submit(job["spec"], job["job"])
-    return [row["id"] for row in rows]
+    return add_to(store, study.id, rows, jobs)

@@ -41,8 +41,9 @@ def raise_due(store: Store) -> None:
 def over(study: studies.Study, rest: notices.Rest) -> tuple[str, str, str, str]:
     """(id, study, outcome, text) for a study of which nothing runs or waits any more."""
     runs = f"{study.done} of {study.runs} runs done"
-    if diverged := study.counts.get("diverged"):
-        runs += f", {diverged} diverged and left out"
+    for state in ("diverged", "refused"):
+        if count := study.counts.get(state):
+            runs += f", {count} {state} and left out"
     if rest.failures:
         first = rest.failures[0] or "see the page Jobs"
         text = f"Study {study.name} needs you: {len(rest.failures)} of its jobs failed ({runs}). The first: {first}"

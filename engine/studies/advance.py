@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import StudyFailed, StudyPlanned
+from engine.jobs.decisions import PlannedJob, PlannedRun, StudyFailed, StudyMetric, StudyPlanned
 from engine.league import FEWEST_RUNS
 from engine.metrics import objectives_of
 from engine.spec.frame import frame_of
@@ -19,6 +19,7 @@ from engine.spec.objectives import aggregate, check_weighed
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
+from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.questions import ask_once, queue_search
 from engine.studies.training import training_jobs
@@ -73,16 +74,11 @@ def plan(store: Store, study: studies.Study) -> None:
         return
     if (found := planned(store, spec, study.id, manifest)) is None:
         return
-    store.write(StudyPlanned(study=study.id, **found))
-    for job in found["jobs"]:
-        store.spool.submit(job["spec"], job["job"])
+    queue_runs(store, found)
 
 
-def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
-    """The fields of the event "study.planned": a study's coordinates, metrics, runs, and the jobs that measure them.
-
-    None while it waits for another study.
-    """
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyPlanned | None:
+    """A study's coordinates, metrics, runs, and the jobs that measure them; None while it waits for another study."""
     if spec.kind == "merge":
         return merge_jobs.planned(store, spec, study, manifest)
     domains = chosen_domains(spec, manifest)
@@ -90,13 +86,15 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
     check_weighed(objectives, spec.priorities)
     frame = frame_of(spec, domains, manifest)
     rows = plan_runs(spec, study, frame)
-    return {
-        "domains": domains,
-        "metrics": [asdict(one) for one in objectives],
-        "corpus": {"domains": {name: manifest["domains"][name] for name in domains}},
-        "runs": rows,
-        "jobs": training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"]),
-    }
+    made = training_jobs(study, spec, frame, rows, manifest["tokenizer"]["vocabulary"])
+    return StudyPlanned(
+        study=study,
+        domains=domains,
+        metrics=[StudyMetric(**asdict(one)) for one in objectives],
+        corpus={"domains": {name: manifest["domains"][name] for name in domains}},
+        runs=[PlannedRun(**row) for row in rows],
+        jobs=[PlannedJob(**one) for one in made],
+    )
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:

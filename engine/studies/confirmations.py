@@ -89,7 +89,7 @@ class Confirmation:
 
     names (P,), weights (P, D): its mixtures; predicted, predicted_std (P,): their aggregates by the surrogate in use,
     at the proxies' size; trust: None while results are missing, as `waiting` says. done, lost, runs: how many of its
-    runs are done, ended without a measurement (failed, cancelled, diverged), and there are.
+    runs are done, ended without a measurement, and there are.
     """
 
     fidelity: Fidelity
@@ -130,7 +130,7 @@ def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
         verdict, waiting = None, str(problem)
     fidelity = Fidelity.from_dict(rows[0].fidelity)
     count = sum(len(values) for values in measured)
-    lost = sum(run.state in ("failed", "cancelled", "diverged") for run in rows)
+    lost = sum(run.state in ("failed", "cancelled", "diverged", "refused") for run in rows)
     return Confirmation(fidelity, names, weights, predicted, std, verdict, waiting, count, lost, len(rows))
 
 

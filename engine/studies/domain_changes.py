@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.decisions import CarriedRun, PlannedJob, PlannedRun, StudyCreated, StudyMetric, StudyPlanned
 from engine.metrics import objectives_of
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
@@ -14,6 +14,7 @@ from engine.spec.frame import Frame, frame_of
 from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance
 from engine.studies.fits import BEST_PREDICTED, named_points
+from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
@@ -116,15 +117,13 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
     decided = StudyPlanned(
         study=successor,
         domains=new,
-        metrics=[asdict(one) for one in objectives_of(plan.spec.metrics, new)],
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_of(plan.spec.metrics, new)],
         corpus={"domains": {name: manifest["domains"][name] for name in new}},
-        runs=fresh,
-        jobs=planned,
-        carried=rows,
+        runs=[PlannedRun(**row) for row in fresh],
+        jobs=[PlannedJob(**one) for one in planned],
+        carried=[CarriedRun(**row) for row in rows],
     )
-    store.write(decided)
-    for job in planned:
-        store.spool.submit(job["spec"], job["job"])
+    queue_runs(store, decided)
     advance(store)
     return successor
 

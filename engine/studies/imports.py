@@ -20,7 +20,7 @@ from engine.core.files import replacing
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
-from engine.jobs.decisions import StudyImported
+from engine.jobs.decisions import ImportedRun, StudyImported, StudyMetric
 from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate
@@ -155,7 +155,9 @@ def import_runs(
         )  # raises if the constraints leave no mixture
         for number, run in enumerate(event["runs"], 1):
             run["id"] = f"{study}-{number:05d}"
-        store.write(StudyImported(study=study, name=name, **event))
+        rows = [ImportedRun(**run) for run in event["runs"]]
+        metrics = [StudyMetric(**one) for one in event["metrics"]]
+        store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": metrics}))
         advance.advance(store)
     found = studies.get(store, study)
     return {

@@ -1,11 +1,11 @@
-"""Submit, cancel, move and retry single jobs. Uses the store."""
+"""Submit, cancel, move and retry jobs; record runs with the jobs that measure them. Uses the store."""
 
 import uuid
 
 from engine.core.errors import Missing, Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
-from engine.jobs.decisions import JobCancelAsked, JobPrioritised
+from engine.jobs.decisions import JobCancelAsked, JobPrioritised, PlannedJob, PlannedRun, RunsAdded, StudyPlanned
 from engine.jobs.kinds import kind_of
 from engine.jobs.spec import JobSpec
 from store import jobs, studies
@@ -22,6 +22,21 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
     job_id = checked_name(job_id or f"{settings.kind}-{uuid.uuid4().hex[:8]}", "job")
     store.submit(job_id, spec, settings.study)
     return job_id
+
+
+def queue_runs(store: Store, planned: StudyPlanned | RunsAdded) -> None:
+    """Record runs, and queue the jobs that measure them."""
+    need("operator", "queue runs")
+    store.write(planned)
+    for one in planned.jobs:
+        store.spool.submit(one.spec, one.job)
+
+
+def add_to(store: Store, study: str, rows: list[dict], made: list[dict]) -> list[str]:
+    """Record more runs of a study, and queue their jobs; returns the runs' ids."""
+    added = [PlannedRun(**row) for row in rows]
+    queue_runs(store, RunsAdded(study, added, [PlannedJob(**one) for one in made]))
+    return [run.id for run in added]
 
 
 def cancel_job(store: Store, job_id: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from engine.jobs.decisions import PlannedJob, PlannedRun, StudyMetric, StudyPlanned
 from engine.metrics import objectives_of
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
@@ -32,8 +33,8 @@ BATCH = 64  # merges per job: a second or two in the demo
 WAITS = 5.0  # priority of all its jobs: after those of mixture studies
 
 
-def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict | None:
-    """The event "study.planned" of a merge study; None while the mixture study of its comparison is not planned.
+def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyPlanned | None:
+    """What a merge study will measure; None while the mixture study of its comparison is not planned.
 
     Raises Problem if checkpoints are missing, or the method cannot merge that many experts.
     """
@@ -57,9 +58,15 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> dict |
         rows, jobs = training(spec, study, domains, names, manifest)
     rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
-    metrics = [asdict(one) for one in objectives_of(spec.metrics, domains)]
     jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
-    return {"domains": names, "metrics": metrics, "corpus": corpus, "runs": rows, "jobs": jobs}
+    return StudyPlanned(
+        study=study,
+        domains=names,
+        metrics=[StudyMetric(**asdict(one)) for one in objectives_of(spec.metrics, domains)],
+        corpus=corpus,
+        runs=[PlannedRun(**row) for row in rows],
+        jobs=[PlannedJob(**one) for one in jobs],
+    )
 
 
 def training(spec: StudySpec, study: str, domains: list[str], names: list[str], manifest: dict) -> tuple[list, list]:

@@ -9,7 +9,7 @@ import hashlib
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import RunsSubmitted
+from engine.jobs.decisions import RunsSubmitted, SubmittedRun
 from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import runs, studies
@@ -47,7 +47,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
                 )
         new = [row for row in rows if row["id"] not in there]
         if new:
-            store.write(RunsSubmitted(study.id, new))
+            store.write(RunsSubmitted(study.id, [SubmittedRun(**row) for row in new]))
             if study.state == "active":
                 advance.fit_if_due(store, studies.get(store, study.id))
     return {

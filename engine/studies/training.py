@@ -6,12 +6,12 @@ from dataclasses import replace
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs import devices
-from engine.jobs.decisions import RunsAdded
 from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
 from engine.spec.study import StudySpec, split_evenly, token_fraction
+from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
 from store.database import Store
@@ -67,7 +67,4 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )
-    store.write(RunsAdded(study.id, rows, planned))
-    for job in planned:
-        store.spool.submit(job["spec"], job["job"])
-    return [row["id"] for row in rows]
+    return add_to(store, study.id, rows, planned)

@@ -1,8 +1,7 @@
 """Apply decisions of people and the owner: one function per kind of event, one table of them."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from engine.jobs.decisions import (
     JobRetryAsked,
     NoticeRaised,
     NoticeTold,
+    PlannedJob,
     ReviewAdded,
     RunsAdded,
     RunsSubmitted,
@@ -23,6 +23,7 @@ from engine.jobs.decisions import (
     StudyCreated,
     StudyFailed,
     StudyImported,
+    StudyMetric,
     StudyPaused,
     StudyPlanned,
     StudyResumed,
@@ -31,6 +32,7 @@ from engine.jobs.decisions import (
     TokenUsed,
 )
 from engine.jobs.events import Event
+from engine.jobs.spec import JobSpec
 from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
@@ -58,7 +60,7 @@ def study_failed(cursor: Cursor, at: At, e: StudyFailed) -> None:
 def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
     """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
     that this one continues, which count here too (engine/studies/domain_changes.py)."""
-    metrics = e.metrics and json.dumps(e.metrics)  # journals of 0.1 have none: each domain's loss
+    metrics = e.metrics and metrics_json(e.metrics)  # journals of 0.1 have none: each domain's loss
     values = [e.domains, metrics, json.dumps(e.corpus), e.study]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
     runs_added(cursor, at, e)
@@ -66,16 +68,20 @@ def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
         cursor.execute(
             "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
-            [run["id"], e.study, *(run[key] for key in ("number", "role", "label", "weights", "seed", "losses"))],
+            [run.id, e.study, run.number, run.role, run.label, run.weights, run.seed, run.losses],
         )
 
 
 def runs_added(cursor: Cursor, at: At, e: RunsAdded | StudyPlanned) -> None:
     """Runs to be trained, and the jobs that will train them."""
-    columns = {name: [run.get(name) for run in e.runs] for name in RUN_COLUMNS}
-    columns["fidelity"] = [json.dumps(run["fidelity"]) if run.get("fidelity") else None for run in e.runs]
+    columns = {name: [getattr(run, name) for run in e.runs] for name in RUN_COLUMNS}
+    columns["fidelity"] = [json.dumps(run.fidelity) if run.fidelity else None for run in e.runs]
     insert(cursor, "runs", columns | {"study": e.study, "state": "planned"}, RUN_COLUMNS)
     jobs_planned(cursor, e.study, e.jobs, at.t)
+
+
+def metrics_json(metrics: Sequence[StudyMetric]) -> str:
+    return json.dumps([one.to_dict() for one in metrics])
 
 
 # Columns of a planned run, with Arrow types where it cannot infer them (all may be None).
@@ -99,7 +105,7 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
         e.name,
         json.dumps(e.spec),
         e.domains,
-        json.dumps(e.metrics),
+        metrics_json(e.metrics),
         corpus,
         json.dumps(e.imported),
         at.t,
@@ -109,17 +115,26 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
         "VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?)",
         values,
     )
-    columns: Columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
-    columns["study"] = e.study
-    types = {"label": pa.string(), "tokens": pa.int64(), "parameters": pa.int64(), "losses": pa.list_(pa.float64())}
-    types["weights"] = types["losses"]
-    insert(cursor, "runs", columns | {"role": "imported", "state": "done"}, types)
+    columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in IMPORTED}
+    insert(cursor, "runs", columns | {"study": e.study, "role": "imported", "state": "done"}, IMPORTED)
+
+
+IMPORTED = {
+    "id": pa.string(),
+    "number": pa.int64(),
+    "label": pa.string(),
+    "weights": pa.list_(pa.float64()),
+    "losses": pa.list_(pa.float64()),
+    "seed": pa.int64(),
+    "parameters": pa.int64(),
+    "tokens": pa.int64(),
+}
 
 
 def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     """Finished runs posted by a client, numbered in the order of their lines; a repeated one stays one row."""
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
-    columns: Columns = {name: [run.get(name) for run in e.runs] for name in SUBMITTED}
+    columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in SUBMITTED}
     columns["number"] = list(range(last + 1, last + 1 + len(e.runs)))
     columns |= {"study": e.study, "role": "submitted", "state": "done"}
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
@@ -139,17 +154,17 @@ SUBMITTED = {
 
 
 def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
-    jobs_planned(cursor, e.study, [e.to_dict()], at.t)
+    jobs_planned(cursor, e.study, [e], at.t)
 
 
-def jobs_planned(cursor: Cursor, study: str | None, jobs: list[dict[str, Any]], t: float) -> None:
+def jobs_planned(cursor: Cursor, study: str | None, jobs: Sequence[PlannedJob | JobPlanned], t: float) -> None:
     """Jobs to spool; a repeated one stays one row."""
-    specs = [job["spec"] for job in jobs]
+    specs = [JobSpec.read(job.spec) for job in jobs]
     columns = {
-        "id": [job["job"] for job in jobs],
-        "kind": [spec["kind"] for spec in specs],
-        "spec": [json.dumps(spec) for spec in specs],
-        "priority": [float(spec.get("priority", 0)) for spec in specs],
+        "id": [job.job for job in jobs],
+        "kind": [spec.kind for spec in specs],
+        "spec": [json.dumps(job.spec) for job in jobs],
+        "priority": [float(spec.priority) for spec in specs],
         "study": study,
         "state": "queued",
         "planned_at": t,

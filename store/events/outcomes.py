@@ -28,7 +28,8 @@ from engine.jobs.events import (
 )
 from engine.spec.kinds.corpus import CorpusBuilt
 from engine.spec.kinds.fit import LeagueFinished
-from store.events.bulk import At, Cursor, Handler, insert, update
+from engine.spec.kinds.train import TrainTask
+from store.events.bulk import At, Columns, Cursor, Handler, insert, update
 
 OVER = "('done', 'diverged', 'refused')"  # final states of runs
 
@@ -141,11 +142,15 @@ def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
 
 
 def runs_measured(cursor: Cursor, at: At, e: RunsMeasured) -> None:
-    """Runs chosen and measured by a search."""
-    columns = {name: [run[name] for run in e.runs] for name in e.runs[0]}
-    floats = pa.list_(pa.float64())
-    types = {"losses": floats, "losses_se": floats, "weights": floats, "parameters": pa.int64()}
-    insert(cursor, "runs", columns | {"study": e.study, "job": at.journal, "state": "done"}, types)
+    """Runs chosen and measured by a search or a learner; those without a measurement say why."""
+    names = ("id", "number", "role", "label", "weights", "seed", *CHOSEN, "state")
+    columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in names}
+    columns["message"] = [run.refused or (NOT_A_NUMBER if run.state == "diverged" else None) for run in e.runs]
+    types = CHOSEN | {"label": pa.string(), "weights": pa.list_(pa.float64()), "message": pa.string()}
+    insert(cursor, "runs", columns | {"study": e.study, "job": at.journal}, types)
+
+
+NOT_A_NUMBER = "The merged model's loss is not a number. Smaller coefficients help."
 
 
 MEASURED = {
@@ -158,15 +163,19 @@ MEASURED = {
     "device": pa.string(),
     "parameters": pa.int64(),
 }
+CHOSEN = {name: MEASURED[name] for name in MEASURED if name not in ("shares", "tokens")}  # of a merge
 
 
 def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
     if e.message:  # before 0.2 refused merges were reported this way
         run_refused(cursor, at, RunRefused(e.run, e.message))
         return
-    message = f"Diverged at step {e.step}: its loss was no longer a number or exploded. A lower learning rate helps."
-    if e.step is None:
-        message = "The merged model's loss is not a number. Smaller coefficients help."
+    trained = cursor.execute("SELECT kind FROM jobs WHERE id = ?", [at.journal]).fetchall() == [(TrainTask.kind,)]
+    message = NOT_A_NUMBER
+    if trained:
+        message = (
+            f"Diverged at step {e.step}: its loss was no longer a number or exploded. A lower learning rate helps."
+        )
     cursor.execute("UPDATE runs SET state = 'diverged', message = ? WHERE id = ?", [message, e.run])
 
 

@@ -80,6 +80,41 @@ def test_a_long_value_is_shown_in_short():
     assert len(str(refused.value)) < 200
 
 
+@dataclass(frozen=True)
+class Path(Record):
+    start: Point
+    points: list[Point]
+    named: dict[str, Point] | None = None
+    best: Point | None = None
+
+
+ROUTE = {"start": GOOD, "points": [GOOD, GOOD], "named": {"a": GOOD}, "best": None}
+
+
+def test_records_hold_records_wherever_an_annotation_names_one():
+    found = Path.read(ROUTE, "a path")
+    assert {type(found.start), *map(type, found.points), type(found.named["a"])} == {Point} and found.best is None
+    point = Point.read(GOOD, "a point").to_dict()
+    assert found.to_dict() == {"start": point, "points": [point] * 2, "named": {"a": point}, "best": None}
+    assert Path.read(found.to_dict(), "a path") == found
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"start": {**GOOD, "szie": 1}}, "Cannot read 'start' of a path: it has no field 'szie'"),
+        ({"points": [GOOD, {**GOOD, "size": "1"}]}, "Cannot read item 2 of 'points' of a path: its 'size' is '1'"),
+        ({"named": {"b": {}}}, "Cannot read item 'b' of 'named' of a path: its 'name' is missing"),
+        ({"best": 3}, "Cannot read a path: its 'best' is 3, and must be an object or null"),
+        ({"points": [3]}, "Cannot read a path: its 'points' is [3], and must be a list of objects"),
+    ],
+)
+def test_what_does_not_fit_inside_is_named_with_its_place(change, where):
+    with pytest.raises(Problem) as refused:
+        Path.read({**ROUTE, **change}, "a path")
+    assert str(refused.value).startswith(where)
+
+
 def test_an_annotation_that_json_cannot_have_is_refused():
     @dataclass(frozen=True)
     class Odd(Record):

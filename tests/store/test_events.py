@@ -13,11 +13,13 @@ from dataclasses import fields
 
 import pytest
 
+from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
-from engine.jobs.decisions import DECISIONS, JobCancelAsked
+from engine.jobs.decisions import DECISIONS, JobCancelAsked, StudyMetric
 from engine.jobs.events import Event, Result
 from engine.jobs.kinds import KINDS, event_kinds, kind_of
+from engine.spec.objectives import Objective
 from store import jobs, runs
 from store.database import Store
 from store.events.apply import BULK, EVENTS
@@ -112,6 +114,67 @@ def test_a_line_that_says_nothing_known_is_set_aside_with_its_reason(store, text
     assert reason in said
 
 
+RUN = {"id": "demo-9", "number": 9, "role": "design", "label": None, "weights": [0.5, 0.5], "seed": 1}
+FOUND = {"losses": [1.0, 2.0], "losses_se": [0.1, None], "seconds": 1.0, "cpu_seconds": 1.0, "device": "cpu"}
+MEASURED = {**RUN, **FOUND, "parameters": 1}
+LISTS = {  # a kind of event -> a list in it, an item that fits, the event's other fields
+    "runs.added": ("runs", RUN, {"study": "demo", "jobs": []}),
+    "study.planned": ("metrics", {"metric": "a", "unit": "b", "higher_is_better": True}, None),
+    "runs.measured": ("runs", MEASURED, {"study": "demo"}),
+    "runs.submitted": ("runs", {"id": "x", "label": "x", "weights": [1.0], "losses": [1.0]}, {"study": "demo"}),
+    "study.imported": ("runs", {"id": "x", "number": 1, "weights": [1.0], "losses": [None]}, None),
+}
+MORE = {
+    "study.planned": {"study": "demo", "domains": ["a", "b"], "corpus": {}, "runs": [], "jobs": []},
+    "study.imported": {"study": "i", "name": "I", "spec": {}, "domains": ["a"], "metrics": [], "corpus": None}
+    | {"imported": {}},
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_what_an_event_lists_is_read_as_strictly_as_the_event(kind):
+    name, item, more = LISTS[kind]
+    event, fields_ = event_kinds()[kind], more or MORE[kind]
+    assert event.read({**fields_, name: [item]}, "it").to_dict()[name][0].items() >= item.items()
+    first = next(iter(item))
+    for wrong, said in (
+        ({**item, "lable": ""}, "no field 'lable'"),
+        ({**item, first: 3}, f"its {first!r} is 3"),
+        ({key: value for key, value in item.items() if key != first}, f"its {first!r} is missing"),
+    ):
+        with pytest.raises(Problem, match=f"Cannot read item 2 of '{name}' of it: .*{said}"):
+            event.read({**fields_, name: [item, wrong]}, "it")
+
+
+def test_a_misspelt_run_is_set_aside_and_its_neighbours_are_applied(store):
+    planned(store)
+    for run in ({**RUN, "lable": "x"}, {**RUN, "fidelty": {}}, RUN):
+        with open(store.journal.folder / "events.jsonl", "ab") as journal:
+            journal.write(line("runs.added", study="demo", runs=[run], jobs=[], by="me"))
+    store.ingest()
+    assert [reason.split("its")[0] for *_, reason in runs.corrupt_lines(store)] and len(runs.corrupt_lines(store)) == 2
+    assert store.rows("SELECT state FROM runs WHERE id = 'demo-9'") == [("planned",)]
+
+
+def test_a_search_says_which_merges_were_refused_and_which_diverged(store):
+    planned(store, kind="merge_search")
+    rows = [
+        {**MEASURED, "id": "demo-7", "number": 7},
+        {**MEASURED, "id": "demo-8", "number": 8, "losses": [None, None], "refused": "directions cancel"},
+        {**MEASURED, "losses": [1.0, None]},
+    ]
+    with journal_of(store, "demo-merge_search") as journal:
+        journal.write(line("runs.measured", study="demo", runs=rows))
+    store.ingest()
+    found = store.rows("SELECT state, message FROM runs WHERE number > 6 ORDER BY number")
+    assert found[:2] == [("done", None), ("refused", "directions cancel")]
+    assert found[2][0] == "diverged" and "coefficients" in found[2][1]
+
+
+def test_a_studys_metric_has_the_fields_of_an_objective():
+    assert [one.name for one in fields(StudyMetric)] == [one.name for one in fields(Objective)]
+
+
 def test_who_asked_for_a_jobs_end_is_kept(store):
     planned(store)
     with as_person(SYSTEM):
@@ -131,7 +194,19 @@ def test_a_merge_that_its_method_refuses_is_refused_with_its_reason(store):
     store.ingest()
     found = store.rows("SELECT state, message FROM runs ORDER BY id")
     assert found[:2] == [("refused", "its weights cancel out")] * 2
-    assert found[2][0] == "diverged" and "learning rate" not in found[2][1] and "coefficients" in found[2][1]
+    assert found[2][0] == "diverged"
+
+
+@pytest.mark.parametrize(("kind", "remedy"), [("train", "learning rate"), ("merge", "coefficients")])
+@pytest.mark.parametrize("step", [0, None])
+def test_a_diverged_run_names_the_remedy_of_its_kind(store, kind, remedy, step):
+    """Journals before 0.2 give merges the step 0."""
+    planned(store, kind=kind)
+    with journal_of(store, f"demo-{kind}") as journal:
+        journal.write(line("run.diverged", run="demo-1", step=step, message=None))
+    store.ingest()
+    ((state, message),) = store.rows("SELECT state, message FROM runs WHERE id = 'demo-1'")
+    assert state == "diverged" and remedy in message and message.count("help") == 1
 
 
 # The demo of 0.1, as its journals were written -----------------------------------------------------------

@@ -17,8 +17,8 @@ from store.rebuild import rebuild
 DOMAINS = ["prose", "code"]
 
 
-def planned(store: Store, study: str = "demo", count: int = 3) -> None:
-    """A study with planned runs, one training job for all of them."""
+def planned(store: Store, study: str = "demo", count: int = 3, kind: str = "train") -> None:
+    """A study with planned runs, one job for all of them."""
     rows = [
         {
             "id": f"{study}-{n}",
@@ -26,14 +26,14 @@ def planned(store: Store, study: str = "demo", count: int = 3) -> None:
             "role": "design",
             "weights": [n / 10, 1 - n / 10],
             "seed": n,
-            "job": f"{study}-train",
+            "job": f"{study}-{kind}",
         }
         for n in range(1, count + 1)
     ]
     store.write(StudyCreated(study=study, name="A study", spec={"corpus": "default"}))
-    job = {"job": f"{study}-train", "spec": {"kind": "train"}}
+    job = {"job": f"{study}-{kind}", "spec": {"kind": kind}}
     store.write(StudyPlanned(study=study, domains=DOMAINS, corpus={}, runs=rows, jobs=[job]))
-    store.spool.submit({"kind": "train"}, f"{study}-train")
+    store.spool.submit({"kind": kind}, f"{study}-{kind}")
 
 
 def journal_of(store: Store, job_id: str):

@@ -86,7 +86,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
         size = wording.fidelity_words(one.fidelity.width, one.fidelity.layers, one.fidelity.tokens)
         st.subheader(size.capitalize(), anchor=False)
         if one.done < one.runs:
-            lost = f"; {one.lost} failed, diverged or were cancelled" if one.lost else ""
+            lost = f"; {one.lost} ended without a measurement" if one.lost else ""
             st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished{lost}")
         if one.lost:
             st.warning(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from engine.core.workspace import within
-from engine.jobs.events import RunsMeasured
+from engine.jobs.events import MeasuredRun, RunsMeasured
 from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE
@@ -154,20 +154,20 @@ def emit_run(
 ) -> None:
     """Emit the point as a measured run of the study."""
     size = sum(value.numel() for value in family.base.values())
-    row = {
-        "id": told["run"],
-        "number": task.first,
-        "role": "learned",
-        "label": told["method"],
-        "weights": point.tolist(),
-        "seed": task.learn["knobs"].get("seed", 0),
-        "losses": told["losses"],
-        "losses_se": told["losses_se"],
-        "seconds": spent[0],
-        "cpu_seconds": spent[1],
-        "device": family.device,
-        "parameters": size,
-    }
+    row = MeasuredRun(
+        id=told["run"],
+        number=task.first,
+        role="learned",
+        label=told["method"],
+        weights=point.tolist(),
+        seed=task.learn["knobs"].get("seed", 0),
+        losses=told["losses"],
+        losses_se=told["losses_se"],
+        seconds=spent[0],
+        cpu_seconds=spent[1],
+        device=family.device,
+        parameters=size,
+    )
     job.emit(RunsMeasured(task.study, [row]))
 
 

@@ -22,29 +22,34 @@ def run(job: Job) -> None:
     """Run a MergeTask: measure its runs (bits per byte), skipping those that an earlier attempt finished.
 
     Emits run.refused for a merge that its method refuses, and run.diverged if its loss is not a number. Raises
-    Stopped, and Problem if the task is invalid or every merge is refused.
+    Stopped, and Problem if the task is invalid.
     """
     task = job.task(MergeTask)
     if task.device != "cuda":
         torch.set_num_threads(1)  # worker processes run side by side
-    over = {event.run for event in read_events(job.folder, *OVER)}
-    left = [run for run in task.runs if run["id"] not in over]
-    if not left:
-        return
-    merges = merges_of(task, job.workspace)
+    ended = list(read_events(job.folder, *OVER))
+    over = {event.run for event in ended}
+    refused = [event.message for event in ended if isinstance(event, RunRefused)]
+    if left := [run for run in task.runs if run["id"] not in over]:
+        refused += measure_all(job, task, left)
+    said = f"; {len(refused)} refused: {refused[0]}" if refused else ""
+    job.progress(len(task.runs), len(task.runs), f"done{said}")
+
+
+def measure_all(job: Job, task: MergeTask, left: list[dict]) -> list[str]:
+    """Measure these runs of the task, the others having ended; returns why merges were refused."""
+    merges, over = merges_of(task, job.workspace), len(task.runs) - len(left)
     describe(job.workspace, task, merges)
     job.emit(RunsStarted([run["id"] for run in left], merges.device, merges.parameters))
-    refused, done = [], 0
+    refused: list[str] = []
+    done = 0
     for group in batches(left, merges.at_once):
-        job.progress(len(over) + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
+        job.progress(over + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
         merges.turn(MergeSpec.from_dict(group[0].get("merge", task.merge)), group[0].get("names", task.names))
         measure(job, task, merges, group)
         refused += merges.refused.values()
         done += len(group)
-    if len(refused) == len(task.runs):
-        raise Problem(refused[0])
-    said = f"; {len(refused)} that the method refuses: {refused[0]}" if refused else ""
-    job.progress(len(task.runs), len(task.runs), f"done{said}")
+    return refused
 
 
 def batches(runs: list[dict], size: int) -> list[list[dict]]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from engine.core.errors import Problem
-from engine.jobs.events import RunsMeasured
+from engine.jobs.events import MeasuredRun, RunsMeasured
 from engine.jobs.journal import read_events
 from engine.jobs.spool import Job
 from engine.merging.measuring.job import merges_of
@@ -53,7 +53,7 @@ class Search:
         self.job, self.task, self.merges, self.question = job, task, merges, question
         told = [event.runs for event in read_events(job.folder, RunsMeasured)]
         self.runs = [run for batch in told for run in batch]
-        self.before, self.began = sum(run["seconds"] for run in self.runs), time.monotonic()  # of earlier attempts
+        self.before, self.began = sum(run.seconds for run in self.runs), time.monotonic()  # of earlier attempts
 
     @property
     def seconds(self) -> float:
@@ -73,12 +73,12 @@ class Search:
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
-        """Known runs, then its own. A diverged merge counts as worse than all others."""
+        """Known runs, then its own. A diverged or refused merge counts as worse than all others."""
         known, size = self.task.known, len(self.question.centre)
-        points = np.array(known["weights"] + [run["weights"] for run in self.runs], float).reshape(-1, size)
+        points = np.array(known["weights"] + [run.weights for run in self.runs], float).reshape(-1, size)
         metrics = len(self.question.metric_weights)
         losses = [[np.nan if x is None else x for x in row] for row in known["losses"]]
-        losses += [[np.nan if x is None else x for x in run["losses"]] for run in self.runs]
+        losses += [[np.nan if x is None else x for x in run.losses] for run in self.runs]
         losses = np.array(losses, float).reshape(-1, metrics)
         if len(losses) and not np.isfinite(losses).all():
             if not np.isfinite(losses).any(axis=0).all():
@@ -93,20 +93,21 @@ class Search:
         spent, cpu = (time.monotonic() - began) / len(points), (time.process_time() - cpu) / len(points)
         task, first = self.task, self.task.first + len(self.runs)
         batch = [
-            {
-                "id": f"{task.study}-{first + k:05d}",
-                "number": first + k,
-                "role": "search",
-                "label": task.settings["strategy"],
-                "weights": point.tolist(),
-                "seed": task.settings["seed"],
-                "losses": [float(x) if np.isfinite(x) else None for x in loss],
-                "losses_se": [float(x) if np.isfinite(x) else None for x in error],
-                "seconds": spent,
-                "cpu_seconds": cpu,
-                "device": self.merges.device,
-                "parameters": self.merges.parameters,
-            }
+            MeasuredRun(
+                id=f"{task.study}-{first + k:05d}",
+                number=first + k,
+                role="search",
+                label=task.settings["strategy"],
+                weights=point.tolist(),
+                seed=task.settings["seed"],
+                losses=[float(x) if np.isfinite(x) else None for x in loss],
+                losses_se=[float(x) if np.isfinite(x) else None for x in error],
+                seconds=spent,
+                cpu_seconds=cpu,
+                device=self.merges.device,
+                parameters=self.merges.parameters,
+                refused=self.merges.refused.get(k),
+            )
             for k, (point, loss, error) in enumerate(zip(points, losses, errors, strict=True))
         ]
         self.job.emit(RunsMeasured(task.study, batch))
@@ -120,7 +121,7 @@ class Search:
         scores = weighted_sum(losses, self.question.metric_weights)
         best = int(first_lowest(scores))
         found = {
-            "run": self.runs[best]["id"],
+            "run": self.runs[best].id,
             "weights": points[best].tolist(),
             "losses": losses[best].tolist(),
             "aggregate": float(scores[best]),

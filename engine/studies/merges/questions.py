@@ -10,7 +10,6 @@ from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
-from engine.jobs.decisions import RunsAdded
 from engine.search.strategies import STRATEGIES
 from engine.spec.kinds.merge_search import MergeSearchTask
 from engine.spec.kinds.merge_write import MergeWriteTask
@@ -18,6 +17,7 @@ from engine.spec.merge import OUTSIDE, anatomy_file
 from engine.spec.merge_point import merge_file, references
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
+from engine.studies.jobs import add_to
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
 from engine.studies.questions import ask_once, job_id_of
@@ -95,10 +95,7 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     planned = merge_jobs(
         spec, study.id, study.corpus["experts"], study.coordinates, list(study.corpus["domains"]), rows
     )
-    store.write(RunsAdded(study.id, rows, planned))
-    for job in planned:
-        store.spool.submit(job["spec"], job["job"])
-    return [row["id"] for row in rows]
+    return add_to(store, study.id, rows, planned)
 
 
 def queue_merge_search(

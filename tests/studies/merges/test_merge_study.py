@@ -15,6 +15,7 @@ from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
 from engine.service.owner import Owner
+from engine.spec.kinds.merge import MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merge_jobs import merges as merges_planned
@@ -185,6 +186,19 @@ def test_other_methods_are_held_against_the_same_usual_merges(own, tmp_path, met
     refused = [event for event in events if event["kind"] == "run.refused"]
     assert [event["run"] for event in refused] == ([rows[-1]["id"]] if method == "multislerp" else [])
     assert all("cancel" in event["message"] for event in refused)
+
+
+def test_a_job_whose_merges_are_all_refused_has_done_its_work(own, tmp_path):
+    """Also where it is tried again: nothing is left to measure, and it still says what came of it."""
+    store, study = own
+    task = replace(task_of(study, merge_spec(study)), merge=MergeSpec(method="multislerp").to_dict())
+    spec = MergeTask(**task.to_dict(), runs=[{"id": "r", "weights": [0.0] * 3, "seed": 0}]).spec()
+    (tmp_path / "job").mkdir()
+    for _ in range(2):
+        merge_job.run(Job(tmp_path / "job", store.workspace.root, spec))
+        *_, last = read_events(tmp_path / "job")
+        assert (last["done"], last["total"]) == (1, 1) and last["note"].startswith("done; 1 refused: ")
+    assert [event["kind"] for event in read_events(tmp_path / "job")].count("run.refused") == 1
 
 
 def test_what_was_asked_is_tried_again_where_it_ended_without_an_answer(own):
