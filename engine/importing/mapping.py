@@ -111,11 +111,12 @@ def _shared(weights: Table, metrics: Table) -> str:
     )
 
 
-def globbed(table: Table, patterns: list[str] | None) -> list[str]:
+def globbed(table: Table, patterns: list[str] | str | None) -> list[str]:
     """The table's columns that match, in its order; "a,b" is two names unless a column is called so.
 
     Raises Problem for a pattern that matches none.
     """
+    patterns = [patterns] if isinstance(patterns, str) else patterns
     patterns = [one for p in patterns or () for one in ([p] if p in table.columns else p.split(","))]
     for pattern in patterns:
         if not any(name == pattern or fnmatchcase(name, pattern) for name in table.columns):

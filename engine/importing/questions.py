@@ -47,6 +47,17 @@ class Talk:
         return question.answer(self.answers)
 
 
+def checked_answers(answers: object) -> dict[str, str]:
+    """Answers as text; numbers may be given for options that are numbers. Raises Problem for what are no answers."""
+    if answers is None:
+        return {}
+    if not isinstance(answers, dict) or not all(isinstance(one, (str, int, float)) for one in answers.values()):
+        raise Problem(
+            f"Cannot use {answers!r} as answers: give an object of questions and the options that answer them."
+        )
+    return {str(name): one if isinstance(one, str) else f"{one:.15g}" for name, one in answers.items()}
+
+
 def refuse_open(questions: tuple[Question, ...], answers: dict[str, str]) -> None:
     """Raise Problem where a question has no answer, or an answer no question."""
     for one in questions:

@@ -20,6 +20,7 @@ from engine.core.files import replacing
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
+from engine.importing.questions import checked_answers
 from engine.jobs.decisions import ImportedRun, StudyImported, StudyMetric
 from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
@@ -80,7 +81,8 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
     given: corrections and answers (engine.importing.read). Where a question is open, its first answer is previewed.
     Tables whose shares or metrics are not found are shown too, so that somebody can name them.
     """
-    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
+    given["answers"] = checked_answers(given.get("answers"))
+    tables = tables_of(store.workspace, weights, metrics, given["answers"])
     try:
         reading = read(format, *tables, **given)
     except Problem as problem:
@@ -126,7 +128,8 @@ def import_runs(
     is open.
     """
     need("operator", "import runs")
-    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
+    given["answers"] = checked_answers(given.get("answers"))
+    tables = tables_of(store.workspace, weights, metrics, given["answers"])
     reading = read(format, *tables, **given)
     refuse_open(reading.questions, reading.answers)
     mapping, runs = reading.mapping, read_runs(reading)
