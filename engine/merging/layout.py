@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints import vocabulary
+from engine.merging.checkpoints import experts, vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
@@ -86,6 +86,7 @@ def opened(config: MergeConfig) -> dict[str, Model]:
     """Every model of the merge by its reference, the others aligned to the lead's layout."""
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
+    experts.alike(model for model in models.values() if isinstance(model, Checkpoint))
     for model in models.values():
         if isinstance(model, Adapted) and model.tie and model.tie.saved:
             for one in models.values():
@@ -207,8 +208,8 @@ def other_experts(model: Model, lead: Model) -> list[str]:
     """A refusal if one model keeps its experts in one tensor a layer, and the other keeps each for itself."""
     kinds, said = {}, []
     for one in (model, lead):
-        experts = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
-        kinds[one] = {bool(SPLIT.search(name)): name for name in experts}  # the first of each kind
+        names = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
+        kinds[one] = {bool(SPLIT.search(name)): name for name in names}  # the first of each kind
     for split, fused in ((model, lead), (lead, model)):
         if set(kinds[split]) == {True} and set(kinds[fused]) == {False}:
             said.append(
