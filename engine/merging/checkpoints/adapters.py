@@ -17,7 +17,7 @@ from engine.core.errors import Problem
 from engine.merging.checkpoints.adapter_kinds import CONFIG, pattern, settings_of, unknown_settings
 from engine.merging.checkpoints.files import ADAPTER, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import ROWS, TEXT, Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, layer_of, text_parts
 from engine.merging.checkpoints.tying import tie_of
 from engine.merging.checkpoints.vocabulary import has_tokens
 
@@ -184,7 +184,7 @@ class Adapted:
             return told
         before, rows = (one.tensors[grown[0]].shape[0] for one in (self.base, self))
         size = {"vocab_size": rows}
-        inner = {key: told[key] | size for key in TEXT if (told.get(key) or {}).get("vocab_size") == before}
+        inner = {key: part | size for key, part in text_parts(told).items() if part.get("vocab_size") == before}
         return told | inner | (size if told.get("vocab_size") == before else {})
 
     @cached_property

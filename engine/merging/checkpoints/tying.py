@@ -53,8 +53,8 @@ def has_head(names: Iterable[str]) -> bool:
 
 def is_causal(base: Checkpoint) -> bool:
     """Whether a model has a head over tokens, by its config.json."""
-    kinds = (base.config or {}).get("architectures") or []
-    return any(str(kind).endswith(CAUSAL) for kind in kinds)
+    kinds = (base.config or {}).get("architectures")
+    return isinstance(kinds, list) and any(str(kind).endswith(CAUSAL) for kind in kinds)
 
 
 def head_of(embedding: str) -> str:

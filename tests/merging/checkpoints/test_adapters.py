@@ -332,6 +332,8 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
                 {"lora_alpha": 10**400},
                 {"lora_alpha": "8"},
                 {"r": None},
+                {"modules_to_save": 3},
+                {"modules_to_save": "lm_head"},
             )
         ),
         ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "not a pair of"),
