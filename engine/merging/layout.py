@@ -11,12 +11,11 @@ from engine.merging.checkpoints import experts, vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import HEAD, Checkpoint, layer_of, stack_of
+from engine.merging.checkpoints.reader import HEAD, LAYER, Checkpoint, layer_of, stack_of
 from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
 
-NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
 # Buffers that loaders recompute: checkpoints of one model may or may not have them.
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
@@ -258,7 +257,8 @@ def counted(names: Collection[str]) -> str:
 
 def renumbered(name: str, layer: int) -> str:
     """The same tensor of another layer; names outside the layers stay."""
-    return NUMBER.sub(rf"\g<1>{layer}\g<3>", name, count=1)
+    found = LAYER.search(name)
+    return f"{name[: found.start(2)]}{layer}{name[found.end(2) :]}" if found else name
 
 
 def out_dtype(config: MergeConfig, stored: torch.dtype) -> torch.dtype:

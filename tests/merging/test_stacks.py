@@ -17,6 +17,7 @@ KINDS = {  # stacks, and how a tensor in one of their layers goes on
     "since 4.52": ({"model.language_model.layers": 3, "model.visual.blocks": 2}, "norm.weight"),
     "T5": ({"encoder.block": 4, "decoder.block": 2}, "layer.0.SelfAttention.q.weight"),
     "Whisper": ({"model.encoder.layers": 2, "model.decoder.layers": 5}, "self_attn.q_proj.weight"),
+    "CLIP": ({"visual.transformer.resblocks": 3, "transformer.resblocks": 2}, "ln_1.weight"),
     "one": ({"transformer.h": 4}, "attn.c_attn.weight"),
 }
 

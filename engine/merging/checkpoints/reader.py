@@ -30,7 +30,7 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 HEADER_BYTES = 100 << 20  # a larger header is invalid
-LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block)\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block|resblocks)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
 TEXT = ("text_config", "language_config", "llm_config", "decoder")  # config.json's parts on the model of text
 TIED = "tie_word_embeddings"  # config.json's key: the head is the embedding
