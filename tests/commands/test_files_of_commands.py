@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from engine.__main__ import main
 from engine.cli.files import as_file, new_output
 from engine.cli.importing import copied, numbers_in
 from engine.cli.recipes import write
@@ -67,6 +68,13 @@ def test_a_backup_may_come_through_a_pipe(tmp_path, piped):
     backup(Workspace.there(tmp_path / "workspace"), tmp_path / "a.tar.zst")
     told = restore(piped((tmp_path / "a.tar.zst").read_bytes()), tmp_path / "again")
     assert Workspace.there(tmp_path / "again").root == Path(told["workspace"])
+
+
+def test_a_corpus_from_a_pipe_is_refused(tmp_path, capsys):
+    """Its job would find nothing there."""
+    os.mkfifo(tmp_path / "pipe")
+    wish = ["corpus", "--workspace", str(tmp_path / "workspace"), "--file", f"web={tmp_path / 'pipe'}"]
+    assert main(wish) == 1 and "Cannot read 'web' from a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nowhere", "folder"])

@@ -29,7 +29,7 @@ def refuse_told(path: Path, config: dict | None) -> None:
             kind = told[0].get("quant_method", told[0].get("quant_algo")) if isinstance(told[0], dict) else None
             raise Problem(
                 f"Cannot merge {path}: its weights are quantised ({kind or 'of an unnamed kind'}), as its config.json "
-                f"says. {CURE}"
+                f"says. {CURE} If they are not, take that out of its config.json."
             )
 
 
