@@ -82,7 +82,7 @@ READS = {
 HEADLESS_READS = {
     advance: {"planned", "fit_task", "fit_id", "fewest", "is_settled"},
     lifecycle: set(),
-    jobs: {"known_job"},
+    jobs: {"known_job", "add_to"},
     corpora: set(),
     training: {"training_jobs", "vocabulary_of", "trainable"},
     proposals: set(),
