@@ -11,3 +11,35 @@ COMMANDS = {
     for subject in (corpora, jobs, studies, rounds, merges, imports, runs, reviews, recipes, tokens)
     for command in subject.COMMANDS
 }
+
+# They change nothing, whoever calls them.
+READ_ONLY = frozenset(
+    {
+        "list_corpora",
+        "job",
+        "list_jobs",
+        "job_log",
+        "list_studies",
+        "show",
+        "list_runs",
+        "list_searches",
+        "export",
+        "formats",
+        "trade_off",
+        "wishes",
+        "list_proposals",
+        "trust",
+        "scale",
+        "preview_import",
+        "fitted",
+        "predict",
+        "list_candidates",
+        "dossier",
+        "compare_candidates",
+        "history",
+        "merge_searches",
+        "merge_as_proxy",
+        "learned_merges",
+        "list_tokens",
+    }
+)

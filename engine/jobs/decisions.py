@@ -320,6 +320,24 @@ class SignInEnded(Event):
     sign_in: str
 
 
+@dataclass(frozen=True)
+class RequestBegun(Event):
+    """A request with a key is being carried out. asked: a hash of who asks for what."""
+
+    kind = "request.begun"
+    key: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class RequestEnded(Event):
+    """The request with that key was answered. answer: as JSON; null: it was refused, and may be sent again."""
+
+    kind = "request.ended"
+    key: str
+    answer: str | None = None
+
+
 DECISIONS: tuple[type[Event], ...] = (
     StudyCreated,
     StudyPlanned,
@@ -343,4 +361,6 @@ DECISIONS: tuple[type[Event], ...] = (
     TokenRevoked,
     TokenUsed,
     SignInEnded,
+    RequestBegun,
+    RequestEnded,
 )

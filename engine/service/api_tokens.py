@@ -10,9 +10,10 @@ import hmac
 import re
 import secrets
 import time
+from contextlib import suppress
 
 from engine.core.checks import is_number
-from engine.core.errors import Missing, Problem
+from engine.core.errors import Missing, Problem, Unavailable
 from engine.core.people import ROLES, NotSignedIn, Person, Refused, acting, allows, local_user, need
 from engine.core.secret import secret
 from engine.core.sign_in import Access
@@ -89,7 +90,8 @@ def person_of(store: Store, token: str, access: Access | None) -> Person:
         raise NotSignedIn(f"Cannot do that: the token {row.id} ({row.label}) has expired. Make a new one.")
     role = _role_now(row, access)
     if row.used_at is None or row.used_at < time.time() - USED_SECONDS:
-        store.write(TokenUsed(row.id), by=row.person)
+        with suppress(Unavailable):  # a full disk keeps nobody from looking
+            store.write(TokenUsed(row.id), by=row.person)
     return Person(row.person, min(row.role, role, key=ROLES.index))
 
 

@@ -148,20 +148,19 @@ def import_runs(
     files = [table.name for table in tables if table]
     event = _event(spec, reading, runs, files, available_tokens, prior)
     study = _named(name, event)
-    known = {one.name: one.id for one in studies.all_studies(store)}
-    already = known.get(name) == study
-    if not already:
-        if name in known:
+    frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
+    for number, run in enumerate(event["runs"], 1):
+        run["id"] = f"{study}-{number:05d}"
+    rows = [ImportedRun(**run) for run in event["runs"]]
+    objectives = [StudyMetric(**one) for one in event["metrics"]]
+    with store.alone():  # the same import asked for twice at once is one
+        known = {one.name: one.id for one in studies.all_studies(store)}
+        already = known.get(name) == study
+        if name in known and not already:
             raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
-        frame_of(
-            spec, event["domains"], event["corpus"], event["imported"]
-        )  # raises if the constraints leave no mixture
-        for number, run in enumerate(event["runs"], 1):
-            run["id"] = f"{study}-{number:05d}"
-        rows = [ImportedRun(**run) for run in event["runs"]]
-        metrics = [StudyMetric(**one) for one in event["metrics"]]
-        store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": metrics}))
-        advance.advance(store)
+        if not already:
+            store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": objectives}))
+            advance.advance(store)
     found = studies.get(store, study)
     return {
         "study": study,

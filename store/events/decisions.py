@@ -15,6 +15,8 @@ from engine.jobs.decisions import (
     NoticeRaised,
     NoticeTold,
     PlannedJob,
+    RequestBegun,
+    RequestEnded,
     ReviewAdded,
     RunsAdded,
     RunsSubmitted,
@@ -226,6 +228,17 @@ def sign_in_ended(cursor: Cursor, at: At, e: SignInEnded) -> None:
     cursor.execute("INSERT OR REPLACE INTO ended_sign_ins VALUES (?, ?)", [e.sign_in, at.t])
 
 
+def request_begun(cursor: Cursor, at: At, e: RequestBegun) -> None:
+    cursor.execute("INSERT INTO requests VALUES (?, ?, NULL, ?)", [e.key, e.asked, at.t])
+
+
+def request_ended(cursor: Cursor, at: At, e: RequestEnded) -> None:
+    if e.answer is None:
+        cursor.execute("DELETE FROM requests WHERE key = ?", [e.key])
+    else:
+        cursor.execute("UPDATE requests SET answer = ? WHERE key = ?", [e.answer, e.key])
+
+
 def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
     """A nominated point."""
     frozen = json.loads(e.frozen)
@@ -261,6 +274,8 @@ EVENTS: dict[type[Event], Handler] = {
     TokenRevoked: token_revoked,
     TokenUsed: token_used,
     SignInEnded: sign_in_ended,
+    RequestBegun: request_begun,
+    RequestEnded: request_ended,
     JobCancelAsked: job_asked("cancel"),
     JobRetryAsked: job_asked("retry"),
 }
