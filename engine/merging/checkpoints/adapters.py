@@ -150,7 +150,8 @@ class Adapted:
         if tie.embedding.endswith("shared.weight"):
             raise Problem(
                 f"Cannot use the adapter {self.folder} on {self.base.path}: it has {' and '.join(tie.saved)} of its "
-                f"own (modules_to_save), and the base shares {tie.embedding} between encoder, decoder and head. {BY_PEFT}"
+                f"own (modules_to_save), and the base shares {tie.embedding} between encoder, decoder and head. "
+                f"{BY_PEFT}"
             )
         self.base.untie(tie.head, tie.embedding)
 

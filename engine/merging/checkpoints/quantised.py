@@ -18,6 +18,7 @@ ENDS = {
     r"\.codebooks|\.codes": "AQLM",
     r"_proj_blocks|_proj_scales": "MXFP4",
 }
+ANY_END = re.compile(f"(?:{'|'.join(ENDS)})$")
 CURE = "Merge the model that it was quantised from, or load it and save it again in bfloat16 without quantisation."
 
 
@@ -36,6 +37,6 @@ def refuse_told(path: Path, config: dict | None) -> None:
 def refuse_named(path: Path, tensors: Iterable[str]) -> None:
     """Raise Problem for a model with a quantiser's tensors."""
     for name in tensors:
-        for end, kind in ENDS.items():
-            if re.search(rf"(?:{end})$", name):
-                raise Problem(f"Cannot merge {path}: its weights are quantised ({kind}): it has {name!r}. {CURE}")
+        if found := ANY_END.search(name):
+            kind = next(kind for end, kind in ENDS.items() if re.fullmatch(end, found[0]))
+            raise Problem(f"Cannot merge {path}: its weights are quantised ({kind}): it has {name!r}. {CURE}")
