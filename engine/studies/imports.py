@@ -70,6 +70,8 @@ def tables_of(
     workspace: Workspace, weights: str, metrics: str | None, answers: dict[str, str] | None
 ) -> tuple[Table, Table | None]:
     """The one or two tables of an import."""
+    if not weights:
+        raise Problem("Cannot import without a file of shares: name one in `weights`.")
     names = [name for name in (weights, metrics) if name]
     tables = [read_table(imported_file(workspace, name), Path(name).name, answers) for name in names]
     return tables[0], tables[1] if len(tables) > 1 else None
