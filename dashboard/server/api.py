@@ -19,6 +19,7 @@ from starlette.routing import Route
 from dashboard.server import state
 from dashboard.server.paths import under
 from engine.commands import contract
+from engine.core import system
 from engine.core.errors import Conflict, Missing, Problem, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
 from engine.jobs import posting
@@ -96,14 +97,10 @@ def printable(text: str) -> str:
 
 
 def refused_by_system(error: OSError) -> JSONResponse:
-    """What the system refused: a name that it cannot have, or a disk that is full."""
-    what = printable(f"{error.filename or 'the workspace'}: {error.strerror or error}")
-    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP):
-        return JSONResponse({"error": f"Cannot use that name ({what}). Choose a shorter, plainer one."}, 400)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return JSONResponse({"error": f"Cannot write {what}. Free disk space, then ask again."}, 503)
-    log.exception("the system refused")
-    return JSONResponse({"error": f"Cannot do that: {what}. Check the path and its permissions."}, 400)
+    """What the system refused: a name that it cannot have, say, or a disk that is full."""
+    log.warning("the system refused: %s", error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return JSONResponse({"error": printable(system.sentence_of(error))}, 503 if full else 400)
 
 
 def answering(handler):

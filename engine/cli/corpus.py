@@ -9,7 +9,7 @@ from engine.core.errors import Problem
 
 def add(command) -> None:
     command("corpora", plain("list_corpora"), "list the corpora and their sizes")
-    corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True))
+    corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True, makes=True))
 
 
 def corpus_options(one) -> None:

@@ -1,7 +1,7 @@
 """Asked once, done once: a request with a key is answered again instead of being done again.
 
 The key is written down before the request is carried out, and its answer afterwards. Who sends the request again,
-because the answer was lost, gets the same answer; where the server was killed in between, that is said, and nothing more is
+because the answer was lost, gets the same answer. Where the server was killed in between, that is said, and nothing is
 done.
 """
 

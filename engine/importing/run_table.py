@@ -7,6 +7,7 @@ from pyarrow import csv, parquet
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.sheets import as_text
 
 FACTS = {
     "id": pa.string(),
@@ -52,6 +53,20 @@ def write(rows: list[dict], path: Path) -> Path:
 
 def as_bytes(rows: list[dict], suffix: str) -> bytes:
     """The table as the bytes of a file."""
-    out = pa.BufferOutputStream()
-    (csv.write_csv if suffix == ".csv" else parquet.write_table)(table_of(rows), out)
+    out, table = pa.BufferOutputStream(), table_of(rows)
+    if suffix == ".csv":
+        csv.write_csv(without_formulas(table), out)
+    else:
+        parquet.write_table(table, out)
     return out.getvalue().to_pybytes()
+
+
+def without_formulas(table: pa.Table) -> pa.Table:
+    """A table whose texts no spreadsheet takes for formulas (engine/core/sheets.py)."""
+    columns = [
+        pa.array([None if cell is None else as_text(cell) for cell in column.to_pylist()], column.type)
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, [as_text(name) for name in table.column_names])

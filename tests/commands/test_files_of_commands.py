@@ -15,7 +15,8 @@ from engine.cli.recipes import write
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.importing import read_table
-from engine.service.backup import backup, restore
+from engine.service.backup import backup
+from engine.service.restore import restore
 from store.database import Store
 
 CSV = b"w/web,w/code,loss\n0.5,0.5,2.1\n0.25,0.75,2.0\n"
