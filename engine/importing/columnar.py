@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -21,7 +22,7 @@ def read_columnar(path: Path, name: str, kind: str) -> Columns:
     are unpacked, in batches that cannot pass the limit by much, whatever one of them holds.
     """
     batches = _parquet(path, name) if kind == "parquet" else _arrow(path, name)
-    columns: dict[str, list] = {}
+    columns: dict[str, list[Any]] = {}
     rows = size = 0
     for batch in batches:
         rows, size = rows + batch.num_rows, size + batch.nbytes
@@ -31,12 +32,12 @@ def read_columnar(path: Path, name: str, kind: str) -> Columns:
     return columns, list(range(1, rows + 1))
 
 
-def _cells(array: pa.Array, name: str, column: str) -> list:
+def _cells(array: pa.Array, name: str, column: str) -> list[Any]:
     """Python values; a dictionary's stay one object each, however often they stand there."""
     if pa.types.is_dictionary(array.type):
         values = _cells(array.dictionary, name, column)
         return [None if i is None else values[i] for i in array.indices.to_pylist()]
-    found = array.to_pylist()
+    found: list[Any] = array.to_pylist()
     if not (pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)):
         return found
     try:
@@ -60,7 +61,7 @@ def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     _refuse_twice(name, file.schema_arrow.names)
     # No value is larger than the chunk of its column.
     largest = max((chunk.total_uncompressed_size for chunk in chunks), default=1)
-    return file.iter_batches(max(1, min(BATCH, BYTES // max(1, largest))))
+    yield from file.iter_batches(max(1, min(BATCH, BYTES // max(1, largest))))
 
 
 def _arrow(path: Path, name: str) -> Iterator[pa.RecordBatch]:

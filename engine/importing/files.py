@@ -5,7 +5,9 @@ import csv
 import gzip
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.columnar import read_columnar
@@ -16,7 +18,7 @@ from engine.importing.tables import Table
 from engine.importing.text_files import Columns, decoded, read_text
 
 COLUMNAR = {b"PAR1": "parquet", b"ARROW1": "arrow"}
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # What people have instead of a table -> what to do about it.
 OTHER = {
     b"PK\x03\x04": "a workbook or another zip archive. Save the sheet as CSV, or unpack it",
@@ -89,10 +91,10 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
             raise Problem(f"Cannot read {name}: it is {what}.")
     if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise Problem(f"Cannot read {name}: it is no Parquet or Arrow file, whatever its name says. Write it again.")
-    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
-    with opener(path, "rb") as file:
-        data = file.read(BYTES + 1)
-    if opener is not open and data[:4] in COLUMNAR:
+    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), None)
+    with path.open("rb") if opener is None else opener(path) as file:
+        data: bytes = file.read(BYTES + 1)
+    if opener is not None and any(map(data.startswith, COLUMNAR)):
         raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
     if len(data) > BYTES:
         raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row a run.")

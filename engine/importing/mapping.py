@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.short_names import short_names
@@ -38,7 +39,7 @@ class Mapping:
     n_tokens: str | None = None
     scale: str | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The mapping as shown for correction."""
         metrics = {
             one.metric: {

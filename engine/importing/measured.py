@@ -31,7 +31,7 @@ def choose_metrics(
     given: list[str] | None,
     higher: list[str] | None,
     unit: str | None,
-    taken: set,
+    taken: set[str | None],
     shares: Shares,
     talk: Talk,
 ) -> list[Objective]:
@@ -58,7 +58,7 @@ def choose_metrics(
     return [Objective(name, known or unit_of(name), name in ups) for name in columns]
 
 
-def _measured(format: str, table: Table, taken: set, talk: Talk) -> list[str]:
+def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> list[str]:
     """The columns of metrics: in RegMix's and Olmix's pairs all that are left, else those that are named so."""
     names = set(table.columns)
     free = [

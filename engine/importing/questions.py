@@ -1,6 +1,7 @@
 """What a table leaves open: asked, with the answers to choose from, and never guessed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.core.errors import Problem
 
@@ -26,7 +27,7 @@ class Question:
             )
         return given or self.default or next(iter(self.options))
 
-    def to_dict(self, answers: dict[str, str]) -> dict:
+    def to_dict(self, answers: dict[str, str]) -> dict[str, Any]:
         """As JSON-able values; answer: None while it is open."""
         answer = answers.get(self.id, self.default)
         return {"id": self.id, "text": self.text, "options": self.options, "answer": answer}
