@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,7 +83,8 @@ def _parsed(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(BARE.sub("None", text))
+        with warnings.catch_warnings(action="ignore"):  # Python warns of odd text that is none of its own
+            return ast.literal_eval(BARE.sub("None", text))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 

@@ -19,7 +19,7 @@ FORMATS = {
     "regmix": "RegMix: two CSV files",
     "olmix": "Olmix: two CSV files",
 }
-TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "arrow", "feather", "gz", "bz2", "xz"]
+TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "gz", "bz2", "xz"]
 ROUNDS = 6  # of questions, where one answer raises the next
 INTRODUCTION = (
     "Import runs trained elsewhere: their mixture **shares** and their **metrics**. They become a study with all the "
