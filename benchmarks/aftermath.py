@@ -74,8 +74,9 @@ def every_event_once(store: Store, wrong: list[str]) -> int:
     for folder in [store.journal.folder, *folders]:
         journal = folder / "events.jsonl"
         data = journal.read_bytes() if journal.exists() else b""
-        if read_to.get(folder.name, 0) != data.rfind(b"\n") + 1:
-            wrong.append(f"{folder.name} was read to {read_to.get(folder.name)} of {len(data)}")
+        key = folder.name if folder == store.journal.folder else f"job/{folder.name}"
+        if read_to.get(key, 0) != data.rfind(b"\n") + 1:
+            wrong.append(f"{folder.name} was read to {read_to.get(key)} of {len(data)}")
         for event in filter(None, map(parse, data.split(b"\n"))):
             count += 1
             starts[folder.name] += event["kind"] == "job.started"

@@ -25,6 +25,7 @@ from store.rights import OWNER, UNPLANNED, Rights, rights_of
 SCHEMA = Path(__file__).with_name("schema.sql")
 # Errors of `apply` for a malformed event. A full disk is not among them: that is retried.
 UNUSABLE = (
+    Problem,
     LookupError,
     TypeError,
     ValueError,

@@ -73,6 +73,19 @@ class Job:
             self.emit(JobProgress(done, total, note))
 
 
+def check_id(job_id: str, free: bool = True) -> None:
+    """Raise Problem for what cannot be a job's id. free: whether a job may be called so, and not only looked up."""
+    if (
+        not job_id
+        or job_id != Path(job_id).name
+        or job_id.startswith(".")
+        or len(job_id.encode(errors="replace")) > 200
+    ):
+        raise Problem(f"Cannot use {job_id[:80]!r} as a job's id: it must be a name of at most 200 bytes, no path.")
+    if free and job_id == OWNER:
+        raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")
+
+
 class Spool:
     """The jobs of one workspace."""
 
@@ -90,8 +103,7 @@ class Spool:
         spec = {"version": VERSION, **spec}
         JobSpec.read(spec)
         job_id = job_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
-        if job_id == OWNER:
-            raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")
+        check_id(job_id)
         if self.find(job_id):
             return job_id
         folder = self.root / "incoming" / f"{job_id}.{uuid.uuid4().hex[:8]}"
@@ -105,8 +117,7 @@ class Spool:
 
     def find(self, job_id: str) -> Path | None:
         """The job's folder, wherever it is now. None if there is no such job."""
-        if not job_id or job_id != Path(job_id).name or job_id.startswith("."):
-            raise Problem(f"Cannot look up job {job_id!r}: that is not a job's id.")
+        check_id(job_id, free=False)
         for _ in range(3):  # a job may move meanwhile
             for place in PLACES:
                 if (folder := self.root / place / job_id).is_dir():

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
+from types import NoneType
 
 import pyarrow as pa
 
+from engine.core.errors import Problem
+from engine.core.records import shown
 from engine.jobs.decisions import (
     CandidatePut,
     CorpusPlanned,
@@ -35,10 +38,21 @@ from engine.jobs.decisions import (
 )
 from engine.jobs.events import Event
 from engine.jobs.spec import JobSpec
+from engine.jobs.spool import check_id
 from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
+def check_settings(spec: dict[str, object]) -> None:
+    """Raise Problem for settings of a study that nothing could show: what they are in detail is read when it is used."""
+    for name, kinds in {"corpus": (str, NoneType), "merge": (dict, NoneType), "fidelity": (dict, NoneType)}.items():
+        if not isinstance(spec.get(name), kinds):
+            raise Problem(f"Cannot take the settings of a study: {name!r} is {shown(spec.get(name))}.")
+    if "corpus" not in spec:
+        raise Problem("Cannot take the settings of a study: 'corpus' is missing.")
+
+
 def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
+    check_settings(e.spec)
     values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
@@ -162,6 +176,8 @@ def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
 def jobs_planned(cursor: Cursor, study: str | None, jobs: Sequence[PlannedJob | JobPlanned], t: float) -> None:
     """Jobs to spool; a repeated one stays one row."""
     specs = [JobSpec.read(job.spec) for job in jobs]
+    for job in jobs:
+        check_id(job.job)
     columns = {
         "id": [job.job for job in jobs],
         "kind": [spec.kind for spec in specs],

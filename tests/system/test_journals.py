@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboard.models.progress import progress_of
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
@@ -18,6 +19,7 @@ from engine.jobs.decisions import DECISIONS, JobPlanned, StudyCreated, StudyPlan
 from engine.jobs.events import JobNote
 from engine.jobs.journal import write_event
 from engine.jobs.kinds import event_kinds
+from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import studies
 from store.database import Store
@@ -60,7 +62,7 @@ def desk(root: Path) -> Store:
             | {"job": f"{name}-train"}
             for n in (1, 2, 3)
         ]
-        store.write(StudyCreated(name, name, {"corpus": "default"}))
+        store.write(StudyCreated(name, name, StudySpec.from_dict({"name": name}).to_dict()))
         job = {"job": f"{name}-train", "spec": {"kind": "train"}}
         store.write(StudyPlanned(study=name, domains=DOMAINS, corpus={}, runs=rows, jobs=[job]))
         store.spool.submit({"kind": "train"}, f"{name}-train")
@@ -108,6 +110,43 @@ def test_a_bad_line_stops_nothing(two, case):
     fresh = Store(two.workspace, two.workspace.root / "fresh.duckdb")
     assert tables(fresh) == before
     fresh.close()
+
+
+PLANNED = {"kind": "study.planned", "study": "mine", "domains": DOMAINS, "corpus": {}, "runs": [], "jobs": []}
+REVIEW = {"kind": "review.added", "study": "mine", "author": "a", "candidate": None}
+OWNERS = {
+    "no settings": {"kind": "study.created", "study": "x", "name": "X", "spec": {}},
+    "odd settings": {"kind": "study.created", "study": "x", "name": "X", "spec": {"corpus": 1, "merge": []}},
+    "an odd size": {"kind": "study.created", "study": "x", "name": "X", "spec": {"corpus": "c", "fidelity": 3}},
+    "an odd metric": PLANNED | {"metrics": [{"metric": 1, "colour": "red"}]},
+    "an odd corpus": PLANNED | {"corpus": {"domains": 3}},
+    "no domains": PLANNED | {"domains": []},
+    "an odd job": {"kind": "job.planned", "job": "../x", "spec": {"kind": "corpus"}, "study": None},
+    "a job called as the owner is": {"kind": "job.planned", "job": "owner", "spec": {"kind": "corpus"}, "study": None},
+    "a job without a kind": {"kind": "job.planned", "job": "y", "spec": {}, "study": None},
+    "a job of another kind": {"kind": "job.planned", "job": "z", "spec": {"kind": "no-such-kind"}, "study": None},
+    "an odd corpus plan": {"kind": "corpus.planned", "corpus": "c/../d", "spec": {"source": 1}},
+    "an odd candidate": {"kind": "candidate.put", "candidate": "c", "study": "mine", "frozen": "{}"},
+    "an odd vote": REVIEW | {"what": "vote", "body": {}, "candidate": "c"},
+    "odd rules": REVIEW | {"what": "rules", "body": {"approvals": "x"}},
+}
+
+
+@pytest.mark.parametrize("case", OWNERS)
+def test_an_odd_decision_stops_nothing(two, case):
+    """A damaged line of the owner's own: what people and the next start ask for works."""
+    with open(two.journal.folder / "events.jsonl", "ab") as journal:
+        journal.write(one_line({"t": 1.0, "by": "ada", **OWNERS[case]}) + b"\n")
+    two.ingest()
+    advance.recover(two)
+    ids = {one["study"] for one in COMMANDS["list_studies"](two)}
+    assert ids >= {"mine", "other"}
+    for study in ids:
+        COMMANDS["show"](two, study)
+        COMMANDS["list_candidates"](two, study)
+        progress_of(two, studies.get(two, study))
+    COMMANDS["list_jobs"](two)
+    COMMANDS["list_corpora"](two)
 
 
 JSON = st.recursive(
