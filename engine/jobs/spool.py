@@ -31,6 +31,7 @@ from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
 PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
+LONGEST_ID = 200  # bytes
 OWNER = "owner"  # the owner's journal; no job is called so
 HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
 
@@ -75,13 +76,9 @@ class Job:
 
 def check_id(job_id: str, free: bool = True) -> None:
     """Raise Problem for what cannot be a job's id. free: whether a job may be called so, and not only looked up."""
-    if (
-        not job_id
-        or job_id != Path(job_id).name
-        or job_id.startswith(".")
-        or len(job_id.encode(errors="replace")) > 200
-    ):
-        raise Problem(f"Cannot use {job_id[:80]!r} as a job's id: it must be a name of at most 200 bytes, no path.")
+    named = job_id and job_id == Path(job_id).name and not job_id.startswith(".")
+    if not named or len(job_id.encode(errors="replace")) > LONGEST_ID:
+        raise Problem(f"Cannot use {job_id[:80]!r}: that is not a job's id, a name of up to {LONGEST_ID} bytes.")
     if free and job_id == OWNER:
         raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")
 

@@ -43,7 +43,7 @@ from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
 def check_settings(spec: dict[str, object]) -> None:
-    """Raise Problem for settings of a study that nothing could show: what they are in detail is read when it is used."""
+    """Raise Problem for settings of a study that nothing could show. Their details are read where they are used."""
     for name, kinds in {"corpus": (str, NoneType), "merge": (dict, NoneType), "fidelity": (dict, NoneType)}.items():
         if not isinstance(spec.get(name), kinds):
             raise Problem(f"Cannot take the settings of a study: {name!r} is {shown(spec.get(name))}.")
