@@ -1,6 +1,7 @@
 """The one owner of the DuckDB file: opens it, reads with cursors, writes journals in whole transactions."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.jobs.spool import Spool
 from store.events import apply
 from store.events.bulk import Cursor, insert
 from store.journal import SHOWN, Chunk, OwnerJournal, read_on
+from store.rights import OWNER, UNPLANNED, Rights, rights_of
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 # Errors of `apply` for a malformed event. A full disk is not among them: that is retried.
@@ -30,10 +32,15 @@ UNUSABLE = (
     duckdb.DataError,
     duckdb.IntegrityError,
     duckdb.ProgrammingError,
+    ArithmeticError,
+    RecursionError,
+    pa.ArrowException,
 )
 Answer = TypeVar("Answer")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
-AT_ONCE = 20_000  # events per transaction, roughly
+JOB = "job/"  # begins the key of a job's journal
+AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # events, and journals looked at, per transaction, roughly
+TURN_SECONDS = 0.0005
 OLD_RESULTS = {
     "searches": "search.finished",
     "proposals": "proposal.finished",
@@ -53,7 +60,7 @@ class Store:
         """Open or create the database; raises Problem if another process owns it or the file is damaged."""
         self.workspace, self.version = workspace, 0
         self.file = file or workspace.root / "mixdesk.duckdb"
-        self._writing = threading.RLock()
+        self._writing, self._closing = threading.RLock(), False
         self._connection = connect(self.file)
         self.journal = OwnerJournal(workspace.root)
         self.spool = Spool(workspace.root)
@@ -61,7 +68,9 @@ class Store:
             for statement in SCHEMA.read_text().split(";\n"):
                 cursor.execute(statement)
             gather_results(cursor)
+            key_by_kind(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
+        self._rights: dict[str, Rights] = {}  # of jobs
         self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version it is valid for, key -> answer
 
     def remembered(self, key: Hashable, ask: Callable[[], Answer]) -> Answer:
@@ -112,7 +121,9 @@ class Store:
         """
         with self._writing:
             self.journal.append(decision, by or acting().name)
-            self._take([self.journal.folder])
+            waiting = [self.journal.folder]
+            while waiting:
+                self._take_some(waiting)
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
@@ -130,34 +141,53 @@ class Store:
 
         A job that has ended and is read to its end is sealed: its journal is never looked at again.
         """
+        taken = self._take([self.journal.folder])
+        for place in ("queued", "active"):
+            taken += self._take(self.spool.folders(place))
+        ended = self.spool.folders("ended")
+        taken += self._take(ended)
         with self._writing:
-            taken = self._take([self.journal.folder])
-            for place in ("queued", "active"):
-                taken += self._take(self.spool.folders(place))
-            ended = self.spool.folders("ended")
-            taken += self._take(ended)
-            for folder in ended:
+            for folder in ended if not self._closing else []:
                 self.spool.move(folder, "sealed")
-            return taken
+                self._rights.pop(folder.name, None)
+        return taken
 
     def take_sealed(self) -> int:
         """Read the journals of sealed jobs: needed only for a rebuild."""
-        with self._writing:
-            return self._take(self.spool.folders("sealed"))
+        return self._take(self.spool.folders("sealed"))
 
     def _take(self, folders: Iterable[Path]) -> int:
-        """Apply the journals' new lines to the tables, many in one transaction."""
-        taken, batch, events = 0, [], 0
-        for folder in folders:
-            name, read_to = folder.name, self._read_to.get(folder.name, 0)
-            while chunk := read_on(folder, name, read_to):
+        """Apply the journals' new lines to the tables, many in one transaction; others may write between two."""
+        waiting, taken = list(folders)[::-1], 0
+        while waiting and not self._closing:
+            with self._writing:
+                taken += self._take_some(waiting)
+            if waiting:
+                time.sleep(TURN_SECONDS)  # who takes the lock again at once leaves no turn to others
+        return taken
+
+    def _take_some(self, waiting: list[Path]) -> int:
+        """Apply about AT_ONCE events of the last of these journals; those read to their end are taken off the list."""
+        part, batch, events = waiting[-FOLDERS_AT_ONCE:], [], 0
+        self._learn_rights([folder.name for folder in part if folder != self.journal.folder])
+        for folder in reversed(part):
+            own = folder == self.journal.folder
+            key = folder.name if own else JOB + folder.name
+            rights = OWNER if own else self._rights.get(folder.name, UNPLANNED)
+            read_to = self._read_to.get(key, 0)
+            while events < AT_ONCE and (chunk := read_on(folder, key, read_to, rights)):
                 batch.append(chunk)
                 read_to, events = chunk.read_to, events + len(chunk.lines)
-                if events >= AT_ONCE:
-                    self._land_all(batch)
-                    taken, batch, events = taken + events, [], 0
+            if events >= AT_ONCE:  # the rest of this journal waits
+                break
+            waiting.pop()
         self._land_all(batch)
-        return taken + events
+        return events
+
+    def _learn_rights(self, jobs: list[str]) -> None:
+        """Look up what the journals of these jobs may hold."""
+        if unknown := [job for job in jobs if job not in self._rights]:
+            self._rights |= rights_of(self._connection.cursor(), unknown)
 
     def _land_all(self, batch: list[Chunk]) -> None:
         """Apply chunks together. A malformed event must not block the others: it is found by bisection."""
@@ -179,11 +209,18 @@ class Store:
         with self.transaction() as cursor:
             apply.apply(cursor, chunks)
             remember(cursor, chunks)
-        self._read_to |= {chunk.name: chunk.read_to for chunk in chunks}
+        self._read_to |= {chunk.key: chunk.read_to for chunk in chunks}
+
+    def stop_reading(self) -> None:
+        """Let a read of the journals end after the part that it is at; the next start reads on."""
+        self._closing = True
 
     def close(self) -> None:
-        self._connection.close()
-        self.journal.close()
+        """Close the database, once what is being written stands."""
+        self.stop_reading()
+        with self._writing:
+            self._connection.close()
+            self.journal.close()
 
 
 def gather_results(cursor: Cursor) -> None:
@@ -196,13 +233,24 @@ def gather_results(cursor: Cursor) -> None:
             cursor.execute(f"DROP TABLE {table}")
 
 
+def key_by_kind(cursor: Cursor) -> None:
+    """Migrate offsets of a database from before 0.3, where a job called "owner" had those of the owner's journal."""
+    if cursor.execute("SELECT 1 FROM journals WHERE starts_with(name, ?)", [JOB]).fetchone() is None:
+        cursor.execute("UPDATE journals SET name = ? || name WHERE name != 'owner'", [JOB])
+
+
+def storable(text: str) -> str:
+    """Text without what no UTF-8 can hold: halves of surrogate pairs are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
     """Write the journals' offsets and their corrupt lines."""
-    read_to = {chunk.name: chunk.read_to for chunk in chunks}
+    read_to = {chunk.key: chunk.read_to for chunk in chunks}
     insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
     for chunk in chunks:
         for one in chunk.corrupt:
-            values = [chunk.name, one.begins, one.text, one.reason]
+            values = [chunk.name, one.begins, storable(one.text), storable(one.reason)]
             cursor.execute("INSERT INTO corrupt_lines (journal, read_from, text, reason) VALUES (?, ?, ?, ?)", values)
 
 

@@ -10,9 +10,11 @@ from engine.core.errors import Problem
 from engine.jobs.events import Event, Line, line_of
 from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
 from engine.jobs.kinds import event_kinds
+from store.rights import Rights
 
+DEEPEST = 64  # lists and objects within each other; pages read what is stored from deep inside their own calls
 SHOWN = 2000  # characters kept of a corrupt line
-READ_BYTES = 16 << 20  # read at once, so that a journal of gigabytes costs no memory
+READ_BYTES = 1 << 20  # read at once, so that a journal of gigabytes costs neither memory nor patience
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Chunk:
-    """New lines of a journal since the last read."""
+    """New lines of a journal since the last read. key: of the journal among all; name: of its job, or "owner"."""
 
+    key: str
     name: str
     lines: list[Line]
     spans: list[tuple[int, int]]  # begin and end of each line
@@ -40,16 +43,25 @@ class Chunk:
         for line, span in zip(self.lines, self.spans, strict=True):
             before = [one for one in corrupt if one.begins < span[0]]
             corrupt = corrupt[len(before) :]
-            yield Chunk(self.name, [line], [span], before, span[1])
-        yield Chunk(self.name, [], [], corrupt, self.read_to)
+            yield Chunk(self.key, self.name, [line], [span], before, span[1])
+        yield Chunk(self.key, self.name, [], [], corrupt, self.read_to)
 
     def set_aside(self, reason: str) -> "Chunk":
         """The same lines, all set aside as corrupt."""
         aside = [
-            SetAside(start, json.dumps({"kind": line.event.kind, **line.event.to_dict()})[:SHOWN], reason)
+            SetAside(start, text_of(line.event), reason)
             for line, (start, _) in zip(self.lines, self.spans, strict=True)
         ]
-        return Chunk(self.name, [], [], sorted(self.corrupt + aside, key=lambda one: one.begins), self.read_to)
+        aside = sorted(self.corrupt + aside, key=lambda one: one.begins)
+        return Chunk(self.key, self.name, [], [], aside, self.read_to)
+
+
+def text_of(event: Event) -> str:
+    """An event as the beginning of its line."""
+    try:
+        return json.dumps({"kind": event.kind, **event.to_dict()})[:SHOWN]
+    except (ValueError, TypeError, RecursionError):
+        return json.dumps({"kind": event.kind})
 
 
 class OwnerJournal:
@@ -72,10 +84,11 @@ class OwnerJournal:
         os.close(self._descriptor)
 
 
-def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
+def read_on(folder: Path, key: str, offset: int, rights: Rights) -> Chunk | None:
     """The complete lines of `folder/events.jsonl` from `offset` on; None if there is nothing new.
 
-    A torn last line is left for later. A line without an event of a known kind is set aside with the reason.
+    A torn last line is left for later. A line that is no event of a kind and about things that this journal
+    may tell of is set aside with the reason.
     """
     try:
         with open(folder / FILE, "rb") as journal:
@@ -94,17 +107,38 @@ def read_on(folder: Path, name: str, offset: int) -> Chunk | None:
     for raw in data[:end].split(b"\n")[:-1]:
         if raw.strip():
             try:
-                lines.append(line_in(raw))
+                lines.append(line_in(raw, rights))
                 spans.append((position, position + len(raw) + 1))
             except Problem as problem:
                 corrupt.append(SetAside(position, raw.decode(errors="replace")[:SHOWN], str(problem)))
         position += len(raw) + 1
-    return Chunk(name, lines, spans, corrupt, offset + end)
+    return Chunk(key, folder.name, lines, spans, corrupt, offset + end)
 
 
-def line_in(raw: bytes) -> Line:
-    """The line of a journal. Raises Problem if the bytes are not an event of a known kind."""
+def line_in(raw: bytes, rights: Rights) -> Line:
+    """The line of a journal. Raises Problem if the bytes are not an event that this journal may hold."""
     values = parse(raw)
     if values is None:
         raise Problem("Cannot read the line: it is not a JSON object.")
-    return line_of(values, event_kinds())
+    if raw.count(b"[") + raw.count(b"{") > DEEPEST and is_deeper(values, DEEPEST):
+        raise Problem(f"Cannot read the line: its lists and objects are nested more than {DEEPEST} deep.")
+    kind = values.get("kind")
+    if isinstance(kind, str) and kind not in rights.kinds and kind in event_kinds():
+        raise Problem(f"Cannot take an event of kind {kind!r} from this journal: it is not its writer's to say.")
+    line = line_of(values, rights.kinds)
+    rights.check(line.event)
+    return line
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested more than so many levels deep. Without recursion: that is what it guards."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, list | dict)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, list | dict)
+        ]
+    return bool(level)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.core.errors import Problem
+from engine.cli.files import new_output
 from engine.core.workspace import Workspace
 
 
@@ -35,7 +35,6 @@ def restore(client, workspace, options):
 def export_runs(client, workspace, options):
     from engine.importing.run_table import write
 
-    if options.file.exists() and not options.force:
-        raise Problem(f"Cannot write {options.file}: it exists. Choose another name, or add --force.")
+    new_output(options.file, options.force)
     rows = client.call("list_runs", name=options.study)
     return {"written": str(write(rows, options.file)), "runs": len(rows)}

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 import tomllib
 from pathlib import Path
 
+from engine.cli.files import as_file, new_output
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.errors import Problem
@@ -19,6 +21,7 @@ from engine.core.files import CHECKOUT, replacing
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
+from engine.importing.names import listed
 from engine.jobs.events import JobFailed
 from engine.jobs.journal import last_event
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
@@ -32,8 +35,11 @@ def add(command) -> None:
     one = command("import", import_runs, "create a study from runs that were trained elsewhere", wait=True)
     one.add_argument("--study", required=True, metavar="NAME", help="name of the new study")
     one.add_argument("--format", required=True, choices=list(FORMATS), help="docs/IMPORT.md describes them")
-    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with the shares")
+    one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV, JSON or Parquet with the shares")
     one.add_argument("--metrics", type=Path, metavar="CSV", help="the second file of a pair")
+    one.add_argument("--preview", action="store_true", help="say what would be imported, and import nothing")
+    answer = "an answer to what the table leaves open; repeat"
+    one.add_argument("--answer", action="append", default=[], metavar="QUESTION=ANSWER", help=answer)
     column_options(one)
     one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
     one.add_argument("--prior", type=Path, metavar="FILE", help="CSV or JSON of shares, where tokens are not known")
@@ -63,16 +69,24 @@ def predict_options(one) -> None:
     one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
     one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
+    one.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def import_runs(client, workspace, options):
     files = {
-        name: copied(workspace, options.study, path)
+        name: copied(workspace, options.study, path, name)
         for name, path in (("weights", options.weights), ("metrics", options.metrics))
         if path is not None
     }
     names = ("weight_columns", "metric_columns", "higher_is_better", "unit", "key", "seed", "model_size", "n_tokens")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given |= {"answers": pairs(options.answer)} if options.answer else {}
+    shown = client.call("preview_import", format=options.format, **files, **given)
+    for line in what_was_read(shown):
+        print(line, file=sys.stderr)
+    if options.preview:
+        return shown
+    check_answers(shown)
     given |= {
         name: numbers_in(path)
         for name, path in (("available_tokens", options.available_tokens), ("prior", options.prior))
@@ -93,37 +107,67 @@ def import_runs(client, workspace, options):
         target_tokens=options.target_tokens,
         epoch_cap=options.epoch_cap,
     )
-    for note in result["notes"]:
-        print(note, file=sys.stderr)
     if options.wait:
         wait_for_study(client, workspace, result["study"])
     return result
 
 
-def copied(workspace: Workspace, study: str, path: Path) -> str:
-    """Copy a file into the workspace's imports folder, and return its name there."""
+def what_was_read(shown: dict) -> list[str]:
+    """A preview as lines: the shares and why, what else was plausible, the metrics, what is left out, what is asked."""
+    weights, metrics = shown["mapping"]["weights"], shown["mapping"]["metrics"]
+    lines = []
+    if weights:
+        lines.append(f"Shares: {listed(list(weights.values()))}: {shown['shares']['why']}.")
+    lines += [f"Plausible too: {listed(one['columns'])}: {one['why']}." for one in shown["shares"]["others"]]
+    if metrics:
+        told = [f"{name} ({one['better']} is better)" for name, one in metrics.items()]
+        lines.append(f"Metrics: {listed(told)}.")
+    out = [f"{one['column'] or 'nameless'} ({one['reason']})" for one in shown["columns_read"] if not one["read"]]
+    if out:
+        lines.append(f"Not read: {listed(out, len(out))}.")
+    lines += shown["notes"]
+    for one in shown["questions"]:
+        lines.append(f"Question {one['id']}: {one['text']}")
+        options = {shlex.quote(f"{one['id']}={name}"): text for name, text in one["options"].items()}
+        lines += [f"    --answer {option}: {text}" for option, text in options.items()]
+    return lines
+
+
+def check_answers(shown: dict) -> None:
+    """Raise Problem where the tables cannot be read, or a question has no answer."""
+    if shown["problem"]:
+        raise Problem(shown["problem"])
+    if unanswered := [one["id"] for one in shown["questions"] if one["answer"] is None]:
+        raise Problem(
+            f"Cannot import before {'this question is' if len(unanswered) == 1 else 'these questions are'} answered: "
+            f"{', '.join(unanswered)}. Repeat the command with an --answer to each, as listed above."
+        )
+
+
+def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
+    """Copy a file into the workspace's imports folder, and return its name there. role: the name of what is piped."""
     folder = re.sub(r"[^A-Za-z0-9]+", "-", study).strip("-")[:60] or "study"
-    target = workspace.root / "imports" / folder / path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
-    if path.resolve() != target.resolve():
-        with replacing(target) as part:
-            shutil.copyfile(path, part)
-    return f"{folder}/{path.name}"
+    with as_file(path) as file:
+        target = workspace.root / "imports" / folder / (file.name if file is path else f"{role}{file.suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.resolve() != target.resolve():
+            with replacing(target) as part:
+                shutil.copyfile(file, part)
+    return f"{folder}/{target.name}"
 
 
 def numbers_in(path: Path) -> dict[str, float]:
     """{name: number} of a JSON object, or of the first two columns of a CSV file. Raises Problem for anything else."""
-    if path.suffix.lower() == ".json":
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
-        if not isinstance(found, dict):
-            raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
-        return found
-    table = read_table(path)
+    with as_file(path) as file:
+        if file.suffix.lower() == ".json":
+            try:
+                found = json.loads(file.read_text())
+            except (OSError, ValueError) as error:
+                raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
+            if not isinstance(found, dict):
+                raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
+            return found
+        table = read_table(file)
     if len(table.columns) < 2:
         raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
     names, values = list(table.columns)[:2]
@@ -143,9 +187,11 @@ def constraints_in(path: Path) -> dict:
 
 def predict(client, workspace, options):
     """One row per input row, in its order: the key's column, then <metric> and <metric>_std for every metric."""
-    table = read_table(options.weights)
+    new_output(options.out, options.force)
+    with as_file(options.weights) as file:
+        table = read_table(file)
     told = client.call("fitted", name=options.study, surrogate=options.surrogate)
-    points, normalised = read_points(table, told["columns"])
+    points, notes = read_points(table, told["columns"], told["scale"])
     if told["file"] is None and options.surrogate:
         print(f"{options.surrogate} is not fitted yet: fitting it to the runs, alone.", file=sys.stderr)
         told["file"] = fitted_alone(workspace, told["fit"], options.surrogate)
@@ -153,8 +199,8 @@ def predict(client, workspace, options):
         print("No surrogate is fitted yet: waiting for the fit, which chooses the best.", file=sys.stderr)
         waited(client, workspace, [told["job"]])
         told = client.call("fitted", name=options.study)
-    if normalised:
-        print(f"{normalised} mixtures did not sum to 1 exactly and were normalised.", file=sys.stderr)
+    for note in [*table.notes, *notes]:
+        print(note, file=sys.stderr)
     write_predictions(options.out, table, told, load(workspace.root / told["file"]), points)
     return {
         "study": told["study"],

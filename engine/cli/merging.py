@@ -36,4 +36,6 @@ def run(client, workspace, options):
             if options.check:
                 print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
             raise Problem("\n".join(found.refusals))
-        return found.to_dict() if options.check else merge(config, options.out, progress)
+        if options.check:
+            return found.to_dict()
+        return merge(config, options.out, progress) | {"warnings": found.warnings}

@@ -3,8 +3,10 @@
 import base64
 from pathlib import Path
 
+from engine.cli.files import new_output
 from engine.cli.words import numbers, pairs
 from engine.core.errors import Problem
+from engine.core.files import replacing
 
 
 def add(command) -> None:
@@ -39,35 +41,51 @@ def formats(client, workspace, options):
 
 
 def export(client, workspace, options):
-    wanted, refused = [options.format], {}
     if options.format == "all":
-        there = formats(client, workspace, options)
-        wanted = [name for name, one in there.items() if not one["problem"]]
-        refused = {name: one["problem"] for name, one in there.items() if one["problem"]}
-    files: dict[Path, bytes] = {}
-    for format in wanted:
-        folder = options.out / format if options.format == "all" else options.out
-        made = client.call(
-            "export",
-            name=options.study,
-            format=format,
-            candidate=options.candidate,
-            tokens=options.tokens,
-            paths=pairs(options.path) or None,
-            tokens_per_document=numbers(options.tokens_per_document) or None,
-        )
-        files |= {folder / name: text.encode() for name, text in made["files"].items()}
-        files |= {folder / name: base64.b64decode(text) for name, text in made["binary"].items()}
+        files, refused = files_of_all(client, workspace, options)
+    else:
+        files, refused = files_in(client, options, options.format, options.out), {}
     write(files, options.force)
     told = {"written": [str(path) for path in files]}
     return told | ({"refused": refused} if refused else {})
 
 
+def files_of_all(client, workspace, options) -> tuple[dict[Path, bytes], dict[str, str]]:
+    """The files of every format that can hold the recipe, a folder each, and why the others cannot. Raises Problem if
+    none can."""
+    there = formats(client, workspace, options)
+    refused = {name: one["problem"] for name, one in there.items() if one["problem"]}
+    files: dict[Path, bytes] = {}
+    for name in [name for name in there if name not in refused]:
+        try:
+            files |= files_in(client, options, name, options.out / name)
+        except Problem as problem:
+            refused[name] = str(problem)
+    if not files:
+        raise Problem(list(refused.values())[-1])
+    return files, refused
+
+
+def files_in(client, options, format: str, folder: Path) -> dict[Path, bytes]:
+    """The files of one format."""
+    made = client.call(
+        "export",
+        name=options.study,
+        format=format,
+        candidate=options.candidate,
+        tokens=options.tokens,
+        paths=pairs(options.path) or None,
+        tokens_per_document=numbers(options.tokens_per_document) or None,
+    )
+    files = {folder / name: text.encode() for name, text in made["files"].items()}
+    return files | {folder / name: base64.b64decode(text) for name, text in made["binary"].items()}
+
+
 def write(files: dict[Path, bytes], force: bool) -> None:
     """Write all files, or none if one exists. Raises Problem."""
-    taken = [path for path in files if path.exists()]
-    if taken and not force:
-        raise Problem(f"Cannot write {taken[0]}: it exists. Choose another --out, or add --force.")
+    for path in files:
+        new_output(path, force)
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with replacing(path) as part:
+            part.write_bytes(content)

@@ -3,11 +3,43 @@
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.core.errors import Problem
+
 CHECKOUT = Path(__file__).parents[2]  # the working directory of every process that runs `python -m engine...`
+
+
+KINDS = (
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+def special(path: Path) -> str | None:
+    """What is at a path, if no regular file: a link, a pipe, a device, a folder. None for a file, and for nothing."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return next((kind for matches, kind in KINDS if matches(mode)), None)
+
+
+def refuse_taken(path: Path, force: bool = False) -> None:
+    """Raise Problem if an output may not be written: over a file unasked, over a link, a pipe or a device ever."""
+    if kind := special(path):
+        raise Problem(f"Cannot write {path}: it is {kind}, not a file. Give the name of a new file.")
+    if (parent := next(one for one in path.absolute().parents if os.path.lexists(one))) and not parent.is_dir():
+        raise Problem(f"Cannot write {path}: {parent} is not a folder. Choose another place.")
+    if not force and path.exists():
+        raise Problem(f"Cannot write {path}: it exists. Choose another name.")
 
 
 @contextmanager

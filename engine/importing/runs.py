@@ -6,8 +6,10 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import short_names
+from engine.importing.columns import varied_settings
 from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
+from engine.importing.reading import Reading
 from engine.importing.tables import Table
 from engine.spec.objectives import spreads
 
@@ -19,78 +21,45 @@ RULED = 100.0  # times the spread of another metric of its unit, from which on o
 class ImportedRuns:
     """weights (R, D), values (R, M) with NaN where unmeasured; keys: what names each run in its file.
 
-    seeds, parameters, tokens: R whole numbers each, or None where no column tells; notes: what was done and what
-    to beware of, in sentences; unseen: domains whose share is 0 in every run.
+    seeds, parameters, tokens: R whole numbers each (None for a seed that is not known), or None where no column tells;
+    notes: what was done and what to beware of, in sentences; unseen: domains whose share is 0 in every run.
     """
 
     mapping: Mapping
     keys: list[str]
     weights: np.ndarray
     values: np.ndarray
-    seeds: list[int] | None
-    parameters: list[int] | None
-    tokens: list[int] | None
+    seeds: list[int | None] | None
+    parameters: list[int | None] | None
+    tokens: list[int | None] | None
     notes: tuple[str, ...]
     unseen: tuple[str, ...]
 
 
-def read_runs(mapping: Mapping, weights: Table, metrics: Table | None = None) -> ImportedRuns:
-    """The runs of one flat table, or of a pair joined on the mapping's key.
+def read_runs(reading: Reading) -> ImportedRuns:
+    """The runs of what was read.
 
-    Raises Problem, naming row and column, for: bad shares (see read_points), duplicated keys, keys without a partner
-    in the other file, non-numbers, a metric that never varies or was measured in under 3 runs, two runs that are the
-    same in every value, and fewer than two domains.
+    Raises Problem, naming row and column, for: bad shares (see read_points), non-numbers, a metric that never varies
+    or was measured in under 3 runs, and two runs that are the same in every value.
     """
-    if len(mapping.weights) < 2:
-        raise Problem(
-            f"Cannot import {weights.name}: a mixture needs at least two domains, and it has "
-            f"{', '.join(mapping.weights) or 'none'}. Name more columns of shares."
-        )
-    shares, normalised = read_points(weights, mapping.weights)
-    second = weights if metrics is None else metrics
-    order = _joined(mapping.key, weights, metrics) if mapping.key else np.arange(len(weights))
+    mapping, weights = reading.mapping, reading.weights
+    shares, done = read_points(weights, mapping.weights, mapping.scale)
+    second = weights if reading.metrics is None else reading.metrics
     values = np.stack([second.numbers(one.metric, missing=True) for one in mapping.objectives], axis=1)
     _check_metrics(mapping, second, values)
-    values = values[order]
-    seeds, parameters, tokens = (
-        _whole(column, weights, second, order) for column in (mapping.seed, mapping.model_size, mapping.n_tokens)
-    )
+    seeds = _whole(mapping.seed, weights, second, missing=True)
+    parameters, tokens = (_whole(column, weights, second) for column in (mapping.model_size, mapping.n_tokens))
     _refuse_copies(weights, shares, values, seeds, parameters, tokens)
     keys = weights.keys(mapping.label or mapping.key) if mapping.key or mapping.label else [""] * len(weights)
     unseen = tuple(np.array(list(mapping.weights))[(shares == 0).all(axis=0)].tolist())
-    notes = _notes(mapping, shares, values, normalised, unseen, parameters, tokens)
-    return ImportedRuns(mapping, keys, shares, values, seeds, parameters, tokens, notes, unseen)
+    settings = varied_settings(reading.columns, reading.weights, reading.metrics)
+    notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
+    return ImportedRuns(mapping, keys, shares, values, seeds, parameters, tokens, (*notes, *settings), unseen)
 
 
-def _joined(key: str, weights: Table, metrics: Table | None) -> np.ndarray:
-    """For each row of the weights the row of its metrics."""
-    places = _places(weights, key)
-    if metrics is None:
-        return np.arange(len(weights))
-    partners = _places(metrics, key)
-    for one, its, other in ((weights, places, partners), (metrics, partners, places)):
-        if alone := [name for name in its if name not in other]:
-            beside = metrics.name if one is weights else weights.name
-            raise Problem(
-                f"Cannot import {one.row(its[alone[0]])}, column {key!r}: {alone[0]!r} has no partner in {beside} "
-                f"({len(alone)} such rows). Add it there, or leave the row out."
-            )
-    return np.array([partners[name] for name in places])
-
-
-def _places(table: Table, key: str) -> dict[str, int]:
-    """Key -> row. Raises Problem for an empty key and for one that stands twice."""
-    places: dict[str, int] = {}
-    for place, name in enumerate(table.keys(key)):
-        if not name:
-            raise Problem(f"Cannot import {table.row(place)}, column {key!r}: it is empty. Every run needs a key.")
-        if name in places:
-            raise Problem(
-                f"Cannot import {table.row(place)}, column {key!r}: {name!r} already stands in "
-                f"{table.row(places[name])}. Every key must be there once."
-            )
-        places[name] = place
-    return places
+def _left_out(reading: Reading) -> list[str]:
+    """Notes on rows that were left out."""
+    return [f"Left out: {one}." for one in reading.dropped]
 
 
 def _check_metrics(mapping: Mapping, table: Table, values: np.ndarray) -> None:
@@ -108,21 +77,13 @@ def _check_metrics(mapping: Mapping, table: Table, values: np.ndarray) -> None:
             )
 
 
-def _whole(column: str | None, weights: Table, second: Table, order: np.ndarray) -> list[int] | None:
-    """A column of whole numbers of at least 0 from either table, in the order of the weights."""
+def _whole(column: str | None, weights: Table, second: Table, missing: bool = False) -> list[int | None] | None:
+    """A column of whole numbers of at least 0 from either table, None for empty cells where `missing` allows them."""
     if column is None:
         return None
     table = second if column in second.columns else weights
-    if column not in table.columns:
-        raise Problem(f"Cannot find a column {column!r} in {weights.name} or {second.name}. Name another one.")
-    found = table.numbers(column)
-    wrong = np.flatnonzero((found < 0) | (found != np.round(found)) | (found > 2**62))
-    if len(wrong):
-        raise Problem(
-            f"Cannot import {table.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is not a whole number of at "
-            "least 0. Fix it, or name another column."
-        )
-    return [int(x) for x in (found[order] if table is second else found)]
+    found = table.whole_numbers(column, missing)
+    return [None if np.isnan(x) else int(x) for x in found]
 
 
 def _refuse_copies(table: Table, shares, values, *facts) -> None:
@@ -138,12 +99,10 @@ def _refuse_copies(table: Table, shares, values, *facts) -> None:
             )
 
 
-def _notes(mapping, shares, values, normalised, unseen, parameters, tokens) -> tuple[str, ...]:
+def _notes(mapping, shares, values, unseen, parameters, tokens) -> tuple[str, ...]:
     """What was done and what to beware of."""
     runs, domains = shares.shape
     notes = []
-    if normalised:
-        notes.append(f"The shares of {_counted(normalised)} did not sum to 1 exactly and were normalised.")
     if runs < 5:
         notes.append(f"Too few runs ({runs}) for cross-validation, which takes 5: nothing can be fitted yet.")
     if runs < domains:
@@ -157,15 +116,24 @@ def _notes(mapping, shares, values, normalised, unseen, parameters, tokens) -> t
         notes.append(
             f"{', '.join(unseen)}: the share is 0 in every run, so nothing is known of it, and no search proposes it."
         )
-    repeats = runs - len(np.unique(np.round(shares, 6), axis=0))
-    if repeats:
-        notes.append(f"Repeats of another run's mixture: {_counted(repeats)}. They measure the noise.")
+    notes += _repeats(shares, parameters, tokens)
     if gaps := int(np.isnan(values).any(axis=1).sum()):
         notes.append(f"Without some metric: {_counted(gaps)}. Each metric is fitted to the runs that have it.")
     for what, numbers in (("model sizes", parameters), ("token budgets", tokens)):
         if numbers and len(set(numbers)) > 1:
             notes.append(f"The runs are of {len(set(numbers))} {what}; the surrogates take them as one.")
     return (*notes, *_ruled(mapping, values))
+
+
+def _repeats(shares, parameters, tokens) -> list[str]:
+    """Notes on runs that share a mixture: of the same size and budget they measure the noise, of others they do not."""
+    facts = [np.array(fact, float)[:, None] for fact in (parameters, tokens) if fact is not None]
+    same = len(shares) - len(np.unique(np.round(shares, 6), axis=0))
+    noise = len(shares) - len(np.unique(np.concatenate([np.round(shares, 6), *facts], axis=1), axis=0))
+    notes = [f"Repeats of another run's mixture: {_counted(noise)}. They measure the noise."] if noise else []
+    if same > noise:
+        notes.append(f"The mixture of another run at another size or budget: {_counted(same - noise)}.")
+    return notes
 
 
 def _counted(runs: int) -> str:

@@ -1,60 +1,101 @@
-"""Tables of text or numbers from CSV and Parquet, whose cells can be named when something is wrong with them."""
+"""Tables of text or numbers, whose cells can be named when something is wrong with them."""
 
-import csv
 import math
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.importing.questions import Question
 
-SEPARATORS = ",;\t"
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}
-LARGEST = 1_000_000  # rows
+LONGEST = 64  # characters of a number
+WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
 
 @dataclass(frozen=True)
 class Table:
-    """columns: name -> cells, as the file has them (text, or numbers from Parquet); first: the first row's number."""
+    """columns: name -> cells, as the file has them (text, or numbers from Parquet and JSON).
+
+    lines: what people call each row: its line in a text file, its number elsewhere; notes: what was done while it
+    was read, in sentences; asked: what reading it left open.
+    """
 
     name: str
     columns: dict[str, list]
-    first: int
+    lines: Sequence[int]
+    notes: tuple[str, ...] = ()
+    asked: tuple[Question, ...] = ()
+    _numbers: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
+        return len(self.lines)
 
     def row(self, place: int) -> str:
         """What a person calls a row: its line in a CSV file, its number in a Parquet file."""
-        return f"row {place + self.first} of {self.name}"
+        return f"row {self.lines[place]} of {self.name}"
 
     def keys(self, column: str) -> list[str]:
-        """A column as text: 7, 7.0 and "7" are one key."""
-        return [text_of(cell) for cell in self.columns[column]]
+        """A column as text: 7, 7.0 and "7" are one key, and so is "7.0" where the column holds numbers only."""
+        found = [text_of(cell) for cell in self.columns[column]]
+        if np.isfinite(self.loose(column)).all():
+            found = [whole[1] if (whole := WHOLE.fullmatch(text)) else text for text in found]
+        return found
+
+    def loose(self, column: str) -> np.ndarray:
+        """A column as numbers (rows,): NaN for missing cells, infinity for what is no finite number."""
+        if column not in self._numbers:
+            self._numbers[column] = numbers_of(self.columns[column])
+        return self._numbers[column]
 
     def numbers(self, column: str, missing: bool = False) -> np.ndarray:
         """A column as numbers (rows,), NaN for empty cells where `missing` allows them.
 
         Raises Problem that names the row and column of a cell that is not a number.
         """
-        cells = self.columns[column]
-        found = np.array([number_of(cell) for cell in cells], float)  # infinity: no number at all
+        found = self.loose(column)
         wrong = np.isinf(found) if missing else ~np.isfinite(found)
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
-            said = repr(text_of(cells[place])) if text_of(cells[place]) else "an empty cell"
+            said = text_of(self.columns[column][place])
             empty = " or an empty cell" if missing else ""
             raise Problem(
-                f"Cannot import {self.row(place)}, column {column!r}: it holds {said}, and a finite number{empty} is "
-                "needed there. Fix it, or leave the row out."
+                f"Cannot import {self.row(place)}, column {column!r}: it holds "
+                f"{repr(said) if said else 'an empty cell'}, and a finite number{empty} is needed there. Fix it, or "
+                "leave the row out."
+            )
+        return found
+
+    def whole_numbers(self, column: str, missing: bool = False) -> np.ndarray:
+        """A column of whole numbers of at least 0, as `numbers` gives them. Raises Problem for a cell that is none."""
+        if column not in self.columns:
+            raise Problem(f"Cannot find a column {column!r} in {self.name}. Name another one.")
+        found = self.numbers(column, missing)
+        wrong = np.flatnonzero(~np.isnan(found) & ((found < 0) | (found != np.round(found)) | (found > 2**62)))
+        if len(wrong):
+            raise Problem(
+                f"Cannot import {self.row(wrong[0])}, column {column!r}: {found[wrong[0]]:g} is not a whole number of "
+                "at least 0. Fix it, or name another column."
             )
         return found
 
     def is_numeric(self, column: str) -> bool:
         """Whether more cells are numbers than are something else: a damaged cell does not hide a column."""
-        found = np.array([number_of(cell) for cell in self.columns[column]], float)
+        found = self.loose(column)
         return bool(np.isfinite(found).sum() > np.isinf(found).sum())
+
+    def counts_rows(self, column: str) -> bool:
+        """Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
+        found = self.loose(column)
+        return len(found) > 2 and found[0] in (0, 1) and bool((np.diff(found) == 1).all())
+
+    def only(self, places: Sequence[int], note: str | None = None) -> "Table":
+        """The table of these rows, in this order, which keep the names that people know them by."""
+        columns = {name: [cells[i] for i in places] for name, cells in self.columns.items()}
+        notes = (*self.notes, note) if note else self.notes
+        return Table(self.name, columns, [self.lines[i] for i in places], notes, self.asked)
 
 
 def text_of(cell) -> str:
@@ -64,61 +105,31 @@ def text_of(cell) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
 
 
+def numbers_of(cells: list) -> np.ndarray:
+    """Cells as numbers: see `number_of`. A column of plain numbers takes the short way."""
+    try:
+        if all(type(cell) in (int, float) for cell in cells):
+            return np.array(cells, float)
+        if all(type(cell) is str and len(cell) < LONGEST and "_" not in cell for cell in cells):
+            return np.array(list(map(float, cells)), float)
+    except (ValueError, OverflowError):
+        pass
+    return np.array([number_of(cell) for cell in cells], float)
+
+
 def number_of(cell) -> float:
-    """A cell as a number, NaN for a missing one, infinity for what is no finite number."""
+    """A cell as a number, NaN for a missing one, infinity for what is no finite number; true and false are none."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
+        if len(cell) >= LONGEST:
+            return math.inf
         cell = cell.strip()
         if cell.lower() in MISSING:
             return math.nan
         if "_" in cell:  # Python reads 1_000; files do not mean it
             return math.inf
     try:
-        return float(cell)
+        return math.inf if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError, OverflowError):
         return math.inf
-
-
-def read_table(path: Path, name: str | None = None) -> Table:
-    """Read a .parquet file, or else a CSV file (comma, semicolon or tab). name: what people call it.
-
-    Raises Problem where it is neither, has no rows, two columns of one name, or a row of another length.
-    """
-    name = name or path.name
-    try:
-        columns = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, name)
-    except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors and OSErrors
-        raise Problem(f"Cannot read {name}: {error}. Give a CSV or Parquet file.") from error
-    table = Table(name, columns, 1 if path.suffix.lower() in (".parquet", ".pq") else 2)
-    if not 1 <= len(table) <= LARGEST:
-        raise Problem(f"Cannot import {name}: it has {len(table):,} rows, and 1 to {LARGEST:,} can be read.")
-    return table
-
-
-def _csv(path: Path, name: str) -> dict[str, list]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        file.seek(0)
-        lines = csv.reader(file, delimiter=max(SEPARATORS, key=header.count))
-        names = [one.strip() for one in next(lines, [])]
-        if twice := [one for one in names if names.count(one) > 1]:
-            raise Problem(f"Cannot import {name}: two of its columns are called {twice[0]!r}. Rename one.")
-        rows = []
-        for line in lines:
-            if not line:
-                continue
-            if len(line) != len(names):
-                raise Problem(
-                    f"Cannot import line {lines.line_num} of {name}: it has {len(line)} cells, and the header names "
-                    f"{len(names)} columns. Fix that line."
-                )
-            rows.append(line)
-    return {one: [row[i] for row in rows] for i, one in enumerate(names)}
-
-
-def _parquet(path: Path) -> dict[str, list]:
-    import pyarrow.parquet as parquet
-
-    table = parquet.read_table(path)
-    return {name: table.column(name).to_pylist() for name in table.column_names}

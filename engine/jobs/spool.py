@@ -31,6 +31,7 @@ from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
 PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
+OWNER = "owner"  # the owner's journal; no job is called so
 HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
 
 
@@ -89,6 +90,8 @@ class Spool:
         spec = {"version": VERSION, **spec}
         JobSpec.read(spec)
         job_id = job_id or f"{spec['kind']}-{uuid.uuid4().hex[:8]}"
+        if job_id == OWNER:
+            raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")
         if self.find(job_id):
             return job_id
         folder = self.root / "incoming" / f"{job_id}.{uuid.uuid4().hex[:8]}"

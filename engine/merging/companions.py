@@ -1,32 +1,76 @@
 """The other files of a merged model's folder: the lead's config and tokenizer, and a card: what was merged, and how."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
-from engine.merging.checkpoints.aligned import HEAD
-from engine.merging.checkpoints.reader import INDEX, LAYERS
+from engine.merging.checkpoints.adapter_kinds import CONFIG
+from engine.merging.checkpoints.adapters import Adapted
+from engine.merging.checkpoints.files import INDEX, PICKLES
+from engine.merging.checkpoints.reader import HEAD, LAYERS, TIED
+from engine.merging.checkpoints.vocabulary import READERS, RULES, UNREAD
 from engine.merging.config import MergeConfig
 from engine.merging.layout import Model, Planned, lead_in
 
 KEPT = (".json", ".txt", ".model", ".jinja", ".tiktoken")  # suffixes of a model's files beside its weights
-DROPPED = (INDEX, "pytorch_model.bin.index.json", "adapter_config.json", "trainer_state.json")
+DROPPED = (INDEX, "pytorch_model.bin.index.json", "consolidated.safetensors.index.json", CONFIG, "trainer_state.json")
+TOKENIZER = (*READERS, *UNREAD, *RULES, "tokenizer_config.json", "special_tokens_map.json", "chat_template.json")
+MODULES, TEMPLATES = "modules.json", "additional_chat_templates"  # what names folders, and a folder of a tokenizer's
 # Lists in config.json with one entry per layer.
 BY_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers")
 
 
-def kept(lead: Model) -> list[Path]:
-    """The files to copy from the lead's folder."""
+def kept(lead: Model) -> dict[str, Path]:
+    """The files to copy: name in the output's folder -> file.
+
+    They are the lead's; an adapter's own tokenizer and chat template stand for the base's. Folders come along that
+    modules.json names (sentence-transformers), and further chat templates.
+    """
     if not lead.path.is_dir():
-        return []
-    return sorted(
-        file for file in lead.path.iterdir() if file.suffix in KEPT and file.name not in DROPPED and file.is_file()
-    )
+        return {}
+    found = {file.name: file for file in carried(lead.path.iterdir(), KEPT)}
+    if isinstance(lead, Adapted):
+        own = {file.name: file for file in carried(lead.folder.iterdir(), KEPT) if of_tokenizer(file.name)}
+        if lead.home != lead.path:
+            found = {name: file for name, file in found.items() if not of_tokenizer(name)} | own
+        found |= {name: file for name, file in own.items() if "chat_template" in name}
+    for folder in inner_folders(lead.path):
+        files = carried((lead.path / folder).rglob("*"), (*KEPT, ".safetensors"))
+        found |= {str(file.relative_to(lead.path)): file for file in files}
+    return found
+
+
+def carried(files: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """Of some files those that are copied, by name."""
+    return sorted(file for file in files if file.suffix in suffixes and file.name not in DROPPED and file.is_file())
+
+
+def of_tokenizer(name: str) -> bool:
+    """Whether a file belongs to a tokenizer."""
+    return name in TOKENIZER or name.endswith((".jinja", ".tiktoken"))
+
+
+def inner_folders(path: Path) -> list[str]:
+    """The folders in a model's folder that belong to it."""
+    named = modules_of(path) or [] if (path / MODULES).is_file() else []
+    found = [
+        name for name in (*named, TEMPLATES) if name and not Path(name).is_absolute() and ".." not in Path(name).parts
+    ]
+    return [name for name in found if (path / name).is_dir()]
+
+
+def modules_of(path: Path) -> list[str] | None:
+    """The folders that modules.json names; None if it cannot be read."""
+    try:
+        return [str(one["path"]) for one in json.loads((path / MODULES).read_bytes())]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def lost(lead: Model, out: Path) -> list[str]:
-    """Warnings about parts of a complete model that the output will lack."""
+    """Warnings about parts of a complete model that the output will lack, or that are not merged."""
     if out.suffix == ".safetensors":
-        found = [file.name for file in kept(lead)]
+        found = list(kept(lead))
         return [f"{out} is one file: {', '.join(found)} of {lead.path} are not written beside it."] if found else []
     said = []
     if lead.config is None:
@@ -36,6 +80,15 @@ def lost(lead: Model, out: Path) -> list[str]:
             f"{lead.path} has code of its own ({', '.join(code)}): it is not copied. Copy it if you trust it "
             "and the model needs it."
         )
+    if (lead.path / MODULES).is_file() and modules_of(lead.path) is None:
+        said.append(f"{lead.path / MODULES} cannot be read: the folders of its modules are not copied.")
+    if weights := [name for name in kept(lead) if name.endswith(".safetensors")]:
+        said.append(f"{', '.join(weights)} is copied from {lead.path} as it is: only the model itself is merged.")
+    folders = inner_folders(lead.path) if lead.path.is_dir() else []
+    pickles = [file for folder in folders for file in (lead.path / folder).rglob("*") if file.suffix in PICKLES]
+    if pickles:
+        names = ", ".join(str(file.relative_to(lead.path)) for file in sorted(pickles))
+        said.append(f"{lead.path} has pickles in its modules ({names}): they are not copied. Convert them first.")
     return said
 
 
@@ -43,7 +96,7 @@ def companions(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict
     """The other files of the output folder by name; none for a merge of bare files."""
     if not lead.path.is_dir():
         return {}
-    found = {file.name: file.read_bytes() for file in kept(lead)}
+    found = {name: file.read_bytes() for name, file in kept(lead).items()}
     if lead.config is not None:
         found["config.json"] = json.dumps(changed(config, lead, planned), indent=2).encode()
     found["README.md"] = card(config).encode()
@@ -56,8 +109,8 @@ def changed(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict:
     if asked := config.out_dtype or config.dtype:
         told["dtype" if "dtype" in told else "torch_dtype"] = asked  # transformers 5 and earlier
     written = {one.slot.name for one in planned}
-    if "tie_word_embeddings" not in told and any(HEAD.search(name) and name not in written for name in lead.tensors):
-        told["tie_word_embeddings"] = True  # the head was left out for that, whatever the architecture's default
+    if lead.is_tied is None and any(HEAD.search(name) and name not in written for name in lead.tensors):
+        told[TIED] = True  # the head was left out for that, whatever the architecture's default
     ranges = [next(one.layers for one in piece.sources if one.model == lead_in(piece)) for piece in config.slices]
     if None not in ranges:
         numbers = [layer for first, last in ranges for layer in range(first, last)]

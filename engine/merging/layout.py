@@ -9,8 +9,10 @@ import torch
 from engine.core.errors import Problem
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
-from engine.merging.checkpoints.aligned import HEAD, Aligned, is_copy
-from engine.merging.checkpoints.reader import Checkpoint, layer_of
+from engine.merging.checkpoints.aligned import Aligned, is_copy
+from engine.merging.checkpoints.naming import meeting
+from engine.merging.checkpoints.reader import HEAD, Checkpoint, layer_of, stack_of
+from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
 
@@ -18,6 +20,8 @@ NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
 # Buffers that loaders recompute: checkpoints of one model may or may not have them.
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
+# Experts of a mixture of experts: a tensor each, or all of a layer in one.
+EXPERTS, SPLIT = re.compile(r"\.experts\."), re.compile(r"\.experts\.\d+\.")
 Model = Checkpoint | Adapted | Aligned
 
 
@@ -64,6 +68,15 @@ class Part:
         """How many layers into the part a tensor is."""
         return layer_of(name) - (self.layers or (0,))[0]
 
+    def depth(self, name: str) -> float:
+        """How deep a tensor lies in its stack of layers: 0 in the first and outside, 1 in the last."""
+        if layer_of(name) < 0:
+            return 0.0
+        first, last = self.layers or (0, self.model.layers)
+        if len(self.model.stacks) > 1:
+            last = self.model.stacks[stack_of(name)]
+        return min(1.0, self.place(name) / (last - first - 1)) if last - first > 1 else 1.0
+
     def like(self, name: str, other: "Part") -> str:
         """This part's name for a tensor of another model's part."""
         return renumbered(name, other.place(name) + (self.layers or (0,))[0])
@@ -73,12 +86,24 @@ def opened(config: MergeConfig) -> dict[str, Model]:
     """Every model of the merge by its reference, the others aligned to the lead's layout."""
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
+    for model in models.values():
+        if isinstance(model, Adapted) and model.tie and model.tie.saved:
+            for one in models.values():
+                untied(one, model.tie)
     return {
         reference: model
         if model is lead
         else Aligned(model, lead, vocabulary.compared(reference, model.home, lead.home))
         for reference, model in models.items()
     }
+
+
+def untied(model: Checkpoint | Adapted, tie: Tie) -> None:
+    """Give a model that ties its head one of its own, since another one has: so does the merge."""
+    embedding = meeting([tie.embedding], list(model.tensors)).get(tie.embedding, tie.embedding)
+    is_tied = model.is_tied or (model.is_tied is None and tie.head not in model.tensors)
+    if is_tied and embedding in model.tensors:
+        model.untie(tie.head, embedding)
 
 
 def plan(config: MergeConfig, models: dict[str, Model]) -> list[Planned]:
@@ -100,6 +125,9 @@ def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
             continue
         own = parts[lead_in(piece)]
         others = {reference: part for reference, part in parts.items() if part is not own}
+        if refused := [said for part in others.values() for said in other_experts(part.model, own.model)]:
+            found.refusals += refused
+            continue
         skipped = unwritten(own, others, found)
         lacking(own, others, found)
         first, last = own.layers or (0, own.model.layers)
@@ -109,10 +137,8 @@ def fitted(config: MergeConfig, models: dict[str, Model]) -> Layout:
             inputs = {reference: part.like(name, own) for reference, part in parts.items()}
             misfits = [misfit(models[reference], theirs, own.model, name) for reference, theirs in inputs.items()]
             found.refusals += [said for said in misfits if said]
-            depth, layer = last - first, own.place(name)
-            t = 0.0 if layer_of(name) < 0 else min(1.0, layer / (depth - 1)) if depth > 1 else 1.0
-            slot = Slot(renumbered(name, layer + offset), out_dtype(config, stored.dtype), stored.shape)
-            found.planned.append(Planned(slot, piece, inputs, t))
+            slot = Slot(renumbered(name, own.place(name) + offset), out_dtype(config, stored.dtype), stored.shape)
+            found.planned.append(Planned(slot, piece, inputs, own.depth(name)))
         offset += last - first
     if not found.planned and not found.refusals:
         path = models[lead_of(config)].path
@@ -137,7 +163,13 @@ def unreachable(config: MergeConfig, piece: Slice, models: dict[str, Model]) -> 
             "slice's sources, with its layer_range."
         )
     for one in piece.sources:
-        if one.layers and one.layers[1] > models[one.model].layers:
+        if one.layers and len(stacks := models[one.model].stacks) > 1:
+            counts = ", ".join(f"{name} {count}" for name, count in stacks.items())
+            said.append(
+                f"Cannot take the layers {list(one.layers)} of {one.model}: it has several stacks ({counts}), and "
+                "layer_range does not say which. Give `models` instead of `slices`: whole models are merged."
+            )
+        elif one.layers and one.layers[1] > models[one.model].layers:
             said.append(
                 f"Cannot take the layers {list(one.layers)} of {one.model}: it has {models[one.model].layers}. Fix "
                 "its layer_range."
@@ -166,14 +198,30 @@ def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
     architecture), the weights of all models decide."""
     if lead.config is None or not is_copy(lead, head):
         return False
-    if lead.config.get("tie_word_embeddings") is not None:
+    if lead.is_tied is not None:
         return True
     return all(is_copy(one.model, head) for one in others.values() if head in one.model.tensors)
 
 
+def other_experts(model: Model, lead: Model) -> list[str]:
+    """A refusal if one model keeps its experts in one tensor a layer, and the other keeps each for itself."""
+    kinds, said = {}, []
+    for one in (model, lead):
+        experts = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
+        kinds[one] = {bool(SPLIT.search(name)): name for name in experts}  # the first of each kind
+    for split, fused in ((model, lead), (lead, model)):
+        if set(kinds[split]) == {True} and set(kinds[fused]) == {False}:
+            said.append(
+                f"Cannot merge {model.path}: the experts of {split.path} are tensors of their own "
+                f"({kinds[split][True]!r}), and those of {fused.path} are fused ({kinds[fused][False]!r}): two layouts "
+                "of one architecture. Load one of the two, and save it with the library that wrote the other."
+            )
+    return said
+
+
 def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
     """Report what the lead lacks: a refusal if all others have a tensor, since the merge would lack it as well."""
-    tied, more = (own.model.config or {}).get("tie_word_embeddings"), {}
+    tied, more = own.model.is_tied, {}
     for reference, part in others.items():
         names = {own.like(name, part): name for name in part.model.tensors if part.holds(name)}
         heads = {name for name in names if HEAD.search(name) and (tied or name not in own.model.tensors)}

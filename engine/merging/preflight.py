@@ -103,7 +103,7 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
         found.refusals += weights.refusals[:MOST]
         found.ancestry = list(weights.ancestry.values())
         inherited(weights, found)
-    found.warnings += [model.doubt for model in models.values() if model.doubt]
+    found.warnings += dict.fromkeys(note for model in models.values() for note in model.notes)
     foresee(config, models, layout, out, found)
     return found
 
@@ -188,7 +188,7 @@ def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: 
     """Add memory, disk and seconds. Refuses if `out` cannot be written or the method rejects its values."""
     planned, lead = layout.planned, models[lead_of(config)]
     found.tensors, found.parameters = len(planned), sum(one.slot.size for one in planned)
-    found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead))
+    found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead).values())
     parent = next(one for one in out.absolute().parents if one.exists())
     found.free = shutil.disk_usage(parent).free
     if said := misplaced(out, models):

@@ -25,7 +25,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from engine.core.errors import Problem
-from engine.core.files import replacing
+from engine.core.files import refuse_taken, replacing
 from engine.core.people import SYSTEM, as_person, need
 from engine.core.workspace import VERSION, Workspace
 from engine.jobs.spool import PLACES
@@ -50,8 +50,7 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     where the file exists.
     """
     need("operator", "back up the workspace")
-    if target.exists():
-        raise Problem(f"Cannot write {target}: it exists. Choose another name.")
+    refuse_taken(target)
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +169,7 @@ def restore(source: Path, target: Path) -> dict:
     Mixdesk, larger than the disk, or with anything in it but regular files inside the workspace.
     """
     need("operator", "restore a workspace")
-    if not source.is_file():
+    if source.is_dir() or not source.exists():
         raise Problem(f"Cannot read {source}: there is no such file. Check the path.")
     target = target.expanduser().resolve()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -200,7 +199,8 @@ def _unpack(source: Path, folder: Path) -> dict:
     """Write the archive's files into a folder and check each against the manifest, which is returned."""
     written, about = {}, None
     with (
-        pa.CompressedInputStream(str(source), "zstd") as data,
+        open(source, "rb") as file,  # may be a pipe
+        pa.CompressedInputStream(file, "zstd") as data,
         tarfile.open(fileobj=data, mode="r|", tarinfo=_Member) as archive,
     ):
         for member in archive:

@@ -57,7 +57,8 @@ class Owner:
     def close(self) -> None:
         """Stop reading, close the database, give the lock back."""
         self._stop.set()
-        self._thread.join(timeout=10)
+        self.store.stop_reading()
+        self._thread.join()
         if self.webhook is not None:
             self.webhook.close()
         self.store.close()

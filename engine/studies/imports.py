@@ -19,7 +19,7 @@ from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
-from engine.importing import ImportedRuns, Mapping, Table, guess, read_runs, read_table
+from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
 from engine.jobs.decisions import ImportedRun, StudyImported, StudyMetric
 from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
@@ -33,6 +33,16 @@ from store import jobs, studies
 from store.database import Store
 
 SHOWN = 8  # rows of a preview
+NOTHING = {  # the preview of tables that cannot be read as runs
+    "mapping": Mapping({}, ()).to_dict(),
+    "columns_read": [],
+    "shares": {"why": "", "others": []},
+    "dropped": [],
+    "questions": [],
+    "notes": [],
+    "runs": 0,
+    "rows": [],
+}
 
 
 def imported_file(workspace: Workspace, name: str) -> Path:
@@ -55,30 +65,37 @@ def keep_file(workspace: Workspace, name: str, pieces: Iterable[bytes]) -> str:
     return f"uploads/{name}"
 
 
-def tables_of(workspace: Workspace, weights: str, metrics: str | None) -> tuple[Table, Table | None]:
+def tables_of(
+    workspace: Workspace, weights: str, metrics: str | None, answers: dict[str, str] | None
+) -> tuple[Table, Table | None]:
     """The one or two tables of an import."""
     names = [name for name in (weights, metrics) if name]
-    tables = [read_table(imported_file(workspace, name), Path(name).name) for name in names]
+    tables = [read_table(imported_file(workspace, name), Path(name).name, answers) for name in names]
     return tables[0], tables[1] if len(tables) > 1 else None
 
 
 def preview(store: Store, format: str, weights: str, metrics: str | None = None, **given) -> dict:
-    """Dry run of an import: the guessed columns, notes or the refusal, the first rows.
+    """Dry run of an import: what every column is and why, the questions, notes or the refusal, the first rows.
 
-    given: corrections of the guess (engine.importing.guess).
+    given: corrections and answers (engine.importing.read). Where a question is open, its first answer is previewed.
+    Tables whose shares or metrics are not found are shown too, so that somebody can name them.
     """
-    tables = tables_of(store.workspace, weights, metrics)
-    mapping = guess(format, *tables, **given)
-    shown = {"mapping": mapping.to_dict(), "columns": [table and list(table.columns) for table in tables]}
+    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
     try:
-        runs = read_runs(mapping, *tables)
+        reading = read(format, *tables, **given)
     except Problem as problem:
-        return {**shown, "problem": str(problem), "notes": [], "runs": len(tables[0]), "rows": []}
+        return {**NOTHING, "columns": [table and list(table.columns) for table in tables], "problem": str(problem)}
+    columns = [table and list(table.columns) for table in (reading.weights, reading.metrics)]
+    shown = {"mapping": reading.mapping.to_dict(), "columns": columns, **reading.to_dict()}
+    try:
+        runs = read_runs(reading)
+    except Problem as problem:
+        return {**shown, "problem": str(problem), "notes": [], "runs": len(reading.weights), "rows": []}
     rows = [
         {
             "key": runs.keys[i],
-            "weights": dict(zip(mapping.weights, runs.weights[i].tolist(), strict=True)),
-            "metrics": {one.metric: _plain(x) for one, x in zip(mapping.objectives, runs.values[i], strict=True)},
+            "weights": dict(zip(runs.mapping.weights, runs.weights[i].tolist(), strict=True)),
+            "metrics": {one.metric: _plain(x) for one, x in zip(runs.mapping.objectives, runs.values[i], strict=True)},
         }
         for i in range(min(SHOWN, len(runs.weights)))
     ]
@@ -104,13 +121,15 @@ def import_runs(
     """Import runs as a study, which fits and searches automatically; returns its guesses and notes.
 
     weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; priorities
-    to groups: as in engine.spec.study.StudySpec; given: corrections of the guess (engine.importing.guess). The
-    same runs under the same name are one study. Raises Problem, and changes nothing, if any row is invalid.
+    to groups: as in engine.spec.study.StudySpec; given: corrections and answers (engine.importing.read). The same
+    runs under the same name are one study. Raises Problem, and changes nothing, if any row is invalid, or a question
+    is open.
     """
     need("operator", "import runs")
-    tables = tables_of(store.workspace, weights, metrics)
-    mapping = guess(format, *tables, **given)
-    runs = read_runs(mapping, *tables)
+    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
+    reading = read(format, *tables, **given)
+    refuse_open(reading.questions, reading.answers)
+    mapping, runs = reading.mapping, read_runs(reading)
     spec = StudySpec(
         name=name,
         corpus=None,
@@ -124,7 +143,7 @@ def import_runs(
     )
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
     files = [table.name for table in tables if table]
-    event = _event(spec, mapping, runs, files, available_tokens, prior)
+    event = _event(spec, reading, runs, files, available_tokens, prior)
     study = _named(name, event)
     known = {one.name: one.id for one in studies.all_studies(store)}
     already = known.get(name) == study
@@ -147,6 +166,7 @@ def import_runs(
         "runs": found.runs,
         "domains": found.domains,
         "columns": mapping.to_dict(),
+        **reading.to_dict(),
         "notes": list(runs.notes),
         "prior": event["imported"]["prior_name"],
         "aggregate": aggregate_of(store, found).to_dict(),
@@ -160,8 +180,9 @@ def _named(name: str, event: dict) -> str:
     return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'study'}-{digest}"
 
 
-def _event(spec: StudySpec, mapping: Mapping, runs: ImportedRuns, files, available_tokens, prior) -> dict:
+def _event(spec: StudySpec, reading: Reading, runs: ImportedRuns, files, available_tokens, prior) -> dict:
     """An import's content as in the journal, without the ids."""
+    mapping = reading.mapping
     domains = list(mapping.weights)
     tokens = _by_domain(mapping, available_tokens, "available tokens", lowest=1.0)
     centre = _by_domain(mapping, prior, "prior", lowest=0.0)
@@ -176,6 +197,8 @@ def _event(spec: StudySpec, mapping: Mapping, runs: ImportedRuns, files, availab
         "prior": mean.tolist(),
         "prior_name": "prior" if given else "mean of the runs",
     }
+    imported |= {"scale": mapping.scale} if mapping.scale else {}
+    imported |= {"answers": reading.answers} if reading.answers else {}
     if tokens is not None:
         imported |= {"prior": (tokens / tokens.sum()).tolist(), "prior_name": "natural"}
     corpus = (
@@ -242,7 +265,7 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     study = studies.get(store, name)
     columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}
     told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "job": None}
-    told |= {"key": (study.imported or {}).get("key"), "file": None, "fit": None}
+    told |= {name: (study.imported or {}).get(name) for name in ("key", "scale")} | {"file": None, "fit": None}
     if (fit := fit_of(store, study, surrogate)) is not None:
         file = store.workspace.surrogates(study.id, fit.fingerprint) / f"{fit.name}.npz"
         return {**told, "surrogate": fit.name, "file": str(file.relative_to(store.workspace.root))}

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_pages import settled, visit
+from tests.importing import made
 from tests.importing.test_importing import FLAT, changed, write
 from tests.support.running import Page, engine, watched_tab
 
@@ -70,3 +71,46 @@ def test_a_file_is_uploaded_refused_mended_and_imported(tab, desk):
     tab.get_by_role("button", name="Import", exact=True).click()
     expect(tab.get_by_text("24 runs imported from good.csv")).to_be_visible()
     assert "study=through-the-page-" in tab.url
+
+
+def test_the_preview_explains_asks_and_waits_for_the_answers(tab, desk):
+    visit(tab, desk, "import")
+    path = write(desk.folder / "phases.csv", made.PHASES | {"model_size": [70_000_000, 160_000_000] * (made.RUNS // 2)})
+    tab.locator("input[type=file]").set_input_files(path)
+    settled(tab)
+    button = tab.get_by_role("button", name="Import", exact=True)
+    expect(tab.get_by_text("until then the preview shows the first answer of each")).to_be_visible()
+    expect(button).to_be_disabled()
+    expect(tab.get_by_text("Plausible as shares too: phase_1_web")).to_be_visible()
+    expect(tab.get_by_text("Not read:")).to_contain_text("lm_eval/arc/acc_stderr")
+    for question, answer in (
+        ("may be the shares", "phase_1_web to phase_1_books"),
+        ("model sizes", "160M: 8 of 16 runs"),
+    ):
+        tab.get_by_role("combobox", name=question).click()
+        tab.get_by_role("option", name=answer).click()
+        settled(tab)
+    expect(tab.get_by_text("Shares are phase_1_web, phase_1_code, phase_1_books: they sum to 1.")).to_be_visible()
+    expect(tab.get_by_text("8 runs are ready to import.")).to_be_visible()
+    expect(button).to_be_enabled()
+    name = tab.get_by_label("Name of the study")
+    name.fill("Second phase")
+    name.press("Enter")
+    settled(tab)
+    button.click()
+    expect(tab.get_by_text("8 runs imported from phases.csv")).to_be_visible()
+
+
+def test_shares_that_are_not_found_can_be_named(tab, desk):
+    visit(tab, desk, "import")
+    table = {**made.RUN, "alpha": made.MIX["web"], "beta": [0.9] * made.RUNS, "loss": made.LOSS.tolist()}
+    tab.locator("input[type=file]").set_input_files(write(desk.folder / "bare.csv", table))
+    settled(tab)
+    expect(tab.get_by_test_id("stAlertContentError")).to_contain_text("Say which ones are the shares")
+    shares = tab.get_by_role("combobox", name="Domain shares")
+    for column in ("alpha", "beta"):
+        shares.click()
+        tab.get_by_role("option", name=column, exact=True).click()
+        tab.keyboard.press("Escape")
+        settled(tab)
+    expect(tab.get_by_role("combobox", name="What are they?")).to_be_visible()

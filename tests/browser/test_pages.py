@@ -54,8 +54,9 @@ def test_every_page_opens_without_a_fault(tab, page, path):
 
 def test_the_studies_page_shows_the_answer_with_its_noise(tab, page):
     visit(tab, page, "")
-    expect(tab.get_by_text("The best mixture found is")).to_contain_text("bits per byte predicted (95%), from")
+    expect(tab.get_by_text("The best predicted mixture is")).to_contain_text("bits per byte predicted (95%), from")
     expect(tab.get_by_text("22 of 22 runs")).to_be_visible()
+    expect(tab.get_by_text("22 runs (3 baselines, 16 design points, 3 repeats)")).to_be_visible()
 
 
 def test_a_fader_moves_the_others_and_the_predictions(tab, page):
@@ -110,6 +111,18 @@ def test_a_locked_fader_stays(tab, page):
     tracks.nth(0).focus()
     tab.keyboard.press("ArrowUp")
     assert tracks.nth(1).get_attribute("aria-valuenow") == held
+    expect(tab).to_have_url(re.compile("lock="))
+    settled(tab)
+    number = tab.get_by_test_id("stMetricValue").first.inner_text()
+    shown = [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)]
+    link = tab.url
+    tab.goto("about:blank")
+    tab.goto(link)
+    expect(tab.locator("h1")).to_be_visible()
+    settled(tab)
+    expect(locks.nth(1)).to_have_attribute("aria-pressed", "true")
+    assert [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)] == shown
+    expect(tab.get_by_test_id("stMetricValue").first).to_have_text(number)
 
 
 def test_a_mouse_drags_a_fader(tab, page):
@@ -155,6 +168,11 @@ def test_brushing_filters_the_table_and_keeps_the_chart(tab, page):
         ".filter(t => t.type === 'parcoords')[0].dimensions.filter(d => d.constraintrange).length"
     )
     assert brushes == 1
+    expect(tab).to_have_url(re.compile("brush="))
+    words, link = count.inner_text(), tab.url
+    tab.goto("about:blank")
+    tab.goto(link)
+    expect(count).to_have_text(words)
 
 
 def test_every_detail_is_drawn(tab, page):

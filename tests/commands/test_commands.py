@@ -154,6 +154,16 @@ def test_every_format_holds_the_same_shares(desk, small, tmp_path):
         assert {name: shares.get(name, 0) for name in DOMAINS} == pytest.approx(design["weights"], abs=1e-6)
 
 
+@pytest.mark.slow
+def test_a_path_that_one_format_refuses_is_no_matter_of_the_others(desk, small, tmp_path, refused):
+    spaced = ("--path", f"{min(DOMAINS)}=/data/my texts/a")
+    wish = ("export", small, "--format", "all", "--candidate", "natural", "--out", str(tmp_path / "files"))
+    told = answer(desk, *wish, *spaced)
+    assert set(told["refused"]) == {"megatron"} and "white space" in told["refused"]["megatron"]
+    assert {path.name for path in (tmp_path / "files").iterdir()} == set(FORMATS) - {"megatron"}
+    assert "'nowhere'" in refused(*wish, "--force", "--path", "nowhere=x", workspace=desk)
+
+
 def test_an_export_writes_over_nothing_unasked(desk, small, tmp_path, refused):
     (tmp_path / "draft_mixture.json").write_text("mine")
     wish = ("export", small, "--format", "json", "--tokens", "5e9", "--out", tmp_path)
@@ -247,7 +257,7 @@ def test_a_wish_that_cannot_be_met_is_a_sentence(refused, desk, tmp_path, wish, 
 def test_a_folder_that_cannot_be_written_is_a_sentence(refused, desk, tmp_path):
     (tmp_path / "file").touch()
     wish = ("export", "Small", "--format", "csv", "--candidate", "uniform", "--out", tmp_path / "file" / "below")
-    assert "Not a directory" in refused(*wish, workspace=desk)
+    assert "file is not a folder" in refused(*wish, workspace=desk)
     assert "Choose a folder that you can write to" in refused("list", workspace=tmp_path / "file" / "workspace")
 
 

@@ -66,7 +66,7 @@ def test_proposed_runs_are_trained_and_the_league_refits(desk):
 def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
     before = answer(desk, "show", "Small")
     (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", "--wait")
-    assert found["done"] == found["runs"] == 2 * len(found["mixtures"]) and found["mixtures"][0] == "best"
+    assert found["done"] == found["runs"] == 2 * len(found["mixtures"]) and found["mixtures"][0] == "best predicted"
     assert found["fidelity"]["layers"] == 2 and found["fidelity"]["tokens"] == 65536
     low, high = found["trust"]["rank_interval"]
     assert -1 <= low <= found["trust"]["rank"] <= high <= 1 and found["trust"]["noise"] > 0

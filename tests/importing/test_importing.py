@@ -8,8 +8,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from engine import importing
 from engine.core.errors import Problem
-from engine.importing import guess, read_points, read_runs, read_table
+from engine.importing import read_points, read_runs, read_table, refuse_open
 from engine.studies import imports
 from store import runs, studies
 from store.database import Store
@@ -58,8 +59,12 @@ def changed(column: str, place: int, value, columns: dict = FLAT) -> dict:
 
 
 def read(path, format="flat", second=None, **given):
-    tables = read_table(path), second and read_table(second)
-    return read_runs(guess(format, *tables, **given), *tables)
+    """The runs of a file or two, with every question answered."""
+    answers = given.get("answers")
+    tables = [one and read_table(one, answers=answers) for one in (path, second)]
+    reading = importing.read(format, *tables, **given)
+    refuse_open(reading.questions, reading.answers)
+    return read_runs(reading)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -172,8 +177,8 @@ def test_bad_columns_and_files_are_named(tmp_path):
     with pytest.raises(Problem, match=r"row 26 of twice\.csv: it is the same as row 2 of twice\.csv"):
         read(write(tmp_path / "twice.csv", twice))
     percent = {**FLAT, **{f"w/{n}": 100 * SHARES[:, i] for i, n in enumerate(("web", "code", "news"))}}
-    with pytest.raises(Problem, match="divide by 100"):
-        read(write(tmp_path / "percent.csv", percent))
+    taken = read(write(tmp_path / "percent.csv", percent))
+    assert "percent" in taken.notes[0] and np.allclose(taken.weights, SHARES, atol=1e-3)
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
     with pytest.raises(Problem, match=r"line 3 of ragged\.csv"):
         read_table(tmp_path / "ragged.csv")
@@ -218,8 +223,8 @@ def test_warnings_are_said(tmp_path):
 def test_points_are_matched_by_name_in_any_order(tmp_path):
     columns = {"web": "train_web", "code": "train_code"}
     path = write(tmp_path / "new.csv", {"train_code": [0.3, 0.5], "other": ["x", "y"], "web": [0.7, 0.495]})
-    points, normalised = read_points(read_table(path), columns)
-    assert points[0].tolist() == [0.7, 0.3] and normalised == 1
+    points, notes = read_points(read_table(path), columns)
+    assert points[0].tolist() == [0.7, 0.3] and "1 run did not sum to 1" in notes[0]
     with pytest.raises(Problem, match="no column 'train_news'"):
         read_points(read_table(path), {**columns, "news": "train_news"})
 
@@ -314,9 +319,10 @@ def test_import_and_predict_without_a_server(tmp_path):
     assert [row["index"] for row in rows] == ["x", "y"]
     assert float(rows[0]["web_val_loss"]) == pytest.approx(2.5, abs=0.05)
     assert float(rows[1]["quiz_acc"]) == pytest.approx(0.62, abs=0.05) and float(rows[0]["quiz_acc_std"]) > 0
-    assert "not fitted yet" not in engine(workspace, *wish).stderr, "it is kept"
+    assert "add --force" in engine(workspace, *wish, check=False).stderr and table_of(out) == rows
+    assert "not fitted yet" not in engine(workspace, *wish, "--force").stderr, "it is kept"
     bad = write(tmp_path / "bad.csv", {"w/news": [0.2], "w/web": [0.5], "w/code": [0.5]})
-    failed = engine(workspace, *wish[:-3], str(bad), *wish[-2:], check=False)
+    failed = engine(workspace, *wish[:-3], str(bad), *wish[-2:], "--force", check=False)
     assert failed.returncode == 1 and "row 2 of bad.csv" in failed.stderr and len(rows) == 2
 
 

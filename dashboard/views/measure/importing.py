@@ -1,5 +1,6 @@
-"""Import: runs trained elsewhere become a study; with a preview, and a guess of the columns that can be corrected."""
+"""Import: runs trained elsewhere become a study; the preview says what was read and why, asks, and can be corrected."""
 
+import hashlib
 import re
 
 import pandas as pd
@@ -12,11 +13,13 @@ from engine.core.errors import Problem
 from engine.studies import imports
 
 FORMATS = {
-    "flat": "One table (CSV or Parquet)",
+    "flat": "One table",
+    "pair": "Two tables: mixtures, and what was measured",
     "regmix": "RegMix: two CSV files",
     "olmix": "Olmix: two CSV files",
 }
-TYPES = ["csv", "tsv", "parquet", "pq"]
+TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "arrow", "feather", "gz", "bz2", "xz"]
+ROUNDS = 6  # of questions, where one answer raises the next
 INTRODUCTION = (
     "Import runs trained elsewhere: their mixture **shares** and their **metrics**. They become a study with all the "
     "pages that a study of Mixdesk's own proxies has. Files with errors are not imported."
@@ -36,18 +39,20 @@ def render(study: str | None) -> None:
         st.caption(f"You can also put files into {plain(state.store().workspace.root / 'imports')}.")
         return
     try:
-        guessed = imports.preview(state.store(), format, **files)
+        guessed, _ = asked(format, files, {}, {})
         columns = corrected(guessed, format, files)
-        shown = imports.preview(state.store(), format, **files, **columns) if columns else guessed
+        shown, answers = asked(format, files, columns, {one["id"]: one["answer"] for one in guessed["questions"]})
     except Problem as problem:
         refusal(problem)
         return
+    explained(shown)
     preview(shown)
     more = ask_more(shown)
-    allowed = needs_role("operator", shown["problem"] is not None)
+    unanswered = any(one["answer"] is None for one in shown["questions"])
+    allowed = needs_role("operator", shown["problem"] is not None or unanswered)
     if st.button("Import", type="primary", icon=":material/download_done:", **allowed):
         try:
-            done = imports.import_runs(state.store(), name, format, **files, **columns, **more)
+            done = imports.import_runs(state.store(), name, format, **files, **columns, **more, answers=answers)
         except Problem as problem:
             refusal(problem)
             return
@@ -92,11 +97,69 @@ def stored(upload) -> str:
     return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
+def asked(format: str, files: dict, columns: dict, known: dict) -> tuple[dict, dict]:
+    """A preview with the answers to its questions, which are asked here: an answer may raise another question.
+
+    columns: corrections; known: question -> answer of those that stand on the page already.
+    """
+    answers = {name: answer for name, answer in known.items() if answer is not None}
+    seen = set(known)
+    for _ in range(ROUNDS):
+        shown = imports.preview(state.store(), format, **files, **columns, answers=answers)
+        new = [one for one in shown["questions"] if one["id"] not in seen]
+        for one in new:
+            seen.add(one["id"])
+            chosen = st.selectbox(
+                plain(one["text"]),
+                list(one["options"]),
+                index=None,
+                format_func=lambda name, one=one: one["options"][name],
+                placeholder="Choose an answer",
+                key=f"question-{one['id']}-{hash_of(format, files, one)}",
+            )
+            answers |= {one["id"]: chosen} if chosen else {}
+        if not new:
+            break
+    return shown, {one["id"]: answers[one["id"]] for one in shown["questions"] if one["id"] in answers}
+
+
+def hash_of(*values) -> str:
+    """A short name of values, for the keys of widgets that must forget what was chosen when the values change."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+
+def explained(shown: dict) -> None:
+    """What the tables were read as: the shares and why, what else was plausible, what is left out."""
+    shares, mapping = shown["shares"], shown["mapping"]
+    if not mapping["weights"]:
+        return
+    st.markdown(f"**Shares** are {plain(', '.join(mapping['weights'].values()))}: {plain(shares['why'])}.")
+    for one in shares["others"]:
+        st.caption(f"Plausible as shares too: {plain(', '.join(one['columns']))}: {plain(one['why'])}.")
+    out = [one for one in shown["columns_read"] if not one["read"]]
+    if out:
+        st.caption(f"Not read: {plain(', '.join(one['column'] or 'a column without a name' for one in out))}.")
+    if any(one["answer"] is None for one in shown["questions"]):
+        st.warning("Answer the questions above: until then the preview shows the first answer of each.")
+    with st.expander("What every column is, and why", icon=":material/help_center:"):
+        rows = [
+            {
+                "column": one["column"],
+                "read as": one["role"] if one["read"] else f"not read: {one['role']}",
+                "because": one["reason"],
+                "could be": ", ".join(one["also"]),
+                "file": one["file"],
+            }
+            for one in shown["columns_read"]
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+
+
 def corrected(guessed: dict, format: str, files: dict) -> dict:
-    """The guessed columns, corrected where somebody did so: arguments of engine.importing.guess."""
+    """The guessed columns, corrected where somebody did so: arguments of engine.importing.read."""
     mapping, (first, second) = guessed["mapping"], guessed["columns"]
     second = second or first
-    key = f"{format}-{'-'.join(files.values())}"
+    key = hash_of(format, files, mapping)
     found = f"{len(mapping['weights'])} domains, {len(mapping['metrics'])} metrics"
     with st.expander(f"Columns: {found}", icon=":material/view_column:", expanded=guessed["problem"] is not None):
         weights = list(mapping["weights"].values())
@@ -106,11 +169,9 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
         higher = st.multiselect("Higher is better for", metrics, default=ups, key=f"higher-{key}")
         columns = st.columns(5)
         units = list(dict.fromkeys(one["unit"] for one in mapping["metrics"].values()))
+        known = units[0] if len(units) == 1 else ""
         unit = columns[0].text_input(
-            "Unit of the metrics",
-            units[0] if len(units) == 1 else "",
-            key=f"unit-{key}",
-            help="Empty: guessed from each name.",
+            "Unit of the metrics", known, key=f"unit-{key}", help="Empty: guessed from each name."
         )
         facts = {}
         for column, (what, label) in zip(columns[1:], FACTS.items(), strict=True):
@@ -119,14 +180,11 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
             facts[what] = column.selectbox(
                 label, options, guess, format_func=lambda name: name or "none", key=f"{what}-{key}"
             )
-    given = {what: value for what, value in facts.items() if value is not None}
-    given |= {"unit": unit} if unit else {}
-    return {
-        "weight_columns": [escaped(name) for name in shares],
-        "metric_columns": [escaped(name) for name in metrics],
-        "higher_is_better": [escaped(name) for name in higher],
-        **given,
-    }
+    given = {what: value for what, value in facts.items() if value is not None and value != mapping[what]}
+    given |= {"unit": unit} if unit and unit != known else {}
+    lists = {"weight_columns": (shares, weights), "metric_columns": (metrics, list(mapping["metrics"]))}
+    lists["higher_is_better"] = (higher, ups)
+    return given | {what: [escaped(name) for name in now] for what, (now, before) in lists.items() if now != before}
 
 
 FACTS = {"key": "Run key", "seed": "Seed", "model_size": "Model size", "n_tokens": "Tokens"}

@@ -6,7 +6,6 @@ arXiv:2312.03732). Nothing is written; at most one fp32 tensor is in memory.
 """
 
 import math
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,24 +14,15 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints.reader import Checkpoint, Stored, table
+from engine.merging.checkpoints.adapter_kinds import CONFIG, pattern, settings_of, unknown_settings
+from engine.merging.checkpoints.files import ADAPTER, left_unread, unread
+from engine.merging.checkpoints.naming import meeting
+from engine.merging.checkpoints.reader import ROWS, TEXT, Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.tying import tie_of
 from engine.merging.checkpoints.vocabulary import has_tokens
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 PAIRS = {".lora_A.weight": ".lora_B.weight", ".lora_embedding_A": ".lora_embedding_B"}
-UNREADABLE = (  # settings under which the weights are not base + scale B A
-    "use_dora",
-    "use_qalora",
-    "use_bdlora",
-    "lora_bias",
-    "layer_replication",
-    "trainable_token_indices",
-    "target_parameters",
-    "kasa_config",
-    "monteclora_config",
-)
-MOVED_BASES = ("pissa", "olora", "corda", "loftq")  # initialisations that change the base, too
 
 
 @dataclass(frozen=True)
@@ -46,40 +36,61 @@ class Low:
 
 
 class Adapted:
-    """A base checkpoint with an adapter on it; used like a `Checkpoint`."""
+    """A base checkpoint with an adapter on it; used like a `Checkpoint`.
+
+    changes: a tensor's updates; replaced: the base's name -> the adapter's own tensor, to which updates are added too;
+    tie: of a base that ties its head, where the adapter changes that or the embedding.
+    """
 
     def __init__(self, base: Checkpoint, folder: Path):
         """Reads headers only. Raises Problem that names the file, the tensor and the remedy."""
         self.base, self.folder = base, folder
-        self.path, self.config, self.layers = base.path, base.config, base.layers
+        self.settings = settings_of(folder)
+        self.path = base.path
         self.home = folder if has_tokens(folder) else base.path  # an adapter may have its own tokenizer
-        self.files = [*base.files, folder / WEIGHTS]
-        self.weights = Checkpoint(folder / WEIGHTS)
-        self.changes: dict[str, Low] = {}
-        self.replaced: dict[str, str] = {}  # the base's name -> the adapter's
-        known = {second for first in self.weights.tensors for second in [partner(first)] if second}
-        for name in self.weights.tensors:
-            if name not in known:
-                self._take(name)
+        self.files = [*base.files, folder / ADAPTER]
+        self.weights = Checkpoint(folder / ADAPTER)
+        self.changes: dict[str, list[Low]] = {}
+        self.replaced: dict[str, str] = {}
+        targets = self._targets()
+        self.tie = tie_of(base, targets, self.settings)
+        if self.tie and self.tie.saved:
+            base.untie(self.tie.head, self.tie.embedding)
+        for name, target in targets.items():
+            for place in self.tie.places(name, target) if self.tie else [target]:
+                self._take(name, place)
         if not self.changes and not self.replaced:
-            raise Problem(f"Cannot use the adapter {folder}: {WEIGHTS} holds no tensor. Copy it again.")
+            raise Problem(f"Cannot use the adapter {folder}: {ADAPTER} holds no tensor. Copy it again.")
+        self._check_rows()
 
-    def _take(self, name: str) -> None:
-        """Add one tensor of the adapter's file."""
-        second = partner(name)
-        if second is None:
-            if "lora_" in name:
+    def _targets(self) -> dict[str, str]:
+        """The adapter's tensors (of pairs, the first) and the base's tensors that they change. Raises Problem for those
+        of another kind of adapter, before any is looked up in the base."""
+        seconds = {second for first in self.weights.tensors for second in [partner(first)] if second}
+        named = {name: named_by(name) for name in self.weights.tensors if name not in seconds}
+        for name, target in named.items():
+            is_whole = target.endswith((".weight", ".bias")) or target in self.base.tensors
+            if partner(name) is None and ("lora_" in name or not is_whole):
                 raise Problem(
                     f"Cannot use the adapter {self.folder}: {name!r} does not belong to a plain LoRA. Merge it into "
                     "its base with peft's merge_and_unload first."
                 )
-            whole = name.replace(".modules_to_save.", ".").replace(".base_layer.", ".")
-            self.replaced[self._target(whole, name)] = name
+        met = meeting(list(named.values()), list(self.base.tensors))
+        return {name: met.get(target, target) for name, target in named.items()}
+
+    def _take(self, name: str, target: str) -> None:
+        """Add one tensor of the adapter's file, for the base's tensor that it changes."""
+        if target not in self.base.tensors:
+            raise Problem(
+                f"Cannot use the adapter {self.folder} on {self.base.path}: it changes {name!r}, and the base has no "
+                "such tensor. Take the base that it was trained on."
+            )
+        second = partner(name)
+        if second is None:
+            self._replace(name, target)
             return
         if second not in self.weights.tensors:
             raise Problem(f"Cannot use the adapter {self.folder}: it has {name!r} but no {second!r}. Copy it again.")
-        module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
-        target = self._target(f"{module}.weight", name)
         if not self.base.tensors[target].dtype.is_floating_point:
             raise Problem(
                 f"Cannot use the adapter {self.folder} on {self.base.path}: {target!r} is quantised there. Use the "
@@ -87,23 +98,45 @@ class Adapted:
             )
         if min(len(self.weights.tensors[one].shape) for one in (name, second)) < 2:
             raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is not a pair of matrices. Copy it again.")
-        embedding = name.endswith("_A")
+        module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
         scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
-        change = Low(name, second, scale, embedding or bool(self.settings.get("fan_in_fan_out")))
-        self._check(target, change)
-        self.changes[target] = change
+        is_turned = name.endswith("_A") or bool(self.settings.get("fan_in_fan_out"))
+        self.changes.setdefault(target, []).append(Low(name, second, scale, is_turned))
 
-    def _target(self, name: str, said: str) -> str:
-        """The base's tensor that a name in the adapter refers to."""
-        target = name.removeprefix(PREFIX)
-        while target not in self.base.tensors and "." in target:
-            target = target.split(".", 1)[1]  # some bases are stored without their outer name
-        if target not in self.base.tensors:
+    def _replace(self, name: str, target: str) -> None:
+        """Take a whole tensor: of the base's shape, or with other rows of tokens."""
+        own, wanted = self.weights.tensors[name].shape, self.base.tensors[target].shape
+        is_grown = ROWS.search(target) and layer_of(target) < 0 and own[1:] == wanted[1:]
+        if own != wanted and not is_grown:
             raise Problem(
-                f"Cannot use the adapter {self.folder} on {self.base.path}: it changes {said!r}, and the base has no "
-                "such tensor. Take the base that it was trained on."
+                f"Cannot use the adapter {self.folder} on {self.base.path}: {name!r} is {list(own)}, and {target!r} "
+                f"{list(wanted)}. Take the base that it was trained on."
             )
-        return target
+        self.replaced[target] = name
+
+    def _check_rows(self) -> None:
+        """Raise Problem if updates do not have their tensor's shape, or the adapter brings rows for the embedding and
+        not for the head."""
+        for target, changes in self.changes.items():
+            for change in changes:
+                self._check(target, change)
+        rows = {name: self.tensors[name].shape[0] for name in self.tensors if ROWS.search(name) and layer_of(name) < 0}
+        before = {self.base.tensors[name].shape[0] for name in self.replaced if name in rows}
+        left = [name for name in rows if name not in self.replaced and rows[name] in before]
+        grown = [name for name in self.replaced if name in rows and rows[name] != self.base.tensors[name].shape[0]]
+        if grown and left:
+            raise Problem(
+                f"Cannot use the adapter {self.folder}: its {grown[0]!r} has {rows[grown[0]]:,} rows, and {left[0]!r} "
+                f"of {self.base.path} {rows[left[0]]:,}. Save the adapter with both (save_embedding_layers=True)."
+            )
+
+    def untie(self, head: str, embedding: str) -> None:
+        """Give a model that ties its head one of its own, which begins as its embedding."""
+        self.base.untie(head, embedding)
+        self.tensors[head] = replace(self.tensors[embedding], name=head)
+        for found in (self.changes, self.replaced):
+            if embedding in found:
+                found[head] = found[embedding]
 
     def _scale(self, module: str, rank: int, name: str) -> float:
         """alpha / r of a module; its own patterns come first."""
@@ -119,7 +152,7 @@ class Adapted:
     def _check(self, target: str, change: Low) -> None:
         """Raise Problem if B A does not have the base's shape."""
         first, second = (self.weights.tensors[name].shape for name in (change.a, change.b))
-        wanted = self.base.tensors[target].shape
+        wanted = self.tensors[target].shape
         made = second[:1] + first[1:]
         if len(first) > 2 and math.prod(second[2:]) == 1:  # a convolution: B is 1 x 1
             second = second[:2]
@@ -130,32 +163,29 @@ class Adapted:
                 "trained on."
             )
 
-    @cached_property
-    def settings(self) -> dict:
-        """adapter_config.json. Raises Problem if it is not a plain LoRA."""
-        path = self.folder / CONFIG
-        try:
-            found = table(path.read_bytes())
-            kind, rank, alpha = found.get("peft_type"), found["r"], found["lora_alpha"]
-            if not (rank > 0 and math.isfinite(alpha)):
-                raise ValueError(f"r is {rank} and lora_alpha {alpha}")
-            for key, least in (("rank_pattern", 1), ("alpha_pattern", -math.inf)):
-                for module, value in (found.get(key) or {}).items():
-                    re.compile(module)
-                    if not least <= value < math.inf:
-                        raise ValueError(f"{key} has {value} for {module!r}")
-        except (OSError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, re.error) as error:
-            raise Problem(f"Cannot read {path}: {error!r}. Copy it again, or save the adapter with peft.") from error
-        beginning = str(found.get("init_lora_weights")).lower()
-        unexpected = [key for key in UNREADABLE if found.get(key)]
-        unexpected += [f"init_lora_weights {beginning}"] if beginning.startswith(MOVED_BASES) else []
-        unexpected += [f"peft_type {kind}"] if kind not in (None, "LORA") else []
-        if unexpected:
-            raise Problem(
-                f"Cannot use the adapter {self.folder}: {CONFIG} says {unexpected[0]}, which is more than a "
-                "plain LoRA. Merge it into its base with peft's merge_and_unload first."
-            )
-        return found
+    @property
+    def layers(self) -> int:
+        return self.base.layers
+
+    @property
+    def stacks(self) -> dict[str, int]:
+        return self.base.stacks
+
+    @property
+    def is_tied(self) -> bool | None:
+        return self.base.is_tied
+
+    @property
+    def config(self) -> dict | None:
+        """The base's config.json, with as many tokens as the adapter brings."""
+        told = self.base.config
+        grown = [name for name in self.replaced if ROWS.search(name) and layer_of(name) < 0]
+        if not told or not grown:
+            return told
+        before, rows = (one.tensors[grown[0]].shape[0] for one in (self.base, self))
+        size = {"vocab_size": rows}
+        inner = {key: told[key] | size for key in TEXT if (told.get(key) or {}).get("vocab_size") == before}
+        return told | inner | (size if told.get("vocab_size") == before else {})
 
     @cached_property
     def tensors(self) -> dict[str, Stored]:
@@ -168,12 +198,14 @@ class Adapted:
         whole = self.weights.flat(self.replaced[name]) if name in self.replaced else self.base.flat(name)
         if name not in self.changes:
             return whole
-        change = self.changes[name]
-        a, b = (self.weights.flat(one).float() for one in (change.a, change.b))
-        rank = self.weights.tensors[change.a].shape[0]
-        delta = b.reshape(-1, rank) @ a.reshape(rank, -1)  # (out, in), or (out, in x k x k)
-        delta = delta.T if change.flipped else delta
-        return whole.float().add(delta.reshape(-1), alpha=change.scale)
+        whole = whole.float()
+        for change in self.changes[name]:
+            a, b = (self.weights.flat(one).float() for one in (change.a, change.b))
+            rank = self.weights.tensors[change.a].shape[0]
+            delta = b.reshape(-1, rank) @ a.reshape(rank, -1)  # (out, in), or (out, in x k x k)
+            delta = delta.T if change.flipped else delta
+            whole = whole.add(delta.reshape(-1), alpha=change.scale)
+        return whole
 
     @property
     def held(self) -> int:
@@ -183,21 +215,46 @@ class Adapted:
     def culprit(self, name: str) -> Path:
         """The file responsible for a tensor's invalid values: the base's, if they are invalid there already."""
         if name in self.replaced or (name in self.changes and torch.isfinite(self.base.flat(name)).all()):
-            return self.folder / WEIGHTS
+            return self.folder / ADAPTER
         return self.base.culprit(name)
 
     @property
-    def doubt(self) -> str | None:
-        """A warning if the adapter says that it was trained on a base of another name, else None."""
-        said = str(self.settings.get("base_model_name_or_path") or "")
+    def notes(self) -> list[str]:
+        """Warnings about the base's files, and about whether the adapter belongs to it."""
+        found, said = list(self.base.notes), str(self.settings.get("base_model_name_or_path") or "")
+        if others := unread(self.folder, [self.folder / ADAPTER]):
+            found.append(left_unread(self.folder, [self.folder / ADAPTER], others))
         name = said.rstrip("/").rpartition("/")[2].lower()
-        known = f"{self.base.path.resolve()} {(self.config or {}).get('_name_or_path')}".lower()
-        if name in known:
-            return None
-        return (
-            f"The adapter {self.folder} says that it was trained on {said}, and is applied to {self.base.path}: make "
-            "sure that they are the same model."
-        )
+        known = f"{self.base.path.resolve()} {(self.base.config or {}).get('_name_or_path')}".lower()
+        if name not in known:
+            found.append(
+                f"The adapter {self.folder} says that it was trained on {said}, and is applied to {self.base.path}: "
+                "make sure that they are the same model."
+            )
+        if unknown := unknown_settings(self.settings):
+            found.append(
+                f"{CONFIG} of the adapter {self.folder} says {', '.join(unknown)}, which is unknown here: make sure "
+                "that it does not change what the weights mean."
+            )
+        if self.tie and not self.tie.saved and self.tie.embedding in self.changes:
+            found.append(
+                f"The adapter {self.folder} changes {self.tie.embedding} or {self.tie.head}, which are one tensor in "
+                f"{self.base.path}: both change, as in peft's merge, and unlike while it was trained."
+            )
+        if self.tie and self.tie.saved:
+            found.append(
+                f"The adapter {self.folder} has {' and '.join(self.tie.saved)} of its own, and {self.base.path} ties "
+                "embedding and head: in the merge they are two, as peft merges them."
+            )
+        return found
+
+
+def named_by(name: str) -> str:
+    """The base's tensor by a name in an adapter's file."""
+    for end in PAIRS:
+        if name.endswith(end):
+            name = f"{name[: -len(end)]}.weight"
+    return name.removeprefix(PREFIX).replace(".modules_to_save.", ".").replace(".base_layer.", ".")
 
 
 def partner(name: str) -> str | None:
@@ -208,14 +265,6 @@ def partner(name: str) -> str | None:
     return None
 
 
-def pattern(values: dict | None, module: str, otherwise: float) -> float:
-    """A module's own rank or alpha: of the first key that, as a regular expression, matches the end of its name."""
-    for key, value in (values or {}).items():
-        if re.match(rf"(.*\.)?({key})$", module):
-            return value
-    return otherwise
-
-
 def open_model(reference: str) -> Checkpoint | Adapted:
     """A model by its reference in a merge file: a folder, a file, or `base+adapter`."""
     path = Path(reference)
@@ -224,9 +273,9 @@ def open_model(reference: str) -> Checkpoint | Adapted:
             raise Problem(f"Cannot merge {path} as a model: it is a LoRA adapter. Name its base before it: BASE+{path}")
         return Checkpoint(path)
     base, adapter = (Path(part) for part in reference.rsplit("+", 1))
-    if (adapter / "adapter_model.bin").is_file() and not (adapter / WEIGHTS).is_file():
+    if (adapter / "adapter_model.bin").is_file() and not (adapter / ADAPTER).is_file():
         return Checkpoint(adapter / "adapter_model.bin")  # to say why a pickle is refused
-    if not (adapter / CONFIG).is_file() or not (adapter / WEIGHTS).is_file():
-        lacking = CONFIG if not (adapter / CONFIG).is_file() else WEIGHTS
+    if not (adapter / CONFIG).is_file() or not (adapter / ADAPTER).is_file():
+        lacking = CONFIG if not (adapter / CONFIG).is_file() else ADAPTER
         raise Problem(f"Cannot open the adapter {adapter}: {lacking} is not there. Check the path.")
     return Adapted(Checkpoint(base), adapter)

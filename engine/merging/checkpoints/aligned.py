@@ -1,6 +1,5 @@
-"""A model aligned to the lead's layout: with the lead's embedding rows, and with a head if the lead has one."""
+"""A model aligned to the lead: with the lead's names, with its embedding rows, and with a head if the lead has one."""
 
-import re
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +8,10 @@ import torch
 from torch import Tensor
 
 from engine.merging.checkpoints.adapters import Adapted
-from engine.merging.checkpoints.reader import Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.naming import meeting
+from engine.merging.checkpoints.reader import EMBEDDING, HEAD, ROWS, Checkpoint, Stored, layer_of
 from engine.merging.checkpoints.vocabulary import Difference, refusal
 
-# One row per token, by their names: heads and token embeddings.
-HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
-EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
-ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
 PAGE = 4096  # bytes
 
 
@@ -30,11 +26,17 @@ class Aligned:
     def __init__(self, model: Checkpoint | Adapted, lead: Checkpoint | Adapted, difference: Difference | None):
         self.model, self.lead, self.difference = model, lead, difference
         self.path, self.home, self.files = model.path, model.home, model.files
-        self.config, self.layers, self.doubt = model.config, model.layers, model.doubt
+        self.config, self.layers, self.is_tied = model.config, model.layers, model.is_tied
+        self.stacks, self.notes = model.stacks, list(model.notes)
+        renamed = meeting(list(model.tensors), list(lead.tensors))  # the model's name -> the lead's
+        self.own = {renamed.get(name, name): name for name in model.tensors}  # and back
+        for name, other in list(renamed.items())[:1]:
+            self.notes.append(f"{model.path} calls {name!r} what is {other!r} in {lead.path}: taken as one.")
         self.heads = tied_heads(model, lead)  # the lead's name of a head -> the model's name of the embedding
+        self.own |= self.heads
         self.rows, self.unknown = [], []
         if difference is not None and refusal(difference) is None:
-            self.rows = [name for name in [*model.tensors, *self.heads] if self._has_rows(name)]
+            self.rows = [name for name in self.own if self._has_rows(name)]
             self.unknown = [number for _, number in difference.lacking if number >= 0]
 
     def _has_rows(self, name: str) -> bool:
@@ -45,7 +47,7 @@ class Aligned:
         return len(own) == len(wanted) == 2 and own[1] == wanted[1]
 
     def _stored(self, name: str) -> Stored:
-        return self.model.tensors[self.heads.get(name, name)]
+        return self.model.tensors[self.own[name]]
 
     @property
     def longer(self) -> int:
@@ -73,12 +75,12 @@ class Aligned:
     @cached_property
     def tensors(self) -> dict[str, Stored]:
         """The model's tensors, with the lead's heads and rows."""
-        found = self.model.tensors | {head: replace(self._stored(head), name=head) for head in self.heads}
+        found = {name: replace(self._stored(name), name=name) for name in self.own}
         return found | {name: replace(found[name], shape=self.lead.tensors[name].shape) for name in self.rows}
 
     def flat(self, name: str) -> Tensor:
         """A tensor's elements (n,) with the lead's rows."""
-        found = self.model.flat(self.heads.get(name, name))
+        found = self.model.flat(self.own[name])
         if name not in self.rows:
             return found
         lead, shape = self.lead.flat(name), self.lead.tensors[name].shape
@@ -90,12 +92,12 @@ class Aligned:
 
     def culprit(self, name: str) -> Path:
         """The file responsible for a tensor's invalid values."""
-        return self.model.culprit(self.heads.get(name, name))
+        return self.model.culprit(self.own[name])
 
 
 def tied_heads(model: Checkpoint | Adapted, lead: Checkpoint | Adapted) -> dict[str, str]:
     """The lead's heads that a model lacks since it ties them, as its config.json says: head -> embedding."""
-    if not (model.config or {}).get("tie_word_embeddings"):
+    if not model.is_tied:
         return {}
     lacking = [name for name in lead.tensors if HEAD.search(name) and name not in model.tensors]
     found = {head: embeddings(model, lead.tensors[head].shape[1:]) for head in lacking}
@@ -113,7 +115,7 @@ def embeddings(model: Checkpoint | Adapted, columns: tuple[int, ...]) -> list[st
 
 def is_copy(model: Checkpoint | Adapted | Aligned, head: str) -> bool:
     """Whether a model's head equals its embedding: as config.json says, else by its weights."""
-    said, own = (model.config or {}).get("tie_word_embeddings"), model.tensors[head]
+    said, own = model.is_tied, model.tensors[head]
     found = [name for name in embeddings(model, own.shape[1:]) if model.tensors[name].shape == own.shape]
     if said is not None:
         return bool(said and found)

@@ -1,14 +1,10 @@
 """Checkpoints on disk: safetensors, one file or sharded, memory-mapped tensor by tensor; never runs code."""
 
-import json
 import math
 import mmap
 import re
-import shlex
 import struct
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +13,8 @@ from torch import Tensor
 
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
+from engine.merging.checkpoints.files import find, left_unread, listed, table
+from engine.merging.checkpoints.quantised import refuse_named, refuse_told
 
 DTYPES = {
     "F64": torch.float64,
@@ -32,11 +30,15 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 HEADER_BYTES = 100 << 20  # a larger header is invalid
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
-INDEX = "model.safetensors.index.json"
-SHARD = re.compile(r"(.*)-\d+-of-(\d+)\.safetensors")
+TEXT = ("text_config", "language_config", "llm_config", "decoder")  # config.json's parts on the model of text
+TIED = "tie_word_embeddings"  # config.json's key: the head is the embedding
+# One row per token, by their names: heads and token embeddings.
+HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$")
+EMBEDDING = re.compile(r"(?:^|\.)(?!\w*(?:pos|type|patch))\w*(?:emb|wte)\w*\.weight$")
+ROWS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)(?:\w*lm_head\w*|output)\.weight$")
+SHARED = re.compile(rf"{ROWS.pattern}|(?:^|\.)shared\.weight$|predictions\.decoder\.(?:weight|bias)$")  # may be tied
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,23 @@ class Stored:
 
 
 class Checkpoint:
-    """A model on disk: a folder with config.json and safetensors, or one bare file. tensors: name -> Stored."""
+    """A model on disk: a folder with config.json and safetensors, or one bare file.
+
+    tensors: name -> Stored; notes: warnings about what its files hold, and which are not read.
+    """
 
     held = 0  # bytes of memory to access a tensor
-    doubt = None  # a warning if the model's parts may not belong together
 
     def __init__(self, path: Path):
         """Reads the headers only. Raises Problem that names the file, the tensor and the remedy."""
         self.path = Path(path)
         self.home = self.path  # whose tokenizer is the model's
-        self.files = weight_files(self.path)
+        found = find(self.path)
+        self.files, self.unread, self.notes = found.files, found.unread, []
+        if self.unread:
+            self.notes.append(left_unread(self.path, self.files, self.unread))
         self.tensors: dict[str, Stored] = {}
+        refuse_told(self.path, self.config)
         for file in self.files:
             for stored in read_header(file):
                 if stored.name in self.tensors:
@@ -76,13 +84,37 @@ class Checkpoint:
                         f"{self.tensors[stored.name].file.name}. Remove the stale file."
                     )
                 self.tensors[stored.name] = stored
-        for name, file in index_of(self.path).items():
-            if name not in self.tensors:
-                raise Problem(
-                    f"Cannot open {self.path}: its index says that the tensor {name!r} is in {file}, and it is not. "
-                    "Copy that file again."
-                )
+        refuse_named(self.path, self.tensors)
+        self._check(found.index)
         self._maps: dict[Path, mmap.mmap] = {}
+
+    def _check(self, index: dict[str, str]) -> None:
+        """Raise Problem for a tensor that the index names and no file holds, unless it is another one's copy."""
+        lacking = [name for name in index if name not in self.tensors]
+        tied = [name for name in lacking if self.is_tied and SHARED.search(name)]
+        for name in lacking:
+            if name not in tied:
+                tying = f"If it is tied to another one, say so in config.json ({TIED}: true). "
+                raise Problem(
+                    f"Cannot open {self.path}: its index says that the tensor {name!r} is in {index[name]}, and it is "
+                    f"not. {tying if SHARED.search(name) and self.is_tied is None else ''}Copy that file again."
+                )
+        if tied:
+            self.notes.append(f"The index of {self.path} names {listed(tied)}, which no file holds: it is tied.")
+
+    @property
+    def is_tied(self) -> bool | None:
+        """Whether the head is the embedding, by config.json, also by its part on text; None if it does not say."""
+        parts = [self.config or {}, *(part for key, part in (self.config or {}).items() if key in TEXT)]
+        return next((part[TIED] for part in parts if isinstance(part, dict) and part.get(TIED) is not None), None)
+
+    def untie(self, head: str, embedding: str) -> None:
+        """Give a tied model a head of its own, which begins as its embedding."""
+        self.tensors[head] = replace(self.tensors[embedding], name=head)
+        told = {
+            key: part | {TIED: False} if key in TEXT and TIED in part else part for key, part in self.config.items()
+        }
+        self.config = told | {TIED: False}
 
     def flat(self, name: str) -> Tensor:
         """A tensor's elements (n,) in its own dtype, mapped from the file: it costs no memory of its own."""
@@ -106,12 +138,22 @@ class Checkpoint:
             raise Problem(f"Cannot read {path}: {error}. Fix it, or copy it from the base model.") from error
 
     @cached_property
+    def stacks(self) -> dict[str, int]:
+        """The stacks of layers by their names (model.layers, visual.blocks, encoder.block), and how many each has."""
+        found: dict[str, int] = {}
+        for name in self.tensors:
+            if stack := stack_of(name):
+                found[stack] = max(found.get(stack, 0), layer_of(name) + 1)
+        return found
+
+    @cached_property
     def layers(self) -> int:
-        """The number of layers, by its config or the names of its tensors; 0 if unknown."""
+        """The number of layers, by its config or the names of its tensors; 0 if unknown. Of several stacks: of the
+        largest."""
         for key in LAYERS:
-            if self.config and is_whole(self.config.get(key), 1):
+            if self.config and is_whole(self.config.get(key), 1) and len(self.stacks) < 2:
                 return self.config[key]
-        return 1 + max((layer_of(name) for name in self.tensors), default=-1)
+        return max(self.stacks.values(), default=0)
 
     def culprit(self, name: str) -> Path:
         """The file responsible for a tensor's invalid values."""
@@ -121,74 +163,13 @@ class Checkpoint:
 def layer_of(name: str) -> int:
     """The layer of a tensor by its name; -1 if none."""
     found = LAYER.search(name)
-    return int(found.group(1)) if found else -1
+    return int(found[2]) if found else -1
 
 
-def weight_files(path: Path) -> list[Path]:
-    """The safetensors files of a model. Raises Problem if there are none, some are missing, or they are pickles."""
-    if path.is_file():
-        if path.suffix in PICKLES:
-            raise Problem(pickled(path))
-        return [path]
-    if not path.is_dir():
-        raise Problem(f"Cannot open the model {path}: there is no such folder or file. Check the path.")
-    if (path / INDEX).is_file():
-        names = sorted(set(index_of(path).values()))
-        missing = [name for name in names if Path(name).name != name or not (path / name).is_file()]
-        if missing or not names:
-            lacking = f"{missing[0]!r}, which is not there" if missing else "no file"
-            raise Problem(f"Cannot open {path}: its index names {lacking}. Copy it again.")
-        return [path / name for name in names]
-    found = sorted(path.glob("*.safetensors"))
-    if not found:
-        pickles = sorted(file for file in path.iterdir() if file.suffix in PICKLES)
-        if pickles:
-            raise Problem(pickled(pickles[0]))
-        raise Problem(f"Cannot open the model {path}: no .safetensors file is there. Check the path.")
-    kinds = Counter(match.groups() for file in found if (match := SHARD.fullmatch(file.name)))
-    for (_, count), there in kinds.items():
-        if there != int(count):
-            raise Problem(f"Cannot open {path}: it has {there} of its {int(count)} files of weights. Copy it again.")
-    return found
-
-
-def index_of(path: Path) -> dict[str, str]:
-    """Tensor -> name of its file, by the index in a model's folder; empty without an index."""
-    file = path / INDEX
-    if not file.is_file():
-        return {}
-    try:
-        found = table(file.read_bytes())["weight_map"]
-        if not all(isinstance(name, str) and "\0" not in name for name in found.values()):
-            raise ValueError("weight_map does not name a file for each tensor")
-        return found
-    except (OSError, ValueError, LookupError, AttributeError) as error:
-        raise Problem(f"Cannot read {file}: {error!r}. Remove it if one file holds all tensors.") from error
-
-
-def pickled(file: Path) -> str:
-    """The refusal of a pickle, with the command that converts it."""
-    code = (
-        "import sys, torch, safetensors.torch as s; s.save_file({k: v.contiguous().clone() "
-        "for k, v in torch.load(sys.argv[1], weights_only=True).items()}, sys.argv[2])"
-    )
-    # A file's name may hold quotes: it is passed as an argument, never pasted into code.
-    command = shlex.join(["python", "-c", code, str(file), str(file.with_suffix(".safetensors"))])
-    return (
-        f"Cannot open {file}: it is a pickle, which can run any code when it is read. If you trust where it comes "
-        f"from, convert it: {command}"
-    )
-
-
-def table(text: bytes, pairs: Callable | None = None) -> dict:
-    """A JSON object. pairs: builds every object from its pairs. Raises ValueError for anything else."""
-    try:
-        found = json.loads(text, object_pairs_hook=pairs)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"it holds {str(found)[:40]!r}, and must be a table")
-    return found
+def stack_of(name: str) -> str:
+    """The stack of layers that a tensor is in, by its name; empty if none."""
+    found = LAYER.search(name)
+    return name[: found.end(1)] if found else ""
 
 
 def once(pairs: list[tuple[str, object]]) -> dict:

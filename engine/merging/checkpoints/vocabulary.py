@@ -10,7 +10,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints.reader import table
+from engine.merging.checkpoints.files import table
 
 SHOWN = 5  # tokens in a sentence
 LISTED = 1000  # tokens in a report

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from engine.core.errors import Problem
 from engine.jobs.spool import try_lock
-from engine.merging.checkpoints.reader import CODES, INDEX
+from engine.merging.checkpoints.files import INDEX
+from engine.merging.checkpoints.reader import CODES
 
 SHARD_BYTES = 5_000_000_000
 ALIGNMENT = 8
@@ -186,6 +187,7 @@ def writing(
                 if len(writer.names) > 1:
                     (whole / INDEX).write_text(json.dumps(writer.index(), indent=2))
                 for name, content in others.items():
+                    (whole / name).parent.mkdir(parents=True, exist_ok=True)
                     (whole / name).write_bytes(content)
             placed(whole / "model.safetensors" if single else whole, out)
     except OSError as error:

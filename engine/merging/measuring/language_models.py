@@ -15,6 +15,8 @@ import yaml
 from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
+from engine.merging.checkpoints.naming import meeting
+from engine.merging.checkpoints.reader import HEAD
 from engine.merging.config import from_dict
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
@@ -48,7 +50,10 @@ class ModelMerges:
         self.models = opened(self.config)
         self.planned = plan(self.config, self.models)
         self.model, self.tokenizer = loaded(base, self.device)
-        self.places = places_of(self.model, [one.slot.name for one in self.planned])
+        tensors = [one.slot.name for one in self.planned]
+        if any(HEAD.search(name) for name in tensors):
+            untied(self.model)
+        self.places = places_of(self.model, tensors)
         corpus = corpora.load(within(workspace / "corpora", task.corpus))
         limit = getattr(self.model.config, "max_position_embeddings", CONTEXT) or CONTEXT
         self.windows = {
@@ -167,18 +172,21 @@ def loaded(folder: Path, device: str):
     return model.to(device).eval(), tokenizer
 
 
+def untied(model) -> None:
+    """Give a model that ties its head to its embedding a head of its own, since its merges have one."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and head.weight is embedding.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
+        model.config.tie_word_embeddings = False
+
+
 def places_of(model, tensors: list[str]) -> dict[str, torch.Tensor]:
     """Each checkpoint tensor's parameter in the loaded model. Raises Problem if one is missing."""
     own = {name: value.data for name, value in model.state_dict(keep_vars=True).items()}
-    prefix = f"{model.base_model_prefix}."
-    found = {}
-    for name in tensors:
-        for shape in (name, prefix + name, name.removeprefix(prefix)):
-            if shape in own:
-                found[name] = own[shape]
-                break
-        else:
-            raise Problem(f"Cannot place the tensor {name!r}: {type(model).__name__} has none of that name.")
+    met = meeting(tensors, list(own))
+    found = {name: own.get(met.get(name, name)) for name in tensors}
+    if lacking := [name for name, place in found.items() if place is None]:
+        raise Problem(f"Cannot place the tensor {lacking[0]!r}: {type(model).__name__} has none of that name.")
     return found
 
 

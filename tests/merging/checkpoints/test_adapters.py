@@ -13,6 +13,7 @@ from engine.core.errors import Problem
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
+from engine.merging.preflight import preflight
 
 BASE = {
     "model.embed_tokens.weight": (11, 6),
@@ -146,6 +147,125 @@ def test_peft_merges_to_the_same(tmp_path):
     assert len(found.changes) == 5 and "lm_head.weight" in found.replaced
     for name in found.tensors:
         torch.testing.assert_close(tensor(found, name), known[name].detach(), rtol=1e-5, atol=1e-6)
+
+
+TIED = {
+    "whole embedding": {"modules_to_save": ["embed_tokens"]},
+    "whole head": {"modules_to_save": ["lm_head"]},
+    "both whole": {"modules_to_save": ["embed_tokens", "lm_head"]},
+    "embedding": {"target_modules": ["q_proj", "embed_tokens"]},
+    "head": {"target_modules": ["q_proj", "lm_head"]},
+    "both": {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+    "whole head, embedding": {"modules_to_save": ["lm_head"], "target_modules": ["q_proj", "embed_tokens"]},
+    "whole embedding, head": {"modules_to_save": ["embed_tokens"], "target_modules": ["q_proj", "lm_head"]},
+    "whole, kept tied": {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+    "head, kept tied": {"target_modules": ["q_proj", "lm_head"], "ensure_weight_tying": True},
+}
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory):
+    """A tiny Llama that ties its head to its embedding."""
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    config = transformers.LlamaConfig(num_attention_heads=2, tie_word_embeddings=True, **sizes)
+    folder = tmp_path_factory.mktemp("tied") / "base"
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["linear", "task_arithmetic"])
+@pytest.mark.parametrize("kind", TIED)
+def test_on_a_tied_model_peft_merges_to_the_same(tied, tmp_path, kind, method):
+    """The merge loads to the logits of peft's own merge, in which what was trained whole is tied no longer."""
+    peft = pytest.importorskip("peft", reason="peft is not installed: it comes with requirements-dev.txt")
+    from transformers import LlamaForCausalLM
+
+    settings = {"target_modules": ["q_proj"]} | TIED[kind]
+    tuned = peft.get_peft_model(LlamaForCausalLM.from_pretrained(tied), peft.LoraConfig(r=3, lora_alpha=7, **settings))
+    generator = torch.Generator().manual_seed(1)
+    for value in tuned.parameters():
+        if value.requires_grad:
+            value.data += 0.1 * torch.randn(value.shape, generator=generator)
+    tuned.save_pretrained(tmp_path / "adapter")
+    loaded = peft.PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(tied), tmp_path / "adapter")
+    known = loaded.merge_and_unload()
+    told = {"merge_method": method, "models": [{"model": f"{tied}+{tmp_path / 'adapter'}"}]}
+    told["models"][0]["parameters"] = {"weight": 1.0}
+    told |= {"base_model": str(tied)} if method == "task_arithmetic" else {}
+    merge(from_dict(told, tmp_path), tmp_path / "out")
+    found = LlamaForCausalLM.from_pretrained(tmp_path / "out")
+    assert found.config.tie_word_embeddings == known.config.tie_word_embeddings
+    ids = torch.arange(30)[None]
+    torch.testing.assert_close(found(ids).logits, known(ids).logits, rtol=1e-5, atol=1e-5)
+    said = preflight(from_dict(told, tmp_path), tmp_path / "more").warnings
+    assert any("of its own" in one or "which are one tensor" in one for one in said) == ("whole, kept" not in kind)
+
+
+def test_another_expert_that_ties_keeps_its_embedding_as_its_head(tmp_path):
+    """One adapter unties the merge: the base's and the other expert's heads are their embeddings."""
+    tensors = {name: shape for name, shape in BASE.items() if name != "lm_head.weight"}
+    for name in ("base", "full"):
+        folder, own = base_of(tmp_path, tensors, name)
+        told = {"model_type": "llama", "tie_word_embeddings": True, "architectures": ["LlamaForCausalLM"]}
+        (folder / "config.json").write_text(json.dumps(told))
+    own["model.embed_tokens.weight"] = drawn((11, 6), 90)
+    save_file(own, tmp_path / "full" / "model.safetensors")
+    _, base = tmp_path / "base", load_file(tmp_path / "base" / "model.safetensors")["model.embed_tokens.weight"]
+    whole = drawn((11, 6), 91)
+    adapter_of(tmp_path, {"model.embed_tokens.weight": whole}, modules_to_save=["embed_tokens"])
+    models = [{"model": name, "parameters": {"weight": 0.5}} for name in ("base+adapter", "full")]
+    told = {"merge_method": "task_arithmetic", "base_model": "base", "models": models}
+    merge(from_dict(told, tmp_path), tmp_path / "out")
+    merged = load_file(tmp_path / "out" / "model.safetensors")
+    torch.testing.assert_close(merged["lm_head.weight"], (base + own["model.embed_tokens.weight"]) / 2)
+    torch.testing.assert_close(merged["model.embed_tokens.weight"], (whole + own["model.embed_tokens.weight"]) / 2)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["tie_word_embeddings"] is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"use_dora": True}, "it is DoRA"),
+        ({"alora_invocation_tokens": [2, 3]}, "activated LoRA"),
+        ({"init_lora_weights": "lora_ga"}, "lora_ga"),
+        ({"init_lora_weights": "corda"}, "a base that this has changed"),
+        ({"init_lora_weights": "next_year"}, "a base that this has changed"),
+        ({"trainable_token_indices": [3]}, "single tokens"),
+        ({"target_parameters": ["experts.gate_up_proj"]}, "parameters instead of layers"),
+        *(
+            ({"peft_type": kind, "r": None}, f"peft_type {kind}")
+            for kind in ("IA3", "LOHA", "OFT", "VERA", "PREFIX_TUNING")
+        ),
+    ],
+)
+def test_other_kinds_are_named_before_their_tensors_are_looked_up(tmp_path, settings, said):
+    """The file's tensors are of no base at all."""
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, {"nowhere.hada_w1_a": torch.ones(2, 2)}, **settings)
+    with pytest.raises(Problem, match=said) as refused:
+        open_model(f"{base}+{adapter}")
+    assert "adapter_config.json" in str(refused.value) and "trained on" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a.hada_w1_a", "a.oft_R.default", "a.lora_magnitude_vector", "a.vera_lambda_b"])
+def test_other_kinds_are_named_by_their_tensors(tmp_path, name):
+    """Where adapter_config.json says nothing of it."""
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, low("nowhere.q_proj", 6, 6) | {name: torch.ones(2)})
+    with pytest.raises(Problem, match="does not belong to a plain LoRA"):
+        open_model(f"{base}+{adapter}")
+
+
+def test_settings_that_are_unknown_here_and_files_that_are_not_read_are_named(tmp_path):
+    base, _ = base_of(tmp_path)
+    adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6), use_new_idea=True, unsloth_fixed=True, r=2)
+    (adapter / "training_args.bin").touch()
+    said = open_model(f"{base}+{adapter}").notes
+    assert any("use_new_idea, which is unknown here" in one for one in said)
+    assert any("not training_args.bin" in one for one in said)
 
 
 def test_a_merge_file_names_it_as_mergekit_does(tmp_path, capsys):

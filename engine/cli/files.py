@@ -1,0 +1,41 @@
+"""Files that commands read and write: pipes are read to their end, and no output replaces what is there unasked."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.core.files import refuse_taken
+
+PIPED = "piped"  # the name of what came through a pipe
+STARTS = {b"PAR1": ".parquet", b"{": ".json"}  # how a file begins -> its suffix; any other is a table of text
+
+
+def new_output(path: Path, force: bool = False) -> None:
+    """Raise Problem if a command may not write there."""
+    try:
+        refuse_taken(path, force)
+    except Problem as problem:
+        if path.is_symlink() or not path.is_file():
+            raise
+        raise Problem(f"{str(problem).rstrip('.')}, or add --force.") from None
+
+
+@contextmanager
+def as_file(path: Path) -> Iterator[Path]:
+    """A file itself; or, while the block lasts, one with all that comes through a pipe, with a suffix by its content.
+
+    Raises Problem if there is nothing, or a folder.
+    """
+    if path.is_dir() or not path.exists():
+        raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
+    if path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        content = path.read_bytes()
+        suffix = next((end for start, end in STARTS.items() if content.lstrip().startswith(start)), ".csv")
+        file = Path(folder, PIPED).with_suffix(suffix)
+        file.write_bytes(content)
+        yield file

@@ -1,0 +1,91 @@
+"""What every column is, and why: read, or left out by its reason."""
+
+from dataclasses import asdict, dataclass
+
+from engine.importing.choices import NAMELESS, Shares
+from engine.importing.mapping import Mapping
+from engine.importing.measured import is_training
+from engine.importing.names import REASONS, kind_of, listed, measures, noise_of
+from engine.importing.tables import Table, text_of
+
+READ = ("share", "metric", "key", "label", "seed", "size", "budget")
+MAY_MEASURE = "a number whose name says nothing of a metric"
+
+
+@dataclass(frozen=True)
+class Column:
+    """file, column: where; role: one of READ, or why it is left out ("noise", "setting", "step", "other", ...).
+
+    reason: in words; also: the roles that were plausible too.
+    """
+
+    file: str
+    column: str
+    role: str
+    reason: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> bool:
+        return self.role in READ
+
+    def to_dict(self) -> dict:
+        return {**asdict(self), "also": list(self.also), "read": self.read}
+
+
+def explained(mapping: Mapping, shares: Shares, weights: Table, metrics: Table | None) -> tuple[Column, ...]:
+    """Every column of the table, or of both."""
+    tables = [weights] if metrics is None else [weights, metrics]
+    return tuple(_column(mapping, shares, table, name) for table in tables for name in table.columns)
+
+
+def _column(mapping: Mapping, shares: Shares, table: Table, name: str) -> Column:
+    used = {mapping.key: "key", mapping.label: "label", mapping.seed: "seed"}
+    used |= {mapping.model_size: "size", mapping.n_tokens: "budget"}
+    metric = {one.metric for one in mapping.objectives}
+    if name in mapping.weights.values():
+        return Column(table.name, name, "share", shares.family.why)
+    if name in metric:
+        return Column(
+            table.name, name, "metric", "named like a metric" if measures(name) else "chosen, or all there is"
+        )
+    if name in used:
+        return Column(table.name, name, used[name], REASONS.get(used[name], "names the runs"))
+    if family := next((other for other in shares.others if name in other.columns), None):
+        return Column(table.name, name, "other shares", f"plausible as a share too: {family.why}", ("share",))
+    role, reason = _left_out(table, name)
+    also = ("metric",) if role == "training" or reason == MAY_MEASURE else ()
+    return Column(table.name, name, role, reason, also)
+
+
+def _left_out(table: Table, name: str) -> tuple[str, str]:
+    """Why a column is not read."""
+    if not any(map(text_of, table.columns[name])):
+        return "empty", "it is empty"
+    if not name or name.startswith(NAMELESS):
+        return "nameless", "it has no name"
+    of = noise_of(name, set(table.columns))
+    if of is not None and table.is_numeric(name):
+        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
+    if is_training(name):
+        return "training", "measured on each run's own mixture, so it compares none"
+    if kind := kind_of(name):
+        return kind, REASONS[kind]
+    if not table.is_numeric(name):
+        return "text", "text"
+    if table.counts_rows(name):
+        return "row number", "numbers the rows"
+    if len(set(table.keys(name))) == 1:
+        return "other", "the same number in every run"
+    return "other", MAY_MEASURE
+
+
+def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:
+    """A note on settings that differ between the runs, which nothing models."""
+    tables = [table for table in (weights, metrics) if table is not None]
+    names = [one.column for one in columns if one.role == "setting"]
+    counts = {name: len(set(table.keys(name))) for table in tables for name in names if name in table.columns}
+    varied = [f"{name} ({count} values)" for name, count in counts.items() if count > 1]
+    if not varied:
+        return []
+    return [f"Settings that differ between the runs, which nothing takes into account: {listed(varied)}."]

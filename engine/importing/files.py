@@ -1,0 +1,99 @@
+"""Read a file into a table: what it is follows from its first bytes, and how much of it there is from its own count."""
+
+import bz2
+import csv
+import gzip
+import lzma
+import zlib
+from pathlib import Path
+
+from engine.core.errors import Problem
+from engine.importing.columnar import read_columnar
+from engine.importing.figures import written_plainly
+from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
+from engine.importing.nested import spread
+from engine.importing.tables import Table
+from engine.importing.text_files import Columns, decoded, read_text
+
+COLUMNAR = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+# What people have instead of a table -> what to do about it.
+OTHER = {
+    b"PK\x03\x04": "a workbook or another zip archive. Save the sheet as CSV, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old workbook. Save the sheet as CSV",
+    b"SQLite format 3": "a database. Export the table of runs from the program that writes it",
+    b"\x93NUMPY": "a NumPy array, whose columns have no names. Save a table with names as CSV",
+    b"\x89HDF": "an HDF5 file. Save the table as CSV or Parquet",
+    b"\x80\x02": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
+    b"\x80\x03": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
+    b"\x80\x04": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
+    b"\x80\x05": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard. Unpack it, or pack it with gzip",
+    b"%PDF": "a PDF. Give the table itself, as CSV",
+    b"<": "a web page or XML. Give the table itself, as CSV",
+}
+
+
+def read_table(path: Path, name: str | None = None, answers: dict[str, str] | None = None) -> Table:
+    """Read a CSV, JSON, Parquet or Arrow file: objects inside cells spread, figures as plain numbers.
+
+    name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is no table,
+    too large a one, or has two columns of one name.
+    """
+    name = name or path.name
+    columns, lines = cells_of(path, name)
+    columns = spread(name, columns, lines)
+    bounded(name, len(lines), len(columns))
+    return written_plainly(Table(name, columns, lines), answers or {})
+
+
+def cells_of(path: Path, name: str) -> Columns:
+    """A file's columns of raw cells, and what people call its rows.
+
+    Raises Problem where it is no table, has no rows, or more rows, columns, cells or bytes than can be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+        kind = next((kind for magic, kind in COLUMNAR.items() if head.startswith(magic)), None)
+        columns, lines = (
+            read_columnar(path, name, kind) if kind else read_text(decoded(_bytes(path, head, name), name), name)
+        )
+    except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error) as error:
+        # pyarrow's errors are ValueErrors and OSErrors
+        raise Problem(f"Cannot read {name}: {error}. Give a CSV, JSON or Parquet file.") from error
+    if not 1 <= len(lines) <= ROWS:
+        raise Problem(f"Cannot import {name}: it has {len(lines):,} rows, and 1 to {ROWS:,} can be read.")
+    bounded(name, len(lines), len(columns))
+    return columns, lines
+
+
+def bounded(name: str, rows: int, columns: int) -> None:
+    """Raise Problem for a table that is too wide or too large."""
+    if columns > COLUMNS:
+        raise Problem(
+            f"Cannot import {name}: it has {columns:,} columns, and {COLUMNS:,} can be read. Keep the shares and the "
+            "metrics."
+        )
+    if rows * columns > CELLS:
+        raise Problem(
+            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row a run, or "
+            "fewer columns."
+        )
+
+
+def _bytes(path: Path, head: bytes, name: str) -> bytes:
+    """A text file's bytes, unpacked. Raises Problem for other kinds of files, and for too many bytes."""
+    for magic, what in OTHER.items():
+        if head.startswith(magic):
+            raise Problem(f"Cannot read {name}: it is {what}.")
+    if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
+        raise Problem(f"Cannot read {name}: it is no Parquet or Arrow file, whatever its name says. Write it again.")
+    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
+    with opener(path, "rb") as file:
+        data = file.read(BYTES + 1)
+    if opener is not open and data[:4] in COLUMNAR:
+        raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
+    if len(data) > BYTES:
+        raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row a run.")
+    return data

@@ -1,0 +1,185 @@
+"""Tables in other layouts, turned into one row a run: long tables, histories, runs that did not finish."""
+
+import re
+from collections.abc import Hashable
+
+from engine.core.errors import Problem
+from engine.importing.mapping import run_column
+from engine.importing.names import kind_of, leaf, listed
+from engine.importing.questions import Question
+from engine.importing.tables import Table, text_of
+
+ACROSS = re.compile(  # names of columns that say what a row of a long table is about
+    r"(domain|source|data_?set|sub_?set|task|metric|eval|benchmark|variable|valid(ation)?(_?(set|split))?|split|corpus|"
+    r"slice|category|lang(uage)?|measure|param(eter)?)s?(_?names?)?",
+    re.I,
+)
+VALUES = {"value", "values", "val", "result"}
+FAILED = {
+    *("crashed", "failed", "fail", "killed", "pruned", "running", "waiting", "scheduled", "cancelled", "canceled"),
+    *(
+        "preempted",
+        "preempting",
+        "timeout",
+        "timed out",
+        "error",
+        "aborted",
+        "interrupted",
+        "pending",
+        "deleted",
+        "lost",
+    ),
+}
+LISTED = 8  # steps that are offered
+
+
+def without_failed(table: Table) -> tuple[Table, list[str]]:
+    """The table without the rows whose state says that they did not finish, and what was left out.
+
+    Raises Problem where no row is left.
+    """
+    for column, cells in table.columns.items():
+        if kind_of(column) != "state":
+            continue
+        states = [text_of(cell).lower().rpartition(".")[2] for cell in cells]
+        kept = [place for place, state in enumerate(states) if state not in FAILED]
+        if len(kept) == len(table):
+            continue
+        lost = [table.lines[place] for place, state in enumerate(states) if state in FAILED]
+        why = listed(sorted({state for state in states if state in FAILED}))
+        if not kept:
+            raise Problem(f"Cannot import {table.name}: no row is finished: column {column!r} says {why} in every one.")
+        rows = f"rows {listed(list(map(str, lost)), 8)}" if len(lost) > 1 else f"row {lost[0]}"
+        return table.only(kept), [f"{rows} of {table.name}: column {column!r} says {why}"]
+    return table, []
+
+
+def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question]]:
+    """A long table (a row per run and domain, or per run and metric) as one row a run; others as they are.
+
+    What differs within a run becomes a column for each domain: `loss/web`. Raises Problem for a pair that stands twice.
+    """
+    text = [name for name in table.columns if not table.is_numeric(name) and any(map(text_of, table.columns[name]))]
+    about = [name for name in text if ACROSS.fullmatch(leaf(name)) and len(set(table.keys(name))) > 1]
+    for column in about:
+        if groups := _groups(table, column):
+            return _spread(table, column, groups), []
+    asked = _doubtful(table, text)
+    if asked is not None and asked[1].answer(answers) == "wide":
+        return _spread(table, asked[0], _groups(table, asked[0])), [asked[1]]
+    return table, [asked[1]] if asked is not None else []
+
+
+def _groups(table: Table, across: str) -> dict[Hashable, list[int]]:
+    """The rows of each run of a long table; empty where `across` stands in one row a run, or nothing names the runs."""
+    named = [
+        name for name in table.columns if name != across and kind_of(name) in ("key", "step", "seed", "size", "budget")
+    ]
+    named = [name for name in named if len(set(table.keys(name))) < len(table)]
+    others = [name for name in table.columns if name != across and not table.is_numeric(name)]
+    ids = [name for name in named if kind_of(name) == "key"]
+    for identity in (named, ids, *([one] for one in others)):
+        if not identity:
+            continue
+        groups: dict[Hashable, list[int]] = {}
+        for place, key in enumerate(zip(*(table.keys(name) for name in identity), strict=True)):
+            groups.setdefault(key, []).append(place)
+        if 2 * sum(len(places) > 1 for places in groups.values()) >= len(groups):
+            _refuse_pairs(table, across, identity, groups)
+            return groups
+    return {}
+
+
+def _refuse_pairs(table: Table, across: str, identity: list[str], groups: dict[Hashable, list[int]]) -> None:
+    keys = table.keys(across)
+    for places in groups.values():
+        seen: dict[str, int] = {}
+        for place in places:
+            if (first := seen.setdefault(keys[place], place)) != place:
+                raise Problem(
+                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} already stands in "
+                    f"{table.row(first)} for the same {listed(identity)}. Every pair must be there once."
+                )
+
+
+def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Table:
+    """One row per group: columns that never differ within one are kept, the others spread over `across`."""
+    keys = table.keys(across)
+    values = [one for one in dict.fromkeys(keys) if one]
+    rows = list(groups.values())
+    columns: dict[str, list] = {}
+    spread: list[str] = []
+    for name, cells in table.columns.items():
+        if name == across:
+            continue
+        texts = table.keys(name)
+        if all(len({texts[place] for place in places}) == 1 for places in rows):
+            columns[name] = [cells[places[0]] for places in rows]
+            continue
+        spread.append(name)
+        found = [{keys[place]: cells[place] for place in places} for places in rows]
+        for value in values:
+            columns[value if leaf(name).lower() in VALUES else f"{name}/{value}"] = [one.get(value) for one in found]
+    note = (
+        f"{table.name} has a row for each {across!r}: {listed(spread)} became a column for each of {listed(values, 6)}."
+    )
+    return Table(table.name, columns, [table.lines[places[0]] for places in rows], (*table.notes, note), table.asked)
+
+
+def _doubtful(table: Table, text: list[str]) -> tuple[str, Question] | None:
+    """A column of text in which every run has one row for each of the same values, under a name that tells nothing."""
+    run = run_column(table)
+    if run is None or any(kind_of(name) == "step" for name in table.columns):
+        return None
+    runs = table.keys(run)
+    for column in text:
+        values = set(table.keys(column))
+        pairs = set(zip(runs, table.keys(column), strict=True))
+        crossed = len(pairs) == len(table) == len(set(runs)) * len(values)
+        if column != run and crossed and 1 < len(values) < len(table):
+            options = {
+                "wide": f"a long table: what was measured for each {column} belongs to one run",
+                "rows": "each row is a run of its own",
+            }
+            return column, Question("long", f"Each {run!r} has {len(values)} rows, one for each {column!r}.", options)
+    return None
+
+
+def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> tuple[Table, list[Question]]:
+    """A history (a row for every step of a run) as one row a run.
+
+    runs: what names each row's run, as columns of text. The question "steps" asks which row counts: the last, in
+    which a column keeps the last value that it had, or a step that all runs have.
+    """
+    step = next((name for name in table.columns if kind_of(name) == "step" and table.is_numeric(name)), None)
+    groups: dict[Hashable, list[int]] = {}
+    for place, key in enumerate(zip(*runs, strict=True)):
+        groups.setdefault(key, []).append(place)
+    if step is None or len(groups) == len(table):
+        return table, []
+    at = table.loose(step)
+    rows = [sorted(places, key=lambda place: at[place]) for places in groups.values()]
+    steps = [{at[place] for place in places} for places in rows]
+    if any(len(one) < len(places) for one, places in zip(steps, rows, strict=True)):
+        return table, []  # a step stands twice: these are not histories
+    common = sorted(set.intersection(*steps))
+    options = {"last": "the last row of each run; a column without a value there keeps the last one it had"}
+    options |= {f"{value:g}": f"the rows at {step} {value:g}" for value in common[::-1][:LISTED]}
+    most = max(map(len, rows))
+    question = Question(
+        "steps", f"{table.name} holds up to {most} rows a run, by {step!r}. Which one is a run's result?", options
+    )
+    answer = question.answer(answers)
+    if answer != "last":
+        places = [next(place for place in one if f"{at[place]:g}" == answer) for one in rows]
+        return table.only(places, f"Of every run of {table.name}, the row at {step} {answer} counts."), [question]
+    columns = {name: [_last(cells, places) for places in rows] for name, cells in table.columns.items()}
+    note = f"Of every run of {table.name}, the last value of each column counts."
+    return Table(table.name, columns, [table.lines[one[-1]] for one in rows], (*table.notes, note), table.asked), [
+        question
+    ]
+
+
+def _last(cells: list, places: list[int]):
+    """The last of the cells that holds something."""
+    return next((cells[place] for place in reversed(places) if text_of(cells[place])), None)

@@ -1,0 +1,160 @@
+"""Choose the metrics, and the runs of one size and budget: by what the columns say, or by asking."""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from engine.core.errors import Problem
+from engine.importing.choices import OFFERED, Shares, left
+from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
+from engine.importing.names import bare, is_up, kind_of, listed, measures, noise_of, unit_of
+from engine.importing.questions import Question, Talk
+from engine.importing.tables import Table
+from engine.spec.objectives import Objective
+
+SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
+TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
+
+
+def fact_of(kind: str, *tables: Table) -> str | None:
+    """The column of a "seed", "size" or "budget"; of several the one with the most different values."""
+    for table in tables:
+        if there := [name for name in table.columns if kind_of(name) == kind and table.is_numeric(name)]:
+            return max(there, key=lambda name: (len(set(table.keys(name))), np.isfinite(table.loose(name)).sum()))
+    return None
+
+
+def choose_metrics(
+    format: str,
+    table: Table,
+    given: list[str] | None,
+    higher: list[str] | None,
+    unit: str | None,
+    taken: set,
+    shares: Shares,
+    talk: Talk,
+) -> list[Objective]:
+    """The metrics with their units and directions: the given columns, those named so, or what is answered.
+
+    Raises Problem where there are none, and for directions of what is no metric.
+    """
+    columns = globbed(table, given) or _measured(format, table, taken | set(shares.family.columns), talk)
+    if overlap := set(shares.family.columns) & set(columns):
+        raise Problem(f"Cannot use the column {min(overlap)!r} as a share and as a metric. Name the columns of each.")
+    ups = set(globbed(table, higher))
+    if astray := ups - set(columns):
+        raise Problem(f"Cannot say that {min(astray)!r} is better when higher: it is none of the metrics.")
+    known = unit or FORMATS[format][2]
+    if higher is None:
+        ups = {name for name in columns if is_up(name)}
+        unknown = [name for name in columns if is_up(name) is None] if FORMATS[format][2] is None else []
+        if unknown:
+            options = {"lower": "lower is better, as for a loss", "higher": "higher is better, as for a score"}
+            question = Question(
+                "better", f"Which way is better for {listed(unknown, 6)}? The names do not tell.", options
+            )
+            ups |= set(unknown) if talk.ask(question) == "higher" else set()
+    return [Objective(name, known or unit_of(name), name in ups) for name in columns]
+
+
+def _measured(format: str, table: Table, taken: set, talk: Talk) -> list[str]:
+    """The columns of metrics: in RegMix's and Olmix's pairs all that are left, else those that are named so."""
+    names = set(table.columns)
+    free = [
+        name
+        for name in left(table, taken)
+        if table.is_numeric(name)
+        and noise_of(name, names) is None
+        and (kind_of(name) is None or _by_tracker(name))
+        and (measures(name) or not table.counts_rows(name))
+    ]
+    if format not in GUESSED:
+        free = [name for name in left(table, taken) if noise_of(name, names) is None and kind_of(name) is None]
+    elif named := [name for name in free if measures(name)]:
+        free = [name for name in named if not is_training(name)] or named
+    elif len(free) > 1:
+        options = {"all": f"all {len(free)} of them"} | {name: f"only {name}" for name in free[:OFFERED]}
+        text = f"No column of {table.name} is named like a metric. Which of {listed(free)} is one?"
+        answer = talk.ask(Question("metrics", text, options))
+        free = free if answer == "all" else [answer]
+    if not free:
+        raise Problem(
+            f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns "
+            f"are {listed(list(table.columns))}. Say which ones are metrics."
+        )
+    return free
+
+
+def _by_tracker(name: str) -> bool:
+    """Whether a tracker says that a column is a metric, whatever its last word says."""
+    return measures(name) and kind_of(name) in ("count", "setting") and not name.startswith("metrics.system")
+
+
+def is_training(name: str) -> bool:
+    """Whether a metric is a run's loss on its own mixture, which compares no mixtures."""
+    return bare(name).lower() in TRAINING
+
+
+def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Talk) -> tuple[Table, Table | None]:
+    """The runs of one model size and of one budget, where somebody chose one; asked where there are several.
+
+    Where no column tells the budget, steps that differ between the runs stand for it.
+    """
+    size = mapping.model_size or _sizes_in_names(weights, metrics)
+    for what, column in (("size", size), ("budget", mapping.n_tokens or _steps(weights, metrics))):
+        if column is None:
+            continue
+        table = metrics if metrics is not None and column in metrics.columns else weights
+        values = _values(mapping, table, column)
+        counts = Counter(values[np.isfinite(values)].tolist())
+        if len(counts) < 2:
+            continue
+        often = sorted(counts, key=lambda value: (-counts[value], -value))[:OFFERED]
+        options = {f"{value:.15g}": f"{short(value)}: {counts[value]:,} of {len(values):,} runs" for value in often}
+        options["all"] = "all runs: surrogates take them as one, and differences between them as noise"
+        name = "model sizes" if what == "size" else "budgets"
+        text = f"The runs are of {len(counts)} {name} (column {column!r}). Only runs of one compare. Which ones count?"
+        answer = talk.ask(Question(what, text, options))
+        if answer != "all":
+            places = np.flatnonzero(values == float(answer)).tolist()
+            talk.dropped.append(f"{len(values) - len(places):,} runs whose {column} is not {short(float(answer))}")
+            weights = weights.only(places)
+            metrics = None if metrics is None else metrics.only(places)
+    return weights, metrics
+
+
+def _values(mapping: Mapping, table: Table, column: str) -> np.ndarray:
+    """Sizes, budgets or steps as numbers; sizes in names as what they say."""
+    if column in (mapping.model_size, mapping.n_tokens):
+        return table.whole_numbers(column)
+    if table.is_numeric(column):
+        return table.loose(column)
+    found = [SIZE_IN_NAME.findall(text)[0] for text in table.keys(column)]
+    return np.array([float(number) * (1e9 if unit.lower() == "b" else 1e6) for number, unit in found])
+
+
+def _sizes_in_names(*tables: Table | None) -> str | None:
+    """A column of text that names a size in every row (llama-30m), and not the same one."""
+    for table in tables:
+        texts = [name for name in table.columns if not table.is_numeric(name)] if table is not None else []
+        for name in texts:
+            found = [SIZE_IN_NAME.findall(text) for text in table.keys(name)] if table is not None else []
+            if all(found) and len({one[0] for one in found}) > 1:
+                return name
+    return None
+
+
+def short(number: float) -> str:
+    """A size or a budget as people write it: 310M, 2.5B."""
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
+        if number >= size:
+            return f"{number / size:.6g}{unit}"
+    return f"{number:.10g}"
+
+
+def _steps(*tables: Table | None) -> str | None:
+    """A column of steps of training."""
+    there = ((table, name) for table in tables if table is not None for name in table.columns)
+    steps = [(table, name) for table, name in there if kind_of(name) == "step" and table.is_numeric(name)]
+    return next((name for table, name in steps if not table.counts_rows(name)), None)

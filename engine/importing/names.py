@@ -1,0 +1,154 @@
+"""What the name of a column says that it is: a metric, its noise, a setting, a size, a step, ...
+
+Trackers put a word in front that says whose the column is: `config.lr`, `params.lr`, `params_lr`, `summary.loss`.
+"""
+
+import re
+
+from engine.spec.objectives import BITS
+
+LAYOUT = re.compile(
+    r"^(config|summary|params?|metrics|tags|user_attrs|system_attrs|hparams|hyperparameters)[._/]", re.I
+)
+HARD = re.compile(r"[/.:|]")  # between the parts of a path; _ and - stand inside words too
+SOFT = re.compile(r"[/.:|_\- ]")
+
+SETS = "metrics?|eval|val|valid|validation|test"
+AROUND = re.compile(rf"^({SETS}|summary)[/_.:]|[/_.:]({SETS})$", re.I)
+LOSS = re.compile(
+    r"(?<![a-z])(loss(es)?|bpb|bits_per_\w+|bpc|ppl|perplexity|nll|ce|cross_?entropy|error|err|rmse|mse|mae|wer|cer)"
+    r"(?![a-z])",
+    re.I,
+)
+SCORE = re.compile(
+    r"(?<![a-z])(acc|accuracy|acc_norm|scores?|f1|em|exact_match|bleu|rouge\w*|pass|pass@?\d*|reward|win_?rate|mcc|auc|precision|"
+    r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",
+    re.I,
+)
+UNITS = {"bpb": BITS, "bits_per_byte": BITS, "ppl": "perplexity", "perplexity": "perplexity", "acc": "accuracy"}
+UNITS |= {"acc_norm": "accuracy", "accuracy": "accuracy"}
+SHARE_WORDS = {
+    *("train", "weight", "weights", "w", "share", "shares", "mix", "mixture", "mixtures", "prop", "proportion"),
+    *("proportions", "ratio", "ratios", "fraction", "fractions", "frac", "sampling", "probs", "tokens"),
+}
+# Words that stand in front of shares, but of much else as well: the sum must say so too.
+LOOSE_WORDS = {"train", "tokens", "ratio", "ratios", "frac", "fraction", "fractions"}
+
+SURE_NOISE = re.compile(
+    r"(?<![a-z])(std_?err(or)?|std_?dev|stdev|std|variance|standard_(error|deviation)|sem)(?![a-z])", re.I
+)
+MAYBE_NOISE = re.compile(
+    r"(?<![a-z])(se|sd|var|ci|ci_?95|ci_?(low|high|lower|upper)|lower|upper|min|max)(?![a-z])", re.I
+)
+
+_KINDS = {
+    "seed": r"(\w+_)?seeds?",
+    "size": r"model_?size|n_?params|num_?params|(num_|n_)?parameters|model_?parameters|params|size",
+    "budget": r"(n|num|train|training|total|seen|consumed)_?tokens|tokens(_seen)?|token_budget|num_input_tokens_seen",
+    "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step",
+    "key": r"index|id|#|number|trial(_?(id|number))?|run_?(id|name|number)?|name|key|uuid|experiment(_?(id|name))?"
+    r"|mlflow\.runname|runname|display_?name|(log|space)_id",
+    "state": r"state|status",
+    "time": r"_?runtime|_?timestamp|(created|updated|started|ended|finished)(_?at)?|(\w+_)?time|duration|datetime_\w+|"
+    r"(\w+_)?seconds|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",
+    "machine": r"\w+_per_sec(ond)?|throughput|mfu|t?flops?|total_flos|memory(_\w+)?|gpus?(_\w+)?|num_?gpus|n_?gpus|"
+    r"world_size|cost|device|host(name)?|(\w+_)?grad(ient)?_?norm|_wandb.*|system[/.].*|sweep|git(_\w+)?",
+    "count": r"((n|num|number_of|total)_)?(examples|samples|questions)|(n|num)_docs|(example|sample|doc)_(count|len)|"
+    r"count|n_shot|num_fewshot|n|batch|workers",
+    "setting": r"((max|min|peak|base|init|initial|final|end)_)?(lr|learning_?rate)(_\w+)?|\w*warm_?up(_\w+)?|"
+    r"(\w+_)?weight_?decay|wd|(\w+_)?dropout(_\w+)?|(\w+_)?beta_?[12]?s?|adamw?(_\w+)?|optim(izer)?(_\w+)?|momentum|"
+    r"eps(ilon)?|(\w+_)?batch_?size(_\w+)?|bs|grad(ient)?_?accum\w*|(grad(ient)?_)?clip(ping)?(_\w+)?|max_grad_norm|"
+    r"(seq|sequence|context|ctx|block|max)_?(len|length|size)|(\w+_)?layers?|depth|width|n_embd|d_(model|ff)|"
+    r"(hidden|embedding|vocab|intermediate)_?(size|dim)|(\w+_)?heads|(\w+_)?temperature|top_[pk]|label_smoothing|"
+    r"ema(_\w+)?|z_loss_\w+|(max|total|num|n)_?(train(ing)?_)?(steps|epochs|iters|iterations)|decay(_\w+)?|"
+    r"(lr_)?scheduler?(_\w+)?|alpha|gamma|lora_\w+|tau",
+}
+KINDS = {kind: re.compile(pattern, re.I) for kind, pattern in _KINDS.items()}
+REASONS = {
+    "seed": "named like a seed",
+    "size": "named like a model's size",
+    "budget": "named like a number of tokens",
+    "step": "named like a step of training",
+    "key": "names or numbers the runs",
+    "state": "how the run ended",
+    "time": "a time or a duration",
+    "machine": "about the machine or the trainer",
+    "count": "a count",
+    "setting": "named like a setting of the trainer",
+}
+
+
+def bare(name: str) -> str:
+    """A column's name without the word that a tracker puts in front."""
+    return LAYOUT.sub("", name, count=1) or name
+
+
+def leaf(name: str) -> str:
+    """The last part of a column's name: train/global_step -> global_step."""
+    return HARD.split(bare(name))[-1] or bare(name)
+
+
+def kind_of(name: str) -> str | None:
+    """What a column is by its name, as in REASONS; None where the name tells nothing of that."""
+    last, whole = leaf(name), bare(name)
+    for kind, pattern in KINDS.items():
+        if pattern.fullmatch(last) or pattern.fullmatch(whole):
+            return kind
+    return None
+
+
+def measures(name: str) -> bool:
+    """Whether a column is called like a metric."""
+    return bool(LOSS.search(name) or SCORE.search(name) or re.match(r"metrics?[/_.:]|values?(_\w+)?$", name))
+
+
+def is_up(name: str) -> bool | None:
+    """Whether higher is better by a metric's name; None where it does not tell."""
+    return False if LOSS.search(name) else True if SCORE.search(name) else None
+
+
+def unit_of(name: str) -> str:
+    """A metric's unit as far as its name tells: else "loss" or "score"."""
+    found = LOSS.search(name) or SCORE.search(name)
+    return UNITS.get(found.group(1).lower(), "loss" if LOSS.search(name) else "score") if found else "score"
+
+
+def core(metric: str) -> str:
+    """A metric's name without what says that it is one: metric/the_pile_arxiv_val_loss -> the_pile_arxiv."""
+    before, name = None, LOSS.sub("", metric)
+    while name != before:
+        before, name = name, AROUND.sub("", name).strip("/_.:-")
+    return name or metric
+
+
+def noise_of(name: str, others: set[str]) -> str | None:
+    """What a column's numbers are the spread of, by its name: the metric beside it, "" for an unknown one; else None.
+
+    Short words (se, sd, var) are names of languages too: they count where a column without them stands beside.
+    """
+    if found := SURE_NOISE.search(name):
+        return next(iter(_without(name, found) & others), "")
+    if found := MAYBE_NOISE.search(name):
+        return next(iter(sorted(_without(name, found) & others)), None)
+    return None
+
+
+def _without(name: str, found: re.Match) -> set[str]:
+    """The names that a metric may have whose spread is called `name`."""
+    head, tail = name[: found.start()], name[found.end() :]
+    joined = {
+        head.rstrip("_-./ ") + tail,
+        head + tail.lstrip("_-./ "),
+        re.sub(r"_(?=,)|^[_/.]|[_/.]$", "", head + tail),
+    }
+    return {*joined, f"metric{tail}", *(f"{head}{word}{tail}" for word in ("mean", "avg"))} - {name, ""}
+
+
+def words_of(prefix: str) -> set[str]:
+    """The words in the last part of what stands in front of a family of columns."""
+    return {word.lower() for word in SOFT.split(HARD.split(prefix.rstrip("/.:|_- "))[-1]) if word}
+
+
+def listed(names: list[str] | tuple[str, ...], most: int = 12) -> str:
+    """Names in a sentence, not all of them where there are many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,94 @@
+"""Objects inside cells (structs of Parquet and JSON, or their text in a CSV file), spread over columns of their own."""
+
+import ast
+import json
+import re
+from collections.abc import Sequence
+
+from engine.core.errors import Problem
+from engine.importing.tables import text_of
+
+DEEPEST = 8
+BARE = re.compile(r"(?<=[:,\[\s])(nan|-?inf)(?=\s*[,}\]])")  # as Python prints them
+BEGIN = {"{", "[", " "}
+WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
+
+
+def spread(name: str, columns: dict[str, list], lines: Sequence[int], depth: int = 0) -> dict[str, list]:
+    """Columns in which every object has become a column per key, called `column.key`, in the objects' place.
+
+    A list of pairs (name, number) is an object too. Raises Problem for a cell without an object in a column of them.
+    """
+    if depth > DEEPEST:
+        raise Problem(
+            f"Cannot import {name}: column {next(iter(columns))!r} is nested too deep. Give shares and metrics."
+        )
+    found: dict[str, list] = {}
+    for column, cells in columns.items():
+        objects = _objects(name, column, cells, lines)
+        if objects is None:
+            found[column] = cells
+            continue
+        keys = dict.fromkeys(key for one in objects for key in one)
+        if set(keys) <= WRAPPED and "value" in keys:
+            inner = {column: [one.get("value") for one in objects]}
+        else:
+            inner = {f"{column}.{key}": [one.get(key) for one in objects] for key in keys}
+        for one, values in spread(name, inner, lines, depth + 1).items() if inner else ():
+            if one in found or (one in columns and one != column):
+                raise Problem(f"Cannot import {name}: two of its columns are called {one!r}. Rename one.")
+            found[one] = values
+    return found
+
+
+def _objects(name: str, column: str, cells: list, lines: Sequence[int]) -> list[dict] | None:
+    """A column's cells as objects, empty where a cell is; None where it is no column of objects."""
+    if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and cell[:1] in BEGIN) for cell in cells):
+        return None
+    read = [_object(cell) for cell in cells]
+    there = sum(one is not None for one in read)
+    empty = [one is None and not text_of(cell) for one, cell in zip(read, cells, strict=True)]
+    if 2 * there <= len(cells) - sum(empty):
+        return None
+    for place, (one, nothing) in enumerate(zip(read, empty, strict=True)):
+        if one is None and not nothing:
+            raise Problem(
+                f"Cannot import row {lines[place]} of {name}, column {column!r}: it holds "
+                f"{text_of(cells[place])[:40]!r}, and the other cells hold objects of names and values. Fix it, or "
+                "leave the row out."
+            )
+    return [one or {} for one in read]
+
+
+def _object(cell) -> dict | None:
+    """A cell as an object, None where it is none."""
+    if isinstance(cell, str):
+        text = cell.strip()
+        cell = _parsed(text) if text[:1] + text[-1:] in ("{}", "[]") else None
+    if isinstance(cell, dict):
+        return {str(key): value for key, value in cell.items()}
+    if isinstance(cell, list) and cell:
+        pairs = [_pair(one) for one in cell]
+        if None not in pairs and len({pair[0] for pair in pairs}) == len(pairs):
+            return dict(pairs)
+    return None
+
+
+def _parsed(text: str):
+    """The value of JSON, or of Python as a program prints it; None where it is neither."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(BARE.sub("None", text))
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _pair(one) -> tuple[str, object] | None:
+    """A name and its number: ("web", 0.3), or {"name": "web", "weight": 0.3}."""
+    values = list(one.values()) if isinstance(one, dict) else one if isinstance(one, (list, tuple)) else []
+    names = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    return (names[0], numbers[0]) if len(values) == 2 and len(names) == len(numbers) == 1 else None

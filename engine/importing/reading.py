@@ -1,0 +1,164 @@
+"""Read tables of runs: what every column is and why, what was left out, and what has to be asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.core.errors import Problem
+from engine.importing.choices import choose_scale, choose_shares
+from engine.importing.columns import Column, explained
+from engine.importing.layouts import collapsed, widened, without_failed
+from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
+from engine.importing.measured import choose_metrics, choose_one, fact_of
+from engine.importing.names import kind_of
+from engine.importing.questions import Question, Talk
+from engine.importing.tables import Table
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is made of one table, or of a pair whose rows stand for each other (metrics: None for one table).
+
+    columns: what each column is, and why; why: why the shares are those; others: what else was plausible, with its
+    reason; dropped: rows that were left out, and why; questions: with the answers that were given in `answers`.
+    """
+
+    mapping: Mapping
+    weights: Table
+    metrics: Table | None
+    columns: tuple[Column, ...]
+    why: str
+    others: tuple[tuple[tuple[str, ...], str], ...]
+    dropped: tuple[str, ...]
+    questions: tuple[Question, ...]
+    answers: dict[str, str]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """As JSON-able values, for the preview and the command's output."""
+        return {
+            "columns_read": [one.to_dict() for one in self.columns],
+            "shares": {"why": self.why, "others": [{"columns": list(names), "why": why} for names, why in self.others]},
+            "dropped": list(self.dropped),
+            "questions": [one.to_dict(self.answers) for one in self.questions],
+        }
+
+
+def read(
+    format: str,
+    weights: Table,
+    metrics: Table | None = None,
+    *,
+    answers: dict[str, str] | None = None,
+    weight_columns: list[str] | None = None,
+    metric_columns: list[str] | None = None,
+    higher_is_better: list[str] | None = None,
+    unit: str | None = None,
+    key: str | None = None,
+    seed: str | None = None,
+    model_size: str | None = None,
+    n_tokens: str | None = None,
+) -> Reading:
+    """Read one table or a pair. Given columns win, the rest is read from names and numbers. Lists hold names or globs.
+
+    answers: question -> answer; where one is open, its first answer is taken for the time being. Raises Problem for
+    an unknown format, columns that are not there, and where no shares or metrics can be found.
+    """
+    check_files(format, metrics)
+    talk = Talk(answers or {})
+    weights, metrics, key = _rows(format, weights, metrics, key, talk)
+    second = weights if metrics is None else metrics
+    given = {"seed": seed, "size": model_size, "budget": n_tokens}
+    facts = {kind: name or fact_of(kind, second, weights) for kind, name in given.items()}
+    taken = {key, *facts.values(), *FORMATS[format][1]}
+    shares = choose_shares(format, weights, weight_columns, metric_columns, taken, talk)
+    scale = choose_scale(weights, shares.family, talk)
+    if metrics is None and run_column(weights) is None:
+        weights = second = _without_steps(weights, list(shares.family.columns), talk)
+    measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, shares, talk)
+    objectives = linked(measured, list(shares.domains))
+    facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
+    mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
+    weights, metrics = choose_one(mapping, weights, metrics, talk)
+    columns = explained(mapping, shares, weights, metrics)
+    others = tuple((one.columns, one.why) for one in shares.others)
+    said = (tuple(talk.dropped), tuple(talk.questions), talk.answers, tuple(dict.fromkeys(talk.notes)))
+    return Reading(mapping, weights, metrics, columns, shares.family.why, others, *said)
+
+
+def _rows(format: str, weights: Table, metrics: Table | None, key: str | None, talk: Talk):
+    """The tables with one row a run, those of a pair joined, and the key."""
+    weights = _one_row_a_run(weights, talk)
+    if metrics is None:
+        weights = _without_steps(weights, [run_column(weights)], talk)
+        key = key_of(format, key, weights, None)
+        if key is not None:
+            _places(weights, key)
+        return weights, None, key
+    metrics = _one_row_a_run(metrics, talk)
+    key = key_of(format, key, weights, metrics)
+    return *_joined(key, weights, _without_steps(metrics, [key], talk), talk), key
+
+
+def _one_row_a_run(table: Table, talk: Talk) -> Table:
+    """The table without failed runs, and widened where it is long; what was asked while it was read comes along."""
+    talk.questions += table.asked
+    table, dropped = without_failed(table)
+    talk.dropped += dropped
+    table, asked = widened(table, talk.answers)
+    talk.questions += asked
+    talk.notes += table.notes
+    return table
+
+
+def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk) -> Table:
+    """A history as one row a run; runs: the columns that name a row's run, besides its seed and size."""
+    if None in runs or not runs:
+        return table
+    beside = [name for name in table.columns if kind_of(name) in ("seed", "size")]
+    before = len(table.notes)
+    table, asked = collapsed(table, [table.keys(str(name)) for name in [*runs, *beside]], talk.answers)
+    talk.questions += asked
+    talk.notes += table.notes[before:]
+    return table
+
+
+def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table, Table]:
+    """Both tables with the rows that stand for each other, in the order of the first.
+
+    Asks about rows that stand alone. Raises Problem where no row has a partner.
+    """
+    places, partners = _places(weights, key), _places(metrics, key)
+    both = [name for name in places if name in partners]
+    if not both:
+        raise Problem(
+            f"Cannot join {weights.name} and {metrics.name} on {key!r}: no row of the one has a partner in the other "
+            f"({next(iter(places))!r}, {next(iter(partners))!r}, ...). Name the column that both have as the key."
+        )
+    alone = [
+        (one, its[name], name, beside.name)
+        for one, its, other, beside in ((weights, places, partners, metrics), (metrics, partners, places, weights))
+        for name in its
+        if name not in other
+    ]
+    if alone:
+        table, place, name, beside = alone[0]
+        text = f"{table.row(place)}, column {key!r}: {name!r} has no partner in {beside} ({len(alone)} such rows)."
+        talk.ask(Question("alone", text, {"leave out": "the rows without a partner are left out"}))
+        rows = ", ".join(one.row(place) for one, place, _, _ in alone[:4])
+        talk.dropped.append(f"{len(alone)} without a partner: {rows}{', ...' if len(alone) > 4 else ''}")
+    return weights.only([places[name] for name in both]), metrics.only([partners[name] for name in both])
+
+
+def _places(table: Table, key: str) -> dict[str, int]:
+    """Key -> row. Raises Problem for an empty key and for one that stands twice."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(table.keys(key)):
+        if not name:
+            raise Problem(f"Cannot import {table.row(place)}, column {key!r}: it is empty. Every run needs a key.")
+        if name in places:
+            raise Problem(
+                f"Cannot import {table.row(place)}, column {key!r}: {name!r} already stands in "
+                f"{table.row(places[name])}. Every key must be there once."
+            )
+        places[name] = place
+    return places

@@ -1,0 +1,183 @@
+"""Tables written as text: CSV with any usual separator, JSON and JSON lines, in any Unicode encoding."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections import Counter
+
+from engine.core.errors import Problem
+from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES
+from engine.importing.tables import number_of
+
+SEPARATORS = ",;\t|"
+# Longest first: UTF-32's mark begins with UTF-16's.
+MARKS = {
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xef\xbb\xbf": "utf-8-sig",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+NAMED = re.compile(r"^\s*sep=(.)\s*$", re.I)  # a spreadsheet's first line
+CHART = re.compile(r" - .*__(MIN|MAX)$")
+
+Columns = tuple[dict[str, list], list[int]]  # name -> cells, and what people call each row
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a file. Raises Problem, naming the line, for bytes that are no Unicode text."""
+    coding = next((coding for mark, coding in MARKS.items() if data.startswith(mark)), None)
+    if coding is None and b"\x00" in data[:4096]:
+        head = data[:4096]
+        coding = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
+    try:
+        text = data.decode(coding or "utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Problem(
+            f"Cannot read {name}: line {line} holds the byte 0x{data[error.start]:02x}, which is no {error.encoding} "
+            "text. Save the file as UTF-8."
+        ) from error
+    wide = coding is not None and coding != "utf-8-sig"  # any bytes make some UTF-16
+    foreign = wide and 2 * sum(map(str.isascii, text)) < len(text)
+    if "\x00" in text or foreign:
+        raise Problem(f"Cannot read {name}: it holds zero bytes, so it is no text. Give a CSV, JSON or Parquet file.")
+    return text
+
+
+def read_text(text: str, name: str) -> Columns:
+    """The table of a text file. Raises Problem where it is none."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return read_csv(text, name)
+    if len(text) > JSON_BYTES:
+        raise Problem(
+            f"Cannot read {name}: it is larger than {JSON_BYTES >> 20} MiB of JSON. Give it as Parquet or CSV."
+        )
+    return read_json(text, name)
+
+
+def read_csv(text: str, name: str) -> Columns:
+    """A CSV file's columns. A first line `sep=;` names the separator, else the header's most frequent one is it."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as old spreadsheets end their lines
+    first, _, rest = text.partition("\n")
+    before = 0
+    if named := NAMED.match(first):
+        text, before = rest, 1
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=named[1] if named else _separator(text))
+    names = [one.strip() for one in next(lines, [])]
+    found, places = [], []
+    for line in lines:
+        if any(line):
+            found.append(line)
+            places.append(lines.line_num + before)
+            if len(found) * len(names) > CELLS or len(names) > COLUMNS:
+                break  # the caller says so
+    _check_header(names, found, places, name)
+    for line, place in zip(found, places, strict=True):
+        if len(line) != len(names):
+            raise Problem(
+                f"Cannot import line {place} of {name}: it has {len(line)} cells, and the header names {len(names)} "
+                "columns. Fix that line."
+            )
+    return {one: [row[i] for row in found] for i, one in enumerate(names)}, places
+
+
+def _separator(text: str) -> str:
+    """The separator that gives the header the most cells; one inside quotes separates nothing."""
+    header = text.partition("\n")[0]
+    return max(SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
+
+
+def _check_header(names: list[str], rows: list[list[str]], places: list[int], name: str) -> None:
+    """Raise Problem for a first line that names no columns, or two alike."""
+    widths = {len(row) for row in rows}
+    if rows and len(names) not in widths and len(widths) == 1:
+        raise Problem(
+            f"Cannot import {name}: its first line has {len(names)} cell{'s' * (len(names) != 1)}, and every other "
+            f"{min(widths)}. The first line must name the columns: remove what stands above it."
+        )
+    figures = [one for one in names if re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?%?", one, re.I)]
+    if figures or (names and rows and all(math.isfinite(number_of(one)) for one in names) and _counts(names)):
+        raise Problem(
+            f"Cannot import {name}: its first line holds values ({(figures or names)[0]!r}), not the names of columns. "
+            "Put a line of names above it."
+        )
+    if twice := [one for one, count in Counter(names).items() if one and count > 1]:
+        raise Problem(f"Cannot import {name}: two of its columns are called {twice[0]!r}. Rename one.")
+    if chart := [one for one in names if CHART.search(one)]:
+        raise Problem(
+            f"Cannot import {name}: its columns are runs ({chart[0]!r}), as in a chart's export from Weights & Biases, "
+            "and hold no mixtures. Export the table of runs instead."
+        )
+
+
+def _counts(names: list[str]) -> bool:
+    """Whether a header of numbers cannot be names of numbered domains: two are alike."""
+    return len(set(names)) < len(names)
+
+
+def read_json(text: str, name: str) -> Columns:
+    """Columns of JSON: a list of objects, an object a line, or pandas' objects of columns, of rows, and split."""
+    try:
+        found = json.loads(text)
+    except RecursionError as error:
+        raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object a run.") from error
+    except ValueError as error:
+        if "\n" not in text.strip() or text.lstrip().startswith("["):
+            raise Problem(f"Cannot read {name}: {error}. It begins like JSON: fix it.") from error
+        return _of_records(*_json_lines(text, name), name)
+    if isinstance(found, dict):
+        return _of_object(found, name)
+    return _of_records(found, range(1, len(found) + 1), name)
+
+
+def _json_lines(text: str, name: str) -> tuple[list, list[int]]:
+    records, places = [], []
+    for place, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                records.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise Problem(
+                    f"Cannot read line {place} of {name}: {error}. Each line must be a JSON object."
+                ) from error
+            places.append(place)
+    return records, places
+
+
+def _of_records(records, places, name: str) -> Columns:
+    for place, record in zip(places, records, strict=True):
+        if not isinstance(record, dict):
+            raise Problem(
+                f"Cannot import row {place} of {name}: it is {json.dumps(record)[:40]}, and a run is an object of "
+                "names and values. Write it so."
+            )
+    names = dict.fromkeys(key for record in records for key in record)
+    return {key: [record.get(key) for record in records] for key in names}, list(places)
+
+
+def _of_object(found: dict, name: str) -> Columns:
+    """A table in one JSON object, as pandas writes it; or the one list of objects in it."""
+    inner = list(found.values())
+    if set(found) >= {"columns", "data"} and isinstance(found["data"], list):
+        records = [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
+        return _of_records(records, range(1, len(records) + 1), name)
+    if len(inner) == 1 and isinstance(inner[0], list):
+        return _of_records(inner[0], range(1, len(inner[0]) + 1), name)
+    if inner and all(isinstance(one, list) and len(one) == len(inner[0]) for one in inner):
+        return found, list(range(1, len(inner[0]) + 1))
+    if inner and all(isinstance(one, dict) for one in inner):
+        if all(key.isdigit() for one in inner for key in one):
+            rows = list(dict.fromkeys(key for one in inner for key in one))
+            return {key: [one.get(row) for row in rows] for key, one in found.items()}, list(range(1, len(rows) + 1))
+        if len(inner) > 1 and "results" not in found:
+            return _of_records([{"run": key, **one} for key, one in found.items()], range(1, len(inner) + 1), name)
+    if all(not isinstance(one, (dict, list)) for one in inner) or {"weights", "mixture", "loss", "losses"} & set(found):
+        return _of_records([found], [1], name)
+    raise Problem(
+        f"Cannot import {name}: it is one JSON object of {', '.join(map(repr, list(found)[:6]))}, and no table of "
+        "runs. Give a list of objects, one a run, or one object a line."
+    )

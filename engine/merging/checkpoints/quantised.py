@@ -1,0 +1,41 @@
+"""Quantised weights are named as what they are: their numbers are codes with scales, which cannot be added."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.core.errors import Problem
+
+KEYS = ("quantization_config", "compression_config")  # of config.json, also inside its parts (text_config)
+# How a quantiser's tensors end -> its name, for files whose config.json says nothing of it.
+ENDS = {
+    r"\.qweight|\.qzeros": "GPTQ or AWQ",
+    r"\.absmax|\.nested_absmax|\.quant_map|\.quant_state\.\w+|\.SCB": "bitsandbytes",
+    r"\.weight_scale|\.weight_scale_inv|\.weight_zero_point|\.input_scale": "FP8 or INT8 with scales",
+    r"\.weight_packed|\.weight_shape": "compressed-tensors",
+    r"\.W_q|\.W_q_\w+": "HQQ",
+    r"\.weight\._data|\.weight\._scale": "quanto",
+    r"\.codebooks|\.codes": "AQLM",
+    r"_proj_blocks|_proj_scales": "MXFP4",
+}
+CURE = "Merge the model that it was quantised from, or load it and save it again in bfloat16 without quantisation."
+
+
+def refuse_told(path: Path, config: dict | None) -> None:
+    """Raise Problem for a model whose config.json says that it is quantised."""
+    for part in [config or {}, *((config or {}).values())]:
+        told = [part[key] for key in KEYS if part.get(key)] if isinstance(part, dict) else []
+        if told:
+            kind = told[0].get("quant_method", told[0].get("quant_algo")) if isinstance(told[0], dict) else None
+            raise Problem(
+                f"Cannot merge {path}: its weights are quantised ({kind or 'of an unnamed kind'}), as its config.json "
+                f"says. {CURE}"
+            )
+
+
+def refuse_named(path: Path, tensors: Iterable[str]) -> None:
+    """Raise Problem for a model with a quantiser's tensors."""
+    for name in tensors:
+        for end, kind in ENDS.items():
+            if re.search(rf"(?:{end})$", name):
+                raise Problem(f"Cannot merge {path}: its weights are quantised ({kind}): it has {name!r}. {CURE}")

@@ -1,0 +1,72 @@
+"""What a journal may say: decisions stand in the owner's; a job's own tells of that job, of its own runs and study.
+
+A node of a cluster holds a token for one attempt at one job, and may write whatever it likes into that job's journal.
+What is not the job's own to say is set aside, and shown.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.core.errors import Problem
+from engine.jobs.decisions import DECISIONS
+from engine.jobs.events import SHARED, Event
+from engine.jobs.kinds import KINDS, kind_of
+from store.events.bulk import Cursor
+
+Kinds = dict[str, type[Event]]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """The kinds of events that a journal may hold, and whose they may be.
+
+    runs: None for the owner, who may speak of all; study, corpus: None if the job has none.
+    """
+
+    kinds: Kinds
+    runs: frozenset[str] | None = None
+    study: str | None = None
+    corpus: str | None = None
+
+    def check(self, event: Event) -> None:
+        """Raises Problem if the event is about another run, study or corpus than the job's."""
+        if self.runs is None:
+            return
+        for what, own in (("study", self.study), ("corpus", self.corpus)):
+            told = getattr(event, what, own)
+            if told != own:
+                raise Problem(f"Cannot take {event.kind} from this job: it is about the {what} {told!r}, not its own.")
+        for run in runs_of(event):
+            if run not in self.runs:
+                raise Problem(f"Cannot take {event.kind} from this job: {run!r} is not one of its runs.")
+
+
+def runs_of(event: Event) -> list[str]:
+    """The runs, planned before, that an event is about."""
+    told = getattr(event, "runs", None) or [getattr(event, "run", None)]
+    return [run for run in told if isinstance(run, str)] if isinstance(told, list) else []
+
+
+def named(events: Iterable[type[Event]]) -> Kinds:
+    return {event.kind: event for event in events}
+
+
+OWNER = Rights(named(DECISIONS))
+UNPLANNED = Rights(named(SHARED), frozenset())  # of a job that nobody planned here
+
+
+def rights_of(cursor: Cursor, jobs: list[str]) -> dict[str, Rights]:
+    """The rights of the journals of these jobs, without those that are not planned."""
+    runs: dict[str, list[str]] = {}
+    for job, run in cursor.execute("SELECT job, id FROM runs WHERE job IN (SELECT unnest(?))", [jobs]).fetchall():
+        runs.setdefault(job, []).append(run)
+    planned = "SELECT id, kind, study, spec ->> 'corpus' FROM jobs WHERE id IN (SELECT unnest(?))"
+    return {
+        job: Rights(kinds_of(kind), frozenset(runs.get(job, ())), study, corpus)
+        for job, kind, study, corpus in cursor.execute(planned, [jobs]).fetchall()
+    }
+
+
+def kinds_of(job_kind: str) -> Kinds:
+    """The kinds of events in the journal of a job of some kind."""
+    return named((*SHARED, *(kind_of(job_kind).events if job_kind in KINDS else ())))

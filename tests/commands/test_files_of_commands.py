@@ -1,0 +1,115 @@
+"""What commands read and write: pipes are read, and no link, pipe, device or existing file is written over."""
+
+import os
+import threading
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from engine.cli.files import as_file, new_output
+from engine.cli.importing import copied, numbers_in
+from engine.cli.recipes import write
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.importing import read_table
+from engine.service.backup import backup, restore
+from store.database import Store
+
+CSV = b"w/web,w/code,loss\n0.5,0.5,2.1\n0.25,0.75,2.0\n"
+
+
+@pytest.fixture
+def piped(tmp_path):
+    """A pipe from which some bytes come, once."""
+    writers = []
+
+    def one(content: bytes, name: str = "pipe") -> Path:
+        path = tmp_path / name
+        os.mkfifo(path)
+        writers.append(threading.Thread(target=path.write_bytes, args=(content,)))
+        writers[-1].start()
+        return path
+
+    yield one
+    for writer in writers:
+        writer.join(5)
+
+
+def parquet() -> bytes:
+    out = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.table({"w/web": [0.5, 0.25], "w/code": [0.5, 0.75]}), out)
+    return out.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("content", [CSV, parquet()])
+def test_a_table_may_come_through_a_pipe(piped, content):
+    with as_file(piped(content)) as file:
+        table = read_table(file)
+    assert table.numbers("w/web").tolist() == [0.5, 0.25]
+
+
+def test_an_import_may_come_through_pipes(tmp_path, piped):
+    workspace = Workspace.open(tmp_path / "workspace")
+    names = [copied(workspace, "Mine", piped(CSV, role), role) for role in ("weights", "metrics")]
+    assert names == ["Mine/weights.csv", "Mine/metrics.csv"]
+    assert (workspace.root / "imports" / names[1]).read_bytes() == CSV
+
+
+@pytest.mark.parametrize("content", [b'{"web": 3, "code": 4}', b"domain,tokens\nweb,3\ncode,4\n"])
+def test_numbers_may_come_through_a_pipe(piped, content):
+    assert numbers_in(piped(content)) == {"web": 3, "code": 4}
+
+
+def test_a_backup_may_come_through_a_pipe(tmp_path, piped):
+    Store(Workspace.open(tmp_path / "workspace")).close()
+    backup(Workspace.there(tmp_path / "workspace"), tmp_path / "a.tar.zst")
+    told = restore(piped((tmp_path / "a.tar.zst").read_bytes()), tmp_path / "again")
+    assert Workspace.there(tmp_path / "again").root == Path(told["workspace"])
+
+
+@pytest.mark.parametrize("name", ["nowhere", "folder"])
+def test_what_cannot_be_read_is_named(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Problem, match=f"{name}: there is no such file"), as_file(tmp_path / name):
+        pass
+
+
+@pytest.fixture(params=["a pipe", "a link", "a link to nothing", "a device", "a folder"])
+def special(request, tmp_path):
+    """Something that is no regular file, and what it is called."""
+    path, kind = tmp_path / "out.csv", request.param
+    (tmp_path / "there").write_text("mine")
+    if kind == "a device":
+        return Path(os.devnull), kind
+    make = {
+        "a pipe": lambda: os.mkfifo(path),
+        "a link": lambda: path.symlink_to(tmp_path / "there"),
+        "a link to nothing": lambda: path.symlink_to(tmp_path / "nowhere"),
+        "a folder": path.mkdir,
+    }
+    make[kind]()
+    return path, " ".join(kind.split()[:2])
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_no_file_is_never_written_over(tmp_path, special, force):
+    path, kind = special
+    before = os.lstat(path)
+    for output in (lambda: new_output(path, force), lambda: write({path: b"x"}, force)):
+        with pytest.raises(Problem, match=f"it is {kind}, not a file"):
+            output()
+    with pytest.raises(Problem, match=f"it is {kind}"):
+        backup(Workspace.open(tmp_path / "workspace"), path)
+    assert os.lstat(path)[:4] == before[:4] and (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_file_is_written_over_when_asked(tmp_path):
+    (tmp_path / "out.csv").write_text("mine")
+    with pytest.raises(Problem, match=r"it exists.* add --force"):
+        new_output(tmp_path / "out.csv")
+    write({tmp_path / "out.csv": b"new", tmp_path / "more" / "b.csv": b"b"}, force=True)
+    assert (tmp_path / "out.csv").read_text() == "new" and (tmp_path / "more" / "b.csv").read_text() == "b"
+    with pytest.raises(Problem, match=r"out\.csv is not a folder"):
+        new_output(tmp_path / "out.csv" / "a.csv", force=True)

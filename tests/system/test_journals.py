@@ -1,0 +1,286 @@
+"""Strangers' journals: any line is applied or set aside, and says only what is its writer's own to say."""
+
+import contextlib
+import json
+import threading
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.commands import COMMANDS
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.jobs.decisions import DECISIONS, JobPlanned, StudyCreated, StudyPlanned
+from engine.jobs.events import JobNote
+from engine.jobs.journal import write_event
+from engine.jobs.kinds import event_kinds
+from engine.studies import advance
+from store import studies
+from store.database import Store
+from store.rebuild import rebuild
+
+CASES = {
+    "deep": b"[" * 50_000 + b"]" * 50_000,
+    "deep inside": b'{"kind":"job.note","t":1,"text":' + b"[" * 900 + b"]" * 900 + b"}",
+    "deep where anything goes": b'{"kind":"search.finished","t":1,"study":"mine","settings":{},"found":{"a":'
+    + b'{"a":' * 300
+    + b"1"
+    + b"}" * 300
+    + b"}}",
+    "a list for a text": b'{"kind":"job.note","t":1,"text":[1]}',
+    "a huge number": b'{"kind":"runs.added","t":1,"study":"s","jobs":[],"runs":[{"id":"x","number":1'
+    + b"0" * 40
+    + b"}]}",
+    "a number of 9,999 digits": b'{"kind":"job.note","t":1,"text":' + b"9" * 9999 + b"}",
+    "an object for a list": b'{"kind":"runs.measured","t":1,"study":"mine","runs":[{"id":"x","weights":{"a":[1]},'
+    b'"losses":"x"}]}',
+    "no runs": b'{"kind":"runs.measured","t":1,"study":"mine","runs":[]}',
+    "half a letter": b'{"kind":"job.note","t":1,"text":"\\ud800"}',
+    "half a letter in a name": b'{"kind":"\\ud800","t":1,"\\udfff":"\\ud800"}',
+    "a zero": b'{"kind":"job.note","t":1,"text":"a\\u0000b"}',
+    "bytes": bytes(range(128, 256)),
+    "a time of another world": b'{"kind":"job.note","t":1e300,"text":"x"}',
+    "a time that is none": b'{"kind":"job.note","t":NaN,"text":"x"}',
+    "a column of its own": b'{"kind":"runs.measured","t":1,"study":"mine","runs":[{"id":"x","state\\" = 1 --":1}]}',
+}
+DOMAINS = ["prose", "code"]
+OWN, OTHER = "mine-train", "other-train"
+
+
+def desk(root: Path) -> Store:
+    """A store with two studies, each with a job and three runs."""
+    store = Store(Workspace.open(root))
+    for name in ("mine", "other"):
+        rows = [
+            {"id": f"{name}-{n}", "number": n, "role": "design", "weights": [n / 10, 1 - n / 10], "seed": n}
+            | {"job": f"{name}-train"}
+            for n in (1, 2, 3)
+        ]
+        store.write(StudyCreated(name, name, {"corpus": "default"}))
+        job = {"job": f"{name}-train", "spec": {"kind": "train"}}
+        store.write(StudyPlanned(study=name, domains=DOMAINS, corpus={}, runs=rows, jobs=[job]))
+        store.spool.submit({"kind": "train"}, f"{name}-train")
+    return store
+
+
+@pytest.fixture
+def two(tmp_path):
+    store = desk(tmp_path / "workspace")
+    yield store
+    with contextlib.suppress(OSError):  # some tests close it
+        store.close()
+
+
+def add(store: Store, job: str, *lines: bytes) -> None:
+    with open(store.spool.find(job) / "events.jsonl", "ab") as journal:
+        journal.writelines(line.rstrip(b"\n") + b"\n" for line in lines)
+
+
+def finished(run: str, **more) -> dict:
+    losses = {"code": 1.0, "prose": 2.0}
+    told = {"kind": "run.finished", "t": 1.0, "run": run, "losses": losses, "losses_se": losses, "shares": [0.5, 0.5]}
+    return told | {"tokens": 9, "seconds": 1.0, "cpu_seconds": 1.0, "device": "cpu", "parameters": 1} | more
+
+
+def tables(store: Store) -> dict[str, list[str]]:
+    names = ("studies", "jobs", "runs", "curve", "evaluations", "results", "leagues", "corrupt_lines", "api_tokens")
+    return {name: sorted(map(repr, store.rows(f"SELECT * FROM {name}"))) for name in names}
+
+
+def one_line(event: dict) -> bytes:
+    return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_line_stops_nothing(two, case):
+    add(two, OWN, CASES[case], one_line(finished("mine-1")))
+    two.ingest()
+    assert studies.get(two, "mine").done == 1
+    two.close()
+    again = Store(two.workspace)  # and the next start goes on
+    before = tables(again)
+    again.close()
+    assert rebuild(two.workspace, two.workspace.root / "fresh.duckdb") > 0
+    fresh = Store(two.workspace, two.workspace.root / "fresh.duckdb")
+    assert tables(fresh) == before
+    fresh.close()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**18, 10**30)
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.sampled_from(["mine", "other", "mine-1", "other-1", "\ud800", "\x00", "job.planned"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+KINDS = event_kinds()
+
+
+@st.composite
+def mutated(draw) -> bytes:
+    """A line of some kind whose fields have any values, or are missing; or a run's result with one field changed."""
+    if draw(st.booleans()):
+        event = finished("mine-1")
+        name = draw(st.sampled_from(sorted(event)))
+        event[name] = draw(JSON)
+    else:
+        kind = draw(st.sampled_from(sorted(KINDS)))
+        event = {"kind": kind, "t": 1.0}
+        event |= {one.name: draw(JSON) for one in fields(KINDS[kind]) if draw(st.integers(0, 4))}
+    line = json.dumps(event, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
+    if draw(st.integers(0, 5)) == 0:  # bytes of it changed
+        place = draw(st.integers(0, len(line)))
+        line = line[:place] + draw(st.binary(max_size=3)) + line[place + draw(st.integers(0, 3)) :]
+    return line.replace(b"\n", b" ")
+
+
+def takes_any(root: Path, lines: list[bytes]) -> None:
+    """Lines in the owner's and a job's journal: read without a fault, the other study untouched by the job's, a rebuild
+    gives the same."""
+    store = desk(root)
+    try:
+        other = [row for row in tables(store)["runs"] if "'other-" in row]
+        add(store, OWN, *lines)
+        store.ingest()
+        now = tables(store)
+        assert [row for row in now["runs"] if "'other-" in row] == other
+        assert sum("'other'" in row for row in now["studies"]) == 1 and now["api_tokens"] == []
+        with open(store.journal.folder / "events.jsonl", "ab") as journal:
+            journal.writelines(line + b"\n" for line in lines)
+        store.ingest()
+        advance.advance(store)
+        assert [one["study"] for one in COMMANDS["list_studies"](store)]
+        for study in ("mine", "other"):
+            COMMANDS["show"](store, study)
+        before = tables(store)
+    finally:
+        store.close()
+    rebuild(store.workspace, root / "fresh.duckdb")
+    fresh = Store(store.workspace, root / "fresh.duckdb")
+    assert tables(fresh).keys() == before.keys()
+    assert tables(fresh)["corrupt_lines"] == before["corrupt_lines"]
+    fresh.close()
+
+
+FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@settings(FUZZ, max_examples=6)
+@given(lines=st.lists(mutated(), min_size=5, max_size=40))
+def test_any_line_is_applied_or_set_aside(tmp_path_factory, lines):
+    takes_any(tmp_path_factory.mktemp("any") / "workspace", lines)
+
+
+@pytest.mark.soak
+@settings(FUZZ, max_examples=1500)
+@given(lines=st.lists(mutated(), min_size=5, max_size=60))
+def test_any_line_is_applied_or_set_aside_long(tmp_path_factory, lines):
+    takes_any(tmp_path_factory.mktemp("any") / "workspace", lines)
+
+
+# What is not the writer's own -------------------------------------------------------------------------------
+
+
+def said(store: Store) -> str:
+    return " ".join(reason for (reason,) in store.rows("SELECT reason FROM corrupt_lines"))
+
+
+@pytest.mark.parametrize("kind", sorted(kind.kind for kind in DECISIONS))
+def test_no_decision_is_taken_from_a_job(two, kind):
+    add(two, OWN, one_line({"kind": kind, "t": 1.0, "by": "owner", "study": "other", "job": "evil", "spec": {}}))
+    before = tables(two)
+    two.ingest()
+    assert {**tables(two), "corrupt_lines": []} == {**before, "corrupt_lines": []}
+    assert "not its writer's to say" in said(two)
+
+
+def test_a_job_tells_of_its_own_runs_alone(two):
+    add(two, OWN, one_line(finished("other-1")), one_line(finished("mine-1")))
+    started = {"kind": "runs.started", "t": 1.0, "runs": ["mine-2", "other-2"], "device": "cpu", "parameters": 1}
+    evaluated = {"kind": "runs.evaluated", "t": 1.0, "runs": ["other-3"], "tokens": 1, "losses": [[1.0, 2.0]]}
+    add(two, OWN, one_line(started), one_line(evaluated))
+    two.ingest()
+    assert studies.get(two, "other").done == 0 and studies.get(two, "mine").done == 1
+    assert said(two).count("is not one of its runs") == 3
+
+
+def test_a_job_tells_of_its_own_study_alone(two):
+    two.write(JobPlanned("mine-fit-x", {"kind": "fit"}, "mine"))
+    two.spool.submit({"kind": "fit"}, "mine-fit-x")
+    league = {"kind": "league.finished", "t": 1.0, "fingerprint": "x", "runs": 3, "league": {}}
+    add(two, "mine-fit-x", one_line({**league, "study": "other"}), one_line({**league, "study": "mine"}))
+    search = {"kind": "search.finished", "t": 1.0, "study": "mine", "settings": {}, "found": {}}
+    add(two, "mine-fit-x", one_line(search))
+    two.ingest()
+    assert two.rows("SELECT study FROM leagues") == [("mine",)] and not two.rows("SELECT * FROM results")
+    assert "about the study 'other'" in said(two) and "search.finished" in said(two)
+
+
+def test_the_owner_does_not_measure(two):
+    with open(two.journal.folder / "events.jsonl", "ab") as journal:
+        journal.write(one_line(finished("mine-1")) + b"\n")
+    two.ingest()
+    assert studies.get(two, "mine").done == 0 and "not its writer's to say" in said(two)
+
+
+# Ids --------------------------------------------------------------------------------------------------------
+
+
+def test_no_job_is_called_as_the_owner_is(two):
+    with pytest.raises(Problem, match="owner"):
+        two.spool.submit({"kind": "corpus", "corpus": "x", "source": {}}, "owner")
+
+
+def test_a_job_called_owner_that_was_copied_in_takes_nothing_of_the_owners(two):
+    folder = two.spool.root / "active" / "owner"
+    folder.mkdir()
+    write_event(folder, JobNote("x" * 100_000))
+    two.ingest()
+    two.write(StudyCreated("later", "Later", {"corpus": "default"}))
+    two.close()
+    again = Store(two.workspace)
+    again.ingest()
+    assert {one.id for one in studies.all_studies(again)} == {"mine", "other", "later"}
+    again.write(StudyCreated("last", "Last", {"corpus": "default"}))
+    assert studies.get(again, "last").name == "Last"
+    again.close()
+
+
+# Many of them -----------------------------------------------------------------------------------------------
+
+
+def test_somebody_can_write_while_much_is_read(two):
+    """A decision waits for a part of what is read, not for all of it."""
+    progress = one_line({"kind": "job.progress", "t": 1.0, "done": 1.0, "total": 2.0})
+    add(two, OWN, *[progress] * 25_000)
+    reading = threading.Thread(target=two.ingest)
+    reading.start()
+    waited = 0
+    while reading.is_alive():
+        two.write(StudyCreated(f"s{waited}", "S", {"corpus": "default"}))
+        waited += 1
+        time.sleep(0.01)
+    reading.join()
+    assert waited >= 2, "more than one decision got its turn meanwhile"
+
+
+def test_a_close_waits_for_what_is_being_read(two):
+    add(two, OWN, *[one_line({"kind": "job.progress", "t": 1.0, "done": 1.0, "total": 2.0})] * 25_000)
+    reading = threading.Thread(target=two.ingest)
+    reading.start()
+    time.sleep(0.05)
+    two.close()
+    reading.join(timeout=20)
+    assert not reading.is_alive()
+    again = Store(two.workspace)
+    again.ingest()
+    assert again.rows("SELECT done FROM jobs WHERE id = ?", [OWN]) == [(1.0,)]
+    again.close()
