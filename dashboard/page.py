@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views import ANY, FORMER, MIXTURE, Page, pages_for
+from dashboard.views import ANY, FORMER, MIXTURE, PAGES, Page, pages_for
 from dashboard.views.account import notices, sign_in
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import plain, refusal
@@ -73,9 +73,10 @@ live(notices.toast)
 pages, sections = {}, {}
 for path, page in pages_for(kind).items():
     icon = f":material/{page.icon}:"
-    pages[path] = st.Page(shown(page), title=page.title, icon=icon, url_path=path, default=not pages)
+    first = not pages  # it is served at /; its own path leads there
+    pages[path] = st.Page(shown(page), title=page.title, icon=icon, url_path="" if first else path, default=first)
     sections.setdefault(page.section, []).append(pages[path])
-for path, today in FORMER.items():
+for path, today in {**FORMER, PAGES[0].path: PAGES[0].path}.items():
     sections[page.section].append(st.Page(redirect(today), title=path, url_path=path, visibility="hidden"))
 st.session_state["pages"] = pages  # for views that lead on to another page
 st.navigation(sections, expanded=True).run()

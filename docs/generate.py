@@ -141,8 +141,9 @@ line of an unknown kind, with a missing or unknown field, or with a value of ano
 and shown on *Studies*; the lines around it are applied. Journals of older versions are read.
 
 Kinds are dataclasses: shared ones in `engine/jobs/events.py`, decisions in `engine/jobs/decisions.py`, and what only
-one kind of job writes in that kind's file in `engine/spec/kinds/`. What they do to the tables is in `store/events/`. An
-event with `settings` (the question) and `found` (the answer) is a result: it lands in the table `results` as it is.
+one kind of job writes in that kind's file in `engine/spec/kinds/`. An event becomes the row that its class declares
+(`lands`), or `store/events/` has a function for it. One with `settings` (the question) and `found` (the answer) is a
+result, a row of the table `results`.
 """
 PARTS = """What the lists of runs, jobs and metrics in these events hold. They are read as strictly as the events.
 """

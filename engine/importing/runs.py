@@ -11,7 +11,7 @@ from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
 from engine.importing.reading import Reading
 from engine.importing.tables import Table
-from engine.spec.objectives import spreads
+from engine.spec.objectives import deviations
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 Facts = list[int | None] | None  # of each run, where a column tells them
@@ -147,7 +147,7 @@ def _counted(runs: int) -> str:
 def _ruled(mapping: Mapping, values: np.ndarray) -> list[str]:
     """A warning where one metric's spread drowns the others of its unit in a plain mean."""
     units = {(one.unit, one.higher_is_better) for one in mapping.objectives}
-    spread = spreads(values)
+    spread = deviations(values)
     largest, least = int(spread.argmax()), int(spread.argmin())
     if len(units) > 1 or spread[largest] < RULED * spread[least]:
         return []

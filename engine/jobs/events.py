@@ -5,7 +5,7 @@ journal), and the fields of the dataclass. What people and the owner decide is i
 only one kind of job are in that kind's own file (engine/jobs/kinds.py lists them).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.core.errors import Problem
@@ -15,10 +15,26 @@ FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
 
 
 @dataclass(frozen=True)
+class Row:
+    """The row of a table (store/schema.sql) that an event becomes.
+
+    columns: column -> the event's attribute that stands there; objects stand there as JSON. Beside its attributes an
+    event has `t`, the line's time, and `job`, the job whose journal it stands in. where: the same for the columns that
+    name a row which is there already, to change it; without them a row is added, in place of one with the same key.
+    """
+
+    table: str
+    columns: dict[str, str]
+    where: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Event(Record):
-    """The content of a journal's line. kind: as in the line."""
+    """The content of a journal's line. kind: as in the line; lands: the row that it becomes, None if store/events/ has
+    a function for it."""
 
     kind: ClassVar[str]
+    lands: ClassVar[Row | None] = None
 
 
 @dataclass(frozen=True)
@@ -231,9 +247,10 @@ class RunsMeasured(Event):
 class Result(Event):
     """The result of a job of one kind: its `settings` and the answer `found`, as JSON objects.
 
-    Kinds of jobs subclass it; it lands in the table `results` as it is, so a new kind needs no SQL.
+    Kinds of jobs subclass it.
     """
 
+    lands = Row("results", {name: name for name in ("job", "kind", "study", "settings", "found", "t")})
     study: str
     settings: dict[str, object]
     found: dict[str, object]

@@ -1,4 +1,4 @@
-"""Kinds of jobs: the file that declares a kind's task, its own events, and the function that does the work.
+"""Kinds of jobs: the file that declares a kind's task, its own events and how they land, and the function of the work.
 
 A new kind of job is one file that defines `KIND`, and one line of the table here. Standard library only: files are
 imported on demand, and the work's code (which may need torch) only in the job's own process.
@@ -31,13 +31,21 @@ KINDS = {
 
 @dataclass(frozen=True)
 class JobKind:
-    """A kind of job. work: "module:function" that does a Job of it; events: its own kinds of events;
-    on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page)."""
+    """A kind of job. work: "module:function" that does a Job of it; events: its own kinds of events, each with the row
+    in which it `lands`; on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page).
+
+    Raises TypeError for an event that does not say how it lands.
+    """
 
     task: type[Task]
     work: str
     events: tuple[type[Event], ...] = ()
     on_cluster: bool = False
+
+    def __post_init__(self) -> None:
+        for event in self.events:
+            if event.lands is None:
+                raise TypeError(f"{event.__name__} does not say how it lands: give it `lands`, or make it a Result.")
 
     def function(self) -> Callable[[Job], None]:
         """The function that does the work. Imports it."""

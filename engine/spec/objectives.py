@@ -15,7 +15,7 @@ from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
 BITS = "bits per byte"
-SPREADS = "spreads"  # the unit of an aggregate over metrics of different units or directions
+DEVIATIONS = "standard deviations"  # the unit of an aggregate over metrics of different units or directions
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,10 @@ class Aggregate:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Aggregate":
         """The inverse of `to_dict`."""
-        return cls(**{**value, "weights": np.array(value["weights"], float)})
+        unit = value["unit"]
+        if value.get("note") and unit == "spreads":  # as versions before 0.3 called them
+            unit = DEVIATIONS
+        return cls(**{**value, "unit": unit, "weights": np.array(value["weights"], float)})
 
 
 def domain_losses(domains: list[str]) -> list[Objective]:
@@ -118,10 +121,10 @@ def aggregate(objectives: list[Objective], values: np.ndarray, priorities: dict[
         "The metrics that count have different units or directions: each was divided by its standard deviation over "
         f"{len(values)} runs, and signed so that lower is better, before the weighted mean."
     )
-    return Aggregate(metric_weights / spreads(values), 1, "weighted mean", SPREADS, own, note)
+    return Aggregate(metric_weights / deviations(values), 1, "weighted mean", DEVIATIONS, own, note)
 
 
-def spreads(values: np.ndarray) -> np.ndarray:
+def deviations(values: np.ndarray) -> np.ndarray:
     """(M,) standard deviation of each metric over runs (R, M), NaN left out; 1 if it does not vary yet."""
     values = np.asarray(values, float)
     found = np.array([np.std(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in values.T])
@@ -162,4 +165,4 @@ def common_scale(objectives: list[Objective], values: np.ndarray) -> Scale:
     units = {one.unit for one in objectives}
     if len(units) == 1 and len(set(signs)) == 1:
         return Scale(np.ones(len(objectives)), units.pop(), "higher" if signs[0] < 0 else "lower")
-    return Scale(signs / spreads(values), SPREADS, "lower")
+    return Scale(signs / deviations(values), DEVIATIONS, "lower")

@@ -1,5 +1,5 @@
-"""Apply journal events to the tables. The functions are in decisions.py and outcomes.py, one per kind;
-the order of journals does not matter.
+"""Apply journal events to the tables, in whatever order journals are read: an event becomes the row that it declares,
+or decisions.py and outcomes.py have a function for its kind.
 
 Within one journal events apply in their order. Tables that several journals touch are written so that the result is
 the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves the state of the job
@@ -8,9 +8,9 @@ and of its runs.
 
 from collections.abc import Sequence
 
-from engine.jobs.events import Event, Result
+from engine.jobs.events import Event
 from store.events import decisions, outcomes
-from store.events.bulk import At, Cursor, Handler
+from store.events.bulk import At, Cursor, Handler, land
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
@@ -25,8 +25,8 @@ def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> None:
             at, kind = At(chunk.name, line.t, line.by), type(line.event)
             if kind in BULK:
                 bulk.setdefault(kind, []).append((at, line.event))
-            elif isinstance(line.event, Result):
-                outcomes.result(cursor, at, line.event)
+            elif line.event.lands is not None:
+                land(cursor, at, line.event, line.event.lands)
             else:
                 EVENTS[kind](cursor, at, line.event)
     for kind, events in bulk.items():

@@ -17,7 +17,6 @@ from engine.jobs.events import (
     JobProgress,
     JobRequeued,
     JobStarted,
-    Result,
     RunDiverged,
     RunFinished,
     RunRefused,
@@ -26,8 +25,6 @@ from engine.jobs.events import (
     RunsProgress,
     RunsStarted,
 )
-from engine.spec.kinds.corpus import CorpusBuilt
-from engine.spec.kinds.fit import LeagueFinished
 from engine.spec.kinds.train import TrainTask
 from store.events.bulk import At, Columns, Cursor, Handler, insert, update
 
@@ -85,10 +82,6 @@ def job_note(cursor: Cursor, at: At, e: JobNote) -> None:
 
 
 # Results of a job -------------------------------------------------------------------------------------
-
-
-def corpus_built(cursor: Cursor, at: At, e: CorpusBuilt) -> None:
-    cursor.execute("UPDATE corpora SET manifest = ? WHERE name = ?", [json.dumps(e.manifest), e.corpus])
 
 
 def runs_started(cursor: Cursor, at: At, e: RunsStarted) -> None:
@@ -183,17 +176,6 @@ def run_refused(cursor: Cursor, at: At, e: RunRefused) -> None:
     cursor.execute("UPDATE runs SET state = 'refused', message = ? WHERE id = ?", [e.message, e.run])
 
 
-def league_finished(cursor: Cursor, at: At, e: LeagueFinished) -> None:
-    values = [e.study, e.fingerprint, e.runs, json.dumps(e.league), at.t]
-    cursor.execute("INSERT OR REPLACE INTO leagues VALUES (?, ?, ?, ?, ?)", values)
-
-
-def result(cursor: Cursor, at: At, e: Result) -> None:
-    """A job's result; kinds of jobs whose event is a Result need nothing more."""
-    values = [at.journal, e.kind, e.study, json.dumps(e.settings), json.dumps(e.found), at.t]
-    cursor.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
-
-
 EVENTS: dict[type[Event], Handler] = {
     JobStarted: job_started,
     JobDied: job_waits("queued"),
@@ -203,13 +185,11 @@ EVENTS: dict[type[Event], Handler] = {
     JobFailed: job_ended("failed", "failed"),
     JobCancelled: job_ended("cancelled", "cancelled"),
     JobNote: job_note,
-    CorpusBuilt: corpus_built,
     RunsStarted: runs_started,
     RunsEvaluated: runs_evaluated,
     RunDiverged: run_diverged,
     RunRefused: run_refused,
     RunsMeasured: runs_measured,
-    LeagueFinished: league_finished,
 }
 # Applied after the others of their chunk: their order relative to other events does not matter.
 BULK: dict[type[Event], Callable[[Cursor, list[tuple[At, Any]]], None]] = {

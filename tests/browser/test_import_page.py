@@ -36,7 +36,7 @@ def test_every_page_of_an_imported_study(tab, desk, path):
     words = {
         "": "24 runs imported from runs.csv",
         "runs": "divided by its standard deviation over 24 runs",
-        "explore": "Weighted mean, predicted (spreads)",
+        "explore": "Weighted mean, predicted (standard deviations)",
         "search": "vs. mean of the runs",
         "export": "Epochs are unknown",
     }

@@ -103,6 +103,12 @@ def test_the_leaderboard_says_what_to_believe_and_is_found_by_old_links(tab, pag
     expect(tab).to_have_url(re.compile("surrogate=ridge"))
 
 
+def test_the_first_page_opens_by_its_own_path_too(tab, page):
+    tab.goto(f"{page.url}/studies")
+    expect(tab.get_by_role("heading", name="Studies", exact=True)).to_be_visible()
+    expect(tab.get_by_text("Page not found")).to_have_count(0)
+
+
 def test_a_locked_fader_stays(tab, page):
     visit(tab, page, "explore")
     tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="lock")

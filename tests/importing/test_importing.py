@@ -308,7 +308,10 @@ def test_import_and_predict_without_a_server(tmp_path):
     """A surrogate by name is fitted alone; the predictions have the input's rows, keys and order."""
     path, workspace = write(tmp_path / "runs.csv", FLAT), tmp_path / "workspace"
     told = json.loads(engine(workspace, "import", "--study", "Mine", "--format", "flat", "--weights", str(path)).stdout)
-    assert told["columns"]["metrics"]["quiz_acc"]["better"] == "higher" and told["aggregate"]["unit"] == "spreads"
+    assert (
+        told["columns"]["metrics"]["quiz_acc"]["better"] == "higher"
+        and told["aggregate"]["unit"] == "standard deviations"
+    )
     columns = {"w/news": [0.2, 0.1], "index": ["x", "y"], "w/web": [0.5, 0.1], "w/code": [0.3, 0.8]}
     new, out = write(tmp_path / "new.csv", columns), tmp_path / "p.csv"
     wish = ("predict", "--study", "Mine", "--surrogate", "linear", "--weights", str(new), "--out", str(out))
@@ -359,4 +362,7 @@ def test_predict_waits_for_the_league_where_no_surrogate_is_named(tmp_path):
     done = engine(workspace, "predict", "--study", "Mine", "--weights", str(new), "--out", str(tmp_path / "p.csv"))
     assert json.loads(done.stdout)["rows"] == 24
     found = json.loads(engine(workspace, "searches", "Mine").stdout)[0]
-    assert found["settings"]["aggregate"]["unit"] == "spreads" and "mean of the runs" in found["found"]["differences"]
+    assert (
+        found["settings"]["aggregate"]["unit"] == "standard deviations"
+        and "mean of the runs" in found["found"]["differences"]
+    )

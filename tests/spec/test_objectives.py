@@ -1,4 +1,4 @@
-"""Objectives: signed weighted means, spreads where units differ, priorities afterwards, short names."""
+"""Objectives: signed weighted means, standard deviations where units differ, priorities afterwards, short names."""
 
 import json
 
@@ -32,9 +32,16 @@ def test_different_units_are_divided_by_their_spread_and_it_is_said():
     whole = aggregate(MIXED, SCORES)
     spread = SCORES.std(axis=0)
     assert whole.of(SCORES) == pytest.approx((SCORES[:, 0] / spread[0] - SCORES[:, 1] / spread[1]) / 2)
-    assert whole.unit == "spreads" and "over 3 runs" in whole.note
+    assert whole.unit == "standard deviations" and "over 3 runs" in whole.note
     scaled = aggregate(MIXED, SCORES * [1, 100])
     assert scaled.of(SCORES * [1, 100]) == pytest.approx(whole.of(SCORES)), "wildly different scales change nothing"
+
+
+def test_the_unit_of_before_reads_as_todays():
+    now = aggregate(MIXED, SCORES).to_dict()
+    assert Aggregate.from_dict({**now, "unit": "spreads"}).to_dict() == now
+    asked = aggregate([Objective("a", "spreads")], SCORES[:, :1]).to_dict()
+    assert Aggregate.from_dict(asked).unit == "spreads", "a file's own unit is its own"
 
 
 def test_priorities_decide_whether_units_differ():
@@ -73,7 +80,7 @@ def test_one_axis_for_all_metrics():
     plain = common_scale(domain_losses(["web", "code"]), LOSSES)
     assert plain.factor.tolist() == [1, 1] and (plain.unit, plain.better) == ("bits per byte", "lower")
     mixed = common_scale(MIXED, SCORES)
-    assert mixed.factor * SCORES.std(axis=0) == pytest.approx([1, -1]) and mixed.unit == "spreads"
+    assert mixed.factor * SCORES.std(axis=0) == pytest.approx([1, -1]) and mixed.unit == "standard deviations"
 
 
 @pytest.mark.parametrize(

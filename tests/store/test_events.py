@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import pytest
 
@@ -17,8 +17,8 @@ from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import DECISIONS, JobCancelAsked, StudyMetric
-from engine.jobs.events import Event, Result
-from engine.jobs.kinds import KINDS, event_kinds, kind_of
+from engine.jobs.events import Event
+from engine.jobs.kinds import KINDS, JobKind, event_kinds, kind_of
 from engine.spec.objectives import Objective
 from store import jobs, runs
 from store.database import Store
@@ -61,9 +61,31 @@ def test_every_kind_is_emitted_and_every_emitted_kind_is_known():
 
 def test_every_kind_is_handled_and_nothing_else_is():
     kinds = set(event_kinds().values())
-    handled = set(EVENTS) | set(BULK) | {kind for kind in kinds if issubclass(kind, Result)}
-    assert handled == kinds
-    assert not set(EVENTS) & set(BULK)
+    landing = {kind for kind in kinds if kind.lands}
+    assert set(EVENTS) | set(BULK) | landing == kinds
+    assert not set(EVENTS) & set(BULK) and not landing & (set(EVENTS) | set(BULK))
+
+
+def test_a_declared_row_is_one_of_a_table(store):
+    """Its columns are there, and what stands in them is an attribute of the event."""
+    columns = store.rows("SELECT table_name, column_name FROM duckdb_columns()")
+    for kind in event_kinds().values():
+        if kind.lands:
+            named = {*kind.lands.columns, *kind.lands.where}
+            assert {(kind.lands.table, name) for name in named} <= set(columns), kind
+            there = {"t", "job", "kind", *(one.name for one in fields(kind))}
+            assert {*kind.lands.columns.values(), *kind.lands.where.values()} <= there, kind
+
+
+def test_a_kind_of_job_says_how_its_events_land():
+    @dataclass(frozen=True)
+    class Said(Event):
+        """Something was said."""
+
+        kind = "it.said"
+
+    with pytest.raises(TypeError, match="Said does not say how it lands"):
+        JobKind(kind_of("fit").task, "engine.league:run", (Said,))
 
 
 def test_every_kind_is_documented_with_its_fields():

@@ -6,6 +6,7 @@ Each is added to a copy of the checkout and used as a user would; the tables tha
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -16,96 +17,52 @@ from playwright.sync_api import expect
 from tests.support import checkpoints
 from tests.support.running import ROOT, STUDY, Page, copied, watched_tab
 
-METRIC = '''"""How many of a domain's tokens are predicted with less than one bit."""
-
-import math
-
-from engine.metrics.base import Metric, ratio
-
-METRIC = Metric(
-    name="sure",
-    label="{domain} sure",
-    unit="of tokens",
-    higher_is_better=True,
-    score=lambda prediction: prediction.nll < math.log(2),
-    value=lambda hits, text: ratio(hits, text.tokens),
-)
-'''
-
-KIND = '''"""The job that counts letters."""
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+SHOWN = re.compile(r"<!-- run by tests/system/test_additions\.py as (\S+) -->\n```python\n(.*?)^```$", re.M | re.S)
+ADDED = dict(SHOWN.findall(TEXT))  # path -> the file that CONTRIBUTING shows
+# Another kind of job, whose event is no Result: it says itself in which row it lands.
+NOTED = '''"""The job that notes how many letters there are."""
 
 from dataclasses import dataclass
 
-from engine.jobs.events import Result
+from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountTask(Task):
-    """text: whose letters are counted."""
-
-    kind = "count"
+class NoteTask(Task):
+    kind = "note"
     study: str
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted(Result):
-    """found: {"letters"}."""
-
-    kind = "letters.counted"
+class LettersNoted(Event):
+    kind = "letters.noted"
+    lands = Row("studies", {"message": "said"}, where={"id": "study"})
+    study: str
+    said: str
 
 
 def run(job):
-    task = job.task(CountTask)
-    job.progress(1, 1, "counted")
-    job.emit(Counted(study=task.study, settings={"text": task.text}, found={"letters": len(task.text)}))
+    task = job.task(NoteTask)
+    job.emit(LettersNoted(study=task.study, said=f"{len(task.text)} letters"))
 
 
-KIND = JobKind(CountTask, "engine.spec.kinds.count:run", (Counted,))
+KIND = JobKind(NoteTask, "engine.spec.kinds.note:run", (LettersNoted,))
 '''
 
-METHOD = '''"""The median: the middle of the models, element by element."""
-
-from engine.merging.methods.base import Method, Tensors
-
-
-def median(x: Tensors):
-    """The median of the experts; the lower one where they are even in number."""
-    return lambda part: x.experts32(part).median(dim=0).values
-
-
-METHOD = Method(median, "Median", "", base="none")
-'''
-
-PAGE = '''"""How many runs every study has."""
-
-import streamlit as st
-
-from dashboard.server import state
-from store import studies
-
-
-def render(study: str | None) -> None:
-    st.title("Counts")
-    for one in studies.all_studies(state.store()):
-        st.text(f"{one.name} has {one.runs} runs")
-'''
-
-ADDED = {
-    "engine/metrics/sure.py": METRIC,
-    "engine/spec/kinds/count.py": KIND,
-    "engine/merging/methods/median.py": METHOD,
-    "dashboard/views/measure/counts.py": PAGE,
-}
 ROWS = {  # table -> (what stands there, what stands there with the row)
     "engine/metrics/__init__.py": [
         ("import accuracy, loss", "import accuracy, loss, sure"),
         ("(loss.METRIC, accuracy.METRIC)", "(loss.METRIC, accuracy.METRIC, sure.METRIC)"),
     ],
     "engine/jobs/kinds.py": [
-        ('    "search": "engine', '    "count": "engine.spec.kinds.count",\n    "search": "engine'),
+        (
+            '    "search": "engine',
+            '    "count": "engine.spec.kinds.count",\n    "note": "engine.spec.kinds.note",\n    "search": "engine',
+        ),
     ],
     "engine/merging/methods/__init__.py": [
         ("    magmax,\n", "    magmax,\n    median,\n"),
@@ -128,7 +85,7 @@ def checkout(tmp_path_factory) -> pathlib.Path:
         place = ROOT / name
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(place, root / name, ignore=ignore) if place.is_dir() else shutil.copy(place, root / name)
-    for name, text in ADDED.items():
+    for name, text in {**ADDED, "engine/spec/kinds/note.py": NOTED}.items():
         assert not (root / name).exists()
         (root / name).write_text(text)
     for name, rows in ROWS.items():
@@ -154,10 +111,25 @@ def workspace(finished, tmp_path_factory) -> pathlib.Path:
     return copied(finished, tmp_path_factory.mktemp("additions") / "workspace")
 
 
-def test_contributing_names_what_was_touched():
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    for path in (*ROWS, *ADDED):
-        assert str(pathlib.Path(path).parent).removesuffix("/measure") in text, path
+def test_contributing_names_the_tables_and_shows_the_rows():
+    assert len(ADDED) == len(ROWS) == 4
+    assert all(str(pathlib.Path(path).parent) in TEXT for path in ROWS)
+    for row in (
+        '"count": "engine.spec.kinds.count"',
+        '"median": median.METHOD',
+        "sure.METRIC",
+        'Page("Measure", "Counts", "tag", "counts", ANY, "measure.counts:render")',
+    ):
+        assert row in TEXT and any(row in after for rows in ROWS.values() for _, after in rows), row
+
+
+def test_the_tables_are_read_without_torch(checkout):
+    code = (
+        "import sys, engine.metrics, dashboard.views; from engine.jobs.kinds import event_kinds; "
+        "assert {'letters.counted', 'letters.noted'} < set(event_kinds()) and 'sure' in engine.metrics.METRICS; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
 def test_a_metric_is_measured_by_proxies_and_reaches_the_runs(checkout, workspace, tmp_path):
@@ -188,6 +160,27 @@ def test_a_kind_of_job_runs_and_its_result_is_kept(checkout, workspace, tmp_path
     assert (job, json.loads(settings), json.loads(answer)) == ("count-1", {"text": "abc"}, {"letters": 3})
 
 
+def test_an_event_of_another_kind_lands_where_it_says(checkout, tmp_path):
+    code = f"""
+import pathlib
+from engine.core.people import SYSTEM, as_person
+from engine.core.workspace import Workspace
+from engine.jobs.decisions import StudyCreated
+from engine.jobs.kinds import kind_of
+from engine.jobs.spool import Job
+from store.database import Store
+store = Store(Workspace.open(pathlib.Path({str(tmp_path)!r})))
+with as_person(SYSTEM):
+    store.write(StudyCreated("s", "S", {{}}))
+spec = {{"kind": "note", "study": "s", "text": "abc"}}
+store.spool.submit(spec, "n")
+kind_of("note").function()(Job(store.spool.find("n"), store.workspace.root, spec))
+store.ingest()
+assert store.rows("SELECT message FROM studies") == [("3 letters",)], store.rows("SELECT * FROM corrupt_lines")
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
+
+
 def test_a_merge_method_merges_checkpoints(checkout, tmp_path):
     checkpoints.family(tmp_path)
     names = [name for name in sorted(os.listdir(tmp_path)) if (tmp_path / name).is_dir()][:3]
@@ -209,6 +202,6 @@ def test_a_page_stands_in_the_navigation_and_draws(checkout, workspace, tab):
     try:
         tab.goto(running.url)
         tab.get_by_role("link", name="Counts").click()
-        expect(tab.get_by_text("Small has")).to_be_visible()
+        expect(tab.get_by_role("table").get_by_text("Small", exact=True)).to_be_visible()
     finally:
         running.stop()

@@ -1,8 +1,9 @@
 """The documentation does what it says: every command and block of code is run, or says why it cannot be.
 
 A block may have a comment above it: `<!-- not run: why -->`, `<!-- run by tests/... -->` (a test that reads the page
-itself), or `<!-- file: name -->` (later blocks find it under that name). Blocks of one page run in order, in one
-folder, on a workspace of their own. Pages speak of "My study" and "My merges"; here these are the small finished ones.
+itself; `as ...`: the file that it makes of it), or `<!-- file: name -->` (later blocks find it under that name).
+Commands of one page run in order, in one folder, on a workspace of their own; Python of one section runs together.
+Pages speak of "My study" and "My merges"; here these are the small finished ones.
 """
 
 import gzip
@@ -50,6 +51,7 @@ class Block(NamedTuple):
     mark: str
     language: str
     text: str
+    section: str  # the heading above it
 
     @property
     def is_run(self) -> bool:
@@ -60,9 +62,10 @@ def blocks(page: str) -> list[Block]:
     text = (ROOT / page).read_text()
     found = []
     for match in BLOCK.finditer(text):
+        number, headings = text.count("\n", 0, match.start()) + 1, re.findall(r"^#+ .*", text[: match.start()], re.M)
         inside = re.sub(f"^{match['indent']}", "", match["text"], flags=re.M)
         found.append(
-            Block(page, text.count("\n", 0, match.start()) + 1, match["mark"] or "", match["language"], inside)
+            Block(page, number, match["mark"] or "", match["language"], inside, headings[-1] if headings else "")
         )
     return found
 
@@ -77,11 +80,21 @@ RUN = [page for page in PAGES if any(block.is_run and block.language == "sh" for
 # What is shown is marked --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", PAGES)
+def test_every_fence_is_a_block_with_a_language(path):
+    """Otherwise what it shows would escape these tests; so would a command in a block that is only looked at."""
+    fences = re.findall(r"^[ >]*(?:```|~~~).*$", (ROOT / path).read_text(), re.M)
+    assert len(fences) == 2 * len(blocks(path)), fences
+    for block in blocks(path):
+        commands = re.findall(r"^\s*(?:\$ )?mixdesk .*", block.text, re.M)
+        assert not commands or block.language == "sh", (place(block), commands)
+
+
 def test_a_block_that_is_not_run_says_why():
     all_blocks = [block for page in PAGES for block in blocks(page)]
     assert len(all_blocks) > 30
     for block in all_blocks:
-        kind, _, rest = block.mark.partition(": " if ":" in block.mark else " by ")
+        kind, _, rest = block.mark.partition(" as ")[0].partition(": " if ":" in block.mark else " by ")
         assert kind in ("", "not run", "run", "file"), block
         assert kind != "not run" or len(rest) > 15, block
         if kind == "run":
@@ -139,8 +152,10 @@ def test_files_are_read_by_their_readers(block, tmp_path):
 @pytest.mark.parametrize(
     "block", [b for p in PAGES for b in blocks(p) if b.language == "python" and b.is_run], ids=place
 )
-def test_code_runs(block, tmp_path):
-    done = subprocess.run([sys.executable, "-c", block.text], cwd=ROOT, capture_output=True, text=True, timeout=60)
+def test_code_runs(block):
+    section = [b for b in blocks(block.page) if b.language == "python" and b.section == block.section]
+    code = "\n".join(b.text for b in section if b.line <= block.line)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine.jobs.events import Event
+from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
 
@@ -25,6 +25,7 @@ class CorpusBuilt(Event):
     """The corpus is there. manifest: see engine/corpus/build.py."""
 
     kind = "corpus.built"
+    lands = Row("corpora", {"manifest": "manifest"}, where={"name": "corpus"})
     corpus: str
     manifest: dict[str, object]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine.jobs.events import Event
+from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
 
@@ -39,6 +39,7 @@ class LeagueFinished(Event):
     """league: engine.league.standing.League as a dict; runs: how many it was fitted to."""
 
     kind = "league.finished"
+    lands = Row("leagues", {name: name for name in ("study", "fingerprint", "runs", "league", "t")})
     study: str
     fingerprint: str
     runs: int
