@@ -20,7 +20,10 @@ def corpus_options(one) -> None:
     source.add_argument(
         "--huggingface", action="append", metavar="DOMAIN=DATASET", help="a domain from the hub; repeat"
     )
-    one.add_argument("--text-column", help="the text column in jsonl, parquet and csv (default: text)")
+    one.add_argument(
+        "--without", action="append", metavar="DOMAIN", help="a domain of the folder that stays out; repeat"
+    )
+    one.add_argument("--text-column", help="the text column of records and tables (default: text)")
     one.add_argument("--tokenizer", default="bytes", help="bytes (default), bpe, or the path of a tokenizer.json")
     one.add_argument(
         "--vocabulary", type=int, default=2048, help="vocabulary size of a bpe tokenizer (default: %(default)s)"
@@ -30,7 +33,11 @@ def corpus_options(one) -> None:
 
 def corpus_build(client, workspace, options):
     result = client.call("build_corpus", name=options.name, spec=corpus_spec(options))
-    return waited(client, workspace, [result["job"]]) if options.wait else result
+    if not options.wait:
+        return result
+    ended = waited(client, workspace, [result["job"]])
+    built = next(one for one in client.call("list_corpora") if one["corpus"] == options.name)
+    return {**ended, "report": built["report"]}
 
 
 def corpus_spec(options) -> dict:
@@ -42,8 +49,11 @@ def corpus_spec(options) -> dict:
             "Write the text into a file first."
         )
     column = {"text": options.text_column} if options.text_column else {}
+    if options.without and not options.folder:
+        raise Problem("Cannot leave out domains of files or data sets that are named: name only those that are wanted.")
     if options.folder:
-        source = {"type": "folder", "path": str(options.folder.resolve()), **column}
+        without = {"without": options.without} if options.without else {}
+        source = {"type": "folder", "path": str(options.folder.resolve()), **column, **without}
     elif options.file:
         source = {
             "type": "files",

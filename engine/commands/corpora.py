@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from engine.commands.jobs import state_of
 from engine.core.people import need
+from engine.corpus.report import report
 from engine.studies import corpora
 from store import corpora as table
 from store import jobs
@@ -11,12 +12,13 @@ from store.database import Store
 
 
 def list_corpora(store: Store) -> list[dict]:
-    """All corpora with their sizes, or their progress."""
+    """All corpora with their sizes and what was read and left out, or their progress."""
     found = []
     for name in table.names(store):
         manifest, job = table.manifest(store, name), jobs.find(store, f"corpus-{name}")
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
-        found.append({"corpus": name, "train_tokens": sizes, "job": job and asdict(job)})
+        told = report(manifest) if manifest else None
+        found.append({"corpus": name, "train_tokens": sizes, "report": told, "job": job and asdict(job)})
     return found
 
 

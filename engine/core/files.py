@@ -73,10 +73,10 @@ def check_room(folder: Path) -> None:
         )
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, links: bool = True) -> BinaryIO:
     """Open a file to read. Raises OSError as `open` does, and for what is no regular file: a pipe or a device would
-    wait for ever, or have no end."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    wait for ever, or have no end. links: whether a link is followed; if not, it is refused as well."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))

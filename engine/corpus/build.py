@@ -14,9 +14,11 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         examples          beginnings of three validation documents
         filtered, cut     files that were no clean text; documents cut in pieces of 1 MB
         skipped_count     files, and kinds of bad lines in files, that could not be read
+        files             of own data: {"found", "read", "beyond_cap": not reached, "paths": of at most 100 read}
         sha256            {"train", "valid"} of the shards
     }}
-    skipped       [{"domain", "path", "reason"}], at most 100 per domain
+    skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of its lines, if not all
+    left_out      [{"path", "reason", "domain"}] of own data that was not tried, at most 100, and left_out_count
     packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
     missing       packages of the default corpus that are not installed, and domains that stayed too small
     seconds       how long the build took, in the attempt that finished it
@@ -37,11 +39,12 @@ from engine.corpus import dedup, packages, sources
 from engine.corpus.gather import gather
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
+from engine.corpus.report import left_out
 from engine.corpus.shards import write_shard
 from engine.corpus.shelf import load, read_manifest
 from engine.corpus.spec import VERSION, CorpusSpec
 from engine.corpus.splits import split
-from engine.corpus.texts import FEWEST_DOMAINS, cap_of, sources_of
+from engine.corpus.texts import FEWEST_DOMAINS, cap_of, scan_of, sources_of
 from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes, train_bpe
 from engine.jobs.spool import Job
 from engine.spec.kinds.corpus import CorpusBuilt, CorpusTask
@@ -106,7 +109,7 @@ def build(
     facts = write_domains(building, ready, tokenizer, progress)
     if tokenizer.json is not None:
         (building / "tokenizer.json").write_text(tokenizer.json, "utf-8")
-    manifest = make_manifest(spec, ready, facts, tokenizer, missing)
+    manifest = {**make_manifest(spec, ready, facts, tokenizer, missing), **left_out(scan_of(spec).left)}
     manifest["seconds"] = round(time.monotonic() - began, 2)
     write_json(building / "manifest.json", manifest)
     building.rename(out)
@@ -223,6 +226,12 @@ def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
         "filtered": part.tally.filtered,
         "cut": part.tally.cut,
         "skipped_count": part.tally.skipped_count,
+        "files": {
+            "found": part.tally.files,
+            "read": part.tally.files_with_text,
+            "beyond_cap": part.tally.files - part.tally.files_begun,
+            "paths": part.tally.files_read,
+        },
         "sha256": {side: shards[side]["sha256"] for side in shards},
     }
 

@@ -30,17 +30,33 @@ class Tally:
 
     listed: int | None = 0
     read: int = 0
+    files: int = 0  # of own data: all that belong to the domain
+    files_begun: int = 0
+    files_with_text: int = 0
+    files_read: list[str] = field(default_factory=list)  # the first of those that gave text
     cut: int = 0  # documents cut into pieces
     filtered: int = 0  # files left out because they are no clean text: minified, generated, full of digits
     repeated_blocks: int = 0
     skipped_count: int = 0
-    skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason"}
+    skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason", "lines"}
 
-    def skip(self, path: str, reason: str) -> None:
-        """Note that a file, or a part of one, could not be used."""
+    def skip(self, path: str, reason: str, lines: int | None = None) -> None:
+        """Note that a file, or so many of its lines, could not be used."""
         self.skipped_count += 1
         if len(self.skipped) < SKIPS_NAMED:
-            self.skipped.append({"path": path, "reason": reason})
+            skip = {"path": printable(path), "reason": printable(reason)}
+            self.skipped.append(skip if lines is None else {**skip, "lines": lines})
+
+    def gave_text(self, path: str) -> None:
+        """Note that a file is being read and holds text."""
+        self.files_with_text += 1
+        if len(self.files_read) < SKIPS_NAMED:
+            self.files_read.append(printable(path))
+
+
+def printable(text: str) -> str:
+    """Text that can be stored and shown: bytes that are not UTF-8, in a file's name or in it, are written out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def salted_hash(salt: str, text: str) -> int:

@@ -1,21 +1,34 @@
-"""Own data: which files belong to which domain.
+"""Own data: which files belong to which domain, and what is left out and why.
 
-A folder may hold a sub-folder per domain, or a file per domain, or numbered files (`web-0.jsonl`, ...). All
+A folder may hold a sub-folder per domain, a file per domain, numbered files (`web-0.jsonl`, ...), or some of each. All
 of it may stand in `train/` with validation in `valid/`, which is how RegMix lays out its data
-(https://github.com/sail-sg/regmix, model_training/preprocess).
+(https://github.com/sail-sg/regmix, model_training/preprocess). One scan gives every path below the folder a verdict:
+it belongs to a domain, or is left out for a reason. Links, pipes, devices and sockets are neither followed nor opened.
 """
 
 import os
 import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.core.errors import Problem
+from engine.core.files import special
+from engine.corpus.streams import PACKED
 
-KINDS = (".txt", ".md", ".jsonl", ".csv", ".parquet")
-PACKED = (".gz", ".zst")
+PLAIN = (".txt", ".md")
+RECORDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+TABLES = (".parquet", ".arrow", ".feather", ".ipc")  # they pack themselves
+KINDS = (*PLAIN, *RECORDS, *TABLES)
+READ = f"{', '.join(KINDS)}, all but the last {len(TABLES)} also packed as {', '.join(PACKED)}"
 VALID_FOLDERS = ("valid", "validation", "val")
+SPLITS = {"train", "training", *VALID_FOLDERS, "dev", "test", "eval"}
 NUMBER = re.compile(r"(.+?)[-_.]\d+(?:-of-\d+)?")
+NOTES = re.compile(  # files about a folder, not of it
+    r"(readme|licen[cs]e|copying|notice|changelog|citation|contributing)([._-].*)?|dataset_(dict|infos?)\.json", re.I
+)
 
 
 class SourceFile(NamedTuple):
@@ -25,13 +38,43 @@ class SourceFile(NamedTuple):
     name: str
     side: str = ""
 
+    @property
+    def size(self) -> int:
+        """Its bytes; 0 where it is gone."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+
+class Left(NamedTuple):
+    """Something that is left out: its path, the reason, and the domain that it would belong to ("" : none)."""
+
+    path: str
+    reason: str
+    domain: str = ""
+
+
+@dataclass
+class Scan:
+    """What is below a folder: the files of each domain, and all else."""
+
+    domains: dict[str, list[SourceFile]] = field(default_factory=dict)
+    left: list[Left] = field(default_factory=list)
+
+    @property
+    def lost(self) -> dict[str, Left]:
+        """The domains of which nothing can be read, each with the first thing that was left out."""
+        found: dict[str, Left] = {}
+        for one in self.left:
+            if one.domain and one.domain not in self.domains:
+                found.setdefault(one.domain, one)
+        return found
+
 
 def kind_of(path: Path) -> str:
     """The kind of a file by its name, without its packing: ".jsonl" for web.jsonl.gz; "" for other files."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in PACKED:
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in KINDS else ""
+    packed = bool(suffixes) and suffixes[-1] in PACKED
+    kind = suffixes[-1 - packed] if len(suffixes) > packed else ""
+    return kind if kind in KINDS and not (packed and kind in TABLES) else ""
 
 
 def stem_of(path: Path) -> str:
@@ -45,91 +88,168 @@ def stem_of(path: Path) -> str:
     return name
 
 
-def of_folder(folder: str) -> dict[str, list[SourceFile]]:
-    """The files of each domain below a folder, domains by name. Raises Problem when there are none."""
+def of_folder(folder: str) -> Scan:
+    """What is below a folder, domains by name. Raises Problem when there is no text."""
     root = existing(folder, "the folder")
     if not root.is_dir():
         raise Problem(f"Cannot read {root} as a folder: it is a file. Give the folder that it stands in.")
     sides = {"": root}
-    if (root / "train").is_dir():
+    if real_folder(root / "train"):
         sides = {"train": root / "train"}
-        if valid := next((root / name for name in VALID_FOLDERS if (root / name).is_dir()), None):
+        if valid := next((root / name for name in VALID_FOLDERS if real_folder(root / name)), None):
             sides["valid"] = valid
-    domains = grouped(root, sides)
-    if not domains:
+    scan = grouped(root, sides)
+    if not scan.domains:
+        first = f" ({scan.left[0].path}: {scan.left[0].reason})" if scan.left else ""
         raise Problem(
-            f"Cannot find text in {root}: no file below it ends in {', '.join(KINDS)} "
-            f"(or those with {' or '.join(PACKED)}). Put a sub-folder, or a file, for each domain there."
+            f"Cannot find text in {root}: no file below it can be read{first}. Put a sub-folder, or a file, for each "
+            f"domain there. Read are {READ}."
         )
-    return {domain: domains[domain] for domain in sorted(domains)}
+    if set(scan.domains) | set(scan.lost) <= SPLITS:
+        raise Problem(
+            f"Cannot take {', '.join(scan.domains)} for domains: they are the splits of one data set. Put a "
+            "sub-folder, or a file, for each domain into the folder; its training and validation parts may stand in "
+            "train/ and valid/."
+        )
+    return scan
 
 
-def of_files(chosen: dict) -> dict[str, list[SourceFile]]:
-    """The files of each domain from {domain: a path or a list of paths}; a folder stands for all in it."""
-    domains = {}
+def real_folder(path: Path) -> bool:
+    """Whether there is a folder, and not by a link."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def grouped(root: Path, sides: dict[str, Path]) -> Scan:
+    """The domains in the folders of the sides: their sub-folders, and the files beside them."""
+    scan = Scan()
+    if "" not in sides:
+        scan.left += beside(root, set(sides.values()))
+    files: list[tuple[str, SourceFile]] = []  # (domain, file)
+    alone: list[SourceFile] = []  # that stand beside sub-folders
+    for side, folder in sides.items():
+        for place in sorted(folder.iterdir()):
+            name = place.relative_to(root).as_posix()
+            if place.name.startswith(".") or (NOTES.fullmatch(place.name) and not real_folder(place)):
+                scan.left.append(Left(name, reason_of(place) or "it tells about the folder"))
+            elif real_folder(place):
+                files += [(place.name, file) for file in below(root, place, place.name, side, scan)]
+            else:
+                alone.append(SourceFile(place, name, side))
+    domains = names_of([file.path for file in alone], {domain for domain, _ in files})
+    for domain, file in zip(domains, alone, strict=True):
+        if reason := reason_of(file.path):
+            scan.left.append(Left(file.name, reason, domain))
+        else:
+            files.append((domain, file))
+    for domain, file in sorted(files, key=lambda pair: pair[0]):
+        scan.domains.setdefault(domain, []).append(file)
+    return scan
+
+
+def beside(root: Path, taken: set[Path]) -> Iterator[Left]:
+    """What stands beside the folders of the sides: a whole domain, unless it is notes or another split."""
+    for place in sorted(root.iterdir()):
+        if place in taken:
+            continue
+        plain = place.name.startswith(".") or NOTES.fullmatch(place.name) or place.stem.lower() in SPLITS
+        reason = "it stands beside train/, and domains are looked for inside it"
+        yield Left(place.name, reason_of(place) if plain and reason_of(place) else reason, "" if plain else place.name)
+
+
+def below(root: Path, folder: Path, domain: str, side: str, scan: Scan) -> list[SourceFile]:
+    """All files of text below a domain's folder, by name. What is left out is noted in the scan."""
+    found, waiting, some = [], [folder], False
+    while waiting:
+        place = waiting.pop()
+        try:
+            entries = sorted(place.iterdir())
+        except OSError as error:
+            scan.left.append(Left(shown(place, root), f"it cannot be listed: {error.strerror}", domain))
+            some = True
+            continue
+        for entry in entries:
+            some = True
+            if real_folder(entry) and not entry.name.startswith("."):
+                waiting.append(entry)
+            elif reason := reason_of(entry):
+                scan.left.append(Left(shown(entry, root), reason, domain))
+            else:
+                found.append(SourceFile(entry, shown(entry, root), side))
+    if not some:
+        scan.left.append(Left(shown(folder, root), "it is an empty folder", domain))
+    return sorted(found, key=lambda file: file.path)
+
+
+def shown(path: Path, root: Path) -> str:
+    """A path as the manifest calls it."""
+    return path.relative_to(root).as_posix()
+
+
+def reason_of(path: Path) -> str:
+    """Why something that is there is not read; "" for a file of text."""
+    if path.name.startswith("."):
+        return "it is hidden"
+    try:
+        status = os.lstat(path)
+    except OSError as error:
+        return f"it cannot be looked at: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        kind = special(path) or "no regular file"
+        return "it is a link, and links are not followed" if kind == "a link" else f"it is {kind}, not a file"
+    if not kind_of(path):
+        suffix = "".join(path.suffixes[-2:] if path.suffix.lower() in PACKED else path.suffixes[-1:])
+        return f"{suffix} files are not read" if suffix else "its name does not say what it holds"
+    return "" if status.st_size else "it is empty"
+
+
+def of_files(chosen: dict) -> Scan:
+    """The files of each domain from {domain: a path or a list of paths}; a folder stands for all in it.
+
+    A link that was named itself is followed. Raises Problem for a file that cannot be read.
+    """
+    scan = Scan()
     for domain, paths in chosen.items():
         paths = [paths] if isinstance(paths, str) else paths
         if not isinstance(paths, list) or not paths:
             raise Problem(f"Cannot read the domain {domain!r} from {paths!r}. Give a path or a list of paths.")
-        found = [existing(path, f"a file of {domain!r}") for path in paths]
-        files = [
-            SourceFile(path, str(path)) for place in found for path in (walk(place) if place.is_dir() else [place])
-        ]
-        domains[domain] = files
-        if wrong := next((file.name for file in files if not kind_of(file.path)), None):
-            raise Problem(f"Cannot read {wrong}: its name ends in none of {', '.join(KINDS)} (or with .gz, .zst).")
+        files = scan.domains.setdefault(domain, [])
+        for path in paths:
+            place = existing(path, f"a file of {domain!r}")
+            if place.is_dir():
+                inside = below(place.resolve(), place.resolve(), domain, "", scan)
+                files += [SourceFile(file.path, str(place / file.name)) for file in inside]
+            elif reason := reason_of(place.resolve()):
+                raise Problem(f"Cannot read {place}: {reason}. Read are {READ}.")
+            else:
+                files.append(SourceFile(place.resolve(), str(place)))
         if not files:
             raise Problem(f"Cannot read the domain {domain!r}: {paths[0]} holds no text. Put files there.")
-    return domains
+    return scan
 
 
 def existing(path, what: str) -> Path:
     """The path, if it is there. Raises Problem otherwise."""
-    found = Path(path).expanduser() if isinstance(path, str) and path else None
+    found = Path(path).expanduser() if isinstance(path, str) and path and "\0" not in path else None
     if found is None or not found.exists():
         raise Problem(f"Cannot find {what} {path!r} on the machine that Mixdesk runs on. Check the path.")
     return found
 
 
-def grouped(root: Path, sides: dict[str, Path]) -> dict[str, list[SourceFile]]:
-    """The domains in the folders of the sides: their sub-folders where those hold text, else their files."""
-    found = [
-        (place.name, SourceFile(path, path.relative_to(root).as_posix(), side))
-        for side, folder in sides.items()
-        for place in sorted(folder.iterdir())
-        if place.is_dir() and not place.name.startswith(".")
-        for path in walk(place)
-    ]
-    if not found:
-        files = [
-            SourceFile(path, path.relative_to(root).as_posix(), side)
-            for side, folder in sides.items()
-            for path in sorted(folder.iterdir())
-            if path.is_file() and readable(path)
-        ]
-        found = list(zip(names_of([file.path for file in files]), files, strict=True))
-    domains: dict[str, list[SourceFile]] = {}
-    for domain, file in found:
-        domains.setdefault(domain, []).append(file)
-    return domains
+def names_of(files: list[Path], others: set[str]) -> list[str]:
+    """The domain of each file: numbers that end names count parts, unless all would be one domain then.
 
-
-def names_of(files: list[Path]) -> list[str]:
-    """The domain of each file: numbers that end names count parts, unless all would be one domain then."""
-    stems = [stem_of(path) for path in files]
+    others: the domains that have a folder. A file that cannot be read is called by what stands before its first dot,
+    if there is a domain of that name, and else by its whole name.
+    """
+    stems = [stem_of(path) if kind_of(path) else path.name for path in files]
     numbered = [match.group(1) if (match := NUMBER.fullmatch(stem)) else stem for stem in stems]
-    return numbered if len(set(numbered)) > 1 else stems
+    named = numbered if len(others | set(numbered)) > 1 else stems
+    known = others | {name for name, path in zip(named, files, strict=True) if kind_of(path)}
+    return [known_name(name, known) if not kind_of(path) else name for name, path in zip(named, files, strict=True)]
 
 
-def walk(folder: Path) -> list[Path]:
-    """All readable files below a folder; hidden ones and links to folders are passed over."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found.extend(path for name in names if readable(path := Path(place, name)))
-    return sorted(found)
-
-
-def readable(path: Path) -> bool:
-    """Whether a file's name says that it holds text."""
-    return not path.name.startswith(".") and kind_of(path) != ""
+def known_name(name: str, known: set[str]) -> str:
+    """The known domain that a file that is not read may have been a part of; else its name."""
+    first = name.split(".")[0]
+    match = NUMBER.fullmatch(first)
+    return next((one for one in (first, match and match.group(1)) if one in known), name)

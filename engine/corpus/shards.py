@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.errors import Problem
 from engine.corpus.parts import Part
 from engine.corpus.tokenizers import BytePairs, Bytes
 
+MOST_OFF = 0.01  # of a side's bytes: what tokens stand for may differ so far from the text (normal forms)
 BATCH_BYTES = 2_000_000  # text encoded at a time
 SIDES = ("train", "valid")
 
@@ -24,8 +26,10 @@ def write_shard(
     """Write the documents chosen (N,) bool as tokens. Returns {"tokens", "bytes", "sha256"}.
 
     bytes: of text, with one for the end of each document, as `token_bytes` counts them.
-    progress: called with the number of bytes of text that were just written.
+    progress: called with the number of bytes of text that were just written. Raises Problem where the tokens do not
+    stand for the text.
     """
+    wanted = int(part.sizes[chosen].sum()) + int(chosen.sum())
     dtype, digest = token_type(len(tokenizer.token_bytes)), hashlib.sha256()
     tokens = text_bytes = 0
     indices = np.flatnonzero(chosen)
@@ -39,4 +43,9 @@ def write_shard(
             tokens += len(ids)
             text_bytes += int(tokenizer.token_bytes[ids].sum())
             progress(int(part.sizes[batch].sum()))
+    if abs(text_bytes - wanted) > MOST_OFF * wanted:
+        raise Problem(
+            f"Cannot use this tokenizer on {path.parent.name!r}: its tokens stand for {text_bytes:,} bytes, and the text "
+            f"has {wanted:,}, so losses per byte would be wrong. Choose another tokenizer, such as bytes."
+        )
     return {"tokens": tokens, "bytes": text_bytes, "sha256": digest.hexdigest()}

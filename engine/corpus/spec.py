@@ -13,7 +13,7 @@ VERSION = 1  # of the corpus folder and its manifest; part of the fingerprint, s
 # Required and optional fields of each kind of source and tokenizer, besides its "type".
 SOURCES = {
     "default": ((), ()),
-    "folder": (("path",), ("text",)),
+    "folder": (("path",), ("text", "without")),
     "files": (("files",), ("text",)),
     "huggingface": (("datasets",), ()),
 }
@@ -25,7 +25,8 @@ class CorpusSpec:
     """A corpus' settings. Raises Problem if one is invalid.
 
     source: {"type": "default"}
-        | {"type": "folder", "path": folder, "text": column}        a sub-folder, or a file, per domain
+        | {"type": "folder", "path": folder, "text": column, "without": [domain]}
+          a sub-folder, or a file, per domain; without: domains that stay out, as those must that cannot be read
         | {"type": "files", "files": {domain: path or [paths]}, "text": column}
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
     cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
@@ -42,6 +43,9 @@ class CorpusSpec:
             object.__setattr__(self, "tokenizer", {"type": self.tokenizer})
         check_choice(self.source, SOURCES, "source")
         check_choice(self.tokenizer, TOKENIZERS, "tokenizer")
+        without = self.source.get("without", [])
+        if not isinstance(without, list) or not all(isinstance(name, str) for name in without):
+            raise Problem(f"Cannot leave out {without!r}. Give without as a list of the domains' names.")
         if not (is_number(self.cap_mb) and self.cap_mb > 0):
             raise Problem(
                 f"Cannot cap a domain at {self.cap_mb!r} MB: a cap is a positive number. "

@@ -6,12 +6,22 @@ from functools import partial
 from engine.core.errors import Problem
 from engine.core.workspace import checked_name
 from engine.corpus import layouts, readers, sources
-from engine.corpus.document import Document, Tally
+from engine.corpus.document import Document, Tally, printable
 from engine.corpus.hub import of_dataset
+from engine.corpus.layouts import Scan
 from engine.corpus.spec import CorpusSpec
 
 Source = Callable[[], tuple[Iterator[Document], Tally]]
 FEWEST_DOMAINS = 2
+NAMED = 5  # of the domains that cannot be read, and of a record's fields, so many stand in a message
+
+
+class WholeDomainsLeft(Problem):
+    """Domains of a folder that cannot be read, and were not said to stay out. domains: their names."""
+
+    def __init__(self, message: str, domains: list[str]):
+        super().__init__(message)
+        self.domains = domains
 
 
 def sources_of(spec: CorpusSpec) -> dict[str, Source]:
@@ -22,13 +32,9 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     if options["type"] == "huggingface":
         found = {domain: partial(of_dataset, choice) for domain, choice in checked_dict(options["datasets"]).items()}
     else:
-        if options["type"] == "folder":
-            files = layouts.of_folder(options["path"])
-        else:
-            files = layouts.of_files(checked_dict(options["files"]))
         found = {
             domain: partial(readers.documents, domain, chosen, options.get("text", readers.TEXT))
-            for domain, chosen in files.items()
+            for domain, chosen in scan_of(spec).domains.items()
         }
     if len(found) < FEWEST_DOMAINS:
         raise Problem(
@@ -36,6 +42,45 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
             f"{FEWEST_DOMAINS}. Give a folder with a sub-folder, or a file, for each domain."
         )
     return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
+
+
+def scan_of(spec: CorpusSpec) -> Scan:
+    """What there is of own data, without the domains that are to stay out; nothing for other sources.
+
+    Raises WholeDomainsLeft if a domain cannot be read and is not said to stay out, and Problem for a name that is not
+    there.
+    """
+    options = spec.source
+    if options["type"] == "files":
+        return layouts.of_files(checked_dict(options["files"]))
+    if options["type"] != "folder":
+        return Scan()
+    scan = layouts.of_folder(options["path"])
+    without = set(options.get("without", ()))
+    if unknown := sorted(without - {*scan.domains, *scan.lost}):
+        raise Problem(
+            f"Cannot leave out {', '.join(map(repr, unknown))}: {options['path']} has no domain of that name. It has "
+            f"{', '.join((*scan.domains, *scan.lost))}."
+        )
+    if lost := {name: left for name, left in scan.lost.items() if name not in without}:
+        raise lost_domains(lost)
+    for name in without & set(scan.domains):
+        scan.left += [layouts.Left(file.name, "its domain was left out, as asked", name) for file in scan.domains[name]]
+        del scan.domains[name]
+    return scan
+
+
+def lost_domains(lost: dict[str, layouts.Left]) -> WholeDomainsLeft:
+    """The error for domains of which nothing can be read."""
+    told = [f"{name} ({left.path}: {left.reason})" for name, left in list(lost.items())[:NAMED]]
+    told += [f"and {len(lost) - NAMED} more"] if len(lost) > NAMED else []
+    return WholeDomainsLeft(
+        printable(
+            f"Cannot build a corpus of all that is there: nothing can be read of {', '.join(told)}. Put text in its "
+            f"place, or name what may stay out (without: {', '.join(list(lost)[:NAMED])}). Read are {layouts.READ}."
+        ),
+        list(lost),
+    )
 
 
 def cap_of(spec: CorpusSpec, domain: str) -> int:

@@ -2,7 +2,10 @@
 
     bits per byte = (sum of -log p) / ln 2 / (sum of token_bytes[target])
 
-Only tokens that are bytes can be counted so: raw bytes, or byte-level BPE (GPT-2, Llama 3, Qwen, ...).
+Tokens can be counted so if each always stands for the same bytes of the text: raw bytes, byte-level BPE (GPT-2, Llama 3,
+Qwen, ...), and pieces with a mark for the blank that fall back to bytes (Llama 2, Mistral, Gemma, ...). Others change
+the text (WordPiece's lower case, Unigram's normal forms) or hide it in an unknown token: then a loss per byte would
+leave out what they drop, and they are refused with that reason.
 """
 
 import json
@@ -18,6 +21,8 @@ from engine.core.errors import Problem
 
 END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
 ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")  # what given tokenizers call it
+BLANK = "\u2581"  # the mark of a blank in pieces
+BYTE_PIECES = {f"<0x{byte:02X}>" for byte in range(256)}
 FEWEST, MOST = 257, 100_000  # a byte-level vocabulary: every byte and the end, up to what is used in practice
 
 
@@ -39,7 +44,7 @@ class Bytes:
 
 @dataclass(frozen=True)
 class BytePairs:
-    """A byte-level BPE of the tokenizers package."""
+    """A tokenizer of the tokenizers package whose tokens stand for bytes."""
 
     model: Any  # tokenizers.Tokenizer
     end: int
@@ -106,10 +111,11 @@ def from_json(text: str, name: str) -> BytePairs:
         layout = json.loads(text)
     except Exception as error:  # the package raises plain Exception for what it cannot parse
         raise Problem(f"Cannot use {name}: {error}. Give a tokenizer.json of the tokenizers package.") from error
-    if not is_byte_level(layout):
+    if not is_byte_level(layout) and (reason := why_not_bytes(layout)):
         raise Problem(
-            f"Cannot use {name}: its tokens are not bytes, so losses could not be given per byte. "
-            "Choose a byte-level tokenizer, such as those of GPT-2, Llama 3 or Qwen."
+            f"Cannot use {name}: its tokens are not bytes of the text, so losses could not be given per byte: {reason}. "
+            "Choose a byte-level tokenizer (such as those of GPT-2, Llama 3 or Qwen), or one whose pieces fall back to "
+            "bytes (Llama 2, Mistral, Gemma)."
         )
     model.no_padding()
     model.no_truncation()
@@ -117,21 +123,57 @@ def from_json(text: str, name: str) -> BytePairs:
     ends = [token for token in map(model.token_to_id, ENDS) if token is not None]
     if not ends:
         raise Problem(f"Cannot use {name}: it has no token for the end of a document ({', '.join(ENDS)}).")
-    return BytePairs(model, ends[0], bytes_of_tokens(model, ends[0]), text)
+    count = bytes_of_tokens if is_byte_level(layout) else bytes_of_pieces
+    return BytePairs(model, ends[0], count(model, ends[0]), text)
+
+
+def steps(part: dict | None, key: str) -> Iterator[dict]:
+    """A part of a tokenizer.json and, where it is a sequence, its steps."""
+    if part:
+        yield part
+        yield from part.get(key) or ()
 
 
 def is_byte_level(layout: Any) -> bool:
     """Whether a tokenizer.json maps bytes to tokens and back, and changes nothing before."""
-
-    def steps(part: dict | None, key: str) -> Iterator[dict]:
-        if part:
-            yield part
-            yield from part.get(key, ())
-
     normal = {step["type"] for step in steps(layout.get("normalizer"), "normalizers")}
     before = {step["type"] for step in steps(layout.get("pre_tokenizer"), "pretokenizers")}
     after = {step["type"] for step in steps(layout.get("decoder"), "decoders")}
     return "ByteLevel" in before and "ByteLevel" in after and normal <= {"NFC", "Sequence"}
+
+
+def why_not_bytes(layout: Any) -> str:
+    """Why the pieces of a tokenizer.json do not always stand for the same bytes; "" if they do."""
+    kind = layout["model"].get("type")
+    if kind not in ("BPE", "Unigram"):
+        return f"it is a {kind} tokenizer, which drops blanks or hides words that it does not know"
+    entries = layout["model"]["vocab"]
+    pieces = set(entries) if isinstance(entries, dict) else {entry[0] for entry in entries}
+    if not layout["model"].get("byte_fallback") or not pieces.issuperset(BYTE_PIECES):
+        return "it has no tokens for single bytes, so characters that it does not know are hidden"
+    for step in steps(layout.get("normalizer"), "normalizers"):
+        blank = step["type"] == "Replace" and step["pattern"] == {"String": " "} and step["content"] == BLANK
+        prefix = step["type"] == "Prepend" and step["prepend"] == BLANK
+        if not (blank or prefix or step["type"] == "Sequence"):
+            return f"it changes the text first ({step['type']})"
+    for step in steps(layout.get("pre_tokenizer"), "pretokenizers"):
+        kept = step["type"] in ("Metaspace", "Sequence") or step.get("behavior") not in (None, "Removed")
+        if not kept or step.get("replacement", BLANK) != BLANK:
+            return f"it may drop blanks ({step['type']})"
+    return ""
+
+
+def bytes_of_pieces(model: Any, end: int) -> np.ndarray:
+    """The number of bytes of each piece: (V,). The mark of a blank is one byte, and so is `<0x0A>`.
+
+    Where a blank is put before every document, it is counted in place of the document's end, so that documents have
+    one byte more than their text, as with every tokenizer.
+    """
+    count = np.ones(model.get_vocab_size(with_added_tokens=True), np.int64)
+    for token, index in model.get_vocab(with_added_tokens=True).items():
+        count[index] = 1 if token in BYTE_PIECES else len(token.replace(BLANK, " ").encode())
+    count[end] = 0 if model.encode("a", add_special_tokens=False).tokens[0].startswith(BLANK) else 1
+    return count
 
 
 def bytes_of_tokens(model: Any, end: int) -> np.ndarray:

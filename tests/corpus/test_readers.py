@@ -75,13 +75,13 @@ def test_parquet_by_column(tmp_path):
     [
         ("a.txt", b"", "empty"),
         ("a.txt", b"abc\0def" * 99, "zero bytes"),
-        ("a.txt", "text".encode("utf-16"), "UTF-16|not UTF-8"),
+        ("a.txt", "text".encode("utf-16-le"), "UTF-16"),
         ("a.txt", "déjà vu".encode("latin-1"), r"not UTF-8 \(byte 0xe9\)"),
         ("a.jsonl", b'{"text": "ok"', "1 of its lines: not JSON"),
         ("a.jsonl", b"[1]\n[2]\n", "2 of its lines: not an object but list"),
         ("a.jsonl", b"[" * 100_000, "not JSON"),
         ("a.jsonl", b'{"text": "d\xe9"}', "not UTF-8"),
-        ("a.jsonl", b'{"text": 3}', "no text in 'text'"),
+        ("a.jsonl", b'{"text": 3}', "'text' holds no text but int"),
         ("a.jsonl", b'{"body": "x"}', "its fields: 'body'"),
         ("a.jsonl.gz", gzip.compress(jsonl(["x" * 99]))[:20], "end-of-stream"),
         ("a.jsonl.gz", b"no gzip", "Not a gzipped file"),
@@ -113,7 +113,7 @@ def test_bad_files_and_lines_among_good_ones_are_skipped_and_counted(tmp_path):
     found = list(readers.documents("d", files, "text", tally))
     assert [document.data for document in found] == [b"a", b"b", b"?c"]
     assert tally.skipped_count == 2
-    assert {"path": "good.jsonl", "reason": "2 of its lines: not JSON (first: line 3)"} in tally.skipped
+    assert {"path": "good.jsonl", "reason": "2 of its lines: not JSON (first: line 3)", "lines": 2} in tally.skipped
     assert {skip["path"] for skip in tally.skipped} == {"good.jsonl", "bad.txt"}
 
 
@@ -199,7 +199,7 @@ def touch(root, *names):
 )
 def test_layouts(tmp_path, files, domains):
     found = of_folder(touch(tmp_path, *files))
-    assert {domain: len(files) for domain, files in found.items()} == domains
+    assert {domain: len(files) for domain, files in found.domains.items()} == domains
 
 
 def test_given_validation_stays_validation(tmp_path):
@@ -219,9 +219,9 @@ def test_files_by_domain(tmp_path):
     touch(tmp_path, "x/a.txt", "x/b.txt", "c.csv", "d.exe")
     place = {name: str(tmp_path / name) for name in ("x", "c.csv", "d.exe", "no")}
     found = of_files({"one": place["x"], "two": [place["c.csv"]]})
-    assert [len(files) for files in found.values()] == [2, 1]
+    assert [len(files) for files in found.domains.values()] == [2, 1]
     for chosen, why in (
-        ({"a": place["d.exe"]}, "ends in none"),
+        ({"a": place["d.exe"]}, r"d\.exe: \.exe files are not read"),
         ({"a": place["no"]}, "Cannot find"),
         ({"a": []}, "a list of paths"),
         ({"a": 3}, "a list of paths"),

@@ -15,6 +15,8 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
+from engine.corpus.report import report
+from engine.corpus.texts import WholeDomainsLeft
 from engine.studies.corpora import build_corpus
 from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
@@ -79,10 +81,26 @@ def built(manifest: dict) -> None:
         "Overlap: the fraction of 48-byte windows of validation text that also occur in training text, of the same "
         "domain or of any. Duplicates were dropped before the split, which is by a hash of each file's path."
     )
+    files(report(manifest))
     st.subheader("Examples of validation text", anchor=False)
     for tab, name in zip(st.tabs(names), names, strict=True):
         for example in domains[name]["examples"]:
             tab.code(example, language=None, wrap_lines=True)
+
+
+def files(told: dict) -> None:
+    """Which files were read, which were left out, and why."""
+    if not told["text"]:
+        return
+    st.subheader("Files", anchor=False)
+    st.text(told["text"])
+    left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
+    bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
+    read = [{"file": path, "domain": name} for name, facts in told["files"].items() for path in facts["paths"]]
+    for title, rows in (("Left out", left), ("Could not be read, or not all of it", bad), ("Read", read)):
+        if rows:
+            with st.expander(title):
+                st.dataframe(pd.DataFrame(rows), hide_index=True)
 
 
 COLUMNS = {
@@ -147,11 +165,30 @@ def new_corpus() -> None:
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
             build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
+        except WholeDomainsLeft as problem:
+            st.session_state[LOST] = {"path": source["path"], "domains": [*source.get("without", ()), *problem.domains]}
+            st.session_state[REFUSED] = str(problem)
+            st.rerun(scope="fragment")
         except Problem as problem:
             refusal(problem)
             return
         st.session_state["corpus"] = name
         st.rerun()
+
+
+LOST, REFUSED = "corpus-lost", "corpus-refused"  # {"path", "domains"} that cannot be read, and the refusal
+
+
+def ask_without(path: str) -> list[str]:
+    """Which domains of a folder may stay out: asked once a build was refused because they cannot be read."""
+    lost = st.session_state.get(LOST)
+    if not lost or lost["path"] != path:
+        return []
+    if told := st.session_state.pop(REFUSED, None):
+        refusal(told)
+    return st.multiselect(
+        "Without", lost["domains"], help="These domains cannot be read. The corpus is built without those you choose."
+    )
 
 
 SOURCES = {
@@ -167,10 +204,12 @@ def ask_source(kind: str) -> dict:
     """The fields of one kind of source."""
     if kind == "default":
         return {"type": "default"}
-    column = st.text_input("Text column", "text", help="For jsonl, parquet and csv.")
+    column = st.text_input("Text column", "text", help="Of records and tables: JSON, CSV, TSV, Parquet, Arrow.")
     if kind == "folder":
         path = st.text_input("Folder", str(Path.home()), help="With one folder or file per domain inside.")
-        return {"type": "folder", "path": os.path.expanduser(path), "text": column}
+        source = {"type": "folder", "path": os.path.expanduser(path), "text": column}
+        without = ask_without(source["path"])
+        return {**source, "without": without} if without else source
     label = "Domains: one per line, name = " + ("path" if kind == "files" else "dataset")
     lines = [line.partition("=") for line in st.text_area(label).splitlines() if line.strip()]
     values = {domain.strip(): value.strip() for domain, _, value in lines}

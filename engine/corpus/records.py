@@ -1,0 +1,248 @@
+"""Own data: records out of JSON lines, JSON arrays, CSV and tab-separated text.
+
+What is wrong with one record costs that record; `Faults` counts it by reason.
+"""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from engine.corpus.document import Tally
+
+MOST_LINE = 16_000_000  # bytes of a line, characters of a field or of a record in an array
+BLOCK = 1_000_000  # bytes of an array read at a time
+EMPTY = "empty"
+NOT_UTF8 = "not UTF-8"
+BINARY = "zero bytes: binary data, or UTF-16 without its mark"
+NO_TEXT = re.compile("[\0\udc80-\udcff]")  # the latter: bytes that were not UTF-8
+SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class Unreadable(Exception):
+    """A file cannot be read any further; the message says why."""
+
+
+class Faults:
+    """What is wrong with single lines (or rows, or records) of a file: how many for each reason, and the first."""
+
+    def __init__(self, unit: str):
+        self.unit = unit
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, int] = {}
+
+    def add(self, reason: str, number: int, count: int = 1) -> None:
+        """Count the line `number`, or `count` lines from there on."""
+        self.counts[reason] += count
+        self.first.setdefault(reason, number)
+
+    def tell(self, name: str, tally: Tally) -> None:
+        """Say it in the tally, a reason at a time."""
+        for reason, count in self.counts.items():
+            where = f"{count:,} of its {self.unit}s: {reason} (first: {self.unit} {self.first[reason]:,})"
+            tally.skip(name, where, count)
+
+
+def lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
+    """Lines with their ends; None in place of a line that is too long."""
+    while line := stream.readline(MOST_LINE):
+        if len(line) < MOST_LINE or line.endswith(b"\n"):
+            yield line
+            continue
+        while (more := stream.readline(MOST_LINE)) and not more.endswith(b"\n"):
+            pass
+        yield None
+
+
+def jsonl_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
+    """The text of each line's object."""
+    for number, line in enumerate(lines(stream), 1):
+        if line is not None and not line.strip(b" \t\r\n"):
+            continue
+        text, fault = line_text(line, column)
+        if fault:
+            faults.add(fault, number)
+        else:
+            yield text
+
+
+def line_text(line: bytes | None, column: str) -> tuple[str, str]:
+    """(text, "") of a line, or ("", why not)."""
+    if line is None:
+        return "", f"longer than {MOST_LINE:,} bytes"
+    if b"\0" in line:
+        return "", BINARY
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return "", NOT_UTF8
+    except (ValueError, RecursionError):
+        return "", "not JSON"
+    return field_text(value, column)
+
+
+def field_text(value: Any, column: str) -> tuple[str, str]:
+    """(text, "") of a record that was parsed, or ("", why not). A list of texts is joined by line ends."""
+    if not isinstance(value, dict):
+        return "", f"not an object but {type(value).__name__}"
+    text = value.get(column)
+    if isinstance(text, list) and all(isinstance(part, str) for part in text):
+        text = "\n".join(text)
+    if isinstance(text, str):
+        return text, "" if text else EMPTY
+    if column in value:
+        return "", EMPTY if text is None else f"{column!r} holds no text but {type(text).__name__}"
+    there = ", ".join(repr(name[:40]) for name in list(value)[:8]) or "none"
+    return "", f"no text in {column!r}; its fields: {there}"
+
+
+def json_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
+    """The texts of a .json file: an array of records, or a record a line, as its first character says."""
+    head = stream.peek(1)
+    while head and not head.lstrip(b" \t\r\n"):
+        stream.read(len(head))
+        head = stream.peek(1)
+    if not head.lstrip().startswith(b"["):
+        faults.unit = "line"
+        yield from jsonl_texts(stream, column, faults)
+        return
+    for number, (value, sound) in enumerate(array_values(stream), 1):
+        text, fault = field_text(value, column) if sound else ("", NOT_UTF8)
+        if fault:
+            faults.add(fault, number)
+        else:
+            yield text
+
+
+def array_values(stream: io.BufferedReader) -> Iterator[tuple[Any, bool]]:
+    """(value, whether its bytes are UTF-8) of each element of a JSON array, one in memory at a time.
+
+    Raises Unreadable where it goes on as no JSON does.
+    """
+    text = Text(stream)
+    text.skip("[")
+    done = 0
+    while text.ahead() != "]":
+        if done:
+            text.skip(",", after=done)
+        value, source = text.value(after=done)
+        done += 1
+        yield value, is_text(source)
+    text.skip("]")
+    if text.ahead():
+        raise Unreadable(f"after its array of {done:,} records more text follows, which is not read")
+
+
+class Text:
+    """Text of a stream with a place in it, read as it is needed. Bytes that are not UTF-8 become half surrogates."""
+
+    def __init__(self, stream: io.BufferedReader):
+        self.stream = stream
+        self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self.json = json.JSONDecoder()
+        self.buffer, self.place, self.ended = "", 0, False
+
+    def more(self) -> bool:
+        """Read on, twice as far each time: a record that is parsed again and again costs no more than twice."""
+        block = b"" if self.ended else self.stream.read(max(BLOCK, len(self.buffer) - self.place))
+        self.buffer, self.place = self.buffer[self.place :] + self.decoder.decode(block, not block), 0
+        self.ended = not block
+        return not self.ended
+
+    def ahead(self) -> str:
+        """The next character that is no blank; "" at the end."""
+        while True:
+            self.place = SPACE.match(self.buffer, self.place).end()
+            if self.place < len(self.buffer):
+                return self.buffer[self.place]
+            if not self.more():
+                return ""
+
+    def skip(self, mark: str, after: int = 0) -> None:
+        """Pass a mark. Raises Unreadable if another one stands there."""
+        if self.ahead() != mark:
+            raise self.wrong(after)
+        self.place += 1
+
+    def value(self, after: int) -> tuple[Any, str]:
+        """(the value at this place, its source)."""
+        if not self.ahead():
+            raise self.wrong(after)
+        while True:
+            try:
+                value, end = self.json.raw_decode(self.buffer, self.place)
+                length = end - self.place
+                if end < len(self.buffer) or not self.more():  # at the very end a number may go on
+                    source = self.buffer[self.place : self.place + length]
+                    self.place += length
+                    return value, source
+            except (ValueError, RecursionError):
+                if len(self.buffer) - self.place > MOST_LINE or not self.more():
+                    raise self.wrong(after) from None
+
+    def wrong(self, after: int) -> Unreadable:
+        """The error where the array cannot be followed any more."""
+        long = len(self.buffer) - self.place > MOST_LINE
+        why = f"not JSON, or longer than {MOST_LINE:,} characters," if long else "not JSON"
+        return Unreadable(f"{why} after its first {after:,} records, which are kept; the rest is not read")
+
+
+def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Faults) -> Iterator[str]:
+    """The text of each row, by the header's name of the column. Raises Unreadable if it is missing."""
+    csv.field_size_limit(MOST_LINE)
+
+    def decoded() -> Iterator[str]:
+        for number, line in enumerate(lines(stream), 1):
+            if line is None:
+                faults.add(f"longer than {MOST_LINE:,} bytes", number)
+            yield "" if line is None else line.decode("utf-8", "surrogateescape")
+
+    rows = csv.reader(decoded(), delimiter=delimiter, strict=True)
+    try:
+        place = column_place(next(rows, []), column)
+    except csv.Error as error:
+        raise Unreadable(f"its header cannot be read: {error}") from error
+    while True:
+        began = rows.line_num + 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            faults.add(f"no row of a table ({error})", began, rows.line_num - began + 1)
+            continue
+        if row is None:
+            return
+        if fault := row_fault(row, place):
+            faults.add(fault, began)
+        elif row:
+            yield row[place]
+
+
+def row_fault(row: list[str], place: int) -> str:
+    """Why a row has no text; "" if it has, and for a blank line."""
+    if not row:
+        return ""
+    if len(row) <= place:
+        return "too few columns"
+    if not all(map(is_text, row)):
+        return BINARY if any("\0" in cell for cell in row) else NOT_UTF8
+    return "" if row[place] else EMPTY
+
+
+def is_text(cell: str) -> bool:
+    """Whether text came from UTF-8 without zero bytes."""
+    return not NO_TEXT.search(cell)
+
+
+def column_place(names: list[str], column: str) -> int:
+    """A column's index. Raises Unreadable, naming the existing ones, if it is missing or stands there twice."""
+    if names.count(column) > 1:
+        raise Unreadable(f"it has {names.count(column)} columns {column!r}")
+    if column not in names:
+        there = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
+        raise Unreadable(f"it has no column {column!r}; its columns: {there}")
+    return names.index(column)
+

@@ -1,0 +1,43 @@
+"""What a corpus took of the files that were there, and what it left out: for the page, the command line and JSON."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.corpus.document import SKIPS_NAMED, printable
+from engine.corpus.layouts import Left
+
+
+def left_out(left: Iterable[Left]) -> dict[str, Any]:
+    """Files and folders that were left out, for the manifest: their number, and the first of them."""
+    listed = list(left)
+    named = [{key: printable(value) for key, value in one._asdict().items()} for one in listed[:SKIPS_NAMED]]
+    return {"left_out": named, "left_out_count": len(listed)}
+
+
+def report(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Of a manifest: {"text", "files", "skipped", "left_out"}; manifests of before 0.2 know less.
+
+    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; skipped: files, and lines of them,
+    that could not be read; left_out: what was not tried.
+    """
+    files = {name: facts["files"] for name, facts in manifest["domains"].items() if facts.get("files", {}).get("found")}
+    left, count = manifest.get("left_out", []), manifest.get("left_out_count", 0)
+    skipped = manifest["skipped"]
+    told = []
+    if files:
+        read = sum(facts["read"] for facts in files.values())
+        told.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
+    if beyond := sum(facts["beyond_cap"] for facts in files.values()):
+        told.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
+    if count:
+        told.append(f"Left out: {count:,} ({listed(left, count)}).")
+    if skipped:
+        total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
+        told.append(f"Could not be read: {total:,} ({listed(skipped, total)}).")
+    return {"text": " ".join(told), "files": files, "skipped": skipped, "left_out": left}
+
+
+def listed(entries: list[dict[str, Any]], count: int, most: int = 5) -> str:
+    """The first entries as "path: reason"."""
+    told = [f"{entry['path']}: {entry['reason']}" for entry in entries[:most]]
+    return "; ".join([*told, *([f"and {count - most:,} more"] if count > most else [])])

@@ -1,0 +1,116 @@
+"""Own data: texts out of columns of Parquet and Arrow files.
+
+A column may hold text in any of Arrow's forms, bytes that are UTF-8, a dictionary of either, or lists of them, which
+are joined by line ends.
+"""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from engine.corpus.records import EMPTY, NOT_UTF8, Faults, Unreadable, column_place
+
+ROWS = 256  # of a Parquet file read at a time
+
+
+def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
+    """(text, share of the file's rows read so far) of each row. Raises Unreadable."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(raw) as file:
+            check_column(file.schema_arrow, column)
+            done = 0
+            for batch in file.iter_batches(batch_size=ROWS, columns=[column]):
+                for text in column_texts(batch.column(0), faults, done):
+                    done += 1
+                    if text:
+                        yield text, done / file.metadata.num_rows
+    except (pyarrow.ArrowException, OSError) as error:
+        raise Unreadable(str(error).split("\n")[0]) from error
+
+
+def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
+    """(text, share of the file read so far) of each row of an Arrow file, or of a stream in a file."""
+    import pyarrow
+
+    size = raw.seek(0, 2)
+    raw.seek(0)
+    is_file = raw.read(6) == b"ARROW1"
+    raw.seek(0)
+    try:
+        with pyarrow.ipc.open_file(raw) if is_file else pyarrow.ipc.open_stream(raw) as file:
+            place = check_column(file.schema, column)
+            count = file.num_record_batches if is_file else None
+            batches = map(file.get_batch, range(count)) if is_file else file
+            done = 0
+            for number, batch in enumerate(batches, 1):
+                for text in column_texts(checked(batch.column(place)), faults, done):
+                    done += 1
+                    if text:
+                        yield text, number / count if count else raw.tell() / size
+    except (pyarrow.ArrowException, OSError) as error:
+        raise Unreadable(str(error).split("\n")[0]) from error
+
+
+def check_column(schema: Any, column: str) -> int:
+    """The place of a column of text. Raises Unreadable if there is none."""
+    place = column_place(schema.names, column)
+    kind = schema.field(place).type
+    if not holds_text(kind) and not (is_list(kind) and holds_text(kind.value_type)):
+        raise Unreadable(f"its column {column!r} holds {str(kind)[:200]}, not text")
+    return place
+
+
+def holds_text(kind: Any) -> bool:
+    """Whether values of an Arrow type are texts, or bytes."""
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return holds_text(kind.value_type)
+    forms = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(form(kind) for form in (*forms, types.is_binary, types.is_large_binary, types.is_binary_view))
+
+
+def is_list(kind: Any) -> bool:
+    """Whether values of an Arrow type are lists."""
+    from pyarrow import types
+
+    forms = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(form(kind) for form in forms)
+
+
+def checked(values: Any) -> Any:
+    """An array of a file that may be damaged, if its parts fit together. Raises ArrowInvalid.
+
+    Text that is not UTF-8 is found after all else, and costs its row only.
+    """
+    import pyarrow
+
+    try:
+        values.validate(full=True)
+    except pyarrow.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+    return values
+
+
+def column_texts(values: Any, faults: Faults, before: int) -> Iterator[str]:
+    """The text of each row; "" where it has none, which is counted."""
+    import pyarrow
+
+    nested = is_list(values.type)
+    rows = values if nested else values.cast(pyarrow.large_binary())
+    for number, row in enumerate(rows, before + 1):
+        if nested:
+            parts = row.values.cast(pyarrow.large_binary()).to_pylist() if row.is_valid else []
+            data = b"\n".join(part for part in parts if part is not None)
+        else:
+            data = row.as_py() or b""
+        try:
+            text, fault = data.decode("utf-8"), "" if data else EMPTY
+        except UnicodeDecodeError:
+            text, fault = "", NOT_UTF8
+        if fault:
+            faults.add(fault, number)
+        yield text
