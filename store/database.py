@@ -131,6 +131,9 @@ class Store:
             except (OSError, duckdb.Error) as error:  # a full disk: what is refused has not happened
                 self.journal.cut(before)
                 raise Unavailable(f"Cannot write {self.file}: {error}. Nothing was done. Try again later.") from error
+            unfit = "SELECT reason FROM corrupt_lines WHERE journal = ? AND read_from = ?"
+            for (reason,) in self.rows(unfit, [self.journal.name, before]):
+                raise Problem(f"Cannot record {decision.kind}: {reason}")
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
@@ -202,7 +205,7 @@ class Store:
             self._land(batch)
         except UNUSABLE as error:
             if len(batch) == 1 and len(batch[0].lines) <= 1:
-                self._land([batch[0].set_aside(f"Cannot apply it: {type(error).__name__}: {error}"[:SHOWN])])
+                self._land([batch[0].set_aside(why(error))])
                 return
             ones = batch if len(batch) > 1 else list(batch[0].apart())
             half = (len(ones) + 1) // 2
@@ -228,6 +231,12 @@ class Store:
         with self._writing:
             self._connection.close()
             self.journal.close()
+
+
+def why(error: Exception) -> str:
+    """Why an event could not be applied."""
+    told = str(error) if isinstance(error, Problem) else f"Cannot apply it: {type(error).__name__}: {error}"
+    return told[:SHOWN]
 
 
 def gather_results(cursor: Cursor) -> None:

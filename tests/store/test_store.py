@@ -225,7 +225,7 @@ def test_a_second_process_is_refused_with_a_sentence(store, workspace):
 def test_two_threads_write_and_nothing_is_lost(store):
     def create(prefix):
         for n in range(20):
-            store.write(StudyCreated(study=f"{prefix}{n}", name="x", spec={}))
+            store.write(StudyCreated(study=f"{prefix}{n}", name="x", spec={"corpus": "c"}))
 
     threads = [threading.Thread(target=create, args=(prefix,)) for prefix in "ab"]
     for thread in threads:
