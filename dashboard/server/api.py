@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from dashboard.server import state
 from dashboard.server.paths import under
-from engine.commands import COMMANDS
+from engine.commands import command_of
 from engine.core.errors import Missing, Problem
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
 from engine.jobs import posting
@@ -105,9 +105,7 @@ def answering(handler):
 
 async def called(person: Person, name: str, arguments: dict):
     """The result of a command."""
-    function = COMMANDS.get(name)
-    if function is None:
-        raise Missing(f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}.")
+    function = command_of(name)
 
     def call():
         with as_person(person):

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from contextlib import nullcontext
 
-from engine.commands import COMMANDS
+from engine.commands import command_of
 from engine.commands.door import Door
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
@@ -19,7 +19,7 @@ class Local:
         self.owner = Owner(workspace)
 
     def call(self, command: str, /, **arguments):
-        return COMMANDS[command](self.owner.store, **arguments)
+        return command_of(command)(self.owner.store, **arguments)
 
     def open_door(self) -> Door:
         """While this command waits, others look and act through it."""

@@ -6,7 +6,7 @@ import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from engine.commands import COMMANDS
+from engine.commands import command_of
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
@@ -48,7 +48,7 @@ def answering(store: Store, token: str) -> type[BaseHTTPRequestHandler]:
                 return self.answer(413, {"error": f"Cannot accept {length} bytes: at most {LARGEST} are allowed."})
             try:
                 name, arguments = self.path.removeprefix("/api/v1/"), json.loads(self.rfile.read(length) or b"{}")
-                self.answer(200, {"result": COMMANDS[name](store, **arguments)})
+                self.answer(200, {"result": command_of(name)(store, **arguments)})
             except Problem as problem:
                 self.answer(400, {"error": str(problem)})
             except (LookupError, TypeError, ValueError) as error:

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from engine.commands import COMMANDS
-from engine.core.errors import Problem
+from engine.commands import ALIASES, COMMANDS, command_of
+from engine.core.errors import Missing, Problem
 from engine.core.people import (
     ROLES,
     SYSTEM,
@@ -60,7 +60,7 @@ READS = {
     "export",
     "formats",
     "trade_off",
-    "wishes",
+    "targets",
     "list_proposals",
     "trust",
     "scale",
@@ -233,3 +233,9 @@ def test_the_owners_thread_goes_on_where_nobody_is_signed_in(workspace, tmp_path
     again = Store(workspace, tmp_path / "again.duckdb")
     assert everything(again) == before
     again.close()
+
+
+def test_commands_of_before_go_on_under_their_old_names():
+    assert {name: command_of(name).__name__ for name in ALIASES} == ALIASES
+    with pytest.raises(Missing, match="no command 'nominte'"):
+        command_of("nominte")
