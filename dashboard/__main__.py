@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.core import access
 from engine.core.errors import Problem
+from engine.core.files import check_room
 from engine.core.workspace import Workspace
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
 
@@ -26,6 +27,7 @@ def main() -> None:
         base = found.base if found else base_path(os.environ.get("MIXDESK_BASE_PATH", ""))
         check_address(address, found)
         check_port(address, port)
+        check_room(workspace.root)
         os.close(workspace.lock("owner"))  # taken again by the server; here it only shows that it is free
     except Problem as problem:
         sys.exit(f"web: {problem}")

@@ -73,6 +73,7 @@ app = st.App(
         Middleware(guard.PageHeaders, secure=FOUND is not None and FOUND.secure),
         # A page elsewhere whose name resolves to this address must not reach this one.
         Middleware(TrustedHostMiddleware, allowed_hosts=sorted(HOSTS)),
+        Middleware(guard.SameOrigin),
         Middleware(guard.Guard),
     ],
 )

@@ -27,7 +27,7 @@ GROUPS = {
 
 def command_line() -> str:
     """Every command with its arguments and options, from the parser that reads them."""
-    from engine.__main__ import parser
+    from engine.cli.command_line import parser
 
     root = parser()
     rows = [

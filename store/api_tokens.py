@@ -8,7 +8,7 @@ from store.database import Store
 @dataclass(frozen=True)
 class TokenRow:
     """A token; only its hash is stored. person: whom it acts for; local: of the local user, not signed in; role: its
-    highest permissions; times in seconds since 1970, None: never."""
+    highest permissions; groups: of that person, when it was made; times in seconds since 1970, None: never."""
 
     id: str
     person: str
@@ -20,6 +20,7 @@ class TokenRow:
     expires_at: float | None
     revoked_at: float | None
     used_at: float | None
+    groups: list[str] | None = None
 
 
 COLUMNS = ", ".join(TokenRow.__dataclass_fields__)
@@ -29,6 +30,12 @@ def find(store: Store, token_id: str) -> TokenRow | None:
     """One token, or None."""
     rows = store.rows(f"SELECT {COLUMNS} FROM api_tokens WHERE id = ?", [token_id])
     return TokenRow(*rows[0]) if rows else None
+
+
+def ended_sign_ins(store: Store) -> frozenset[str]:
+    """The sign-ins that were ended by signing out."""
+    every = "SELECT id FROM ended_sign_ins"
+    return store.remembered("ended sign-ins", lambda: frozenset(one for (one,) in store.rows(every)))
 
 
 def all_tokens(store: Store) -> list[TokenRow]:

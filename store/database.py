@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from engine.core.errors import Problem
-from engine.core.files import replacing
+from engine.core.errors import Problem, Unavailable
+from engine.core.files import check_room, replacing
 from engine.core.people import acting
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import JobPlanned, JobRetryAsked
@@ -117,13 +117,19 @@ class Store:
     def write(self, decision: Event, by: str | None = None) -> None:
         """Record a decision (engine/jobs/decisions.py): into the owner's journal first, then into the tables.
 
-        by: who decided; by default the acting user.
+        by: who decided; by default the acting user. Raises Unavailable, and has decided nothing, on a full disk.
         """
         with self._writing:
+            check_room(self.workspace.root)
+            before = self.journal.end()
             self.journal.append(decision, by or acting().name)
-            waiting = [self.journal.folder]
-            while waiting:
-                self._take_some(waiting)
+            try:
+                waiting = [self.journal.folder]
+                while waiting:
+                    self._take_some(waiting)
+            except (OSError, duckdb.Error) as error:  # a full disk: what is refused has not happened
+                self.journal.cut(before)
+                raise Unavailable(f"Cannot write {self.file}: {error}. Nothing was done. Try again later.") from error
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.core.errors import Problem
+from engine.core.errors import Problem, Unavailable
 from engine.jobs.events import Event, Line, line_of
 from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
 from engine.jobs.kinds import event_kinds
@@ -76,8 +76,24 @@ class OwnerJournal:
         self._descriptor = open_journal(self.folder, 0o600)
 
     def append(self, event: Event, by: str) -> None:
-        """Write one line and sync it to disk."""
-        append(self._descriptor, event, by)
+        """Write one line and sync it to disk. Raises Unavailable, and has written nothing, where it cannot."""
+        before = self.end()
+        try:
+            append(self._descriptor, event, by)
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self.cut(before)
+            raise Unavailable(
+                f"Cannot write {self.folder / FILE}: {error.strerror}. Nothing was done. Free disk space, or try again."
+            ) from error
+
+    def end(self) -> int:
+        """Where the journal ends, in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def cut(self, end: int) -> None:
+        """Take back what was written after `end`."""
+        os.ftruncate(self._descriptor, end)
         os.fsync(self._descriptor)
 
     def close(self) -> None:

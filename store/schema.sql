@@ -141,3 +141,10 @@ CREATE TABLE IF NOT EXISTS api_tokens (
     created_at DOUBLE NOT NULL, expires_at DOUBLE, revoked_at DOUBLE,
     used_at DOUBLE                 -- to about an hour
 );
+ALTER TABLE api_tokens ADD COLUMN IF NOT EXISTS groups VARCHAR[]; -- of its person, when it was made
+
+-- Sign-ins that somebody ended by signing out, before their time was over (engine/core/sign_in.py).
+CREATE TABLE IF NOT EXISTS ended_sign_ins (id VARCHAR PRIMARY KEY, t DOUBLE NOT NULL);
+
+-- Requests with a key, so that one sent again is answered and not done again (engine/commands/once.py).
+CREATE TABLE IF NOT EXISTS requests (key VARCHAR PRIMARY KEY, asked VARCHAR NOT NULL, answer VARCHAR, t DOUBLE NOT NULL);

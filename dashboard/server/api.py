@@ -1,11 +1,14 @@
 """The HTTP routes beside the page: engine.commands for headless clients (docs/API.md), and plotly.js for its charts."""
 
+import asyncio
 import base64
+import errno
 import hmac
 import json
 import logging
 import time
 from collections import Counter
+from contextlib import nullcontext
 from importlib import resources
 
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +18,9 @@ from starlette.routing import Route
 
 from dashboard.server import state
 from dashboard.server.paths import under
-from engine.commands import command_of
-from engine.core.errors import Missing, Problem
+from engine.commands import contract
+from engine.core import system
+from engine.core.errors import Conflict, Missing, Problem, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
 from engine.jobs import posting
 from engine.jobs.tokens import job_token
@@ -25,9 +29,15 @@ from engine.studies import imports
 
 log = logging.getLogger("mixdesk.api")
 
-LARGEST = 16 << 20  # bytes of a command's arguments
 LARGEST_FILE = 200 << 20  # bytes of a file to import
-STATUS = {NotSignedIn: 401, Refused: 403, Missing: 404}  # of a Problem; 400 for any other
+LARGE = asyncio.Semaphore(2)  # requests with many rows that are read at once
+STATUS = {
+    NotSignedIn: 401,
+    Refused: 403,
+    Missing: 404,
+    Conflict: 409,
+    Unavailable: 503,
+}  # of a Problem; 400 for any other
 
 
 class TooLarge(Exception):
@@ -81,6 +91,18 @@ async def body_of(request: Request, most: int) -> bytes:
     return bytes(data)
 
 
+def printable(text: str) -> str:
+    """Text as JSON in UTF-8 can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def refused_by_system(error: OSError) -> JSONResponse:
+    """What the system refused: a name that it cannot have, say, or a disk that is full."""
+    log.warning("the system refused: %s", error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return JSONResponse({"error": printable(system.sentence_of(error))}, 503 if full else 400)
+
+
 def answering(handler):
     """An endpoint of the API: it finds out who asks, and turns every failure into a sentence with a status."""
 
@@ -92,9 +114,11 @@ def answering(handler):
             return JSONResponse({"error": "Cannot accept this request: it is too large. Send less at once."}, 413)
         except Problem as problem:
             status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
-            return JSONResponse({"error": str(problem)}, status)
+            return JSONResponse({"error": printable(str(problem))}, status)
+        except OSError as error:
+            return refused_by_system(error)
         except (TypeError, ValueError, RecursionError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return JSONResponse({"error": printable(str(error))}, 400)
         except Exception as error:
             log.exception("%s failed", request.url.path)
             sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."
@@ -103,24 +127,34 @@ def answering(handler):
     return endpoint
 
 
-async def called(person: Person, name: str, arguments: dict):
-    """The result of a command."""
-    function = command_of(name)
+async def called(person: Person, name: str, body: bytes | dict, key: str | None = None):
+    """The result of a command. body: its arguments, or their JSON, which is read where no other request waits."""
 
     def call():
+        arguments = body if isinstance(body, dict) else read_json(body)
         with as_person(person):
-            return function(state.store(), **arguments)
+            return contract.call(state.store(), name, arguments, key)
 
-    return await run_in_threadpool(call)
+    async with LARGE if len(body) > contract.SMALL else nullcontext():
+        return await run_in_threadpool(call)
+
+
+def read_json(body: bytes) -> object:
+    """What a body holds. Raises Problem if that is no JSON."""
+    try:
+        return json.loads(body or b"{}", parse_constant=None)
+    except (ValueError, RecursionError) as error:
+        raise Problem(
+            f"Cannot read the arguments: they are no JSON ({error}). Send an object of names and values."
+        ) from error
 
 
 @answering
 async def command(request: Request, person: Person) -> JSONResponse:
     """POST /api/v1/<command> with its arguments as a JSON object."""
-    arguments = json.loads(await body_of(request, LARGEST) or b"{}")
-    if not isinstance(arguments, dict):
-        raise Problem("Cannot read the arguments. Send a JSON object of names and values.")
-    return JSONResponse({"result": await called(person, request.path_params["name"], arguments)})
+    name = request.path_params["name"]
+    body = await body_of(request, contract.body_limit(name))
+    return JSONResponse({"result": await called(person, name, body, request.headers.get("idempotency-key"))})
 
 
 @answering
@@ -188,6 +222,11 @@ async def journal(request: Request) -> JSONResponse:
         return JSONResponse({"error": f"Cannot write the journal: {error}. Post it again."}, 503)
 
 
+async def document(request: Request) -> JSONResponse:
+    """GET /api/v1/openapi.json: every command, what it takes and how it answers (OpenAPI 3.1)."""
+    return JSONResponse(contract.openapi(under("")))
+
+
 async def health(request: Request) -> JSONResponse:
     """GET /api/v1/health: whether the journals are being read."""
     trouble = state.owner().trouble
@@ -208,6 +247,7 @@ async def plotly_js(request: Request) -> Response:
 
 ROUTES = [
     Route(under("/api/v1/health"), health),
+    Route(under("/api/v1/openapi.json"), document),
     Route(under("/api/v1/journal/{job}"), journal, methods=["GET", "POST"]),
     Route(under("/api/v1/imports/{file}"), upload, methods=["PUT"]),
     Route(under("/api/v1/recipe/{study}"), recipe, methods=["GET"]),

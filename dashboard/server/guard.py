@@ -1,6 +1,7 @@
 """Middleware of the server: secure headers and cookies, and sign-in for Streamlit's own endpoints."""
 
 import json
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
@@ -54,6 +55,48 @@ class PageHeaders:
         return name, value
 
 
+class SameOrigin:
+    """Refuses what a page of another site, or of another port of this host, sends with somebody's cookies: requests
+    that change something, and web sockets."""
+
+    SAFE = ("GET", "HEAD", "OPTIONS")
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        asks = scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in self.SAFE)
+        if asks and not self.allowed(scope):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            else:
+                sentence = "Cannot do that: another site's page asked for it. Open Mixdesk's own address."
+                await JSONResponse({"error": sentence}, 403)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    @staticmethod
+    def allowed(scope) -> bool:
+        """Whether the page that asks is Mixdesk's own: its origin is the host asked, or the url in access.toml."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is None:  # not from a browser's page
+            return True
+        access = state.access()
+        own = {netloc(f"{scheme}://{headers.get(b'host', b'').decode('latin-1')}") for scheme in ("http", "https")}
+        return netloc(origin.decode("latin-1")) in own | ({netloc(access.url)} if access else set()) - {None}
+
+
+def netloc(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an address, (scheme, host, port); None for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname and port else None
+
+
 class Guard:
     """Requires a sign-in at Streamlit's own endpoints; the page asks by itself, and the API requires a token."""
 
@@ -71,9 +114,8 @@ class Guard:
 
 
 def person_of(cookies: dict[str, str]) -> Person | None:
-    """Who signed in with these cookies; None if nobody has to. Raises Problem as Access.person does."""
-    access = state.access()
-    if access is None:
+    """Who signed in with these cookies; None if nobody has to. Raises Problem as state.person_of does."""
+    if state.access() is None:
         return None
 
     def one(name: str) -> bytes | None:
@@ -81,4 +123,4 @@ def person_of(cookies: dict[str, str]) -> Person | None:
         return value and decode_signed_value(get_cookie_secret(), name, value.encode("latin-1"))
 
     claims = get_cookie_with_chunks(one, USER_COOKIE_NAME)
-    return access.person(json.loads(claims) if claims else {})
+    return state.person_of(json.loads(claims) if claims else {})

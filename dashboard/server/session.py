@@ -4,7 +4,10 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.server import state
+from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person
+from engine.core.sign_in import sign_in_of
+from engine.jobs.decisions import SignInEnded
 
 
 def who() -> Person | None:
@@ -12,9 +15,20 @@ def who() -> Person | None:
 
     Raises NotSignedIn outside a session or without a valid sign-in, Refused for somebody without a role.
     """
-    access = state.access()
-    if access is None:
+    if state.access() is None:
         return None
     if get_script_run_ctx(suppress_warning=True) is None:
         raise NotSignedIn("Cannot do that: nobody has signed in.")
-    return access.person(st.user.to_dict())
+    return state.person_of(st.user.to_dict())
+
+
+def end() -> None:
+    """Sign out: this sign-in's cookies, wherever they are, open nothing any more."""
+    claims = st.user.to_dict()
+    try:
+        by = state.person_of(claims)
+    except Problem:  # not allowed in, or over: there is nothing to end
+        by = None
+    if by is not None:
+        state.store().write(SignInEnded(sign_in_of(claims)), by=by.name)
+    st.logout()

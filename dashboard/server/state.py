@@ -2,10 +2,12 @@
 
 import secrets
 
-from engine.core.access import Access, Watched
+from engine.core.access import Watched
+from engine.core.people import NotSignedIn, Person
+from engine.core.sign_in import Access, sign_in_of
 from engine.service.owner import Owner
 from engine.studies.merges.live import Live
-from store import jobs
+from store import api_tokens, jobs
 from store.database import Store
 
 TOKEN = secrets.token_urlsafe(32)  # new with every start; commands on this machine read it from web.json
@@ -42,6 +44,18 @@ def store() -> Store:
 def access() -> Access | None:
     """Who has access, as access.toml says now; None if nobody has to sign in."""
     return _access.now() if _access is not None else None
+
+
+def person_of(claims: dict) -> Person | None:
+    """Who signed in with these claims; None if nobody has to. Raises Problem as Access.person does, and for a sign-in
+    that was ended by signing out."""
+    found = access()
+    if found is None:
+        return None
+    person = found.person(claims)
+    if sign_in_of(claims) in api_tokens.ended_sign_ins(store()):
+        raise NotSignedIn("You signed out. Sign in again to go on.")
+    return person
 
 
 def busy() -> bool:

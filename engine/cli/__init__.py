@@ -1,1 +1,1 @@
-"""The command line: one file per subject, each with `add(command)`; engine/__main__.py puts them together."""
+"""The command line: one file per subject, each with `add(command)`; command_line.py puts them together."""

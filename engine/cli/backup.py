@@ -14,6 +14,8 @@ def add(command) -> None:
     one = command("restore", restore, "restore a workspace from an archive")
     one.add_argument("file", type=Path, metavar="FILE.tar.zst")
     one.add_argument("folder", type=Path, metavar="FOLDER", help="the new workspace; it must not exist yet")
+    said = "what becomes of jobs that wait in it: without this, an archive with some is refused"
+    one.add_argument("--jobs", choices=("run", "cancel"), default="ask", help=said)
     one.set_defaults(alone=True)
     one = command("export-runs", export_runs, "write a study's runs as CSV or Parquet", study=True)
     one.add_argument("file", type=Path, metavar="FILE.csv|FILE.parquet")
@@ -27,9 +29,9 @@ def backup(client, workspace, options):
 
 
 def restore(client, workspace, options):
-    from engine.service.backup import restore as read
+    from engine.service.restore import restore as read
 
-    return read(options.file, options.folder)
+    return read(options.file, options.folder, options.jobs)
 
 
 def export_runs(client, workspace, options):

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from engine.cli.waiting import waited
 from engine.cli.words import pairs, plain
+from engine.core.errors import Problem
 
 
 def add(command) -> None:
     command("corpora", plain("list_corpora"), "list the corpora and their sizes")
-    corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True))
+    corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True, makes=True))
 
 
 def corpus_options(one) -> None:
@@ -35,6 +36,11 @@ def corpus_build(client, workspace, options):
 def corpus_spec(options) -> dict:
     """The corpus that the command line describes, as engine.corpus.spec reads it."""
     named = pairs(options.file or options.huggingface or ())
+    if options.file and (piped := [name for name, path in named.items() if Path(path).is_fifo()]):
+        raise Problem(
+            f"Cannot read {piped[0]!r} from a pipe: a corpus is built by a job, later and perhaps more than once. "
+            "Write the text into a file first."
+        )
     column = {"text": options.text_column} if options.text_column else {}
     if options.folder:
         source = {"type": "folder", "path": str(options.folder.resolve()), **column}

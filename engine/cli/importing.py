@@ -18,6 +18,7 @@ from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, replacing
+from engine.core.sheets import as_text
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
@@ -32,7 +33,7 @@ REPEATS = 1  # of the cross-validation that calibrates a single fitted surrogate
 
 
 def add(command) -> None:
-    one = command("import", import_runs, "create a study from runs that were trained elsewhere", wait=True)
+    one = command("import", import_runs, "create a study from runs that were trained elsewhere", wait=True, makes=True)
     one.add_argument("--study", required=True, metavar="NAME", help="name of the new study")
     one.add_argument("--format", required=True, choices=list(FORMATS), help="docs/IMPORT.md describes them")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV, JSON or Parquet with the shares")
@@ -246,9 +247,10 @@ def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, open(part, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow([*carried, *(name for metric in told["metrics"] for name in (metric, f"{metric}_std"))])
+        named = (name for metric in told["metrics"] for name in (metric, f"{metric}_std"))
+        rows.writerow([as_text(name) for name in (*carried, *named)])
         for start in range(0, len(points), CHUNK):
             mean, std = surrogate.predict(points[start : start + CHUNK])
             for place, (m, s) in enumerate(zip(mean.tolist(), std.tolist(), strict=True), start):
-                kept = [table.columns[name][place] for name in carried]
+                kept = [as_text(str(table.columns[name][place])) for name in carried]
                 rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair)])

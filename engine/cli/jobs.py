@@ -11,7 +11,9 @@ from engine.jobs.spec import renamed
 def add(command) -> None:
     one = command("jobs", jobs, "list the jobs that run, wait or failed, or all of a study")
     one.add_argument("study", nargs="?", metavar="STUDY")
-    one = command("submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True)
+    one = command(
+        "submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True, makes=True
+    )
     one.add_argument("file", type=Path, metavar="SPEC.json")
     one.add_argument("--id", help="the job's id; the same id twice is one job")
     one.add_argument("--depends-on", "--after", action="append", default=[], metavar="JOB", help="repeat for several")

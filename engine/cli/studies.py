@@ -7,7 +7,7 @@ from engine.cli.words import numbers, plain
 
 
 def add(command) -> None:
-    one = command("start", start, "create a study from a TOML file and start it", wait=True)
+    one = command("start", start, "create a study from a TOML file and start it", wait=True, makes=True)
     one.add_argument("file", type=Path, metavar="STUDY.toml", help="its settings: docs/how-to/study-file.md")
     command("list", plain("list_studies"), "list the studies")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)

@@ -7,6 +7,7 @@ def add(command) -> None:
     one = command("token", token, "make, list and revoke tokens of the HTTP API")
     what = one.add_subparsers(dest="what", required=True, metavar="create|list|revoke")
     make = what.add_parser("create", help="create a token that acts for you; it is shown once")
+    make.set_defaults(makes=True)
     make.add_argument("label", help="what it is for")
     make.add_argument("--role", choices=ROLES, help="its role (default: yours); it never exceeds your permissions")
     make.add_argument("--days", type=float, default=90, help="days until it expires (default: %(default)s)")

@@ -4,10 +4,7 @@ The page's process serves the same table over HTTP (dashboard/server/api.py), an
 there or, if no page runs, in its own process. So a command behaves the same everywhere.
 """
 
-from collections.abc import Callable
-
 from engine.commands import corpora, imports, jobs, merges, recipes, reviews, rounds, runs, studies, tokens
-from engine.core.errors import Missing
 
 COMMANDS = {
     command.__name__: command
@@ -16,10 +13,34 @@ COMMANDS = {
 }
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 
-
-def command_of(name: str) -> Callable:
-    """A command by its name, or by an older one. Raises Missing if there is none."""
-    function = COMMANDS.get(ALIASES.get(name, name))
-    if function is None:
-        raise Missing(f"There is no command {name!r}. Commands: {', '.join(COMMANDS)}.")
-    return function
+# They change nothing, whoever calls them.
+READ_ONLY = frozenset(
+    {
+        "list_corpora",
+        "job",
+        "list_jobs",
+        "job_log",
+        "list_studies",
+        "show",
+        "list_runs",
+        "list_searches",
+        "export",
+        "formats",
+        "trade_off",
+        "targets",
+        "list_proposals",
+        "trust",
+        "scale",
+        "preview_import",
+        "fitted",
+        "predict",
+        "list_candidates",
+        "dossier",
+        "compare_candidates",
+        "history",
+        "merge_searches",
+        "merge_as_proxy",
+        "learned_merges",
+        "list_tokens",
+    }
+)

@@ -1,12 +1,15 @@
 """How a command reaches the store: in its own process, or through the page or another command that owns it."""
 
+import http.client
 import json
+import secrets
 import urllib.error
 import urllib.request
 from contextlib import nullcontext
 
-from engine.commands import command_of
+from engine.commands import COMMANDS, READ_ONLY
 from engine.commands.door import Door
+from engine.commands.once import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner
@@ -19,7 +22,7 @@ class Local:
         self.owner = Owner(workspace)
 
     def call(self, command: str, /, **arguments):
-        return command_of(command)(self.owner.store, **arguments)
+        return COMMANDS[command](self.owner.store, **arguments)
 
     def open_door(self) -> Door:
         """While this command waits, others look and act through it."""
@@ -43,16 +46,25 @@ class Remote:
 
     def call(self, command: str, /, **arguments):
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if command not in SECRET | READ_ONLY:  # asked again where the answer was lost, and done once
+            headers["Idempotency-Key"] = secrets.token_hex(16)
         request = urllib.request.Request(f"{self.url}/api/v1/{command}", json.dumps(arguments).encode(), headers)
+        try:
+            return self.answer(request)
+        except (ConnectionError, TimeoutError, http.client.HTTPException):
+            return self.answer(request)
+
+    def answer(self, request: urllib.request.Request):
+        """The result of a request. Raises Problem with the server's sentence."""
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return json.load(response)["result"]
         except urllib.error.HTTPError as error:
             raise Problem(reason(error)) from error
-        except OSError as error:
+        except urllib.error.URLError as error:
             raise Problem(
-                f"Cannot reach the process that owns this workspace, at {self.url}: {error}. It is still starting, "
-                "or has ended. Try again."
+                f"Cannot reach the process that owns this workspace, at {self.url}: {error.reason}. It is still "
+                "starting, or has ended. Try again."
             ) from error
 
     def open_door(self) -> nullcontext:

@@ -6,13 +6,11 @@ import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from engine.commands import command_of
+from engine.commands.contract import LARGE, call
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from store.database import Store
-
-LARGEST = 16 << 20  # bytes of a command's arguments
 
 
 class Door:
@@ -44,11 +42,11 @@ def answering(store: Store, token: str) -> type[BaseHTTPRequestHandler]:
             if not hmac.compare_digest(given.encode(), token.encode()):
                 return self.answer(401, {"error": "Cannot open the workspace: the token is not this command's."})
             length = int(self.headers.get("content-length") or 0)
-            if not 0 <= length <= LARGEST:
-                return self.answer(413, {"error": f"Cannot accept {length} bytes: at most {LARGEST} are allowed."})
+            if not 0 <= length <= LARGE:
+                return self.answer(413, {"error": f"Cannot accept {length} bytes: at most {LARGE} are allowed."})
             try:
                 name, arguments = self.path.removeprefix("/api/v1/"), json.loads(self.rfile.read(length) or b"{}")
-                self.answer(200, {"result": command_of(name)(store, **arguments)})
+                self.answer(200, {"result": call(store, name, arguments, self.headers.get("idempotency-key"))})
             except Problem as problem:
                 self.answer(400, {"error": str(problem)})
             except (LookupError, TypeError, ValueError) as error:

@@ -1,138 +1,82 @@
-"""Who may come in, and with which role: the file `access.toml` of a workspace (docs/SIGN_IN.md). Where there is none,
+"""The file `access.toml` of a workspace: who may come in, and with which role (docs/SIGN_IN.md). Where there is none,
 the page serves this machine only, and whoever sits there may do everything.
 """
 
-import hashlib
-import hmac
 import os
 import re
 import stat
-import time
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from engine.core.errors import Problem
-from engine.core.people import ROLES, NotSignedIn, Person, Refused
-from engine.core.secret import secret
+from engine.core.files import open_regular
+from engine.core.people import ROLES
+from engine.core.sign_in import EMAIL, HOURS, Access
 
 FILE = "access.toml"
 LOCAL = ("127.0.0.1", "localhost")
-SIGN_IN: dict[str, Any] = {"server_metadata_url": str, "client_id": str, "client_secret": str, "hours": (int, float)}
-HOURS = 12.0
+LARGEST = 1 << 20  # bytes
+NEEDED: dict[str, Any] = {"server_metadata_url": str, "client_id": str, "client_secret": str}
+OPTIONS: dict[str, Any] = {
+    "hours": (int, float),
+    "scope": str,
+    "email_claim": str,
+    "groups_claim": str,
+    "unverified_emails": bool,
+}
 BASE = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")  # the path that a url may have
-CLOCKS = 60.0  # seconds by which the provider's clock may be ahead
-
-
-@dataclass(frozen=True)
-class Access:
-    """What access.toml says.
-
-    url: the page's address as browsers see it; hours: after so many a person signs in again; roles: e-mail, "@domain"
-    or "*" (everybody who can sign in) -> role, all in small letters.
-    """
-
-    url: str
-    server_metadata_url: str
-    client_id: str
-    client_secret: str
-    roles: dict[str, str]
-    hours: float = HOURS
-
-    def role_of(self, email: str) -> str | None:
-        """The role of who signs in with this e-mail: their own, else their domain's, else everybody's; None: none."""
-        email = email.casefold()
-        keys = (email, "@" + email.rpartition("@")[2], "*")
-        return next((self.roles[key] for key in keys if key in self.roles), None)
-
-    def person(self, claims: dict[str, Any]) -> Person:
-        """Who has signed in, by what the provider says of them (OpenID Connect Core 1.0, sections 2 and 5.1).
-
-        Raises NotSignedIn where nobody has, or too long ago; Refused for somebody who may not come in.
-        """
-        if not claims.get("is_logged_in"):
-            raise NotSignedIn("Sign in to see this workspace.")
-        if not 0 <= time.time() - float(claims.get("iat") or 0) + CLOCKS <= 3600 * self.hours + CLOCKS:
-            raise NotSignedIn(f"Your sign-in has ended: it holds for {self.hours:g} hours. Sign in again to go on.")
-        email = claims.get("email")
-        if not isinstance(email, str) or "@" not in email:
-            raise Refused("Cannot let you in: the sign-in gave no e-mail. Ask whoever runs this workspace.")
-        if claims.get("email_verified") in (False, "false"):
-            raise Refused(f"Cannot let you in: {email} is not verified where you signed in. Verify it there first.")
-        if (role := self.role_of(email)) is None:
-            raise Refused(f"Cannot let you in: {email} has no role here. Ask whoever runs this workspace for one.")
-        return Person(email.casefold(), role)
-
-    @property
-    def host(self) -> str:
-        """The name by which browsers know the page."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def base(self) -> str:
-        """The path below which a proxy serves the page, such as /mixdesk; empty where it has the host to itself."""
-        return urlsplit(self.url).path
-
-    @property
-    def secure(self) -> bool:
-        """Whether browsers reach the page by HTTPS only."""
-        return self.url.startswith("https://")
-
-    def secrets(self, workspace: Path) -> dict[str, Any]:
-        """What Streamlit's sign-in needs to know. The key of its cookies is made from the workspace's secret."""
-        key = hmac.new(secret(workspace), b"cookies", hashlib.sha256).hexdigest()
-        return {
-            "auth": {
-                "redirect_uri": f"{self.url}/oauth2callback",
-                "cookie_secret": key,
-                "client_id": self.client_id,
-                "client_secret": self.client_secret,
-                "server_metadata_url": self.server_metadata_url,
-            }
-        }
 
 
 def read(workspace: Path) -> Access | None:
     """What access.toml of a workspace says; None where there is none. Raises Problem for one that cannot be used."""
     path = workspace / FILE
     try:
-        with open(path, "rb") as file:
-            mode, text = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read()
+        with open_regular(path) as file:
+            mode, text = stat.S_IMODE(os.fstat(file.fileno()).st_mode), file.read(LARGEST + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise Problem(f"Cannot read {path}: {error.strerror}. It says who may come in, so nobody may.") from error
     if mode & 0o077:
         raise Problem(f"Cannot use {path}: other users of this machine can read its secret. Run `chmod 600 {path}`.")
+    if len(text) > LARGEST:
+        raise Problem(f"Cannot use {path}: it is larger than {LARGEST:,} bytes. It names people and their roles alone.")
     try:
         return _checked(tomllib.loads(text.decode()))
     except Problem as problem:
         raise Problem(f"Cannot use {path}: {problem} docs/SIGN_IN.md has an example.") from problem
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(f"Cannot read {path}: {error}. Fix it; docs/SIGN_IN.md has an example.") from error
 
 
 def _checked(found: dict[str, Any]) -> Access:
     """Raises Problem with the half of a sentence that says what is wrong."""
-    _known(found, {"url", "sign_in", "roles"}, "at its top")
-    url, sign_in, roles = found.get("url", ""), found.get("sign_in", {}), found.get("roles", {})
-    if not isinstance(sign_in, dict) or not isinstance(roles, dict):
-        raise Problem("[sign_in] and [roles] must be tables.")
-    _known(sign_in, set(SIGN_IN), "in [sign_in]")
-    for name, kind in SIGN_IN.items():
-        if not isinstance(sign_in.get(name, HOURS if name == "hours" else None), kind) or sign_in.get(name) == "":
-            raise Problem(f"{name} in [sign_in] is {sign_in.get(name)!r}.")
+    _known(found, {"url", "sign_in", "roles", "groups"}, "at its top")
+    url, tables = found.get("url", ""), [found.get(name, {}) for name in ("sign_in", "roles", "groups")]
+    if not all(isinstance(table, dict) for table in tables):
+        raise Problem("[sign_in], [roles] and [groups] must be tables.")
+    sign_in, roles, groups = tables
+    _known(sign_in, {*NEEDED, *OPTIONS}, "in [sign_in]")
+    for name, kind in (NEEDED | OPTIONS).items():
+        value = sign_in.get(name)
+        right = isinstance(value, kind) and value != "" and (kind is bool or not isinstance(value, bool))
+        if not right and (name in NEEDED or name in sign_in):
+            raise Problem(f"{name} in [sign_in] is {value!r}.")
     if not 0 < sign_in.get("hours", HOURS) <= 720:
         raise Problem(f"hours in [sign_in] is {sign_in['hours']!r}; use a number above 0 and up to 720.")
+    if "openid" not in sign_in.get("scope", "openid").split():
+        raise Problem(f"scope in [sign_in] is {sign_in['scope']!r}, without openid, which signs people in.")
     for name, value in (("url", url), ("server_metadata_url", sign_in["server_metadata_url"])):
         _check_url(name, value)
     if urlsplit(url).query or urlsplit(url).fragment or not BASE.fullmatch(urlsplit(url).path.rstrip("/")):
         raise Problem(
             f"url is {url!r}, and it must end with the host, the port, or a path of letters, digits, '-', '_' and '.'."
         )
-    return Access(url.rstrip("/"), roles=_roles(roles), **{"hours": HOURS, **sign_in})
+    if not roles and not groups:
+        raise Problem("[roles] is empty, so nobody could come in.")
+    return Access(url.rstrip("/"), roles=_roles(roles), groups=_with_roles(groups), **sign_in)
 
 
 def _known(found: dict[str, Any], keys: set[str], where: str) -> None:
@@ -156,14 +100,24 @@ def _check_url(name: str, value: object) -> None:
 
 
 def _roles(roles: dict[str, Any]) -> dict[str, str]:
-    for who, role in roles.items():
+    """E-mails, domains and "*" in small letters, with their roles."""
+    found: dict[str, str] = {}
+    for who, role in _with_roles(roles).items():
+        if who != "*" and not (EMAIL.fullmatch(who) or EMAIL.fullmatch(f"x{who}")):
+            raise Problem(
+                f'{who!r} in [roles] is not an e-mail address of ASCII letters; write one, or "@example.org", or "*".'
+            )
+        if who.lower() in found:
+            raise Problem(f"{who!r} stands in [roles] twice, in large and small letters. Leave one.")
+        found[who.lower()] = role
+    return found
+
+
+def _with_roles(table: dict[str, Any]) -> dict[str, str]:
+    for who, role in table.items():
         if role not in ROLES:
             raise Problem(f"the role of {who!r} is {role!r}; use one of {', '.join(ROLES)}.")
-        if who != "*" and ("@" not in who or not who.partition("@")[2]):
-            raise Problem(f'{who!r} in [roles] is not an e-mail address; write one, or "@example.org", or "*".')
-    if not roles:
-        raise Problem("[roles] is empty, so nobody could come in.")
-    return {who.casefold(): role for who, role in roles.items()}
+    return table
 
 
 class Watched:

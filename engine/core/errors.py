@@ -12,6 +12,14 @@ class Missing(Problem):
     """There is no such study, job, run, ... here."""
 
 
+class Conflict(Problem):
+    """It was asked for before, or has changed meanwhile."""
+
+
+class Unavailable(Problem):
+    """It cannot be done now, and nothing of it was done: the disk is full, say. The same request may pass later."""
+
+
 class Stopped(Exception):
     """The job was asked to stop (cancelled, or its machine goes down). Raised from `Job.progress`."""
 

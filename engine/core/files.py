@@ -1,15 +1,19 @@
 """Where the code lies, and how files are written atomically. Standard library only."""
 
+import errno
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from engine.core.errors import Problem
+from engine.core.errors import Problem, Unavailable
 
+ROOM = 4_000_000  # bytes that must be free before anything is decided: what follows a decision is small
 CHECKOUT = Path(__file__).parents[2]  # the working directory of every process that runs `python -m engine...`
 
 
@@ -57,6 +61,26 @@ def replacing(path: Path, sync: bool = False) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_room(folder: Path) -> None:
+    """Raise Unavailable if the disk of a folder is too full to begin anything: half of it might not fit."""
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        raise Unavailable(
+            f"Cannot write into {folder}: its disk is full ({free / 1e6:.1f} MB are left, and {ROOM / 1e6:.0f} MB are "
+            "needed). Nothing was done. Free some space, then try again."
+        )
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read. Raises OSError as `open` does, and for what is no regular file: a pipe or a device would
+    wait for ever, or have no end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return open(descriptor, "rb")
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:

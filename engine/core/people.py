@@ -21,10 +21,12 @@ class NotSignedIn(Problem):
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who acts. name: how others see them, unique in a workspace; role: one of ROLES."""
+    """Somebody who acts. name: how others see them, unique in a workspace; role: one of ROLES; groups: of their
+    provider's, those that have a role here."""
 
     name: str
     role: str
+    groups: tuple[str, ...] = ()
 
 
 SYSTEM = Person("Mixdesk", "operator")  # what the owner does by itself: nobody asked for it

@@ -39,13 +39,13 @@ class Shares:
     others: tuple[Family, ...] = ()
 
 
-def left(table: Table, taken: set) -> list[str]:
+def left(table: Table, taken: set[str | None]) -> list[str]:
     """The columns that are nothing else yet, without the nameless ones that pandas writes."""
     return [name for name in table.columns if name and name not in taken and not name.startswith(NAMELESS)]
 
 
 def choose_shares(
-    format: str, table: Table, given: list[str] | None, metrics: list[str] | None, taken: set, talk: Talk
+    format: str, table: Table, given: list[str] | None, metrics: list[str] | None, taken: set[str | None], talk: Talk
 ) -> Shares:
     """The columns of shares: the given ones, those the format names, or the family that explains itself best.
 

@@ -1,8 +1,11 @@
-"""Parquet and Arrow files, bounded by what they say of themselves before anything of them is read."""
+"""Parquet files, bounded by what they say of themselves before anything of them is read."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -12,18 +15,24 @@ from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
 from engine.importing.text_files import Columns
 
 BATCH = 4096  # rows
+COUNT = """
+import sys, pyarrow.parquet as parquet
+about = parquet.read_metadata(sys.argv[1])
+groups = [about.row_group(i) for i in range(about.num_row_groups)]
+print(sum(group.column(i).num_values for group in groups for i in range(group.num_columns)))
+"""
 
 
-def read_columnar(path: Path, name: str, kind: str) -> Columns:
-    """The columns of a "parquet" or "arrow" file. Raises Problem, before reading on, where they pass a limit.
+def read_parquet(path: Path, name: str) -> Columns:
+    """The columns of a Parquet file. Raises Problem, before reading on, where they pass a limit.
 
     A few kilobytes can stand for gigabytes: one long text, repeated by number. So the values are counted while they
     are unpacked, in batches that cannot pass the limit by much, whatever one of them holds.
     """
-    batches = _parquet(path, name) if kind == "parquet" else _arrow(path, name)
-    columns: dict[str, list] = {}
+    columns: dict[str, list[Any]] = {}
     rows = size = 0
-    for batch in batches:
+    for batch in _batches(path, name):
+        batch.validate(full=True)  # a damaged file must not end the process
         rows, size = rows + batch.num_rows, size + batch.nbytes
         _check(name, rows, batch.num_columns, rows * batch.num_columns, size)
         for one, cells in zip(batch.schema.names, batch.columns, strict=True):
@@ -31,12 +40,12 @@ def read_columnar(path: Path, name: str, kind: str) -> Columns:
     return columns, list(range(1, rows + 1))
 
 
-def _cells(array: pa.Array, name: str, column: str) -> list:
+def _cells(array: pa.Array, name: str, column: str) -> list[Any]:
     """Python values; a dictionary's stay one object each, however often they stand there."""
     if pa.types.is_dictionary(array.type):
         values = _cells(array.dictionary, name, column)
         return [None if i is None else values[i] for i in array.indices.to_pylist()]
-    found = array.to_pylist()
+    found: list[Any] = array.to_pylist()
     if not (pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)):
         return found
     try:
@@ -47,29 +56,25 @@ def _cells(array: pa.Array, name: str, column: str) -> list:
         ) from error
 
 
-def _parquet(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
+    """Batches of rows. No value is larger than the row group it stands in, so no batch passes the limit by much."""
     file = parquet.ParquetFile(path)
     about = file.metadata
-    chunks = [
-        about.row_group(group).column(i)
-        for group in range(about.num_row_groups)
-        for i in range(about.num_columns if about.num_columns <= COLUMNS else 0)
-    ]
-    size = sum(chunk.total_uncompressed_size for chunk in chunks)
-    _check(name, about.num_rows, about.num_columns, sum(chunk.num_values for chunk in chunks), size)
+    groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+    _check(name, about.num_rows, about.num_columns, about.num_rows * about.num_columns, sum(groups))
+    if any(about.schema.column(i).max_repetition_level for i in range(about.num_columns)):
+        _check(name, about.num_rows, about.num_columns, _values(path, name), sum(groups))
     _refuse_twice(name, file.schema_arrow.names)
-    # No value is larger than the chunk of its column.
-    largest = max((chunk.total_uncompressed_size for chunk in chunks), default=1)
-    return file.iter_batches(max(1, min(BATCH, BYTES // max(1, largest))))
+    yield from file.iter_batches(max(1, min(BATCH, BYTES // max([1, *groups]))))
 
 
-def _arrow(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    """Arrow files are mapped, not read, so that a batch costs nothing until its cells are taken out."""
-    with pa.memory_map(str(path)) as source:
-        file = pa.ipc.open_file(source)
-        _refuse_twice(name, file.schema.names)
-        for i in range(file.num_record_batches):
-            yield file.get_batch(i)
+def _values(path: Path, name: str) -> int:
+    """How many values a file with lists holds, asked in a process of its own: pyarrow ends the one in which it meets
+    a damaged chunk. Raises Problem for such a file."""
+    done = subprocess.run([sys.executable, "-c", COUNT, str(path)], capture_output=True, text=True)
+    if done.returncode:
+        raise Problem(f"Cannot read {name}: its list of columns is damaged. Write it again.")
+    return int(done.stdout)
 
 
 def _refuse_twice(name: str, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What every column is, and why: read, or left out by its reason."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
@@ -29,7 +30,7 @@ class Column:
     def read(self) -> bool:
         return self.role in READ
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "also": list(self.also), "read": self.read}
 
 

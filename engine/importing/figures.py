@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def written_plainly(table: Table, answers: dict[str, str]) -> Table:
     return Table(table.name, plain, table.lines, tuple(notes), tuple(asked), same)
 
 
-def _marks(table: Table, odd: dict[str, list], answers: dict[str, str]) -> tuple[dict[str, str], list[Question]]:
+def _marks(table: Table, odd: dict[str, list[Any]], answers: dict[str, str]) -> tuple[dict[str, str], list[Question]]:
     """The decimal mark of each odd column: by its own cells, else by the table's other columns, else asked."""
     found = {one: _mark_of(table, one) for one in odd}
     known = {mark for mark in found.values() if mark}
@@ -69,13 +70,13 @@ def _is_odd(table: Table, column: str) -> bool:
     return figures > 0 and 2 * figures >= len(strange) and 2 * (len(cells) - len(strange) + figures) > len(cells)
 
 
-def _is_grouped(cells: list) -> bool:
+def _is_grouped(cells: list[Any]) -> bool:
     """Whether every cell is a whole number in groups of three behind points, as 1.234 is beside decimal commas."""
     texts = [cell.strip() for cell in cells if isinstance(cell, str) and not math.isnan(number_of(cell))]
     return bool(texts) and all(GROUPED["."].fullmatch(text) for text in texts)
 
 
-def _has_point(cells: list) -> bool:
+def _has_point(cells: list[Any]) -> bool:
     return any(
         isinstance(cell, float) or (isinstance(cell, str) and re.fullmatch(r"-?\d+\.\d+", cell)) for cell in cells
     )
@@ -118,7 +119,7 @@ def _is_percent(table: Table, column: str) -> bool:
     return any(signed)
 
 
-def _plain(cell, mark: str, percent: bool):
+def _plain(cell: Any, mark: str, percent: bool) -> Any:
     """A cell as a number; missing ones and numbers stay as they are."""
     if not isinstance(cell, str) or math.isnan(number_of(cell)) or not FIGURE.fullmatch(cell.strip()):
         return cell
@@ -128,7 +129,7 @@ def _plain(cell, mark: str, percent: bool):
     return number / 100 if percent else number
 
 
-def _in_full(cells: list) -> list:
+def _in_full(cells: list[Any]) -> list[Any]:
     """Sizes and budgets as numbers where they are written short: 122M, 2.5B; other cells as they are."""
     found = [SHORT.fullmatch(cell.strip()) if isinstance(cell, str) else None for cell in cells]
     return [float(one[1]) * THOUSANDS[one[2].lower()] if one else cell for one, cell in zip(found, cells, strict=True)]

@@ -5,18 +5,20 @@ import csv
 import gzip
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from engine.core.errors import Problem
-from engine.importing.columnar import read_columnar
+from engine.importing.columnar import read_parquet
 from engine.importing.figures import written_plainly
 from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
 from engine.importing.nested import spread
 from engine.importing.tables import Table
 from engine.importing.text_files import Columns, decoded, read_text
 
-COLUMNAR = {b"PAR1": "parquet", b"ARROW1": "arrow"}
-PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+PARQUET = b"PAR1"
+PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # What people have instead of a table -> what to do about it.
 OTHER = {
     b"PK\x03\x04": "a workbook or another zip archive. Save the sheet as CSV, or unpack it",
@@ -29,13 +31,14 @@ OTHER = {
     b"\x80\x04": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
     b"\x80\x05": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
     b"\x28\xb5\x2f\xfd": "packed with Zstandard. Unpack it, or pack it with gzip",
+    b"ARROW1": "an Arrow or Feather file. Save the table as Parquet",
     b"%PDF": "a PDF. Give the table itself, as CSV",
     b"<": "a web page or XML. Give the table itself, as CSV",
 }
 
 
 def read_table(path: Path, name: str | None = None, answers: dict[str, str] | None = None) -> Table:
-    """Read a CSV, JSON, Parquet or Arrow file: objects inside cells spread, figures as plain numbers.
+    """Read a CSV, JSON or Parquet file: objects inside cells spread, figures as plain numbers.
 
     name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is no table,
     too large a one, or has two columns of one name.
@@ -55,9 +58,9 @@ def cells_of(path: Path, name: str) -> Columns:
     try:
         with open(path, "rb") as file:
             head = file.read(16)
-        kind = next((kind for magic, kind in COLUMNAR.items() if head.startswith(magic)), None)
+        parquet = head.startswith(PARQUET)
         columns, lines = (
-            read_columnar(path, name, kind) if kind else read_text(decoded(_bytes(path, head, name), name), name)
+            read_parquet(path, name) if parquet else read_text(decoded(_bytes(path, head, name), name), name)
         )
     except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error) as error:
         # pyarrow's errors are ValueErrors and OSErrors
@@ -87,12 +90,12 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
     for magic, what in OTHER.items():
         if head.startswith(magic):
             raise Problem(f"Cannot read {name}: it is {what}.")
-    if path.suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
-        raise Problem(f"Cannot read {name}: it is no Parquet or Arrow file, whatever its name says. Write it again.")
-    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), open)
-    with opener(path, "rb") as file:
-        data = file.read(BYTES + 1)
-    if opener is not open and data[:4] in COLUMNAR:
+    if path.suffix.lower() in (".parquet", ".pq"):
+        raise Problem(f"Cannot read {name}: it is no Parquet file, whatever its name says. Write it again.")
+    opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), None)
+    with path.open("rb") if opener is None else opener(path) as file:
+        data: bytes = file.read(BYTES + 1)
+    if opener is not None and data.startswith(PARQUET):
         raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
     if len(data) > BYTES:
         raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row a run.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.mapping import run_column
@@ -107,7 +108,7 @@ def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Tab
     keys = table.keys(across)
     values = [one for one in dict.fromkeys(keys) if one]
     rows = list(groups.values())
-    columns: dict[str, list] = {}
+    columns: dict[str, list[Any]] = {}
     spread: list[str] = []
     for name, cells in table.columns.items():
         if name == across:
@@ -180,6 +181,6 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     ]
 
 
-def _last(cells: list, places: list[int]):
+def _last(cells: list[Any], places: list[int]) -> Any:
     """The last of the cells that holds something."""
     return next((cells[place] for place in reversed(places) if text_of(cells[place])), None)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.short_names import short_names
@@ -38,7 +39,7 @@ class Mapping:
     n_tokens: str | None = None
     scale: str | None = None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The mapping as shown for correction."""
         metrics = {
             one.metric: {
@@ -111,11 +112,12 @@ def _shared(weights: Table, metrics: Table) -> str:
     )
 
 
-def globbed(table: Table, patterns: list[str] | None) -> list[str]:
+def globbed(table: Table, patterns: list[str] | str | None) -> list[str]:
     """The table's columns that match, in its order; "a,b" is two names unless a column is called so.
 
     Raises Problem for a pattern that matches none.
     """
+    patterns = [patterns] if isinstance(patterns, str) else patterns
     patterns = [one for p in patterns or () for one in ([p] if p in table.columns else p.split(","))]
     for pattern in patterns:
         if not any(name == pattern or fnmatchcase(name, pattern) for name in table.columns):

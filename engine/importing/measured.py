@@ -31,7 +31,7 @@ def choose_metrics(
     given: list[str] | None,
     higher: list[str] | None,
     unit: str | None,
-    taken: set,
+    taken: set[str | None],
     shares: Shares,
     talk: Talk,
 ) -> list[Objective]:
@@ -48,7 +48,8 @@ def choose_metrics(
     known = unit or FORMATS[format][2]
     if higher is None:
         ups = {name for name in columns if is_up(name)}
-        unknown = [name for name in columns if is_up(name) is None] if FORMATS[format][2] is None else []
+        untold = [name for name in columns if is_up(name) is None and not is_own_loss(name, table)]
+        unknown = untold if FORMATS[format][2] is None else []
         if unknown:
             options = {"lower": "lower is better, as for a loss", "higher": "higher is better, as for a score"}
             question = Question(
@@ -58,7 +59,7 @@ def choose_metrics(
     return [Objective(name, known or unit_of(name), name in ups) for name in columns]
 
 
-def _measured(format: str, table: Table, taken: set, talk: Talk) -> list[str]:
+def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> list[str]:
     """The columns of metrics: in RegMix's and Olmix's pairs all that are left, else those that are named so."""
     names = set(table.columns)
     free = [
@@ -84,6 +85,12 @@ def _measured(format: str, table: Table, taken: set, talk: Talk) -> list[str]:
             f"are {listed(list(table.columns))}. Say which ones are metrics."
         )
     return free
+
+
+def is_own_loss(name: str, table: Table) -> bool:
+    """Whether a metric is the loss of a domain in a table of runs that Mixdesk wrote (run_table.py)."""
+    group, _, domain = name.partition("/")
+    return group == "metric" and {f"share/{domain}", f"se/{domain}"} <= set(table.columns)
 
 
 def _by_tracker(name: str) -> bool:

@@ -133,7 +133,7 @@ def noise_of(name: str, others: set[str]) -> str | None:
     return None
 
 
-def _without(name: str, found: re.Match) -> set[str]:
+def _without(name: str, found: re.Match[str]) -> set[str]:
     """The names that a metric may have whose spread is called `name`."""
     head, tail = name[: found.start()], name[found.end() :]
     joined = {

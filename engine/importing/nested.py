@@ -3,7 +3,9 @@
 import ast
 import json
 import re
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.tables import text_of
@@ -14,7 +16,7 @@ BEGIN = {"{", "[", " "}
 WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
 
 
-def spread(name: str, columns: dict[str, list], lines: Sequence[int], depth: int = 0) -> dict[str, list]:
+def spread(name: str, columns: dict[str, list[Any]], lines: Sequence[int], depth: int = 0) -> dict[str, list[Any]]:
     """Columns in which every object has become a column per key, called `column.key`, in the objects' place.
 
     A list of pairs (name, number) is an object too. Raises Problem for a cell without an object in a column of them.
@@ -23,7 +25,7 @@ def spread(name: str, columns: dict[str, list], lines: Sequence[int], depth: int
         raise Problem(
             f"Cannot import {name}: column {next(iter(columns))!r} is nested too deep. Give shares and metrics."
         )
-    found: dict[str, list] = {}
+    found: dict[str, list[Any]] = {}
     for column, cells in columns.items():
         objects = _objects(name, column, cells, lines)
         if objects is None:
@@ -41,7 +43,7 @@ def spread(name: str, columns: dict[str, list], lines: Sequence[int], depth: int
     return found
 
 
-def _objects(name: str, column: str, cells: list, lines: Sequence[int]) -> list[dict] | None:
+def _objects(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> list[dict[str, Any]] | None:
     """A column's cells as objects, empty where a cell is; None where it is no column of objects."""
     if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and cell[:1] in BEGIN) for cell in cells):
         return None
@@ -60,7 +62,7 @@ def _objects(name: str, column: str, cells: list, lines: Sequence[int]) -> list[
     return [one or {} for one in read]
 
 
-def _object(cell) -> dict | None:
+def _object(cell: Any) -> dict[str, Any] | None:
     """A cell as an object, None where it is none."""
     if isinstance(cell, str):
         text = cell.strip()
@@ -68,25 +70,26 @@ def _object(cell) -> dict | None:
     if isinstance(cell, dict):
         return {str(key): value for key, value in cell.items()}
     if isinstance(cell, list) and cell:
-        pairs = [_pair(one) for one in cell]
-        if None not in pairs and len({pair[0] for pair in pairs}) == len(pairs):
+        pairs = [pair for one in cell if (pair := _pair(one)) is not None]
+        if len(dict(pairs)) == len(cell):
             return dict(pairs)
     return None
 
 
-def _parsed(text: str):
+def _parsed(text: str) -> Any:
     """The value of JSON, or of Python as a program prints it; None where it is neither."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(BARE.sub("None", text))
+        with warnings.catch_warnings(action="ignore"):  # Python warns of odd text that is none of its own
+            return ast.literal_eval(BARE.sub("None", text))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
-def _pair(one) -> tuple[str, object] | None:
+def _pair(one: Any) -> tuple[str, object] | None:
     """A name and its number: ("web", 0.3), or {"name": "web", "weight": 0.3}."""
     values = list(one.values()) if isinstance(one, dict) else one if isinstance(one, (list, tuple)) else []
     names = [value for value in values if isinstance(value, str)]

@@ -1,6 +1,7 @@
 """What a table leaves open: asked, with the answers to choose from, and never guessed."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.core.errors import Problem
 
@@ -26,7 +27,7 @@ class Question:
             )
         return given or self.default or next(iter(self.options))
 
-    def to_dict(self, answers: dict[str, str]) -> dict:
+    def to_dict(self, answers: dict[str, str]) -> dict[str, Any]:
         """As JSON-able values; answer: None while it is open."""
         answer = answers.get(self.id, self.default)
         return {"id": self.id, "text": self.text, "options": self.options, "answer": answer}
@@ -45,6 +46,17 @@ class Talk:
         """The question's answer, as far as there is one: see Question.answer."""
         self.questions.append(question)
         return question.answer(self.answers)
+
+
+def checked_answers(answers: object) -> dict[str, str]:
+    """Answers as text; numbers may be given for options that are numbers. Raises Problem for what are no answers."""
+    if answers is None:
+        return {}
+    if not isinstance(answers, dict) or not all(isinstance(one, (str, int, float)) for one in answers.values()):
+        raise Problem(
+            f"Cannot use {answers!r} as answers: give an object of questions and the options that answer them."
+        )
+    return {str(name): one if isinstance(one, str) else f"{one:.15g}" for name, one in answers.items()}
 
 
 def refuse_open(questions: tuple[Question, ...], answers: dict[str, str]) -> None:

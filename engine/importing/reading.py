@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.choices import choose_scale, choose_shares
@@ -33,7 +34,7 @@ class Reading:
     answers: dict[str, str]
     notes: tuple[str, ...]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON-able values, for the preview and the command's output."""
         return {
             "columns_read": [one.to_dict() for one in self.columns],
@@ -85,7 +86,9 @@ def read(
     return Reading(mapping, weights, metrics, columns, shares.family.why, others, *said)
 
 
-def _rows(format: str, weights: Table, metrics: Table | None, key: str | None, talk: Talk):
+def _rows(
+    format: str, weights: Table, metrics: Table | None, key: str | None, talk: Talk
+) -> tuple[Table, Table | None, str | None]:
     """The tables with one row a run, those of a pair joined, and the key."""
     weights = _one_row_a_run(weights, talk)
     if metrics is None:
@@ -95,8 +98,8 @@ def _rows(format: str, weights: Table, metrics: Table | None, key: str | None, t
             _places(weights, key)
         return weights, None, key
     metrics = _one_row_a_run(metrics, talk)
-    key = key_of(format, key, weights, metrics)
-    return *_joined(key, weights, _without_steps(metrics, [key], talk), talk), key
+    joining = str(key_of(format, key, weights, metrics))
+    return *_joined(joining, weights, _without_steps(metrics, [joining], talk), talk), joining
 
 
 def _one_row_a_run(table: Table, talk: Talk) -> Table:

@@ -1,12 +1,14 @@
 """A study's runs as one flat CSV or Parquet table that `import` reads: a row per run, columns of shares and metrics."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
+from engine.core.sheets import as_text
 
 FACTS = {
     "id": pa.string(),
@@ -30,7 +32,7 @@ GROUPS = {"weights": "share", "losses": "metric", "losses_se": "se", "shares": "
 SUFFIXES = (".csv", ".parquet")
 
 
-def table_of(rows: list[dict]) -> pa.Table:
+def table_of(rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as `list_runs` gives them, as a table."""
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in FACTS.items()}
     for group, prefix in GROUPS.items():
@@ -40,7 +42,7 @@ def table_of(rows: list[dict]) -> pa.Table:
     return pa.table(columns)
 
 
-def write(rows: list[dict], path: Path) -> Path:
+def write(rows: list[dict[str, Any]], path: Path) -> Path:
     """Write the table atomically. Raises Problem for a name that is neither CSV nor Parquet."""
     if path.suffix not in SUFFIXES:
         raise Problem(f"Cannot write {path}: its name must end with {' or '.join(SUFFIXES)}.")
@@ -50,8 +52,22 @@ def write(rows: list[dict], path: Path) -> Path:
     return path
 
 
-def as_bytes(rows: list[dict], suffix: str) -> bytes:
+def as_bytes(rows: list[dict[str, Any]], suffix: str) -> bytes:
     """The table as the bytes of a file."""
-    out = pa.BufferOutputStream()
-    (csv.write_csv if suffix == ".csv" else parquet.write_table)(table_of(rows), out)
-    return out.getvalue().to_pybytes()
+    out, table = pa.BufferOutputStream(), table_of(rows)
+    if suffix == ".csv":
+        csv.write_csv(without_formulas(table), out)
+    else:
+        parquet.write_table(table, out)
+    return bytes(out.getvalue())
+
+
+def without_formulas(table: pa.Table) -> pa.Table:
+    """A table whose texts no spreadsheet takes for formulas (engine/core/sheets.py)."""
+    columns = [
+        pa.array([None if cell is None else as_text(cell) for cell in column.to_pylist()], column.type)
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, [as_text(name) for name in table.column_names])

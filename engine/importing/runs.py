@@ -14,6 +14,7 @@ from engine.importing.tables import Table
 from engine.spec.objectives import deviations
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
+Facts = list[int | None] | None  # of each run, where a column tells them
 RULED = 100.0  # times the spread of another metric of its unit, from which on one metric rules the mean
 
 
@@ -29,9 +30,9 @@ class ImportedRuns:
     keys: list[str]
     weights: np.ndarray
     values: np.ndarray
-    seeds: list[int | None] | None
-    parameters: list[int | None] | None
-    tokens: list[int | None] | None
+    seeds: Facts
+    parameters: Facts
+    tokens: Facts
     notes: tuple[str, ...]
     unseen: tuple[str, ...]
 
@@ -50,7 +51,8 @@ def read_runs(reading: Reading) -> ImportedRuns:
     seeds = _whole(mapping.seed, weights, second, missing=True)
     parameters, tokens = (_whole(column, weights, second) for column in (mapping.model_size, mapping.n_tokens))
     _refuse_copies(weights, shares, values, seeds, parameters, tokens)
-    keys = weights.keys(mapping.label or mapping.key) if mapping.key or mapping.label else [""] * len(weights)
+    named = mapping.label or mapping.key
+    keys = weights.keys(named) if named else [""] * len(weights)
     unseen = tuple(np.array(list(mapping.weights))[(shares == 0).all(axis=0)].tolist())
     settings = varied_settings(reading.columns, reading.weights, reading.metrics)
     notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
@@ -77,7 +79,7 @@ def _check_metrics(mapping: Mapping, table: Table, values: np.ndarray) -> None:
             )
 
 
-def _whole(column: str | None, weights: Table, second: Table, missing: bool = False) -> list[int | None] | None:
+def _whole(column: str | None, weights: Table, second: Table, missing: bool = False) -> Facts:
     """A column of whole numbers of at least 0 from either table, None for empty cells where `missing` allows them."""
     if column is None:
         return None
@@ -86,7 +88,7 @@ def _whole(column: str | None, weights: Table, second: Table, missing: bool = Fa
     return [None if np.isnan(x) else int(x) for x in found]
 
 
-def _refuse_copies(table: Table, shares, values, *facts) -> None:
+def _refuse_copies(table: Table, shares: np.ndarray, values: np.ndarray, *facts: Facts) -> None:
     """Raise Problem for a run that repeats another one in every value: it would pass for a measurement of its own."""
     columns = [shares, np.nan_to_num(values, nan=-np.inf)]
     columns += [np.array(fact, float)[:, None] for fact in facts if fact is not None]
@@ -99,7 +101,9 @@ def _refuse_copies(table: Table, shares, values, *facts) -> None:
             )
 
 
-def _notes(mapping, shares, values, unseen, parameters, tokens) -> tuple[str, ...]:
+def _notes(
+    mapping: Mapping, shares: np.ndarray, values: np.ndarray, unseen: tuple[str, ...], parameters: Facts, tokens: Facts
+) -> tuple[str, ...]:
     """What was done and what to beware of."""
     runs, domains = shares.shape
     notes = []
@@ -125,7 +129,7 @@ def _notes(mapping, shares, values, unseen, parameters, tokens) -> tuple[str, ..
     return (*notes, *_ruled(mapping, values))
 
 
-def _repeats(shares, parameters, tokens) -> list[str]:
+def _repeats(shares: np.ndarray, parameters: Facts, tokens: Facts) -> list[str]:
     """Notes on runs that share a mixture: of the same size and budget they measure the noise, of others they do not."""
     facts = [np.array(fact, float)[:, None] for fact in (parameters, tokens) if fact is not None]
     same = len(shares) - len(np.unique(np.round(shares, 6), axis=0))
@@ -140,7 +144,7 @@ def _counted(runs: int) -> str:
     return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
-def _ruled(mapping, values) -> list[str]:
+def _ruled(mapping: Mapping, values: np.ndarray) -> list[str]:
     """A warning where one metric's spread drowns the others of its unit in a plain mean."""
     units = {(one.unit, one.higher_is_better) for one in mapping.objectives}
     spread = deviations(values)

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Table:
     """
 
     name: str
-    columns: dict[str, list]
+    columns: dict[str, list[Any]]
     lines: Sequence[int]
     notes: tuple[str, ...] = ()
     asked: tuple[Question, ...] = ()
@@ -98,14 +99,14 @@ class Table:
         return Table(self.name, columns, [self.lines[i] for i in places], notes, self.asked)
 
 
-def text_of(cell) -> str:
+def text_of(cell: Any) -> str:
     """A cell as text, whole numbers without a fraction."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
 
 
-def numbers_of(cells: list) -> np.ndarray:
+def numbers_of(cells: list[Any]) -> np.ndarray:
     """Cells as numbers: see `number_of`. A column of plain numbers takes the short way."""
     try:
         if all(type(cell) in (int, float) for cell in cells):
@@ -117,7 +118,7 @@ def numbers_of(cells: list) -> np.ndarray:
     return np.array([number_of(cell) for cell in cells], float)
 
 
-def number_of(cell) -> float:
+def number_of(cell: Any) -> float:
     """A cell as a number, NaN for a missing one, infinity for what is no finite number; true and false are none."""
     if cell is None:
         return math.nan

@@ -6,6 +6,8 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES
@@ -23,7 +25,7 @@ MARKS = {
 NAMED = re.compile(r"^\s*sep=(.)\s*$", re.I)  # a spreadsheet's first line
 CHART = re.compile(r" - .*__(MIN|MAX)$")
 
-Columns = tuple[dict[str, list], list[int]]  # name -> cells, and what people call each row
+Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what people call each row
 
 
 def decoded(data: bytes, name: str) -> str:
@@ -134,7 +136,7 @@ def read_json(text: str, name: str) -> Columns:
     return _of_records(found, range(1, len(found) + 1), name)
 
 
-def _json_lines(text: str, name: str) -> tuple[list, list[int]]:
+def _json_lines(text: str, name: str) -> tuple[list[Any], list[int]]:
     records, places = [], []
     for place, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -148,7 +150,7 @@ def _json_lines(text: str, name: str) -> tuple[list, list[int]]:
     return records, places
 
 
-def _of_records(records, places, name: str) -> Columns:
+def _of_records(records: list[Any], places: Sequence[int], name: str) -> Columns:
     for place, record in zip(places, records, strict=True):
         if not isinstance(record, dict):
             raise Problem(
@@ -159,7 +161,7 @@ def _of_records(records, places, name: str) -> Columns:
     return {key: [record.get(key) for record in records] for key in names}, list(places)
 
 
-def _of_object(found: dict, name: str) -> Columns:
+def _of_object(found: dict[str, Any], name: str) -> Columns:
     """A table in one JSON object, as pandas writes it; or the one list of objects in it."""
     inner = list(found.values())
     if set(found) >= {"columns", "data"} and isinstance(found["data"], list):

@@ -293,6 +293,7 @@ class TokenCreated(Event):
     label: str
     hash: str
     expires_at: float | None = None
+    groups: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -309,6 +310,32 @@ class TokenUsed(Event):
 
     kind = "token.used"
     token: str
+
+
+@dataclass(frozen=True)
+class SignInEnded(Event):
+    """Somebody signed out. sign_in: which of their sign-ins (engine/core/sign_in.py); its cookies open nothing more."""
+
+    kind = "sign_in.ended"
+    sign_in: str
+
+
+@dataclass(frozen=True)
+class RequestBegun(Event):
+    """A request with a key is being carried out. asked: a hash of who asks for what."""
+
+    kind = "request.begun"
+    key: str
+    asked: str
+
+
+@dataclass(frozen=True)
+class RequestEnded(Event):
+    """The request with that key was answered. answer: as JSON; null: it was refused, and may be sent again."""
+
+    kind = "request.ended"
+    key: str
+    answer: str | None = None
 
 
 DECISIONS: tuple[type[Event], ...] = (
@@ -333,4 +360,7 @@ DECISIONS: tuple[type[Event], ...] = (
     TokenCreated,
     TokenRevoked,
     TokenUsed,
+    SignInEnded,
+    RequestBegun,
+    RequestEnded,
 )

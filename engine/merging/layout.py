@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 import torch
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints import vocabulary
+from engine.merging.checkpoints import experts, vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import HEAD, Checkpoint, layer_of, stack_of
+from engine.merging.checkpoints.reader import HEAD, LAYER, Checkpoint, layer_of, stack_of
 from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
 
-NUMBER = re.compile(r"((?:^|\.)(?:layers|layer|h|blocks|block)\.)(\d+)(\.)")
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
 # Buffers that loaders recompute: checkpoints of one model may or may not have them.
 BUFFER = re.compile(r"rotary_emb\.|inv_freq$|position_ids$|(?:attn|attention)\.(?:masked_)?bias$")
@@ -86,6 +85,7 @@ def opened(config: MergeConfig) -> dict[str, Model]:
     """Every model of the merge by its reference, the others aligned to the lead's layout."""
     models = {reference: open_model(reference) for reference in config.models}
     lead = models[lead_of(config)]
+    experts.alike(model for model in models.values() if isinstance(model, Checkpoint))
     for model in models.values():
         if isinstance(model, Adapted) and model.tie and model.tie.saved:
             for one in models.values():
@@ -207,8 +207,8 @@ def other_experts(model: Model, lead: Model) -> list[str]:
     """A refusal if one model keeps its experts in one tensor a layer, and the other keeps each for itself."""
     kinds, said = {}, []
     for one in (model, lead):
-        experts = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
-        kinds[one] = {bool(SPLIT.search(name)): name for name in experts}  # the first of each kind
+        names = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)
+        kinds[one] = {bool(SPLIT.search(name)): name for name in names}  # the first of each kind
     for split, fused in ((model, lead), (lead, model)):
         if set(kinds[split]) == {True} and set(kinds[fused]) == {False}:
             said.append(
@@ -257,7 +257,8 @@ def counted(names: Collection[str]) -> str:
 
 def renumbered(name: str, layer: int) -> str:
     """The same tensor of another layer; names outside the layers stay."""
-    return NUMBER.sub(rf"\g<1>{layer}\g<3>", name, count=1)
+    found = LAYER.search(name)
+    return f"{name[: found.start(2)]}{layer}{name[found.end(2) :]}" if found else name
 
 
 def out_dtype(config: MergeConfig, stored: torch.dtype) -> torch.dtype:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from engine.core.errors import Problem
+from engine.core.sheets import as_typed
 from engine.recipes.base import Files, Format, shown
 from engine.spec.merge import MergeSpec, setting_of
 from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
@@ -170,7 +171,8 @@ def write_csv(recipe: MergeRecipe) -> Files:
 
 def read_csv(files: Files) -> dict[str, float]:
     header, *rows = csv.reader(io.StringIO(files["coefficients.csv"], newline=""))
-    return {f"{row[0]} {expert}": float(x) for row in rows for expert, x in zip(header[1:], row[1:], strict=True)}
+    experts = [as_typed(name) for name in header[1:]]
+    return {f"{as_typed(row[0])} {one}": float(x) for row in rows for one, x in zip(experts, row[1:], strict=True)}
 
 
 def write_json(recipe: MergeRecipe) -> Files:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from engine.core.errors import Problem
+from engine.core.sheets import as_text, as_typed
 from engine.recipes.base import Files, Format, Recipe
 
 
@@ -40,8 +41,13 @@ def table(rows: list[dict]) -> str:
     lines = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     lines.writeheader()
     for row in rows:
-        lines.writerow({key: f"{value:.9g}" if isinstance(value, float) else value for key, value in row.items()})
+        lines.writerow({key: cell(value) for key, value in row.items()})
     return text.getvalue()
+
+
+def cell(value):
+    """A value as CSV holds it; no text of it is a formula."""
+    return f"{value:.9g}" if isinstance(value, float) else as_text(value) if isinstance(value, str) else value
 
 
 def write_csv(recipe: Recipe) -> Files:
@@ -51,7 +57,7 @@ def write_csv(recipe: Recipe) -> Files:
 
 def read_csv(files: Files) -> dict[str, float]:
     lines = csv.DictReader(io.StringIO(files["mixture.csv"], newline=""))
-    return {line["domain"]: float(line["share_of_tokens"]) for line in lines}
+    return {as_typed(line["domain"]): float(line["share_of_tokens"]) for line in lines}
 
 
 def write_json(recipe: Recipe) -> Files:

@@ -10,12 +10,13 @@ import hmac
 import re
 import secrets
 import time
+from contextlib import suppress
 
-from engine.core.access import Access
 from engine.core.checks import is_number
-from engine.core.errors import Missing, Problem
+from engine.core.errors import Missing, Problem, Unavailable
 from engine.core.people import ROLES, NotSignedIn, Person, Refused, acting, allows, local_user, need
 from engine.core.secret import secret
+from engine.core.sign_in import Access
 from engine.jobs.decisions import TokenCreated, TokenRevoked, TokenUsed
 from store import api_tokens
 from store.api_tokens import TokenRow
@@ -52,6 +53,7 @@ def create(store: Store, label: str, role: str | None = None, days: float = DAYS
         label=label.strip(),
         hash=_hash(store, key),
         expires_at=time.time() + 86400 * days,
+        groups=list(person.groups) or None,
     )
     store.write(created)
     return f"mixdesk_{token_id}_{key}", api_tokens.find(store, token_id)
@@ -88,7 +90,8 @@ def person_of(store: Store, token: str, access: Access | None) -> Person:
         raise NotSignedIn(f"Cannot do that: the token {row.id} ({row.label}) has expired. Make a new one.")
     role = _role_now(row, access)
     if row.used_at is None or row.used_at < time.time() - USED_SECONDS:
-        store.write(TokenUsed(row.id), by=row.person)
+        with suppress(Unavailable):  # a full disk keeps nobody from looking
+            store.write(TokenUsed(row.id), by=row.person)
     return Person(row.person, min(row.role, role, key=ROLES.index))
 
 
@@ -96,7 +99,7 @@ def _role_now(row: TokenRow, access: Access | None) -> str:
     """The role of a token's person now."""
     if row.local:
         return local_user().role
-    role = access.role_of(row.person) if access else None
+    role = access.role_of(row.person, tuple(row.groups or ())) if access else None
     if role is None:
         raise Refused(f"Cannot do that: {row.person}, whom the token {row.id} acts for, has no role here any more.")
     return role

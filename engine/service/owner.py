@@ -6,6 +6,7 @@ It opens the store, reads the journals as they grow and lets `engine.studies.adv
 import logging
 import os
 import threading
+from pathlib import Path
 
 from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
@@ -18,6 +19,13 @@ POLL_SECONDS = 0.25
 log = logging.getLogger("mixdesk.owner")
 
 
+def clear_left(root: Path) -> None:
+    """Remove half-written files of killed writers: of the workspace itself, and of files that were brought."""
+    for folder in (root, root / "imports", *(root / "imports").glob("*/")):
+        for part in folder.glob(".*.part"):
+            part.unlink(missing_ok=True)
+
+
 class Owner:
     """Holds the workspace's owner lock and its store; a thread of its own keeps the store up to date."""
 
@@ -26,6 +34,7 @@ class Owner:
         self.workspace = workspace
         self._lock = workspace.lock("owner")
         try:
+            clear_left(workspace.root)
             self.store = Store(workspace)
             with as_person(SYSTEM):
                 advance.recover(self.store)

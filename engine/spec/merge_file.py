@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from engine.core.errors import Problem
+from engine.core.sheets import as_text
 from engine.spec.merge_catalogue import Card, catalogue
 
 MERGEKIT = (  # methods of mergekit 0.1.5 with the same meaning
@@ -112,8 +113,8 @@ def coefficients_csv(experts: list[str], weight: Coefficients) -> str:
     rows = weight if isinstance(weight, dict) else {ALL: weight}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["tensor", *experts])
-    writer.writerows([name, *values] for name, values in rows.items())
+    writer.writerow(["tensor", *map(as_text, experts)])
+    writer.writerows([as_text(name), *values] for name, values in rows.items())
     return text.getvalue()
 
 

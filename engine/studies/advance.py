@@ -141,7 +141,7 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
         return None
     if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
         return None
-    store.submit(job_id, fit_task(study, measured), study.id)
+    ask_once(store, job_id, fit_task(study, measured), study.id)
     return job_id
 
 

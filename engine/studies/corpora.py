@@ -20,13 +20,14 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
     """
     need("operator", "build a corpus")
     folder = store.workspace.corpus(name)
-    if (old := corpora.spec(store, name)) is not None and old != spec:
-        raise Problem(
-            f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
-        )
     sources_of(CorpusSpec.from_dict(spec))  # raises before the name is taken by an invalid spec
-    if old is None:
-        store.write(CorpusPlanned(name, spec))
     job_id = f"corpus-{folder.name}"
-    ask_once(store, job_id, CorpusTask(name, **spec).spec())
+    with store.alone():
+        if (old := corpora.spec(store, name)) is not None and old != spec:
+            raise Problem(
+                f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
+            )
+        if old is None:
+            store.write(CorpusPlanned(name, spec))
+        ask_once(store, job_id, CorpusTask(name, **spec).spec())
     return job_id

@@ -20,6 +20,7 @@ from engine.core.files import replacing
 from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
+from engine.importing.questions import checked_answers
 from engine.jobs.decisions import ImportedRun, StudyImported, StudyMetric
 from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
@@ -69,6 +70,8 @@ def tables_of(
     workspace: Workspace, weights: str, metrics: str | None, answers: dict[str, str] | None
 ) -> tuple[Table, Table | None]:
     """The one or two tables of an import."""
+    if not weights:
+        raise Problem("Cannot import without a file of shares: name one in `weights`.")
     names = [name for name in (weights, metrics) if name]
     tables = [read_table(imported_file(workspace, name), Path(name).name, answers) for name in names]
     return tables[0], tables[1] if len(tables) > 1 else None
@@ -80,7 +83,8 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
     given: corrections and answers (engine.importing.read). Where a question is open, its first answer is previewed.
     Tables whose shares or metrics are not found are shown too, so that somebody can name them.
     """
-    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
+    given["answers"] = checked_answers(given.get("answers"))
+    tables = tables_of(store.workspace, weights, metrics, given["answers"])
     try:
         reading = read(format, *tables, **given)
     except Problem as problem:
@@ -126,7 +130,8 @@ def import_runs(
     is open.
     """
     need("operator", "import runs")
-    tables = tables_of(store.workspace, weights, metrics, given.get("answers"))
+    given["answers"] = checked_answers(given.get("answers"))
+    tables = tables_of(store.workspace, weights, metrics, given["answers"])
     reading = read(format, *tables, **given)
     refuse_open(reading.questions, reading.answers)
     mapping, runs = reading.mapping, read_runs(reading)
@@ -145,20 +150,19 @@ def import_runs(
     files = [table.name for table in tables if table]
     event = _event(spec, reading, runs, files, available_tokens, prior)
     study = _named(name, event)
-    known = {one.name: one.id for one in studies.all_studies(store)}
-    already = known.get(name) == study
-    if not already:
-        if name in known:
+    frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
+    for number, run in enumerate(event["runs"], 1):
+        run["id"] = f"{study}-{number:05d}"
+    rows = [ImportedRun(**run) for run in event["runs"]]
+    objectives = [StudyMetric(**one) for one in event["metrics"]]
+    with store.alone():  # the same import asked for twice at once is one
+        known = {one.name: one.id for one in studies.all_studies(store)}
+        already = known.get(name) == study
+        if name in known and not already:
             raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
-        frame_of(
-            spec, event["domains"], event["corpus"], event["imported"]
-        )  # raises if the constraints leave no mixture
-        for number, run in enumerate(event["runs"], 1):
-            run["id"] = f"{study}-{number:05d}"
-        rows = [ImportedRun(**run) for run in event["runs"]]
-        metrics = [StudyMetric(**one) for one in event["metrics"]]
-        store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": metrics}))
-        advance.advance(store)
+        if not already:
+            store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": objectives}))
+            advance.advance(store)
     found = studies.get(store, study)
     return {
         "study": study,

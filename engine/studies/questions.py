@@ -65,11 +65,12 @@ def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, la
     """Queue the job of a request. One that failed, was cancelled, or has no result is retried; any other answers it
     already."""
     need("operator", "queue a question")
-    job = jobs.find(store, job_id)
-    if job is None:
-        store.submit(job_id, spec, study)
-    elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
-        store.retry(job_id)
+    with store.alone():
+        job = jobs.find(store, job_id)
+        if job is None:
+            store.submit(job_id, spec, study)
+        elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
+            store.retry(job_id)
 
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:

@@ -15,9 +15,12 @@ from engine.jobs.decisions import (
     NoticeRaised,
     NoticeTold,
     PlannedJob,
+    RequestBegun,
+    RequestEnded,
     ReviewAdded,
     RunsAdded,
     RunsSubmitted,
+    SignInEnded,
     StudyCancelled,
     StudyCreated,
     StudyFailed,
@@ -207,9 +210,9 @@ def notice_told(cursor: Cursor, at: At, e: NoticeTold) -> None:
 
 def token_created(cursor: Cursor, at: At, e: TokenCreated) -> None:
     cursor.execute(
-        "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [e.token, e.person, e.local, e.role, e.label, e.hash, at.t, e.expires_at],
+        "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at, groups) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [e.token, e.person, e.local, e.role, e.label, e.hash, at.t, e.expires_at, e.groups],
     )
 
 
@@ -219,6 +222,21 @@ def token_revoked(cursor: Cursor, at: At, e: TokenRevoked) -> None:
 
 def token_used(cursor: Cursor, at: At, e: TokenUsed) -> None:
     cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [at.t, e.token])
+
+
+def sign_in_ended(cursor: Cursor, at: At, e: SignInEnded) -> None:
+    cursor.execute("INSERT OR REPLACE INTO ended_sign_ins VALUES (?, ?)", [e.sign_in, at.t])
+
+
+def request_begun(cursor: Cursor, at: At, e: RequestBegun) -> None:
+    cursor.execute("INSERT INTO requests VALUES (?, ?, NULL, ?)", [e.key, e.asked, at.t])
+
+
+def request_ended(cursor: Cursor, at: At, e: RequestEnded) -> None:
+    if e.answer is None:
+        cursor.execute("DELETE FROM requests WHERE key = ?", [e.key])
+    else:
+        cursor.execute("UPDATE requests SET answer = ? WHERE key = ?", [e.answer, e.key])
 
 
 def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
@@ -255,6 +273,9 @@ EVENTS: dict[type[Event], Handler] = {
     TokenCreated: token_created,
     TokenRevoked: token_revoked,
     TokenUsed: token_used,
+    SignInEnded: sign_in_ended,
+    RequestBegun: request_begun,
+    RequestEnded: request_ended,
     JobCancelAsked: job_asked("cancel"),
     JobRetryAsked: job_asked("retry"),
 }

@@ -50,7 +50,9 @@ def test_the_api_and_what_charts_load_are_below_it(below):
 
 
 def test_people_sign_in_below_the_path_of_the_url_in_access_toml(tab, tmp_path):
-    with run_server_in_thread(user_claims=[User(sub="olga", claims={"email": "olga@example.org"})]) as server:
+    with run_server_in_thread(
+        user_claims=[User(sub="olga", claims={"email": "olga@example.org", "email_verified": True})]
+    ) as server:
         port, provider = free_port(), f"http://localhost:{server.server_port}"
         write_access(tmp_path / "w", EXAMPLE.format(url=f"http://127.0.0.1:{port}/desk", provider=provider))
         running = Page(tmp_path / "w", port=port, base="/desk")

@@ -227,11 +227,12 @@ def test_names_are_shown_as_they_are_written(tab, page):
     visit(tab, page, "")
     tab.get_by_role("button", name="New study").click()
     dialog = tab.get_by_role("dialog")
-    dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)> **bold**")
+    dialog.get_by_label("Name").fill("<img src=x onerror=alert(1)> **bold** https://a.example www.b.example")
     dialog.get_by_role("button", name="Start").click()
     card = tab.get_by_text("<img src=x onerror=alert(1)>").first
     expect(card).to_be_visible()
     assert tab.locator("img[src='x']").count() == 0
+    assert tab.locator("a[href*='example']").count() == 0
     tab.get_by_role("button", name="Cancel").first.click()
     expect(tab.get_by_text("Its measurements are kept")).to_be_visible()
     visit(tab, page, "runs")  # a study of which nothing is measured yet

@@ -3,16 +3,21 @@
 import ast
 import csv
 import json
+import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import duckdb
 import pytest
 import yaml
 
-from engine.__main__ import main, parser
+from engine.__main__ import main
+from engine.cli.command_line import parser
+from engine.core.workspace import Workspace
 from engine.recipes import FORMATS
-from tests.support.running import ROOT, STUDY, Page, answer, copied, engine
+from tests.support.running import ROOT, STUDY, Page, answer, copied, engine, said, until
 
 TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
 DOMAINS = {"digits", "prose", "python"}
@@ -36,6 +41,7 @@ def small(desk) -> str:
 @pytest.fixture
 def refused(capsys, tmp_path):
     """Run a command that must fail in a workspace; gives the one sentence that it said."""
+    Workspace.open(tmp_path / "workspace")
 
     def run(*arguments, workspace=tmp_path / "workspace") -> str:
         assert main(["--workspace", str(workspace), *map(str, arguments)]) == 1
@@ -46,6 +52,30 @@ def refused(capsys, tmp_path):
         return lines[0]
 
     return run
+
+
+def test_a_mistyped_workspace_is_not_made_by_a_look(tmp_path):
+    for words in ("list", "show x", "jobs", "corpora", "token list", "cancel x", "export-runs x y.csv"):
+        assert "there is no workspace" in said(tmp_path / "wrokspace", *words.split())
+    assert not (tmp_path / "wrokspace").exists()
+
+
+def test_a_closed_pipe_ends_quietly(desk):
+    command = [sys.executable, "-m", "engine", "--workspace", str(desk), "runs", answer(desk, "list")[0]["study"]]
+    told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    told.stdout.close()  # as `| head -0` does
+    assert told.stderr.read() == b"" and told.wait() == 141
+
+
+@pytest.mark.parametrize("after", [0.02, 0.2, 0.5])
+def test_an_early_ctrl_c_ends_quietly(tmp_path, after):
+    command = [sys.executable, "-m", "engine", "list"]
+    told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)
+    until(lambda: "engine" in pathlib.Path(f"/proc/{told.pid}/cmdline").read_text())
+    time.sleep(after)
+    told.send_signal(signal.SIGINT)
+    error = told.communicate(timeout=30)[1]
+    assert "engine/" not in error, error
 
 
 # Help and the command line itself --------------------------------------------------------------------------
@@ -258,7 +288,9 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(refused, desk, tmp_path):
     (tmp_path / "file").touch()
     wish = ("export", "Small", "--format", "csv", "--candidate", "uniform", "--out", tmp_path / "file" / "below")
     assert "file is not a folder" in refused(*wish, workspace=desk)
-    assert "Choose a folder that you can write to" in refused("list", workspace=tmp_path / "file" / "workspace")
+    assert "Choose a folder that you can write to" in refused(
+        "corpus", "--name", "x", workspace=tmp_path / "file" / "workspace"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from engine.__main__ import main
 from engine.cli.files import as_file, new_output
 from engine.cli.importing import copied, numbers_in
 from engine.cli.recipes import write
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.importing import read_table
-from engine.service.backup import backup, restore
+from engine.service.backup import backup
+from engine.service.restore import restore
 from store.database import Store
 
 CSV = b"w/web,w/code,loss\n0.5,0.5,2.1\n0.25,0.75,2.0\n"
@@ -67,6 +69,13 @@ def test_a_backup_may_come_through_a_pipe(tmp_path, piped):
     backup(Workspace.there(tmp_path / "workspace"), tmp_path / "a.tar.zst")
     told = restore(piped((tmp_path / "a.tar.zst").read_bytes()), tmp_path / "again")
     assert Workspace.there(tmp_path / "again").root == Path(told["workspace"])
+
+
+def test_a_corpus_from_a_pipe_is_refused(tmp_path, capsys):
+    """Its job would find nothing there."""
+    os.mkfifo(tmp_path / "pipe")
+    wish = ["corpus", "--workspace", str(tmp_path / "workspace"), "--file", f"web={tmp_path / 'pipe'}"]
+    assert main(wish) == 1 and "Cannot read 'web' from a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nowhere", "folder"])

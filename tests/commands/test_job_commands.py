@@ -65,7 +65,8 @@ def test_a_spec_that_cannot_be_is_refused_in_words(at, spec_file, settings, said
     assert said in at("submit", spec_file("bad", **settings))
 
 
-def test_jobs_and_files_that_are_not_there(at, tmp_path):
+def test_jobs_and_files_that_are_not_there(at, tmp_path, spec_file):
+    at("submit", spec_file("one"))
     for command in ("job-cancel", "job-retry", "job-log"):
         assert "'nobody'" in at(command, "nobody")
     (tmp_path / "half.json").write_text('{"kind": "cor')

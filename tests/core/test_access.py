@@ -1,13 +1,17 @@
 """The file that says who may do what, and tokens for programs."""
 
 import json
+import os
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from engine.core import access
 from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person, Refused, as_person
+from engine.core.secret import secret
 from engine.service import api_tokens
 from tests.support.access_files import EXAMPLE, write_access
 from tests.support.running import Page, engine
@@ -63,6 +67,14 @@ def test_a_url_may_have_a_path(tmp_path):
         ('"operator"', '"boss"', "the role of 'Olga@example.org' is 'boss'"),
         ('"operator"', "1", "the role of 'Olga@example.org' is 1"),
         ('"rob@example.org"', '"rob"', "'rob' in [roles] is not an e-mail address"),
+        ('"rob@example.org"', '"r\u00f6b@example.org"', "is not an e-mail address of ASCII letters"),
+        ('"rob@example.org"', '"olga@EXAMPLE.org"', "twice, in large and small letters"),
+        ("client_id", 'scope = "email"\nclient_id', "without openid"),
+        ("client_id", 'email_claim = ""\nclient_id', "email_claim in [sign_in] is ''"),
+        ("client_id", "hours = true\nclient_id", "hours in [sign_in] is True"),
+        ("client_id", "unverified_emails = 1\nclient_id", "unverified_emails in [sign_in] is 1"),
+        ("[roles]", '[groups]\nx = "boss"\n[roles]', "the role of 'x' is 'boss'"),
+        ("[roles]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[roles]", "access.toml"),
         ("[sign_in]", "[sign_in", "line"),
     ],
 )
@@ -110,14 +122,109 @@ def test_a_file_that_breaks_or_goes_meanwhile_lets_nobody_in(tmp_path):
         ({"is_logged_in": True, "email": "rob@example.org", "iat": 3600}, NotSignedIn),
         ({"is_logged_in": True, "email": "rob", "iat": 0}, Refused),
         ({"is_logged_in": True, "email": "rob@example.org", "email_verified": False, "iat": 0}, Refused),
-        ({"is_logged_in": True, "email": "x@elsewhere.org", "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "rob@example.org", "iat": 0}, Refused),  # nothing said of it
+        ({"is_logged_in": True, "email": "x@elsewhere.org", "email_verified": True, "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "ro\u0431@example.org", "email_verified": True, "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": ["rob@example.org"], "email_verified": True, "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "rob@example.org", "email_verified": True, "iat": "now"}, NotSignedIn),
     ],
 )
 def test_who_may_not_come_in(tmp_path, claims, kind):
     write_access(tmp_path, FINE)
-    claims = claims | ({"iat": claims["iat"] + time.time()} if "iat" in claims else {})
+    told = claims.get("iat")
+    claims = claims | ({"iat": told + time.time()} if isinstance(told, int) else {})
     with pytest.raises(kind):
         access.read(tmp_path).person(claims)
+
+
+def signed_in(**claims) -> dict:
+    return {"is_logged_in": True, "iat": time.time(), "sub": "1", **claims}
+
+
+@given(st.text(min_size=1, max_size=12), st.sampled_from(["olga@example.org", "rob@example.org", "kim@example.org"]))
+@example("KIM@example.org".replace("K", "\u212a"), "kim@example.org")  # the sign of kelvin
+@example("ro\u0131b@example.org", "rob@example.org")
+@example("\u017f@example.org", "s@example.org")  # a long s
+@example("stra\u00dfe@example.org", "strasse@example.org")
+def test_no_other_spelling_becomes_somebody_else(name, own):
+    """An e-mail is somebody's if it is theirs in ASCII, large or small; nothing that other rules would fold to it."""
+    found = access.Access("https://x.org", "https://y.org", "c", "s", {own: "operator"})
+    for email in (name, name.casefold(), own.replace("o", name, 1)):
+        mine = email.isascii() and email.lower() == own
+        assert found.role_of(email) == ("operator" if mine else None)
+
+
+def test_claims_of_a_provider_without_emails(tmp_path):
+    """Entra ID: users without a mailbox have a name that looks like an e-mail, and nothing is said to be verified."""
+    claims = signed_in(preferred_username="Olga@example.org", tid="x", oid="y")
+    write_access(tmp_path, FINE)
+    with pytest.raises(Refused, match="email_claim in its access"):
+        access.read(tmp_path).person(claims)
+    write_access(tmp_path, FINE.replace("[roles]", 'email_claim = "preferred_username"\n\n[roles]'))
+    with pytest.raises(Refused, match="unverified_emails"):
+        access.read(tmp_path).person(claims)
+    options = 'email_claim = "preferred_username"\nunverified_emails = true\nscope = "openid profile"\n\n[roles]'
+    write_access(tmp_path, FINE.replace("[roles]", options))
+    found = access.read(tmp_path)
+    assert found.person(claims) == Person("olga@example.org", "operator")
+    assert found.secrets(tmp_path)["auth"]["client_kwargs"] == {"scope": "openid profile"}
+
+
+GROUPS = '\n[groups]\n"3f2504e0" = "reviewer"\nadmins = "operator"\n'
+
+
+@pytest.mark.parametrize(
+    ("email", "groups", "role"),
+    [
+        ("x@elsewhere.org", ["3f2504e0", "others"], "reviewer"),
+        ("x@elsewhere.org", ["3f2504e0", "admins"], "operator"),
+        ("x@elsewhere.org", "admins", "operator"),  # providers send one group as a text
+        ("x@example.org", ["3f2504e0"], "reviewer"),  # before the domain's
+        ("rob@example.org", ["admins"], "reviewer"),  # and a person's own entry before all
+        ("x@elsewhere.org", ["Admins", 1, None], None),
+        ("x@elsewhere.org", None, None),
+    ],
+)
+def test_groups_give_roles(tmp_path, email, groups, role):
+    write_access(tmp_path, FINE + GROUPS)
+    claims = signed_in(email=email, email_verified=True, groups=groups)
+    if role is None:
+        with pytest.raises(Refused, match="has no role here"):
+            access.read(tmp_path).person(claims)
+    else:
+        assert access.read(tmp_path).person(claims).role == role
+
+
+def test_groups_that_the_provider_held_back_are_a_sentence(tmp_path):
+    write_access(tmp_path, FINE + GROUPS)
+    claims = signed_in(email="x@elsewhere.org", email_verified=True, _claim_names={"groups": "src1"})
+    with pytest.raises(Refused, match="more groups than the provider sends"):
+        access.read(tmp_path).person(claims)
+
+
+def test_a_token_keeps_its_persons_groups(workspace, store):
+    write_access(workspace.root, FINE + GROUPS)
+    person = access.read(workspace.root).person(signed_in(email="x@other.org", email_verified=True, groups=["admins"]))
+    with as_person(person):
+        token, _ = api_tokens.create(store, "CI")
+    assert api_tokens.person_of(store, token, access.read(workspace.root)).role == "operator"
+    write_access(workspace.root, FINE + GROUPS.replace("admins", "bosses"))
+    with pytest.raises(Refused, match="has no role here any more"):
+        api_tokens.person_of(store, token, access.read(workspace.root))
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 31])
+def test_a_secret_that_could_be_guessed_is_refused(tmp_path, content):
+    (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(Problem, match=f"it has {len(content)} bytes"):
+        secret(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["secret", "access.toml"])
+def test_a_pipe_where_a_file_should_be_is_a_sentence(tmp_path, name):
+    os.mkfifo(tmp_path / name, 0o600)
+    with pytest.raises(Problem, match="not a regular file"):
+        secret(tmp_path) if name == "secret" else access.read(tmp_path)
 
 
 # Tokens ----------------------------------------------------------------------------------------------------

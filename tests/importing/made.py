@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import feather, parquet
+from pyarrow import parquet
 
 RUNS = 16
 DOMAINS = ("web", "code", "books")
@@ -119,10 +119,10 @@ def struct_parquet(path):
     parquet.write_table(table, path)
 
 
-def map_feather(path):
+def map_parquet(path):
     kind = pa.map_(pa.string(), pa.float64())
     cells = pa.array([list(one.items()) for one in mixtures()], kind)
-    feather.write_feather(pa.table({"mix": cells, "loss": LOSS}), path, compression="uncompressed")
+    parquet.write_table(pa.table({"mix": cells, "loss": LOSS}), path)
 
 
 def python_text(path):

@@ -79,7 +79,7 @@ READ = {
         },
     ),
     "a struct": ("runs.parquet", made.struct_parquet),
-    "a map": ("runs.feather", made.map_feather),
+    "a map": ("runs.parquet", made.map_parquet),
     "Python's text": ("runs.csv", made.python_text),
     "JSON lines": ("runs.jsonl", made.json_lines),
     "named pairs": ("runs.json", made.named_pairs),
@@ -342,6 +342,7 @@ REFUSED = {
     "another encoding": ("köln,a\n1,2\n".encode("latin-1"), "line 1 holds the byte 0xf6"),
     "a workbook": (b"PK\x03\x04" + bytes(40), "workbook"),
     "a pickle": (b"\x80\x04\x95" + bytes(40), "pickle"),
+    "an Arrow file": (b"ARROW1" + bytes(40), "Arrow or Feather file. Save the table as Parquet"),
     "a database": (b"SQLite format 3\x00" + bytes(40), "database"),
     "results of one model": (json.dumps({"results": {"arc": {"acc": 1}}, "configs": {"arc": {}}}), "no table of runs"),
     "a broken line": ('{"a": 1}\n{"a":\n', "line 2"),
@@ -398,3 +399,26 @@ def test_thousands_of_columns_are_explained_at_once(tmp_path):
     found = reading(written(tmp_path / "runs.csv", table))
     assert list(found.mapping.weights) == list("abcd") or found.questions
     assert len(found.columns) == 3005
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("runs.parquet", lambda path: parquet.write_table(pa.table(PLAIN), path)),
+        ("runs.csv", text(made.WANDB)),
+        ("runs.csv", made.python_text),
+        ("runs.jsonl", made.json_lines),
+    ],
+)
+def test_damaged_files_are_refused_or_read_and_never_end_the_process(tmp_path, file, content):
+    path = written(tmp_path / file, content)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(100):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            read_runs(reading(path))
+        except Problem as problem:
+            assert str(problem).startswith("Cannot ")

@@ -17,6 +17,7 @@ KINDS = {  # stacks, and how a tensor in one of their layers goes on
     "since 4.52": ({"model.language_model.layers": 3, "model.visual.blocks": 2}, "norm.weight"),
     "T5": ({"encoder.block": 4, "decoder.block": 2}, "layer.0.SelfAttention.q.weight"),
     "Whisper": ({"model.encoder.layers": 2, "model.decoder.layers": 5}, "self_attn.q_proj.weight"),
+    "CLIP": ({"visual.transformer.resblocks": 3, "transformer.resblocks": 2}, "ln_1.weight"),
     "one": ({"transformer.h": 4}, "attn.c_attn.weight"),
 }
 
@@ -58,22 +59,3 @@ def test_slices_are_refused(tmp_path, kind):
     assert "several stacks" in said and all(f"{stack} {count}" in said for stack, count in KINDS[kind][0].items())
     with pytest.raises(Problem, match="several stacks"):
         merge(config, tmp_path / "out")
-
-
-@pytest.mark.parametrize("lead", ["split", "fused"])
-def test_experts_in_two_layouts_are_named(tmp_path, lead):
-    """Of a mixture of experts: a tensor each in one file, fused in the other."""
-    head = "model.layers.0.mlp"
-    router = {f"{head}.gate.weight": torch.ones(2, 4)}
-    parts = {"gate_proj": (6, 4), "up_proj": (6, 4), "down_proj": (4, 6)}
-    split = {f"{head}.experts.{n}.{name}.weight": torch.ones(shape) for n in range(2) for name, shape in parts.items()}
-    fused = {f"{head}.experts.gate_up_proj": torch.ones(2, 12, 4), f"{head}.experts.down_proj": torch.ones(2, 4, 6)}
-    for name, tensors in (("split", split), ("fused", fused)):
-        (tmp_path / name).mkdir()
-        save_file(tensors | router, tmp_path / name / "model.safetensors")
-    other = {"split": "fused", "fused": "split"}[lead]
-    models = [{"model": other, "parameters": {"weight": 0.5}}]
-    config = from_dict({"merge_method": "task_arithmetic", "base_model": lead, "models": models}, tmp_path)
-    (said,) = preflight(config, tmp_path / "out").refusals
-    assert "two layouts of one architecture" in said and "experts.down_proj'" in said and "experts.0." in said
-    assert str(tmp_path / lead) in said and str(tmp_path / other) in said

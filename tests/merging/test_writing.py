@@ -1,9 +1,11 @@
 """What a merge writes appears whole or not at all: whatever ends it, whatever stands there, whatever does not fit."""
 
+import os
 import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from engine.merging.checkpoints.reader import Checkpoint
 from engine.merging.checkpoints.writer import part_of
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
+from engine.merging.preflight import preflight
 from tests.support.checkpoints import FILE, family, tensors_of, write
 from tests.support.running import ROOT
 
@@ -31,6 +34,15 @@ def mean(zoo, models=("one", "two"), method="linear", **settings):
 
 def hidden(folder):
     return list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a link", "a device"])
+def test_what_is_no_file_is_not_written_over(zoo, tmp_path, kind):
+    out = Path(os.devnull) if kind == "a device" else tmp_path / "out"
+    {"a pipe": lambda: os.mkfifo(out), "a link": lambda: out.symlink_to("nowhere"), "a device": lambda: None}[kind]()
+    with pytest.raises(Problem, match=f"it is {kind}. Choose another place"):
+        merge(mean(zoo), out)
+    assert any(f"it is {kind}" in said for said in preflight(mean(zoo), out).refusals) and os.path.lexists(out)
 
 
 # Ended from outside ------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person, as_person
 from engine.core.workspace import Workspace
 from engine.service import api_tokens, backup
+from engine.service.restore import restore
 from store.database import Store
 from tests.store.test_store import everything, journal_of, line, planned
 from tests.store.test_store import finished as finished_line
@@ -109,7 +110,7 @@ def names_in(path) -> set[str]:
 def test_every_table_is_the_same_elsewhere(busy, tmp_path):
     before = everything(busy)
     archive, told = archive_of(busy, tmp_path)
-    done = backup.restore(archive, tmp_path / "new")
+    done = restore(archive, tmp_path / "new", "run")
     assert told["files"] == done["files"] == len(names_in(archive)) - 1 and done["events"] > 5
     again = open_store(tmp_path / "new")
     try:
@@ -134,7 +135,7 @@ def test_nothing_secret_is_in_it(busy, tmp_path):
     with pa.CompressedInputStream(str(archive), "zstd") as data:
         text = data.read()
     assert b"client_secret" not in text and token.rsplit("_", 1)[1].encode() not in text
-    backup.restore(archive, tmp_path / "new")
+    restore(archive, tmp_path / "new", "run")
     again = open_store(tmp_path / "new")
     try:
         assert [one.label for one in api_tokens.listed(again)] == ["CI", "CI"]
@@ -175,7 +176,7 @@ def test_a_backup_under_writes_is_a_moment_of_it(store, tmp_path):
         for number in range(4):
             archive = tmp_path / f"{number}.tar.zst"
             backup.backup(store.workspace, archive)
-            backup.restore(archive, tmp_path / f"at-{number}")
+            restore(archive, tmp_path / f"at-{number}")
     finally:
         stop.set()
         writer.join()
@@ -197,7 +198,7 @@ def test_a_backup_under_writes_is_a_moment_of_it(store, tmp_path):
 
 def test_who_may(busy, tmp_path):
     with as_person(Person("rob@example.org", "reviewer")):
-        for wish in (lambda: archive_of(busy, tmp_path), lambda: backup.restore(tmp_path / "x", tmp_path / "y")):
+        for wish in (lambda: archive_of(busy, tmp_path), lambda: restore(tmp_path / "x", tmp_path / "y")):
             with pytest.raises(Problem, match="takes the role operator"):
                 wish()
 
@@ -213,9 +214,9 @@ def test_nothing_is_written_over(busy, tmp_path):
     with pytest.raises(Problem, match="inside the workspace"):
         backup.backup(busy.workspace, busy.workspace.root / "deep" / "x.tar.zst")
     with pytest.raises(Problem, match="is not empty"):
-        backup.restore(archive, busy.workspace.root)
+        restore(archive, busy.workspace.root)
     with pytest.raises(Problem, match="no such file"):
-        backup.restore(tmp_path / "nothing", tmp_path / "new")
+        restore(tmp_path / "nothing", tmp_path / "new")
     assert archive.read_bytes() == before and not (tmp_path / "new").exists()
 
 
@@ -264,7 +265,7 @@ def nothing_left(tmp_path):
 )
 def test_paths_that_do_not_belong_are_refused(tmp_path, name):
     with pytest.raises(Problem, match="does not belong into a workspace"):
-        backup.restore(made(tmp_path / "x.tar.zst", [(sized(name, b"x"), b"x")]), tmp_path / "new")
+        restore(made(tmp_path / "x.tar.zst", [(sized(name, b"x"), b"x")]), tmp_path / "new")
     nothing_left(tmp_path)
     assert not (tmp_path / "evil").exists()
 
@@ -273,7 +274,7 @@ def test_paths_that_do_not_belong_are_refused(tmp_path, name):
 def test_links_and_devices_are_refused(tmp_path, kind):
     entry = sized("corpora/x", type=kind, linkname="/etc/passwd")
     with pytest.raises(Problem, match="does not belong into a workspace"):
-        backup.restore(made(tmp_path / "x.tar.zst", [(entry, b"")]), tmp_path / "new")
+        restore(made(tmp_path / "x.tar.zst", [(entry, b"")]), tmp_path / "new")
     nothing_left(tmp_path)
 
 
@@ -281,11 +282,11 @@ def test_absurd_sizes_are_refused_before_anything_is_written(tmp_path):
     with pa.CompressedOutputStream(str(tmp_path / "x"), "zstd") as out:
         out.write(sized("corpora/x", size=1 << 60).tobuf(tarfile.GNU_FORMAT) + bytes(10240))
     with pytest.raises(Problem, match="there is room for"):
-        backup.restore(tmp_path / "x", tmp_path / "new")
+        restore(tmp_path / "x", tmp_path / "new")
     with pa.CompressedOutputStream(str(tmp_path / "y"), "zstd") as out:
         out.write(sized("x", type=tarfile.XHDTYPE, size=1 << 40).tobuf(tarfile.GNU_FORMAT) + bytes(10240))
     with pytest.raises(Problem, match="a header of"):
-        backup.restore(tmp_path / "y", tmp_path / "new")
+        restore(tmp_path / "y", tmp_path / "new")
     nothing_left(tmp_path)
 
 
@@ -300,7 +301,7 @@ def test_damage_is_refused(busy, tmp_path):
     }.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(Problem, match=f"Cannot restore .*{name}"):
-            backup.restore(tmp_path / name, tmp_path / "new")
+            restore(tmp_path / name, tmp_path / "new")
         nothing_left(tmp_path)
 
 
@@ -318,19 +319,19 @@ def test_damage_is_refused(busy, tmp_path):
 def test_a_list_that_does_not_fit_is_refused(tmp_path, about, said):
     path = made(tmp_path / "x.tar.zst", [(sized("corpora/x", b"x"), b"x")], **about)
     with pytest.raises(Problem, match=said):
-        backup.restore(path, tmp_path / "new")
+        restore(path, tmp_path / "new")
     nothing_left(tmp_path)
 
 
 def test_an_archive_without_its_end_is_refused(tmp_path):
     path = made(tmp_path / "x.tar.zst", [(sized("corpora/x", b"x"), b"x")], manifest=False)
     with pytest.raises(Problem, match="it ends too early"):
-        backup.restore(path, tmp_path / "new")
+        restore(path, tmp_path / "new")
     nothing_left(tmp_path)
 
 
 def test_the_same_file_twice_is_refused(tmp_path):
     entry = sized("corpora/x", b"x")
     with pytest.raises((Problem, FileExistsError)):
-        backup.restore(made(tmp_path / "x.tar.zst", [(entry, b"x"), (entry, b"x")]), tmp_path / "new")
+        restore(made(tmp_path / "x.tar.zst", [(entry, b"x"), (entry, b"x")]), tmp_path / "new")
     nothing_left(tmp_path)

@@ -26,6 +26,7 @@ from engine.core import access
 from engine.merging.config import read_config
 from engine.spec.compute import Compute
 from engine.spec.study import StudySpec
+from tests.importing.made import HISTORY, RAW, repeated, text, under
 from tests.support.running import ROOT, copied, engine, write_domains
 
 BLOCK = re.compile(
@@ -215,6 +216,8 @@ def prepare(folder: Path) -> None:
     ):
         rows = [",".join([str(n), *map(repr, map(float, row))]) for n, row in enumerate(values)]
         (folder / name).write_text("\n".join([f"index,{columns}", *rows]) + "\n")
+    raw = repeated(under("w_", RAW), 3)
+    (folder / "history.csv").write_text(text(HISTORY | raw))
     from tests.support.checkpoints import llama, write  # torch takes seconds, and not all pages need it
 
     base = llama(0)

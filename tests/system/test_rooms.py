@@ -48,7 +48,7 @@ ROOMS = {
     "engine/studies": Room(NOUNS | NUMPY | {"store", "engine/metrics"}, {*ARRAYS, "yaml"}),
     "engine/review": Room(NOUNS | NUMPY | {"store", "engine/studies"}, ARRAYS),
     "engine/service": Room(NOUNS | NUMPY | {"store", "engine/studies", "engine/review"}, {"numpy", "pyarrow"}),
-    "engine/commands": Room(NOUNS | NUMPY | {"store"} | STORE, {"numpy"}),
+    "engine/commands": Room(NOUNS | NUMPY | {"store"} | STORE, {"numpy", "pydantic"}),
     "engine/cli": Room(NOUNS | NUMPY | TORCH | STORE, {"numpy", "tqdm"}),
     "dashboard": Room(
         NOUNS | NUMPY | {"store"} | STORE, {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"}

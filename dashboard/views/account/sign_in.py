@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.components import drafts
-from dashboard.server import state
+from dashboard.server import session, state
 from dashboard.views.shared.text import plain, refusal
 from engine.core import people
 from engine.core.errors import Problem
@@ -63,7 +63,7 @@ def badge(person: Person) -> None:
         st.text(person.name)  # Markdown would make a link of an e-mail
         st.caption(f"{person.role}: {MAY[person.role]}")
         if st.button("Sign out", icon=":material/logout:", width="stretch"):
-            st.logout()
+            session.end()
 
 
 MAY = {

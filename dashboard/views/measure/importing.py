@@ -10,6 +10,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
+from engine.importing.names import listed
 from engine.studies import imports
 
 FORMATS = {
@@ -18,7 +19,7 @@ FORMATS = {
     "regmix": "RegMix: two CSV files",
     "olmix": "Olmix: two CSV files",
 }
-TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "arrow", "feather", "gz", "bz2", "xz"]
+TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "pq", "gz", "bz2", "xz"]
 ROUNDS = 6  # of questions, where one answer raises the next
 INTRODUCTION = (
     "Import runs trained elsewhere: their mixture **shares** and their **metrics**. They become a study with all the "
@@ -133,12 +134,12 @@ def explained(shown: dict) -> None:
     shares, mapping = shown["shares"], shown["mapping"]
     if not mapping["weights"]:
         return
-    st.markdown(f"**Shares** are {plain(', '.join(mapping['weights'].values()))}: {plain(shares['why'])}.")
+    st.markdown(f"**Shares** are {plain(listed(list(mapping['weights'].values())))}: {plain(shares['why'])}.")
     for one in shares["others"]:
-        st.caption(f"Plausible as shares too: {plain(', '.join(one['columns']))}: {plain(one['why'])}.")
-    out = [one for one in shown["columns_read"] if not one["read"]]
+        st.caption(f"Plausible as shares too: {plain(listed(one['columns']))}: {plain(one['why'])}.")
+    out = [one["column"] or "a column without a name" for one in shown["columns_read"] if not one["read"]]
     if out:
-        st.caption(f"Not read: {plain(', '.join(one['column'] or 'a column without a name' for one in out))}.")
+        st.caption(f"Not read: {plain(listed(out, 40))}.")
     if any(one["answer"] is None for one in shown["questions"]):
         st.warning("Answer the questions above: until then the preview shows the first answer of each.")
     with st.expander("What every column is, and why", icon=":material/help_center:"):
@@ -200,7 +201,10 @@ def preview(shown: dict) -> None:
     if shown["problem"]:
         refusal(shown["problem"])
         return
-    st.success(f"{shown['runs']:,} runs are ready to import.", icon=":material/check_circle:")
+    if any(one["answer"] is None for one in shown["questions"]):
+        st.info(f"{shown['runs']:,} runs with the first answers.", icon=":material/help:")
+    else:
+        st.success(f"{shown['runs']:,} runs are ready to import.", icon=":material/check_circle:")
     for note in shown["notes"]:
         st.caption(f":material/info: {plain(note)}")
     mapping = shown["mapping"]

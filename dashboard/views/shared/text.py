@@ -6,8 +6,12 @@ import streamlit as st
 
 
 def plain(text: object) -> str:
-    """Text as it was typed: Streamlit would read it as Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", str(text))
+    """Text as it was typed: Streamlit would read it as Markdown, and make links of web addresses.
+
+    These are broken by a character that shows as nothing: no escape of Markdown keeps it from becoming a link.
+    """
+    apart = re.sub(r"(://|\bwww)(?=\S)", "\\1\u2060", str(text), flags=re.IGNORECASE)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", apart)
 
 
 def named_as(text: str) -> str:

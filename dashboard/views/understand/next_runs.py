@@ -19,6 +19,7 @@ from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
+from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
@@ -133,7 +134,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
             st.toast("Queued. Surrogates are refitted when they finish.")
             st.rerun()
         text = io.StringIO()
-        pd.DataFrame(points, columns=study.domains).to_csv(text, index_label="index")
+        pd.DataFrame(points, columns=[as_text(name) for name in study.domains]).to_csv(text, index_label="index")
         st.download_button("Download as CSV", text.getvalue(), "next-runs.csv", "text/csv", icon=":material/download:")
     labelled = {f"mixture {place}": point for place, point in enumerate(points, 1)}
     nominate(study, labelled, "next-runs", settings["surrogate"])

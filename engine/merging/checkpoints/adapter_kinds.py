@@ -45,6 +45,8 @@ def settings_of(folder: Path) -> dict:
         rank, alpha = found["r"], found["lora_alpha"]
         if not (rank > 0 and math.isfinite(alpha)):
             raise ValueError(f"r is {rank} and lora_alpha {alpha}")
+        if not isinstance(found.get("modules_to_save"), list | None):
+            raise ValueError(f"modules_to_save is {found['modules_to_save']!r}, and no list")
         for key, least in (("rank_pattern", 1), ("alpha_pattern", -math.inf)):
             for module, value in (found.get(key) or {}).items():
                 re.compile(module)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints.adapter_kinds import CONFIG, pattern, settings_of, unknown_settings
+from engine.merging.checkpoints.adapter_kinds import BY_PEFT, CONFIG, pattern, settings_of, unknown_settings
 from engine.merging.checkpoints.files import ADAPTER, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import ROWS, TEXT, Checkpoint, Stored, layer_of
-from engine.merging.checkpoints.tying import tie_of
+from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, layer_of, text_parts
+from engine.merging.checkpoints.tying import Tie, tie_of
 from engine.merging.checkpoints.vocabulary import has_tokens
 
 PREFIX = "base_model.model."
@@ -55,12 +55,13 @@ class Adapted:
         targets = self._targets()
         self.tie = tie_of(base, targets, self.settings)
         if self.tie and self.tie.saved:
-            base.untie(self.tie.head, self.tie.embedding)
+            self._untie(self.tie)
         for name, target in targets.items():
             for place in self.tie.places(name, target) if self.tie else [target]:
                 self._take(name, place)
         if not self.changes and not self.replaced:
             raise Problem(f"Cannot use the adapter {folder}: {ADAPTER} holds no tensor. Copy it again.")
+        self._turn()
         self._check_rows()
 
     def _targets(self) -> dict[str, str]:
@@ -100,8 +101,7 @@ class Adapted:
             raise Problem(f"Cannot use the adapter {self.folder}: {name!r} is not a pair of matrices. Copy it again.")
         module = name[: -len(next(end for end in PAIRS if name.endswith(end)))]
         scale = self._scale(module.removeprefix(PREFIX), self.weights.tensors[name].shape[0], name)
-        is_turned = name.endswith("_A") or bool(self.settings.get("fan_in_fan_out"))
-        self.changes.setdefault(target, []).append(Low(name, second, scale, is_turned))
+        self.changes.setdefault(target, []).append(Low(name, second, scale, name.endswith("_A")))
 
     def _replace(self, name: str, target: str) -> None:
         """Take a whole tensor: of the base's shape, or with other rows of tokens."""
@@ -115,11 +115,7 @@ class Adapted:
         self.replaced[target] = name
 
     def _check_rows(self) -> None:
-        """Raise Problem if updates do not have their tensor's shape, or the adapter brings rows for the embedding and
-        not for the head."""
-        for target, changes in self.changes.items():
-            for change in changes:
-                self._check(target, change)
+        """Raise Problem if the adapter brings rows for the embedding and not for the head, or the other way round."""
         rows = {name: self.tensors[name].shape[0] for name in self.tensors if ROWS.search(name) and layer_of(name) < 0}
         before = {self.base.tensors[name].shape[0] for name in self.replaced if name in rows}
         left = [name for name in rows if name not in self.replaced and rows[name] in before]
@@ -149,19 +145,46 @@ class Adapted:
         alpha = pattern(self.settings.get("alpha_pattern"), module, self.settings["lora_alpha"])
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
 
-    def _check(self, target: str, change: Low) -> None:
-        """Raise Problem if B A does not have the base's shape."""
+    def _untie(self, tie: Tie) -> None:
+        """Give the base a head of its own. Raises Problem for one that shares its embedding between more than two."""
+        if tie.embedding.endswith("shared.weight"):
+            raise Problem(
+                f"Cannot use the adapter {self.folder} on {self.base.path}: it has {' and '.join(tie.saved)} of its "
+                f"own (modules_to_save), and the base shares {tie.embedding} between encoder, decoder and head. "
+                f"{BY_PEFT}"
+            )
+        self.base.untie(tie.head, tie.embedding)
+
+    def _turn(self) -> None:
+        """Turn the updates of matrices that the base stores (in, out), as GPT-2 does. Their shapes tell it, since peft
+        sets fan_in_fan_out by module and saves one value for all; that counts for square ones only."""
+        ways = {(target, low): self._fits(target, low) for target, lows in self.changes.items() for low in lows}
+        turned = [low for (_, low), fits in ways.items() if fits == {True} and not low.flipped]
+        square = bool(turned or self.settings.get("fan_in_fan_out"))
+        for target, lows in self.changes.items():
+            fits = [ways[target, low] for low in lows]
+            self.changes[target] = [
+                low if low.flipped else replace(low, flipped=square if len(fit) > 1 else fit == {True})
+                for low, fit in zip(lows, fits, strict=True)
+            ]
+
+    def _fits(self, target: str, change: Low) -> set[bool]:
+        """Whether B A has the base's shape as it is (False) or turned (True). Raises Problem if neither."""
         first, second = (self.weights.tensors[name].shape for name in (change.a, change.b))
         wanted = self.tensors[target].shape
         made = second[:1] + first[1:]
         if len(first) > 2 and math.prod(second[2:]) == 1:  # a convolution: B is 1 x 1
             second = second[:2]
-        if (made[::-1] if change.flipped else made) != wanted or second[1:] != first[:1]:
+        found = {turned for turned, shape in ((False, made), (True, made[::-1])) if shape == wanted}
+        if change.flipped:  # embeddings always are
+            found &= {True}
+        if not found or second[1:] != first[:1]:
             raise Problem(
                 f"Cannot use the adapter {self.folder} on {self.base.path}: {change.a!r} {list(first)} and "
                 f"{change.b!r} {list(second)} do not make {target!r} {list(wanted)}. Take the base that it was "
                 "trained on."
             )
+        return found
 
     @property
     def layers(self) -> int:
@@ -184,7 +207,7 @@ class Adapted:
             return told
         before, rows = (one.tensors[grown[0]].shape[0] for one in (self.base, self))
         size = {"vocab_size": rows}
-        inner = {key: told[key] | size for key in TEXT if (told.get(key) or {}).get("vocab_size") == before}
+        inner = {key: part | size for key, part in text_parts(told).items() if part.get("vocab_size") == before}
         return told | inner | (size if told.get("vocab_size") == before else {})
 
     @cached_property

@@ -89,7 +89,7 @@ def nothing(path: Path) -> str:
     others = sorted(file for file in path.iterdir() if file.suffix in WEIGHTS)
     if ADAPTER in [file.name for file in others]:
         return f"Cannot merge {path} as a model: it is an adapter. Name its base before it: BASE+{path}"
-    pickles = [file for file in others if file.suffix in PICKLES]
+    pickles = [file for file in others if file.suffix in PICKLES and not file.with_suffix(".xml").exists()]  # OpenVINO
     if pickles:
         return pickled(next((file for file in pickles if "model" in file.name), pickles[0]))
     if others:

@@ -18,6 +18,7 @@ ENDS = {
     r"\.codebooks|\.codes": "AQLM",
     r"_proj_blocks|_proj_scales": "MXFP4",
 }
+ANY_END = re.compile(f"(?:{'|'.join(ENDS)})$")
 CURE = "Merge the model that it was quantised from, or load it and save it again in bfloat16 without quantisation."
 
 
@@ -29,13 +30,13 @@ def refuse_told(path: Path, config: dict | None) -> None:
             kind = told[0].get("quant_method", told[0].get("quant_algo")) if isinstance(told[0], dict) else None
             raise Problem(
                 f"Cannot merge {path}: its weights are quantised ({kind or 'of an unnamed kind'}), as its config.json "
-                f"says. {CURE}"
+                f"says. {CURE} If they are not, take that out of its config.json."
             )
 
 
 def refuse_named(path: Path, tensors: Iterable[str]) -> None:
     """Raise Problem for a model with a quantiser's tensors."""
     for name in tensors:
-        for end, kind in ENDS.items():
-            if re.search(rf"(?:{end})$", name):
-                raise Problem(f"Cannot merge {path}: its weights are quantised ({kind}): it has {name!r}. {CURE}")
+        if found := ANY_END.search(name):
+            kind = next(kind for end, kind in ENDS.items() if re.fullmatch(end, found[0]))
+            raise Problem(f"Cannot merge {path}: its weights are quantised ({kind}): it has {name!r}. {CURE}")

@@ -30,7 +30,7 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 HEADER_BYTES = 100 << 20  # a larger header is invalid
-LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block)\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block|resblocks)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
 TEXT = ("text_config", "language_config", "llm_config", "decoder")  # config.json's parts on the model of text
 TIED = "tie_word_embeddings"  # config.json's key: the head is the embedding
@@ -105,16 +105,15 @@ class Checkpoint:
     @property
     def is_tied(self) -> bool | None:
         """Whether the head is the embedding, by config.json, also by its part on text; None if it does not say."""
-        parts = [self.config or {}, *(part for key, part in (self.config or {}).items() if key in TEXT)]
-        return next((part[TIED] for part in parts if isinstance(part, dict) and part.get(TIED) is not None), None)
+        parts = [self.config or {}, *text_parts(self.config).values()]
+        return next((part[TIED] for part in parts if part.get(TIED) is not None), None)
 
     def untie(self, head: str, embedding: str) -> None:
         """Give a tied model a head of its own, which begins as its embedding."""
         self.tensors[head] = replace(self.tensors[embedding], name=head)
-        told = {
-            key: part | {TIED: False} if key in TEXT and TIED in part else part for key, part in self.config.items()
-        }
-        self.config = told | {TIED: False}
+        if self.config:
+            inner = {key: part | {TIED: False} for key, part in text_parts(self.config).items() if TIED in part}
+            self.config = self.config | inner | {TIED: False}
 
     def flat(self, name: str) -> Tensor:
         """A tensor's elements (n,) in its own dtype, mapped from the file: it costs no memory of its own."""
@@ -158,6 +157,11 @@ class Checkpoint:
     def culprit(self, name: str) -> Path:
         """The file responsible for a tensor's invalid values."""
         return self.tensors[name].file
+
+
+def text_parts(config: dict | None) -> dict[str, dict]:
+    """The parts of a config.json that are about the model of text, by their keys."""
+    return {key: part for key, part in (config or {}).items() if key in TEXT and isinstance(part, dict)}
 
 
 def layer_of(name: str) -> int:

@@ -1,10 +1,12 @@
 """Adapters on models that tie their head to their embedding: what is trained of one counts for both, as in peft."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.merging.checkpoints.reader import EMBEDDING, HEAD, Checkpoint, layer_of
 
+TOKENS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)shared\.weight$")  # embeddings of tokens
 CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")  # architectures with a head over tokens
 
 
@@ -31,13 +33,13 @@ def tie_of(base: Checkpoint, targets: dict[str, str], settings: dict) -> Tie | N
 
     targets: the adapter's names -> the base's.
     """
-    if base.is_tied is False or (base.is_tied is None and (has_head(base.tensors) or not is_causal(base))):
+    if base.is_tied is False or (base.is_tied is None and has_head(base.tensors)):
         return None
-    outside = [one for one in targets.values() if layer_of(one) < 0]
-    heads = [one for one in outside if HEAD.search(one)]
-    embeddings = [one for one in outside if EMBEDDING.search(one) and not HEAD.search(one) and one in base.tensors]
-    own = [one for one in base.tensors if EMBEDDING.search(one) and not HEAD.search(one) and layer_of(one) < 0]
-    if not (heads or embeddings) or not own:
+    heads = [one for one in targets.values() if HEAD.search(one)]
+    own = [name for name, one in base.tensors.items() if TOKENS.search(name) and len(one.shape) == 2]
+    own = [name for name in own if not HEAD.search(name) and layer_of(name) < 0]
+    embeddings = [one for one in targets.values() if one in own]
+    if not (heads or embeddings) or not own or not (heads or may_have_head(base)):
         return None
     embedding = (embeddings or own)[0]
     head = heads[0] if heads else head_of(embedding)
@@ -51,9 +53,11 @@ def has_head(names: Iterable[str]) -> bool:
     return any(HEAD.search(name) for name in names)
 
 
-def is_causal(base: Checkpoint) -> bool:
-    """Whether a model has a head over tokens, by its config.json."""
-    kinds = (base.config or {}).get("architectures") or []
+def may_have_head(base: Checkpoint) -> bool:
+    """Whether a model has a head over tokens, by its config.json: as its architecture says, else if it ties one."""
+    kinds = (base.config or {}).get("architectures")
+    if not isinstance(kinds, list):
+        return bool(base.is_tied)
     return any(str(kind).endswith(CAUSAL) for kind in kinds)
 
 

@@ -204,6 +204,68 @@ def test_on_a_tied_model_peft_merges_to_the_same(tied, tmp_path, kind, method):
     assert any("of its own" in one or "which are one tensor" in one for one in said) == ("whole, kept" not in kind)
 
 
+TURNED = {
+    "GPT-2": ("GPT2LMHeadModel", {"target_modules": ["c_attn", "c_proj", "lm_head"]}),
+    "square": ("GPT2LMHeadModel", {"target_modules": ["attn.c_proj"]}),
+    "BERT": ("BertModel", {"target_modules": ["query"], "modules_to_save": ["word_embeddings"]}),
+    "BART": ("BartForConditionalGeneration", {"target_modules": ["q_proj", "lm_head"]}),
+    "T5": ("T5ForConditionalGeneration", {"target_modules": ["q", "lm_head"]}),
+}
+
+
+def small(transformers, name):
+    """A tiny model of transformers that ties what it ties by default."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "max_position_embeddings": 20, "num_attention_heads": 2, "num_hidden_layers": 2}
+    wide = {
+        "GPT2": {"n_embd": 16, "n_layer": 2, "n_head": 2},
+        "Bert": {"hidden_size": 16, "intermediate_size": 24},
+        "Bart": {"d_model": 16, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "encoder_layers": 2, "decoder_layers": 1},
+        "T5": {"d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2},
+    }
+    kind = next(one for one in wide if name.startswith(one))
+    more = {"encoder_attention_heads": 2, "decoder_attention_heads": 2} if kind == "Bart" else {}
+    return getattr(transformers, name)(getattr(transformers, f"{kind}Config")(**sizes | wide[kind] | more))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", TURNED)
+def test_other_architectures_merge_as_peft_merges_them(tmp_path, kind):
+    """Matrices that are stored (in, out), whatever fan_in_fan_out was saved last; encoders, which have no head; one
+    embedding for encoder, decoder and head."""
+    peft = pytest.importorskip("peft", reason="peft is not installed: it comes with requirements-dev.txt")
+    import transformers
+
+    name, settings = TURNED[kind]
+    small(transformers, name).save_pretrained(tmp_path / "base")
+    model = getattr(transformers, name)
+    tuned = peft.get_peft_model(
+        model.from_pretrained(tmp_path / "base"), peft.LoraConfig(r=3, lora_alpha=7, **settings)
+    )
+    generator = torch.Generator().manual_seed(1)
+    for value in tuned.parameters():
+        if value.requires_grad:
+            value.data += 0.1 * torch.randn(value.shape, generator=generator)
+    tuned.save_pretrained(tmp_path / "adapter")
+    base = model.from_pretrained(tmp_path / "base")
+    known = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").merge_and_unload().state_dict()
+    told = {"merge_method": "linear", "models": [{"model": "base+adapter", "parameters": {"weight": 1.0}}]}
+    merge(from_dict(told, tmp_path), tmp_path / "out")
+    found = model.from_pretrained(tmp_path / "out").state_dict()
+    assert found.keys() == known.keys()
+    for key, value in known.items():
+        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_copy_of_what_three_share_is_refused(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    small(transformers, "BartForConditionalGeneration").save_pretrained(tmp_path / "base")
+    adapter = adapter_of(tmp_path, {"lm_head.weight": torch.ones(40, 16)}, modules_to_save=["lm_head"])
+    with pytest.raises(Problem, match="between encoder, decoder and head"):
+        open_model(f"{tmp_path / 'base'}+{adapter}")
+
+
 def test_another_expert_that_ties_keeps_its_embedding_as_its_head(tmp_path):
     """One adapter unties the merge: the base's and the other expert's heads are their embeddings."""
     tensors = {name: shape for name, shape in BASE.items() if name != "lm_head.weight"}
@@ -332,6 +394,8 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
                 {"lora_alpha": 10**400},
                 {"lora_alpha": "8"},
                 {"r": None},
+                {"modules_to_save": 3},
+                {"modules_to_save": "lm_head"},
             )
         ),
         ({"model.norm.lora_A.weight": torch.ones(2), "model.norm.lora_B.weight": torch.ones(6)}, {}, "not a pair of"),

@@ -102,6 +102,11 @@ def test_what_holds_no_weights_says_what_it_holds(model):
     (model / "adapter_model.safetensors").rename(inner / FILE)
     with pytest.raises(Problem, match="its weights lie in 0_Transformer"):
         Checkpoint(model)
+    (inner / FILE).unlink()
+    (model / "openvino_model.bin").touch()
+    (model / "openvino_model.xml").touch()
+    with pytest.raises(Problem, match=r"it holds openvino_model\.bin and no \.safetensors file"):
+        Checkpoint(model)
     (model / "training_args.bin").touch()
     (model / "pytorch_model.bin").touch()
     with pytest.raises(Problem, match=r"pytorch_model\.bin: it is a pickle"):

@@ -187,6 +187,24 @@ def test_what_does_not_fit_is_refused_before_anything_is_merged(desk):
     assert done.returncode == 1 and "Cannot find the checkpoint 'nowhere'" in done.stderr
 
 
+def test_a_head_that_one_expert_unties_is_measured_apart(desk, tmp_path):
+    """An adapter trained a copy of the embedding: the measured model has two tensors, as the written one has."""
+    folder = desk / "checkpoints"
+    own = load_file(folder / "base" / "model.safetensors")["model.embed_tokens.weight"]
+    (folder / "adapter").mkdir()
+    whole = {"base_model.model.model.embed_tokens.weight": own + 0.1}
+    save_file(whole, folder / "adapter" / "adapter_model.safetensors")
+    told = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "modules_to_save": ["embed_tokens"]}
+    (folder / "adapter" / "adapter_config.json").write_text(json.dumps(told))
+    one = replace(task(desk), experts={"python": "checkpoints/adapter", "prose": "checkpoints/prose"})
+    merges = ModelMerges(one, desk, "cpu")
+    merges.build(np.array([1.0, 0.0]))
+    torch.testing.assert_close(merges.places["lm_head.weight"], own)
+    torch.testing.assert_close(merges.places["model.embed_tokens.weight"], own + 0.1)
+    assert merges.model.lm_head.weight is not merges.model.model.embed_tokens.weight
+    assert np.isfinite(merges.measure(np.array([[1.0, 0.0]]))[0]).all()
+
+
 def test_code_in_a_checkpoint_is_never_run(desk, tmp_path):
     shutil.copytree(desk / "checkpoints" / "base", tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())

@@ -1,0 +1,134 @@
+"""The command line: `mixdesk COMMAND`, or `python -m engine COMMAND`: what the page can start, without the page.
+
+Results are JSON on standard output, progress and errors go to standard error. Exit codes: 0 done,
+1 it could not be done (one sentence says why and what to do), 2 the command line was wrong, 130 interrupted (Ctrl-C),
+143 and 129 likewise by SIGTERM and SIGHUP.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from engine import VERSION
+from engine.cli import (
+    backup,
+    corpus,
+    importing,
+    jobs,
+    merge_studies,
+    merging,
+    recipes,
+    reviews,
+    rounds,
+    studies,
+    tokens,
+)
+from engine.commands.client import connect
+from engine.core.errors import Problem
+from engine.core.system import sentence_of
+from engine.core.workspace import Workspace
+
+QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
+ALONE = "Nothing unfinished was left."
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    with like_ctrl_c():
+        return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command of parsed options."""
+    client = None
+    try:
+        open_workspace = Workspace.open if options.makes else Workspace.there
+        workspace = None if options.alone else open_workspace(options.workspace)
+        client = None if options.alone else connect(workspace)
+        result = options.run(client, workspace, options)
+        if result is not None:
+            print(json.dumps(result, indent=2, ensure_ascii=False), flush=True)
+        return 0
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Problem as problem:
+        print(f"{problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(sentence_of(error, f"carry out `{options.command}`"), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        with suppress(OSError):  # the terminal may be gone
+            print(f"Interrupted. {ALONE if options.alone else QUEUED}", file=sys.stderr)
+        return 128 + (interrupt.args or (signal.SIGINT,))[0]
+    finally:
+        if client is not None:
+            client.close()
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP end things as Ctrl-C does, and what is unfinished is cleared away; another one while
+    that goes on changes nothing. Who has them ignored (nohup) keeps that."""
+    taken = [one for one in ENDING if signal.getsignal(one) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+
+    def end(number, _):
+        for one in taken:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    for one in taken:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
+
+
+# A new command is a function and a line in the `add` of one of the subjects.
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(
+        prog="mixdesk", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    root.add_argument("--version", action="version", version=VERSION)
+    workspace = {"type": Path, "help": "default: $MIXDESK_WORKSPACE, else ./workspace"}
+    root.add_argument("--workspace", **workspace)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(
+        name: str,
+        run,
+        help: str,
+        study: bool = False,
+        wait: bool = False,
+        aliases: tuple[str, ...] = (),
+        makes: bool = False,
+    ):
+        """Add one command: run(client, workspace, options) gives what is printed, or None; aliases: old names; makes:
+        it makes a workspace where there is none, which a mistyped name must not."""
+        one = commands.add_parser(name, help=help, description=help, aliases=aliases)
+        one.add_argument("--workspace", default=argparse.SUPPRESS, **workspace)  # before or after the command's name
+        if study:
+            one.add_argument("study", metavar="STUDY", help="the study's id or name (`list` shows them)")
+        if wait:
+            one.add_argument("--wait", action="store_true", help="show progress until it is done")
+        one.set_defaults(run=run, alone=False, makes=makes)  # alone: it needs no workspace
+        return one
+
+    subjects = (corpus, studies, importing, rounds, reviews, recipes, merging, merge_studies, jobs, tokens, backup)
+    for subject in subjects:
+        subject.add(command)
+    return root

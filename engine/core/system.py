@@ -1,0 +1,30 @@
+"""What the system refuses, in a sentence: the path, what was tried, and the cure."""
+
+import errno
+
+CURES = {
+    errno.ENOSPC: "Free disk space, then try again",
+    errno.EDQUOT: "Your quota on that disk is used up: free some of it, then try again",
+    errno.EACCES: "You may not use it: choose another place, or ask for its permission",
+    errno.EPERM: "You may not use it: choose another place, or ask for its permission",
+    errno.ENOENT: "There is nothing of that name: check the path",
+    errno.ENOTDIR: "A part of that path is a file, not a folder: check the path",
+    errno.EISDIR: "It is a folder: name a file",
+    errno.EEXIST: "It exists: choose another name",
+    errno.ENAMETOOLONG: "The name is too long: choose a shorter one",
+    errno.EINVAL: "It cannot be used for this: choose another file",
+    errno.ELOOP: "Its links lead in a circle: name the file itself",
+    errno.EROFS: "That disk can only be read: choose another place",
+    errno.EMFILE: "Too many files are open: raise `ulimit -n`, or run fewer jobs at once",
+    errno.ENFILE: "Too many files are open on this machine: stop something, then try again",
+    errno.EIO: "The disk does not answer as it should: check it, and keep a copy elsewhere",
+    errno.ESTALE: "The network disk has lost it: mount it again",
+}
+
+
+def sentence_of(error: OSError, doing: str = "do that") -> str:
+    """Why something could not be done. doing: what was tried, after "Cannot"."""
+    names = [str(name) for name in (error.filename, error.filename2) if name not in (None, "")]
+    where = f" with {' and '.join(names)}" if names else ""
+    cure = CURES.get(error.errno or 0, "Check the path, the disk and its permissions, then try again")
+    return f"Cannot {doing}{where}: {error.strerror or error}. {cure}."

@@ -1,0 +1,183 @@
+"""Put a workspace up again from a backup; atomically. Uses the store to rebuild the database from the journals.
+
+Archives come from anywhere: whatever is wrong with one is a sentence, and nothing of it is kept.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tarfile
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from engine.core.errors import Problem
+from engine.core.people import SYSTEM, as_person, need
+from engine.core.workspace import VERSION, Workspace
+from engine.jobs.events import JobCancelled
+from engine.jobs.journal import write_event
+from engine.jobs.spool import OWNER, PLACES
+from engine.service.backup import FORMAT, MANIFEST
+from store.rebuild import rebuild
+
+LONGEST_HEADER = 1 << 20
+PIECE = 1 << 20
+MOST_FILES = 5_000_000
+LARGEST_MANIFEST = 1 << 30
+SPARE = 256 << 20  # bytes of the disk that a restore leaves free
+JOBS = ("ask", "run", "cancel")  # what becomes of jobs that wait in the archive
+# What reading an archive that somebody damaged, or made, can raise.
+DAMAGED = (tarfile.TarError, pa.ArrowException, EOFError, ValueError, TypeError, LookupError, ArithmeticError)
+
+
+def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
+    """Put a workspace up again from an archive; atomically. Returns its folder and counts.
+
+    jobs: what becomes of jobs that wait in it, one of JOBS; "ask" refuses an archive with some: a job reads and writes
+    what its settings say as soon as a worker sees it. Raises Problem where the target exists and is not empty, and for
+    an archive that is damaged, cut off, of a newer Mixdesk, larger than the disk, or with anything in it but regular
+    files inside the workspace.
+    """
+    need("operator", "restore a workspace")
+    if source.is_dir() or not source.exists():
+        raise Problem(f"Cannot read {source}: there is no such file. Check the path.")
+    target = target.expanduser().resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise Problem(f"Cannot restore into {target}: it is not empty. Choose a folder that does not exist yet.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.restoring-*"):  # by a restore that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    part = target.with_name(f".{target.name}.restoring-{secrets.token_hex(4)}")
+    part.mkdir(mode=0o700)
+    try:
+        found = _unpack(source, part)
+        _settle(part / "jobs" / "queued", jobs)
+        workspace = Workspace.open(part)
+        with as_person(SYSTEM):
+            events = rebuild(workspace, part / "mixdesk.duckdb")
+        if target.exists():
+            target.rmdir()
+        part.rename(target)
+    except (*DAMAGED, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, pa.ArrowException):
+            raise  # the disk, not the archive
+        damaged = f"Cannot restore {source}: it is damaged, or no backup of Mixdesk ({error}). Nothing was kept."
+        raise Problem(damaged) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return {"workspace": str(target), "files": len(found["files"]), "events": events}
+
+
+def _settle(queued: Path, jobs: str) -> None:
+    """What becomes of jobs that wait. Raises Problem if that is to be asked, and for a wish that is none."""
+    if jobs not in JOBS:
+        raise Problem(f"Cannot do {jobs!r} with waiting jobs: choose one of {', '.join(JOBS)}.")
+    waiting = sorted(queued.iterdir()) if queued.exists() else []
+    if jobs == "run" or not waiting:
+        return
+    if jobs == "ask":
+        kinds = Counter(_kind_of(folder) for folder in waiting)
+        told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+        raise Problem(
+            f"Cannot restore before it is said what becomes of {len(waiting)} waiting jobs ({told}): a job reads and "
+            "writes what its settings say as soon as a worker sees it. Restore with --jobs run if the archive is "
+            "your own, or with --jobs cancel. Nothing was kept."
+        )
+    for folder in waiting:
+        write_event(folder, JobCancelled("it waited when the backup was restored"))
+        (queued.parent / "ended").mkdir(exist_ok=True)
+        folder.rename(queued.parent / "ended" / folder.name)
+
+
+def _kind_of(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "spec.json").read_text())["kind"])[:40]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return "unreadable"
+
+
+def _unpack(source: Path, folder: Path) -> dict:
+    """Write the archive's files into a folder and check each against the manifest, which is returned."""
+    written, about = {}, None
+    with (
+        open(source, "rb") as file,  # may be a pipe
+        pa.CompressedInputStream(file, "zstd") as data,
+        tarfile.open(fileobj=data, mode="r|", tarinfo=_Member) as archive,
+    ):
+        for member in archive:
+            if about is not None or len(written) >= MOST_FILES:
+                raise Problem(f"Cannot restore {source}: it holds more than its list says. Nothing was kept.")
+            _check(source, member, folder)
+            if member.name == MANIFEST:
+                about = _manifest(source, archive.extractfile(member).read())
+            else:
+                written[member.name] = _write(archive.extractfile(member), folder / member.name)
+    if about is None:
+        raise Problem(f"Cannot restore {source}: it ends too early, so it was cut off. Nothing was kept.")
+    if wrong := sorted({*written.items(), *_entries(about)} ^ ({*written.items()} & _entries(about))):
+        raise Problem(f"Cannot restore {source}: {wrong[0][0]!r} is not what was backed up. Nothing was kept.")
+    return about
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose headers are no bomb: they are read into memory whole."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, *tarfile.GNU_TYPES) and found.size > LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {found.size:,} bytes")
+        return found
+
+
+def _entries(about: dict) -> set:
+    return {(name, (entry["bytes"], entry["sha256"])) for name, entry in about["files"].items()}
+
+
+def _check(source: Path, member: tarfile.TarInfo, folder: Path) -> None:
+    """Raises Problem for what does not belong into a workspace, and for what the disk cannot take."""
+    path = PurePosixPath(member.name)
+    inside = path.parts and not path.is_absolute() and not {"..", "", "."} & set(member.name.split("/"))
+    fine = len(path.parts) > 1 or member.name == MANIFEST  # all that belongs into a workspace lies in a folder of it
+    job = path.parts[2] if len(path.parts) > 2 and path.parts[0] == "jobs" and path.parts[1] in PLACES else ""
+    fine = fine and job != OWNER and not (path.parts[:1] == ("jobs",) and path.parts[1] not in (*PLACES, "paused"))
+    hidden = any(part.startswith(".") or {"\\", "\0"} & set(part) for part in path.parts)
+    if not member.isreg() or not inside or not fine or hidden or len(member.name) > 1000:
+        raise Problem(f"Cannot restore {source}: {member.name!r} does not belong into a workspace. Nothing was kept.")
+    usage = os.statvfs(folder)
+    most = min(usage.f_bavail * usage.f_frsize - SPARE, LARGEST_MANIFEST if member.name == MANIFEST else 1 << 62)
+    if member.size > most:
+        raise Problem(
+            f"Cannot restore {source}: {member.name!r} takes {member.size:,} bytes, and there is room for "
+            f"{max(0, most):,}. Nothing was kept."
+        )
+
+
+def _manifest(source: Path, text: bytes) -> dict:
+    try:
+        about = json.loads(text)
+        newer = about["format"] > FORMAT or about["workspace_version"] > VERSION
+        fine = all(
+            isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str) for entry in about["files"].values()
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Problem(f"Cannot restore {source}: its list cannot be read ({error}). Nothing was kept.") from error
+    if newer or not fine:
+        why = "a newer Mixdesk wrote it. Update Mixdesk" if newer else "its list is damaged"
+        raise Problem(f"Cannot restore {source}: {why}. Nothing was kept.")
+    return about
+
+
+def _write(file, path: Path) -> tuple[int, str]:
+    """Copy a member to its place; returns its size and hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest, size = hashlib.sha256(), 0
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb") as out:
+        while data := file.read(PIECE):
+            out.write(data)
+            digest.update(data)
+            size += len(data)
+    return size, digest.hexdigest()

@@ -1,0 +1,143 @@
+"""Archives from strangers: whatever is in one is restored or a sentence; waiting jobs are asked about."""
+
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.jobs.decisions import StudyCreated
+from engine.service import backup
+from engine.service.restore import restore
+from store import jobs
+from store.database import Store
+
+FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """A backup of a workspace with a waiting job: (its path, its tar, unpacked)."""
+    root = tmp_path_factory.mktemp("archive")
+    store = Store(Workspace.open(root / "workspace"))
+    store.write(StudyCreated("s", "S", {"corpus": "default"}))
+    store.submit("corpus-x", {"kind": "corpus", "corpus": "x", "source": {"type": "folder", "path": "/etc"}})
+    backup.backup(store.workspace, root / "b.tar.zst")
+    store.close()
+    with pa.CompressedInputStream(str(root / "b.tar.zst"), "zstd") as data:
+        return root / "b.tar.zst", data.read()
+
+
+def packed(path, data: bytes):
+    with pa.CompressedOutputStream(str(path), "zstd") as out:
+        out.write(data)
+    return path
+
+
+def test_waiting_jobs_are_asked_about(archive, tmp_path):
+    with pytest.raises(Problem, match="1 waiting jobs"):
+        restore(archive[0], tmp_path / "w")
+    assert not (tmp_path / "w").exists() and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("wish", "state"), [("run", "queued"), ("cancel", "cancelled")])
+def test_they_run_or_are_cancelled_as_said(archive, tmp_path, wish, state):
+    restore(archive[0], tmp_path / "w", wish)
+    store = Store(Workspace.open(tmp_path / "w"))
+    store.ingest()
+    assert jobs.find(store, "corpus-x").state == state
+    assert (store.spool.find("corpus-x").parent.name == "queued") == (wish == "run")
+    store.close()
+
+
+def test_what_a_killed_restore_left_is_cleared(archive, tmp_path):
+    left = tmp_path / ".w.restoring-0123abcd"
+    (left / "jobs").mkdir(parents=True)
+    restore(archive[0], tmp_path / "w", "cancel")
+    assert [one.name for one in tmp_path.iterdir()] == ["w"]
+
+
+def test_what_a_killed_backup_left_is_cleared(tmp_path):
+    (tmp_path / ".b.tar.zst.0123abcd.part").write_bytes(b"half")
+    store = Store(Workspace.open(tmp_path / "workspace"))
+    backup.backup(store.workspace, tmp_path / "b.tar.zst")
+    store.close()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["b.tar.zst", "workspace"]
+
+
+def unharmed(path, root) -> None:
+    """An archive is restored, or refused with a sentence, and then nothing of it is there."""
+    try:
+        restore(path, root / "w", "cancel")
+    except Problem as problem:
+        assert str(problem).startswith("Cannot restore") and not (root / "w").exists()
+    assert not list(root.glob(".w.*"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(
+    ["jobs/queued/owner/spec.json", "jobs/x", "jobs/queued", "journal/owner/events.jsonl", "a/\ud800", "a/b" * 400]
+) | st.text(max_size=9)
+
+
+def with_manifest(path, manifest: object, names: list[str]):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.GNU_FORMAT, errors="surrogatepass") as archive:
+        for name, content in [*((name, b"x") for name in names), ("manifest.json", json.dumps(manifest).encode())]:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed(path, data.getvalue())
+
+
+FRAME = {"format": 1, "workspace_version": 1, "checkpoints": False}
+ENTRY = st.fixed_dictionaries({"bytes": JSON | st.just(1), "sha256": JSON})
+MANIFESTS = JSON | st.builds(lambda files: {**FRAME, "files": files}, st.dictionaries(NAMES, ENTRY | JSON, max_size=3))
+
+
+@settings(FUZZ, max_examples=25)
+@given(manifest=MANIFESTS, names=st.lists(NAMES, max_size=3))
+def test_any_list_of_files_is_checked(tmp_path_factory, manifest, names):
+    root = tmp_path_factory.mktemp("list")
+    unharmed(with_manifest(root / "x.tar.zst", manifest, names), root)
+
+
+def changed(data: bytes, changes: list[tuple[float, bytes]]) -> bytes:
+    for where, new in changes:
+        place = int(where * len(data))
+        data = data[:place] + new + data[place + len(new) :]
+    return data
+
+
+CHANGES = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
+
+
+def takes_any(archive, root, changes, packing: bool) -> None:
+    path = root / "x.tar.zst"
+    if packing:
+        path.write_bytes(changed(archive[0].read_bytes(), changes))
+    else:
+        packed(path, changed(archive[1], changes))
+    unharmed(path, root)
+
+
+@settings(FUZZ, max_examples=25)
+@given(changes=CHANGES, packing=st.booleans())
+def test_any_bytes_are_a_sentence(archive, tmp_path_factory, changes, packing):
+    takes_any(archive, tmp_path_factory.mktemp("any"), changes, packing)
+
+
+@pytest.mark.soak
+@settings(FUZZ, max_examples=5000)
+@given(changes=CHANGES, packing=st.booleans())
+def test_any_bytes_are_a_sentence_long(archive, tmp_path_factory, changes, packing):
+    takes_any(archive, tmp_path_factory.mktemp("any"), changes, packing)

@@ -1,0 +1,246 @@
+"""The API against strangers: whatever is sent is answered with a sentence, nothing is done twice or by halves."""
+
+import json
+import threading
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from engine.commands import COMMANDS, contract, once
+from engine.core import files
+from engine.core.errors import Problem, Unavailable
+from engine.jobs.decisions import RequestBegun
+from store import studies
+from tests.support.api import opened
+from tests.support.working import small_text
+
+RUNS = "run,share/web,share/code,metric/web_loss\n" + "".join(
+    f"r{i},{i / 10},{1 - i / 10},{2 + i / 7}\n" for i in range(1, 9)
+)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """The API on a workspace with a small imported study called S."""
+    with opened(tmp_path_factory.mktemp("strangers") / "workspace") as found:
+        assert found.put("/api/v1/imports/runs.csv", content=RUNS.encode()).status_code == 200
+        wish = {"name": "S", "format": "flat", "weights": "uploads/runs.csv"}
+        assert found.post("/api/v1/import_runs", json=wish).status_code == 200
+        yield found
+
+
+def post(client, name: str, body, **headers):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.post(f"/api/v1/{name}", content=content, headers=headers)
+
+
+# Whatever is sent -------------------------------------------------------------------------------------------
+
+ODD = {
+    "half a letter": '{"name": "\\ud800"}',
+    "half a letter as a key": '{"\\udfff": 1}',
+    "a zero": '{"name": "a\\u0000b"}',
+    "a huge number": '{"name": "S", "points": 1' + "0" * 400 + "}",
+    "digits without end": '{"name": "S", "points": ' + "9" * 5000 + "}",
+    "infinity": '{"name": "S", "points": Infinity}',
+    "no number": '{"name": "S", "priorities": {"web": NaN}}',
+    "a list for a text": '{"name": ["S"]}',
+    "a text for a list": '{"name": "S", "metrics": "web_loss", "points": "x", "candidates": "x", "weights": "x"}',
+    "null": '{"name": null, "job_id": null, "spec": null}',
+    "a long name": json.dumps({"name": "x" * 5000, "job_id": "x" * 5000, "candidate": "y" * 5000}),
+    "dots": '{"name": "../../etc/passwd", "job_id": "../x", "weights": "../../x", "out": "/dev/null"}',
+    "deep": "[" * 100_000 + "]" * 100_000,
+    "deep inside": '{"name": ' + "[" * 60 + "]" * 60 + "}",
+    "no object": "[]",
+    "no JSON": "{",
+    "nothing": "",
+    "bytes": b"\xff\xfe{}",
+    "a name twice": '{"name": "S", "name": 1}',
+    "unknown": '{"nam": "S"}',
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_odd_is_a_sentence(client, name, case):
+    body = ODD[case]
+    found = post(client, name, body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
+    told = found.json()
+    assert found.status_code < 500, told
+    assert "result" in told or len(told["error"]) > 10
+
+
+def test_a_refusal_names_the_argument_and_the_cure(client):
+    told = post(client, "search", {"name": "S", "points": "many"}).json()["error"]
+    assert "'points' is 'many'" in told and "integer" in told
+    assert "there is no 'nam'" in post(client, "show", {"nam": "S", "name": "S"}).json()["error"]
+    assert "'name' is missing" in post(client, "show", {}).json()["error"]
+    assert "there is no command" in post(client, "shwo", {}).json()["error"].lower()
+
+
+CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
+FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+document = schemathesis.openapi.from_dict(contract.openapi())
+document.config.update(base_url="http://testserver")
+
+
+def conforms(client, case) -> None:
+    """The answer to a case that the document allows or forbids is one that the document tells of."""
+    case.operation.app = client.app
+    answer = case.call(base_url="http://testserver", session=client, headers=dict(client.headers))
+    case.validate_response(answer, checks=CHECKS)
+
+
+@document.parametrize()
+@settings(FUZZ, max_examples=4)
+def test_the_document_holds(client, case):
+    conforms(client, case)
+
+
+@pytest.mark.soak
+@document.parametrize()
+@settings(FUZZ, max_examples=300)
+def test_the_document_holds_long(client, case):
+    conforms(client, case)
+
+
+def test_the_document_is_served(client):
+    found = client.get("/api/v1/openapi.json").json()
+    assert set(found["paths"]) == {f"/api/v1/{name}" for name in COMMANDS}
+    assert found["paths"]["/api/v1/search"]["post"]["requestBody"]["content"]["application/json"]["schema"]["required"]
+
+
+# Many at once -----------------------------------------------------------------------------------------------
+
+
+def test_a_large_body_is_for_commands_with_rows_alone(client):
+    large = json.dumps({"name": "S", "x": "y" * (1 << 19)}).encode()
+    assert post(client, "show", large).status_code == 413
+    rows = {"name": "S", "weights": [{"web": 0.5, "code": 0.5}] * 20_000}
+    assert post(client, "predict", rows).status_code == 400, "read, and no surrogate is fitted yet"
+
+
+def asked_at_once(times: int, ask) -> list:
+    found, start = [], threading.Barrier(times)
+
+    def one():
+        start.wait()
+        found.append(ask())
+
+    threads = [threading.Thread(target=one) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_the_same_import_asked_six_times_at_once_is_one(client):
+    wish = {"name": "Six", "format": "flat", "weights": "uploads/runs.csv"}
+    found = asked_at_once(6, lambda: post(client, "import_runs", wish).json()["result"])
+    assert len({one["study"] for one in found}) == 1 and sorted(one["already_there"] for one in found)[0] is False
+    assert sum(study.name == "Six" for study in studies.all_studies(client.store)) == 1
+
+
+def test_the_same_corpus_asked_six_times_at_once_is_one(client, tmp_path):
+    wish = {"name": "six", "spec": {"source": {"type": "folder", "path": str(small_text(tmp_path / "text"))}}}
+    journal = client.store.journal.folder / "events.jsonl"
+    found = asked_at_once(6, lambda: post(client, "build_corpus", wish).json()["result"]["job"])
+    assert set(found) == {"corpus-six"}
+    assert journal.read_text().count('"corpus.planned"') == 1 and journal.read_text().count('"corpus-six"') == 1
+
+
+# Once -------------------------------------------------------------------------------------------------------
+
+START = {"spec": {"name": "Once", "corpus": "default", "runs": 8}}
+
+
+def count(client, name: str) -> int:
+    return sum(study.name == name for study in studies.all_studies(client.store))
+
+
+def test_a_request_with_a_key_is_done_once(client):
+    key = {"Idempotency-Key": "k-1"}
+    first = post(client, "start", START, **key).json()
+    found = asked_at_once(4, lambda: post(client, "start", START, **key).json())
+    assert found == [first] * 4 and count(client, "Once") == 1
+    other = post(client, "start", {"spec": {**START["spec"], "name": "Other"}}, **key)
+    assert other.status_code == 409 and count(client, "Other") == 0
+    assert post(client, "start", START).json() != first and count(client, "Once") == 2, "without a key it is another"
+
+
+def test_a_refused_request_may_be_sent_again_with_its_key(client):
+    key = {"Idempotency-Key": "k-2"}
+    wrong = {"spec": {"name": "Wrong", "corpus": "nowhere"}}
+    assert [post(client, "start", wrong, **key).status_code for _ in range(2)] == [400, 400]
+
+
+def test_a_request_that_a_kill_interrupted_is_not_guessed_at(client):
+    client.store.write(RequestBegun("k-4", "x"))
+    found = post(client, "start", START, **{"Idempotency-Key": "k-4"})
+    assert found.status_code == 409
+
+
+@pytest.mark.parametrize("key", ["", " ", "\u00e4", "x" * 201])
+def test_a_key_that_is_none_is_a_sentence(client, key):
+    with pytest.raises(Problem, match="Idempotency-Key"):
+        once.once(client.store, key, "start", START, dict)
+
+
+def test_a_token_is_asked_for_without_a_key(client):
+    found = post(client, "create_token", {"label": "x"}, **{"Idempotency-Key": "k-5"})
+    assert found.status_code == 400 and "shown once" in found.json()["error"]
+
+
+def test_what_only_reads_writes_nothing(client):
+    journal = client.store.journal.folder / "events.jsonl"
+    before = journal.stat().st_size
+    assert post(client, "show", {"name": "S"}, **{"Idempotency-Key": "k-6"}).status_code == 200
+    assert journal.stat().st_size == before
+
+
+# A full disk ------------------------------------------------------------------------------------------------
+
+
+def test_a_write_that_a_full_disk_refuses_did_not_happen(client, monkeypatch):
+    """Of 38 requests none is done by halves: each is answered 503 with a sentence, and works once there is room."""
+    monkeypatch.setattr(files, "ROOM", 1 << 60)  # as if the disk had less free than that
+    journal = client.store.journal.folder / "events.jsonl"
+    before, rows = journal.read_bytes(), client.store.rows("SELECT count(*) FROM jobs")
+    for number in range(38):
+        wish = {"spec": {**START["spec"], "name": f"Full {number}"}}
+        found = post(client, "start", wish, **{"Idempotency-Key": f"full-{number}"})
+        assert found.status_code == 503 and "disk is full" in found.json()["error"]
+    assert journal.read_bytes() == before and client.store.rows("SELECT count(*) FROM jobs") == rows
+    assert post(client, "show", {"name": "S"}).status_code == 200, "looking goes on"
+    monkeypatch.undo()
+    assert post(client, "start", wish, **{"Idempotency-Key": "full-37"}).status_code == 200
+    assert count(client, "Full 37") == 1
+
+
+def test_a_line_that_cannot_be_synced_is_taken_back(store, monkeypatch):
+    import os
+
+    from engine.jobs.decisions import StudyCreated
+
+    real = os.fsync
+
+    def full(descriptor):
+        monkeypatch.setattr(os, "fsync", real)
+        raise OSError(28, "No space left on device")
+
+    journal = store.journal.folder / "events.jsonl"
+    before = journal.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        store.write(StudyCreated("x", "X", {"corpus": "default"}))
+    assert journal.read_bytes() == before
+    store.write(StudyCreated("x", "X", {"corpus": "default"}))
+    assert [one.id for one in studies.all_studies(store)] == ["x"]
