@@ -171,9 +171,9 @@ from engine.jobs.spool import Job
 from store.database import Store
 store = Store(Workspace.open(pathlib.Path({str(tmp_path)!r})))
 with as_person(SYSTEM):
+    spec = {{"kind": "note", "study": "s", "text": "abc"}}
     store.write(StudyCreated("s", "S", {{}}))
-spec = {{"kind": "note", "study": "s", "text": "abc"}}
-store.spool.submit(spec, "n")
+    store.submit("n", spec, "s")
 kind_of("note").function()(Job(store.spool.find("n"), store.workspace.root, spec))
 store.ingest()
 assert store.rows("SELECT message FROM studies") == [("3 letters",)], store.rows("SELECT * FROM corrupt_lines")
