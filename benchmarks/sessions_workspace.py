@@ -43,7 +43,7 @@ def write_workspace(root: Path, count: int, each: int) -> None:
         copy_results(owner.store, first)
         for study in studies.all_studies(owner.store)[-REVIEWED:]:
             for number, point in enumerate(np.random.default_rng(0).dirichlet(np.ones(len(DOMAINS)), CANDIDATES)):
-                acts.put_forward(owner.store, study, point, f"candidate {number}", "It was drawn by lot.")
+                acts.nominate(owner.store, study, point, f"candidate {number}", "It was drawn by lot.")
     finally:
         owner.close()
 

@@ -105,7 +105,7 @@ CREATE TABLE IF NOT EXISTS notices (
     told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
 );
 
--- Points that somebody named and put forward (engine/review/freeze.py).
+-- Points that somebody nominated (engine/review/freeze.py).
 CREATE TABLE IF NOT EXISTS candidates (
     id VARCHAR PRIMARY KEY,        -- begins the SHA-256 of `frozen`: who changes a word of it makes another candidate
     study VARCHAR NOT NULL, name VARCHAR NOT NULL, author VARCHAR NOT NULL,

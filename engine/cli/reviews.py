@@ -54,7 +54,7 @@ def listed(client, workspace, options):
 
 def nominate(client, workspace, options):
     return client.call(
-        "put_forward",
+        "nominate",
         name=options.study,
         called=options.called,
         rationale=options.because,

@@ -53,7 +53,7 @@ def trade_off(client, workspace, options):
 
 
 def targets(client, workspace, options):
-    return client.call("wishes", name=options.study, limits=numbers(options.limit))
+    return client.call("targets", name=options.study, limits=numbers(options.limit))
 
 
 def propose(client, workspace, options):

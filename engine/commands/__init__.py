@@ -11,6 +11,7 @@ COMMANDS = {
     for subject in (corpora, jobs, studies, rounds, merges, imports, runs, reviews, recipes, tokens)
     for command in subject.COMMANDS
 }
+ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 
 # They change nothing, whoever calls them.
 READ_ONLY = frozenset(
@@ -26,7 +27,7 @@ READ_ONLY = frozenset(
         "export",
         "formats",
         "trade_off",
-        "wishes",
+        "targets",
         "list_proposals",
         "trust",
         "scale",

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from engine import VERSION
-from engine.commands import COMMANDS, READ_ONLY
+from engine.commands import ALIASES, COMMANDS, READ_ONLY
 from engine.commands.once import once
 from engine.core.errors import Missing, Problem
 from engine.core.records import LARGEST, shown
@@ -34,6 +34,7 @@ def call(store: Store, name: str, arguments: object, key: str | None = None) -> 
 
     key: of the request; one that was carried out before is answered, and not done again (engine/commands/once.py).
     """
+    name = ALIASES.get(name, name)
     command = COMMANDS.get(name)
     if command is None:
         raise Missing(f"There is no command {name[:NAME]!r}. Commands: {', '.join(COMMANDS)}.")

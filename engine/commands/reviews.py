@@ -21,7 +21,7 @@ def dossier(store: Store, candidate: str) -> dict:
     return dossiers.dossier(store, candidate)
 
 
-def put_forward(
+def nominate(
     store: Store,
     name: str,
     called: str,
@@ -44,7 +44,7 @@ def put_forward(
         at = point_of(store, study, candidate)
     else:
         at = np.array([point[name] for name in study.coordinates], float)
-    made = acts.put_forward(store, study, at, called, rationale, surrogate, priorities)
+    made = acts.nominate(store, study, at, called, rationale, surrogate, priorities)
     return {"candidate": made, "study": study.id}
 
 
@@ -109,7 +109,7 @@ def history(store: Store, name: str) -> list[dict]:
 COMMANDS = (
     list_candidates,
     dossier,
-    put_forward,
+    nominate,
     comment,
     vote,
     decide,

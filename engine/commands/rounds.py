@@ -43,7 +43,7 @@ def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.
     return [study.metrics.index(metric) for metric in metrics], signs
 
 
-def wishes(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
+def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
     """Inverse search: the likeliest mixtures for losses of at most (scores of at least) `limits` {metric: value}."""
     study, search, pool = latest_search(store, name)
     columns, signs = columns_of(study, list(limits))
@@ -156,7 +156,7 @@ def change_domains(
 
 COMMANDS = (
     trade_off,
-    wishes,
+    targets,
     propose,
     list_proposals,
     start_proposed,

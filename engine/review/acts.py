@@ -25,7 +25,7 @@ NAME, TEXT = 80, 10_000  # characters
 MOST_APPROVALS = 50
 
 
-def put_forward(
+def nominate(
     store: Store,
     study: studies.Study,
     point: np.ndarray,

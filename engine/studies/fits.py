@@ -90,14 +90,14 @@ def named_points(store: Store, study: studies.Study, aggregate: Aggregate | None
     return points
 
 
-def put_forward_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
+def nominated_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:
     """The points of a study's candidates by name, newest first."""
     return {one.frozen["name"]: np.array(one.frozen["point"]) for one in reviews.of_study(store, study.id)}
 
 
 def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
     """The mixture (D,) of a candidate's name or id, of another name, or of a run's id. Raises Problem if unknown."""
-    points = named_points(store, study) | put_forward_points(store, study)
+    points = named_points(store, study) | nominated_points(store, study)
     candidate = ALSO.get(candidate, candidate)
     if candidate in points:
         return points[candidate]

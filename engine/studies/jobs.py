@@ -34,6 +34,7 @@ def queue_runs(store: Store, planned: StudyPlanned | RunsAdded) -> None:
 
 def add_to(store: Store, study: str, rows: list[dict], made: list[dict]) -> list[str]:
     """Record more runs of a study, and queue their jobs; returns the runs' ids."""
+    need("operator", "queue runs")
     added = [PlannedRun(**row) for row in rows]
     queue_runs(store, RunsAdded(study, added, [PlannedJob(**one) for one in made]))
     return [run.id for run in added]

@@ -28,7 +28,7 @@ def room(finished, tmp_path_factory):
             for word in ("--point", "{}={}".format(*pair))
         ]
         said = "because <script>alert(1)</script> it helps"
-        ids.append(answer(workspace, "put-forward", "Small", name, "--because", said, *values)["candidate"])
+        ids.append(answer(workspace, "nominate", "Small", name, "--because", said, *values)["candidate"])
     page = Page(workspace)
     page.ids, page.workspace = ids, workspace
     page.study = answer(workspace, "list")[0]["study"]

@@ -1,4 +1,4 @@
-"""Rounds from the command line: trade-offs, wishes, next runs, confirmations, scale, changed domains."""
+"""Rounds from the command line: trade-offs, targets, next runs, confirmations, scale, changed domains."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ def desk(finished, tmp_path_factory):
     return copied(finished, tmp_path_factory.mktemp("rounds") / "workspace")
 
 
-def test_trade_offs_and_wishes_come_from_the_draws(desk):
+def test_trade_offs_and_targets_come_from_the_draws(desk):
     rows = answer(desk, "trade-off", "Small", "--metric", "python", "--metric", "prose")
     python, prose = (np.array([row["predicted"][name] for row in rows]) for name in ("python", "prose"))
     assert len(rows) > 2 and (np.diff(python) > 0).all() and (np.diff(prose) < 0).all()

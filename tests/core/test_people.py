@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from engine.commands import COMMANDS, READ_ONLY
+from engine.commands import ALIASES, COMMANDS, READ_ONLY, contract
 from engine.core.errors import Problem
 from engine.core.people import (
     ROLES,
@@ -203,3 +203,10 @@ def test_the_owners_thread_goes_on_where_nobody_is_signed_in(workspace, tmp_path
     again = Store(workspace, tmp_path / "again.duckdb")
     assert everything(again) == before
     again.close()
+
+
+def test_commands_of_before_go_on_under_their_old_names(tmp_path):
+    assert set(ALIASES.values()) <= set(COMMANDS) and not set(ALIASES) & set(COMMANDS)
+    for former, today in ALIASES.items():
+        with pytest.raises(Problem, match=f"arguments of {today}"):
+            contract.call(None, former, {"unheard_of": 1})

@@ -1,4 +1,4 @@
-"""Merges as candidates: put forward, measured on all text, and taken along as files that give the same weights."""
+"""Merges as candidates: nominated, measured on all text, and taken along as files that give the same weights."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ POINT = {"digits": 0.1, "prose": 0.4, "python": 0.5}
 
 @pytest.fixture(scope="module")
 def desk(merged, tmp_path_factory):
-    """A copy of the finished merge study; a merge of it is put forward and confirmed."""
+    """A copy of the finished merge study; a merge of it is nominated and confirmed."""
     root = tmp_path_factory.mktemp("merge-candidates") / "workspace"
     copied(merged, root)
     return root
@@ -36,7 +36,7 @@ def desk(merged, tmp_path_factory):
 @pytest.fixture(scope="module")
 def candidate(desk) -> str:
     values = [word for name, value in POINT.items() for word in ("--point", f"{name}={value}")]
-    return answer(desk, "put-forward", "Small merge", "A merge", "--because", "x", *values)["candidate"]
+    return answer(desk, "nominate", "Small merge", "A merge", "--because", "x", *values)["candidate"]
 
 
 def test_it_is_measured_once_on_all_text(desk, candidate):

@@ -40,14 +40,14 @@ def open_desk(desk):
 
 def put(store, study, name, point=(0.2, 0.4, 0.4), by=ANN, **more) -> str:
     with as_person(by):
-        return acts.put_forward(store, study, np.array(point), name, "because", **more)
+        return acts.nominate(store, study, np.array(point), name, "because", **more)
 
 
 # Candidates ------------------------------------------------------------------------------------------------
 
 
 def test_a_candidate_freezes_what_is_known_of_it(desk):
-    made = answer(desk, "put-forward", "Small", "First", "--because", "the lowest loss", "--candidate", "best")
+    made = answer(desk, "nominate", "Small", "First", "--because", "the lowest loss", "--candidate", "best")
     found = answer(desk, "candidate", made["candidate"])
     frozen = found["frozen"]
     assert (frozen["name"], frozen["rationale"], frozen["names"]) == (
@@ -66,7 +66,7 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
     assert [line["what"] for line in found["history"]] == ["put"]
     own = answer(
         desk,
-        "put-forward",
+        "nominate",
         "Small",
         "Own point",
         "--because",
@@ -94,11 +94,11 @@ def test_a_candidate_freezes_what_is_known_of_it(desk):
         ((" ", "--candidate", "best"), "empty name"),
     ],
 )
-def test_what_cannot_be_put_forward(desk, words, sentence):
-    assert sentence in said(desk, "put-forward", "Small", *words, "--because", "x")
+def test_what_cannot_be_nominated(desk, words, sentence):
+    assert sentence in said(desk, "nominate", "Small", *words, "--because", "x")
 
 
-def test_nothing_is_put_forward_before_a_fit(store):
+def test_nothing_is_nominated_before_a_fit(store):
     store.write(StudyCreated(study="new", name="New", spec={"corpus": "default", "name": "New"}))
     empty = {"domains": {name: {"train_tokens": 10**6} for name in ("a", "b")}}
     store.write(StudyPlanned(study="new", domains=["a", "b"], corpus=empty, runs=[], jobs=[]))
@@ -290,7 +290,7 @@ def confirmed(desk):
     """Two candidates of the desk that were confirmed from the command line; their ids."""
     names = ("Confirmed one", "Confirmed two")
     ids = [
-        answer(desk, "put-forward", "Small", name, "--because", "x", *points)["candidate"]
+        answer(desk, "nominate", "Small", name, "--because", "x", *points)["candidate"]
         for name, points in zip(
             names,
             (("--candidate", "best"), ("--point", "digits=0.1", "--point", "prose=0.6", "--point", "python=0.3")),

@@ -19,7 +19,7 @@ from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
-from engine.studies.fits import named_points, put_forward_points
+from engine.studies.fits import named_points, nominated_points
 from store import reviews, studies
 
 FADERS = "the faders"
@@ -49,7 +49,7 @@ def render(name: str | None) -> None:
 
 def chosen_point(study: studies.Study) -> tuple[str, np.ndarray]:
     """The point to export: a candidate, another named point, or the faders'."""
-    points = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
+    points = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_point(study)
     if faders is not None and study.kind != "merge":

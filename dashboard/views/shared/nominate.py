@@ -51,7 +51,7 @@ def freeze(study, points: dict[str, np.ndarray], boxes: dict[str, str], surrogat
     point = points[typed.get(boxes["point"], next(iter(points)))]
     name, why = typed[boxes["name"]], typed[boxes["why"]]
     try:
-        typed[boxes["made"]] = acts.put_forward(state.store(), study, point, name, why, surrogate, priorities)
+        typed[boxes["made"]] = acts.nominate(state.store(), study, point, name, why, surrogate, priorities)
     except Problem as problem:
         typed[boxes["problem"]] = str(problem)
         return

@@ -19,7 +19,7 @@ from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations
-from engine.studies.fits import named_points, put_forward_points
+from engine.studies.fits import named_points, nominated_points
 from store import corpora, runs, studies
 
 
@@ -42,7 +42,7 @@ def render(name: str | None) -> None:
 def ask(study: studies.Study) -> None:
     """What to confirm, and what it will cost."""
     a, b, c, d = st.columns(4)
-    there = {**named_points(state.store(), study), **put_forward_points(state.store(), study)}
+    there = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
     candidate = a.selectbox("Mixture", list(there), key="confirm-candidate")
     times = b.select_slider(
         "Size relative to a proxy",

@@ -1,0 +1,68 @@
+"""Damaged tables: whatever the bytes are, they are read, or refused in a sentence."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from engine.core.errors import Problem
+from engine.importing import read, read_runs, read_table
+from tests.importing import made
+from tests.support.mutations import CHANGES, FUZZ, damaged
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory) -> dict[str, bytes]:
+    """The bytes of one table in several formats."""
+    folder = tmp_path_factory.mktemp("tables")
+    parquet.write_table(pa.table(made.PLAIN), folder / "x.parquet")
+    nested = {"config": [json.dumps({"mix": one}) for one in made.mixtures()], "loss": made.LOSS.tolist()}
+    return {
+        "x.csv": made.text(made.PLAIN).encode(),
+        "semicolons.csv": made.text(made.PLAIN, ";", comma=True).encode("utf-16"),
+        "wandb.csv": made.text(made.WANDB).encode(),
+        "optuna.csv": made.text(made.OPTUNA).encode(),
+        "long.csv": made.text(made.LONG).encode(),
+        "nested.csv": made.text(nested).encode(),
+        "x.jsonl": "\n".join(map(json.dumps, made.mixtures())).encode(),
+        "x.json": json.dumps(made.mixtures()).encode(),
+        "x.parquet": (folder / "x.parquet").read_bytes(),
+    }
+
+
+def takes(folder, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+    try:
+        reading = read("flat", read_table(folder / name))
+        read_runs(reading)
+    except Problem as problem:
+        assert len(str(problem)) > 20
+
+
+NAMES = [
+    "x.csv",
+    "semicolons.csv",
+    "wandb.csv",
+    "optuna.csv",
+    "long.csv",
+    "nested.csv",
+    "x.jsonl",
+    "x.json",
+    "x.parquet",
+]
+
+
+@settings(FUZZ, max_examples=60)
+@given(name=st.sampled_from(NAMES), changes=CHANGES)
+def test_any_table_is_read_or_a_sentence(tables, tmp_path_factory, name, changes):
+    takes(tmp_path_factory.mktemp("any"), name, damaged(tables[name], changes))
+
+
+@pytest.mark.soak
+@settings(FUZZ, max_examples=8000)
+@given(name=st.sampled_from(NAMES), changes=CHANGES)
+def test_any_table_is_read_or_a_sentence_long(tables, tmp_path_factory, name, changes):
+    takes(tmp_path_factory.mktemp("any"), name, damaged(tables[name], changes))
