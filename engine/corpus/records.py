@@ -245,4 +245,3 @@ def column_place(names: list[str], column: str) -> int:
         there = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
         raise Unreadable(f"it has no column {column!r}; its columns: {there}")
     return names.index(column)
-
