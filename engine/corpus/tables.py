@@ -26,8 +26,8 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
                     done += 1
                     if text:
                         yield text, done / file.metadata.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).split("\n")[0]) from error
+    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+        raise Unreadable(damage(error)) from error
 
 
 def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
@@ -49,8 +49,13 @@ def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[st
                     done += 1
                     if text:
                         yield text, number / count if count else raw.tell() / size
-    except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).split("\n")[0]) from error
+    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+        raise Unreadable(damage(error)) from error
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a file, in a line. A damaged one may claim more than any memory holds."""
+    return str(error).split("\n")[0] or "it needs more memory than there is, or is damaged"
 
 
 def check_column(schema: Any, column: str) -> int:

@@ -3,9 +3,9 @@
     bits per byte = (sum of -log p) / ln 2 / (sum of token_bytes[target])
 
 Tokens can be counted so if each always stands for the same bytes of the text: raw bytes, byte-level BPE (GPT-2,
-Llama 3, Qwen, ...), and pieces with a mark for the blank that fall back to bytes (Llama 2, Mistral, Gemma, ...). Others change
-the text (WordPiece's lower case, Unigram's normal forms) or hide it in an unknown token: then a loss per byte would
-leave out what they drop, and they are refused with that reason.
+Llama 3, Qwen, ...), and pieces with a mark for the blank that fall back to bytes (Llama 2, Mistral, Gemma, ...). Others
+change the text (WordPiece's lower case, Unigram's normal forms) or hide it in an unknown token: then a loss per byte
+would leave out what they drop, and they are refused with that reason.
 """
 
 import json
