@@ -26,7 +26,7 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
                     done += 1
                     if text:
                         yield text, done / file.metadata.num_rows
-    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
 
 
@@ -49,7 +49,7 @@ def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[st
                     done += 1
                     if text:
                         yield text, number / count if count else raw.tell() / size
-    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
 
 
