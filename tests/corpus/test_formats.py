@@ -1,5 +1,6 @@
 """Own data in every format, packing and coding: all that is found is read, or named with the reason."""
 
+import argparse
 import bz2
 import gzip
 import json
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from engine.cli.corpus import corpus_options, corpus_spec
 from engine.core.errors import Problem
 from engine.corpus import CorpusSpec, build, readers
 from engine.corpus.document import Tally
@@ -267,6 +269,22 @@ def test_a_readable_domain_may_stay_out_and_a_mistyped_one_is_refused(tmp_path):
         sources_of(folder(root, without=["cod"]))
     with pytest.raises(Problem, match="list of the domains"):
         folder(root, without="code")
+
+
+def test_the_command_line_says_what_stays_out(tmp_path):
+    root = tmp_path / "data"
+    fill(root, "web.jsonl", "code.jsonl", "books.jsonl")
+    parser = argparse.ArgumentParser()
+    corpus_options(parser)
+    spec = corpus_spec(parser.parse_args(["--folder", str(root), "--without", "code"]))
+    assert list(sources_of(CorpusSpec.from_dict(spec))) == ["books", "web"]
+    with pytest.raises(Problem, match="name only those that are wanted"):
+        corpus_spec(parser.parse_args(["--file", "web=x.jsonl", "--without", "code"]))
+
+
+def test_a_manifest_of_before_has_a_report():
+    old = {"domains": {"web": {"skipped_count": 1}}, "skipped": [{"domain": "web", "path": "a", "reason": "why"}]}
+    assert report(old)["text"] == "Could not be read: 1 (a: why)." and report(old)["left_out"] == []
 
 
 def test_splits_are_not_taken_for_domains(tmp_path):
