@@ -45,7 +45,7 @@ def write_shard(
             progress(int(part.sizes[batch].sum()))
     if abs(text_bytes - wanted) > MOST_OFF * wanted:
         raise Problem(
-            f"Cannot use this tokenizer on {path.parent.name!r}: its tokens stand for {text_bytes:,} bytes, and the text "
-            f"has {wanted:,}, so losses per byte would be wrong. Choose another tokenizer, such as bytes."
+            f"Cannot use this tokenizer on {path.parent.name!r}: its tokens stand for {text_bytes:,} bytes, and "
+            f"the text has {wanted:,}, so losses per byte would be wrong. Choose another tokenizer, such as bytes."
         )
     return {"tokens": tokens, "bytes": text_bytes, "sha256": digest.hexdigest()}

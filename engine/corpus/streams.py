@@ -73,7 +73,7 @@ class Unpacked(io.RawIOBase):
             return b""
         try:
             return self.inner.read1(BLOCK)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:  # pyarrow's are OSErrors
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, MemoryError) as error:  # pyarrow's are OSErrors
             told = str(error).rstrip(".") or type(error).__name__
             self.fault = f"it cannot be read to its end ({told}); what stands before is kept"
             return b""

@@ -26,8 +26,8 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
                     done += 1
                     if text:
                         yield text, done / file.metadata.num_rows
-    except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).split("\n")[0]) from error
+    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
+        raise Unreadable(damage(error)) from error
 
 
 def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
@@ -49,8 +49,13 @@ def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[st
                     done += 1
                     if text:
                         yield text, number / count if count else raw.tell() / size
-    except (pyarrow.ArrowException, OSError) as error:
-        raise Unreadable(str(error).split("\n")[0]) from error
+    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
+        raise Unreadable(damage(error)) from error
+
+
+def damage(error: Exception) -> str:
+    """What is wrong with a file, in a line. A damaged one may claim more than any memory holds."""
+    return str(error).split("\n")[0] or "it needs more memory than there is, or is damaged"
 
 
 def check_column(schema: Any, column: str) -> int:
@@ -83,14 +88,15 @@ def is_list(kind: Any) -> bool:
 def checked(values: Any) -> Any:
     """An array of a file that may be damaged, if its parts fit together. Raises ArrowInvalid.
 
-    Text that is not UTF-8 is found after all else, and costs its row only.
+    In a column of texts, what is not UTF-8 is found after all else, and costs its row only; inside lists and
+    dictionaries it is found before, and the rest of the file is not read.
     """
     import pyarrow
 
     try:
         values.validate(full=True)
     except pyarrow.ArrowInvalid as error:
-        if "UTF8" not in str(error):
+        if "UTF8" not in str(error) or is_list(values.type) or pyarrow.types.is_dictionary(values.type):
             raise
     return values
 

@@ -13,7 +13,7 @@ from engine.corpus.spec import CorpusSpec
 
 Source = Callable[[], tuple[Iterator[Document], Tally]]
 FEWEST_DOMAINS = 2
-NAMED = 5  # of the domains that cannot be read, and of a record's fields, so many stand in a message
+NAMED = 5  # of the domains that cannot be read, so many stand in a message
 
 
 class WholeDomainsLeft(Problem):
@@ -39,7 +39,8 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     if len(found) < FEWEST_DOMAINS:
         raise Problem(
             f"Cannot make a mixture of {len(found)} domain ({', '.join(found) or 'none'}): it needs at least "
-            f"{FEWEST_DOMAINS}. Give a folder with a sub-folder, or a file, for each domain."
+            f"{FEWEST_DOMAINS}. Give a folder with a sub-folder, or a file, for each domain. Where a "
+            "field of the records says the domain, write the records of each into a file of their own first."
         )
     return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
 

@@ -2,10 +2,10 @@
 
     bits per byte = (sum of -log p) / ln 2 / (sum of token_bytes[target])
 
-Tokens can be counted so if each always stands for the same bytes of the text: raw bytes, byte-level BPE (GPT-2, Llama 3,
-Qwen, ...), and pieces with a mark for the blank that fall back to bytes (Llama 2, Mistral, Gemma, ...). Others change
-the text (WordPiece's lower case, Unigram's normal forms) or hide it in an unknown token: then a loss per byte would
-leave out what they drop, and they are refused with that reason.
+Tokens can be counted so if each always stands for the same bytes of the text: raw bytes, byte-level BPE (GPT-2,
+Llama 3, Qwen, ...), and pieces with a mark for the blank that fall back to bytes (Llama 2, Mistral, Gemma, ...). Others
+change the text (WordPiece's lower case, Unigram's normal forms) or hide it in an unknown token: then a loss per byte
+would leave out what they drop, and they are refused with that reason.
 """
 
 import json
@@ -113,7 +113,7 @@ def from_json(text: str, name: str) -> BytePairs:
         raise Problem(f"Cannot use {name}: {error}. Give a tokenizer.json of the tokenizers package.") from error
     if not is_byte_level(layout) and (reason := why_not_bytes(layout)):
         raise Problem(
-            f"Cannot use {name}: its tokens are not bytes of the text, so losses could not be given per byte: {reason}. "
+            f"Cannot use {name}: its tokens are not bytes, so losses could not be given per byte: {reason}. "
             "Choose a byte-level tokenizer (such as those of GPT-2, Llama 3 or Qwen), or one whose pieces fall back to "
             "bytes (Llama 2, Mistral, Gemma)."
         )

@@ -1,0 +1,346 @@
+"""Own data in every format, packing and coding: all that is found is read, or named with the reason."""
+
+import argparse
+import bz2
+import gzip
+import json
+import lzma
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engine.cli.corpus import corpus_options, corpus_spec
+from engine.core.errors import Problem
+from engine.corpus import CorpusSpec, build, readers
+from engine.corpus.document import Tally
+from engine.corpus.layouts import SourceFile, of_folder
+from engine.corpus.report import report
+from engine.corpus.texts import WholeDomainsLeft, scan_of, sources_of
+
+TEXTS = ["one\ntwo", 'drei, "vier"', "fünf 漢字", "x" * 2000]
+
+
+def zstd(data):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+PACKINGS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".ZST": zstd}
+LINES = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in TEXTS)
+QUOTED = ['"' + text.replace('"', '""') + '"' for text in TEXTS]
+WRITTEN = {
+    ".jsonl": LINES,
+    ".NDJSON": LINES.replace("\n", "\r\n"),
+    ".json": LINES,
+    ".array.json": json.dumps([{"text": text} for text in TEXTS], indent=1),
+    ".csv": "id,text\r\n" + "".join(f"1,{text}\r\n" for text in QUOTED),
+    ".tsv": "id\ttext\n" + "".join(f"1\t{text}\n" for text in QUOTED),
+}
+
+
+def read(path, column="text"):
+    """The documents of one file, as text, and the tally."""
+    tally = Tally()
+    found = readers.documents("d", [SourceFile(path, path.name)], column, tally)
+    return [document.data.decode() for document in found], tally
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_records_in_every_kind_packing_and_coding(tmp_path, kind, coding, packing):
+    path = tmp_path / f"odd{kind}{packing}"
+    path.write_bytes(PACKINGS[packing](WRITTEN[kind].encode(coding)))
+    found, tally = read(path)
+    assert found == TEXTS and tally.skipped == [] and tally.files_read == [path.name]
+
+
+FORMS = {
+    "string": pa.array(TEXTS),
+    "large": pa.array(TEXTS, pa.large_string()),
+    "view": pa.array(TEXTS, pa.string_view()),
+    "binary": pa.array([text.encode() for text in TEXTS]),
+    "binary_view": pa.array([text.encode() for text in TEXTS], pa.binary_view()),
+    "dictionary": pa.array(TEXTS).dictionary_encode(),
+    "list": pa.array([text.split("\n") for text in TEXTS]),
+    "large_list": pa.array([text.split("\n") for text in TEXTS], pa.large_list(pa.string())),
+    "list_of_views": pa.array([text.split("\n") for text in TEXTS], pa.list_(pa.string_view())),
+}
+ONLY_ARROW = {
+    "list_view": pa.array([text.split("\n") for text in TEXTS], pa.list_view(pa.string())),
+    "fixed_list": pa.array([[text] for text in TEXTS], pa.list_(pa.string(), 1)),
+}
+
+
+def arrow(table, make=pa.ipc.new_file):
+    sink = pa.BufferOutputStream()
+    with make(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_columns_of_parquet(tmp_path, form):
+    pq.write_table(pa.table({"id": [1, 2, 3, 4], "text": FORMS[form]}), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[0] == TEXTS
+
+
+@pytest.mark.parametrize("form", [*FORMS, *ONLY_ARROW])
+@pytest.mark.parametrize("make", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_columns_of_arrow_files_and_streams(tmp_path, form, make):
+    (tmp_path / "a.arrow").write_bytes(arrow(pa.table({"text": (FORMS | ONLY_ARROW)[form]}), make))
+    found, tally = read(tmp_path / "a.arrow")
+    assert found == TEXTS and tally.skipped == []
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "why"),
+    [
+        ("a.parquet", pa.array([{"text": "a"}]), "holds struct<text: string>, not text"),
+        ("a.arrow", pa.array([[["a"]]]), "not text"),
+        ("a.feather", pa.array([1]), "holds int64, not text"),
+    ],
+)
+def test_columns_that_hold_no_text_are_named(tmp_path, name, column, why):
+    table = pa.table({"text": column})
+    (tmp_path / name).write_bytes(arrow(table))
+    if name.endswith(".parquet"):
+        pq.write_table(table, tmp_path / name)
+    with pytest.raises(Problem, match=why):
+        read(tmp_path / name)
+
+
+BAD = b"bad \xff byte"
+
+
+def bad_string(kind):
+    """A column of a kind whose second value is not UTF-8."""
+    return pa.array([b"good", BAD, b"also"]).cast(pa.large_binary()).view(pa.large_string()).cast(kind, safe=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.txt", b"good\n" + BAD + b"\nalso\n", "1 of its lines: not UTF-8 (first: line 2)"),
+        ("a.md.gz", gzip.compress(b"good\r\n" + BAD + b"\r\nalso\r\n"), "1 of its lines: not UTF-8 (first: line 2)"),
+        ("a.txt", b"good\nz\0z\nalso\n", "1 of its lines: zero bytes"),
+        ("a.ndjson", b'{"text": "good"}\n{"text": "' + BAD + b'"}\n{"text": "also"}', "1 of its lines: not UTF-8"),
+        ("a.json", b'[{"text": "good"}, {"text": "' + BAD + b'"}, {"text": "also"}]', "1 of its records: not UTF-8"),
+        ("a.json", b'[{"text": "good"}, 12, {"text": "also"}]', "1 of its records: not an object but int"),
+        ("a.json", b'[{"text": "good"},{"text":"also"}, {"te', "not JSON after its first 2 records"),
+        ("a.json", b'[{"text": "good"},{"text":"also"}] {}', "after its array of 2 records more text"),
+        ("a.csv", b'text\ngood\n"' + BAD + b'\nmore"\nalso\n', "1 of its rows: not UTF-8 (first: row 3)"),
+        ("a.tsv", b"id\ttext\n1\tgood\n2\n3\talso\n", "1 of its rows: too few columns"),
+        ("a.csv", b'text\ngood\n"open" x\nalso\n', "1 of its rows: no row of a table"),
+        ("a.jsonl", b'{"text": "good"}\n{"text": null}\n{"text": "also"}\n', "1 of its lines: empty"),
+        ("a.txt", "good\nz\ud800z\nalso\n".encode("utf-16", "surrogatepass"), "1 of its lines: not UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_a_line_costs_that_line(tmp_path, name, data, reason):
+    (tmp_path / name).write_bytes(data)
+    found, tally = read(tmp_path / name)
+    assert "".join(found).split() == ["good", "also"] or found == ["good", "also"]
+    assert [skip["reason"][: len(reason)] for skip in tally.skipped] == [reason]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_text_of_a_table_that_is_not_utf8_costs_its_row(tmp_path, name):
+    for column in (pa.array([b"good", BAD, b"also"]), bad_string(pa.large_string())):
+        (tmp_path / name).write_bytes(arrow(pa.table({"text": column})))
+        if name == "a.parquet":
+            pq.write_table(pa.table({"text": column}), tmp_path / name)
+        found, tally = read(tmp_path / name)
+        assert found == ["good", "also"]
+        assert tally.skipped == [{"path": name, "reason": "1 of its rows: not UTF-8 (first: row 2)", "lines": 1}]
+
+
+@pytest.mark.parametrize("packing", [packing for packing in PACKINGS if packing])
+def test_a_file_that_ends_too_early_gives_what_stands_before(tmp_path, packing):
+    rng = np.random.default_rng(0)
+    text = "".join(json.dumps({"text": rng.bytes(40).hex()}) + "\n" for _ in range(20_000)).encode()
+    data = PACKINGS[packing](text)
+    (tmp_path / f"a.jsonl{packing}").write_bytes(data[: len(data) * 4 // 5])
+    found, tally = read(tmp_path / f"a.jsonl{packing}")
+    assert len(found) > 0
+    assert "cannot be read to its end" in " ".join(skip["reason"] for skip in tally.skipped)
+
+
+def fill(root, *names, seed=0):
+    """Files of JSON lines, of about 100 kB, all different."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps({"text": rng.bytes(500).hex()}) + "\n" for _ in range(100)).encode()
+        path.write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+
+
+def folder(root, **rest):
+    return CorpusSpec(source={"type": "folder", "path": str(root), **rest})
+
+
+def test_files_beside_folders_are_domains_and_all_else_is_named(tmp_path):
+    root = tmp_path / "data"
+    fill(root, "books/a.jsonl", "web/deep/b.json.gz", "code.jsonl", "math.ndjson")
+    for name in ("README.md", ".DS_Store", "web/deep/page.html", "books/none.txt", "books/.cache/x.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("" if name.endswith("none.txt") else "x")
+    manifest = build(folder(root), tmp_path / "c", processes=1)
+    assert list(manifest["domains"]) == ["books", "code", "math", "web"]
+    assert {left["path"]: left["reason"] for left in manifest["left_out"]} == {
+        ".DS_Store": "it is hidden",
+        "README.md": "it tells about the folder",
+        "books/.cache": "it is hidden",
+        "books/none.txt": "it is empty",
+        "web/deep/page.html": ".html files are not read",
+    }
+    told = report(manifest)
+    assert told["text"].startswith("Text from 4 of 4 files. Left out: 5 (")
+    assert told["files"]["web"] == {"found": 1, "read": 1, "beyond_cap": 0, "paths": ["web/deep/b.json.gz"]}
+
+
+LOST = {
+    "folder of unknown files": ("code/a.html", "code/b.jsonl.lz4"),
+    "unknown file": ("code.jsonl.lz4",),
+    "packed table": ("code.parquet.gz",),
+    "no suffix": ("code",),
+    "beside train": ("train/web/a.jsonl", "train/books/a.jsonl", "code/a.jsonl"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_whole_domain_is_left_out_only_if_that_is_asked_for(tmp_path, case):
+    root = tmp_path / "data"
+    fill(root, *(() if case == "beside train" else ("web/a.jsonl", "books.jsonl")), *LOST[case])
+    with pytest.raises(WholeDomainsLeft, match="code") as refused:
+        sources_of(folder(root))
+    (lost,) = refused.value.domains
+    spec = folder(root, without=[lost])
+    assert list(sources_of(spec)) == ["books", "web"]
+    assert lost in {left.domain for left in scan_of(spec).left}
+
+
+def test_links_pipes_and_sockets_are_named_and_never_opened(tmp_path):
+    root = tmp_path / "data"
+    fill(root, "web/a.jsonl", "books/a.jsonl")
+    fill(tmp_path / "secret", "x.jsonl")
+    os.mkfifo(root / "web" / "pipe.jsonl")
+    (root / "web" / "link.jsonl").symlink_to(tmp_path / "secret" / "x.jsonl")
+    (root / "books" / "folder").symlink_to(tmp_path / "secret")
+    (root / "books" / "loop").symlink_to(root)
+    with socket.socket(socket.AF_UNIX) as open_socket:
+        open_socket.bind(os.path.relpath(root / "web" / "s.jsonl"))
+    left = {one.path: one.reason for one in of_folder(str(root)).left}
+    link = "it is a link, and links are not followed"
+    assert left == {
+        "books/folder": link,
+        "books/loop": link,
+        "web/link.jsonl": link,
+        "web/pipe.jsonl": "it is a pipe, not a file",
+        "web/s.jsonl": "it is a socket, not a file",
+    }
+    (root / "code").symlink_to(tmp_path / "secret")
+    os.mkfifo(root / "math.jsonl")
+    with pytest.raises(WholeDomainsLeft, match=r"code \(code: it is a link.*math \(math.jsonl: it is a pipe"):
+        sources_of(folder(root))
+
+
+def test_a_file_that_becomes_a_link_after_the_scan_is_not_followed(tmp_path):
+    fill(tmp_path, "secret.jsonl")
+    (tmp_path / "a.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    with pytest.raises(Problem, match="gave any text"):
+        read(tmp_path / "a.jsonl")
+
+
+def test_a_readable_domain_may_stay_out_and_a_mistyped_one_is_refused(tmp_path):
+    root = tmp_path / "data"
+    fill(root, "web.jsonl", "code.jsonl", "books.jsonl")
+    assert list(sources_of(folder(root, without=["code"]))) == ["books", "web"]
+    with pytest.raises(Problem, match=r"no domain of that name\. It has books, code, web"):
+        sources_of(folder(root, without=["cod"]))
+    with pytest.raises(Problem, match="list of the domains"):
+        folder(root, without="code")
+
+
+def test_the_command_line_says_what_stays_out(tmp_path):
+    root = tmp_path / "data"
+    fill(root, "web.jsonl", "code.jsonl", "books.jsonl")
+    parser = argparse.ArgumentParser()
+    corpus_options(parser)
+    spec = corpus_spec(parser.parse_args(["--folder", str(root), "--without", "code"]))
+    assert list(sources_of(CorpusSpec.from_dict(spec))) == ["books", "web"]
+    with pytest.raises(Problem, match="name only those that are wanted"):
+        corpus_spec(parser.parse_args(["--file", "web=x.jsonl", "--without", "code"]))
+
+
+def test_a_manifest_of_before_has_a_report():
+    old = {"domains": {"web": {"skipped_count": 1}}, "skipped": [{"domain": "web", "path": "a", "reason": "why"}]}
+    assert report(old)["text"] == "Could not be read: 1 (a: why)." and report(old)["left_out"] == []
+
+
+def test_splits_are_not_taken_for_domains(tmp_path):
+    fill(tmp_path, "train.jsonl", "test.jsonl", "validation.jsonl")
+    with pytest.raises(Problem, match="splits of one data set"):
+        of_folder(str(tmp_path))
+
+
+MUTATED = """
+import random, sys
+from pathlib import Path
+from engine.core.errors import Problem
+from engine.corpus import readers
+from engine.corpus.document import Tally
+from engine.corpus.layouts import SourceFile
+drawn = random.Random(int(sys.argv[2]))
+for source in sorted(Path(sys.argv[1]).iterdir()):
+    whole = source.read_bytes()
+    for turn in range(int(sys.argv[3])):
+        data = bytearray(whole)
+        for _ in range(drawn.choice([1, 2, 8])):
+            data[drawn.randrange(len(data))] = drawn.randrange(256)
+        if drawn.random() < 0.3:
+            del data[drawn.randrange(len(data)):]
+        path = source.with_name("mutated" + "".join(source.suffixes))
+        path.write_bytes(data)
+        tally = Tally()
+        try:
+            found = [d.data.decode() for d in readers.documents("d", [SourceFile(path, path.name)], "text", tally)]
+        except Problem:
+            found = []
+        assert found or tally.skipped or not data, (source.name, turn)
+        path.unlink()
+"""
+
+
+def mutate(tmp_path, seed, turns):
+    """Read files of every kind with bytes changed: text, or a reason, and nothing else ever."""
+    for packing in PACKINGS:
+        for kind in WRITTEN:
+            (tmp_path / f"a{kind}{packing}").write_bytes(PACKINGS[packing](WRITTEN[kind].encode()))
+        (tmp_path / f"a.txt{packing}").write_bytes(PACKINGS[packing]("\n".join(TEXTS).encode("utf-16")))
+    for form, column in FORMS.items():
+        pq.write_table(pa.table({"text": column}), tmp_path / f"{form}.parquet")
+    for form, column in (FORMS | ONLY_ARROW).items():
+        (tmp_path / f"{form}.arrow").write_bytes(arrow(pa.table({"text": column})))
+        (tmp_path / f"{form}.ipc").write_bytes(arrow(pa.table({"text": column}), pa.ipc.new_stream))
+    command = [sys.executable, "-c", MUTATED, str(tmp_path), str(seed), str(turns)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+
+
+def test_mutated_bytes_give_text_or_a_reason(tmp_path):
+    mutate(tmp_path, 0, 6)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_many_mutated_bytes_give_text_or_a_reason(tmp_path, seed):
+    mutate(tmp_path, seed, 300)
