@@ -17,11 +17,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         files             of own data: {"found", "read", "beyond_cap": not reached, "paths": of at most 100 read}
         sha256            {"train", "valid"} of the shards
     }}
-<<<<<<< HEAD
     skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
-=======
-    skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many, if not the file
->>>>>>> h-corpus
     left_out      [{"path", "reason", "domain"}] of own data that was not tried, at most 100, and left_out_count
     packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
     missing       packages of the default corpus that are not installed, and domains that stayed too small
