@@ -15,7 +15,7 @@ import urllib.request
 import pytest
 
 from engine.core.workspace import Workspace
-from tests.support.running import ROOT, Page, engine, free_port, until, write_domains
+from tests.support.running import ROOT, Page, answer, engine, free_port, said, until, write_domains
 
 HEADERS = {"x-frame-options": "DENY", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
@@ -279,7 +279,7 @@ def test_a_full_disk_fails_the_corpus_with_a_sentence_and_a_retry_builds_it(smal
     write_domains(tmp_path / "text")
     workspace = small_disk / "workspace"
     wish = ("corpus", "--name", "c", "--folder", str(tmp_path / "text"), "--wait")
-    engine(workspace, "list")
+    engine(workspace, *wish[:-1])
     fill(small_disk, 400_000)
     done = engine(workspace, *wish, check=False)
     sentence = done.stderr.splitlines()[-1]
@@ -287,7 +287,19 @@ def test_a_full_disk_fails_the_corpus_with_a_sentence_and_a_retry_builds_it(smal
     assert "retry" in sentence.lower() and "Traceback" not in done.stderr
     (small_disk / "ballast").unlink()
     built = json.loads(engine(workspace, *wish).stdout)
-    assert built == {"jobs": [{"id": "corpus-c", "state": "done"}]}
+    assert built["jobs"] == [{"id": "corpus-c", "state": "done"}]
+
+
+def test_nothing_is_begun_on_a_full_disk(small_disk, tmp_path):
+    write_domains(tmp_path / "text")
+    workspace = small_disk / "workspace"
+    wish = ("corpus", "--name", "c", "--folder", str(tmp_path / "text"))
+    Workspace.open(workspace)
+    fill(small_disk, 400_000)
+    assert "its disk is full (0.4 MB are left" in said(workspace, *wish)
+    assert "its disk is full" in refusal(workspace)
+    (small_disk / "ballast").unlink()
+    assert answer(workspace, "jobs") == [] and answer(workspace, *wish)["state"] == "queued"
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def answer(study: studies.Study) -> None:
     size = f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}"
     st.markdown(
         f"The best predicted mixture is {words} {baseline_phrase(baseline)}: {size} {plain(aggregate.unit)} "
-        f"predicted (95%), from {study.done} runs."
+        f"predicted (95%), from {studies.league(state.store(), study.id)['runs']} runs."
     )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
     figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.domains, names.colours, shares)
