@@ -161,8 +161,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append("It is extrapolated: it is farther from every run than runs are from each other.")
     if not frame.space.contains(point[None])[0]:
         found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
-    if len(fit.measured.ids) < len(frame.space.names):
-        found.append(f"It is based on fewer runs ({len(fit.measured.ids)}) than coordinates.")
+    if len(fit.measured.ids) < study.enough:
+        found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
     if frame.available is not None and frame.budget:

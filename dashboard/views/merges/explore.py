@@ -16,7 +16,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
-from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.spec.merge_catalogue import card_of
@@ -92,7 +92,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, setting: Setting, points:
     live = measured_now(study, setting, patience=0.0)
     left, right = st.columns([1, 2])
     with left:
-        reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points)
+        reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points, bool(too_few(study)))
         if isinstance(live, Measured):
             st.metric(
                 f"{aggregate.title.capitalize()}, measured now",

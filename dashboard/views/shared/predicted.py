@@ -18,11 +18,11 @@ SUPPORT = {
 
 
 def against_a_reference(
-    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]
+    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray], few: bool
 ) -> tuple[str, Prediction, Difference, explain.Support]:
     """Show the prediction at a point (D,), whether it differs from a reference, and how far it is from measured runs.
 
-    points: possible references, by name. Returns the chosen one's name, the prediction, the difference to it, and the
+    points: possible references, by name; few: there are fewer runs than a fit needs. Returns the chosen one's name, the prediction, the difference to it, and the
     support of the point, for the text beside them.
     """
     names = [name for name in points if name != BEST_PREDICTED] + [BEST_PREDICTED] * (BEST_PREDICTED in points)
@@ -34,9 +34,11 @@ def against_a_reference(
         f"{aggregate.title.capitalize()}, predicted ({plain(aggregate.unit)})",
         f"{wording.number(aggregate.sign * here.aggregate)} ± {wording.number(1.96 * here.aggregate_std)}",
         f"{change} vs. {reference}",
-        delta_color="off" if gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
+        delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )
     support = explain.support(at[None], fit.measured.weights)
     noise = "**Within noise**: no difference can be claimed." if gap.inside_noise else "Beyond noise (95%)."
+    if few:
+        noise = "**Too few runs** to claim a difference."
     st.markdown(f"{noise} {SUPPORT[support.badge[0]]}")
     return reference, here, gap, support

@@ -11,7 +11,7 @@ from dashboard.views.shared.faders import keep_in_link, keep_locks_in_link, link
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
-from dashboard.views.shared.study import named_of, study_of
+from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.understand.details import details
 from engine.core.short_names import told_apart
 from engine.spec.objectives import Aggregate, common_scale
@@ -113,7 +113,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: d
     """The predicted metrics, against a reference."""
     left, right = st.columns([1, 2])
     with left:
-        reference, here, gap, support = against_a_reference(fit, aggregate, at, points)
+        reference, here, gap, support = against_a_reference(fit, aggregate, at, points, bool(too_few(study)))
         st.caption(
             f"The nearest of {len(fit.measured.ids)} runs differs in {100 * support.distance[0]:.0f}% of the tokens "
             f"(runs are up to {100 * support.reach:.0f}% apart). Intervals are 95%, for one run."

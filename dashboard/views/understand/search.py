@@ -146,7 +146,7 @@ def price_words(found: dict) -> str:
 
 
 def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
-    """The best against the baselines; no winner within noise, nor from fewer runs than domains."""
+    """The best against the baselines; no winner within noise, nor from fewer runs than a fit needs."""
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
     columns[0].metric(
