@@ -219,7 +219,7 @@ def test_any_line_is_applied_or_set_aside(tmp_path_factory, lines):
 
 
 @pytest.mark.soak
-@settings(FUZZ, max_examples=1500)
+@settings(FUZZ, max_examples=200)
 @given(lines=st.lists(mutated(), min_size=5, max_size=60))
 def test_any_line_is_applied_or_set_aside_long(tmp_path_factory, lines):
     takes_any(tmp_path_factory.mktemp("any") / "workspace", lines)

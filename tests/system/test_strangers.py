@@ -106,7 +106,7 @@ def test_the_document_holds(client, case):
 
 @pytest.mark.soak
 @document.parametrize()
-@settings(FUZZ, max_examples=300)
+@settings(FUZZ, max_examples=100)
 def test_the_document_holds_long(client, case):
     conforms(client, case)
 

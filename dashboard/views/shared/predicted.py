@@ -22,8 +22,8 @@ def against_a_reference(
 ) -> tuple[str, Prediction, Difference, explain.Support]:
     """Show the prediction at a point (D,), whether it differs from a reference, and how far it is from measured runs.
 
-    points: possible references, by name; few: there are fewer runs than a fit needs. Returns the chosen one's name, the prediction, the difference to it, and the
-    support of the point, for the text beside them.
+    points: possible references, by name; few: there are fewer runs than a fit needs. Returns the chosen one's name, the
+    prediction, the difference to it, and the support of the point, for the text beside them.
     """
     names = [name for name in points if name != BEST_PREDICTED] + [BEST_PREDICTED] * (BEST_PREDICTED in points)
     reference = st.selectbox("Compare with", names, key="reference", bind="query-params")
