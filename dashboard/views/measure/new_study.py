@@ -24,6 +24,7 @@ from dashboard.models.cost import (
 )
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.metrics import ask_metrics
 from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
@@ -96,6 +97,7 @@ def ask() -> tuple[StudySpec, dict | None]:
     left, right = st.columns(2)
     runs = left.slider("Mixtures to train", 8, 512, 64, help="One proxy per mixture of the design.")
     dial = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
+    metrics = ask_metrics()
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
         fidelity, proxies = ask_proxies(PRESETS[dial], dial)
@@ -104,7 +106,7 @@ def ask() -> tuple[StudySpec, dict | None]:
     with design_tab:
         design = ask_design()
         chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design}
+        settings = {**proxies, **limits, **design, "metrics": metrics}
         spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **settings)
         preview(spec, domains, manifest)
     return spec, manifest
