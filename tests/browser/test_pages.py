@@ -93,7 +93,7 @@ def test_the_leaderboard_says_what_to_believe_and_is_found_by_old_links(tab, pag
     expect(tab).to_have_url(re.compile("/leaderboard"))
     expect(tab.get_by_text("is the default")).to_contain_text("Its held-out rank correlation is")
     expect(
-        tab.get_by_text("Not yet:")
+        tab.get_by_text("More runs are worth it:")
         .or_(tab.get_by_text("would have been enough"))
         .or_(tab.get_by_text("More runs have not made"))
         .first

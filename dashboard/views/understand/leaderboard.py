@@ -43,7 +43,7 @@ def verdicts(fit: Fit) -> None:
     league, best = fit.league, fit.league[fit.league.default]
     level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
-    text += f"; {', '.join(level)} rank equally well within noise. " if level else ". "
+    text += f". Equally good within noise: {'; '.join(level)}. " if level else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
@@ -77,7 +77,7 @@ def table(fit: Fit) -> None:
     quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
     st.caption(
         f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
-        + (f"; run only once, being slow: {', '.join(slow)}" if slow else "")
+        + (f"; run only once, being slow: {'; '.join(slow)}" if slow else "")
         + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability use the study's own "
         "priorities. Choose a surrogate in the sidebar; the link keeps it."
     )
@@ -100,7 +100,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": one.stability,
         "CPU s per fit": one.seconds / (one.repeats * folds),
-        "note": ", ".join(members),
+        "note": "; ".join(members),
     }
 
 
