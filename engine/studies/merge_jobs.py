@@ -87,7 +87,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     ]
     tuned = replace(
         spec.fidelity,
-        tokens=max(1, round(spec.merge.share * spec.fidelity.tokens)),
+        tokens=max(1, round(spec.merge.token_fraction * spec.fidelity.tokens)),
         learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
     )
     folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]

@@ -38,7 +38,7 @@ def new_merge() -> None:
 def training_of(spec: StudySpec) -> str:
     """The cost of training the experts, in proxies."""
     tokens = f"{spec.fidelity.tokens / 1e6:.2g} million tokens"
-    return f"a proxy of {tokens}, then one expert per domain on {spec.merge.share:g}× as many, in one stack"
+    return f"a proxy of {tokens}, then one expert per domain on {spec.merge.token_fraction:g}× as many, in one stack"
 
 
 def ask() -> tuple[StudySpec, list[str]]:
