@@ -219,6 +219,28 @@ def test_figures_carry_units(tab, page):
     assert any("bits per byte" in (title or "") for title in titles), titles
 
 
+TITLES_CUT = """[...document.querySelectorAll('.mixdesk-plot')].flatMap(plot => {
+    const box = plot.getBoundingClientRect();
+    return [...plot.querySelectorAll('.xtitle, .ytitle')].filter(title => {
+        const own = title.getBoundingClientRect();
+        return own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1
+            || own.bottom > box.bottom + 1;
+    }).map(title => title.textContent);
+})"""
+
+
+@pytest.mark.parametrize("path", ["explore", "leaderboard"])
+def test_titles_of_axes_fit_windows_of_any_width(tab, page, path):
+    """Narrow when it opens, wider and narrow again while it is open."""
+    tab.set_viewport_size({"width": 390, "height": 900})
+    visit(tab, page, path)
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    for width in (390, 1024, 420):
+        tab.set_viewport_size({"width": width, "height": 900})
+        settled(tab)
+        tab.wait_for_function(f"{TITLES_CUT}.length === 0")
+
+
 def test_names_are_shown_as_they_are_written(tab, page):
     """A study that is called like an attack is listed as text, and can be cancelled.
 
