@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.merge import PAIRED
 from engine.spec.statistics import spearman
 from engine.studies.measured import aggregate_of
 from store import runs, studies
@@ -20,7 +21,7 @@ LEVEL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
-class Mirror:
+class PairedComparison:
     """metrics: M names, then the aggregate; rank (M + 1,): Spearman over the mixtures, low, high: its 95% interval by
     resampling mixtures; merged, trained (P, M): losses of each mixture's merge and of its proxy; points (P, D): shares.
     """
@@ -35,7 +36,7 @@ class Mirror:
     runs: list[str]
 
 
-def mirror(store: Store, study: studies.Study) -> Mirror:
+def paired_comparison(store: Store, study: studies.Study) -> PairedComparison:
     """Compare a merge study with its mixture study. Raises Problem if there is nothing to compare yet."""
     of = (study.spec.get("merge") or {}).get("of")
     if not of:
@@ -46,7 +47,7 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     pairs = [
         (row, place[label])
         for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True))
-        if role == "mirror" and label in place
+        if role == PAIRED and label in place
     ]
     if len(pairs) < FEWEST:
         raise Problem(
@@ -59,7 +60,7 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     aggregate = aggregate_of(store, study)
     both = [np.column_stack([losses, aggregate.of(losses)]) for losses in (merged, trained)]
     rank, low, high = correlations(*both)
-    return Mirror(
+    return PairedComparison(
         [*study.metrics, aggregate.title],
         rank,
         low,
