@@ -83,6 +83,8 @@ function listen(host, setStateValue) {
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
   host.style.height = `${data.height}px`;
+  host.style.minWidth = `${data.narrowest}px`;
+  parentElement.style.overflowX = data.narrowest ? "auto" : "";
   let gone = false;
   plotly(data.plotly).then(
     (Plotly) => {

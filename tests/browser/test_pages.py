@@ -241,6 +241,21 @@ def test_titles_of_axes_fit_windows_of_any_width(tab, page, path):
         tab.wait_for_function(f"{TITLES_CUT}.length === 0")
 
 
+def test_many_axes_scroll_sideways_in_a_narrow_window(tab, page):
+    """The chart does; the page does not."""
+    tab.set_viewport_size({"width": 390, "height": 900})
+    visit(tab, page, "runs")
+    tab.wait_for_selector(".mixdesk-plot .parcoords")
+    settled(tab)
+    width, axes = tab.evaluate(
+        """[...document.querySelectorAll('.mixdesk-plot')].filter(plot => plot.querySelector('.parcoords'))
+        .map(plot => [plot._fullLayout.width, plot._fullData[0].dimensions.length])[0]"""
+    )
+    assert axes > 6 and width >= 50 * axes
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tab.set_viewport_size({"width": 1400, "height": 900})
+
+
 def test_names_are_shown_as_they_are_written(tab, page):
     """A study that is called like an attack is listed as text, and can be cancelled.
 
