@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS runs (
     study VARCHAR NOT NULL,
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
     role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
-                                   -- reference | mirror | search | learned | submitted
+                                   -- reference | mirror (a merge at the shares of a mixture) | search | learned | submitted
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains

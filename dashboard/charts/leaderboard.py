@@ -136,10 +136,10 @@ def learning_curve(sizes: list[int], lines: list[dict], runs: int, enough: int |
 
 
 def stability(titles: list[str], distance: np.ndarray, chosen: int | None) -> go.Figure:
-    """Mean L1 between the mixtures recommended by refits (S,), the most stable first."""
+    """Mean L1 between the points recommended by refits (S,), the most stable first."""
     fig = figure(
         90 + 26 * len(titles),
-        xaxis_title="mean L1 between recommended mixtures (left is more stable)",
+        xaxis_title="mean L1 between recommendations (left is more stable)",
         yaxis={"autorange": "reversed"},
         xaxis={"rangemode": "tozero"},
     )

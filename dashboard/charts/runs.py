@@ -18,7 +18,8 @@ from engine.spec.objectives import BITS
 def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str, str]) -> go.Figure:
     """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's largest domain.
 
-    One trace per domain, its runs separated by gaps: one per run takes Plotly ten times as long.
+    One trace per domain, its runs separated by gaps: one per run takes Plotly ten times as long. With markers where
+    a run has a single point, which is no line.
     """
     fig = figure(340, xaxis_title="tokens seen by each proxy", yaxis_title=f"training loss, {BITS}")
     for domain, colour in colours.items():
@@ -28,8 +29,9 @@ def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str,
                 x=np.concatenate([np.append(tokens, np.nan) for tokens, _, _ in own]),
                 y=np.concatenate([np.append(loss, np.nan) for _, loss, _ in own]),
                 text=np.concatenate([np.repeat(label, len(tokens) + 1) for tokens, _, label in own]),
-                mode="lines",
+                mode="lines" if all(len(tokens) > 1 for tokens, _, _ in own) else "lines+markers",
                 line={"width": 1.3, "color": colour},
+                marker={"size": 6},
                 opacity=0.75,
                 name=f"mostly {escape(domain)}",
                 hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",

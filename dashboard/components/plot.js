@@ -17,6 +17,46 @@ function plotly(url) {
   return window.mixdeskPlotly;
 }
 
+const pen = document.createElement("canvas").getContext("2d");
+
+// A title broken into lines of at most `width` pixels, as far as its words allow.
+function wrapped(title, width, font) {
+  pen.font = `${font.size}px ${font.family}`;
+  return title.split("<br>").flatMap((line) => {
+    const lines = [];
+    for (const word of line.split(" ")) {
+      const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+      if (lines.length && pen.measureText(longer).width <= width) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines;
+  }).join("<br>");
+}
+
+// The axes' titles as they fit the plot that is drawn: {axis: title}. whole: as the figure has them.
+function fitting(host, whole) {
+  const drawn = host._fullLayout, found = {};
+  for (const [axis, title] of Object.entries(whole)) {
+    const room = axis.startsWith("x") ? drawn._size.w : drawn._size.h;
+    if (drawn[axis]) found[axis] = wrapped(title, room, drawn[axis].title.font);
+  }
+  return found;
+}
+
+// Break titles that the plot has no room for, again whenever its size changes.
+function fitTitles(host, Plotly) {
+  const changes = {};
+  for (const [axis, title] of Object.entries(fitting(host, host.titles))) {
+    if (host.layout[axis].title.text !== title) changes[`${axis}.title.text`] = title;
+  }
+  if (Object.keys(changes).length) Plotly.relayout(host, changes);
+}
+
+function titlesOf(layout) {
+  const axes = Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name) && layout[name].title?.text);
+  return Object.fromEntries(axes.map((name) => [name, layout[name].title.text]));
+}
+
 function dressed(figure, element) {
   const style = getComputedStyle(element);
   const colour = style.getPropertyValue("--st-text-color") || style.color;
@@ -43,6 +83,8 @@ function listen(host, setStateValue) {
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
   host.style.height = `${data.height}px`;
+  host.style.minWidth = `${data.narrowest}px`;
+  parentElement.style.overflowX = data.narrowest ? "auto" : "";
   let gone = false;
   plotly(data.plotly).then(
     (Plotly) => {
@@ -50,8 +92,15 @@ export default function ({ data, parentElement, setStateValue }) {
       const first = host.drawn === undefined;
       host.drawn = data.figure;
       const figure = JSON.parse(data.figure);
+      host.titles = titlesOf(figure.layout);
+      if (!first) {  // the plot has a size already: titles are broken at once, not after they were seen whole
+        for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;
+      }
       Plotly.react(host, figure.data, dressed(figure, host), CONFIG);
-      if (first) listen(host, setStateValue);
+      if (!first) return;
+      listen(host, setStateValue);
+      host.on("plotly_afterplot", () => fitTitles(host, Plotly));
+      fitTitles(host, Plotly);
     },
     () => { host.textContent = "The chart script did not load. Reload the page."; },
   );

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
+from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from store.studies import Study
 
@@ -17,7 +18,8 @@ DID = {
 }
 
 
-ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat"}  # others as they are called
+# Others are called as they are stored.
+ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", PAIRED: "paired merge"}
 
 
 def number(value: float, sign: str = "") -> str:

@@ -59,8 +59,13 @@ def column_options(one) -> None:
         "--higher-is-better", nargs="*", metavar="COLUMN", help="metrics that are better when higher, names or globs"
     )
     one.add_argument("--unit", help="unit of the metrics (default: guessed from their names)")
-    for name in ("key", "seed", "model-size", "n-tokens"):
-        one.add_argument(f"--{name}", metavar="COLUMN", help="its column (default: guessed)")
+    for name, what in (
+        ("key", "each run's key"),
+        ("seed", "each run's seed"),
+        ("model-size", "each run's model size"),
+        ("n-tokens", "each run's training tokens"),
+    ):
+        one.add_argument(f"--{name}", metavar="COLUMN", help=f"the column with {what} (default: guessed)")
 
 
 def predict_options(one) -> None:

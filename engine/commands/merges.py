@@ -76,7 +76,7 @@ def learned_merges(store: Store, name: str) -> list[dict]:
 
 def merge_as_proxy(store: Store, name: str) -> dict:
     """Spearman, with its interval, between merges at coefficients p and proxies trained on shares p."""
-    found = plain(paired_comparison.mirror(store, studies.get(store, name)))
+    found = plain(paired_comparison.paired_comparison(store, studies.get(store, name)))
     return {key: found[key] for key in ("metrics", "rank", "low", "high", "runs")}
 
 

@@ -38,7 +38,6 @@ LIBRARIES = (
     "fsspec",
     "huggingface-hub",
     "narwhals",
-    "Pygments",
     "Jinja2",
     "starlette",
     "uvicorn",

@@ -50,15 +50,15 @@ class Curve:
             return f"{self.runs} runs are too few for a learning curve: how many are enough is unknown."
         if self.state == "far":
             return (
-                f"Not yet: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, further than this curve "
-                "can be extrapolated."
+                f"More runs are worth it: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, further "
+                "than this curve can be extrapolated."
             )
         low, high = self.between
         if self.state == "enough":
             fewest = " or fewer" if self.enough <= rounded(self.sizes[0]) else ""
             return f"{self.enough} runs{fewest} would have been enough ({low} to {high}): from there on {worth}."
         more, least, most = self.enough - self.runs, max(0, low - self.runs), max(0, high - self.runs)
-        return f"Not yet: about {more} more runs ({least} to {most}), then {worth}."
+        return f"More runs are worth it: about {more} of them ({least} to {most}), then {worth}."
 
     def to_dict(self) -> dict:
         """As JSON-able values."""

@@ -3,6 +3,8 @@
 R runs, D domains, M metrics.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.surrogates.base import FEWEST
@@ -11,25 +13,41 @@ SCALES = 1e4  # ratio of the metrics' standard deviations above which they are f
 NAMED = 6  # names in a sentence
 
 
-def notes(weights: np.ndarray, losses: np.ndarray, domains: list[str], metrics: list[str]) -> list[str]:
-    """Of weights (R, D) and losses (R, M) with NaN where a run lacks a metric; empty if there are none."""
+class Words(NamedTuple):
+    """What a point of a study, its coordinates and the value of one are called."""
+
+    point: str
+    coordinates: str
+    value: str
+
+
+WORDS = {"mixture": Words("mixture", "domains", "share"), "merge": Words("merge", "coefficients", "coefficient")}
+
+
+def notes(
+    weights: np.ndarray, losses: np.ndarray, domains: list[str], metrics: list[str], kind: str = "mixture"
+) -> list[str]:
+    """Of weights (R, D) and losses (R, M) with NaN where a run lacks a metric; empty if there are none. kind: of the
+    study's points, a key of WORDS.
+    """
+    words = WORDS[kind]
     runs, said = len(weights), []
     different = len(np.unique(np.round(weights, 6), axis=0))
     if runs <= len(domains):
         said.append(
-            f"There are {runs} runs for {len(domains)} domains: a straight line alone has {len(domains)} slopes, so "
-            "predictions rest on the surrogates' assumptions. Train more runs."
+            f"There are {runs} runs for {len(domains)} {words.coordinates}: a straight line alone has {len(domains)} "
+            "slopes, so predictions rest on the surrogates' assumptions. Measure more runs."
         )
     if different < runs:
         said.append(
-            f"{runs - different} of {runs} runs repeat a mixture: they measure the noise, and only {different} "
-            "mixtures remain to learn from. In cross-validation equal mixtures stay together."
+            f"{runs - different} of {runs} runs repeat a {words.point}: they measure the noise, and only {different} "
+            f"{words.point}s remain to learn from. In cross-validation equal {words.point}s stay together."
         )
-    if never := named(domains, weights.max(axis=0) <= 0):
-        said.append(f"No run has any of {never}: its effect is unknown. Keep it out, or train runs with it.")
-    fixed = (np.ptp(weights, axis=0) < 1e-9) & (weights.max(axis=0) > 0)
+    if never := named(domains, np.abs(weights).max(axis=0) <= 0):
+        said.append(f"No run has any of {never}: its effect is unknown. Keep it out, or measure runs with it.")
+    fixed = (np.ptp(weights, axis=0) < 1e-9) & (np.abs(weights).max(axis=0) > 0)
     if same := named(domains, fixed):
-        said.append(f"All runs have the same share of {same}: its effect is unknown.")
+        said.append(f"All runs have the same {words.value} of {same}: its effect is unknown.")
     return said + _of_metrics(losses, metrics)
 
 

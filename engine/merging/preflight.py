@@ -104,7 +104,7 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
         found.ancestry = list(weights.ancestry.values())
         inherited(weights, found)
     found.warnings += dict.fromkeys(note for model in models.values() for note in model.notes)
-    foresee(config, models, layout, out, found)
+    add_cost(config, models, layout, out, found)
     return found
 
 
@@ -184,7 +184,7 @@ def inherited(weights: Scan, found: Preflight) -> None:
 # Its cost -----------------------------------------------------------------------------------------------
 
 
-def foresee(config: MergeConfig, models: dict[str, Model], layout: Layout, out: Path, found: Preflight) -> None:
+def add_cost(config: MergeConfig, models: dict[str, Model], layout: Layout, out: Path, found: Preflight) -> None:
     """Add memory, disk and seconds. Refuses if `out` cannot be written or the method rejects its values."""
     planned, lead = layout.planned, models[lead_of(config)]
     found.tensors, found.parameters = len(planned), sum(one.slot.size for one in planned)

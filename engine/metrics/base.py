@@ -67,6 +67,11 @@ class Metric:
     score: Callable[[Prediction], Tensor]
     value: Callable[[np.ndarray, Text], tuple[np.ndarray, np.ndarray]]
 
+    @property
+    def title(self) -> str:
+        """The name as pages show it."""
+        return self.name.replace("_", " ").capitalize()
+
 
 def ratio(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A ratio of means over windows and its standard error (delta method): sums (G, W), sizes (W,) -> (G,) each."""

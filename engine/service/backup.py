@@ -32,7 +32,7 @@ FORMAT = 1  # of the archive
 MANIFEST = "manifest.json"
 OF_A_PROCESS = ("lock", "lease.json", "beat")  # in a job's folder: of the process that runs it
 CHECKPOINTS = ("checkpoint-", "models")  # there, too: what a killed job goes on from, and trained weights
-BROUGHT = {"checkpoints", "exports"}  # external models, and merged ones: of any size
+MODELS = {"checkpoints", "exports"}  # external models, and merged ones: of any size
 
 
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
@@ -64,7 +64,7 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
 def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
     """(name in the archive, open file) of everything that is kept, in the order in which it may be copied."""
     yield from _jobs(root / "jobs", checkpoints)
-    left_out = {"jobs", "journal"} | (set() if checkpoints else BROUGHT)
+    left_out = {"jobs", "journal"} | (set() if checkpoints else MODELS)
     others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in left_out)
     for folder in ("journal", *others):
         for inside, file in _opened(root / folder):

@@ -75,15 +75,15 @@ def d_optimal(space: Simplex, prior: np.ndarray, n: int, seed: int, around: Arou
     features = np.concatenate([pool, np.log(pool + FLOOR)], axis=1)
     spread = features.std(axis=0)
     features = (features - features.mean(axis=0)) / np.where(spread > 1e-9, spread, 1)
-    doubt = (1 + (features**2).mean(axis=1)) ** 2  # (N,) variance of the law that is not known yet
-    noise = NOISE * doubt.mean()
+    variance = (1 + (features**2).mean(axis=1)) ** 2  # (N,) of the law that is not known yet
+    noise = NOISE * variance.mean()
     columns, chosen = np.empty((len(pool), n)), list[int]()
     for step in range(n):
-        best = int(np.where(np.isin(np.arange(len(pool)), chosen), -np.inf, doubt).argmax())
+        best = int(np.where(np.isin(np.arange(len(pool)), chosen), -np.inf, variance).argmax())
         across = (1 + features @ features[best] / features.shape[1]) ** 2
         known = columns[:, :step] @ columns[best, :step]
-        columns[:, step] = (across - known) / np.sqrt(doubt[best] + noise)
-        doubt = doubt - columns[:, step] ** 2
+        columns[:, step] = (across - known) / np.sqrt(variance[best] + noise)
+        variance = variance - columns[:, step] ** 2
         chosen.append(best)
     return pool[chosen]
 

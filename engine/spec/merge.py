@@ -26,8 +26,10 @@ EXPERT, REFERENCE = "expert", "reference"
 OUTSIDE = (EXPERT, REFERENCE)
 MOST_EXPERTS, MOST_COORDINATES = 64, 400
 REST = "rest"  # the block outside the layers: embeddings, final norm, head
-MIRRORED = 64  # mixtures of the other study that are also merged, with coefficients equal to their shares
+PAIRED = "mirror"  # the stored role of merges at the shares of mixtures of the other study
+MOST_PAIRED = 64  # of them
 AT = " @ "
+FORMER = {"share": "token_fraction"}  # what settings were called before, in study files and workspaces
 LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
 
@@ -38,10 +40,10 @@ class MergeSpec:
     base, experts: external checkpoints, as folders of the workspace's checkpoints/ (experts: name -> folder); empty
     if experts are trained here: a base proxy on the natural mixture, and from it one expert per domain. method: of the
     table; knobs: fixed ones; tuned: those that are coordinates, name -> [min, max]; by: "model" for one
-    coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; share: how long an
-    expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes: validation
-    text per domain that external models are measured on; of: the mixture study on the same domains to compare the
-    merges with.
+    coefficient per expert, "layer" for one per expert and layer; lower, upper: of every coefficient; token_fraction:
+    how long an expert trains, in tokens of a proxy; rate: its learning rate, in those of a proxy; eval_bytes:
+    validation text per domain that external models are measured on; of: the mixture study on the same domains to
+    compare the merges with.
     """
 
     base: str = ""
@@ -52,7 +54,7 @@ class MergeSpec:
     by: str = "model"
     lower: float = 0.0
     upper: float = 1.0
-    share: float = 0.5
+    token_fraction: float = 0.5
     rate: float = 0.5
     eval_bytes: int = 65_536
     of: str = ""
@@ -64,7 +66,7 @@ class MergeSpec:
         numbers = is_number(self.lower) and is_number(self.upper)
         if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
-        for name in ("share", "rate"):
+        for name in ("token_fraction", "rate"):
             if not is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
         if not is_number(self.eval_bytes, 1024, 1 << 30):
@@ -111,6 +113,8 @@ class MergeSpec:
         if isinstance(values, cls):
             return values
         known = [one.name for one in fields(cls)]
+        if isinstance(values, dict) and FORMER.keys() & values and not {*FORMER.values()} & values.keys():
+            values = {FORMER.get(name, name): value for name, value in values.items()}
         if not isinstance(values, dict) or (unknown := [name for name in values if name not in known]):
             unexpected = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
             raise Problem(f"Cannot read the study's merge: {unexpected} is unknown. Settings: {', '.join(known)}.")

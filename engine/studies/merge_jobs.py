@@ -13,7 +13,8 @@ from engine.spec.kinds.preflight import PreflightTask
 from engine.spec.kinds.train import TrainTask
 from engine.spec.merge import (
     EXPERT,
-    MIRRORED,
+    MOST_PAIRED,
+    PAIRED,
     REFERENCE,
     by_arithmetic,
     checkpoint,
@@ -39,8 +40,8 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     Raises Problem if checkpoints are missing, or the method cannot merge that many experts.
     """
     merge, domains = spec.merge, chosen_domains(spec, manifest)
-    mirrored = studies.get(store, merge.of) if merge.of else None
-    if mirrored is not None and not mirrored.domains:
+    mixture_study = studies.get(store, merge.of) if merge.of else None
+    if mixture_study is not None and not mixture_study.domains:
         return None
     if merge.external:
         layers = layers_of(checkpoint(store.workspace.root, merge.base))
@@ -56,7 +57,7 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
         rows, jobs = [], [{"job": f"{study}-preflight", "spec": check.spec(priority=priority_of(spec))}]
     else:
         rows, jobs = training(spec, study, domains, names, manifest)
-    rows += merges(store, spec, study, experts, names, mirrored, len(rows) + 1)
+    rows += merges(store, spec, study, experts, names, mixture_study, len(rows) + 1)
     corpus = {"domains": {name: manifest["domains"][name] for name in domains}, "experts": experts}
     jobs += merge_jobs(spec, study, experts, names, domains, [row for row in rows if row["role"] != EXPERT])
     return StudyPlanned(
@@ -87,7 +88,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     ]
     tuned = replace(
         spec.fidelity,
-        tokens=max(1, round(spec.merge.share * spec.fidelity.tokens)),
+        tokens=max(1, round(spec.merge.token_fraction * spec.fidelity.tokens)),
         learning_rate=spec.merge.rate * spec.fidelity.learning_rate,
     )
     folder = expert_file(study, rows[0]["id"]).rpartition("/")[0]
@@ -113,7 +114,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     return rows, made
 
 
-def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mirrored, first: int) -> list:
+def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[str], mixture_study, first: int) -> list:
     """The first merges to measure: baselines, the compared mixtures' shares, and the design.
 
     If the study varies another method, the reference merges are measured "as" task arithmetic.
@@ -122,10 +123,10 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
     rows = [("baseline", label, point) for label, point in points.items()]
     if not usual.keys() <= points.keys():
         rows += [(REFERENCE, label, point_from(spec.merge, experts, names, each)) for label, each in usual.items()]
-    if mirrored is not None and spec.merge.by == "model" and set(mirrored.domains) == set(experts):
+    if mixture_study is not None and spec.merge.by == "model" and set(mixture_study.domains) == set(experts):
         rows += [
-            ("mirror", run, point_from(spec.merge, experts, names, dict(zip(mirrored.domains, shares, strict=True))))
-            for run, shares in runs.spread(store, mirrored.id, MIRRORED)
+            (PAIRED, run, point_from(spec.merge, experts, names, dict(zip(mixture_study.domains, shares, strict=True))))
+            for run, shares in runs.spread(store, mixture_study.id, MOST_PAIRED)
         ]
     rows += [("design", None, point) for point in first_points(spec.merge, experts, names, spec.runs, spec.seed)]
     return [

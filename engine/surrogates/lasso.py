@@ -27,7 +27,7 @@ class Lasso(Spanned):
     """
 
     title = "Lasso"
-    summary = "A sparse line in shares and log shares: shows which domains a loss depends on."
+    summary = "A sparse line in all inputs and their logarithms: shows what a loss depends on."
     complexity = 2
 
     weights: np.ndarray

@@ -14,7 +14,7 @@ class Linear(Spanned):
     """coefficients (D + 1, M): constant, then one per domain; root (M, D + 1, D + 1) of their covariance."""
 
     title = "Linear"
-    summary = "A straight line in every share: RegMix's baseline, too rigid for most losses."
+    summary = "A straight line in everything that varies: RegMix's baseline, too rigid for most losses."
     complexity = 1
 
     coefficients: np.ndarray

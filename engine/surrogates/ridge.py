@@ -23,7 +23,7 @@ class Ridge(Surrogate):
     """weights (R, D) and losses (R, M) of the runs; penalty (M,). The rest follows from these."""
 
     title = "Quadratic ridge"
-    summary = "Squares and products of shares and log shares with a penalty: smooth, exact and instant."
+    summary = "Squares and products of all inputs and their logarithms, with a penalty: smooth, exact and instant."
     complexity = 2
 
     weights: np.ndarray

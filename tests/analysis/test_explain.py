@@ -81,7 +81,7 @@ NAMES, METRICS = ["code", "docs", "web"], ["loss", "score"]
 PLAIN = WEIGHTS @ SLOPES
 
 
-def test_nothing_odd():
+def test_runs_without_limits_need_no_note():
     assert notes(WEIGHTS, PLAIN, NAMES, METRICS) == []
 
 
@@ -104,7 +104,19 @@ def without(column: int) -> np.ndarray:
         (WEIGHTS, PLAIN * [1, 1e6], "-fold: in a plain weighted mean"),
     ],
 )
-def test_what_is_odd_is_said(weights, losses, said):
+def test_limits_of_the_runs_are_named(weights, losses, said):
     found = notes(weights, losses, NAMES, METRICS)
     assert len(found) == 1
     assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (WEIGHTS[:3], "There are 3 runs for 3 coefficients"),
+        (np.repeat(WEIGHTS[:30], 2, axis=0), "repeat a merge: they measure the noise, and only 30 merges remain"),
+        (np.hstack([WEIGHTS[:, :2], np.full((60, 1), -0.5)]), "the same coefficient of web"),
+    ],
+)
+def test_merges_are_called_merges(weights, said):
+    assert said in notes(weights, PLAIN[: len(weights)], NAMES, METRICS, "merge")[0]

@@ -93,7 +93,7 @@ def test_the_leaderboard_says_what_to_believe_and_is_found_by_old_links(tab, pag
     expect(tab).to_have_url(re.compile("/leaderboard"))
     expect(tab.get_by_text("is the default")).to_contain_text("Its held-out rank correlation is")
     expect(
-        tab.get_by_text("Not yet:")
+        tab.get_by_text("More runs are worth it:")
         .or_(tab.get_by_text("would have been enough"))
         .or_(tab.get_by_text("More runs have not made"))
         .first
@@ -217,6 +217,43 @@ def test_figures_carry_units(tab, page):
     settled(tab)
     titles = tab.evaluate("[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout.xaxis?.title?.text)")
     assert any("bits per byte" in (title or "") for title in titles), titles
+
+
+TITLES_CUT = """[...document.querySelectorAll('.mixdesk-plot')].flatMap(plot => {
+    const box = plot.getBoundingClientRect();
+    return [...plot.querySelectorAll('.xtitle, .ytitle')].filter(title => {
+        const own = title.getBoundingClientRect();
+        return own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 1
+            || own.bottom > box.bottom + 1;
+    }).map(title => title.textContent);
+})"""
+
+
+@pytest.mark.parametrize("path", ["explore", "leaderboard"])
+def test_titles_of_axes_fit_windows_of_any_width(tab, page, path):
+    """Narrow when it opens, wider and narrow again while it is open."""
+    tab.set_viewport_size({"width": 390, "height": 900})
+    visit(tab, page, path)
+    tab.wait_for_selector(".mixdesk-plot .main-svg")
+    for width in (390, 1024, 420):
+        tab.set_viewport_size({"width": width, "height": 900})
+        settled(tab)
+        tab.wait_for_function(f"{TITLES_CUT}.length === 0")
+
+
+def test_many_axes_scroll_sideways_in_a_narrow_window(tab, page):
+    """The chart does; the page does not."""
+    tab.set_viewport_size({"width": 390, "height": 900})
+    visit(tab, page, "runs")
+    tab.wait_for_selector(".mixdesk-plot .parcoords")
+    settled(tab)
+    width, axes = tab.evaluate(
+        """[...document.querySelectorAll('.mixdesk-plot')].filter(plot => plot.querySelector('.parcoords'))
+        .map(plot => [plot._fullLayout.width, plot._fullData[0].dimensions.length])[0]"""
+    )
+    assert axes > 6 and width >= 50 * axes
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tab.set_viewport_size({"width": 1400, "height": 900})
 
 
 def test_names_are_shown_as_they_are_written(tab, page):

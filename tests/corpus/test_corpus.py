@@ -2,15 +2,20 @@
 
 import json
 import math
+from importlib.metadata import requires
+from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from engine import corpus
 from engine.core.errors import Problem, Stopped
 from engine.corpus import CorpusSpec, build
 from engine.corpus.build import run
-from engine.corpus.sources import DOMAINS
+from engine.corpus.packages import STANDARD_LIBRARY
+from engine.corpus.sources import BINARIES, DOMAINS, LIBRARIES, MATHEMATICS, WITH_HEADERS
 from engine.jobs.spool import Job
 from tests.support.working import read_events
 
@@ -338,3 +343,25 @@ def test_bad_vocabulary(own_data, tmp_path):
         with pytest.raises(Problem, match="vocabulary of"):
             spec = folder_spec(own_data, tokenizer={"type": "bpe", "vocabulary": vocabulary})
             build(spec, tmp_path / "c", processes=1)
+
+
+def installed_by(requirements: Path) -> set[str]:
+    """The packages that a file of requirements installs, with all that these need, by normalised name."""
+    lines = (line.partition("#")[0].strip() for line in requirements.read_text().splitlines())
+    waiting, found = [Requirement(line) for line in lines if line], set()
+    while waiting:
+        one = waiting.pop()
+        if (name := canonicalize_name(one.name)) not in found:
+            found.add(name)
+            waiting += [
+                need
+                for need in map(Requirement, requires(name) or [])
+                if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in one.extras or {""})
+            ]
+    return found
+
+
+def test_the_default_corpus_reads_only_what_a_plain_install_has():
+    listed = {*LIBRARIES, *MATHEMATICS, *BINARIES, *WITH_HEADERS} - {STANDARD_LIBRARY}
+    plain = installed_by(Path(__file__).parents[2] / "requirements.txt")
+    assert {name for name in listed if canonicalize_name(name) not in plain} == set()

@@ -80,3 +80,21 @@ def test_a_link_opens_what_its_sender_saw(app):
 def test_a_link_to_what_is_gone_opens_the_latest(app):
     app.query_params["result"] = "<b>gone</b>"
     assert shown(app.run()) == "new"
+
+
+def metrics_script():
+    """A page that asks what a new study measures."""
+    import streamlit as st
+
+    from dashboard.views.shared.metrics import ask_metrics
+
+    st.session_state["asked"] = ask_metrics()
+
+
+def test_a_new_study_may_measure_more_than_the_loss():
+    page = AppTest.from_function(metrics_script).run()
+    assert page.session_state["asked"] == (), "the loss alone, unless more is chosen"
+    box = page.multiselect[0]
+    assert "Loss" not in box.options and "Accuracy" in box.options
+    box.select("accuracy").run()
+    assert page.session_state["asked"] == ("accuracy",)

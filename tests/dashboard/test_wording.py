@@ -25,3 +25,9 @@ def test_the_rules_of_approval_in_a_sentence(approvals, alone, sentence):
 def test_nothing_is_claimed_within_noise(measured, half, verdict):
     inside = None if half is None else abs(measured) <= half
     assert wording.verdict({"measured": measured, "measured_half": half, "inside_noise": inside}) == verdict
+
+
+def test_planned_runs_are_counted_in_words():
+    assert wording.planned_words({"design": 2, "mirror": 64, "expert": 1}) == (
+        "67 runs (2 design points, 64 paired merges, 1 expert)"
+    )

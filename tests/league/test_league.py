@@ -276,7 +276,7 @@ def test_a_curve_that_does_not_rise_promises_nothing():
     [
         ("enough", 40, [32, 48], "40 runs would have been enough (32 to 48)"),
         ("enough", 8, [8, 8], "8 runs or fewer would have been enough"),
-        ("more", 100, [80, 140], "Not yet: about 36 more runs (16 to 76)"),
+        ("more", 100, [80, 140], "More runs are worth it: about 36 of them (16 to 76)"),
         ("far", None, None, "more than 192 further runs"),
         ("short", None, None, "too few for a learning curve"),
         ("flat", None, None, "More runs have not made"),

@@ -99,7 +99,7 @@ def test_one_model_under_two_names(zoo):
     assert any("are one model" in said for said in preflight(merging(zoo, ["one", "link"]), zoo / "out").refusals)
 
 
-def test_a_full_disk_is_foreseen(zoo):
+def test_a_full_disk_is_found_before_the_merge(zoo):
     """The merge says that it needs more than there is; a disk's free bytes are the system's to tell."""
     found = preflight(merging(zoo), zoo / "out")
     code = (
@@ -166,7 +166,7 @@ def test_a_tensor_that_stands_twice_in_a_header(zoo, capsys):
     assert "'model.norm.weight' twice" in capsys.readouterr().err and not (zoo / "out").exists()
 
 
-def test_forty_experts_are_foreseen_and_merged(zoo, capsys):
+def test_forty_experts_are_checked_and_merged(zoo, capsys):
     for n in range(40):
         shutil.copytree(zoo / "two", zoo / f"e{n}")
     found = preflight(merging(zoo, [f"e{n}" for n in range(40)]), zoo / "out")
@@ -191,7 +191,7 @@ def test_an_adapter_is_looked_at_as_the_model_that_it_makes(zoo):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_is_foreseen(zoo, name):
+def test_the_cost_of_every_method_is_known_before_the_merge(zoo, name):
     method = METHODS[name]
     experts = ["one"] if method.max_experts == 1 else ["one", "two"]
     knobs = {
@@ -280,7 +280,7 @@ def test_an_adapter_of_another_base_is_told(zoo, name, is_told):
         ("consensus", {"weight": 1}, {"agree": 5}, "Cannot require 5 experts"),
     ],
 )
-def test_what_a_method_refuses_is_foreseen(zoo, capsys, method, one, shared, said):
+def test_what_a_method_refuses_is_found_before_the_merge(zoo, capsys, method, one, shared, said):
     """Also where it refuses the values of small tensors only; and the report is printed."""
     models = [{"model": name, "parameters": one} for name in ("one", "two")]
     told = {"merge_method": method, "base_model": "base", "models": models, "parameters": shared}
@@ -296,13 +296,13 @@ def test_a_long_descent_is_timed_by_a_short_one(zoo):
     assert preflight(config, zoo / "out").seconds > 100 * preflight(usual, zoo / "out").seconds
 
 
-def test_a_place_that_cannot_be_written_is_foreseen(zoo):
+def test_a_place_that_cannot_be_written_is_found_before_the_merge(zoo):
     (said,) = preflight(merging(zoo), zoo / "one.safetensors" / "out").refusals
     assert str(zoo / "one.safetensors") in said and "is not a folder" in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
-def test_a_closed_place_is_foreseen(zoo):
+def test_a_closed_place_is_found_before_the_merge(zoo):
     (zoo / "closed").mkdir(mode=0o500)
     (said,) = preflight(merging(zoo), zoo / "closed" / "out").refusals
     assert "may not be written to" in said

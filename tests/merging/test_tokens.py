@@ -65,7 +65,7 @@ def test_rows_of_tokens_that_only_one_knows(zoo, rows):
         torch.testing.assert_close(merged[name], known)
 
 
-def test_rows_of_the_base_in_an_expert_take_memory_that_is_foreseen(zoo):
+def test_rows_of_the_base_in_an_expert_take_memory_that_is_found_before_the_merge(zoo):
     """Where rows are missing a whole tensor is put together, one at a time; where they are there, pages are changed."""
     usual, size = preflight(merging(zoo, ["two"]), zoo / "out").memory, 4 * VOCABULARY * WIDTH
     longer(zoo, VOCABULARY - 5)

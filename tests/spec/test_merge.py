@@ -59,6 +59,13 @@ def test_a_spec_survives_json():
     assert StudySpec.from_dict(json.loads(json.dumps(study.to_dict()))).to_dict() == study.to_dict()
 
 
+def test_settings_go_by_their_former_names_too():
+    assert MergeSpec.from_dict({"share": 0.25}) == MergeSpec(token_fraction=0.25)
+    assert "share" not in MergeSpec.from_dict({"share": 0.25}).to_dict()
+    with pytest.raises(Problem, match="'share' is unknown"):
+        MergeSpec.from_dict({"share": 0.25, "token_fraction": 0.5})
+
+
 def test_experts_that_a_method_cannot_take_are_refused():
     with pytest.raises(Problem, match="it takes 1 besides the base"):
         coordinates(MergeSpec(method="slerp", tuned={"t": (0, 1)}), EXPERTS, 2)

@@ -51,7 +51,8 @@ ROOMS = {
     "engine/commands": Room(NOUNS | NUMPY | {"store"} | STORE, {"numpy", "pydantic"}),
     "engine/cli": Room(NOUNS | NUMPY | TORCH | STORE, {"numpy", "tqdm"}),
     "dashboard": Room(
-        NOUNS | NUMPY | {"store"} | STORE, {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"}
+        NOUNS | NUMPY | {"store", "engine/metrics"} | STORE,
+        {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine

@@ -69,7 +69,7 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 @pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_odd_is_a_sentence(client, name, case):
+def test_what_cannot_be_read_is_refused_in_a_sentence(client, name, case):
     body = ODD[case]
     found = post(client, name, body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
     told = found.json()

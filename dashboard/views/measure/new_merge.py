@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.metrics import ask_metrics
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
@@ -37,7 +38,7 @@ def new_merge() -> None:
 def training_of(spec: StudySpec) -> str:
     """The cost of training the experts, in proxies."""
     tokens = f"{spec.fidelity.tokens / 1e6:.2g} million tokens"
-    return f"a proxy of {tokens}, then one expert per domain on {spec.merge.share:g}× as many, in one stack"
+    return f"a proxy of {tokens}, then one expert per domain on {spec.merge.token_fraction:g}× as many, in one stack"
 
 
 def ask() -> tuple[StudySpec, list[str]]:
@@ -63,7 +64,8 @@ def ask() -> tuple[StudySpec, list[str]]:
     a, b = st.columns(2)
     runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external else 96)
     seed = b.number_input("Seed", 0, 10**6, 1)
-    spec = StudySpec(name, fidelity, corpus, runs=int(runs), repeats=0, seed=int(seed), merge=merge)
+    measured = {"metrics": ask_metrics(), "runs": int(runs), "repeats": 0, "seed": int(seed)}
+    spec = StudySpec(name, fidelity, corpus, merge=merge, **measured)
     return spec, coordinates(merge, names, layers)
 
 

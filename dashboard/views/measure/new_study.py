@@ -24,6 +24,7 @@ from dashboard.models.cost import (
 )
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.metrics import ask_metrics
 from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
@@ -95,16 +96,17 @@ def ask() -> tuple[StudySpec, dict | None]:
     domains = st.multiselect("Domains", there, default=there) if there else []
     left, right = st.columns(2)
     runs = left.slider("Mixtures to train", 8, 512, 64, help="One proxy per mixture of the design.")
-    dial = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
+    preset_name = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
+    metrics = ask_metrics()
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
-        fidelity, proxies = ask_proxies(PRESETS[dial], dial)
+        fidelity, proxies = ask_proxies(PRESETS[preset_name], preset_name)
     with limits_tab:
         limits = ask_target(there, domains, manifest) | ask_bounds(domains)
     with design_tab:
         design = ask_design()
         chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design}
+        settings = {**proxies, **limits, **design, "metrics": metrics}
         spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **settings)
         preview(spec, domains, manifest)
     return spec, manifest
@@ -242,29 +244,29 @@ def ask_bounds(domains: list[str]) -> dict:
     return {"bounds": bounds, "groups": tuple(found)}
 
 
-def ask_proxies(preset: Fidelity, dial: str) -> tuple[Fidelity, dict]:
+def ask_proxies(preset: Fidelity, preset_name: str) -> tuple[Fidelity, dict]:
     """Every setting of the proxies, and the seeds."""
     a, b, c = st.columns(3)
-    width = a.select_slider("Width", [16, 32, 64, 128, 256, 512], value=preset.width, key=f"width-{dial}")
+    width = a.select_slider("Width", [16, 32, 64, 128, 256, 512], value=preset.width, key=f"width-{preset_name}")
     changes = {
         "width": width,
         "heads": max(1, width // 32),
-        "layers": b.number_input("Layers", 1, 48, preset.layers, key=f"layers-{dial}"),
-        "context": c.number_input("Context, tokens", 8, 8192, preset.context, key=f"context-{dial}"),
-        "batch": a.number_input("Batch, sequences", 1, 4096, preset.batch, key=f"batch-{dial}"),
-        "tokens": b.number_input("Tokens per proxy", 1024, 10**12, preset.tokens, key=f"tokens-{dial}"),
+        "layers": b.number_input("Layers", 1, 48, preset.layers, key=f"layers-{preset_name}"),
+        "context": c.number_input("Context, tokens", 8, 8192, preset.context, key=f"context-{preset_name}"),
+        "batch": a.number_input("Batch, sequences", 1, 4096, preset.batch, key=f"batch-{preset_name}"),
+        "tokens": b.number_input("Tokens per proxy", 1024, 10**12, preset.tokens, key=f"tokens-{preset_name}"),
         "learning_rate": c.number_input(
             "Learning rate",
             1e-6,
             1.0,
             learning_rate(width),
             format="%.1e",
-            key=f"rate-{dial}-{width}",
+            key=f"rate-{preset_name}-{width}",
             help="Default: the optimum for this width in the sweep that ships with Mixdesk.",
         ),
-        "schedule": a.selectbox("Schedule", ["cosine", "wsd", "constant"], key=f"schedule-{dial}"),
-        "activation": b.selectbox("Activation", ["swiglu", "gelu"], key=f"activation-{dial}"),
-        "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{dial}"),
+        "schedule": a.selectbox("Schedule", ["cosine", "wsd", "constant"], key=f"schedule-{preset_name}"),
+        "activation": b.selectbox("Activation", ["swiglu", "gelu"], key=f"activation-{preset_name}"),
+        "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     }
     rest = {
         "repeats": a.number_input(

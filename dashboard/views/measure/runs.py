@@ -13,6 +13,7 @@ from dashboard.models.colours import colour_of
 from dashboard.models.names import Named
 from dashboard.models.progress import progress_of
 from dashboard.models.runs import RunTable, run_table, training_curves
+from dashboard.models.wording import ROLES
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import live
@@ -24,11 +25,13 @@ from dashboard.views.shared.text import plain
 from engine.commands import COMMANDS
 from engine.core.short_names import told_apart
 from engine.importing import run_table as run_file
+from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
 from engine.studies.jobs import cancel_job, retry
 from store import jobs, studies
 
 MOST_AXES = 16  # of parallel coordinates: more are unreadable
+AXIS_PIXELS = 56  # of parallel coordinates, at least: labels of nearer ones would overlap
 MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
 MOST_JOBS = 12  # shown here; Jobs has more
 
@@ -68,7 +71,8 @@ def progress_and_curves(name: str) -> None:
     dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     plot(run_charts.curves(labelled, dominant, colour_of(names.domains)), key="curves")
-    of = "" if len(lines) == study.runs else f" of {study.runs:,}"
+    trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else study.runs
+    of = "" if len(lines) == trained else f" of {trained:,}"
     st.caption(
         f"{len(lines)}{of} proxies. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
@@ -128,7 +132,7 @@ def table_and_parallel(name: str, aggregate: Aggregate) -> None:
         score = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
         drawn_axes = [{**axis, "brush": linked.get(axis["name"])} for axis in (*shown, score)]
         figure = run_charts.parallel(drawn_axes, table.score[drawn], title, table.aggregate.better)
-        brush = plot(figure, key="parallel").brush
+        brush = plot(figure, key="parallel", narrowest=AXIS_PIXELS * len(drawn_axes)).brush
         brush = linked if brush is None else brush
         keep_brush_in_link(brush)
         kept = done.copy() if brush else kept
@@ -211,8 +215,14 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept:
     for column, name in ((left, "state"), (right, "role")):
         options = sorted(set(table.columns[name]))
         if len(options) > 1:
+            titles = told_apart({one: ROLES.get(one, one) for one in options})
             chosen[name] = column.pills(
-                name.capitalize(), options, selection_mode="multi", key=f"filter-{name}", bind="query-params"
+                name.capitalize(),
+                options,
+                selection_mode="multi",
+                format_func=titles.get,
+                key=f"filter-{name}",
+                bind="query-params",
             )
         if chosen.get(name):
             kept = kept & np.isin(table.columns[name], chosen[name])
@@ -244,10 +254,11 @@ def columns_of(study: studies.Study, table: RunTable, names: Named, rows: np.nda
     part, times = ("", 1) if study.kind == "merge" else ("share ", 100)
     points = {f"{part}{d}": times * table.shares[rows, j] for j, d in enumerate(names.domains)}
     facts = ("seed", "parameters", "tokens", "seconds", "message")
+    roles = [ROLES.get(role, role) for role in table.columns["role"]]
     frame = pd.DataFrame(
         {
             "run": [table.columns["number"][i] for i in rows],
-            "key" if study.imported else "role": [table.columns["label"][i] or table.columns["role"][i] for i in rows],
+            "key" if study.imported else "role": [table.columns["label"][i] or roles[i] for i in rows],
             "state": [table.columns["state"][i] for i in rows],
             score: table.score[rows],
             **metrics,

@@ -27,10 +27,10 @@ from store import results, runs, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
-    "Mixdesk answers one question: **which mixture of text domains gives a language model the lowest loss?** It trains "
-    "many small proxy models on different mixtures and learns from them how each domain affects each loss. Move the "
-    "faders to see how each loss would change, and how certain that is. **New merge** asks the same of experts: which "
-    "coefficients?"
+    "Mixdesk answers two questions: **which mixture of text domains gives a language model the lowest loss**, and "
+    "**how should checkpoints be merged?** It trains many small proxy models on different mixtures, or measures many "
+    "merges, and learns from them how each share or coefficient affects each loss. Move the faders to see how each "
+    "loss would change, and how certain that is."
 )
 
 

@@ -16,16 +16,16 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.analysis import slices
 from engine.core.errors import Problem
-from engine.spec.merge import EXPERT, REFERENCE, anatomy_file, block_of
+from engine.spec.merge import EXPERT, PAIRED, REFERENCE, anatomy_file, block_of
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study, points_measured
-from engine.studies.merges.paired_comparison import mirror
+from engine.studies.merges.paired_comparison import paired_comparison
 from store import runs, studies
 
 ROLES = {
     "baseline": "baselines",
-    "mirror": "at shares of mixtures",
+    PAIRED: "at shares of mixtures",
     "design": "initial design",
     "search": "searches",
     "proposed": "chosen by hand",
@@ -158,7 +158,7 @@ def layers(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) 
 def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """The best mixture, the best merge and the experts on one chart; and whether merges can replace proxy runs."""
     store = state.store()
-    found, other = mirror(store, study), studies.get(store, study.spec["merge"]["of"])
+    found, other = paired_comparison(store, study), studies.get(store, study.spec["merge"]["of"])
     own, theirs = runs.measured(store, study.id), runs.measured(store, other.id)
     merges = points_measured(store, study.id)
     columns = [other.metrics.index(metric) for metric in study.metrics]

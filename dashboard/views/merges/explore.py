@@ -90,7 +90,7 @@ def summary(study: studies.Study) -> str:
 def predictions(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict[str, np.ndarray]) -> None:
     """Predicted losses at once, measured ones beside them as soon as they arrive."""
     live = measured_now(study, setting, patience=0.0)
-    left, right = st.columns([1, 2])
+    left, right = st.columns([2, 3])  # narrower, the prediction with its interval would be cut
     with left:
         reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points, bool(too_few(study)))
         if isinstance(live, Measured):

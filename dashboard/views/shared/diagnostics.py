@@ -9,6 +9,7 @@ from dashboard.components.plot import plot
 from dashboard.server import state
 from dashboard.views.shared.metrics import metrics_of_one_unit
 from dashboard.views.shared.study import named_of
+from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.measured import aggregate_of, noise_floor
@@ -40,7 +41,7 @@ def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: in
         st.caption(
             "An error near the seed noise cannot be reduced by a better surrogate."
             if floor is not None
-            else "No mixture was run with several seeds, so the seed noise is unknown. Repeat a few runs to see it."
+            else "No run was repeated with another seed, so the seed noise is unknown. Repeat a few runs to see it."
         )
     measures(study, fit, floor, spread)
 
@@ -70,6 +71,7 @@ def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> N
         facts.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
     facts.append(f"interval coverage: {cover}")
     st.caption(
-        "; ".join(facts) + ". A mixture chosen for its low prediction usually measures slightly worse than predicted. "
-        "*Leaderboard* compares all surrogates."
+        "; ".join(facts)
+        + f". A {WORDS[study.kind].point} chosen for its low prediction usually measures slightly worse than "
+        "predicted. *Leaderboard* compares all surrogates."
     )

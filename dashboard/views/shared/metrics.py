@@ -1,4 +1,4 @@
-"""Which metric or metrics a chart shows."""
+"""Which metrics a new study measures, and which of them a chart shows."""
 
 import numpy as np
 import streamlit as st
@@ -7,11 +7,25 @@ from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.core.short_names import told_apart
+from engine.metrics import LOSS, METRICS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from store import studies
 
 AGGREGATE = "aggregate"  # the id of all metrics together; a metric's is its place
+
+
+def ask_metrics() -> tuple[str, ...]:
+    """The names of the metrics that a new study measures; the loss is always among them."""
+    titles = told_apart({name: one.title for name, one in METRICS.items() if name != LOSS.name})
+    return tuple(
+        st.multiselect(
+            "Metrics besides the loss",
+            list(titles),
+            format_func=titles.get,
+            help="Each is measured on every domain, as the loss always is, and can be given a priority later.",
+        )
+    )
 
 
 def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None) -> tuple[list[int], str]:

@@ -13,6 +13,7 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.core.short_names import told_apart
 from engine.league import FEWEST_RUNS, League
+from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.fits import fit_of as fit_of_study
@@ -56,8 +57,8 @@ def fit_of(study: studies.Study) -> Fit | None:
     trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
     if trivial and name != "own_share" and standing.score <= trivial.score:
         st.warning(
-            f"{SURROGATES[name].title} ranks held-out runs no better than each domain's own share does "
-            f"({standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Train more runs."
+            f"{SURROGATES[name].title} ranks held-out runs no better than one {WORDS[study.kind].value} alone does "
+            f"({standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Measure more runs."
         )
     return fit
 

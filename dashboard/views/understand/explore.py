@@ -111,7 +111,7 @@ def near_optimal(study: studies.Study) -> dict | None:
 
 def predictions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
     """The predicted metrics, against a reference."""
-    left, right = st.columns([1, 2])
+    left, right = st.columns([2, 3])  # narrower, the prediction with its interval would be cut
     with left:
         reference, here, gap, support = against_a_reference(fit, aggregate, at, points, bool(too_few(study)))
         st.caption(

@@ -10,9 +10,10 @@ from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
-from engine.league.notes import notes
+from engine.league.notes import WORDS, notes
 from engine.studies.fits import Fit
 from engine.surrogates import SURROGATES
+from store import studies
 
 
 def render(name: str | None) -> None:
@@ -20,36 +21,42 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
     names = named_of(study)
-    for note in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics):
+    for note in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind):
         st.info(plain(note), icon=":material/info:")
-    verdicts(fit)
+    baseline = one_alone(study)
+    verdicts(fit, baseline)
     table(fit)
     left, right = st.columns(2)
     with left:
         ranking(fit)
     with right:
-        margins(fit)
+        margins(fit, baseline)
     per_metric(fit, names.metrics)
     left, right = st.columns(2)
     with left:
         calibration(fit)
     with right:
         learning_curve(fit)
-    stability(fit)
+    stability(fit, WORDS[study.kind].point)
 
 
-def verdicts(fit: Fit) -> None:
+def one_alone(study: studies.Study) -> str:
+    """The trivial surrogate that others must beat, as people call it."""
+    return f"one-{WORDS[study.kind].value} baseline"
+
+
+def verdicts(fit: Fit, baseline: str) -> None:
     """The conclusions, in a few sentences."""
     league, best = fit.league, fit.league[fit.league.default]
     level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
-    text += f"; {', '.join(level)} rank equally well within noise. " if level else ". "
+    text += f". Equally good within noise: {'; '.join(level)}. " if level else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
         gap, low, high = best.margin
         sure = "" if low > 0 else ": **this may be noise**"
-        text += f", a gain of {gap:+.3f} ({low:+.3f} to {high:+.3f}) over the one-share baseline{sure}"
+        text += f", a gain of {gap:+.3f} ({low:+.3f} to {high:+.3f}) over the {baseline}{sure}"
     st.markdown(text + ".")
     if league.curve:
         st.markdown(plain(Curve(**league.curve).verdict))
@@ -77,7 +84,7 @@ def table(fit: Fit) -> None:
     quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
     st.caption(
         f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
-        + (f"; run only once, being slow: {', '.join(slow)}" if slow else "")
+        + (f"; run only once, being slow: {'; '.join(slow)}" if slow else "")
         + ". Sorted by the mean of the two rank correlations. Regret, aggregate and stability use the study's own "
         "priorities. Choose a surrogate in the sidebar; the link keeps it."
     )
@@ -100,7 +107,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": one.stability,
         "CPU s per fit": one.seconds / (one.repeats * folds),
-        "note": ", ".join(members),
+        "note": "; ".join(members),
     }
 
 
@@ -120,8 +127,8 @@ def ranking(fit: Fit) -> None:
     st.caption(f"95% intervals, bootstrapped over {fit.league.runs} runs. The coloured one is in use.")
 
 
-def margins(fit: Fit) -> None:
-    st.markdown("**Gain over the one-share baseline**")
+def margins(fit: Fit, baseline: str) -> None:
+    st.markdown(f"**Gain over the {baseline}**")
     rows = [
         {
             "title": SURROGATES[one.name].title,
@@ -136,7 +143,7 @@ def margins(fit: Fit) -> None:
     if not rows:
         st.info(f"{SURROGATES[BASELINE].title}, the baseline, could not be fitted on these runs.")
         return
-    figure = leaderboard_charts.ranking(rows, "score minus the one-share baseline's")
+    figure = leaderboard_charts.ranking(rows, f"score minus the {baseline}'s")
     plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
     st.caption("Paired over the same runs, 95%. Left of the line or across it: no evidence that anything was learned.")
 
@@ -185,7 +192,7 @@ def learning_curve(fit: Fit) -> None:
     )
 
 
-def stability(fit: Fit) -> None:
+def stability(fit: Fit, point: str) -> None:
     st.markdown("**Stability of the recommendation**")
     found = sorted((one for one in fit.league.fitted if one.stability is not None), key=lambda one: one.stability)
     if not found:
@@ -196,6 +203,6 @@ def stability(fit: Fit) -> None:
     titles = [SURROGATES[name].title for name in names]
     plot(leaderboard_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability")
     st.caption(
-        "Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 mixtures drawn around the prior. "
+        f"Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 {point}s drawn at random. "
         "Shown: how far these are apart (0: identical; 2: nothing in common). Stable does not mean right."
     )

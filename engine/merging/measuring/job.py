@@ -45,7 +45,7 @@ def measure_all(job: Job, task: MergeTask, left: list[dict]) -> list[str]:
     done = 0
     for group in batches(left, merges.at_once):
         job.progress(over + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
-        merges.turn(MergeSpec.from_dict(group[0].get("merge", task.merge)), group[0].get("names", task.names))
+        merges.set_method(MergeSpec.from_dict(group[0].get("merge", task.merge)), group[0].get("names", task.names))
         measure(job, task, merges, group)
         refused += merges.refused.values()
         done += len(group)

@@ -33,7 +33,7 @@ def main(workspace: Path) -> None:
                     {"ready": True},
                 )
             else:
-                merges.turn(MergeSpec.from_dict(asked["merge"]), asked["names"])
+                merges.set_method(MergeSpec.from_dict(asked["merge"]), asked["names"])
                 losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
                 answer = {"losses": losses.tolist(), "losses_se": errors.tolist(), "refused": merges.refused.get(0)}
         except (Problem, ValueError, OSError) as error:

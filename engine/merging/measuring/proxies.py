@@ -49,7 +49,7 @@ class ProxyMerges:
         self.stack: Stack | None = None
         self.refused: dict[int, str] = {}  # of the last merges measured: place -> why the method refuses it
 
-    def turn(self, merge: MergeSpec, names: list[str]) -> None:
+    def set_method(self, merge: MergeSpec, names: list[str]) -> None:
         """Measure by another method, or in other coordinates, with the same experts."""
         self.merge, self.names = merge, names
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.spec.merge import PAIRED
+from engine.spec.statistics import spearman
 from engine.studies.measured import aggregate_of
 from store import runs, studies
 from store.database import Store
@@ -19,7 +21,7 @@ LEVEL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
-class Mirror:
+class PairedComparison:
     """metrics: M names, then the aggregate; rank (M + 1,): Spearman over the mixtures, low, high: its 95% interval by
     resampling mixtures; merged, trained (P, M): losses of each mixture's merge and of its proxy; points (P, D): shares.
     """
@@ -34,7 +36,7 @@ class Mirror:
     runs: list[str]
 
 
-def mirror(store: Store, study: studies.Study) -> Mirror:
+def paired_comparison(store: Store, study: studies.Study) -> PairedComparison:
     """Compare a merge study with its mixture study. Raises Problem if there is nothing to compare yet."""
     of = (study.spec.get("merge") or {}).get("of")
     if not of:
@@ -45,7 +47,7 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     pairs = [
         (row, place[label])
         for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True))
-        if role == "mirror" and label in place
+        if role == PAIRED and label in place
     ]
     if len(pairs) < FEWEST:
         raise Problem(
@@ -58,7 +60,7 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
     aggregate = aggregate_of(store, study)
     both = [np.column_stack([losses, aggregate.of(losses)]) for losses in (merged, trained)]
     rank, low, high = correlations(*both)
-    return Mirror(
+    return PairedComparison(
         [*study.metrics, aggregate.title],
         rank,
         low,
@@ -71,20 +73,12 @@ def mirror(store: Store, study: studies.Study) -> Mirror:
 
 
 def correlations(left: np.ndarray, right: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spearman (C,) between the columns of left and right (P, C), and its 95% interval by resampling rows."""
-    rng, count = np.random.default_rng(seed), len(left)
-    drawn = rng.integers(count, size=(DRAWS, count))
-    found = np.empty((DRAWS, left.shape[1]))
-    for k, rows in enumerate(drawn):
-        found[k] = [rank_of(left[rows, c], right[rows, c]) for c in range(left.shape[1])]
-    low, high = np.nanpercentile(found, LEVEL, axis=0)
-    return np.array([rank_of(left[:, c], right[:, c]) for c in range(left.shape[1])]), low, high
+    """Spearman (C,) between the columns of left and right (P, C), and its 95% interval by resampling rows.
 
-
-def rank_of(left: np.ndarray, right: np.ndarray) -> float:
-    """Spearman of two columns; NaN where one does not vary."""
-    from scipy.stats import spearmanr  # half of a command's start-up time
-
-    if np.ptp(left) == 0 or np.ptp(right) == 0:
-        return float("nan")
-    return float(spearmanr(left, right).statistic)
+    NaN where the right one does not vary, 0 where the left one does not.
+    """
+    count = len(left)
+    drawn = np.random.default_rng(seed).integers(count, size=(DRAWS, count))
+    found = spearman(right.T[:, drawn], left.T[:, drawn])  # (C, DRAWS)
+    low, high = np.nanpercentile(found, LEVEL, axis=1)
+    return spearman(right.T, left.T), low, high

@@ -156,16 +156,28 @@ def test_matrices_that_lie_the_other_way_are_linear_layers_too():
     torch.testing.assert_close(found, {name: 2 * value for name, value in weights.items()})
 
 
-def test_twin_sends_text_to_the_expert_of_its_domain(family):
+class Topics(Bigrams):
+    """Each of three domains mostly says four words of its own, and its expert expects these."""
+
+    def __init__(self):
+        super().__init__(size=12, count=3, domains=3)
+        words = torch.arange(12) // 4
+        self.deltas = {"table": torch.stack([3.0 * (words == k).float().expand(12, 12) for k in range(3)])}
+
+    def batch(self, domain, rows, draw):
+        place = self.domains.index(domain)
+        rng = np.random.default_rng([place, draw])
+        own, any_word = 4 * place + rng.integers(4, size=(rows, 9)), rng.integers(12, size=(rows, 9))
+        return torch.from_numpy(np.where(rng.random((rows, 9)) < 0.9, own, any_word))
+
+
+def test_twin_sends_text_to_the_expert_of_its_domain():
+    family = Topics()
     made = twin.Twin(family, rank=1.0, lam=0.3)
     made.train(Run(), steps=200, rate=0.01, batch=12)
-    right = []
-    for k, name in enumerate(family.experts):
-        if name in family.domains:
-            right.append(
-                (made.route(made.router_input(family.batch(name, 96, 10**6)[:, :-1])).argmax(1) == k).float().mean()
-            )
-    assert float(torch.stack(right).mean()) > 1.2 / len(family.experts)
+    for k, name in enumerate(family.domains):
+        routed = made.route(made.router_input(family.batch(name, 96, 10**6)[:, :-1])).argmax(1)
+        assert float((routed == k).float().mean()) > 0.8
 
 
 def test_logit_fusion_steers_another_model_of_the_same_tokens(llamas, learning_desk):

@@ -1,4 +1,4 @@
-"""Merge studies of language models that were brought: preflight, merges in place, bits per byte, checkpoints out."""
+"""Merge studies of external language models: preflight, merges in place, bits per byte, checkpoints out."""
 
 import json
 import math
@@ -121,7 +121,7 @@ def test_bits_per_byte_count_every_byte_once(desk):
     assert len(merges.tokenizer.decode(ids[1:]).encode()) == size
 
 
-def test_a_study_of_brought_models_from_the_command_line(desk):
+def test_a_study_of_external_models_from_the_command_line(desk):
     (desk.parent / "brought.toml").write_text(STUDY)
     engine(desk, "start", str(desk.parent / "brought.toml"), "--wait")
     store = Store(Workspace.open(desk))

@@ -21,7 +21,7 @@ from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merge_jobs import merges as merges_planned
 from engine.studies.merges.live import Live
 from engine.studies.merges.opening import open_merge_file
-from engine.studies.merges.paired_comparison import mirror
+from engine.studies.merges.paired_comparison import paired_comparison
 from engine.studies.merges.questions import measure_points, merge_spec, queue_merge_search, task_of
 from store import results, runs, studies
 from store.database import Store
@@ -84,7 +84,7 @@ def test_a_contraction_is_the_merge_of_the_table(merges):
 def test_coefficients_by_layer_that_agree_are_the_same_merge(merges):
     whole = merges.build(np.array([[0.2, 0.5, 0.9]]))
     names = coordinates(MergeSpec(by="layer"), EXPERTS, merges.fidelity.layers)
-    merges.turn(MergeSpec(by="layer"), names)
+    merges.set_method(MergeSpec(by="layer"), names)
     point = point_from(merges.merge, EXPERTS, names, dict(zip(EXPERTS, (0.2, 0.5, 0.9), strict=True)))
     assert torch.allclose(merges.build(point[None]), whole, atol=1e-6)
 
@@ -111,14 +111,14 @@ def test_it_is_known_which_expert_moved_which_layer(own):
     assert np.diagonal(cosines, axis1=1, axis2=2) == pytest.approx(1, abs=1e-6)
 
 
-def test_merges_are_held_against_the_mixtures_they_mirror(own):
+def test_merges_are_compared_with_proxies_at_the_same_numbers(own):
     store, study = own
-    found = mirror(store, study)
+    found = paired_comparison(store, study)
     assert found.metrics == [*EXPERTS, "mean loss"] and len(found.runs) == len(found.points) >= 6
     assert (found.low <= found.rank).all() and (found.rank <= found.high).all()
     proxies = studies.get(store, "Small")
     with pytest.raises(Problem, match="does not name a mixture study"):
-        mirror(store, proxies)
+        paired_comparison(store, proxies)
 
 
 def test_live_measurements_are_the_runs(own):
@@ -164,7 +164,7 @@ def test_a_point_is_measured_once(own):
 
 
 @pytest.mark.parametrize("method", ["ties", "multislerp"])
-def test_other_methods_are_held_against_the_same_usual_merges(own, tmp_path, method):
+def test_other_methods_are_compared_with_the_same_reference_merges(own, tmp_path, method):
     """References by task arithmetic measure what they measure everywhere, and a refused point is told as such."""
     store, study = own
     spec = merge_spec(study)
