@@ -29,6 +29,7 @@ from engine.studies import imports
 
 log = logging.getLogger("mixdesk.api")
 
+UNREAD = 32 << 20  # bytes of a body beyond its limit that are read and thrown away
 LARGEST_FILE = 200 << 20  # bytes of a file to import
 LARGE = asyncio.Semaphore(2)  # requests with many rows that are read at once
 STATUS = {
@@ -83,11 +84,15 @@ def person_of(request: Request) -> Person:
 
 async def body_of(request: Request, most: int) -> bytes:
     """The posted bytes. Raises TooLarge."""
-    data = bytearray()
+    data, size = bytearray(), 0
     async for part in request.stream():
-        data += part
-        if len(data) > most:
+        size += len(part)
+        if size > most + UNREAD:
             raise TooLarge
+        if size <= most:
+            data += part
+    if size > most:  # read to its end, so that the answer is heard: who still sends does not listen
+        raise TooLarge
     return bytes(data)
 
 

@@ -3,6 +3,7 @@
 Archives come from anywhere: whatever is wrong with one is a sentence, and nothing of it is kept.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -62,7 +63,8 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
             target.rmdir()
         part.rename(target)
     except (*DAMAGED, RecursionError, OSError) as error:
-        if isinstance(error, OSError) and error.errno and not isinstance(error, pa.ArrowException):
+        names = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTEMPTY)
+        if isinstance(error, OSError) and error.errno not in (None, *names):
             raise  # the disk, not the archive
         damaged = f"Cannot restore {source}: it is damaged, or no backup of Mixdesk ({error}). Nothing was kept."
         raise Problem(damaged) from error

@@ -130,7 +130,11 @@ def bad_string(kind):
     ("name", "data", "reason"),
     [
         ("a.txt", b"good\n" + BAD + b"\nalso\n", "1 of its lines: not UTF-8 (first: line 2)"),
-        ("a.md.gz", gzip.compress(b"good\r\n" + BAD + b"\r\nalso\r\n", mtime=0), "1 of its lines: not UTF-8 (first: line 2)"),
+        (
+            "a.md.gz",
+            gzip.compress(b"good\r\n" + BAD + b"\r\nalso\r\n", mtime=0),
+            "1 of its lines: not UTF-8 (first: line 2)",
+        ),
         ("a.txt", b"good\nz\0z\nalso\n", "1 of its lines: zero bytes"),
         ("a.ndjson", b'{"text": "good"}\n{"text": "' + BAD + b'"}\n{"text": "also"}', "1 of its lines: not UTF-8"),
         ("a.json", b'[{"text": "good"}, {"text": "' + BAD + b'"}, {"text": "also"}]', "1 of its records: not UTF-8"),
