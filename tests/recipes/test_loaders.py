@@ -1,0 +1,68 @@
+"""Every export, run by the loader that it is for: what comes out has the recipe's shares of tokens."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.recipes import FORMATS, Recipe, export
+from tests.recipes.loaders import LOADERS
+from tests.recipes.loaders.order import LENGTH, Order
+from tests.support.running import ROOT
+
+SHARES = {"web": 0.628, "code": 0.308, "books": 0.064, "junk": 0.0}
+DRAWS = 4000
+CASES = {  # rows of each domain, and of a file at most
+    "one file a domain": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 4000),
+    "many files": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 100),
+    "the most wanted is the smallest": ({"web": 300, "code": 900, "books": 3000, "junk": 2000}, 90),
+}
+SAMPLING = {"litgpt": 0.03, "hf_datasets": 0.03}  # those that draw lots; the others count out
+PACKAGES = ROOT / ".venv" / "loaders"
+COUNTED_OUT = 0.004
+
+
+def made(sizes: dict[str, int], shares: dict[str, float], draws: int = DRAWS) -> Recipe:
+    tokens = tuple(float(rows * LENGTH) for rows in sizes.values())
+    lengths = tuple(
+        LENGTH / 4 if name == "web" else float(LENGTH) for name in sizes
+    )  # as loaders/hf_datasets.py has it
+    given = {"approved": True, "tokens_per_document": lengths}
+    return Recipe("pile", "best", tuple(sizes), tuple(shares.values()), float(draws * LENGTH), tokens, **given)
+
+
+def delivered(format: str, folder: Path, sizes, shares, chunk: int, draws: int = DRAWS) -> dict[str, float]:
+    """Shares of the tokens that come out of a format's loader. Skips where it is not installed."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "export").mkdir()
+    for name, content in export(made(sizes, shares, draws), format).items():
+        (folder / "export" / name).write_text(content)
+    order = Order(format, str(folder / "export"), str(folder / "data"), sizes, shares, chunk, draws)
+    command = [sys.executable, "-m", f"tests.recipes.loaders.{LOADERS[format]}", order.json()]
+    paths = os.pathsep.join([str(ROOT), str(PACKAGES)])
+    # Nothing is fetched, and nothing is sent: the loaders' packages would greet their makers
+    quiet = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    ran = subprocess.run(
+        command, cwd=folder, env=os.environ | quiet | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    counts = json.loads(ran.stdout.splitlines()[-1])
+    if "missing" in counts:
+        pytest.skip(f"{counts['missing']}: `make soak` installs requirements-loaders.txt")
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("format", LOADERS)
+def test_what_comes_out_is_what_was_asked(format, case, tmp_path):
+    sizes, chunk = CASES[case]
+    found = delivered(format, tmp_path, sizes, SHARES, chunk)
+    row = [f"{FORMATS[format].title}", case, *(f"{found[name]:.4f}" for name in SHARES)]
+    print("|", " | ".join(row), "|")  # benchmarks/results/loaders.md is made of these lines
+    assert found == pytest.approx(SHARES, abs=SAMPLING.get(format, COUNTED_OUT))
+    assert found["junk"] == 0
