@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.recipes import FORMATS, Recipe, export
+from engine.core.errors import Problem
+from engine.recipes import FORMATS, Recipe, export, standing
+from engine.recipes.base import BY_RULE
 from tests.recipes.loaders import LOADERS
 from tests.recipes.loaders.order import LENGTH, Order
 from tests.support.running import ROOT
@@ -20,9 +22,9 @@ CASES = {  # rows of each domain, and of a file at most
     "many files": ({"web": 3000, "code": 2000, "books": 600, "junk": 400}, 100),
     "the most wanted is the smallest": ({"web": 300, "code": 900, "books": 3000, "junk": 2000}, 90),
 }
-SAMPLING = {"litgpt": 0.03, "hf_datasets": 0.03}  # those that draw lots; the others count out
+SAMPLING = {"litgpt": 0.03, "hf_datasets": 0.03, "levanter": 0.03}  # those that draw lots; the others count out
 PACKAGES = ROOT / ".venv" / "loaders"
-COUNTED_OUT = 0.004
+COUNTED_OUT = 0.004  # whole sequences of every file
 
 
 def made(sizes: dict[str, int], shares: dict[str, float], draws: int = DRAWS) -> Recipe:
@@ -66,3 +68,37 @@ def test_what_comes_out_is_what_was_asked(format, case, tmp_path):
     print("|", " | ".join(row), "|")  # benchmarks/results/loaders.md is made of these lines
     assert found == pytest.approx(SHARES, abs=SAMPLING.get(format, COUNTED_OUT))
     assert found["junk"] == 0
+
+
+def test_formats_say_how_they_are_checked():
+    """A format that names a loader has a file here that runs it, and the others say that they have none."""
+    assert set(LOADERS) == {name for name, one in FORMATS.items() if one.checked != BY_RULE}
+    folder = Path(__file__).parent / "loaders"
+    assert {f"{file}.py" for file in LOADERS.values()} == {one.name for one in folder.glob("*.py")} - {
+        "__init__.py",
+        "order.py",
+    }
+    for name, told in standing(made(CASES["many files"][0], SHARES)).items():
+        assert told["checked"] == FORMATS[name].checked and f"Checked {told['checked']}." in told["notes"]
+
+
+def test_no_package_for_loaders_is_one_of_ours():
+    """So none can change a version here."""
+    names = {}
+    for file in ("requirements-loaders.txt", "requirements.txt", "requirements-dev.txt"):
+        lines = (line.split("==")[0].lower() for line in (ROOT / file).read_text().splitlines())
+        names[file] = {line for line in lines if line and line[0] not in "#-"}
+    assert not names["requirements-loaders.txt"] & (names["requirements.txt"] | names["requirements-dev.txt"])
+
+
+@pytest.mark.parametrize(("names", "said"), [(("code", "code-docs"), "code-docs"), (("web", "co*e"), "pattern")])
+def test_names_whose_files_regmix_would_mix_up_are_refused(names, said):
+    """Its script takes all files of the pattern `<name>-*` for a domain's."""
+    with pytest.raises(Problem, match=said):
+        export(made(dict.fromkeys(names, 10), dict.fromkeys(names, 0.5)), "regmix_yaml")
+
+
+def test_hugging_face_stops_at_the_budget_only_if_told():
+    """all_exhausted goes on until the largest set has been read: many times over the budget."""
+    files = export(made(CASES["many files"][0], SHARES), "hf_datasets")
+    assert "nothing to do with the budget" in files["hf_mixture.py"] and "max_steps" in files["hf_mixture.py"]

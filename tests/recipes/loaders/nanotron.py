@@ -1,4 +1,4 @@
-"""The blending that nanotron carries a copy of, run where it comes from: megatron-core. Its own package has none yet."""
+"""The blending that nanotron carries a copy of, run where it comes from, megatron-core: its package is too old."""
 
 from collections.abc import Iterator
 

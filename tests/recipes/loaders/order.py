@@ -24,8 +24,8 @@ class Domain(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """format: of the export in `files`; sizes: rows of each domain; shares: of tokens; chunk: rows of a file of a domain
-    at most; draws: rows to ask the loader for; data: an empty folder."""
+    """format: of the export in `files`; sizes: rows of each domain; shares: of tokens; chunk: rows of a file at most;
+    draws: rows to ask the loader for; data: an empty folder."""
 
     format: str
     files: str
@@ -59,7 +59,7 @@ class Order:
 
 
 def answer(draw: Callable[[Order], Iterable]) -> None:
-    """Run a loader, `draw(order)` gives rows of tokens, and print {domain: tokens that came out} or {"missing": why}."""
+    """Run a loader and print {domain: tokens that came out}, or {"missing": why}. draw(order) gives rows of tokens."""
     order = Order(**json.loads(sys.argv[1]))
     names = {domain.token: domain.name for domain in order.domains}
     counts = dict.fromkeys(order.sizes, 0)

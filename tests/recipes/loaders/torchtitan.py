@@ -1,6 +1,7 @@
-"""torchtitan's mix of packed data sets. What it calls is grain's; its own package has these classes in its sources only.
+"""torchtitan's mix of packed data sets, whose work is grain's.
 
-Where they are not installed, three classes of the same names stand in, which pass on to grain what torchtitan's pass on.
+The classes are in torchtitan's sources, and not in its package. Three of the same names stand in for them here,
+and pass on to grain what torchtitan's pass on.
 """
 
 import sys
