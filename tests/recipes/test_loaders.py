@@ -102,3 +102,11 @@ def test_hugging_face_stops_at_the_budget_only_if_told():
     """all_exhausted goes on until the largest set has been read: many times over the budget."""
     files = export(made(CASES["many files"][0], SHARES), "hf_datasets")
     assert "nothing to do with the budget" in files["hf_mixture.py"] and "max_steps" in files["hf_mixture.py"]
+
+
+@pytest.mark.soak
+def test_a_small_share_is_delivered_too(tmp_path):
+    """Levanter gives each domain whole sequences of a block, and blocks of its own size would give this one none."""
+    shares = {"web": 0.7, "code": 0.2997, "books": 0.0003}
+    found = delivered("levanter", tmp_path, dict.fromkeys(shares, 500), shares, 500, draws=32_768)
+    assert found == pytest.approx(shares, abs=1e-4)
