@@ -95,12 +95,13 @@ def provenance(recipe: Recipe | MergeRecipe) -> str:
 
 
 def standing(recipe: Recipe | MergeRecipe) -> dict[str, dict]:
-    """What can be said of every format before it is taken: {"title", "unit", "notes", "problem": why it cannot be}."""
+    """What can be said of every format before it is taken: {"title", "unit", "checked", "notes", "problem": why
+    it cannot be}."""
     found = {}
     for name, one in formats_of(recipe).items():
         try:
             notes, problem = one.notes(recipe), None
         except Problem as cannot:
             notes, problem = [], str(cannot)
-        found[name] = {"title": one.title, "unit": one.unit, "notes": notes, "problem": problem}
+        found[name] = {"title": one.title, "unit": one.unit, "checked": one.checked, "notes": notes, "problem": problem}
     return found

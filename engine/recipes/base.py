@@ -12,6 +12,7 @@ from engine.space.baselines import epochs
 
 TOLERANCE = 1e-6  # between a share written and the recipe's
 LEAST = 5e-10  # shares below it are written as 0
+BY_RULE = "by rule, not by the loader"
 
 Files = dict[str, str | bytes]  # file name -> content
 
@@ -115,7 +116,8 @@ class Format(NamedTuple):
     """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by code of its own.
 
     keys, weights: what of the recipe the file holds: `domains` or `places`, `shares` or `document_shares`; unit: what a
-    weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express.
+    weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;
+    checked: what tests have run on the files of this format; remarks: what its loader does with them, in sentences.
     """
 
     title: str
@@ -126,6 +128,8 @@ class Format(NamedTuple):
     weights: str = "shares"
     positive: bool = False
     check: Callable[[Recipe], None] = lambda recipe: None
+    checked: str = BY_RULE
+    remarks: tuple[str, ...] = ()
 
     def wanted(self, recipe: Recipe) -> dict[str, float]:
         """What the file must say. Raises Problem where it cannot be said."""
@@ -138,7 +142,7 @@ class Format(NamedTuple):
         found = [f"Weights count {self.unit}."]
         if self.positive and (left_out := [n for i, n in enumerate(recipe.domains) if i not in recipe.used]):
             found.append(f"It takes no weight of 0: {', '.join(left_out)} is left out of the file.")
-        return found
+        return [*found, *self.remarks, f"Checked {self.checked}."]
 
 
 def shown(text: str) -> str:

@@ -6,6 +6,11 @@ Its default stops with the first data set that runs out, which would cut the mix
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
 
+NOTES = (
+    "all_exhausted repeats sets until every one has been read to its end, which has nothing to do with the budget.",
+    "Epochs hold where training stops at the budget: give the trainer its steps (max_steps), or take so many rows.",
+)
+
 CODE = """
 
 def train_dataset(datasets: dict, seed: int = 42):
@@ -27,7 +32,7 @@ def write(recipe: Recipe) -> Files:
         for place, rows_share, share, length in rows
     )
     return {
-        "hf_mixture.py": f"{comment(recipe)}from datasets import interleave_datasets\n\n"
+        "hf_mixture.py": f"{comment(recipe, *NOTES)}from datasets import interleave_datasets\n\n"
         f"PROBABILITIES = {{  # of rows, not of tokens\n{shares}}}\n{CODE}"
     }
 
@@ -36,4 +41,13 @@ def read(files: Files) -> dict[str, float]:
     return assigned(files["hf_mixture.py"], "PROBABILITIES")
 
 
-FORMAT = Format("Hugging Face datasets (Python)", write, read, "rows", "places", weights="document_shares")
+FORMAT = Format(
+    "Hugging Face datasets (Python)",
+    write,
+    read,
+    "rows",
+    "places",
+    weights="document_shares",
+    checked="by the loader of datasets itself",
+    remarks=NOTES,
+)

@@ -40,4 +40,12 @@ def assigned(text: str, name: str):
     raise ValueError(f"no {name} in the file")
 
 
-FORMAT = Format("litgpt (Python)", write, read, "chunks of one length, so tokens", "places")
+FORMAT = Format(
+    "litgpt (Python)",
+    write,
+    read,
+    "chunks of one length, so tokens",
+    "places",
+    checked="by litdata's own loader",
+    remarks=("A pass ends with the first domain that runs out; litgpt's trainer then starts the next.",),
+)

@@ -44,5 +44,12 @@ def read(files: Files) -> dict[str, float]:
 
 
 FORMAT = Format(
-    "Megatron-LM arguments", write, read, "samples of one length, so tokens", "places", positive=True, check=check
+    "Megatron-LM arguments",
+    write,
+    read,
+    "samples of one length, so tokens",
+    "places",
+    positive=True,
+    check=check,
+    checked="by megatron-core's own data sets",
 )

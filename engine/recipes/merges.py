@@ -189,8 +189,10 @@ def read_json(files: Files) -> dict[str, float]:
 
 WHOLE = {"unit": "coefficients of task vectors", "keys": "places", "weights": "coefficients"}
 MERGE_FORMATS: dict[str, Format] = {
-    "mergekit": Format("mergekit YAML", write_mergekit, read_yaml, check=check_mergekit, **WHOLE),
-    "merge": Format("Mixdesk merge file (YAML)", write_own, read_yaml, **WHOLE),
+    "mergekit": Format(
+        "mergekit YAML", write_mergekit, read_yaml, check=check_mergekit, checked="by mergekit itself", **WHOLE
+    ),
+    "merge": Format("Mixdesk merge file (YAML)", write_own, read_yaml, checked="by merging from it", **WHOLE),
     "csv": Format("CSV", write_csv, read_csv, **WHOLE),
     "json": Format("JSON", write_json, read_json, **WHOLE),
 }

@@ -22,4 +22,12 @@ def read(files: Files) -> dict[str, float]:
     return dict(zip(map(str, dataset["dataset_folder"]), dataset["dataset_weights"], strict=True))
 
 
-FORMAT = Format("nanotron YAML", write, read, "tokens", "places", positive=True)
+FORMAT = Format(
+    "nanotron YAML",
+    write,
+    read,
+    "samples of one length, so tokens",
+    "places",
+    positive=True,
+    checked="by Megatron's blending, of which nanotron carries a copy; the rest by rule, not by the loader",
+)

@@ -42,4 +42,9 @@ def read(files: Files) -> dict[str, float]:
     return mix
 
 
-FORMAT = Format("Olmix YAML and CSV", write, read)
+FORMAT = Format(
+    "Olmix YAML and CSV",
+    write,
+    read,
+    checked="by OLMo-core's own data sets, which Olmix hands its mix to; Olmix itself by rule, not by the loader",
+)

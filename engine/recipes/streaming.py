@@ -25,4 +25,11 @@ def read(files: Files) -> dict[str, float]:
     return assigned(files["streaming_mixture.py"], "PROPORTIONS")
 
 
-FORMAT = Format("MosaicML Streaming (Python)", write, read, "samples packed to one length, so tokens", "places")
+FORMAT = Format(
+    "MosaicML Streaming (Python)",
+    write,
+    read,
+    "samples packed to one length, so tokens",
+    "places",
+    checked="by mosaicml-streaming's own loader",
+)

@@ -6,6 +6,8 @@ Weights of unpacked children would count documents.
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned
 
+NOTE = "It needs torchtitan's sources: the package of version 0.3.0 has no torchtitan.components.data."
+
 CODE = """
 
 def mixture(datasets: dict) -> DatasetMixConfig:
@@ -18,7 +20,7 @@ def mixture(datasets: dict) -> DatasetMixConfig:
 def write(recipe: Recipe) -> Files:
     weights = "".join(f"    {quoted(recipe.places[i])}: {recipe.shares[i]:.9f},\n" for i in recipe.used)
     return {
-        "torchtitan_mixture.py": f"{comment(recipe)}from torchtitan.components.data import (\n"
+        "torchtitan_mixture.py": f"{comment(recipe, NOTE)}from torchtitan.components.data import (\n"
         "    ConcatThenSplitPackingConfig,\n    DatasetMixConfig,\n    WeightedDataset,\n)\n\n"
         f"WEIGHTS = {{  # of tokens, because every child is packed before it is mixed\n{weights}}}\n{CODE}"
     }
@@ -28,4 +30,13 @@ def read(files: Files) -> dict[str, float]:
     return assigned(files["torchtitan_mixture.py"], "WEIGHTS")
 
 
-FORMAT = Format("torchtitan (Python)", write, read, "packed rows, so tokens", "places", positive=True)
+FORMAT = Format(
+    "torchtitan (Python)",
+    write,
+    read,
+    "packed rows, so tokens",
+    "places",
+    positive=True,
+    checked="by grain's mix and packing, which torchtitan's classes call; those by rule, not by the loader",
+    remarks=(NOTE,),
+)
