@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import write_json
-from engine.jobs.crew import crew
+from engine.jobs.process_pool import process_pool
 from engine.league import cross_validate, rank_correlations
 from engine.surrogates import SURROGATES
 
@@ -83,7 +83,7 @@ def accuracy(data: tuple) -> tuple[dict, dict]:
     tasks = [(name, *cell) for cell in cells for name in SURROGATES]
     judged = {size: {name: [None] * count for name in SURROGATES} for size, count in SIZES.items()}
     defaults = {size: [""] * count for size, count in SIZES.items()}
-    with crew(2, data) as do:
+    with process_pool(2, data) as do:
         for place, name in do(chosen, cells, lambda *_: None):
             size, seed = cells[place]
             defaults[size][seed] = name

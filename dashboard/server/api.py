@@ -22,7 +22,7 @@ from engine.commands import contract
 from engine.core import system
 from engine.core.errors import Conflict, Missing, Problem, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
-from engine.jobs import posting
+from engine.jobs import journal_upload
 from engine.jobs.tokens import job_token
 from engine.service import api_tokens
 from engine.studies import imports
@@ -207,21 +207,21 @@ async def journal(request: Request) -> JSONResponse:
         return JSONResponse({"error": "Cannot accept this journal: the token does not belong to this attempt."}, 401)
     try:
         if request.method == "GET":
-            return JSONResponse(await run_in_threadpool(posting.hand_out, spool, job_id, attempt))
-        data = await body_of(request, posting.LARGEST)
+            return JSONResponse(await run_in_threadpool(journal_upload.hand_out, spool, job_id, attempt))
+        data = await body_of(request, journal_upload.LARGEST)
         if request.query_params.get("log"):
-            await run_in_threadpool(posting.take_log, spool, job_id, attempt, data)
+            await run_in_threadpool(journal_upload.take_log, spool, job_id, attempt, data)
             return JSONResponse({"have": 0})
         offset = request.query_params.get("offset", "")
         if not offset.isdecimal():
             return JSONResponse({"error": f"Cannot accept this journal: the offset {offset!r} is not a number."}, 400)
-        have = await run_in_threadpool(posting.receive, spool, job_id, attempt, int(offset), data)
+        have = await run_in_threadpool(journal_upload.receive, spool, job_id, attempt, int(offset), data)
         return JSONResponse({"have": have})
     except TooLarge:
         return JSONResponse(
-            {"error": f"Cannot accept this journal: send at most {posting.LARGEST} bytes at once."}, 413
+            {"error": f"Cannot accept this journal: send at most {journal_upload.LARGEST} bytes at once."}, 413
         )
-    except posting.Gone as gone:
+    except journal_upload.Gone as gone:
         return JSONResponse({"error": str(gone)}, 410)
     except (OSError, Problem) as error:
         return JSONResponse({"error": f"Cannot write the journal: {error}. Post it again."}, 503)

@@ -50,7 +50,7 @@ class Check:
     sizes: compute 6 N T of each size, smallest first, runs: how many there are of each; rank, rank_interval:
     Spearman of the aggregate at the largest, with 95%; small_rank: of the law fitted on the next smaller size alone,
     which knows nothing of scale; error (M,): root mean square, relative_error (M,) of it to the spread between runs
-    there; inside_95: share of measured metrics inside the 95% interval. level: whether the loss itself was
+    there; inside_95: fraction of measured metrics inside the 95% interval. level: whether the loss itself was
     extrapolated (two sizes or more below), or only its order.
     """
 

@@ -19,7 +19,7 @@ class Trust:
     """The comparison of larger models with predictions from small ones.
 
     rank: Spearman between predicted and measured aggregates, rank_interval: 95%, over mixtures and seeds; top: of the
-    predicted best k (`k`), the share that is among the measured best k; regret: how much worse the mixture that the
+    predicted best k (`k`), the fraction that is among the measured best k; regret: how much worse the mixture that the
     prediction would choose measures than the best measured one, regret_std of that; gap, gap_std: predicted minus
     measured at the chosen mixture, relative to the mean of all mixtures (sizes differ in level), positive where it
     measures better than predicted; noise: standard deviation between seeds; best: row of the lowest measured mean,

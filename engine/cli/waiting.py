@@ -18,7 +18,7 @@ GRACE_SECONDS = 5.0  # that a page's own worker has to come up
 
 def wait_for_study(client, workspace, study: str):
     """Show progress until the study is done; returns its summary. Raises Problem if a job failed."""
-    with client.open_door(), working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
+    with client.open_endpoint(), working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
             worker.check()
             shown = client.call("show", name=study)
@@ -51,15 +51,15 @@ def corpus_failed(client, shown) -> None:
 def waited(client, workspace, job_ids: list[str]):
     """Show progress until the jobs have ended. Raises Problem when one failed."""
     with (
-        client.open_door(),
+        client.open_endpoint(),
         working(client, workspace) as worker,
         tqdm(total=1.0, file=sys.stderr, bar_format="{l_bar}{bar}| {postfix}") as bar,
     ):
         while True:
             worker.check()
             found = [client.call("job", job_id=job_id) for job_id in job_ids]
-            shares = [job["done"] / job["total"] if job["total"] else 0.0 for job in found]
-            bar.n = sum(shares) / len(shares)
+            progress = [job["done"] / job["total"] if job["total"] else 0.0 for job in found]
+            bar.n = sum(progress) / len(progress)
             bar.set_postfix_str(next((job["note"] for job in found if job["note"]), ""))
             bad = [job for job in found if job["state"] in ("failed", "cancelled")]
             if bad:

@@ -8,7 +8,7 @@ import urllib.request
 from contextlib import nullcontext
 
 from engine.commands import COMMANDS, READ_ONLY
-from engine.commands.door import Door
+from engine.commands.endpoint import Endpoint
 from engine.commands.once import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
@@ -24,9 +24,9 @@ class Local:
     def call(self, command: str, /, **arguments):
         return COMMANDS[command](self.owner.store, **arguments)
 
-    def open_door(self) -> Door:
+    def open_endpoint(self) -> Endpoint:
         """While this command waits, others look and act through it."""
-        return Door(self.owner.workspace, self.owner.store)
+        return Endpoint(self.owner.workspace, self.owner.store)
 
     def close(self) -> None:
         self.owner.close()
@@ -67,7 +67,7 @@ class Remote:
                 "starting, or has ended. Try again."
             ) from error
 
-    def open_door(self) -> nullcontext:
+    def open_endpoint(self) -> nullcontext:
         """Whoever owns the workspace answers others already."""
         return nullcontext()
 

@@ -19,7 +19,7 @@ BUCKET_BITS = 22  # of the table that rules out nearly all training windows quic
 
 
 def leaks(parts: list[Part], train: list[np.ndarray], valid: list[np.ndarray]) -> list[dict[str, float | None]]:
-    """For each of D domains {"own", "any"}: the share of its windows seen in its own, in any training text.
+    """For each of D domains {"own", "any"}: the fraction of its windows seen in its own, in any training text.
 
     parts: D; train, valid: per domain the documents (N,) bool on that side. None where no window fits.
     """

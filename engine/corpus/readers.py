@@ -81,9 +81,9 @@ def placed_documents(
 ) -> Iterator[tuple[Document, int]]:
     """(document, bytes of the file read so far) of one file. Raises Unreadable where it cannot be read on."""
     if kind in TABLES:
-        for number, (text, share) in enumerate(TABLES[kind](raw, column, faults)):
+        for number, (text, progress) in enumerate(TABLES[kind](raw, column, faults)):
             for document in record(file, number, text, tally):
-                yield document, int(share * file.size)
+                yield document, int(progress * file.size)
         return
     stream, inside = stream_of(raw, file.path)
     if kind in PLAIN:

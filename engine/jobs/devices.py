@@ -30,7 +30,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Lease:
-    """A running job's resources. gpus: whole cards or a share of one; gpu: the card's uuid if we chose it.
+    """A running job's resources. gpus: whole cards or a fraction of one; gpu: the card's uuid if we chose it.
 
     begins: length of the job's journal when this attempt began.
     """

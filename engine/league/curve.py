@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from engine.jobs.crew import Do
+from engine.jobs.process_pool import Do
 from engine.league.scores import bootstrap, rank_correlations, score_of
 from engine.league.standing import BASELINE
 from engine.league.validation import Progress, Trial

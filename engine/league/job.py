@@ -13,7 +13,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.workspace import checked_name
-from engine.jobs.crew import crew
+from engine.jobs.process_pool import process_pool
 from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.standing import BASELINE, League, Standing
@@ -28,7 +28,7 @@ from engine.surrogates.stack import Stack
 PROCESSES = 2
 CANDIDATES = 2000  # mixtures that refits choose from, for the stability of the recommendation
 HELD_OUT = "held_out.npz"
-PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # shares of the progress bar
+PHASES = {"validate": (0.0, 0.75), "curve": (0.75, 0.85), "fit": (0.85, 1.0)}  # parts of the progress bar
 
 
 def run(job: Job) -> None:
@@ -53,7 +53,7 @@ def run(job: Job) -> None:
         candidates_of(task.prior, space, weights),
     )
     parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
-    with crew(PROCESSES if parallel else 1, trial) as do:
+    with process_pool(PROCESSES if parallel else 1, trial) as do:
         league, held_out = judged(trial, names, do, phase(job, "validate"))
         if BASELINE in held_out:
             curve = learning_curve(trial, league.default, held_out, do, phase(job, "curve"))

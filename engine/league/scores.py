@@ -66,7 +66,7 @@ def _drawn_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def coverage(standardised: np.ndarray) -> dict[str, float]:
-    """Nominal percent -> share of the measured losses inside that interval."""
+    """Nominal percent -> fraction of the measured losses inside that interval."""
     measured = np.abs(standardised[~np.isnan(standardised)])
     return {level: float((measured <= width).mean()) for level, width in LEVELS.items()}
 

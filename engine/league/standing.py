@@ -19,7 +19,7 @@ class Standing:
     deviation). A metric that does not vary has no rank correlation: None. mean_spearman: their mean, with its 95%
     interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
     score: the mean of the two, the leaderboard's sort key. margin: score above the trivial baseline's, and its 95%
-    interval (None for the baseline itself). coverage: nominal percent -> share of measured losses inside, before and
+    interval (None for the baseline itself). coverage: nominal percent -> fraction of measured losses inside, before and
     after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
     unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
     seconds of all its fits; repeats: of cross-validation. level: tied with the best, by WORTH or within noise.

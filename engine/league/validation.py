@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.jobs.crew import Do, crew
+from engine.jobs.process_pool import Do, process_pool
 from engine.league.scores import (
     bootstrap,
     coverage,
@@ -83,7 +83,7 @@ def cross_validate(
     """
     names = with_members(surrogates)
     trial = trial_of(weights, losses, folds, repeats, seed, priorities, candidates)
-    with crew(1, trial) as do:
+    with process_pool(1, trial) as do:
         return judged(trial, names, do, progress or (lambda *_: None))
 
 

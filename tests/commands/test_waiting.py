@@ -15,7 +15,7 @@ from tests.support.working import small_text
 def test_others_look_and_act_while_a_command_waits(workspace, tmp_path):
     client = connect(workspace)
     try:
-        with client.open_door():
+        with client.open_endpoint():
             assert answer(workspace.root, "list") == []
             told = answer(workspace.root, "corpus", "--name", "mine", "--folder", str(small_text(tmp_path / "text")))
             assert told == {"corpus": "mine", "job": "corpus-mine", "state": "queued"}
@@ -27,10 +27,10 @@ def test_others_look_and_act_while_a_command_waits(workspace, tmp_path):
     assert answer(workspace.root, "jobs")[0]["id"] == "corpus-mine"
 
 
-def test_the_door_opens_for_its_token_alone(workspace):
+def test_the_endpoint_answers_its_token_alone(workspace):
     client = connect(workspace)
     try:
-        with client.open_door():
+        with client.open_endpoint():
             url = json.loads((workspace.root / "web.json").read_text())["url"]
             assert (workspace.root / "web.json").stat().st_mode & 0o777 == 0o600
             request = urllib.request.Request(f"{url}/api/v1/list_studies", b"{}", {"Authorization": "Bearer x"})
@@ -44,7 +44,7 @@ def test_the_door_opens_for_its_token_alone(workspace):
         client.close()
 
 
-def test_a_door_that_a_killed_command_left_is_named(workspace):
+def test_an_endpoint_that_a_killed_command_left_is_named(workspace):
     (workspace.root / "web.json").write_text('{"url": "http://127.0.0.1:9", "token": "x"}')
     lock = workspace.lock("owner")
     assert lock and "Cannot reach the process that owns this workspace" in said(workspace.root, "list")

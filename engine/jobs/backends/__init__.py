@@ -89,7 +89,7 @@ def make(name: str, **options: Any) -> Backend:
 
 
 def share_of_card(need: JobSpec, card_mb: int) -> float:
-    """How many cards of a cluster a job takes: 0, a share by its declared memory, or 1."""
+    """How many cards of a cluster a job takes: 0, a fraction by its declared memory, or 1."""
     if need.device == "cpu":
         return 0.0
     if not need.gpu_memory_mb or not card_mb:

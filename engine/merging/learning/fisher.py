@@ -47,7 +47,7 @@ def averaged(experts: list[Weights], fishers: list[Weights], weight: Tensor) -> 
     scales = (weight.to(inverse) * inverse / inverse.sum()).tolist()
     merged = {}
     for name in experts[0]:
-        shares = [c * (one[name] + LEAST) for c, one in zip(scales, fishers, strict=True)]
-        total = sum(share * expert[name] for share, expert in zip(shares, experts, strict=True))
-        merged[name] = total / sum(shares)
+        weights = [c * (one[name] + LEAST) for c, one in zip(scales, fishers, strict=True)]
+        total = sum(weight * expert[name] for weight, expert in zip(weights, experts, strict=True))
+        merged[name] = total / sum(weights)
     return merged

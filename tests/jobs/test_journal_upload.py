@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.core.secret import secret
-from engine.jobs import posting
+from engine.jobs import journal_upload
 from engine.jobs.spool import Spool, try_lock
 from engine.jobs.tokens import job_token
 from tests.support.working import read_events
@@ -26,7 +26,7 @@ FIRST, NEXT = b'{"kind": "job.started"}\n', b'{"kind": "job.note", "text": "\xc3
 
 
 def test_a_node_gets_its_spec_and_the_journal_so_far(spool):
-    given = posting.hand_out(spool, "one", "second")
+    given = journal_upload.hand_out(spool, "one", "second")
     assert json.loads(given["spec"])["kind"] == "fit" and given["journal"].encode("latin-1") == FIRST
 
 
@@ -40,7 +40,7 @@ def test_bytes_that_come_twice_or_in_pieces_are_written_once(spool):
         (start + 500, b"from nowhere", start + len(NEXT)),  # ahead: told where to go on
         (start + len(NEXT), b"", start + len(NEXT)),  # a beat
     ):
-        assert posting.receive(spool, "one", "second", offset, data) == have
+        assert journal_upload.receive(spool, "one", "second", offset, data) == have
     assert [event["kind"] for event in read_events(spool.find("one"))] == ["job.started", "job.note"]
     assert (spool.find("one") / "events.jsonl").read_bytes() == FIRST + NEXT
     assert (spool.find("one") / "beat").exists()
@@ -49,26 +49,26 @@ def test_bytes_that_come_twice_or_in_pieces_are_written_once(spool):
 @pytest.mark.parametrize(("job", "attempt"), [("one", "first"), ("one", ""), ("two", "second")])
 def test_an_attempt_that_is_over_may_not_write(spool, job, attempt):
     for wish in (
-        lambda: posting.receive(spool, job, attempt, len(FIRST), NEXT),
-        lambda: posting.hand_out(spool, job, attempt),
-        lambda: posting.take_log(spool, job, attempt, b"printed"),
+        lambda: journal_upload.receive(spool, job, attempt, len(FIRST), NEXT),
+        lambda: journal_upload.hand_out(spool, job, attempt),
+        lambda: journal_upload.take_log(spool, job, attempt, b"printed"),
     ):
-        with pytest.raises(posting.Gone):
+        with pytest.raises(journal_upload.Gone):
             wish()
     spool.move(spool.find("one"), "ended")
-    with pytest.raises(posting.Gone):
-        posting.receive(spool, "one", "second", len(FIRST), NEXT)
+    with pytest.raises(journal_upload.Gone):
+        journal_upload.receive(spool, "one", "second", len(FIRST), NEXT)
     assert read_events(spool.find("one")) == [{"kind": "job.started"}]
 
 
 def test_a_journal_that_somebody_holds_is_busy_and_nothing_is_lost(spool):
     with try_lock(spool.find("one")), pytest.raises(BlockingIOError):
-        posting.receive(spool, "one", "second", len(FIRST), NEXT)
-    assert posting.receive(spool, "one", "second", len(FIRST), NEXT) == len(FIRST + NEXT)
+        journal_upload.receive(spool, "one", "second", len(FIRST), NEXT)
+    assert journal_upload.receive(spool, "one", "second", len(FIRST), NEXT) == len(FIRST + NEXT)
 
 
 def test_the_end_of_what_a_node_printed_is_kept(spool):
-    posting.take_log(spool, "one", "second", b"\xff" + b"x" * 100_000 + b"the end")
+    journal_upload.take_log(spool, "one", "second", b"\xff" + b"x" * 100_000 + b"the end")
     text = (spool.find("one") / "log.txt").read_text()
     assert text.endswith("the end") and len(text) <= 16384
 

@@ -1,4 +1,4 @@
-"""The door of a command that waits: other commands on this machine reach the workspace that it owns through it."""
+"""The endpoint of a command that waits: other commands on this machine reach the workspace that it owns through it."""
 
 import hmac
 import json
@@ -13,7 +13,7 @@ from engine.core.workspace import Workspace
 from store.database import Store
 
 
-class Door:
+class Endpoint:
     """Answers commands on a port of this machine, for who can read its token in web.json, while the block runs."""
 
     def __init__(self, workspace: Workspace, store: Store):
@@ -21,8 +21,8 @@ class Door:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), answering(store, self.token))
         self.server.daemon_threads = True
 
-    def __enter__(self) -> "Door":
-        threading.Thread(target=self.server.serve_forever, name="door", daemon=True).start()
+    def __enter__(self) -> "Endpoint":
+        threading.Thread(target=self.server.serve_forever, name="endpoint", daemon=True).start()
         url = f"http://127.0.0.1:{self.server.server_port}"
         write_json(self.told, {"url": url, "token": self.token}, mode=0o600)
         return self
@@ -34,7 +34,7 @@ class Door:
 
 
 def answering(store: Store, token: str) -> type[BaseHTTPRequestHandler]:
-    """The handler of a door's requests: POST /api/v1/<command>, as the page's API takes them."""
+    """The handler of an endpoint's requests: POST /api/v1/<command>, as the page's API takes them."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

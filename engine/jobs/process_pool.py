@@ -28,7 +28,7 @@ _shared: Any = None  # the input shared by this child's tasks
 
 
 @contextmanager
-def crew(size: int, shared: Any) -> Iterator[Do]:
+def process_pool(size: int, shared: Any) -> Iterator[Do]:
     """Yields do(function, tasks, tick): (place, function(shared, *task)) of each task as it ends, in any order.
 
     size: processes; 1 works in this one. function and shared are pickled; shared is sent once. tick(done, total) is

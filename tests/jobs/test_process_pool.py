@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import Stopped
-from engine.jobs.crew import crew
+from engine.jobs.process_pool import process_pool
 from tests.support.running import ROOT, until
 
 
@@ -25,7 +25,7 @@ def forever(shared):
 
 
 def test_a_crew_does_every_task_once():
-    with crew(2, 100) as do:
+    with process_pool(2, 100) as do:
         assert sorted(do(slowly, [(n,) for n in range(6)], lambda *_: None)) == [(n, 100 + n) for n in range(6)]
 
 
@@ -37,7 +37,7 @@ def test_a_crew_ends_when_told(tmp_path):
         if place.exists() and place.read_text():
             raise Stopped
 
-    with pytest.raises(Stopped), crew(2, str(place)) as do:
+    with pytest.raises(Stopped), process_pool(2, str(place)) as do:
         list(do(forever, [()], tick))
     until(lambda: not alive(int(place.read_text())))
 
@@ -45,8 +45,8 @@ def test_a_crew_ends_when_told(tmp_path):
 def test_a_crew_ends_when_its_parent_is_killed(tmp_path):
     place = tmp_path / "pid"
     code = (
-        "import sys; from engine.jobs.crew import crew; from tests.jobs.test_crew import forever\n"
-        "with crew(2, sys.argv[1]) as do: list(do(forever, [()], lambda *_: None))"
+        "import sys; from engine.jobs.process_pool import process_pool; from tests.jobs.test_process_pool import forever\n"
+        "with process_pool(2, sys.argv[1]) as do: list(do(forever, [()], lambda *_: None))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(place)], cwd=ROOT)
     try:
@@ -61,11 +61,11 @@ def test_a_signal_to_all_of_a_job_leaves_its_end_to_the_parent(tmp_path):
     """A worker that stops tells a job's whole group: the parent says so, and no child ends before it."""
     place = tmp_path / "pid"
     code = (
-        "import signal, sys\nfrom engine.jobs.crew import crew\nfrom engine.core.errors import Stopped\n"
-        "from tests.jobs.test_crew import forever\nstopping = []\n"
+        "import signal, sys\nfrom engine.jobs.process_pool import process_pool\nfrom engine.core.errors import Stopped\n"
+        "from tests.jobs.test_process_pool import forever\nstopping = []\n"
         "signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))\n"
         "def tick(*_):\n    if stopping: raise Stopped\n"
-        "try:\n    with crew(2, sys.argv[1]) as do: list(do(forever, [()], tick))\n"
+        "try:\n    with process_pool(2, sys.argv[1]) as do: list(do(forever, [()], tick))\n"
         "except Stopped: print('stopped')\n"
     )
     parent = subprocess.Popen(
