@@ -45,7 +45,8 @@ def test_a_crew_ends_when_told(tmp_path):
 def test_a_crew_ends_when_its_parent_is_killed(tmp_path):
     place = tmp_path / "pid"
     code = (
-        "import sys; from engine.jobs.process_pool import process_pool; from tests.jobs.test_process_pool import forever\n"
+        "import sys; from engine.jobs.process_pool import process_pool\n"
+        "from tests.jobs.test_process_pool import forever\n"
         "with process_pool(2, sys.argv[1]) as do: list(do(forever, [()], lambda *_: None))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(place)], cwd=ROOT)
@@ -61,7 +62,8 @@ def test_a_signal_to_all_of_a_job_leaves_its_end_to_the_parent(tmp_path):
     """A worker that stops tells a job's whole group: the parent says so, and no child ends before it."""
     place = tmp_path / "pid"
     code = (
-        "import signal, sys\nfrom engine.jobs.process_pool import process_pool\nfrom engine.core.errors import Stopped\n"
+        "import signal, sys\nfrom engine.jobs.process_pool import process_pool\n"
+        "from engine.core.errors import Stopped\n"
         "from tests.jobs.test_process_pool import forever\nstopping = []\n"
         "signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))\n"
         "def tick(*_):\n    if stopping: raise Stopped\n"
