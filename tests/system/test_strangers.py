@@ -99,7 +99,7 @@ def conforms(client, case) -> None:
 
 
 @document.parametrize()
-@settings(FUZZ, max_examples=4)
+@settings(FUZZ, max_examples=2)
 def test_the_document_holds(client, case):
     conforms(client, case)
 
