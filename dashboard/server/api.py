@@ -147,7 +147,7 @@ async def called(person: Person, name: str, body: bytes | dict, key: str | None 
 def read_json(body: bytes) -> object:
     """What a body holds. Raises Problem if that is no JSON."""
     try:
-        return json.loads(body or b"{}", parse_constant=None)
+        return json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
         raise Problem(
             f"Cannot read the arguments: they are no JSON ({error}). Send an object of names and values."

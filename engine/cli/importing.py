@@ -19,10 +19,10 @@ from engine.cli.words import pairs
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, replacing
 from engine.core.sheets import as_text
+from engine.core.short_names import listed
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
-from engine.importing.names import listed
 from engine.jobs.events import JobFailed
 from engine.jobs.journal import last_event
 from engine.jobs.supervisor import CHILD_ENVIRONMENT

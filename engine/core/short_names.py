@@ -1,8 +1,8 @@
-"""Labels: names without what all of them begin and end with, and names that are told apart where they repeat."""
+"""Names as people read them: short ones, ones that are told apart where they repeat, and several in a sentence."""
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 Id = TypeVar("Id", bound=Hashable)
@@ -48,3 +48,8 @@ def told_apart(titles: Mapping[Id, str]) -> dict[Id, str]:
         taken.add(label)
         labels[one] = label
     return labels
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names in a sentence, not all of them where there are many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.mapping import GUESSED, globbed
 from engine.importing.names import (
     HARD,
@@ -15,7 +16,6 @@ from engine.importing.names import (
     bare,
     kind_of,
     leaf,
-    listed,
     measures,
     noise_of,
     words_of,

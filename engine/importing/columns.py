@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.core.short_names import listed
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import REASONS, kind_of, listed, measures, noise_of
+from engine.importing.names import REASONS, kind_of, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")

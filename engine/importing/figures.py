@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.importing.names import kind_of, listed
+from engine.core.short_names import listed
+from engine.importing.names import kind_of
 from engine.importing.questions import Question
 from engine.importing.tables import Table, number_of
 

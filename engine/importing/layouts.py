@@ -5,8 +5,9 @@ from collections.abc import Hashable
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.mapping import run_column
-from engine.importing.names import kind_of, leaf, listed
+from engine.importing.names import kind_of, leaf
 from engine.importing.questions import Question
 from engine.importing.tables import Table, text_of
 

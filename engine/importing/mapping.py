@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from engine.core.errors import Problem
-from engine.core.short_names import short_names
-from engine.importing.names import core, kind_of, leaf, listed
+from engine.core.short_names import listed, short_names
+from engine.importing.names import core, kind_of, leaf
 from engine.importing.tables import Table
 from engine.spec.objectives import Objective
 

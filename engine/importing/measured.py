@@ -6,9 +6,10 @@ from collections import Counter
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.choices import OFFERED, Shares, left
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, is_up, kind_of, listed, measures, noise_of, unit_of
+from engine.importing.names import bare, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
 from engine.importing.tables import Table
 from engine.spec.objectives import Objective

@@ -147,8 +147,3 @@ def _without(name: str, found: re.Match[str]) -> set[str]:
 def words_of(prefix: str) -> set[str]:
     """The words in the last part of what stands in front of a family of columns."""
     return {word.lower() for word in SOFT.split(HARD.split(prefix.rstrip("/.:|_- "))[-1]) if word}
-
-
-def listed(names: list[str] | tuple[str, ...], most: int = 12) -> str:
-    """Names in a sentence, not all of them where there are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -135,16 +135,13 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
     insert(cursor, "runs", columns | {"study": e.study, "role": "imported", "state": "done"}, IMPORTED)
 
 
-IMPORTED = {
-    "id": pa.string(),
-    "number": pa.int64(),
-    "label": pa.string(),
-    "weights": pa.list_(pa.float64()),
-    "losses": pa.list_(pa.float64()),
+NAMED = {"id": pa.string(), "label": pa.string(), "weights": pa.list_(pa.float64()), "losses": pa.list_(pa.float64())}
+NAMED |= {
     "seed": pa.int64(),
     "parameters": pa.int64(),
     "tokens": pa.int64(),
-}
+}  # of every run that was measured elsewhere
+IMPORTED = NAMED | {"number": pa.int64()}
 
 
 def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
@@ -156,17 +153,7 @@ def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
 
 
-SUBMITTED = {
-    "id": pa.string(),
-    "label": pa.string(),
-    "weights": pa.list_(pa.float64()),
-    "losses": pa.list_(pa.float64()),
-    "seed": pa.int64(),
-    "parameters": pa.int64(),
-    "tokens": pa.int64(),
-    "seconds": pa.float64(),
-    "device": pa.string(),
-}
+SUBMITTED = NAMED | {"seconds": pa.float64(), "device": pa.string()}
 
 
 def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:

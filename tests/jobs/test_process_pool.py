@@ -24,12 +24,12 @@ def forever(shared):
     time.sleep(600)
 
 
-def test_a_crew_does_every_task_once():
+def test_a_pool_does_every_task_once():
     with process_pool(2, 100) as do:
         assert sorted(do(slowly, [(n,) for n in range(6)], lambda *_: None)) == [(n, 100 + n) for n in range(6)]
 
 
-def test_a_crew_ends_when_told(tmp_path):
+def test_a_pool_ends_when_told(tmp_path):
     """In the middle of a task, and with all of its processes."""
     place = tmp_path / "pid"
 
@@ -42,7 +42,7 @@ def test_a_crew_ends_when_told(tmp_path):
     until(lambda: not alive(int(place.read_text())))
 
 
-def test_a_crew_ends_when_its_parent_is_killed(tmp_path):
+def test_a_pool_ends_when_its_parent_is_killed(tmp_path):
     place = tmp_path / "pid"
     code = (
         "import sys; from engine.jobs.process_pool import process_pool\n"

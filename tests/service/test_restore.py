@@ -6,7 +6,7 @@ import tarfile
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import Problem
@@ -16,8 +16,7 @@ from engine.service import backup
 from engine.service.restore import restore
 from store import jobs
 from store.database import Store
-
-FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
+from tests.support.mutations import CHANGES, FUZZ, damaged, json_values
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +78,7 @@ def unharmed(path, root) -> None:
     assert not list(root.glob(".w.*"))
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
+JSON = json_values()
 NAMES = st.sampled_from(
     ["jobs/queued/owner/spec.json", "jobs/x", "jobs/queued", "journal/owner/events.jsonl", "a/\ud800", "a/b" * 400]
 ) | st.text(max_size=9)
@@ -111,22 +106,12 @@ def test_any_list_of_files_is_checked(tmp_path_factory, manifest, names):
     unharmed(with_manifest(root / "x.tar.zst", manifest, names), root)
 
 
-def changed(data: bytes, changes: list[tuple[float, bytes]]) -> bytes:
-    for where, new in changes:
-        place = int(where * len(data))
-        data = data[:place] + new + data[place + len(new) :]
-    return data
-
-
-CHANGES = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
-
-
 def takes_any(archive, root, changes, packing: bool) -> None:
     path = root / "x.tar.zst"
     if packing:
-        path.write_bytes(changed(archive[0].read_bytes(), changes))
+        path.write_bytes(damaged(archive[0].read_bytes(), changes))
     else:
-        packed(path, changed(archive[1], changes))
+        packed(path, damaged(archive[1], changes))
     unharmed(path, root)
 
 

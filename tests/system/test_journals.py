@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.models.progress import progress_of
@@ -24,6 +24,7 @@ from engine.studies import advance
 from store import studies
 from store.database import Store
 from store.rebuild import rebuild
+from tests.support.mutations import FUZZ, json_values
 
 CASES = {
     "deep": b"[" * 50_000 + b"]" * 50_000,
@@ -150,17 +151,7 @@ def test_odd_decisions_stop_nothing(two):
         COMMANDS["list_corpora"](two)
 
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(10**18, 10**30)
-    | st.floats()
-    | st.text(st.characters(), max_size=5)
-    | st.sampled_from(["mine", "other", "mine-1", "other-1", "\ud800", "\x00", "job.planned"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
-)
+JSON = json_values(st.sampled_from(["mine", "other", "mine-1", "other-1", "\ud800", "\x00", "job.planned"]))
 KINDS = event_kinds()
 
 
@@ -208,9 +199,6 @@ def takes_any(root: Path, lines: list[bytes]) -> None:
     assert tables(fresh).keys() == before.keys()
     assert tables(fresh)["corrupt_lines"] == before["corrupt_lines"]
     fresh.close()
-
-
-FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 @settings(FUZZ, max_examples=6)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -19,6 +19,7 @@ from engine.core.errors import Problem, Unavailable
 from engine.jobs.decisions import RequestBegun
 from store import studies
 from tests.support.api import opened
+from tests.support.mutations import FUZZ
 from tests.support.working import small_text
 
 RUNS = "run,share/web,share/code,metric/web_loss\n" + "".join(
@@ -86,7 +87,6 @@ def test_a_refusal_names_the_argument_and_the_cure(client):
 
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
-FUZZ = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 document = schemathesis.openapi.from_dict(contract.openapi())
 document.config.update(base_url="http://testserver")
 

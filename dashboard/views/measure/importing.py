@@ -10,7 +10,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.importing.names import listed
+from engine.core.short_names import listed, told_apart
 from engine.studies import imports
 
 FORMATS = {
@@ -77,7 +77,7 @@ def ask_files(format: str) -> dict | None:
                 chosen = st.selectbox(
                     "or a file in the imports folder",
                     [None, *there],
-                    format_func=lambda name: name or "none",
+                    format_func=told_apart({None: "none", **{name: name for name in there}}).get,
                     key=f"import-{format}-{what}-there",
                 )
                 if chosen:
@@ -114,7 +114,7 @@ def asked(format: str, files: dict, columns: dict, known: dict) -> tuple[dict, d
                 plain(one["text"]),
                 list(one["options"]),
                 index=None,
-                format_func=lambda name, one=one: one["options"][name],
+                format_func=told_apart(one["options"]).get,
                 placeholder="Choose an answer",
                 key=f"question-{one['id']}-{hash_of(format, files, one)}",
             )
@@ -178,9 +178,8 @@ def corrected(guessed: dict, format: str, files: dict) -> dict:
         for column, (what, label) in zip(columns[1:], FACTS.items(), strict=True):
             options = [None, *(first if what == "key" else dict.fromkeys([*first, *second]))]
             guess = options.index(mapping[what]) if mapping[what] in options else 0
-            facts[what] = column.selectbox(
-                label, options, guess, format_func=lambda name: name or "none", key=f"{what}-{key}"
-            )
+            titles = told_apart({None: "none", **{name: name for name in options[1:]}})
+            facts[what] = column.selectbox(label, options, guess, format_func=titles.get, key=f"{what}-{key}")
     given = {what: value for what, value in facts.items() if value is not None and value != mapping[what]}
     given |= {"unit": unit} if unit and unit != known else {}
     lists = {"weight_columns": (shares, weights), "metric_columns": (metrics, list(mapping["metrics"]))}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # changes to a base: never a model by itself
@@ -109,13 +110,8 @@ def unread(path: Path, files: list[Path]) -> list[str]:
 def left_unread(path: Path, files: list[Path], others: list[str]) -> str:
     """The warning about files of weights that are not read."""
     applied = f" To apply the adapter, name it BASE+{path}." if ADAPTER in others else ""
-    return f"Of {path} only {listed([file.name for file in files])} is read, and not {listed(others)}.{applied}"
-
-
-def listed(names: list[str]) -> str:
-    """The first of some names, and how many more there are."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    read = listed([file.name for file in files], NAMED)
+    return f"Of {path} only {read} is read, and not {listed(others, NAMED)}.{applied}"
 
 
 def index_of(path: Path) -> dict[str, str] | None:

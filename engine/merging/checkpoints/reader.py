@@ -13,7 +13,8 @@ from torch import Tensor
 
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
-from engine.merging.checkpoints.files import find, left_unread, listed, table
+from engine.core.short_names import listed
+from engine.merging.checkpoints.files import NAMED, find, left_unread, table
 from engine.merging.checkpoints.quantised import refuse_named, refuse_told
 
 DTYPES = {
@@ -100,7 +101,7 @@ class Checkpoint:
                     f"not. {tying if SHARED.search(name) and self.is_tied is None else ''}Copy that file again."
                 )
         if tied:
-            self.notes.append(f"The index of {self.path} names {listed(tied)}, which no file holds: it is tied.")
+            self.notes.append(f"The index of {self.path} names {listed(tied, NAMED)}, which no file holds: it is tied.")
 
     @property
     def is_tied(self) -> bool | None:
