@@ -48,10 +48,14 @@ def shown(app: AppTest) -> str:
     return app.markdown[0].value.removeprefix("chosen: ")
 
 
-@pytest.fixture
-def app(monkeypatch):
-    # A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it again.
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+@pytest.fixture
+def app():
     same = [("new", "LightGBM"), ("old", "LightGBM")]
     return AppTest.from_function(script, kwargs={"results": same, "link": "result"})
 
