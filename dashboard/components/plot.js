@@ -2,7 +2,6 @@
 
 const CONFIG = {
   displaylogo: false,
-  responsive: true,
   modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "autoScale2d"],
 };
 
@@ -43,13 +42,32 @@ function fitting(host, whole) {
   return found;
 }
 
-// Break titles that the plot has no room for, again whenever its size changes.
+// Break titles that the plot has no room for.
 function fitTitles(host, Plotly) {
   const changes = {};
   for (const [axis, title] of Object.entries(fitting(host, host.titles))) {
-    if (host.layout[axis].title.text !== title) changes[`${axis}.title.text`] = title;
+    if (host._fullLayout[axis].title.text !== title) changes[`${axis}.title.text`] = title;
   }
   if (Object.keys(changes).length) Plotly.relayout(host, changes);
+}
+
+// Fit the titles after every drawing, and the drawing to its box whenever that changes: when a window or a sidebar
+// does. In a later frame, since what is asked of Plotly while it draws can be lost.
+function keepFitting(host, Plotly) {
+  const fit = () => fitTitles(host, Plotly);
+  const resize = () => host.offsetWidth && Plotly.Plots.resize(host).then(fit);
+  host.on("plotly_afterplot", inNextFrame(fit));
+  new ResizeObserver(inNextFrame(resize)).observe(host);
+  fit();
+}
+
+// The function, called once in the next frame however often it is asked for.
+function inNextFrame(act) {
+  let frame;
+  return () => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(act);
+  };
 }
 
 function titlesOf(layout) {
@@ -99,8 +117,7 @@ export default function ({ data, parentElement, setStateValue }) {
       Plotly.react(host, figure.data, dressed(figure, host), CONFIG);
       if (!first) return;
       listen(host, setStateValue);
-      host.on("plotly_afterplot", () => fitTitles(host, Plotly));
-      fitTitles(host, Plotly);
+      keepFitting(host, Plotly);
     },
     () => { host.textContent = "The chart script did not load. Reload the page."; },
   );
