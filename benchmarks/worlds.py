@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 METRICS = 4
-DECADES = 1000
+POOLS = 1000  # largest domain / smallest
 SKILLS = 5  # latent skills: what a domain teaches and what a metric asks for
 FOCUS = 3.0  # domains that a metric asks for, about
 
@@ -57,7 +57,7 @@ def bimix(useful, pools, tokens, rng):
 
 
 def epochs_with_harm(useful, pools, tokens, rng):
-    """MARINER's law of epochs (LAWS: benefit saturates, repetition harms)."""
+    """MARINER's law (Marin project, 2026): benefit saturates with epochs, repetition harms."""
     domains = useful.shape[1]
     rho, kappa, tau = rng.uniform(0.3, 2), rng.uniform(0.4, 0.9), rng.uniform(1.2, 2.2)
     size = pools**0.3
@@ -116,7 +116,7 @@ LAWS = {
 def world(name: str, domains: int, seed: int) -> World:
     """The world of a law, a number of domains and a seed. Tokens of a run: a third of all text."""
     rng = np.random.default_rng([seed, domains, list(LAWS).index(name)])
-    pools = np.exp(rng.uniform(0, np.log(DECADES), domains))
+    pools = np.exp(rng.uniform(0, np.log(POOLS), domains))
     tokens = float(pools.sum()) / 3
     law = LAWS[name](skills(domains, rng), pools, tokens, rng)
     return World(law, pools / pools.sum(), pools, tokens)

@@ -17,16 +17,18 @@ def add(command) -> None:
     command("pause", plain("pause"), "pause a study: its jobs stop at a checkpoint and wait", study=True)
     command("resume", plain("resume"), "resume a paused or cancelled study and retry its failed jobs", study=True)
     command("fit", fit, "fit and cross-validate the surrogates on the finished runs", study=True, wait=True)
-    search_options(command("search", search, "score simulated mixtures and average the best", study=True, wait=True))
+    search_options(
+        command("search", search, "score simulated mixtures and find the lowest prediction", study=True, wait=True)
+    )
     command("searches", plain("list_searches"), "the searches and their results, latest first", study=True)
 
 
 def search_options(one) -> None:
-    from engine.search.methods import METHODS
+    from engine.search.methods import DEFAULT_METHOD, METHODS
 
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
     one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
-    one.add_argument("--method", choices=list(METHODS), default="simulate", help="default: %(default)s")
+    one.add_argument("--method", choices=list(METHODS), default=DEFAULT_METHOD, help="default: %(default)s")
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
     one.add_argument("--points", type=int, default=1_000_000, help="simulated mixtures (default: %(default)s)")

@@ -6,6 +6,7 @@ from engine.commands.jobs import state_of
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
+from engine.search.methods import DEFAULT_METHOD
 from engine.spec.study import StudySpec
 from engine.studies import advance, lifecycle
 from engine.studies.measured import aggregate_of
@@ -112,7 +113,7 @@ def search(
     surrogate: str | None = None,
     priorities: dict | None = None,
     points: int = 1_000_000,
-    method: str = "simulate",
+    method: str = DEFAULT_METHOD,
     prices: dict | None = None,
 ) -> dict:
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""

@@ -6,7 +6,7 @@ bootstrapped over runs, and a surrogate whose difference is inside the 68% inter
 tied. The cross-validated errors also calibrate the final fits.
 
 validation.py fits and scores, scores.py has the measures, standing.py the results and the choice of the default,
-curve.py the learning curve, job.py the background job.
+curve.py the learning curve, optimism.py what the choice of the lowest costs, job.py the background job.
 """
 
 from engine.league.job import held_out_of, run

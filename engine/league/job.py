@@ -16,6 +16,7 @@ from engine.core.workspace import checked_name
 from engine.jobs.process_pool import process_pool
 from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
+from engine.league.optimism import optimism_of
 from engine.league.standing import BASELINE, League, Standing
 from engine.league.validation import Trial, judged, trial_of, with_members
 from engine.space.box import Box
@@ -58,6 +59,8 @@ def run(job: Job) -> None:
         if BASELINE in held_out:
             curve = learning_curve(trial, league.default, held_out, do, phase(job, "curve"))
             league = replace(league, curve=curve.to_dict())
+        found = optimism_of(trial, league[league.default], space)
+        league = replace(league, optimism=found and found.to_dict())
         save_fits(league, do, folder, space, phase(job, "fit"))
     save_held_out(held_out, folder)
     found = LeagueFinished(study=task.study, fingerprint=task.fingerprint, runs=len(weights), league=league.to_dict())

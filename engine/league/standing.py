@@ -9,6 +9,7 @@ from engine.surrogates import SURROGATES
 
 BASELINE = "own_share"  # the baseline of every surrogate
 WORTH = 0.002  # of rank correlation: a smaller gain, however certain, is not worth a rougher or slower surrogate
+MATERIAL = 0.02  # of rank correlation: for so much, certain, a surrogate with steps is taken whatever its choices cost
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Standing:
 class League:
     """Standings, best score first, those with a problem last; `default`: the surrogate to use.
 
-    repeats: of the quick surrogates (a standing has its own); curve: engine.league.curve.Curve as a dict, or None.
+    repeats: of the quick surrogates (a standing has its own); curve: engine.league.curve.Curve as a dict, or None; why:
+    the reason for the default, a sentence; optimism: engine.league.optimism.Optimism of the default as a dict, or None.
     """
 
     standings: tuple[Standing, ...]
@@ -62,6 +64,8 @@ class League:
     repeats: int
     seed: int
     curve: dict | None = None
+    why: str | None = None
+    optimism: dict | None = None
 
     def __getitem__(self, name: str) -> Standing:
         return next(standing for standing in self.standings if standing.name == name)
@@ -85,24 +89,58 @@ class League:
         return cls(**{**value, "standings": standings})
 
 
-def ranked(judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> tuple[list[Standing], str]:
-    """Sorted standings, and the default: the simplest of those tied with the best within noise.
+def ranked(
+    judged: dict[str, Standing], scores: dict[str, np.ndarray], regrets: dict[str, np.ndarray]
+) -> tuple[list[Standing], str, str]:
+    """Sorted standings, the default, and why.
 
-    scores: name -> bootstrapped scores, the same draws for all. A surrogate is tied with the best if its score is
-    lower by at most one standard deviation of the difference over the draws, or by less than WORTH.
-    The baseline is the default only if no other is tied with it: it does not model interactions of domains.
+    scores, regrets: name -> bootstrapped score, and regret of the run it would have picked; the same draws for all. A
+    surrogate is tied with the best if its score is lower by at most one standard deviation of the difference over the
+    draws, or by less than WORTH.
     """
     place = dict(zip(scores, ordered([-judged[name].score for name in scores]).argsort().tolist(), strict=True))
     best = min(place, key=place.get)
     for name in scores:
-        behind = judged[best].score - judged[name].score
-        noise = (scores[best] - scores[name]).std()
-        judged[name] = replace(judged[name], level=bool(behind <= max(WORTH, noise) + 1e-9))
+        judged[name] = replace(judged[name], level=_tied(name, best, judged, scores))
         if name != BASELINE and BASELINE in scores:
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
             margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
-    level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
-    default = min(level, key=lambda name: (SURROGATES[name].complexity, place[name]))
+    default, why = _default(best, place, judged, scores, regrets)
     order = sorted(judged.values(), key=lambda one: place.get(one.name, len(place)))
-    return order, default
+    return order, default, why
+
+
+def _tied(name: str, best: str, judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> bool:
+    behind = judged[best].score - judged[name].score
+    return bool(behind <= max(WORTH, (scores[best] - scores[name]).std()) + 1e-9)
+
+
+def _default(best: str, place: dict[str, int], judged, scores, regrets) -> tuple[str, str]:
+    """The surrogate to use, and why: it is asked for mixtures beyond the runs, which rank correlation does not see.
+
+    The simplest of those tied with the best, the baseline only alone: it does not model interactions. Where only
+    surrogates with steps are, which stay flat beyond the runs, the best smooth one is taken all the same, unless the
+    better rank shows where it matters: in the run that would have been picked, or in a rank better by MATERIAL.
+    """
+
+    def plainest(names: list[str]) -> str:
+        return min(names, key=lambda name: (SURROGATES[name].complexity, place[name]))
+
+    level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
+    smooth = [name for name in scores if SURROGATES[name].smooth and name != BASELINE]
+    chosen = plainest(level)
+    if SURROGATES[chosen].smooth or not smooth:
+        return chosen, "it is the simplest of those that rank held-out runs best, within noise"
+    rival = min(smooth, key=place.get)
+    gains = scores[best] - scores[rival]
+    if judged[best].score - judged[rival].score > MATERIAL and np.quantile(gains, 0.025) > 0:
+        return chosen, f"it ranks held-out runs better than every smooth surrogate, by more than {MATERIAL}"
+    if np.quantile(regrets[rival] - regrets[best], 0.05) > 0:
+        return chosen, "the held-out runs that it picks are better than those that smooth surrogates pick, beyond noise"
+    alike = [name for name in smooth if _tied(name, rival, judged, scores)]
+    why = (
+        f"it is smooth, and goes on beyond the runs, where the best mixture may lie; {SURROGATES[best].title} ranks "
+        "held-out runs better, but does not pick better ones"
+    )
+    return plainest(alike), why

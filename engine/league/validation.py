@@ -17,6 +17,7 @@ from engine.jobs.process_pool import Do, process_pool
 from engine.league.scores import (
     bootstrap,
     coverage,
+    drawn_regrets,
     error_correlation,
     numbers,
     rank_correlations,
@@ -126,16 +127,17 @@ def judged(trial: Trial, names: list[str], do: Do, progress: Progress) -> tuple[
     if not held_out:
         raise Problem(f"Cannot fit any surrogate on these {len(trial.weights)} runs. {problems[names[0]]}")
     standings = {name: Standing(name, problem=text) for name, text in problems.items()}
-    scores = {}
-    for _, (standing, drawn) in do(_judge, list(held_out.items()), lambda *_: progress(1, 1, "judging")):
-        standings[standing.name], scores[standing.name] = standing, drawn
+    scores, regrets = {}, {}
+    for _, (standing, *drawn) in do(_judge, list(held_out.items()), lambda *_: progress(1, 1, "judging")):
+        standings[standing.name] = standing
+        scores[standing.name], regrets[standing.name] = drawn
     if members is not None:
         standings["stack"] = replace(standings["stack"], members=members)
     scale = {name: np.array(standings[name].scale) for name in held_out}
     kept = {name: np.stack([one.mean.mean(0), one.std.mean(0) * scale[name]]) for name, one in held_out.items()}
-    found, default = ranked({name: standings[name] for name in names if name in standings}, scores)
+    found, default, why = ranked({name: standings[name] for name in names if name in standings}, scores, regrets)
     folds = trial.parts.shape[1]
-    return League(tuple(found), default, len(trial.weights), folds, len(trial.parts), trial.seed), kept
+    return League(tuple(found), default, len(trial.weights), folds, len(trial.parts), trial.seed, why=why), kept
 
 
 def _folds(weights: np.ndarray, folds: int, repeats: int, seed: int) -> np.ndarray:
@@ -211,8 +213,8 @@ def _stacked(trial: Trial, held_out: dict[str, HeldOut]) -> tuple[HeldOut, dict[
     return HeldOut(mean[None], std[None], aggregates, seconds), members
 
 
-def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray]:
-    """The standing of held-out predictions, and its bootstrapped scores (DRAWS,)."""
+def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray, np.ndarray]:
+    """The standing of held-out predictions, and its bootstrapped scores and regrets (DRAWS,)."""
     losses, mean, std = trial.losses, one.mean, one.std
     missed = losses - mean
     scale = scale_of(missed, std)
@@ -237,7 +239,8 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray]
         scale=scale.tolist(),
         correlation=error_correlation(standardised.mean(axis=0)[whole]).tolist(),
     )
-    return standing, drawn[:, 0]
+    regrets = drawn_regrets(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
+    return standing, drawn[:, 0], regrets
 
 
 def _stability(trial: Trial, aggregates: np.ndarray | None) -> float | None:

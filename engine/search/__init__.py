@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.search.methods import METHODS, check_method
+from engine.search.methods import DEFAULT_METHOD, METHODS, check_method
 from engine.search.pool import Collector, Pool
 from engine.space.simplex import Space
 from engine.spec.statistics import first_lowest, lowest, ranks, weighted_sum
@@ -87,7 +87,7 @@ def search(
     prior: np.ndarray,
     priorities: np.ndarray,
     *,
-    method: str = "simulate",
+    method: str = DEFAULT_METHOD,
     baselines: dict[str, np.ndarray] | None = None,
     n: int = 1_000_000,
     seed: int = 0,

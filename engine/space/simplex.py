@@ -138,10 +138,15 @@ class Simplex:
         points = np.asarray(points, float)
         outside = ~self.contains(points, TOLERANCE)
         if not outside.any():
-            return points
+            return self._within(points)
         nearest = np.array(points)
         nearest[outside] = self._nearest(points[outside])
-        return nearest
+        return self._within(nearest)
+
+    def _within(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, D) that are mixtures but for rounding, with no share outside its bounds: never below 0."""
+        within: np.ndarray = np.clip(points, self.lower, self.upper)
+        return within
 
     def _nearest(self, x: np.ndarray) -> np.ndarray:
         """The projection of points (n, D) that are outside."""

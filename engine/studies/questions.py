@@ -9,7 +9,7 @@ from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import LARGEST
-from engine.search.methods import check_method
+from engine.search.methods import DEFAULT_METHOD, check_method
 from engine.spec.kinds.search import SearchTask
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
@@ -25,7 +25,7 @@ def queue_search(
     surrogate: str | None = None,
     priorities: dict | None = None,
     points: int = SEARCH_POINTS,
-    method: str = "simulate",
+    method: str = DEFAULT_METHOD,
     prices: dict[str, float] | None = None,
 ) -> str:
     """Queue a search on the latest fit; the same request is one job. Returns the job's id.

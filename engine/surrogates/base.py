@@ -33,6 +33,7 @@ class Surrogate(ABC):
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
+    smooth: ClassVar[bool] = True  # whether it has a slope everywhere, and goes on by it beyond the runs
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray

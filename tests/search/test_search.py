@@ -147,7 +147,7 @@ def test_the_convex_method_solves_its_problem_exactly():
 
 
 def test_what_a_method_cannot_do(surrogate):
-    with pytest.raises(Problem, match="choose one of simulate, convex, evolve"):
+    with pytest.raises(Problem, match="choose one of optimum, simulate, convex, evolve"):
         search(surrogate, SPACE, PRIOR, MEAN, method="guess", **FAST)
     if not surrogate.convex:
         with pytest.raises(Problem, match="unique only for the log-linear law"):
@@ -242,7 +242,29 @@ def test_support_badges():
         support(PRIOR, np.empty((0, 3)))
 
 
-@pytest.mark.parametrize("method", ["simulate", "evolve"])
+def test_the_optimum_is_found_where_draws_do_not_come_near():
+    """Twenty domains and a law whose best mixture is known: each domain's share as the root of its weight."""
+    pull = np.random.default_rng(0).dirichlet(np.ones(20))
+    wanted, space = np.sqrt(pull) / np.sqrt(pull).sum(), Simplex(tuple(f"d{i}" for i in range(20)))
+
+    class Law:
+        noise, scale, correlation, convex, title = np.ones(1), np.ones(1), np.eye(1), False, "a law"
+
+        def mean(self, points):
+            return (pull / np.maximum(points, 1e-4)).sum(axis=1, keepdims=True)
+
+        def predict(self, points):
+            return self.mean(points), np.ones((len(points), 1))
+
+    def found(method):
+        shares = search(Law(), space, np.full(20, 0.05), np.ones(1), method=method, n=20_000)[0].found.shares
+        assert (shares >= 0).all() and shares.sum() == pytest.approx(1, abs=1e-9)
+        return np.abs(shares - wanted).sum()
+
+    assert found("optimum") < 0.01 < found("simulate")
+
+
+@pytest.mark.parametrize("method", ["optimum", "simulate", "evolve"])
 def test_rounding_moves_neither_the_answer_nor_the_pool(surrogate, method):
     """Predictions of two decimals, so that many draws are equal on paper, with noise of the last bit or without."""
 

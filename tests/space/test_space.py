@@ -44,6 +44,13 @@ def test_projection_is_inside_and_leaves_inside_points_alone(space):
     np.testing.assert_allclose(space.project(inside), inside, atol=1e-9)
 
 
+def test_no_share_is_below_its_bound_by_rounding(space):
+    inside = space.sample(20, np.random.default_rng(0))
+    nearly = inside + 1e-10 * np.random.default_rng(1).normal(size=inside.shape)
+    found = space.project(np.where(inside <= space.lower + 1e-3, space.lower - 1e-10, nearly))
+    assert (found >= space.lower).all() and (found <= space.upper).all()
+
+
 def test_projection_is_the_nearest_point(space):
     """Kolmogorov's criterion: every member of a convex set lies behind the projection's tangent plane."""
     rng = np.random.default_rng(2)

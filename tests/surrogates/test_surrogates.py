@@ -1,5 +1,7 @@
 """What every surrogate of the table promises, on laws whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -217,13 +219,31 @@ def test_gp_gradients(name):
     _misfit = SURROGATES[name]._misfit
 
     rng = np.random.default_rng(7)
-    z, targets, theta = rng.normal(size=(15, 3)), rng.normal(size=15), np.array([0.3, 0.8, 1.2, 0.2, -1.5])
-    prior = np.zeros(5), np.ones(5)
-    numeric = [
-        (_misfit(theta + step, z, targets, *prior)[0] - _misfit(theta - step, z, targets, *prior)[0]) / 2e-5
-        for step in np.eye(5) * 1e-5
-    ]
-    np.testing.assert_allclose(_misfit(theta, z, targets, *prior)[1], numeric, rtol=1e-4, atol=1e-6)
+    z, lines, targets = rng.normal(size=(15, 3)), rng.normal(size=(15, 6)), rng.normal(size=15)
+    theta, rest = np.array([0.3, 0.8, 1.2, 0.2, -1.5, -0.4, 0.3]), (z, lines, targets, np.zeros(7), np.ones(7))
+    numeric = [(_misfit(theta + step, *rest)[0] - _misfit(theta - step, *rest)[0]) / 2e-5 for step in np.eye(7) * 1e-5]
+    np.testing.assert_allclose(_misfit(theta, *rest)[1], numeric, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gp", "gp_rational"])
+def test_gp_goes_on_by_the_law_beyond_its_runs(name):
+    """Where no run has more than a third of any domain, a line in log shares tells what a pure domain measures."""
+    rng = np.random.default_rng(3)
+    runs = rng.dirichlet(np.full(DOMAINS, 1.0), 2000)
+    runs = runs[runs.max(axis=1) < 1 / 3 + 0.25][:60]
+
+    def exponential(points):
+        return 1 + np.exp(points @ np.linspace(-2, 1, DOMAINS))[:, None]
+
+    fitted = SURROGATES[name].fit(runs, exponential(runs) + 0.002 * rng.normal(size=(len(runs), 1)))
+    alone = replace(fitted, theta=fitted.theta[:, :, :-2])  # as saved before there were lines
+    corner = np.eye(DOMAINS)[:1]
+    missed = abs(fitted.mean(corner) - exponential(corner))[0, 0]
+    assert missed < 0.5 * abs(alone.mean(corner) - exponential(corner))[0, 0]
+    np.testing.assert_allclose(fitted.moments(runs)[0], fitted.mean(runs), rtol=1e-9)
+    np.testing.assert_allclose(
+        fitted.covariance(runs[:5])[0].diagonal(), fitted.moments(runs[:5])[1][:, 0], rtol=1e-6, atol=1e-12
+    )
 
 
 def test_gp_doubts_more_far_from_the_runs():

@@ -20,7 +20,7 @@ class Room(NamedTuple):
 
 
 NOUNS = {f"engine/{name}" for name in ("core", "jobs", "space", "spec")}
-NUMPY = {f"engine/{name}" for name in ("corpus", "surrogates", "league", "search", "analysis", "importing", "recipes")}
+NUMPY = {f"engine/{name}" for name in ("corpus", "surrogates", "search", "league", "analysis", "importing", "recipes")}
 TORCH = {f"engine/{name}" for name in ("metrics", "proxies", "merging")}
 STORE = {f"engine/{name}" for name in ("studies", "review", "service", "commands")}
 ARRAYS = {"numpy", "scipy"}
@@ -33,8 +33,8 @@ ROOMS = {
     "engine/spec": Room({"engine/core", "engine/jobs", "engine/space"}, {*ARRAYS, "yaml"}),
     "engine/corpus": Room(NOUNS, {"numpy", "pyarrow", "tokenizers", "datasets"}),
     "engine/surrogates": Room(NOUNS, {*ARRAYS, "sklearn", "lightgbm"}),
-    "engine/league": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
     "engine/search": Room(NOUNS | {"engine/surrogates"}, {*ARRAYS, "sklearn", "cmaes"}),
+    "engine/league": Room(NOUNS | {"engine/surrogates", "engine/search"}, ARRAYS),
     "engine/analysis": Room(NOUNS | {"engine/surrogates"}, ARRAYS),
     "engine/importing": Room(NOUNS, {*ARRAYS, "pyarrow"}),
     "engine/recipes": Room(NOUNS, {"numpy", "pyarrow", "yaml"}),

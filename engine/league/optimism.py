@@ -1,0 +1,77 @@
+"""Optimism: how much worse a mixture measures than predicted where it was chosen for its low prediction.
+
+The lowest of many noisy predictions is low by luck too (the winner's curse). Refits say how much: the default surrogate
+is fitted without each fifth of the runs, each refit looks for its own lowest prediction, and the others judge what
+it found. Refits share most of their runs and so agree more than fits to new runs would: their deviations are
+stretched as the jackknife of groups stretches them (Kunsch 1989), by the root of the folds less one. K folds, N points.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from engine.league.standing import Standing
+from engine.league.validation import Trial
+from engine.search.methods import evolve
+from engine.space.simplex import Simplex, Space
+from engine.spec.statistics import first_lowest, lowest, weighted_sum
+from engine.surrogates import SURROGATES, Surrogate
+from engine.surrogates.stack import Stack
+
+ELITE = 96  # of the candidates, from which each refit's search starts
+
+
+@dataclass(frozen=True)
+class Optimism:
+    """Of the surrogate `of`, from so many refits. bias: by how much the chosen mixture's aggregate is expected to
+    measure above its prediction, in the aggregate's unit; spread: the standard deviation of that over refits."""
+
+    of: str
+    refits: int
+    bias: float
+    spread: float
+
+    def to_dict(self) -> dict:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimism | None:
+    """From the folds of the first repeat. space: where each refit looks for its lowest prediction; without one, or for
+    merges, among the candidates alone. None without candidates."""
+    if trial.candidates is None:
+        return None
+    refits = [_refit(trial, standing, ~part) for part in trial.parts[0]]
+    points = [trial.candidates]
+    if isinstance(space, Simplex):
+        points += [_lowest(trial, refit, space)[None] for refit in refits]
+    values = np.array([_aggregate(trial, refit, np.concatenate(points)) for refit in refits])
+    centre = values.mean(axis=0)
+    stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
+    chosen = first_lowest(stretched)
+    misses = centre[chosen] - stretched[np.arange(len(values)), chosen]
+    return Optimism(standing.name, len(values), float(misses.mean()), float(misses.std(ddof=1)))
+
+
+def _refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:
+    """The surrogate on some runs (R,) bool; a stack keeps its members' weights."""
+    weights, losses = trial.weights[rows], trial.losses[rows]
+    if standing.members is None:
+        return SURROGATES[standing.name].fit(weights, losses, trial.seed)
+    members = {name: SURROGATES[name].fit(weights, losses, trial.seed) for name in standing.members}
+    return Stack.combined(members, standing.members)
+
+
+def _aggregate(trial: Trial, surrogate: Surrogate, points: np.ndarray) -> np.ndarray:
+    """(N,) predicted aggregates of points (N, D)."""
+    return weighted_sum(surrogate.mean(points), trial.metric_weights)
+
+
+def _lowest(trial: Trial, surrogate: Surrogate, space: Simplex) -> np.ndarray:
+    """The mixture (D,) of the lowest prediction, by evolution from the best candidates."""
+
+    def score(points: np.ndarray) -> np.ndarray:
+        return _aggregate(trial, surrogate, points)
+
+    elite = space.project(trial.candidates[lowest(score(trial.candidates), ELITE)])
+    return evolve(score, space, elite[0], elite, np.random.default_rng(trial.seed))
