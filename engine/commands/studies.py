@@ -10,7 +10,7 @@ from engine.search.methods import DEFAULT_METHOD
 from engine.spec.study import StudySpec
 from engine.studies import advance, lifecycle
 from engine.studies.measured import aggregate_of
-from engine.studies.questions import queue_search
+from engine.studies.questions import queue_search, with_optimism
 from store import jobs, results, runs, studies
 from store.database import Store
 
@@ -124,8 +124,9 @@ def search(
 
 
 def list_searches(store: Store, name: str) -> list[dict]:
-    """The results of a study's searches, latest first."""
-    return results.searches(store, studies.get(store, name).id)
+    """The results of a study's searches, latest first; optimism: how far above its prediction the best measures."""
+    study = studies.get(store, name)
+    return [with_optimism(store, study, one) for one in results.searches(store, study.id)]
 
 
 COMMANDS = (

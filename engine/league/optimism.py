@@ -31,6 +31,11 @@ class Optimism:
     bias: float
     spread: float
 
+    @property
+    def interval(self) -> list[float]:
+        """The 90% interval of that, from `spread`."""
+        return [self.bias - 1.645 * self.spread, self.bias + 1.645 * self.spread]
+
     def to_dict(self) -> dict:
         """As JSON-able values."""
         return asdict(self)

@@ -45,6 +45,18 @@ def queue_search(
     return job_id
 
 
+def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
+    """A search's result with what refits say of its choice: "optimism", as `engine.league.optimism.Optimism`, or None
+    where they were asked about another fit, surrogate or aggregate."""
+    latest, settings = studies.league(store, study.id), search["settings"]
+    asked = latest is not None and (
+        settings.get("fingerprint") == latest["fingerprint"]
+        and settings["surrogate"] == latest["league"]["default"]
+        and settings.get("aggregate") == aggregate_of(store, study).to_dict()
+    )
+    return {**search, "optimism": latest["league"].get("optimism") if asked else None}
+
+
 def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
     """The settings shared by searches and proposals: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
     latest = studies.league(store, study.id)

@@ -50,6 +50,7 @@ def verdicts(fit: Fit, baseline: str) -> None:
     league, best = fit.league, fit.league[fit.league.default]
     level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
+    text += f": {league.why}" if league.why else ""
     text += f". Equally good within noise: {'; '.join(level)}. " if level else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"

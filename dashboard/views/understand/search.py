@@ -22,7 +22,7 @@ from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import frame_of_study
-from engine.studies.questions import queue_search
+from engine.studies.questions import queue_search, with_optimism
 from store import jobs, results, runs, studies
 
 CHEAPEST = "near-optimal, cheapest"
@@ -104,7 +104,8 @@ def found_so_far(name: str) -> None:
 def one_result(study: studies.Study, search: dict) -> None:
     """The best mixture against the baselines, and the near-optimal set around it."""
     found = search["found"]
-    verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)))
+    optimism = with_optimism(state.store(), study, search)["optimism"]
+    verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)), optimism)
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {BEST_PREDICTED: found["found"]["shares"]}
@@ -145,7 +146,20 @@ def price_words(found: dict) -> str:
     )
 
 
-def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
+def chosen_for_its_prediction(found: dict, aggregate: Aggregate, optimism: dict | None) -> str:
+    """What that choice costs, by refits; optimism: engine.league.optimism.Optimism as a dict, None if unknown."""
+    if optimism is None:
+        return "The best was chosen for its prediction, so it will likely measure slightly worse: train it first."
+    bias, spread = optimism["bias"], 1.645 * optimism["spread"]
+    expected = aggregate.sign * (found["found"]["aggregate"] + bias)
+    return (
+        f"The best was chosen for its prediction, and {optimism['refits']} refits on parts of the runs say what that "
+        f"costs: expect it to measure {wording.number(bias)} ± {wording.number(spread)} (90%) worse, about "
+        f"{wording.number(expected)}. Train it before you rely on it."
+    )
+
+
+def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None) -> None:
     """The best against the baselines; no winner within noise, nor from fewer runs than a fit needs."""
     best = found["found"]
     columns = st.columns(1 + len(found["differences"]))
@@ -165,8 +179,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool) -> None:
         )
     st.caption(
         f"{plain(aggregate.unit.capitalize())} ({aggregate.better} is better); 95% intervals of the difference between "
-        "two measured runs. The best was chosen for its prediction, so it will likely measure slightly worse: train it "
-        f"before you rely on it. {aggregate.note or ''}"
+        f"two measured runs. {chosen_for_its_prediction(found, aggregate, optimism)} {aggregate.note or ''}"
     )
 
 
