@@ -9,7 +9,7 @@ from engine.surrogates import SURROGATES
 
 BASELINE = "own_share"  # the baseline of every surrogate
 WORTH = 0.002  # of rank correlation: a smaller gain, however certain, is not worth a rougher or slower surrogate
-MATERIAL = 0.02  # of rank correlation: for so much, certain, a surrogate with steps is taken whatever its choices cost
+MATERIAL = 0.02  # of rank correlation: for so much, certain, one that does not extrapolate is taken all the same
 
 
 @dataclass(frozen=True)
@@ -119,28 +119,28 @@ def _tied(name: str, best: str, judged: dict[str, Standing], scores: dict[str, n
 def _default(best: str, place: dict[str, int], judged, scores, regrets) -> tuple[str, str]:
     """The surrogate to use, and why: it is asked for mixtures beyond the runs, which rank correlation does not see.
 
-    The simplest of those tied with the best, the baseline only alone: it does not model interactions. Where only
-    surrogates with steps are, which stay flat beyond the runs, the best smooth one is taken all the same, unless the
-    better rank shows where it matters: in the run that would have been picked, or in a rank better by MATERIAL.
+    The simplest law or process that is tied with the best. Where none is (trees stay flat beyond the runs, and products
+    of shares run away), the best law or process is taken all the same, unless the better rank of the other shows where
+    it matters: in the run that would have been picked, or by more than MATERIAL. The baseline is the default only where
+    it is alone: it does not model interactions.
     """
 
     def plainest(names: list[str]) -> str:
         return min(names, key=lambda name: (SURROGATES[name].complexity, place[name]))
 
     level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
-    smooth = [name for name in scores if SURROGATES[name].smooth and name != BASELINE]
-    chosen = plainest(level)
-    if SURROGATES[chosen].smooth or not smooth:
-        return chosen, "it is the simplest of those that rank held-out runs best, within noise"
-    rival = min(smooth, key=place.get)
+    sensible = [name for name in scores if SURROGATES[name].extrapolates]
+    if tied := [name for name in level if name in sensible] or ([] if sensible else level):
+        return plainest(tied), "it is the simplest of those that rank held-out runs best, within noise"
+    rival = min(sensible, key=place.get)
     gains = scores[best] - scores[rival]
     if judged[best].score - judged[rival].score > MATERIAL and np.quantile(gains, 0.025) > 0:
-        return chosen, f"it ranks held-out runs better than every smooth surrogate, by more than {MATERIAL}"
+        return plainest(level), f"it ranks held-out runs better than every law and process, by more than {MATERIAL}"
     if np.quantile(regrets[rival] - regrets[best], 0.05) > 0:
-        return chosen, "the held-out runs that it picks are better than those that smooth surrogates pick, beyond noise"
-    alike = [name for name in smooth if _tied(name, rival, judged, scores)]
+        return plainest(level), "the held-out runs that it picks are better than those that laws and processes pick"
+    alike = [name for name in sensible if _tied(name, rival, judged, scores)]
     why = (
-        f"it is smooth, and goes on beyond the runs, where the best mixture may lie; {SURROGATES[best].title} ranks "
-        "held-out runs better, but does not pick better ones"
+        f"it goes on sensibly beyond the runs, where the best point may lie; {SURROGATES[best].title} ranks held-out "
+        "runs better, but does not pick better ones"
     )
     return plainest(alike), why

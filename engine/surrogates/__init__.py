@@ -10,9 +10,11 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.space.box import Box
+from engine.surrogates.around_law import AroundLaw
 from engine.surrogates.base import Surrogate
 from engine.surrogates.bimix import BiMix
 from engine.surrogates.bradley_terry import BradleyTerry
+from engine.surrogates.epochs import Epochs
 from engine.surrogates.evidential import Evidential
 from engine.surrogates.extra_trees import ExtraTrees
 from engine.surrogates.gp import GP
@@ -27,6 +29,7 @@ from engine.surrogates.log_linear import LogLinear
 from engine.surrogates.on_box import OnBox
 from engine.surrogates.own_share import OwnShare
 from engine.surrogates.power_law import PowerLaw
+from engine.surrogates.returns import Returns
 from engine.surrogates.ridge import Ridge
 from engine.surrogates.stack import Stack
 
@@ -36,10 +39,13 @@ SURROGATES: dict[str, type[Surrogate]] = {
     "log_linear": LogLinear,
     "power_law": PowerLaw,
     "bimix": BiMix,
+    "returns": Returns,
+    "epochs": Epochs,
     "lasso": Lasso,
     "ridge": Ridge,
     "gp_rational": RationalGP,
     "gp": GP,
+    "around_law": AroundLaw,
     "hl_gauss": HLGauss,
     "evidential": Evidential,
     "bradley_terry": BradleyTerry,

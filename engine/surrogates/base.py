@@ -16,6 +16,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.surrogates.conditions import Conditions
 
 FEWEST = 3  # runs that a metric needs for a fit
 
@@ -33,7 +34,8 @@ class Surrogate(ABC):
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
-    smooth: ClassVar[bool] = True  # whether it has a slope everywhere, and goes on by it beyond the runs
+    extrapolates: ClassVar[bool] = False  # whether it goes on sensibly beyond the runs, as laws and processes do
+    knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions than the usual
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray
@@ -46,13 +48,16 @@ class Surrogate(ABC):
         self.correlation = np.eye(metrics) if self.correlation is None else self.correlation
 
     @classmethod
-    def fit(cls, weights: np.ndarray, losses: np.ndarray, seed: int = 0) -> Self:
+    def fit(cls, weights: np.ndarray, losses: np.ndarray, seed: int = 0, conditions: Conditions | None = None) -> Self:
         """Fit to runs: weights (R, D), losses (R, M) with NaN where a run lacks a metric.
 
+        conditions: what they were trained under; runs of other than the usual are left to surrogates that know them.
         The order of the runs has no effect: they are sorted first. Raises Problem if weights are not numbers, or
         fewer than 3 runs have a metric.
         """
         weights, losses = np.array(weights, float), np.array(losses, float)
+        if conditions is not None and not cls.knows_conditions:
+            weights, losses, conditions = weights[conditions.usual], losses[conditions.usual], None
         losses = losses[:, None] if losses.ndim == 1 else losses
         if weights.ndim != 2 or len(weights) != len(losses) or not np.isfinite(weights).all():
             raise Problem(
@@ -68,13 +73,26 @@ class Surrogate(ABC):
                 f"Cannot fit {cls.title}: metric {worst + 1} was measured in {found} "
                 f"runs, and at least {FEWEST} are needed. Train more runs, or leave the metric out."
             )
-        order = np.lexsort(np.concatenate([losses.T[::-1], weights.T[::-1]]))
-        return cls._learn(weights[order], losses[order], seed)
+        keys = [losses.T[::-1], weights.T[::-1]] + ([] if conditions is None else [conditions.doses.T])
+        order = np.lexsort(np.concatenate(keys[2:] + keys[:2]))
+        if conditions is None:
+            return cls._learn(weights[order], losses[order], seed)
+        return cls._learn_under(weights[order], losses[order], seed, conditions.take(order))
 
     @classmethod
     @abstractmethod
     def _learn(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> Self:
         """Fit to clean, sorted runs."""
+
+    @classmethod
+    def _learn_under(cls, weights: np.ndarray, losses: np.ndarray, seed: int, conditions: Conditions) -> Self:
+        """Fit to clean, sorted runs and their conditions, where `knows_conditions`."""
+        raise NotImplementedError
+
+    def at(self, repeats: np.ndarray) -> Self:
+        """The same surrogate where a share of one makes other passes (D,) over each domain's text: of another budget or
+        other text. Itself, where it does not know of them."""
+        return self
 
     @abstractmethod
     def mean(self, weights: np.ndarray) -> np.ndarray:

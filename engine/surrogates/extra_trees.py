@@ -27,7 +27,6 @@ class ExtraTrees(Spanned):
     summary = "Averaged trees with random thresholds: robust, and constant beyond their runs."
     complexity = 8
     slow = True
-    smooth = False
 
     roots: np.ndarray
     domain: np.ndarray

@@ -79,7 +79,8 @@ class GP(Surrogate):
 
     title = "Gaussian process, Matern"
     summary = "Smooth curves through the runs with calibrated uncertainty between them: among the best on few runs."
-    complexity = 4
+    complexity = 5
+    extrapolates = True
     STRETCH: ClassVar[float] = 5.0
     OFFSET: ClassVar[float] = 0.0
 

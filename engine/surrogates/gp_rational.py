@@ -19,7 +19,7 @@ class RationalGP(GP):
 
     title = "Gaussian process, rational"
     summary = "The Gaussian process with a kernel that needs no exponential: as good, and the fastest to search."
-    complexity = 3
+    complexity = 4
     STRETCH = 0.5
     OFFSET = 1.0
 

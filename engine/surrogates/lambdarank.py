@@ -24,7 +24,6 @@ class LambdaRank(LightGBM):
     title = "LambdaRank"
     summary = "Boosted trees that learn only which of two runs is better; their scores are mapped to losses."
     complexity = 8
-    smooth = False
 
     scores: np.ndarray
     levels: np.ndarray

@@ -23,6 +23,8 @@ HIGHEST = 30.0  # exponents beyond are clipped
 class Law(Spanned):
     """law (M, P): numbers of the formula, of losses in units of `spread` (M,); root (M, P, P) of their covariance."""
 
+    extrapolates = True
+
     law: np.ndarray
     spread: np.ndarray
     root: np.ndarray

@@ -31,7 +31,6 @@ class LightGBM(Spanned):
     summary = "RegMix's boosted trees: strong from a few hundred runs on, coarse steps below."
     complexity = 8
     slow = True
-    smooth = False
     smallest_leaf: ClassVar[int] = 2
     rate: ClassVar[float] = 0.01
     rounds: ClassVar[int] = 1000

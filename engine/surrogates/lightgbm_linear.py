@@ -16,7 +16,6 @@ class LightGBMLinear(LightGBM):
     title = "LightGBM, linear leaves"
     summary = "Boosted trees with a straight line in every leaf: trees that can extrapolate beyond their best run."
     complexity = 8
-    smooth = False
     smallest_leaf = 5
     rate = 0.1
     settings = {"linear_tree": True, "linear_lambda": 0.1}  # noqa: RUF012 (a ClassVar of the parent)

@@ -6,30 +6,29 @@ their weight is noise. The uncertainty is a mixture's: the mean of the members' 
 disagreement. K members, R runs, M metrics.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from engine.surrogates.base import Surrogate, centre_and_spread
+from engine.surrogates.composed import Composed
 
 FOLDS = 5
 LEAST = 0.04  # a smaller weight is dropped
 
 
 @dataclass(kw_only=True)
-class Stack(Surrogate):
-    """members: name -> fitted surrogate; weights (K,), in their order, summing to one."""
+class Stack(Composed):
+    """weights (K,), in the members' order, summing to one."""
 
     title = "Stack"
     summary = "A weighted mean of the surrogates, with the weights of the best held-out predictions."
     complexity = 6
     slow = True
-    smooth = False
     # For a fit of its own; the leaderboard, which has all out-of-fold predictions, combines all of its members.
     CANDIDATES: ClassVar[tuple[str, ...]] = ("log_linear", "power_law", "ridge", "gp_rational", "lightgbm_linear")
 
-    members: dict[str, Surrogate]
     weights: np.ndarray
 
     @classmethod
@@ -72,22 +71,6 @@ class Stack(Surrogate):
         gaps = means - np.tensordot(self.weights, means, 1)
         own = sum(s * one.covariance(weights) for s, one in zip(self.weights, self.members.values(), strict=True))
         return own + np.einsum("k,kam,kbm->mab", self.weights, gaps, gaps)
-
-    def arrays(self):
-        own = {field.name: np.asarray(getattr(self, field.name)) for field in fields(Surrogate)}
-        parts = {f"{name}/{key}": array for name, one in self.members.items() for key, array in one.arrays().items()}
-        return own | parts | {"weights": self.weights, "members": np.array(list(self.members))}
-
-    @classmethod
-    def from_arrays(cls, arrays):
-        from engine.surrogates import SURROGATES
-
-        def part(name: str) -> Surrogate:
-            own = {key.removeprefix(f"{name}/"): x for key, x in arrays.items() if key.startswith(f"{name}/")}
-            return SURROGATES[name].from_arrays(own)
-
-        own = {field.name: arrays[field.name] for field in fields(Surrogate)}
-        return cls(**own, members={str(name): part(str(name)) for name in arrays["members"]}, weights=arrays["weights"])
 
 
 def convex_weights(means: np.ndarray, losses: np.ndarray) -> np.ndarray:

@@ -333,21 +333,21 @@ def test_rounding_changes_no_default():
         assert default == "linear"
 
 
-def test_steps_are_taken_only_where_the_better_rank_picks_better_runs():
-    """LightGBM ranks better than ridge by .01, beyond noise; it is the default only if its picks are better too, or
+def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
+    """LightGBM ranks better than the law by .01, beyond noise; it is the default only if its picks are better too, or
     if it ranks much better."""
     drawn = np.random.default_rng(0).normal(size=DRAWS)
 
     def default(gain, regret):
-        judged = {"ridge": Standing("ridge", score=0.9), "lightgbm": Standing("lightgbm", score=0.9 + gain)}
-        scores = {"ridge": 0.9 + 0.001 * drawn, "lightgbm": 0.9 + gain + 0.001 * drawn[::-1]}
-        regrets = {"ridge": 0.1 + 0.01 * drawn, "lightgbm": 0.1 + regret + 0.01 * drawn[::-1]}
+        judged = {"power_law": Standing("power_law", score=0.9), "lightgbm": Standing("lightgbm", score=0.9 + gain)}
+        scores = {"power_law": 0.9 + 0.001 * drawn, "lightgbm": 0.9 + gain + 0.001 * drawn[::-1]}
+        regrets = {"power_law": 0.1 + 0.01 * drawn, "lightgbm": 0.1 + regret + 0.01 * drawn[::-1]}
         standings, chosen, why = ranked(judged, scores, regrets)
         assert [one.level for one in standings] == [True, False]
         return chosen, why
 
     for gain, regret, chosen, why in (
-        (0.01, 0.0, "ridge", "goes on beyond the runs"),
+        (0.01, 0.0, "power_law", "sensibly beyond the runs"),
         (0.01, -0.09, "lightgbm", "that it picks are better"),
         (0.05, 0.0, "lightgbm", "by more than 0.02"),
     ):

@@ -1,0 +1,94 @@
+"""A Gaussian process around a law: exact between the runs, and as sensible beyond them as the best law is.
+
+A law finds the basin and does not order the best runs; a process orders them and knows nothing beyond. So a law is
+fitted first, and the process to what it misses (kriging with a trend), if some law alone predicts held-out runs better
+than the process alone does; the best such law is taken. Where none holds, this is the process alone: a wrong law's
+misses are harder to learn than the losses. R runs, M metrics.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.surrogates.base import FEWEST, Surrogate, centre_and_spread
+from engine.surrogates.composed import Composed
+from engine.surrogates.conditions import Conditions
+
+LAWS = ("log_linear", "power_law", "returns", "epochs")
+PROCESS = "gp_rational"
+HELD_OUT = 3  # every third run, in random order, decides between the laws and the process
+FEWEST_FOR_A_LAW = 2  # runs a domain: with fewer, a law can fit anything
+
+
+@dataclass(kw_only=True)
+class AroundLaw(Composed):
+    """members: the law, if one holds, and the process of what it misses plus `offset` (M,)."""
+
+    title = "Gaussian process around a law"
+    summary = "The best law of mixing, corrected by a Gaussian process: exact between runs, sensible beyond them."
+    complexity = 3
+    extrapolates = True
+    knows_conditions = True
+
+    offset: np.ndarray
+
+    @classmethod
+    def _learn(cls, weights, losses, seed):
+        return cls._learn_under(weights, losses, seed, Conditions.unknown(*weights.shape))
+
+    @classmethod
+    def _learn_under(cls, weights, losses, seed, conditions):
+        from engine.surrogates import SURROGATES
+
+        test = np.random.default_rng(seed).permutation(len(weights)) % HELD_OUT == 0
+        usual = conditions.usual
+        laws = LAWS if usual.sum() >= FEWEST_FOR_A_LAW * weights.shape[1] else ()
+        tried = {name: held_out_error(name, weights, losses, seed, conditions, test) for name in (PROCESS, *laws)}
+        name = min(tried, key=tried.__getitem__)
+        laws = {} if name == PROCESS else {name: SURROGATES[name].fit(weights, losses, seed, conditions)}
+        offset = centre_and_spread(losses)[1]
+        missed = losses[usual] - _trend(laws, weights[usual], offset)
+        process = SURROGATES[PROCESS].fit(weights[usual], missed, seed)
+        return cls(noise=process.noise, members={**laws, PROCESS: process}, offset=offset)
+
+    @property
+    def law(self) -> str | None:
+        """The name of the law in the table, None where none holds."""
+        return next((name for name in self.members if name != PROCESS), None)
+
+    def mean(self, weights):
+        return self._trend(weights) + self.members[PROCESS].mean(weights)
+
+    def moments(self, weights):
+        missed, variance = self.members[PROCESS].moments(weights)
+        return self._trend(weights) + missed, variance
+
+    def covariance(self, weights):
+        return self.members[PROCESS].covariance(weights)
+
+    def _trend(self, weights: np.ndarray) -> np.ndarray | float:
+        laws = {name: one for name, one in self.members.items() if name != PROCESS}
+        return _trend(laws, weights, self.offset)
+
+
+def _trend(laws: dict[str, Surrogate], weights: np.ndarray, offset: np.ndarray) -> np.ndarray | float:
+    """What the process is around: 0 without a law, else its mean (N, M) less the offset (M,)."""
+    return sum((law.mean(weights) - offset for law in laws.values()), 0.0)
+
+
+def held_out_error(
+    name: str, weights: np.ndarray, losses: np.ndarray, seed: int, conditions: Conditions, test: np.ndarray
+) -> float:
+    """The mean square of a surrogate's standardised errors on the usual ones of the runs `test` (R,), fitted to the
+    others; infinite where too few have a metric."""
+    from engine.surrogates import SURROGATES
+
+    judged, kept = test & conditions.usual, ~test
+    learnable = (~np.isnan(losses[kept & conditions.usual])).sum(axis=0) >= FEWEST
+    if not learnable.any():
+        return np.inf
+    fitted = SURROGATES[name].fit(weights[kept], losses[kept][:, learnable], seed, conditions.take(kept))
+    missed = fitted.mean(weights[judged]) - losses[judged][:, learnable]
+    known = ~np.isnan(missed)
+    spread = centre_and_spread(losses)[1][learnable]
+    return float(((missed / spread)[known] ** 2).mean()) if known.any() else np.inf
