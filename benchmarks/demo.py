@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 
 from engine.jobs.events import JobFailed, RunFinished
 from engine.jobs.journal import read_events
+from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Spool
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.kinds.train import TrainTask
@@ -110,7 +111,7 @@ def held_against_larger(desk: Desk, study: str) -> dict:
     small_one = Fidelity.from_dict(shown["spec"]["fidelity"])
     domains, fidelity = shown["domains"], replace(larger(small_one, FACTOR), tokens=int(LONGER * small_one.tokens))
     weights = np.array([[row["weights"][d] for d in domains] for row in chosen])
-    members = [{"id": row["id"], "weights": list(row["weights"].values()), "seed": 99} for row in chosen]
+    members = [TaskRun(id=row["id"], weights=list(row["weights"].values()), seed=99) for row in chosen]
     spool = Spool(desk.workspace)
     for half in (0, 1):
         task = TrainTask(corpus="default", domains=domains, runs=members[half::2], fidelity=fidelity.to_dict())

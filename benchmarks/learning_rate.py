@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from engine import corpus as corpora
+from engine.jobs.runs import TaskRun
 from engine.proxies.evaluate import evaluate
 from engine.proxies.train import Training
 from engine.spec.fidelity import HEAD, PRESETS
@@ -28,7 +29,7 @@ def measure(corpus, width: int, rate: float) -> list[float | None]:
         PRESETS["sketch"], width=width, heads=width // HEAD, learning_rate=rate, eval_tokens=16_384
     )
     sizes = np.array([len(corpus.train(domain)) for domain in corpus.domains], dtype=float)
-    runs = [{"id": str(seed), "weights": sizes / sizes.sum(), "seed": seed} for seed in SEEDS]
+    runs = [TaskRun(id=str(seed), weights=(sizes / sizes.sum()).tolist(), seed=seed) for seed in SEEDS]
     training = Training(fidelity, corpus, corpus.domains, runs, "cpu")
     while training.step < fidelity.steps:
         training.advance()

@@ -1,72 +1,15 @@
 """Decisions: events of the owner's journal, one dataclass per kind. People's requests, and what the owner plans.
 
-Lines carry `by`: who acted. Runs, jobs and metrics in them are records too; fields that not every run has are null.
+Lines carry `by`: who acted. Jobs and metrics in them are records too, and so are runs (engine/jobs/runs.py).
 """
 
 from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.jobs.events import Event
+from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
 # What decisions hold -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedRun(Record):
-    """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
-    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own."""
-
-    id: str
-    number: int
-    role: str
-    weights: list[float]
-    seed: int
-    label: str | None = None
-    job: str | None = None
-    fidelity: dict[str, object] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class CarriedRun(Record):
-    """A run of the study that this one continues, at its weights (D,) here; losses (M,), null where they do not
-    carry over."""
-
-    id: str
-    number: int
-    role: str
-    label: str
-    weights: list[float]
-    seed: int
-    losses: list[float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportedRun(Record):
-    """A run that was trained elsewhere. weights (D,), losses (M,); label: its key in the file."""
-
-    id: str
-    number: int
-    weights: list[float]
-    losses: list[float | None]
-    label: str | None = None
-    seed: int | None = None
-    parameters: int | None = None
-    tokens: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubmittedRun(Record):
-    """A finished run that a client posted. weights (D,), losses (M,); label: the client's own id of it."""
-
-    id: str
-    label: str
-    weights: list[float]
-    losses: list[float | None]
-    seed: int | None = None
-    parameters: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-    device: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ curve.py the learning curve, optimism.py what the choice of the lowest costs, jo
 from engine.league.job import held_out_of, run
 from engine.league.scores import LEVELS, rank_correlations
 from engine.league.standing import BASELINE, League, Standing
-from engine.league.validation import FEWEST_RUNS, cross_validate
+from engine.league.validation import FEWEST_RUNS, cross_validate, with_members
 
 __all__ = [
     "BASELINE",
@@ -24,4 +24,5 @@ __all__ = [
     "held_out_of",
     "rank_correlations",
     "run",
+    "with_members",
 ]

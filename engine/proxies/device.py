@@ -6,12 +6,15 @@ import torch
 
 from engine.core.errors import Problem
 from engine.jobs.events import JobNote
+from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.spec.compute import members_that_fit
 from engine.spec.fidelity import Fidelity
 
 
-def sized_to_card(job: Job, fidelity: Fidelity, vocabulary: int, runs: list[dict], device: str) -> list[list[dict]]:
+def sized_to_card(
+    job: Job, fidelity: Fidelity, vocabulary: int, runs: list[TaskRun], device: str
+) -> list[list[TaskRun]]:
     """The runs in groups that should fit in the card's memory, or the leased part of it; notes it if they are split."""
     if device != "cuda":
         return [runs]

@@ -24,6 +24,7 @@ from engine.core.workspace import within
 from engine.corpus import windows
 from engine.jobs.events import OVER, JobNote, RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
 from engine.jobs.journal import read_events
+from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import LOSS, Text, measured_by, names_of, values_of
 from engine.proxies.device import choose_device, sized_to_card
@@ -42,17 +43,17 @@ AHEAD = 16  # steps whose batches are read from the shards together
 class Training:
     """The state of one stack in training. `advance` makes one step; `save` and `resume` keep it on disk.
 
-    runs: G of {"id", "weights" (D,), "seed"}; corpus: as engine.corpus.load gives it; domains: its D names; keep: as
+    runs: G; corpus: as engine.corpus.load gives it; domains: its D names; keep: as
     engine.proxies.sampling.Sampler's.
     """
 
     def __init__(
-        self, fidelity: Fidelity, corpus, domains: list[str], runs: list[dict], device: str, keep: float = 1.0
+        self, fidelity: Fidelity, corpus, domains: list[str], runs: list[TaskRun], device: str, keep: float = 1.0
     ):
-        self.fidelity, self.device, self.ids = fidelity, device, [run["id"] for run in runs]
+        self.fidelity, self.device, self.ids = fidelity, device, [run.id for run in runs]
         weights, seeds = (
-            np.array([run["weights"] for run in runs], dtype=float),
-            [run["seed"] for run in runs],
+            np.array([run.weights for run in runs], dtype=float),
+            [run.seed for run in runs],
         )
         shards = [corpus.train(domain) for domain in domains]
         slots = fidelity.steps * fidelity.batch
@@ -170,33 +171,33 @@ def run(job: Job) -> None:
         train_group(job, task, corpus, fidelity, group, device, start)
 
 
-def check_runs(runs: list[dict], domains: list[str], known: list[str]) -> None:
+def check_runs(runs: list[TaskRun], domains: list[str], known: list[str]) -> None:
     """Raise Problem if the corpus lacks a domain, or weights are not a mixture."""
     if missing := [domain for domain in domains if domain not in known]:
         raise Problem(f"Cannot train on {missing[0]!r}: the corpus has {', '.join(known)}. Choose of these.")
     for run in runs:
-        weights = np.array(run["weights"], dtype=float)
-        if Path(run["id"]).name != run["id"] or not isinstance(run["seed"], int) or run["seed"] < 0:
+        weights = np.array(run.weights, dtype=float)
+        if Path(run.id).name != run.id or run.seed < 0:
             raise Problem(
-                f"Cannot train run {run['id']!r} with seed {run['seed']!r}: an id must be "
+                f"Cannot train run {run.id!r} with seed {run.seed!r}: an id must be "
                 "a plain file name and a seed a whole number of at least 0. Change them."
             )
         if weights.shape != (len(domains),) or not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-6:
             raise Problem(
-                f"Cannot train run {run['id']!r}: its weights {run['weights']} are not "
+                f"Cannot train run {run.id!r}: its weights {run.weights} are not "
                 f"{len(domains)} shares that sum to 1. Give one share of at least 0 per domain."
             )
 
 
 def train_group(
-    job: Job, task: TrainTask, corpus, fidelity: Fidelity, runs: list[dict], device: str, start: dict | None
+    job: Job, task: TrainTask, corpus, fidelity: Fidelity, runs: list[TaskRun], device: str, start: dict | None
 ) -> None:
     """Train runs as one stack, from the weights `start` or from scratch.
 
     If it does not fit in the GPU's memory, as two halves one after the other.
     """
     over = {event.run for event in read_events(job.folder, *OVER)}
-    if all(run["id"] in over for run in runs):
+    if all(run.id in over for run in runs):
         return
     try:
         training = Training(fidelity, corpus, task.domains, runs, device, task.keep)
@@ -207,7 +208,7 @@ def train_group(
     except torch.OutOfMemoryError:
         if len(runs) == 1:
             raise Problem(
-                f"Cannot train run {runs[0]['id']!r}: one proxy of "
+                f"Cannot train run {runs[0].id!r}: one proxy of "
                 f"{fidelity.parameters(corpus.vocabulary)} parameters does not fit into the GPU's memory. "
                 "Choose a smaller batch or model, or the cpu."
             ) from None

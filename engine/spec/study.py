@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 
 MOST_BASELINES = 3  # natural, uniform, UniMax
-LISTS = {"domains", "strength", "groups", "metrics"}  # settings that are lists in TOML and tuples in StudySpec
+LISTS = {
+    "domains",
+    "strength",
+    "groups",
+    "metrics",
+    "surrogates",
+}  # settings that are lists in TOML and tuples in StudySpec
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,10 @@ class StudySpec:
     the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [min, max] share, or one
     fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
     for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the
-    mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); compute: how its training is
-    split into jobs (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures.
-    A merge study of external checkpoints has no fidelity.
+    mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); surrogates: which ones the
+    leaderboard compares, empty means all; compute: how its training is split into jobs (engine.spec.compute);
+    merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of external checkpoints has
+    no fidelity.
     """
 
     name: str
@@ -68,6 +75,7 @@ class StudySpec:
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    surrogates: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     merge: MergeSpec | None = None
 
@@ -98,6 +106,7 @@ class StudySpec:
         check_priorities(self.priorities)
         texts = all(isinstance(name, str) for name in self.metrics)
         check(texts, "metrics", self.metrics, "a list of metrics' names")
+        check(is_texts(self.surrogates), "surrogates", self.surrogates, "a list of surrogates' names")
 
     @property
     def kind(self) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import PlannedJob, PlannedRun, StudyFailed, StudyMetric, StudyPlanned
-from engine.league import FEWEST_RUNS
+from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPlanned
+from engine.jobs.runs import PlannedRun
+from engine.league import BASELINE, FEWEST_RUNS, with_members
 from engine.metrics import objectives_of
 from engine.spec.frame import frame_of
 from engine.spec.kinds.fit import FitTask
@@ -157,11 +158,18 @@ def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
         weights=measured.weights.tolist(),
         losses=losses,
         fingerprint=measured.fingerprint,
+        surrogates=surrogates_of(study),
         priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
     )
     return task.spec(priority=-1)
+
+
+def surrogates_of(study: studies.Study) -> list[str] | None:
+    """The surrogates that its leaderboard compares, the baseline of one share always among them; None: all."""
+    chosen = study.spec.get("surrogates")
+    return list(dict.fromkeys([BASELINE, *with_members(chosen)])) if chosen else None
 
 
 def search_if_due(store: Store, study: studies.Study) -> None:

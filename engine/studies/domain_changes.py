@@ -6,7 +6,8 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import CarriedRun, PlannedJob, PlannedRun, StudyCreated, StudyMetric, StudyPlanned
+from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPlanned
+from engine.jobs.runs import CarriedRun, PlannedRun
 from engine.metrics import objectives_of
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex

@@ -21,7 +21,8 @@ from engine.core.people import need
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
 from engine.importing.questions import checked_answers
-from engine.jobs.decisions import ImportedRun, StudyImported, StudyMetric
+from engine.jobs.decisions import StudyImported, StudyMetric
+from engine.jobs.runs import ImportedRun
 from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate

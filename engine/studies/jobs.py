@@ -5,8 +5,9 @@ import uuid
 from engine.core.errors import Missing, Problem
 from engine.core.people import need
 from engine.core.workspace import checked_name
-from engine.jobs.decisions import JobCancelAsked, JobPrioritised, PlannedJob, PlannedRun, RunsAdded, StudyPlanned
+from engine.jobs.decisions import JobCancelAsked, JobPrioritised, PlannedJob, RunsAdded, StudyPlanned
 from engine.jobs.kinds import kind_of
+from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from store import jobs, studies
 from store.database import Store

@@ -6,6 +6,7 @@ import uuid
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
+from engine.league import with_members
 from engine.metrics import measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
 from engine.studies.advance import advance, planned
@@ -25,6 +26,7 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
     """Record a new study and start it; returns its id. Raises Problem if its corpus does not exist."""
     need("operator", "start a study")
     measured_by(spec.metrics)  # raises if it is unknown
+    with_members(list(spec.surrogates))  # so does this
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:
         known = ", ".join(["default", *corpora.names(store)])
         raise Problem(

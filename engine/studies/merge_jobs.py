@@ -4,11 +4,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from engine.jobs.decisions import PlannedJob, PlannedRun, StudyMetric, StudyPlanned
+from engine.jobs.decisions import PlannedJob, StudyMetric, StudyPlanned
+from engine.jobs.runs import PlannedRun, TaskRun
 from engine.metrics import objectives_of
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
-from engine.spec.kinds.merge import MergeTask
+from engine.spec.kinds.merge import MergeRun, MergeTask
 from engine.spec.kinds.preflight import PreflightTask
 from engine.spec.kinds.train import TrainTask
 from engine.spec.merge import (
@@ -97,7 +98,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
         (rows[:1], spec.fidelity, {}),
         (rows[1:], tuned, {"start": expert_file(study, rows[0]["id"])}),
     ):
-        trained = [{"id": row["id"], "seed": row["seed"], "weights": shares[row["label"]].tolist()} for row in group]
+        trained = [TaskRun(id=row["id"], weights=shares[row["label"]].tolist(), seed=row["seed"]) for row in group]
         task = TrainTask(
             corpus=spec.corpus,
             domains=domains,
@@ -171,7 +172,7 @@ def merge_jobs(
         job_id = f"{study}-merge-{group[0]['number']:05d}"
         for row in group:
             row["job"] = job_id
-        told = [{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {}) for row in group]
+        told = [MergeRun(**{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {})) for row in group]
         task = MergeTask(**merging_of(spec, study, experts, names, domains).to_dict(), runs=told, keep_windows=keep)
         made.append({"job": job_id, "spec": task.spec(**merge_settings(spec, study))})
     return made

@@ -9,7 +9,8 @@ import hashlib
 from engine.core.checks import is_number, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.jobs.decisions import RunsSubmitted, SubmittedRun
+from engine.jobs.decisions import RunsSubmitted
+from engine.jobs.runs import SubmittedRun
 from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import runs, studies

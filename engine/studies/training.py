@@ -6,6 +6,7 @@ from dataclasses import replace
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs import devices
+from engine.jobs.runs import TaskRun
 from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
@@ -30,7 +31,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             corpus=spec.corpus,
             domains=domains,
             keep=keep,
-            runs=[{key: run[key] for key in ("id", "weights", "seed")} for run in group],
+            runs=[TaskRun(id=run["id"], weights=run["weights"], seed=run["seed"]) for run in group],
             fidelity=fidelity.to_dict(),
             keep_windows=any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),

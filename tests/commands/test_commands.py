@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import duckdb
 import pytest
@@ -124,6 +125,8 @@ def test_what_a_finished_study_shows(desk, small):
     assert shown["study"] == small and shown["settled"] and shown["counts"] == {"done": shown["runs"]}
     assert shown["corrupt_journal_lines"] == 0 and {job["state"] for job in shown["jobs"]} == {"done"}
     assert shown["league"]["runs"] == shown["runs"] - 3, "the repeats are not fitted on"
+    compared = {one["name"] for one in shown["league"]["league"]["standings"]}
+    assert compared == {*tomllib.loads(STUDY)["surrogates"], "own_share"}, "those it names, and the baseline"
     rows = answer(desk, "runs", small)
     assert len(rows) == shown["runs"] and {row["state"] for row in rows} == {"done"}
     for row in rows:
@@ -243,6 +246,8 @@ def test_an_unknown_study_is_a_sentence(refused, command):
         ('name = "x"\npriorities = 5', "5|int"),
         ('name = "x"\npriorities = {python = -1.0}', "python"),
         ('name = "x"\ndesign = "grid"', "'grid'"),
+        ('name = "x"\nsurrogates = ["gp", "magic"]', "Cannot fit magic"),
+        ('name = "x"\nsurrogates = "gp"', "surrogates"),
         ('name = "x"\ndomains = "python"', "domains|domain"),
     ],
 )

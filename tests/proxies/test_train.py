@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from engine import corpus as corpora
 from engine.core.errors import Problem, Stopped
 from engine.corpus import CorpusSpec
+from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics.base import Text
 from engine.metrics.loss import bits_per_byte
@@ -46,8 +47,12 @@ def workspace(tmp_path_factory) -> Path:
     return root
 
 
-def runs(weights=MIXED, seed=3) -> list[dict]:
-    return [{"id": f"run-{g}", "weights": w, "seed": seed} for g, w in enumerate(weights)]
+def runs(weights=MIXED, seed=3) -> list[TaskRun]:
+    return [TaskRun(id=f"run-{g}", weights=w, seed=seed) for g, w in enumerate(weights)]
+
+
+def specs(weights=MIXED) -> list[dict]:
+    return [run.to_dict() for run in runs(weights)]
 
 
 def make_job(workspace: Path, folder: Path, **changes) -> Job:
@@ -57,7 +62,7 @@ def make_job(workspace: Path, folder: Path, **changes) -> Job:
         "study": "s",
         "corpus": "bytes",
         "domains": DOMAINS,
-        "runs": runs(),
+        "runs": specs(),
         "device": "cpu",
     }
     return Job(folder, workspace, {**spec, "fidelity": QUICK.to_dict(), **changes})
@@ -67,7 +72,7 @@ def finished(folder: Path) -> dict[str, dict]:
     return {event["run"]: event for event in read_events(folder) if event["kind"] == "run.finished"}
 
 
-def trained(workspace: Path, members: list[dict], fidelity=QUICK, corpus="bytes") -> Training:
+def trained(workspace: Path, members: list[TaskRun], fidelity=QUICK, corpus="bytes") -> Training:
     training = Training(fidelity, corpora.load(workspace / "corpora" / corpus), DOMAINS, members, "cpu")
     while training.step < fidelity.steps:
         training.advance()
@@ -236,8 +241,10 @@ def test_even_guessing_costs_what_it_must_in_any_vocabulary(workspace):
 
 def test_problems_are_told_before_training(workspace, tmp_path):
     wrong = {
-        "sum to 1": {"runs": runs([[0.5, 0.3, 0.3]])},
+        "sum to 1": {"runs": specs([[0.5, 0.3, 0.3]])},
         "'moss'": {"domains": ["birds", "fish", "moss"]},
+        "'seed' is 1.5": {"runs": [{"id": "up", "weights": MIXED[0], "seed": 1.5}]},
+        "no field 'sead'": {"runs": [{"id": "up", "weights": MIXED[0], "seed": 1, "sead": 1}]},
         "file name": {"runs": [{"id": "../up", "weights": MIXED[0], "seed": 1}]},
         "device 'tpu'": {"device": "tpu"},
         "two windows": {"fidelity": dataclasses.replace(QUICK, context=100_000).to_dict()},

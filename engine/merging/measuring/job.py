@@ -13,7 +13,7 @@ from engine.corpus import windows
 from engine.jobs.events import OVER, RunDiverged, RunFinished, RunRefused, RunsStarted
 from engine.jobs.journal import read_events
 from engine.jobs.spool import Job
-from engine.spec.kinds.merge import MergeTask
+from engine.spec.kinds.merge import MergeRun, MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file
 from engine.spec.tasks import Merging
 
@@ -30,31 +30,31 @@ def run(job: Job) -> None:
     ended = list(read_events(job.folder, *OVER))
     over = {event.run for event in ended}
     refused = [event.message for event in ended if isinstance(event, RunRefused)]
-    if left := [run for run in task.runs if run["id"] not in over]:
+    if left := [run for run in task.runs if run.id not in over]:
         refused += measure_all(job, task, left)
     said = f"; {len(refused)} refused: {refused[0]}" if refused else ""
     job.progress(len(task.runs), len(task.runs), f"done{said}")
 
 
-def measure_all(job: Job, task: MergeTask, left: list[dict]) -> list[str]:
+def measure_all(job: Job, task: MergeTask, left: list[MergeRun]) -> list[str]:
     """Measure these runs of the task, the others having ended; returns why merges were refused."""
     merges, over = merges_of(task, job.workspace), len(task.runs) - len(left)
     describe(job.workspace, task, merges)
-    job.emit(RunsStarted([run["id"] for run in left], merges.device, merges.parameters))
+    job.emit(RunsStarted([run.id for run in left], merges.device, merges.parameters))
     refused: list[str] = []
     done = 0
     for group in batches(left, merges.at_once):
         job.progress(over + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
-        merges.set_method(MergeSpec.from_dict(group[0].get("merge", task.merge)), group[0].get("names", task.names))
+        merges.set_method(MergeSpec.from_dict(group[0].merge or task.merge), group[0].names or task.names)
         measure(job, task, merges, group)
         refused += merges.refused.values()
         done += len(group)
     return refused
 
 
-def batches(runs: list[dict], size: int) -> list[list[dict]]:
+def batches(runs: list[MergeRun], size: int) -> list[list[MergeRun]]:
     """Batches of consecutive runs by the same method, of at most `size`."""
-    groups = [list(group) for _, group in itertools.groupby(runs, lambda run: run.get("merge"))]
+    groups = [list(group) for _, group in itertools.groupby(runs, lambda run: run.merge)]
     return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
@@ -79,24 +79,24 @@ def merges_of(task: Merging, workspace: Path):
     return ProxyMerges(task, workspace, task.device)
 
 
-def measure(job: Job, task: MergeTask, merges, group: list[dict]) -> np.ndarray:
+def measure(job: Job, task: MergeTask, merges, group: list[MergeRun]) -> np.ndarray:
     """Measure runs, emit each result, and return their losses (G, M)."""
     began, cpu = time.monotonic(), time.process_time()
-    losses, errors = merges.measure(np.array([run["weights"] for run in group], float))
+    losses, errors = merges.measure(np.array([run.weights for run in group], float))
     if task.keep_windows and task.fidelity is not None:
         fidelity = merges.fidelity
         for run, bits in zip(group, merges.windows(), strict=True):
-            path = windows.file_of(job.workspace, run["id"])
+            path = windows.file_of(job.workspace, run.id)
             windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
     seconds, cpu = (time.monotonic() - began) / len(group), (time.process_time() - cpu) / len(group)
     names = merges.measures
     for place, (run, loss, error) in enumerate(zip(group, losses, errors, strict=True)):
         if not np.isfinite(loss).all():
             refusal = merges.refused.get(place)
-            job.emit(RunRefused(run["id"], refusal) if refusal else RunDiverged(run["id"], step=None))
+            job.emit(RunRefused(run.id, refusal) if refusal else RunDiverged(run.id, step=None))
             continue
         finished = RunFinished(
-            run=run["id"],
+            run=run.id,
             losses=dict(zip(names, loss.tolist(), strict=True)),
             losses_se=dict(zip(names, error.tolist(), strict=True)),
             tokens=None,

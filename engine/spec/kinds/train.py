@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jobs.kinds import JobKind
+from engine.jobs.runs import TaskRun
 from engine.jobs.spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTask(Task):
-    """runs: G of {"id", "weights": [D], "seed"}, trained on domains [D] of a corpus at a fidelity
+    """runs: G of {id, weights [D], seed}, trained on domains [D] of a corpus at a fidelity
     (engine.spec.fidelity.Fidelity as a dict).
 
     keep: the fraction of every domain that may be seen (engine/proxies/sampling.py); start: a file of initial weights
@@ -22,7 +23,7 @@ class TrainTask(Task):
     kind = "train"
     corpus: str
     domains: list[str]
-    runs: list[dict[str, Any]]
+    runs: list[TaskRun]
     fidelity: dict[str, Any]
     keep: float = 1.0
     start: str | None = None

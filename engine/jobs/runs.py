@@ -1,0 +1,75 @@
+"""Runs as decisions and tasks hold them: one record per way that a run comes into a study, or is to be measured.
+
+Fields that not every run has are null. D coordinates, M metrics.
+"""
+
+from dataclasses import dataclass
+
+from engine.core.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRun(Record):
+    """A run as the job that measures it is told of it: its id, its weights (D,), its seed."""
+
+    id: str
+    weights: list[float]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun(Record):
+    """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
+    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own."""
+
+    id: str
+    number: int
+    role: str
+    weights: list[float]
+    seed: int
+    label: str | None = None
+    job: str | None = None
+    fidelity: dict[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CarriedRun(Record):
+    """A run of the study that this one continues, at its weights (D,) here; losses (M,), null where they do not
+    carry over."""
+
+    id: str
+    number: int
+    role: str
+    label: str
+    weights: list[float]
+    seed: int
+    losses: list[float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRun(Record):
+    """A run that was trained elsewhere. weights (D,), losses (M,); label: its key in the file."""
+
+    id: str
+    number: int
+    weights: list[float]
+    losses: list[float | None]
+    label: str | None = None
+    seed: int | None = None
+    parameters: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmittedRun(Record):
+    """A finished run that a client posted. weights (D,), losses (M,); label: the client's own id of it."""
+
+    id: str
+    label: str
+    weights: list[float]
+    losses: list[float | None]
+    seed: int | None = None
+    parameters: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    device: str | None = None
