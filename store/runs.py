@@ -49,14 +49,14 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """The finished runs' results, at the study's own fidelity."""
+    """The finished runs' results, at the study's own fidelity and on its own text: no confirmations, no doses."""
     return store.remembered(("measured", study), lambda: _measured(store, study))
 
 
 def _measured(store: Store, study: str) -> Measured:
     found = store.arrow(
-        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
-        "ORDER BY number",
+        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' "
+        "AND role NOT IN ('confirm', 'dose') ORDER BY number",
         [study],
     )
     if not len(found):

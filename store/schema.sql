@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS runs (
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
     role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
                                    -- reference | mirror (a merge at the shares of a mixture) | search | learned | submitted
+                                   -- | dose (a mixture again, with a domain's text cut)
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
@@ -63,6 +64,7 @@ CREATE TABLE IF NOT EXISTS runs (
     fidelity JSON                  -- engine.spec.fidelity.Fidelity; NULL: the study's own
 );
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS doses DOUBLE[]; -- the part of each domain's text that it saw; NULL: all
 ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.

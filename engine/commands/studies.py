@@ -6,9 +6,10 @@ from engine.commands.jobs import state_of
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
+from engine.spec.repetition import notes_on_repetition
 from engine.spec.study import StudySpec
 from engine.studies import advance, lifecycle
-from engine.studies.measured import aggregate_of
+from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.questions import queue_search
 from store import jobs, results, runs, studies
 from store.database import Store
@@ -45,8 +46,21 @@ def show(store: Store, name: str) -> dict:
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
+        **text(found),
         "settled": advance.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+    }
+
+
+def text(found: studies.Study) -> dict:
+    """How much text there is of each domain and how that is known, the budget, and what has to be known of both."""
+    if not found.coordinates:
+        return {"pools": None, "budget": None, "notes": []}
+    frame, spec = frame_of_study(found), StudySpec.from_dict(found.spec)
+    return {
+        "pools": frame.pools and frame.pools.rows(),
+        "budget": frame.budget or None,
+        "notes": [*frame.notes, *notes_on_repetition(spec, frame)],
     }
 
 
@@ -68,9 +82,10 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 
 def start(store: Store, spec: dict) -> dict:
-    """Create a study from its settings (engine.StudySpec) and start it."""
+    """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
     need("operator", "start a study")
-    return {"study": lifecycle.create(store, StudySpec.from_dict(spec))}
+    found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
+    return {"study": found.id, "roles": found.roles, **text(found)}
 
 
 def cancel(store: Store, name: str) -> dict:

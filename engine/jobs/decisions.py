@@ -14,7 +14,8 @@ from engine.jobs.events import Event
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun(Record):
     """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
-    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own."""
+    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own; doses (D,): the
+    part of each domain's text that it sees of what others see, null for all."""
 
     id: str
     number: int
@@ -24,6 +25,7 @@ class PlannedRun(Record):
     label: str | None = None
     job: str | None = None
     fidelity: dict[str, object] | None = None
+    doses: list[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

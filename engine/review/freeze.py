@@ -68,7 +68,7 @@ def freeze(
         "fidelity": study.spec["fidelity"],
         "budget": frame.budget,
         "epoch_cap": study.spec["epoch_cap"],
-        "available": None if frame.available is None else frame.available.tolist(),
+        "available": frame.available,
         "merge": study.spec.get("merge"),
         "experts": (study.corpus or {}).get("experts"),
         "caveats": caveats(study, frame, fit, point),

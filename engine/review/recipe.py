@@ -62,7 +62,7 @@ def recipe_at(
         name=name,
         domains=tuple(study.domains),
         shares=tuple(shares.tolist()),
-        available_tokens=None if frame.available is None else tuple(frame.available.tolist()),
+        available_tokens=None if frame.available is None else tuple(frame.available),
         target_tokens=tokens or frame.budget,
         paths=dict(paths or {}),
         tokens_per_document=lengths(study, tokens_per_document),

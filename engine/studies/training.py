@@ -10,17 +10,20 @@ from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
-from engine.spec.study import StudySpec, split_evenly, token_fraction
+from engine.spec.repetition import kept
+from engine.spec.study import StudySpec, split_evenly
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
 from store.database import Store
 
+TRAINED = ("id", "weights", "seed", "doses")  # of a run, what its training has to know
+
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
-    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; sets each run's "job"."""
+    """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses"}; sets each run's "job"."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
-    keep = token_fraction(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    keep = kept(spec, frame).tolist()
     made = []
     for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"
@@ -30,7 +33,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             corpus=spec.corpus,
             domains=domains,
             keep=keep,
-            runs=[{key: run[key] for key in ("id", "weights", "seed")} for run in group],
+            runs=[{key: run[key] for key in TRAINED if run.get(key) is not None} for run in group],
             fidelity=fidelity.to_dict(),
             keep_windows=any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),

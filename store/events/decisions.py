@@ -110,6 +110,7 @@ RUN_COLUMNS = {
     "seed": pa.int64(),
     "job": pa.string(),
     "fidelity": pa.string(),
+    "doses": pa.list_(pa.float64()),
 }
 
 

@@ -116,10 +116,9 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
     """Tokens and epochs at the budget, as far as they are known."""
     st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
     if recipe.epochs is None:
-        st.caption(
-            "Epochs are unknown: they need the available tokens of each domain (set on import) and a target budget."
-        )
-    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
+        st.caption("Epochs are unknown: they need the available tokens of each domain and a target budget.")
+    cap = study.spec["epoch_cap"] + 1e-9
+    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e is not None and e > cap]
     if over:
         st.warning(
             f"At this budget {plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} times, "
