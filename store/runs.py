@@ -106,6 +106,26 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
     ]
 
 
+@dataclass(frozen=True)
+class Dosed:
+    """A finished dose run. weights, doses (D,): the part of each domain's text that it saw; losses (M,)."""
+
+    id: str
+    weights: np.ndarray
+    doses: np.ndarray
+    losses: np.ndarray
+
+
+def dosed(store: Store, study: str) -> list[Dosed]:
+    """The finished dose runs of a study, in the order of their numbers (engine/spec/repetition.py)."""
+    rows = store.rows(
+        "SELECT id, weights, doses, losses FROM runs WHERE study = ? AND role = 'dose' AND state = 'done' "
+        "ORDER BY number",
+        [study],
+    )
+    return [Dosed(id_, *(np.array(values, float) for values in arrays)) for id_, *arrays in rows]
+
+
 def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
     """(R, D) the points of a study's runs, finished or queued, except those with a role of `outside`."""
     found = store.rows(

@@ -6,11 +6,12 @@ from engine.commands.jobs import state_of
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
-from engine.spec.repetition import notes_on_repetition
+from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
-from engine.studies import advance, lifecycle
+from engine.studies import advance, doses, lifecycle
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.questions import queue_search
+from engine.studies.training import costs
 from store import jobs, results, runs, studies
 from store.database import Store
 
@@ -47,8 +48,21 @@ def show(store: Store, name: str) -> dict:
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
         **text(found),
+        "costs": costs(store, found),
+        "doses": repetition(store, found),
         "settled": advance.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+    }
+
+
+def repetition(store: Store, found: studies.Study) -> dict | None:
+    """What dose runs measured, and how often each domain may be repeated as far as they tell; None without any."""
+    if not found.roles.get(DOSE):
+        return None
+    told = doses.doses(store, found, aggregate_of(store, found))
+    return {
+        "runs": [{**asdict(one), "harms": one.harms} for one in told],
+        "worth_repeating": [asdict(one) for one in doses.worth_repeating(told)],
     }
 
 
@@ -85,7 +99,7 @@ def start(store: Store, spec: dict) -> dict:
     """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
     need("operator", "start a study")
     found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
-    return {"study": found.id, "roles": found.roles, **text(found)}
+    return {"study": found.id, "costs": costs(store, found), **text(found)}
 
 
 def cancel(store: Store, name: str) -> dict:

@@ -3,6 +3,8 @@
 Uses the store.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from engine.core.errors import Problem
@@ -13,6 +15,8 @@ from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from store import runs, studies
 from store.database import Store
+
+FEWEST = 2  # degrees of freedom behind a noise that is worth telling
 
 
 def check_planned(study: studies.Study) -> None:
@@ -61,18 +65,41 @@ def reference_runs(measured: runs.Measured, by: Aggregate) -> dict[str, int]:
     return {labels[i]: rows[i] for i in ordered(by.of(measured.losses[rows]))}
 
 
+@dataclass(frozen=True)
+class Noise:
+    """The noise of an aggregate between runs of one mixture. freedom: degrees of freedom behind it."""
+
+    std: float
+    freedom: int
+
+
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:
     """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
 
     In the metrics' units; None where fewer than 2 runs repeat another one.
     """
+    found = _between_repeats(measured.weights, measured.losses)
+    return None if found is None else found[0]
+
+
+def aggregate_noise(measured: runs.Measured, by: Aggregate) -> Noise | None:
+    """The same of an aggregate."""
     if not len(measured.ids):
         return None
-    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
-    squares, degrees = 0.0, 0
+    found = _between_repeats(measured.weights, by.of(measured.losses)[:, None])
+    return None if found is None else Noise(float(found[0][0]), found[1])
+
+
+def _between_repeats(weights: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """(M,) standard deviation of values (R, M) over runs of equal weights (R, D), and its degrees of freedom; None
+    under FEWEST."""
+    if not len(weights):
+        return None
+    mixtures = np.unique(np.round(weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = np.zeros(values.shape[1]), 0
     for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
-        losses = measured.losses[mixtures == mixture]
-        if np.isfinite(losses).all():
-            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
-            degrees += len(losses) - 1
-    return np.sqrt(squares / degrees) if degrees >= 2 else None
+        own = values[mixtures == mixture]
+        if np.isfinite(own).all():
+            squares += ((own - own.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(own) - 1
+    return (np.sqrt(squares / degrees), degrees) if degrees >= FEWEST else None

@@ -43,6 +43,19 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
     return made
 
 
+def costs(store: Store, study: studies.Study) -> dict[str, dict[str, float]]:
+    """What a study's own runs cost by role: {"runs", "tokens", "flops"}; empty where it trains none, or before its
+    corpus is built."""
+    spec = StudySpec.from_dict(study.spec)
+    if study.kind == "merge" or spec.fidelity is None or corpora.manifest(store, spec.corpus) is None:
+        return {}
+    one, vocabulary = spec.fidelity, vocabulary_of(store, spec.corpus)
+    tokens, flops = one.steps * one.batch * one.context, one.flops(vocabulary)
+    return {
+        role: {"runs": count, "tokens": count * tokens, "flops": count * flops} for role, count in study.roles.items()
+    }
+
+
 def vocabulary_of(store: Store, corpus: str) -> int:
     """The vocabulary size of a built corpus' tokenizer."""
     return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]

@@ -32,6 +32,7 @@ from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
+from engine.spec.repetition import DOSE
 from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
 from store import corpora
 
@@ -75,6 +76,12 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
         f"{wording.planned_words(roles)}, proxies of {spec.fidelity.parameters(vocabulary):,} parameters: "
         f"{price.tokens / 1e6:,.1f} million tokens, {price.flops:.2g} FLOPs."
     )
+    if doses := roles.get(DOSE):
+        part = cost_of(state.store(), spec.fidelity, doses, vocabulary, slots)
+        st.caption(
+            f"Of that, {wording.counted(doses, 'dose run')} for repetition: {minutes_of(part)}, "
+            f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs."
+        )
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
         f"Confirming the result afterwards ({CONFIRMED} mixtures × {CONFIRMING_SEEDS} seeds at {CONFIRMING_SIZE}× the "

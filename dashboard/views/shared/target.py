@@ -8,11 +8,16 @@ import streamlit as st
 
 from dashboard.models import wording
 from dashboard.models.names import Named
+from dashboard.server import state
 from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
+from engine.spec.objectives import Aggregate
 from engine.spec.pools import SOURCES
+from engine.spec.repetition import notes_on_repetition
+from engine.spec.study import StudySpec
+from engine.studies.doses import Dose, Worth, doses, worth_repeating
 from store import studies
 
 STEPS = 10  # of a fader, in each power of ten
@@ -88,8 +93,10 @@ def _label(value: float) -> str:
     return wording.short_count(value) if value else "not said"
 
 
-def repetition(study: studies.Study, frame: Frame, names: Named, at: np.ndarray, target: Target) -> None:
-    """How often the real run would repeat each domain at the faders' mixture (D,)."""
+def repetition(
+    study: studies.Study, frame: Frame, names: Named, at: np.ndarray, target: Target, aggregate: Aggregate
+) -> None:
+    """How often the real run would repeat each domain at the faders' mixture (D,), and how often that is worth it."""
     if frame.available is None:
         st.caption("How often text would be repeated is unknown: the tokens of each domain are not known here.")
         return
@@ -112,6 +119,9 @@ def repetition(study: studies.Study, frame: Frame, names: Named, at: np.ndarray,
             "tokens of the real run": (at * target.tokens).tolist(),
             "epochs": seen.tolist(),
         }
+        found = doses(state.store(), study, aggregate)
+        if told := {one.domain: one for one in worth_repeating(found)}:
+            table["worth repeating up to"] = [worth_words(told.get(domain)) for domain in study.domains]
         numbers = dict.fromkeys(table, None) | {
             "tokens there are": st.column_config.NumberColumn(format="localized"),
             "tokens of the real run": st.column_config.NumberColumn(format="localized"),
@@ -119,5 +129,42 @@ def repetition(study: studies.Study, frame: Frame, names: Named, at: np.ndarray,
         }
         shown = {name: column for name, column in numbers.items() if column}
         st.dataframe(pd.DataFrame(table), hide_index=True, column_config=shown)
-        for note in frame.notes:
+        if found:
+            dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
+        notes = [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]
+        for note in notes:
             st.caption(f":material/info: {plain(note)}")
+
+
+def worth_words(one: Worth | None) -> str:
+    """How often a domain may be repeated, as far as dose runs tell."""
+    if one is None or (one.harmless is None and one.harmful is None):
+        return "cannot tell"
+    if one.harmful is None:
+        return f"no harm beyond noise at {one.harmless:.2g} epochs"
+    return f"fewer than {one.harmful:.2g} epochs" + (f", {one.harmless:.2g} are fine" if one.harmless else "")
+
+
+def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, budget: float) -> None:
+    """The dose runs behind it, each against the run of the same mixture that saw all the text."""
+    words = {None: "noise unknown", True: "worse, beyond noise", False: "within noise"}
+    rows = [
+        {
+            "domain": names[one.domain],
+            "epochs": one.epochs,
+            "epochs of the dose run": one.more_epochs,
+            "change": aggregate.sign * one.change,
+            "± 95%": one.half,
+            "": words[one.harms],
+            "runs": f"{one.run}, {one.twin}",
+        }
+        for one in found
+    ]
+    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in ("epochs", "epochs of the dose run")}
+    numbers |= {name: st.column_config.NumberColumn(format="%.4f") for name in ("change", "± 95%")}
+    st.dataframe(rows, hide_index=True, column_config=numbers)
+    st.caption(
+        f"Dose runs: the same shares with one domain's text cut. Change of the {plain(aggregate.title)} "
+        f"({plain(aggregate.unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "
+        "All runs saw one budget, so this is about repetition, and not about the level at another budget."
+    )

@@ -44,7 +44,7 @@ def render(name: str | None) -> None:
         at = faders(study, points, giver)
         frame = frame_of_study(study)
         target = target_fader(study, frame)
-        repetition(study, frame, named_of(study), at, target)
+        repetition(study, frame, named_of(study), at, target, aggregate)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
         predictions(study, fit, aggregate, at, points)
         details(study, fit, aggregate, at, giver)
