@@ -39,6 +39,9 @@ def confirm_options(one) -> None:
         help="number of other measured mixtures to train as well (default: %(default)s)",
     )
 
+    said = "say what it would train and which claims it can make, and train nothing"
+    one.add_argument("--preview", action="store_true", help=said)
+
 
 def change_options(one) -> None:
     one.add_argument("--corpus", required=True, help="a built corpus with the new domains")
@@ -70,6 +73,8 @@ def propose(client, workspace, options):
 
 def confirm(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("candidate", "times", "seeds", "spread")}
+    if options.preview:
+        return client.call("plan_confirmation", name=options.study, **wanted)
     result = client.call("confirm", name=options.study, **wanted)
     if not options.wait:
         return result

@@ -84,9 +84,12 @@ def noise_floor(measured: runs.Measured) -> np.ndarray | None:
 
 def aggregate_noise(measured: runs.Measured, by: Aggregate) -> Noise | None:
     """The same of an aggregate."""
-    if not len(measured.ids):
-        return None
-    found = _between_repeats(measured.weights, by.of(measured.losses)[:, None])
+    return noise_of_groups(measured.weights, by.of(measured.losses)) if len(measured.ids) else None
+
+
+def noise_of_groups(weights: np.ndarray, values: np.ndarray) -> Noise | None:
+    """The noise of values (R,) between runs of equal weights (R, D); None where too few are equal."""
+    found = _between_repeats(weights, values[:, None])
     return None if found is None else Noise(float(found[0][0]), found[1])
 
 
