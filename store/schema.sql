@@ -123,6 +123,20 @@ CREATE TABLE IF NOT EXISTS reviews (
     author VARCHAR NOT NULL, body JSON NOT NULL, t DOUBLE NOT NULL
 );
 
+-- What was predicted of runs before they were measured (engine/jobs/ledger.py), and what of it was not changed since.
+CREATE TABLE IF NOT EXISTS predictions (
+    hash VARCHAR PRIMARY KEY,      -- SHA-256 of the rest, without study, t and by_whom
+    study VARCHAR NOT NULL, run VARCHAR NOT NULL,
+    origin VARCHAR NOT NULL,       -- confirm | proposed | submitted
+    surrogate VARCHAR NOT NULL, fit VARCHAR NOT NULL,
+    weights DOUBLE[] NOT NULL, mean DOUBLE[] NOT NULL, std DOUBLE[] NOT NULL,
+    aggregate DOUBLE NOT NULL, aggregate_std DOUBLE NOT NULL,
+    reference DOUBLE[], gap DOUBLE, gap_std DOUBLE,
+    distance DOUBLE, place VARCHAR,
+    candidate VARCHAR, predicted_by VARCHAR, predicted_at DOUBLE,
+    t DOUBLE NOT NULL, by_whom VARCHAR
+);
+
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.
 CREATE TABLE IF NOT EXISTS journals (name VARCHAR PRIMARY KEY, read_to BIGINT NOT NULL);
 -- Lines that were not applied: damaged, of an unknown kind, or not what their kind should be.

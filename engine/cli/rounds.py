@@ -13,6 +13,8 @@ def add(command) -> None:
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
+    one = command("ledger", ledger, "what was predicted of runs before they were measured, and what came of it")
+    one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
     change_options(command("change", change, "preview a study with changed domains", True, True))
@@ -80,6 +82,10 @@ def confirm(client, workspace, options):
         return result
     wait_for_study(client, workspace, result["study"])
     return client.call("trust", name=options.study)
+
+
+def ledger(client, workspace, options):
+    return client.call("ledger", name=options.study)
 
 
 def change(client, workspace, options):

@@ -59,7 +59,10 @@ def repetition(store: Store, found: studies.Study) -> dict | None:
     """What dose runs measured, and how often each domain may be repeated as far as they tell; None without any."""
     if not found.roles.get(DOSE):
         return None
-    told = doses.doses(store, found, aggregate_of(store, found))
+    try:
+        told = doses.doses(store, found, aggregate_of(store, found))
+    except Problem:  # the notes say why
+        return None
     return {
         "runs": [{**asdict(one), "harms": one.harms} for one in told],
         "worth_repeating": [asdict(one) for one in doses.worth_repeating(told)],
@@ -70,7 +73,10 @@ def text(found: studies.Study) -> dict:
     """How much text there is of each domain and how that is known, the budget, and what has to be known of both."""
     if not found.coordinates:
         return {"pools": None, "budget": None, "notes": []}
-    frame, spec = frame_of_study(found), StudySpec.from_dict(found.spec)
+    try:
+        frame, spec = frame_of_study(found), StudySpec.from_dict(found.spec)
+    except Problem as problem:  # the rest of the study can be shown all the same
+        return {"pools": None, "budget": None, "notes": [str(problem)]}
     return {
         "pools": frame.pools and frame.pools.rows(),
         "budget": frame.budget or None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.jobs.events import Event
+from engine.jobs.ledger import PredictionsRegistered
 
 # What decisions hold -----------------------------------------------------------------------------------------
 
@@ -350,6 +351,7 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyFailed,
     RunsAdded,
     RunsSubmitted,
+    PredictionsRegistered,
     JobPlanned,
     JobPrioritised,
     JobCancelAsked,

@@ -26,9 +26,18 @@ def check_planned(study: studies.Study) -> None:
 
 
 def frame_of_study(study: studies.Study) -> Frame:
-    """The prior, constraints and baselines of a study that is planned or imported. Raises Problem for any other."""
+    """The prior, constraints and baselines of a study that is planned or imported.
+
+    Raises Problem for any other, and where what is kept of it is damaged.
+    """
     check_planned(study)
-    return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
+    try:
+        return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise Problem(
+            f"Cannot use {study.name!r}: what is kept of its domains and text is damaged ({type(error).__name__}: "
+            f"{error}). Start it again under another name; its runs stay."
+        ) from error
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:

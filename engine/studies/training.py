@@ -12,6 +12,7 @@ from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
 from engine.spec.repetition import kept
 from engine.spec.study import StudySpec, split_evenly
+from engine.studies import ledger
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
@@ -80,6 +81,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     for number, row in enumerate(rows, first):
         told = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
+    ledger.register(store, study, rows)
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )

@@ -19,6 +19,7 @@ PAGES = {
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
+    "ledger": "Ledger",
     "candidates": "Candidates",
     "review": "Review",
     "export": "Export",
