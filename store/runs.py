@@ -137,10 +137,13 @@ def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
 
 
 def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known."""
+    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known.
+
+    Without dose runs, whose shares do not tell what they saw.
+    """
     rows = store.rows(
         "SELECT weights, [parameters, tokens], losses FROM runs WHERE study = ? AND state = 'done' "
-        "AND parameters > 0 AND tokens > 0 ORDER BY number",
+        "AND parameters > 0 AND tokens > 0 AND role != 'dose' ORDER BY number",
         [study],
     )
     weights, fidelity, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(3))

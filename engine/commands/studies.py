@@ -94,6 +94,7 @@ def list_runs(store: Store, name: str) -> list[dict]:
             "losses": found.metrics,
             "losses_se": found.metrics,
             "shares": found.coordinates,
+            "doses": found.coordinates,
         }
         for column, names in named.items():
             values = row.pop(column)

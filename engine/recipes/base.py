@@ -23,11 +23,12 @@ class Recipe:
     """A mixture ready to leave.
 
     domains and shares: D of each, shares of tokens that sum to 1; target_tokens: the training budget, 0 where none is
-    known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; predictions:
-    rows such as {"metric", "unit", "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate,
-    versions, decision); approved: False makes a draft, and every file says so; paths: where a domain's text lies for
-    the loader, its name where absent; tokens_per_document: D, None where unknown: then formats that count documents are
-    refused. Raises Problem for shares that are no mixture, and for domains and paths that no file could hold.
+    known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; sources:
+    D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
+    "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
+    makes a draft, and every file says so; paths: where a domain's text lies for the loader, its name where absent;
+    tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
+    that are no mixture, and for domains and paths that no file could hold.
     """
 
     study: str
@@ -41,6 +42,7 @@ class Recipe:
     approved: bool = False
     paths: dict[str, str] = field(default_factory=dict)
     tokens_per_document: tuple[float, ...] | None = None
+    sources: tuple[str, ...] | None = None
 
     def __post_init__(self):
         counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
@@ -116,7 +118,12 @@ class Recipe:
         state = "approved" if self.approved else "DRAFT: not approved"
         budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
         told = self.epochs is not None
-        seen = ["" if one is None else f", {one:.3g} epochs" for one in self.epochs or [None] * len(self.domains)]
+        none = [None] * len(self.domains)
+        counts = zip(self.epochs or none, self.available_tokens or none, self.sources or none, strict=True)
+        seen = [
+            "" if one is None else f", {one:.3g} epochs of {there:,.0f} tokens" + (f" ({source})" if source else "")
+            for one, there, source in counts
+        ]
         rows = zip(self.domains, self.shares, seen, strict=True)
         return [
             f"{shown(self.name)}, a mixture of study {shown(self.study)} ({state}). Written by Mixdesk.",

@@ -63,6 +63,7 @@ def recipe_at(
         domains=tuple(study.domains),
         shares=tuple(shares.tolist()),
         available_tokens=None if frame.available is None else tuple(frame.available),
+        sources=None if frame.pools is None else frame.pools.sources,
         target_tokens=tokens or frame.budget,
         paths=dict(paths or {}),
         tokens_per_document=lengths(study, tokens_per_document),

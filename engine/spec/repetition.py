@@ -104,7 +104,7 @@ def dose_runs(spec: "StudySpec", frame: "Frame", points: np.ndarray) -> list[tup
             if dose * wanted[i] >= least:
                 doses = np.ones(len(epochs))
                 doses[i] = dose
-                label = f"{frame.space.names[i]} / {round(1 / dose)}"
+                label = f"dose: {frame.space.names[i]} / {round(1 / dose)}"
                 made.append((label, points[points[:, i].argmax()], doses))
     if len(made) < spec.dose_runs:
         raise Problem(

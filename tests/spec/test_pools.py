@@ -6,6 +6,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.recipes.base import Recipe
 from engine.recipes.olmix import FORMAT as OLMIX
+from engine.recipes.plain import CSV
 from engine.space.baselines import epochs
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import SAMPLED, frame_of
@@ -139,7 +140,7 @@ def test_dose_runs_cut_what_repeats_most():
     assert len(doses) == 7 and all(run["doses"] is None for run in runs if run["role"] != "dose")
     design = np.array([run["weights"] for run in runs if run["role"] == "design"])
     most = design.max(axis=0) / np.array(list(given.values()))
-    assert doses[0]["label"] == f"{DOMAINS[int(most.argmax())]} / 4"
+    assert doses[0]["label"] == f"dose: {DOMAINS[int(most.argmax())]} / 4"
     for run in doses:
         (cut,) = [i for i, dose in enumerate(run["doses"]) if dose < 1]
         np.testing.assert_array_equal(run["weights"], design[design[:, cut].argmax()], "the same shares once more")
@@ -151,7 +152,8 @@ def test_dose_runs_cut_what_repeats_most():
 
 
 def test_a_recipe_says_what_is_unknown_of_its_text():
-    recipe = Recipe("s", "n", ("web", "books"), (0.75, 0.25), 1e9, (None, 1e8))
+    recipe = Recipe("s", "n", ("web", "books"), (0.75, 0.25), 1e9, (None, 1e8), sources=("sample", "counted"))
     assert recipe.epochs == [None, 2.5] and recipe.repetitions == [1.0, 2.5] and recipe.unrepeated == ["web"]
     assert "repetition_factor: 2.5" in OLMIX.write(recipe)["mix.yaml"]
-    assert "books: share 0.250000, 2.5 epochs" in "\n".join(recipe.header)
+    assert "books: share 0.250000, 2.5 epochs of 100,000,000 tokens (counted)" in "\n".join(recipe.header)
+    assert "books,0.25,2.5,100000000,counted" in CSV.write(recipe)["mixture.csv"]

@@ -111,6 +111,12 @@ def repetition(
     st.markdown(f"{head}: {', '.join(told)}.")
     if over:
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
+    if frame.pools.known and frame.pools.total * cap < target.tokens:
+        st.error(
+            f"No mixture keeps to it: all text together is {wording.short_count(frame.pools.total)} tokens, and "
+            f"{cap:g} epochs of it are {wording.short_count(cap * frame.pools.total)}. Lower the target, or add text.",
+            icon=":material/block:",
+        )
     with st.expander("Text of each domain", icon=":material/database:"):
         table = {
             "domain": names.domains,
