@@ -118,6 +118,10 @@ class Dosed:
 
 def dosed(store: Store, study: str) -> list[Dosed]:
     """The finished dose runs of a study, in the order of their numbers (engine/spec/repetition.py)."""
+    return store.remembered(("dosed", study), lambda: _dosed(store, study))
+
+
+def _dosed(store: Store, study: str) -> list[Dosed]:
     rows = store.rows(
         "SELECT id, weights, doses, losses FROM runs WHERE study = ? AND role = 'dose' AND state = 'done' "
         "ORDER BY number",

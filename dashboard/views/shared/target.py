@@ -25,6 +25,12 @@ REACH = 3  # powers of ten that the fader of tokens goes down and up from the st
 USUAL = 1e9  # tokens where a study has no budget
 SIZES = (6, 12)  # powers of ten that the fader of sizes spans
 UNSAID = 0.0
+COLUMNS = {
+    "tokens there are": st.column_config.NumberColumn(format="localized"),
+    "tokens of the real run": st.column_config.NumberColumn(format="localized"),
+    "epochs": st.column_config.NumberColumn(format="%.3g"),
+    "that is a share of": st.column_config.NumberColumn(format="percent"),
+}
 
 
 @dataclass(frozen=True)
@@ -118,28 +124,34 @@ def repetition(
             icon=":material/block:",
         )
     with st.expander("Text of each domain", icon=":material/database:"):
-        table = {
-            "domain": names.domains,
-            "tokens there are": frame.pools.plain,
-            "known": [SOURCES[source] for source in frame.pools.sources],
-            "tokens of the real run": (at * target.tokens).tolist(),
-            "epochs": seen.tolist(),
-        }
-        found = doses(state.store(), study, aggregate)
-        if told := {one.domain: one for one in worth_repeating(found)}:
-            table["worth repeating up to"] = [worth_words(told.get(domain)) for domain in study.domains]
-        numbers = dict.fromkeys(table, None) | {
-            "tokens there are": st.column_config.NumberColumn(format="localized"),
-            "tokens of the real run": st.column_config.NumberColumn(format="localized"),
-            "epochs": st.column_config.NumberColumn(format="%.3g"),
-        }
-        shown = {name: column for name, column in numbers.items() if column}
-        st.dataframe(pd.DataFrame(table), hide_index=True, column_config=shown)
-        if found:
-            dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
-        notes = [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]
-        for note in notes:
+        text_table(study, frame, names, at, target, aggregate)
+        for note in [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]:
             st.caption(f":material/info: {plain(note)}")
+
+
+def text_table(
+    study: studies.Study, frame: Frame, names: Named, at: np.ndarray, target: Target, aggregate: Aggregate
+) -> None:
+    """The text of each domain, what the real run takes of it, and what dose runs say of repeating it."""
+    there, seen = frame.pools.tokens, epochs(at, frame.pools.tokens, target.tokens)
+    table = {
+        "domain": names.domains,
+        "tokens there are": frame.pools.plain,
+        "known": [SOURCES[source] for source in frame.pools.sources],
+        "tokens of the real run": (at * target.tokens).tolist(),
+        "epochs": seen.tolist(),
+    }
+    found = doses(state.store(), study, aggregate)
+    told = {one.domain: one for one in worth_repeating(found)}
+    if told:
+        worth = [told.get(domain) for domain in study.domains]
+        table["worth repeating up to"] = [worth_words(one) for one in worth]
+        table["that is a share of"] = [
+            worth_share(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
+        ]
+    st.dataframe(pd.DataFrame(table), hide_index=True, column_config=COLUMNS)
+    if found:
+        dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
 
 
 def worth_words(one: Worth | None) -> str:
@@ -149,6 +161,12 @@ def worth_words(one: Worth | None) -> str:
     if one.harmful is None:
         return f"no harm beyond noise at {one.harmless:.2g} epochs"
     return f"fewer than {one.harmful:.2g} epochs" + (f", {one.harmless:.2g} are fine" if one.harmless else "")
+
+
+def worth_share(one: Worth | None, there: float, target: float) -> float | None:
+    """The share of the real run at which a domain is repeated that often, None where that is unknown."""
+    limit = one and (one.harmful or one.harmless)
+    return min(1.0, limit * there / target) if limit and np.isfinite(there) else None
 
 
 def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, budget: float) -> None:
