@@ -14,10 +14,11 @@ class RunPrediction(Record):
 
     hash: of all other fields (`hash_of`); run: its id; origin: confirm, proposed, submitted; surrogate: its name, fit:
     the fingerprint of the runs that it was fitted on; weights, mean, std (M,): of the aggregate, and predicted of one
-    run at the proxies' size; aggregate, aggregate_std: of their weighted sum, better when lower; gap, gap_std: of the
-    aggregate minus that of a run at `reference` (D,), null where there is none; distance: share of the tokens that
-    differs from the nearest run of the fit, and place: measured, interpolated or extrapolated, both null where unknown;
-    candidate: whose frozen prediction it is, by whom and when (predicted_at), null for predictions made just now.
+    run at the proxies' size, null where it has no number; aggregate, aggregate_std: of their weighted sum, better when
+    lower; gap, gap_std: of the aggregate minus that of a run at `reference` (D,), null where there is none; distance:
+    share of the tokens that differs from the nearest run of the fit, and place: measured, interpolated or extrapolated,
+    both null where unknown; candidate: whose frozen prediction it is, by whom and when (predicted_at), null for
+    predictions made just now.
     """
 
     hash: str
@@ -26,8 +27,8 @@ class RunPrediction(Record):
     surrogate: str
     fit: str
     weights: list[float]
-    mean: list[float]
-    std: list[float]
+    mean: list[float | None]
+    std: list[float | None]
     aggregate: float
     aggregate_std: float
     reference: list[float] | None = None

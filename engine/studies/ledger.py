@@ -20,7 +20,7 @@ from store.database import Store
 from store.ledger import Registered
 
 SAME = 1e-6  # points whose coordinates differ by less are equal
-MANY = 64  # different points: with more, and for the frequent posts of runs, only the surrogate in use predicts
+MANY = 16  # different points: with more, and for the frequent posts of runs, only the surrogate in use predicts
 Z80, Z95 = 1.2816, 1.96
 
 
@@ -40,16 +40,16 @@ def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> 
     known = {(one["run"], one["surrogate"], one["fit"]) for one in told}
     few = len(points) <= MANY and all(row["role"] != "submitted" for row in rows)
     for by in [fit, *_others(store, study, fit)] if few else [fit]:
-        seen: dict[bytes, dict[str, Any]] = {}
+        seen: dict[bytes, dict[str, Any] | None] = {}
         for row in rows:
             point = np.array(row["weights"], float)
             key = point.round(9).tobytes()
             if key not in seen:
                 seen[key] = _predicted(by, point, np.asarray(reference, float), aggregate)
-            if (row["id"], by.name, by.fingerprint) not in known:
-                told.append({"run": row["id"], "origin": row["role"], **seen[key]})
-    made = [RunPrediction(hash=hash_of(one), **one) for one in told]
-    store.write(PredictionsRegistered(study.id, made))
+            if (said := seen[key]) is not None and (row["id"], by.name, by.fingerprint) not in known:
+                told.append({"run": row["id"], "origin": row["role"], **said})
+    if told:
+        store.write(PredictionsRegistered(study.id, [RunPrediction(hash=hash_of(one), **one) for one in told]))
 
 
 def _others(store: Store, study: studies.Study, fit: Fit) -> list[Fit]:
@@ -59,15 +59,20 @@ def _others(store: Store, study: studies.Study, fit: Fit) -> list[Fit]:
     return [one for one in found if one is not None]
 
 
-def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Aggregate) -> dict[str, Any]:
-    """What a surrogate says of one run at a point (D,), and of its difference to a run at the reference (D,)."""
+def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Aggregate) -> dict[str, Any] | None:
+    """What a surrogate says of one run at a point (D,), and of its difference to a run at the reference (D,).
+
+    None where it has no number to give.
+    """
     here, near = predict(fit.surrogate, point, aggregate.weights), support(point[None], fit.measured.weights)
+    if not np.isfinite([here.aggregate, here.aggregate_std]).all():
+        return None
     told = {
         "surrogate": fit.name,
         "fit": fit.fingerprint,
         "weights": aggregate.weights.tolist(),
-        "mean": here.mean.tolist(),
-        "std": here.std.tolist(),
+        "mean": [float(x) if np.isfinite(x) else None for x in here.mean],
+        "std": [float(x) if np.isfinite(x) else None for x in here.std],
         "aggregate": here.aggregate,
         "aggregate_std": here.aggregate_std,
         "distance": float(near.distance[0]),

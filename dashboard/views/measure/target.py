@@ -7,10 +7,10 @@ from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
 from engine.spec.frame import Frame
 from engine.spec.pools import SOURCES, pools_of
-from engine.spec.repetition import is_matched, kept, notes_on_repetition
+from engine.spec.repetition import DOSES, is_matched, kept, notes_on_repetition
 from engine.spec.study import StudySpec
 
-DOSES = 8  # dose runs that are proposed: 6 to 12 serve a study
+PROPOSED = 8  # dose runs: 6 to 12 serve a study
 COUNT = "tokens for the real run"
 
 
@@ -29,9 +29,12 @@ def ask_target(domains: list[str], manifest: dict | None) -> dict:
         "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run may repeat a domain."),
         "cap_design": a.checkbox("Apply the epoch cap to proxies too", False, help="Searches always apply it."),
     }
+    known = 0
     if manifest is not None and domains:
         found["available_tokens"] = ask_counts(domains, manifest)
-    found |= ask_repetition(b, bool(found["target_tokens"]))
+        text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
+        known = len(domains) - len(text.unknown)
+    found |= ask_repetition(b, known if found["target_tokens"] else 0)
     if manifest is not None:
         control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
         uncounted = st.multiselect(
@@ -72,8 +75,11 @@ def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
     return {name: count for name, count in zip(domains, rows[COUNT].tolist(), strict=True) if count == count}
 
 
-def ask_repetition(place, budget: bool) -> dict:
-    """Whether proxies repeat text as the real run will, and the runs that measure what repetition costs."""
+def ask_repetition(place, known: int) -> dict:
+    """Whether proxies repeat text as the real run will, and the runs that measure what repetition costs.
+
+    known: of how many domains it is known how often the real run repeats them.
+    """
     matched = place.checkbox(
         "Repeat text as the real run will",
         True,
@@ -82,13 +88,13 @@ def ask_repetition(place, budget: bool) -> dict:
     )
     if not matched:
         return {"simulated_epoching": False}
-    if not budget:
+    if not known:
         return {}
     doses = st.number_input(
         "Dose runs",
         0,
         100,
-        DOSES,
+        min(PROPOSED, known * len(DOSES)),
         help="Mixtures of the design trained again with one domain's text cut to a half, a quarter or an eighth. Only "
         "they tell the harm of repetition from the good of a larger share; 6 to 12 serve a study.",
     )
