@@ -49,14 +49,14 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """The finished runs' results, at the study's own fidelity."""
+    """The finished runs' results, at the study's own fidelity and on its own text: no confirmations, no doses."""
     return store.remembered(("measured", study), lambda: _measured(store, study))
 
 
 def _measured(store: Store, study: str) -> Measured:
     found = store.arrow(
-        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' AND role != 'confirm' "
-        "ORDER BY number",
+        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' "
+        "AND role NOT IN ('confirm', 'dose') ORDER BY number",
         [study],
     )
     if not len(found):
@@ -106,6 +106,30 @@ def confirmations(store: Store, study: str) -> list[Confirmed]:
     ]
 
 
+@dataclass(frozen=True)
+class Dosed:
+    """A finished dose run. weights, doses (D,): the part of each domain's text that it saw; losses (M,)."""
+
+    id: str
+    weights: np.ndarray
+    doses: np.ndarray
+    losses: np.ndarray
+
+
+def dosed(store: Store, study: str) -> list[Dosed]:
+    """The finished dose runs of a study, in the order of their numbers (engine/spec/repetition.py)."""
+    return store.remembered(("dosed", study), lambda: _dosed(store, study))
+
+
+def _dosed(store: Store, study: str) -> list[Dosed]:
+    rows = store.rows(
+        "SELECT id, weights, doses, losses FROM runs WHERE study = ? AND role = 'dose' AND state = 'done' "
+        "ORDER BY number",
+        [study],
+    )
+    return [Dosed(id_, *(np.array(values, float) for values in arrays)) for id_, *arrays in rows]
+
+
 def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
     """(R, D) the points of a study's runs, finished or queued, except those with a role of `outside`."""
     found = store.rows(
@@ -117,10 +141,13 @@ def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
 
 
 def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known."""
+    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known.
+
+    Without dose runs, whose shares do not tell what they saw.
+    """
     rows = store.rows(
         "SELECT weights, [parameters, tokens], losses FROM runs WHERE study = ? AND state = 'done' "
-        "AND parameters > 0 AND tokens > 0 ORDER BY number",
+        "AND parameters > 0 AND tokens > 0 AND role != 'dose' ORDER BY number",
         [study],
     )
     weights, fidelity, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(3))

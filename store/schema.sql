@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS runs (
     number INTEGER NOT NULL,       -- 1, 2, ... within the study
     role VARCHAR NOT NULL,         -- design | baseline | repeat | imported | proposed | confirm | carried | expert |
                                    -- reference | mirror (a merge at the shares of a mixture) | search | learned | submitted
+                                   -- | dose (a mixture again, with a domain's text cut)
     label VARCHAR,                 -- 'natural', 'uniform', ...: what a baseline is called; the caller's
                                    -- own id of a submitted run
     weights DOUBLE[] NOT NULL,     -- in the order of the study's domains
@@ -63,6 +64,7 @@ CREATE TABLE IF NOT EXISTS runs (
     fidelity JSON                  -- engine.spec.fidelity.Fidelity; NULL: the study's own
 );
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS fidelity JSON;
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS doses DOUBLE[]; -- the part of each domain's text that it saw; NULL: all
 ALTER TABLE runs ALTER COLUMN seed DROP NOT NULL;
 
 -- Append-only: after a resume the same step may stand twice; readers take the later line.
@@ -119,6 +121,20 @@ CREATE TABLE IF NOT EXISTS reviews (
     candidate VARCHAR,             -- NULL: about the study (its rules)
     what VARCHAR NOT NULL,         -- put | comment | vote | decision | rules | confirm
     author VARCHAR NOT NULL, body JSON NOT NULL, t DOUBLE NOT NULL
+);
+
+-- What was predicted of runs before they were measured (engine/jobs/ledger.py), and what of it was not changed since.
+CREATE TABLE IF NOT EXISTS predictions (
+    hash VARCHAR PRIMARY KEY,      -- SHA-256 of the rest, without study, t and by_whom
+    study VARCHAR NOT NULL, run VARCHAR NOT NULL,
+    origin VARCHAR NOT NULL,       -- confirm | proposed | submitted
+    surrogate VARCHAR NOT NULL, fit VARCHAR NOT NULL,
+    weights DOUBLE[] NOT NULL, mean DOUBLE[] NOT NULL, std DOUBLE[] NOT NULL,
+    aggregate DOUBLE NOT NULL, aggregate_std DOUBLE NOT NULL,
+    reference DOUBLE[], gap DOUBLE, gap_std DOUBLE,
+    distance DOUBLE, place VARCHAR,
+    candidate VARCHAR, predicted_by VARCHAR, predicted_at DOUBLE,
+    t DOUBLE NOT NULL, by_whom VARCHAR
 );
 
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.

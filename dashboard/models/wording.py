@@ -6,6 +6,7 @@ from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
+from engine.spec.repetition import DOSE
 from store.studies import Study
 
 DID = {
@@ -19,12 +20,20 @@ DID = {
 
 
 # Others are called as they are stored.
-ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", PAIRED: "paired merge"}
+ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", DOSE: "dose run", PAIRED: "paired merge"}
 
 
 def number(value: float, sign: str = "") -> str:
     """A number with three decimals, or none from 1000 on. sign: "+" to show it always."""
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
+
+
+def short_count(count: float) -> str:
+    """A large count in three digits: 950, 12.5k, 1.5B, 2T."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size * 0.9995:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.3g}"
 
 
 def counted(count: float, what: str) -> str:
@@ -41,7 +50,9 @@ def planned_words(roles: dict[str, int]) -> str:
 def fitted_words(study: Study, fitted: int) -> str:
     """How many of a study's runs a surrogate learned from, and what became of the others."""
     repeats = study.roles.get("repeat", 0)
+    doses = study.roles.get(DOSE, 0)
     others = [f"{counted(repeats, 'repeat')} for the noise"] * bool(repeats)
+    others += [f"{counted(doses, 'dose run')} for repetition"] * bool(doses)
     others += [f"{number} {state}" for state, number in study.counts.items() if state != "done"]
     return f"Fitted on {fitted} of {counted(study.runs, 'run')}" + (f" ({', '.join(others)})." if others else ".")
 

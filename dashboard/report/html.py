@@ -147,7 +147,7 @@ def point(frozen: dict, names: Named) -> str:
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
     seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.domains)
     rows = [
-        [name, f"{value:.4f}"] + ([f"{value * frozen['budget']:,.0f}", f"{passes:.2f}"] if known else [])
+        [name, f"{value:.4f}"] + ([f"{value * frozen['budget']:,.0f}", passed(passes)] if known else [])
         for name, value, passes in zip(names.domains, frozen["point"], seen, strict=True)
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
@@ -155,6 +155,11 @@ def point(frozen: dict, names: Named) -> str:
     note = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
     title = "The mixture" if mixture else "The merge"
     return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{note}"
+
+
+def passed(passes: float) -> str:
+    """Passes over a domain's text, as far as they are known."""
+    return f"{passes:.2f}" if np.isfinite(passes) else "unknown"
 
 
 def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:

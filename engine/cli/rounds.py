@@ -13,6 +13,8 @@ def add(command) -> None:
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
+    one = command("ledger", ledger, "what was predicted of runs before they were measured, and what came of it")
+    one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
     change_options(command("change", change, "preview a study with changed domains", True, True))
@@ -38,6 +40,9 @@ def confirm_options(one) -> None:
         default=4,
         help="number of other measured mixtures to train as well (default: %(default)s)",
     )
+
+    said = "say what it would train and which claims it can make, and train nothing"
+    one.add_argument("--preview", action="store_true", help=said)
 
 
 def change_options(one) -> None:
@@ -70,11 +75,17 @@ def propose(client, workspace, options):
 
 def confirm(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("candidate", "times", "seeds", "spread")}
+    if options.preview:
+        return client.call("plan_confirmation", name=options.study, **wanted)
     result = client.call("confirm", name=options.study, **wanted)
     if not options.wait:
         return result
     wait_for_study(client, workspace, result["study"])
     return client.call("trust", name=options.study)
+
+
+def ledger(client, workspace, options):
+    return client.call("ledger", name=options.study)
 
 
 def change(client, workspace, options):

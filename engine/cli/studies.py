@@ -1,7 +1,9 @@
 """Commands about studies: start, show, wait, cancel, fit, search."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from engine.cli.importing import numbers_in
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import numbers, plain
 
@@ -9,6 +11,9 @@ from engine.cli.words import numbers, plain
 def add(command) -> None:
     one = command("start", start, "create a study from a TOML file and start it", wait=True, makes=True)
     one.add_argument("file", type=Path, metavar="STUDY.toml", help="its settings: docs/how-to/study-file.md")
+    counts = "CSV or JSON: domain, tokens that the real run can draw on; they win over those of the file"
+    one.add_argument("--available-tokens", type=Path, metavar="FILE", help=counts)
+    one.add_argument("--target-tokens", type=float, help="budget of the real run (default: the file's)")
     command("list", plain("list_studies"), "list the studies")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
@@ -38,6 +43,10 @@ def start(client, workspace, options):
     from engine.spec.study import StudySpec
 
     spec = StudySpec.from_toml(options.file)
+    if options.available_tokens is not None:
+        spec = replace(spec, available_tokens={**spec.available_tokens, **numbers_in(options.available_tokens)})
+    if options.target_tokens is not None:
+        spec = replace(spec, target_tokens=options.target_tokens)
     result = client.call("start", spec=spec.to_dict())
     return wait_for_study(client, workspace, result["study"]) if options.wait else result
 

@@ -1,5 +1,7 @@
 """Commands on rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
 
+from dataclasses import asdict
+
 import numpy as np
 
 from engine.commands.jobs import state_of
@@ -9,7 +11,10 @@ from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.studies import confirmations, domain_changes, proposals
+from engine.studies.claims import claims
 from engine.studies.fits import load
+from engine.studies.measured import aggregate_of
+from engine.studies.training import vocabulary_of
 from store import results, studies
 from store.database import Store
 
@@ -112,6 +117,24 @@ def confirm(
     return {"study": found.id, "mixtures": list(plan.mixtures), "runs": confirmations.confirm(store, found, plan)}
 
 
+def plan_confirmation(
+    store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
+) -> dict:
+    """What a confirmation would train, what that costs, and which claims its noise lets it make. Trains nothing."""
+    found = studies.get(store, name)
+    plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
+    one, vocabulary = plan.fidelity, vocabulary_of(store, found.spec["corpus"])
+    return {
+        "study": found.id,
+        "mixtures": list(plan.mixtures),
+        "seeds": plan.seeds,
+        "runs": plan.runs,
+        "tokens": plan.runs * one.steps * one.batch * one.context,
+        "flops": plan.runs * one.flops(vocabulary),
+        **asdict(claims(store, found, plan, aggregate_of(store, found))),
+    }
+
+
 def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
     """How well proxies predict the larger models trained so far, the largest first."""
     found = studies.get(store, name)
@@ -160,6 +183,7 @@ COMMANDS = (
     propose,
     list_proposals,
     start_proposed,
+    plan_confirmation,
     confirm,
     trust,
     scale,

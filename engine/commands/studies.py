@@ -7,10 +7,12 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.league import FEWEST_RUNS
 from engine.search.methods import DEFAULT_METHOD
+from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
-from engine.studies import advance, lifecycle
-from engine.studies.measured import aggregate_of
+from engine.studies import advance, doses, lifecycle
+from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.questions import queue_search, with_optimism
+from engine.studies.training import costs
 from store import jobs, results, runs, studies
 from store.database import Store
 
@@ -46,8 +48,40 @@ def show(store: Store, name: str) -> dict:
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
+        **text(found),
+        "costs": costs(store, found),
+        "doses": repetition(store, found),
         "settled": advance.is_settled(store, found),
         "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+    }
+
+
+def repetition(store: Store, found: studies.Study) -> dict | None:
+    """What dose runs measured, and how often each domain may be repeated as far as they tell; None without any."""
+    if not found.roles.get(DOSE):
+        return None
+    try:
+        told = doses.doses(store, found, aggregate_of(store, found))
+    except Problem:  # the notes say why
+        return None
+    return {
+        "runs": [{**asdict(one), "harms": one.harms} for one in told],
+        "worth_repeating": [asdict(one) for one in doses.worth_repeating(told)],
+    }
+
+
+def text(found: studies.Study) -> dict:
+    """How much text there is of each domain and how that is known, the budget, and what has to be known of both."""
+    if not found.coordinates:
+        return {"pools": None, "budget": None, "notes": []}
+    try:
+        frame, spec = frame_of_study(found), StudySpec.from_dict(found.spec)
+    except Problem as problem:  # the rest of the study can be shown all the same
+        return {"pools": None, "budget": None, "notes": [str(problem)]}
+    return {
+        "pools": frame.pools and frame.pools.rows(),
+        "budget": frame.budget or None,
+        "notes": [*frame.notes, *notes_on_repetition(spec, frame)],
     }
 
 
@@ -61,6 +95,7 @@ def list_runs(store: Store, name: str) -> list[dict]:
             "losses": found.metrics,
             "losses_se": found.metrics,
             "shares": found.coordinates,
+            "doses": found.coordinates,
         }
         for column, names in named.items():
             values = row.pop(column)
@@ -69,9 +104,10 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 
 def start(store: Store, spec: dict) -> dict:
-    """Create a study from its settings (engine.StudySpec) and start it."""
+    """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
     need("operator", "start a study")
-    return {"study": lifecycle.create(store, StudySpec.from_dict(spec))}
+    found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
+    return {"study": found.id, "costs": costs(store, found), **text(found)}
 
 
 def cancel(store: Store, name: str) -> dict:

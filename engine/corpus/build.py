@@ -9,6 +9,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         documents, train_documents, valid_documents      after duplicates were dropped
         train_tokens, valid_tokens, train_bytes, valid_bytes   one byte for each document's end
         available_bytes   of text without the cap (estimate by file sizes); null: unknown
+        whole             whether the cap was not reached: the tokens are all there are (manifests of before lack it)
         duplicates        {"exact", "near"}: documents dropped; {"blocks"}: repeated blocks dropped in others
         leak              {"own", "any"}: share of 48-byte validation windows in its own, any training text
         examples          beginnings of three validation documents
@@ -221,6 +222,7 @@ def domain_facts(domain: Domain, shards: dict[str, dict]) -> dict:
         "valid_documents": valid,
         **{f"{side}_{what}": shards[side][what] for what in ("tokens", "bytes") for side in shards},
         "available_bytes": part.available,
+        "whole": part.tally.whole,
         "duplicates": {"exact": domain.exact, "near": domain.near, "blocks": part.tally.repeated_blocks},
         "examples": examples(domain),
         "filtered": part.tally.filtered,

@@ -30,6 +30,7 @@ class Tally:
 
     listed: int | None = 0
     read: int = 0
+    whole: bool = False  # everything was read: the cap was not reached
     files: int = 0  # of own data: all that belong to the domain
     files_begun: int = 0
     files_with_text: int = 0

@@ -81,6 +81,8 @@ def write_part(
             progress(size)
             if size > cap - 4:  # no room for another character
                 break
+        else:
+            tally.whole = True
     np.savez(
         folder / "documents.npz",
         ends=np.array(ends, np.int64),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.core.records import Record
 from engine.jobs.events import Event
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
+from engine.jobs.ledger import PredictionsRegistered
 
 # What decisions hold -----------------------------------------------------------------------------------------
 
@@ -291,6 +292,7 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyFailed,
     RunsAdded,
     RunsSubmitted,
+    PredictionsRegistered,
     JobPlanned,
     JobPrioritised,
     JobCancelAsked,

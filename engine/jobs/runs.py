@@ -10,17 +10,20 @@ from engine.core.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRun(Record):
-    """A run as the job that measures it is told of it: its id, its weights (D,), its seed."""
+    """A run as the job that measures it is told of it: its id, its weights (D,), its seed; doses (D,): the part of each
+    domain's text that it sees of what others see, null for all."""
 
     id: str
     weights: list[float]
     seed: int
+    doses: list[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun(Record):
     """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
-    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own."""
+    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own; doses (D,): the
+    part of each domain's text that it sees of what others see, null for all."""
 
     id: str
     number: int
@@ -30,6 +33,7 @@ class PlannedRun(Record):
     label: str | None = None
     job: str | None = None
     fidelity: dict[str, object] | None = None
+    doses: list[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

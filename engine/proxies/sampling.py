@@ -21,9 +21,9 @@ class Sampler:
     """The sequences of G training runs of `slots` sequences each, planned completely at the start.
 
     shards: D token arrays, memory-mapped; names: their D names; weights: (G, D) shares of each mixture;
-    seeds: (G,); context: positions T of a sequence; keep: the fraction of every domain that may be seen. With
-    keep = proxy tokens / target tokens per proxy repeats each domain as often as the target will (simulated epoching,
-    UtiliMax, arXiv:2501.11747); which windows are kept depends on the domain's name alone. It has no state: batch t is
+    seeds: (G,); context: positions T of a sequence; keep: (G, D), or what broadcasts to that: the fraction of every
+    domain that each run may see (engine/spec/repetition.py). Which windows are kept depends on the domain's name alone,
+    and a smaller part lies within a larger one. It has no state: batch t is
     the same whenever it is asked for, so a resumed run needs no position. Raises Problem for a sampled domain with
     less than T + 1 tokens.
     """
@@ -36,25 +36,27 @@ class Sampler:
         seeds: list[int],
         context: int,
         slots: int,
-        keep: float = 1.0,
+        keep: np.ndarray | float = 1.0,
     ):
         self.shards, self.context = shards, context
-        kept = [kept_windows(n, max(0, (len(s) - 1) // context), keep) for n, s in zip(names, shards, strict=True)]
-        self.windows = [len(places) for places in kept]
+        keep = np.broadcast_to(np.asarray(keep, float), np.shape(weights))
         self.domain = np.stack([domains_of_slots(w, seed, slots) for w, seed in zip(weights, seeds, strict=True)])
         self.start = np.zeros(self.domain.shape, np.int64)  # (G, S) first token of each slot in its domain
         for j, name in enumerate(names):
             taken = self.domain == j  # (G, S)
-            most = int(taken.sum(1).max())
-            if most and not self.windows[j]:
+            windows = max(0, (len(shards[j]) - 1) // context)
+            if taken.any() and not windows:
                 raise Problem(
                     f"Cannot train on domain {name!r}: it has {len(shards[j])} training "
                     f"tokens, and a sequence takes {context + 1}. Leave it out, give it more text, "
                     "or shorten the context."
                 )
-            orders = {seed: window_order(name, seed, self.windows[j], most) for seed in set(seeds)}
-            for g, seed in enumerate(seeds):
-                self.start[g, taken[g]] = kept[j][orders[seed][: taken[g].sum()]] * context
+            for part in np.unique(keep[:, j]):
+                runs = np.flatnonzero(keep[:, j] == part)
+                kept, most = kept_windows(name, windows, part), int(taken[runs].sum(1).max())
+                orders = {seed: window_order(name, seed, len(kept), most) for seed in {seeds[g] for g in runs}}
+                for g in runs:
+                    self.start[g, taken[g]] = kept[orders[seeds[g]][: taken[g].sum()]] * context
 
     def shares(self) -> np.ndarray:
         """The realised shares (G, D): the fraction of each run's tokens from each domain."""

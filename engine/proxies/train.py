@@ -43,12 +43,18 @@ AHEAD = 16  # steps whose batches are read from the shards together
 class Training:
     """The state of one stack in training. `advance` makes one step; `save` and `resume` keep it on disk.
 
-    runs: G; corpus: as engine.corpus.load gives it; domains: its D names; keep: as
-    engine.proxies.sampling.Sampler's.
+    runs: G, some with doses (D,) where their text is cut; corpus: as engine.corpus.load gives it; domains: its D names;
+    keep: the fraction of every domain, or of each (D,), that runs without doses see.
     """
 
     def __init__(
-        self, fidelity: Fidelity, corpus, domains: list[str], runs: list[TaskRun], device: str, keep: float = 1.0
+        self,
+        fidelity: Fidelity,
+        corpus,
+        domains: list[str],
+        runs: list[TaskRun],
+        device: str,
+        keep: float | list[float] = 1.0,
     ):
         self.fidelity, self.device, self.ids = fidelity, device, [run.id for run in runs]
         weights, seeds = (
@@ -57,7 +63,8 @@ class Training:
         )
         shards = [corpus.train(domain) for domain in domains]
         slots = fidelity.steps * fidelity.batch
-        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, keep)
+        doses = np.array([run.doses or np.ones(len(domains)) for run in runs])
+        self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, np.asarray(keep) * doses)
         self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
         self.optimiser = torch.optim.AdamW(
             [self.stack.flat],

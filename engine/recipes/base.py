@@ -1,6 +1,7 @@
 """A recipe: a mixture with all that is known of it, and what a format is. D domains."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,11 +23,12 @@ class Recipe:
     """A mixture ready to leave.
 
     domains and shares: D of each, shares of tokens that sum to 1; target_tokens: the training budget, 0 where none is
-    known; available_tokens: D, None where unknown: then nothing is said of epochs; predictions: rows such as
-    {"metric", "unit", "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions,
-    decision); approved: False makes a draft, and every file says so; paths: where a domain's text lies for the
-    loader, its name where absent; tokens_per_document: D, None where unknown: then formats that count documents are
-    refused. Raises Problem for shares that are no mixture, and for domains and paths that no file could hold.
+    known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; sources:
+    D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
+    "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
+    makes a draft, and every file says so; paths: where a domain's text lies for the loader, its name where absent;
+    tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
+    that are no mixture, and for domains and paths that no file could hold.
     """
 
     study: str
@@ -34,12 +36,13 @@ class Recipe:
     domains: tuple[str, ...]
     shares: tuple[float, ...]
     target_tokens: float
-    available_tokens: tuple[float, ...] | None
+    available_tokens: tuple[float | None, ...] | None
     predictions: tuple[dict, ...] = ()
     provenance: dict = field(default_factory=dict)
     approved: bool = False
     paths: dict[str, str] = field(default_factory=dict)
     tokens_per_document: tuple[float, ...] | None = None
+    sources: tuple[str, ...] | None = None
 
     def __post_init__(self):
         counts = len(self.domains) if self.available_tokens is None else len(self.available_tokens)
@@ -74,11 +77,24 @@ class Recipe:
         return "approved" if self.approved else "draft"
 
     @property
-    def epochs(self) -> list[float] | None:
+    def epochs(self) -> list[float | None] | None:
         """Passes over each domain's tokens at the target budget, D of them; None where either is unknown."""
         if self.available_tokens is None or not self.target_tokens:
             return None
-        return epochs(self.shares, self.available_tokens, self.target_tokens).tolist()
+        seen = epochs(self.shares, self.available_tokens, self.target_tokens)
+        return [float(one) if np.isfinite(one) else None for one in seen]
+
+    @property
+    def repetitions(self) -> list[float]:
+        """How far a loader may repeat each domain, D of them: its epochs rounded up, 1 where fewer or unknown."""
+        seen = self.epochs or [None] * len(self.domains)
+        return [1.0 if one is None else max(1.0, math.ceil(100 * one) / 100) for one in seen]
+
+    @property
+    def unrepeated(self) -> list[str]:
+        """The domains in use whose epochs are unknown: for a loader nothing of them is repeated."""
+        seen = self.epochs or [None] * len(self.domains)
+        return [self.domains[i] for i in self.used if seen[i] is None]
 
     @property
     def document_shares(self) -> list[float]:
@@ -102,7 +118,12 @@ class Recipe:
         state = "approved" if self.approved else "DRAFT: not approved"
         budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
         told = self.epochs is not None
-        seen = [f", {epoch:.3g} epochs" for epoch in self.epochs] if told else [""] * len(self.domains)
+        none = [None] * len(self.domains)
+        counts = zip(self.epochs or none, self.available_tokens or none, self.sources or none, strict=True)
+        seen = [
+            "" if one is None else f", {one:.3g} epochs of {there:,.0f} tokens" + (f" ({source})" if source else "")
+            for one, there, source in counts
+        ]
         rows = zip(self.domains, self.shares, seen, strict=True)
         return [
             f"{shown(self.name)}, a mixture of study {shown(self.study)} ({state}). Written by Mixdesk.",

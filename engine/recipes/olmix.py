@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 
 import yaml
 
@@ -10,11 +9,9 @@ from engine.recipes.base import Files, Format, Recipe, comment, quoted
 
 
 def write(recipe: Recipe) -> Files:
-    seen = recipe.epochs or [1.0] * len(recipe.domains)
     mix = "".join(
-        f"  {quoted(domain)}:\n    weight: {share:.9f}  # of tokens\n"
-        f"    repetition_factor: {max(1.0, math.ceil(100 * passes) / 100)}\n"
-        for domain, share, passes in zip(recipe.domains, recipe.shares, seen, strict=True)
+        f"  {quoted(domain)}:\n    weight: {share:.9f}  # of tokens\n    repetition_factor: {repeated}\n"
+        for domain, share, repeated in zip(recipe.domains, recipe.shares, recipe.repetitions, strict=True)
     )
     metrics = [row["metric"] for row in recipe.predictions]
     means = [f"{row['mean']:.9g}" for row in recipe.predictions]

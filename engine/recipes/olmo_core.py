@@ -3,8 +3,6 @@
 It repeats nothing unless it is told to, so the passes that the budget means are written down.
 """
 
-import math
-
 import yaml
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
@@ -13,12 +11,11 @@ from engine.recipes.base import Files, Format, Recipe, comment, quoted
 def write(recipe: Recipe) -> Files:
     rows = []
     for i in recipe.used:
-        repeated = 1.0 if recipe.epochs is None else max(1.0, math.ceil(100 * recipe.epochs[i]) / 100)
         rows.append(
             f"- source_name: {quoted(recipe.domains[i])}\n  target_ratio: {recipe.shares[i]:.9f}  # of tokens\n"
-            f"  max_repetition_ratio: {repeated}\n  paths:\n  - {quoted(recipe.places[i] + '/*.npy')}\n"
+            f"  max_repetition_ratio: {recipe.repetitions[i]}\n  paths:\n  - {quoted(recipe.places[i] + '/*.npy')}\n"
         )
-    more = () if recipe.epochs else ("Nothing is repeated: raise max_repetition_ratio where text would not last.",)
+    more = ("Nothing is repeated: raise max_repetition_ratio where text would not last.",) if recipe.unrepeated else ()
     return {"sources.yaml": f"{comment(recipe, *more)}sources:\n{''.join(rows)}"}
 
 

@@ -13,16 +13,18 @@ from engine.recipes.base import Files, Format, Recipe
 def rows_of(recipe: Recipe) -> list[dict]:
     """One row per domain; what is not known is None."""
     empty = [None] * len(recipe.domains)
-    columns = zip(recipe.domains, recipe.shares, recipe.epochs or empty, recipe.available_tokens or empty, strict=True)
+    counts = (recipe.epochs or empty, recipe.available_tokens or empty, recipe.sources or empty)
+    columns = zip(recipe.domains, recipe.shares, *counts, strict=True)
     return [
         {
             "domain": domain,
             "share_of_tokens": share,
             "epochs": passes,
             "available_tokens": tokens,
+            "counted": source,
             "state": recipe.state,
         }
-        for domain, share, passes, tokens in columns
+        for domain, share, passes, tokens, source in columns
     ]
 
 

@@ -106,8 +106,10 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
         "aggregate_std": aggregate_std(frozen, aggregate),
     }
     if frozen["available"] is not None and tokens:
-        used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"])
-        row |= {"epochs": (used / there).tolist(), "unique_tokens": float(np.minimum(used, there).sum())}
+        used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"], float)
+        known = np.isfinite(there).all()
+        row["epochs"] = [float(one) if np.isfinite(one) else None for one in used / there]
+        row["unique_tokens"] = float(np.minimum(used, there).sum()) if known else None
     return row
 
 

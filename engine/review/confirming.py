@@ -10,7 +10,7 @@ from engine.core.errors import Problem
 from engine.core.people import acting, need
 from engine.jobs.decisions import ReviewAdded
 from engine.review.evidence import at_point, points_of
-from engine.studies import confirmations
+from engine.studies import confirmations, ledger
 from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
@@ -78,6 +78,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     if not rows:
         return []
     names, domains = study.coordinates, list(study.corpus["domains"])
+    ledger.register(store, study, rows)
     larger = replace(spec, fidelity=fidelity)
     jobs = merge_jobs(larger, study.id, study.corpus["experts"], names, domains, rows, keep=True)
     return add_to(store, study.id, rows, jobs)

@@ -68,7 +68,7 @@ def freeze(
         "fidelity": study.spec["fidelity"],
         "budget": frame.budget,
         "epoch_cap": study.spec["epoch_cap"],
-        "available": None if frame.available is None else frame.available.tolist(),
+        "available": frame.available,
         "merge": study.spec.get("merge"),
         "experts": (study.corpus or {}).get("experts"),
         "caveats": caveats(study, frame, fit, point),
@@ -165,6 +165,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
         found.append(f"It is based on {len(fit.measured.ids)} runs, and a fit needs about {study.enough}.")
     if study.imported:
         found.append("Its runs were imported; Mixdesk did not see their training.")
+    if frame.pools is not None and frame.pools.unknown:
+        found.append(f"How much text there is of {', '.join(frame.pools.unknown)} is unknown, and so are its epochs.")
     if frame.available is not None and frame.budget:
         seen = epochs(point, frame.available, frame.budget)
         cap = study.spec["epoch_cap"] + 1e-9

@@ -42,5 +42,5 @@ def price_of(task: SearchTask, domains: tuple[str, ...]) -> Price | None:
     if "groups" not in task.space:
         return None
     prices = np.array([task.settings["prices"].get(name, 1.0) for name in domains])
-    available = np.full(len(domains), np.inf) if task.available is None else np.array(task.available)
-    return Price(prices, available, task.budget or 1e6)
+    available = np.array(task.available or [None] * len(domains), float)
+    return Price(prices, np.where(np.isnan(available), np.inf, available), task.budget or 1e6)

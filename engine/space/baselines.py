@@ -36,15 +36,16 @@ def unimax(available: np.ndarray, budget: float, cap: float) -> np.ndarray:
 def epoch_caps(available: np.ndarray, budget: float, cap: float) -> np.ndarray:
     """(D,) the largest share of each domain: `cap` passes over its tokens at a budget in tokens, at most 1.
 
-    Raises Problem when the text does not last: no mixture keeps to the cap.
+    available (D,): NaN where unknown; such a domain may take all. Raises Problem when the text does not last: no
+    mixture keeps to the cap.
     """
     available = np.asarray(available, float)
-    if budget <= 0 or cap <= 0 or not (available > 0).all():
+    if budget <= 0 or cap <= 0 or (available <= 0).any():
         raise Problem(
             f"Cannot work out epochs for a budget of {budget:g} tokens, a cap of {cap:g} epochs "
             f"and domains of {', '.join(f'{tokens:g}' for tokens in available)} tokens: all must be above 0."
         )
-    caps = np.minimum(1, cap * available / budget)
+    caps = np.where(np.isnan(available), 1.0, np.minimum(1, cap * available / budget))
     if caps.sum() < 1 - 1e-9:
         enough = np.ceil(budget / available.sum() * 10) / 10
         raise Problem(
@@ -65,6 +66,9 @@ def baselines(available_tokens: np.ndarray, budget_tokens: float, cap: float) ->
 
 
 def epochs(shares: np.ndarray, available_tokens: np.ndarray, budget_tokens: float) -> np.ndarray:
-    """How often each domain is seen at the budget: shares (..., D) -> (..., D) passes over its tokens."""
+    """How often each domain is seen at the budget: shares (..., D) -> (..., D) passes over its tokens.
+
+    available_tokens (D,): None or NaN where unknown, which gives NaN.
+    """
     seen: np.ndarray = np.asarray(shares, float) * budget_tokens / np.asarray(available_tokens, float)
     return seen

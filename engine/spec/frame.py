@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.space.baselines import baselines, epoch_caps, uniform
+from engine.space.baselines import baselines, epoch_caps, natural, uniform
 from engine.space.simplex import Group, Simplex, Space
 from engine.spec.merge import USUAL, MergeSpec, baselines_of, box_of
-from engine.spec.study import StudySpec, available_tokens, ends, target_tokens
+from engine.spec.pools import Pools, check_counts, notes_on, pools_of
+from engine.spec.study import StudySpec, ends
+
+SAMPLED = "shares of the sample"  # the prior where it is unknown how much text there is
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,8 @@ class Frame:
     """space: the points that a search may visit, epoch caps included if token counts are known.
 
     design_space: the points that proxies are trained on: no domain above the study's largest_share, epoch caps only if
-    the study sets cap_design. prior (D,): centre of designs and search; prior_name: "natural" (of the available
-    tokens), "prior" (given) or "mean of the runs" (neither is known). available (D,) tokens, None if unknown; budget:
+    the study sets cap_design. prior (D,): centre of designs and search; prior_name: "natural" (of the pools'
+    tokens), SAMPLED, "prior" (given) or "mean of the runs". pools: how much text there is, None if unknown; budget:
     tokens of the real run, 0 if unknown. baselines: name -> shares (D,), the prior first; they may violate constraints.
     """
 
@@ -29,9 +32,19 @@ class Frame:
     design_space: Space
     prior: np.ndarray
     prior_name: str
-    available: np.ndarray | None
+    pools: Pools | None
     budget: float
     baselines: dict[str, np.ndarray]
+
+    @property
+    def available(self) -> list[float | None] | None:
+        """The pools' tokens, D of them, each None where unknown; None where none is known."""
+        return None if self.pools is None or not np.isfinite(self.pools.tokens).any() else self.pools.plain
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be known of the counts of text, in sentences."""
+        return [] if self.pools is None else notes_on(self.pools, self.budget)
 
 
 def frame_of(
@@ -43,15 +56,17 @@ def frame_of(
     """
     if spec.merge is not None:
         return merge_frame(spec.merge, domains, (corpus or {})["experts"])
-    imported, available, budget, caps = imported or {}, None, spec.target_tokens, None
+    imported, pools, budget, caps = imported or {}, None, spec.target_tokens, None
     if corpus is None:
         prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]
         fixed = {prior_name: prior, "uniform": uniform(prior)}
     else:
-        available = available_tokens(corpus, domains)
-        budget = target_tokens(spec, available)
-        caps, fixed = epoch_caps(available, budget, spec.epoch_cap), baselines(available, budget, spec.epoch_cap)
-        prior, prior_name = fixed["natural"], "natural"
+        check_counts(spec.available_tokens, list(corpus["domains"]))
+        pools = pools_of(domains, corpus, spec.available_tokens, spec.target_tokens)
+        budget = spec.target_tokens or pools.total
+        caps = epoch_caps(pools.tokens, budget, spec.epoch_cap) if budget else None
+        fixed = known_baselines(pools, budget, spec.epoch_cap)
+        prior_name, prior = next(iter(fixed.items()))
     capped = "" if caps is None else f"the epoch cap of {spec.epoch_cap:g} at {budget:,.0f} tokens"
     free = space_of(spec, domains, prior)
     space = free if caps is None else limited(free, caps, capped)
@@ -60,7 +75,15 @@ def frame_of(
     proxies = space if spec.cap_design else free
     largest = np.maximum(proxies.lower, spec.largest_share)
     design_space = limited(proxies, largest, f"the largest share of {spec.largest_share:g} in the design")
-    return Frame(space, design_space, prior, prior_name, available, budget, fixed)
+    return Frame(space, design_space, prior, prior_name, pools, budget, fixed)
+
+
+def known_baselines(pools: Pools, budget: float, cap: float) -> dict[str, np.ndarray]:
+    """The baselines that can be worked out, the prior first: where text is unknown, the sample's own shares."""
+    if pools.known:
+        return baselines(pools.tokens, budget, cap)
+    shares = natural(np.asarray(pools.sample))
+    return {SAMPLED: shares, "uniform": uniform(shares)}
 
 
 def merge_frame(merge: MergeSpec, names: list[str], experts: list[str]) -> Frame:

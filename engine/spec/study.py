@@ -18,6 +18,8 @@ from engine.spec.compute import Compute
 from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
+from engine.spec.pools import check_counts
+from engine.spec.repetition import DOSE, dose_runs
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -42,15 +44,17 @@ class StudySpec:
     others and teach little about the rest); strength, temperature, max_ratio, smallest_share: of RegMix's Dirichlet
     (engine.space.design.Around); repeats: how often the natural mixture is trained again with other seeds, to
     measure the noise; common_random_numbers: same data order and initialisation for every mixture; target_tokens: the
-    budget of the real training run (0: as many as the corpus holds); epoch_cap: how often a domain may be repeated
-    there at most; cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching: proxies see
-    the repetition that the target will see (engine/proxies/sampling.py); bounds: domain -> [min, max] share, or one
-    fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or {domain: number}
-    for fixed proportions inside}; both apply to design and search; priorities: how much each metric counts in the
-    mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/); surrogates: which ones the
-    leaderboard compares, empty means all; compute: how its training is split into jobs (engine.spec.compute);
-    merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of external checkpoints has
-    no fidelity.
+    budget of the real training run (0: as many as the corpus holds); available_tokens: domain -> tokens that the real
+    run can draw on, where that is not what was read (engine/spec/pools.py); epoch_cap: how often a domain may be
+    repeated there at most; cap_design: whether proxies keep that cap too, as searches always do; simulated_epoching:
+    proxies see the repetition that the target will see (engine/spec/repetition.py), None: where that is known;
+    dose_runs: how many design mixtures are trained again with one domain's text cut; bounds: domain -> [min, max]
+    share, or one fixed share; groups: {"name", "domains", "share": [min, max] of their sum, "ratios": "prior" or
+    {domain: number} for fixed proportions inside}; both apply to design and search; priorities: how much each metric
+    counts in the mean, 1 where absent; metrics: measured besides each domain's loss (engine/metrics/);
+    surrogates: which ones the leaderboard compares, empty means all; compute: how its training is split into jobs
+    (engine.spec.compute); merge: what a merge study varies (engine.spec.merge), None for mixtures. A merge study of
+    external checkpoints has no fidelity.
     """
 
     name: str
@@ -68,9 +72,11 @@ class StudySpec:
     seed: int = 1
     common_random_numbers: bool = True
     target_tokens: float = 0.0
+    available_tokens: dict[str, float] = field(default_factory=dict)
     epoch_cap: float = 4.0
     cap_design: bool = False
-    simulated_epoching: bool = False
+    simulated_epoching: bool | None = None
+    dose_runs: int = 0
     bounds: dict[str, float | tuple[float, float]] = field(default_factory=dict)
     groups: tuple[dict[str, Any], ...] = ()
     priorities: dict[str, float] = field(default_factory=dict)
@@ -95,12 +101,11 @@ class StudySpec:
         check(0 <= self.smallest_share < 0.5, "smallest_share", self.smallest_share, "at least 0 and under 0.5")
         check_constraints(self.bounds, self.groups)
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
-        check(
-            0 <= self.target_tokens < math.inf,
-            "target_tokens",
-            self.target_tokens,
-            "a number of tokens, or 0",
-        )
+        check(is_number(self.target_tokens, 0), "target_tokens", self.target_tokens, "a number of tokens, or 0")
+        check_counts(self.available_tokens)
+        matched = self.simulated_epoching
+        check(matched is None or isinstance(matched, bool), "simulated_epoching", matched, "true or false")
+        check(is_whole(self.dose_runs, 0, 100), "dose_runs", self.dose_runs, "a whole number from 0 to 100")
         check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
         check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
         check_priorities(self.priorities)
@@ -195,7 +200,8 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     there = list(manifest["domains"])
     grouped = [name for group in spec.groups for name in group["domains"]]
     weighed = () if spec.metrics else spec.priorities  # other metrics' names are checked where these are known
-    missing = [name for name in (*spec.domains, *weighed, *spec.bounds, *grouped) if name not in there]
+    named = (*spec.domains, *weighed, *spec.bounds, *grouped, *spec.available_tokens)
+    missing = [name for name in named if name not in there]
     if missing:
         raise Problem(
             f"Cannot plan {spec.name!r}: the corpus {spec.corpus!r} has no domain {missing[0]!r}. "
@@ -209,23 +215,16 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
     return domains
 
 
-def available_tokens(corpus: dict[str, Any], domains: list[str]) -> np.ndarray:
-    """(D,) the corpus' training tokens by domain."""
-    return np.array([corpus["domains"][name]["train_tokens"] for name in domains], dtype=float)
-
-
-def target_tokens(spec: StudySpec, available: np.ndarray) -> float:
-    """The budget of the real run, in tokens; by default all that the corpus has."""
-    return spec.target_tokens or float(available.sum())
-
-
 def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any]]:
-    """The runs of a study: design points, the baselines, and the natural mixture repeated with other seeds."""
+    """The runs of a study: design points, the baselines, the prior repeated with other seeds, and dose runs."""
     points = design_points(spec, frame.design_space, frame.prior, spec.runs)
     rows: list[tuple[str, str | None, np.ndarray]] = []  # role, label, weights
     rows += [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]
-    rows += [("repeat", "natural", frame.prior)] * spec.repeats
+    rows += [("repeat", frame.prior_name, frame.prior)] * spec.repeats
+    cuts = dose_runs(spec, frame, points)
+    doses = [None] * len(rows) + [cut.tolist() for _, _, cut in cuts]
+    rows += [(DOSE, label, point) for label, point, _ in cuts]
     seeds = seeds_of(rows, spec)
     return [
         {
@@ -235,41 +234,23 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
             "label": label,
             "weights": [float(share) for share in point],
             "seed": seed,
+            "doses": dose,
         }
-        for number, ((role, label, point), seed) in enumerate(zip(rows, seeds, strict=True), 1)
+        for number, ((role, label, point), seed, dose) in enumerate(zip(rows, seeds, doses, strict=True), 1)
     ]
 
 
 def planned_roles(spec: StudySpec, frame: "Frame | None") -> dict[str, int]:
     """How many runs of each role `plan_runs` gives; without a frame at most, for baselines may turn out equal."""
     baselines = len(distinct(frame.baselines)) if frame else MOST_BASELINES
-    return {"design": spec.runs, "baseline": baselines} | ({"repeat": spec.repeats} if spec.repeats else {})
+    more = {"repeat": spec.repeats, DOSE: spec.dose_runs}
+    return {"design": spec.runs, "baseline": baselines} | {role: count for role, count in more.items() if count}
 
 
 def design_points(spec: StudySpec, space: Space, prior: np.ndarray, count: int) -> np.ndarray:
     """(count, D) points of the study's design in a space around a prior (D,)."""
     around = Around(spec.strength, spec.temperature, spec.max_ratio, spec.smallest_share)
     return DESIGNS[spec.design].points(space, prior, count, spec.seed, around)
-
-
-def token_fraction(spec: StudySpec, budget: float, tokens: dict[str, float]) -> float:
-    """The fraction of every domain that proxies may see, so that they repeat it as the real run will (UtiliMax).
-
-    Proxy tokens / target tokens, at most 1; 1 without simulated epoching. tokens: of each domain. Raises Problem if a
-    domain would be cut to less than one sequence.
-    """
-    fidelity = spec.fidelity
-    if not spec.simulated_epoching or fidelity is None:
-        return 1.0
-    fraction = min(1.0, fidelity.steps * fidelity.batch * fidelity.context / budget)
-    least = min(tokens, key=lambda name: tokens[name])
-    if tokens[least] * fraction < fidelity.context + 1:
-        raise Problem(
-            f"Cannot simulate the epochs of {budget:,.0f} tokens with proxies of {fidelity.tokens:,}: {least!r} would "
-            f"be cut from {tokens[least]:,.0f} to {tokens[least] * fraction:.0f} tokens, and a sequence takes "
-            f"{fidelity.context + 1}. Train longer proxies, add text, or lower the target budget."
-        )
-    return fraction
 
 
 def seeds_of(rows: Sequence[tuple[str, str | None, np.ndarray]], spec: StudySpec) -> list[int]:

@@ -14,7 +14,7 @@ from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPla
 from engine.jobs.runs import PlannedRun
 from engine.league import BASELINE, FEWEST_RUNS, with_members
 from engine.metrics import objectives_of
-from engine.spec.frame import frame_of
+from engine.spec.frame import Frame, frame_of
 from engine.spec.kinds.fit import FitTask
 from engine.spec.objectives import aggregate, check_weighed
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
@@ -92,10 +92,18 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
         study=study,
         domains=domains,
         metrics=[StudyMetric(**asdict(one)) for one in objectives],
-        corpus={"domains": {name: manifest["domains"][name] for name in domains}},
+        corpus=text_of(frame, manifest),
         runs=[PlannedRun(**row) for row in rows],
         jobs=[PlannedJob(**one) for one in made],
     )
+
+
+def text_of(frame: Frame, manifest: dict) -> dict:
+    """What a study keeps of its corpus: its domains, and how much text there was of each when it was planned."""
+    return {
+        "domains": {name: manifest["domains"][name] for name in frame.space.names},
+        "pools": frame.pools.rows(),
+    }
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:

@@ -13,7 +13,7 @@ from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
 from engine.spec.study import StudySpec, chosen_domains, design_points
-from engine.studies.advance import advance
+from engine.studies.advance import advance, text_of
 from engine.studies.fits import BEST_PREDICTED, named_points
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting
@@ -66,6 +66,12 @@ def plan_change(
         domains=(),
         priorities={domain: weight for domain, weight in old_spec.priorities.items() if domain in there},
         bounds={domain: bound for domain, bound in old_spec.bounds.items() if domain in there},
+        available_tokens={
+            domain: count
+            for domain, count in old_spec.available_tokens.items()
+            if domain in there and same_text(study, manifest, domain)
+        },
+        dose_runs=0,
         groups=tuple(group for group in old_spec.groups if all(domain in there for domain in group["domains"])),
     )
     new = chosen_domains(spec, manifest)
@@ -119,7 +125,7 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
         study=successor,
         domains=new,
         metrics=[StudyMetric(**asdict(one)) for one in objectives_of(plan.spec.metrics, new)],
-        corpus={"domains": {name: manifest["domains"][name] for name in new}},
+        corpus=text_of(frame, manifest),
         runs=[PlannedRun(**row) for row in fresh],
         jobs=[PlannedJob(**one) for one in planned],
         carried=[CarriedRun(**row) for row in rows],

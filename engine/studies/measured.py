@@ -3,6 +3,8 @@
 Uses the store.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from engine.core.errors import Problem
@@ -14,6 +16,8 @@ from engine.spec.study import StudySpec
 from store import runs, studies
 from store.database import Store
 
+FEWEST = 2  # degrees of freedom behind a noise that is worth telling
+
 
 def check_planned(study: studies.Study) -> None:
     """Raises Problem if the study's domains are not known yet."""
@@ -22,9 +26,18 @@ def check_planned(study: studies.Study) -> None:
 
 
 def frame_of_study(study: studies.Study) -> Frame:
-    """The prior, constraints and baselines of a study that is planned or imported. Raises Problem for any other."""
+    """The prior, constraints and baselines of a study that is planned or imported.
+
+    Raises Problem for any other, and where what is kept of it is damaged.
+    """
     check_planned(study)
-    return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
+    try:
+        return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise Problem(
+            f"Cannot use {study.name!r}: what is kept of its domains and text is damaged ({type(error).__name__}: "
+            f"{error}). Start it again under another name; its runs stay."
+        ) from error
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
@@ -61,18 +74,44 @@ def reference_runs(measured: runs.Measured, by: Aggregate) -> dict[str, int]:
     return {labels[i]: rows[i] for i in ordered(by.of(measured.losses[rows]))}
 
 
+@dataclass(frozen=True)
+class Noise:
+    """The noise of an aggregate between runs of one mixture. freedom: degrees of freedom behind it."""
+
+    std: float
+    freedom: int
+
+
 def noise_floor(measured: runs.Measured) -> np.ndarray | None:
     """(M,) standard deviation of each metric over runs of one mixture, pooled over all mixtures with several runs.
 
     In the metrics' units; None where fewer than 2 runs repeat another one.
     """
-    if not len(measured.ids):
+    found = _between_repeats(measured.weights, measured.losses)
+    return None if found is None else found[0]
+
+
+def aggregate_noise(measured: runs.Measured, by: Aggregate) -> Noise | None:
+    """The same of an aggregate."""
+    return noise_of_groups(measured.weights, by.of(measured.losses)) if len(measured.ids) else None
+
+
+def noise_of_groups(weights: np.ndarray, values: np.ndarray) -> Noise | None:
+    """The noise of values (R,) between runs of equal weights (R, D); None where too few are equal."""
+    found = _between_repeats(weights, values[:, None])
+    return None if found is None else Noise(float(found[0][0]), found[1])
+
+
+def _between_repeats(weights: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """(M,) standard deviation of values (R, M) over runs of equal weights (R, D), and its degrees of freedom; None
+    under FEWEST."""
+    if not len(weights):
         return None
-    mixtures = np.unique(np.round(measured.weights, 6), axis=0, return_inverse=True)[1].ravel()
-    squares, degrees = 0.0, 0
+    mixtures = np.unique(np.round(weights, 6), axis=0, return_inverse=True)[1].ravel()
+    squares, degrees = np.zeros(values.shape[1]), 0
     for mixture in np.flatnonzero(np.bincount(mixtures) > 1):
-        losses = measured.losses[mixtures == mixture]
-        if np.isfinite(losses).all():
-            squares = squares + ((losses - losses.mean(axis=0)) ** 2).sum(axis=0)
-            degrees += len(losses) - 1
-    return np.sqrt(squares / degrees) if degrees >= 2 else None
+        own = values[mixtures == mixture]
+        if np.isfinite(own).all():
+            squares += ((own - own.mean(axis=0)) ** 2).sum(axis=0)
+            degrees += len(own) - 1
+    return (np.sqrt(squares / degrees), degrees) if degrees >= FEWEST else None

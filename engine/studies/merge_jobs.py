@@ -26,7 +26,8 @@ from engine.spec.merge import (
     point_from,
     reference_merges,
 )
-from engine.spec.study import StudySpec, available_tokens, chosen_domains
+from engine.spec.pools import pools_of
+from engine.spec.study import StudySpec, chosen_domains
 from engine.spec.tasks import Merging
 from store import runs, studies
 from store.database import Store
@@ -73,7 +74,8 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
 
 def training(spec: StudySpec, study: str, domains: list[str], names: list[str], manifest: dict) -> tuple[list, list]:
     """The runs of the base and the experts, and the two jobs that train them: the experts in one stack, after it."""
-    shares = {"base": natural(available_tokens(manifest, domains))}
+    text = pools_of(domains, manifest, spec.available_tokens, spec.target_tokens)
+    shares = {"base": natural(text.tokens if text.known else text.sample)}
     shares |= {name: np.eye(len(domains))[i] for i, name in enumerate(domains)}
     rows = [
         {

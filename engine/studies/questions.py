@@ -111,7 +111,7 @@ def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
         baselines={name: shares.tolist() for name, shares in frame.baselines.items()},
-        available=None if frame.available is None else frame.available.tolist(),
+        available=frame.available,
         budget=frame.budget,
     )
     return task.spec(priority=-1)

@@ -12,7 +12,7 @@ from engine.core.people import need
 from engine.jobs.decisions import RunsSubmitted
 from engine.jobs.runs import SubmittedRun
 from engine.spec.study import StudySpec
-from engine.studies import advance
+from engine.studies import advance, ledger
 from store import runs, studies
 from store.database import Store
 
@@ -48,6 +48,7 @@ def submit_runs(store: Store, name: str, submitted: list[dict]) -> dict:
                 )
         new = [row for row in rows if row["id"] not in there]
         if new:
+            ledger.register(store, study, [{**row, "role": "submitted"} for row in new])
             store.write(RunsSubmitted(study.id, [SubmittedRun(**row) for row in new]))
             if study.state == "active":
                 advance.fit_if_due(store, studies.get(store, study.id))

@@ -11,17 +11,21 @@ from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
-from engine.spec.study import StudySpec, split_evenly, token_fraction
+from engine.spec.repetition import kept
+from engine.spec.study import StudySpec, split_evenly
+from engine.studies import ledger
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
 from store.database import Store
 
+TRAINED = ("id", "weights", "seed", "doses")  # of a run, what its training has to know
+
 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
-    """The jobs [{"job", "spec"}] that train runs [{"id", "number", "weights", "seed"}]; sets each run's "job"."""
+    """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses"}; sets each run's "job"."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
-    keep = token_fraction(spec, frame.budget, dict(zip(domains, frame.available.tolist(), strict=True)))
+    keep = kept(spec, frame).tolist()
     made = []
     for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"
@@ -31,7 +35,7 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
             corpus=spec.corpus,
             domains=domains,
             keep=keep,
-            runs=[TaskRun(id=run["id"], weights=run["weights"], seed=run["seed"]) for run in group],
+            runs=[TaskRun(**{key: run.get(key) for key in TRAINED}) for run in group],
             fidelity=fidelity.to_dict(),
             keep_windows=any(run.get("role") == "confirm" for run in group),
             metrics=list(spec.metrics),
@@ -39,6 +43,19 @@ def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], v
         )
         made.append({"job": job_id, "spec": task.spec(**spec.compute.settings(study))})
     return made
+
+
+def costs(store: Store, study: studies.Study) -> dict[str, dict[str, float]]:
+    """What a study's own runs cost by role: {"runs", "tokens", "flops"}; empty where it trains none, or before its
+    corpus is built."""
+    spec = StudySpec.from_dict(study.spec)
+    if study.kind == "merge" or spec.fidelity is None or corpora.manifest(store, spec.corpus) is None:
+        return {}
+    one, vocabulary = spec.fidelity, vocabulary_of(store, spec.corpus)
+    tokens, flops = one.steps * one.batch * one.context, one.flops(vocabulary)
+    return {
+        role: {"runs": count, "tokens": count * tokens, "flops": count * flops} for role, count in study.roles.items()
+    }
 
 
 def vocabulary_of(store: Store, corpus: str) -> int:
@@ -65,6 +82,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     for number, row in enumerate(rows, first):
         told = None if own and row["role"] != "confirm" else fidelity.to_dict()
         row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
+    ledger.register(store, study, rows)
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from types import NoneType
 
 import pyarrow as pa
@@ -37,6 +38,7 @@ from engine.jobs.decisions import (
     TokenUsed,
 )
 from engine.jobs.events import Event
+from engine.jobs.ledger import PredictionsRegistered, RunPrediction
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import check_id
 from store.events.bulk import At, Columns, Cursor, Handler, insert
@@ -110,6 +112,7 @@ RUN_COLUMNS = {
     "seed": pa.int64(),
     "job": pa.string(),
     "fidelity": pa.string(),
+    "doses": pa.list_(pa.float64()),
 }
 
 
@@ -152,6 +155,18 @@ def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     columns |= {"study": e.study, "role": "submitted", "state": "done"}
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
 
+
+def predictions_registered(cursor: Cursor, at: At, e: PredictionsRegistered) -> None:
+    """What was predicted of runs; a repeated prediction stays one row."""
+    names = [one.name for one in fields(RunPrediction)]
+    columns: Columns = {name: [getattr(one, name) for one in e.predictions] for name in names}
+    insert(cursor, "predictions", columns | {"study": e.study, "t": at.t, "by_whom": at.by}, PREDICTED, "OR IGNORE")
+
+
+# Columns of a prediction whose type Arrow cannot infer where all are null or empty.
+PREDICTED = {name: pa.list_(pa.float64()) for name in ("weights", "mean", "std", "reference")}
+PREDICTED |= {name: pa.float64() for name in ("gap", "gap_std", "distance", "predicted_at")}
+PREDICTED |= {name: pa.string() for name in ("place", "candidate", "predicted_by", "by_whom")}
 
 SUBMITTED = NAMED | {"seconds": pa.float64(), "device": pa.string()}
 
@@ -266,6 +281,7 @@ EVENTS: dict[type[Event], Handler] = {
     RunsAdded: runs_added,
     StudyImported: study_imported,
     RunsSubmitted: runs_submitted,
+    PredictionsRegistered: predictions_registered,
     JobPlanned: job_planned,
     JobPrioritised: job_prioritised,
     CorpusPlanned: corpus_planned,

@@ -39,6 +39,22 @@ def test_the_points_of_each_design_are_shown(tab, dialog):  # noqa: F811
     expect(dialog.get_by_text("Confirming the result afterwards")).to_contain_text("FLOPs")
 
 
+def test_the_text_of_the_real_run_is_named_and_its_dose_runs_are_priced(tab, dialog):  # noqa: F811
+    dialog.get_by_role("tab", name="Constraints").click()
+    expect(dialog.get_by_text("How much text the real run has")).to_be_visible()
+    budget = dialog.get_by_role("spinbutton", name="Target budget, tokens")
+    budget.fill("1e6")
+    budget.press("Enter")
+    settled(tab)
+    expect(dialog.get_by_text("8 dose runs for repetition")).to_contain_text("FLOPs")
+    dialog.get_by_role("tab", name="Design").click()
+    expect(dialog.get_by_text("64 mixtures of the design")).to_contain_text("repeated as often as in the real run")
+    dialog.get_by_role("tab", name="Constraints").click()
+    dialog.get_by_text("Repeat text as the real run will").click()
+    settled(tab)
+    expect(dialog.get_by_text("dose runs for repetition")).to_have_count(0)
+
+
 def test_what_cannot_be_simulated_is_said_before_the_start(tab, dialog):  # noqa: F811
     dialog.get_by_role("tab", name="Constraints").click()
     budget = dialog.get_by_role("spinbutton", name="Target budget, tokens")

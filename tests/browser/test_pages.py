@@ -19,6 +19,7 @@ PAGES = {
     "search": "Search",
     "next-runs": "Next runs",
     "confirm": "Confirm",
+    "ledger": "Ledger",
     "candidates": "Candidates",
     "review": "Review",
     "export": "Export",
@@ -57,6 +58,27 @@ def test_the_studies_page_shows_the_answer_with_its_noise(tab, page):
     expect(tab.get_by_text("The best predicted mixture is")).to_contain_text("bits per byte predicted (95%), from")
     expect(tab.get_by_text("22 of 22 runs")).to_be_visible()
     expect(tab.get_by_text("22 runs (3 baselines, 16 design points, 3 repeats)")).to_be_visible()
+
+
+def test_the_targets_fader_moves_the_epochs_and_is_kept_in_the_link(tab, page):
+    visit(tab, page, "explore")
+    epochs = tab.locator("p", has=tab.locator("strong", has_text="Epochs at "))
+    before = epochs.inner_text()
+    fader = tab.get_by_role("slider", name="Target: tokens of the real run")
+    fader.focus()
+    for _ in range(4):
+        tab.keyboard.press("ArrowRight")
+    expect(epochs).not_to_have_text(before)
+    settled(tab)
+    moved, link = epochs.inner_text(), tab.url
+    assert re.search("target=", link)
+    tab.goto(link)
+    expect(epochs).to_have_text(moved)
+    visit(tab, page, "explore?target=1e15&size=7e9")
+    expect(tab.get_by_text("No mixture keeps to it")).to_be_visible()
+    expect(tab.get_by_text("7B", exact=True)).to_be_visible()
+    visit(tab, page, "explore?target=nonsense&size=-3")
+    expect(epochs).to_have_text(before)
 
 
 def test_a_fader_moves_the_others_and_the_predictions(tab, page):

@@ -63,6 +63,20 @@ def test_proposed_runs_are_trained_and_the_league_refits(desk):
     assert "1 to 512" in said(desk, "propose", "Small", "--count", "0")
 
 
+def test_a_confirmation_says_before_what_it_can_claim(desk):
+    count = len(answer(desk, "runs", "Small"))
+    found = answer(desk, "confirm", "Small", "--seeds", "3", "--spread", "2", "--preview")
+    assert found["runs"] == 3 * len(found["mixtures"]) and found["flops"] > found["tokens"] > 0
+    assert found["source"] == "repeats at the proxies' size" and found["noise"]["freedom"] == 3
+    assert {one["against"] for one in found["claims"]} <= set(found["mixtures"])
+    for one in found["claims"]:
+        assert (one["power"] >= 0.8) == (abs(one["gap"]) >= one["detectable"]) == ((one["seeds"] or 10**9) <= 3)
+        assert one["seeds_at_most"] is None or one["seeds_at_most"] >= one["seeds"]
+    alone = answer(desk, "confirm", "Small", "--seeds", "1", "--preview")["claims"]
+    assert all(one["power"] == 0 and one["detectable"] is None for one in alone), "one seed proves nothing"
+    assert len(answer(desk, "runs", "Small")) == count, "nothing was trained"
+
+
 def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
     before = answer(desk, "show", "Small")
     (found,) = answer(desk, "confirm", "Small", "--times", "2", "--seeds", "2", "--spread", "3", "--wait")
@@ -123,6 +137,11 @@ def test_the_pages_show_the_rounds(desk, browser):
         tab.goto(f"{page.url}/confirm?study={study}")
         expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
         expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
+        expect(tab.get_by_text("Two-sided at 95%")).to_contain_text("from confirmations of that size")
+        tab.goto(f"{page.url}/ledger?study={study}")
+        expect(tab.get_by_text("predictions registered")).to_be_visible()
+        expect(tab.get_by_text("By distance from the runs")).to_be_visible()
+        tab.goto(f"{page.url}/confirm?study={study}")
         expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures × 3 seeds\)"))).to_be_visible()
     finally:
         tab.close()

@@ -203,6 +203,17 @@ def test_simulated_epochs_are_those_of_the_target():
     np.testing.assert_array_equal(whole.shares(), cut.shares())
 
 
+def test_a_dose_cuts_one_domain_of_one_run():
+    """The run with a dose sees a quarter of one domain, within what the others see; all else stays as it is."""
+    shards, weights = [np.arange(4_001)] * 2, np.array([[0.5, 0.5]] * 2)
+    keep = np.array([0.5, 1.0]) * np.array([[1, 1], [0.25, 1]])
+    sampler = Sampler(shards, DOMAINS[:2], weights, [0, 0], context=10, slots=4000, keep=keep)
+    seen = [[{*sampler.start[g, sampler.domain[g] == j].tolist()} for j in range(2)] for g in range(2)]
+    assert [[len(one) for one in run] for run in seen] == [[200, 400], [50, 400]]
+    assert seen[1][0] < seen[0][0]
+    np.testing.assert_array_equal(sampler.start[0, sampler.domain[0] == 1], sampler.start[1, sampler.domain[1] == 1])
+
+
 def test_evaluate_by_hand(workspace):
     corpus, training = corpora.load(workspace / "corpora" / "bpe"), trained(workspace, runs(), corpus="bpe")
     losses, errors = evaluate(training.stack, corpus, DOMAINS, 256)

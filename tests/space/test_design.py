@@ -10,7 +10,8 @@ from engine.space.dirichlet import dirichlet
 from engine.space.simplex import Group, Simplex
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, plan_runs, token_fraction
+from engine.spec.repetition import kept
+from engine.spec.study import StudySpec, plan_runs
 
 PRIOR = np.array([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
 SPACE = Simplex(tuple("abcdef"))
@@ -191,8 +192,12 @@ def test_bad_constraints_are_sentences(settings):
 
 
 def test_simulated_epoching_cuts_by_the_budget():
-    tokens = {name: one["train_tokens"] for name, one in CORPUS["domains"].items()}
-    assert token_fraction(spec(), 1e8, tokens) == 1
-    assert token_fraction(spec(simulated_epoching=True), 524_288 * 4, tokens) == 0.25
+    def cut(budget: float, **settings):
+        made = spec(target_tokens=budget, epoch_cap=1e6, **settings)
+        return kept(made, frame_of(made, DOMAINS, CORPUS))
+
+    np.testing.assert_array_equal(cut(1e8, simulated_epoching=False), 1)
+    np.testing.assert_array_equal(cut(524_288 * 4, simulated_epoching=True), 0.25)
+    np.testing.assert_array_equal(cut(524_288 * 4), 0.25, "by default, for budget and text are known")
     with pytest.raises(Problem, match="'news' would be cut from 1,000,000 to 5 tokens"):
-        token_fraction(spec(simulated_epoching=True), 1e11, tokens)
+        cut(1e11, simulated_epoching=True)

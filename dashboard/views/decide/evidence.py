@@ -12,11 +12,13 @@ from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.claims import claims_table
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.review import confirming
 from engine.review.evidence import CANDIDATE
 from engine.spec.objectives import Aggregate
+from engine.studies.claims import claims
 from store import corpora, studies
 
 
@@ -106,6 +108,12 @@ def ask(study: studies.Study, found: dict) -> None:
             f"{sum(plan.runs for plan in plans)} runs at the proxies' size and at {times} times that size: at most "
             f"{time} on this machine. Baselines that are already trained are not trained again."
         )
+        aggregate = Aggregate.from_dict(found["frozen"]["aggregate"])
+        for plan in plans:
+            st.markdown(
+                f"**{wording.fidelity_words(plan.fidelity.width, plan.fidelity.layers, plan.fidelity.tokens)}**"
+            )
+            claims_table(claims(state.store(), study, plan, aggregate), plan, aggregate)
         confirm_button(found, times, seeds)
 
 

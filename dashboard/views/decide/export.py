@@ -19,7 +19,9 @@ from dashboard.views.shared.text import named_as, plain, refusal
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
+from engine.spec.pools import SOURCES
 from engine.studies.fits import named_points, nominated_points
+from engine.studies.measured import frame_of_study
 from store import reviews, studies
 
 FADERS = "the faders"
@@ -116,10 +118,11 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
     """Tokens and epochs at the budget, as far as they are known."""
     st.dataframe(epochs_table(recipe), hide_index=True, column_config=COLUMNS)
     if recipe.epochs is None:
-        st.caption(
-            "Epochs are unknown: they need the available tokens of each domain (set on import) and a target budget."
-        )
-    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e > study.spec["epoch_cap"] + 1e-9]
+        st.caption("Epochs are unknown: they need the available tokens of each domain and a target budget.")
+    for note in frame_of_study(study).notes:
+        st.caption(f":material/info: {plain(note)}")
+    cap = study.spec["epoch_cap"] + 1e-9
+    over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e is not None and e > cap]
     if over:
         st.warning(
             f"At this budget {plain(', '.join(over))} would be repeated more than {study.spec['epoch_cap']:g} times, "
@@ -130,6 +133,7 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
 COLUMNS = {
     "share of tokens": st.column_config.NumberColumn(format="percent"),
     "tokens": st.column_config.NumberColumn(format="localized"),
+    "text there is": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.2f"),
     "predicted": st.column_config.NumberColumn(format="%.4f"),
     "± 95%": st.column_config.NumberColumn(format="%.4f"),
@@ -143,6 +147,9 @@ def epochs_table(recipe: Recipe) -> pd.DataFrame:
         table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
     if recipe.epochs is not None:
         table["epochs"] = recipe.epochs
+        table["text there is"] = recipe.available_tokens
+    if recipe.sources is not None:
+        table["known"] = [SOURCES[one] for one in recipe.sources]
     return pd.DataFrame(table)
 
 

@@ -121,6 +121,7 @@ def table(domains: dict) -> pd.DataFrame:
                 "train, MB": d["train_bytes"] / 1e6,
                 "validation, MB": d["valid_bytes"] / 1e6,
                 "train tokens": d["train_tokens"],
+                "read whole": {True: "yes", False: "no: a sample"}.get(d.get("whole"), "unknown"),
                 "overlap, own domain": d["leak"]["own"],
                 "overlap, any domain": d["leak"]["any"],
                 "exact duplicates dropped": d["duplicates"]["exact"],

@@ -23,6 +23,7 @@ from dashboard.models.cost import (
     cost_of,
 )
 from dashboard.server import state
+from dashboard.views.measure.target import ask_target, cut_words, text_notes
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.metrics import ask_metrics
 from dashboard.views.shared.text import duration, refusal
@@ -31,10 +32,12 @@ from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
-from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles, token_fraction
+from engine.spec.repetition import DOSE
+from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
 from store import corpora
 
 SHOWN = 128  # points of a preview
+TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of how much text there is
 
 
 @st.dialog("New study", width="large")
@@ -73,6 +76,12 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
         f"{wording.planned_words(roles)}, proxies of {spec.fidelity.parameters(vocabulary):,} parameters: "
         f"{price.tokens / 1e6:,.1f} million tokens, {price.flops:.2g} FLOPs."
     )
+    if doses := roles.get(DOSE):
+        part = cost_of(state.store(), spec.fidelity, doses, vocabulary, slots)
+        st.caption(
+            f"Of that, {wording.counted(doses, 'dose run')} for repetition: {minutes_of(part)}, "
+            f"{part.tokens / 1e6:,.1f} million tokens, {part.flops:.2g} FLOPs."
+        )
     later = confirmation_cost(state.store(), spec.fidelity, vocabulary, slots)
     st.caption(
         f"Confirming the result afterwards ({CONFIRMED} mixtures × {CONFIRMING_SEEDS} seeds at {CONFIRMING_SIZE}× the "
@@ -102,7 +111,7 @@ def ask() -> tuple[StudySpec, dict | None]:
     with proxy_tab:
         fidelity, proxies = ask_proxies(PRESETS[preset_name], preset_name)
     with limits_tab:
-        limits = ask_target(there, domains, manifest) | ask_bounds(domains)
+        limits = ask_target(domains, manifest) | ask_bounds(domains)
     with design_tab:
         design = ask_design()
         chosen = () if domains == there else tuple(domains)
@@ -147,19 +156,20 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
     if manifest is None or len(domains) < 2:
         st.caption("The points appear here once the corpus is built.")
         return
-    corpus = {"domains": {name: {"train_tokens": manifest["domains"][name]["train_tokens"]} for name in domains}}
+    facts = {name: {key: manifest["domains"][name].get(key) for key in TEXT} for name in domains}
+    corpus = {"fingerprint": manifest["fingerprint"], "domains": facts}
     wanted = dataclasses.replace(spec, name="preview", runs=min(spec.runs, SHOWN))
     try:
         points = points_of(json.dumps(wanted.to_dict()), json.dumps(corpus))
-        tokens = {name: one["train_tokens"] for name, one in corpus["domains"].items()}
-        kept = token_fraction(spec, frame_of(spec, domains, corpus).budget, tokens)
+        frame = frame_of(spec, domains, corpus)
+        cut = cut_words(spec, frame)
     except Problem as problem:
         refusal(problem)
         return
     plot(run_charts.design(domains, colour_of(domains), points), key="design-preview")
     more = f", the first {len(points)} of {spec.runs}" if spec.runs > len(points) else ""
-    cut = f" Proxies see {kept:.3%} of every domain, repeated as often as in the target run." if kept < 1 else ""
     st.caption(f"{len(points)} mixtures of the design{more}; colour: largest domain. Baselines are added.{cut}")
+    text_notes(spec, frame)
 
 
 @lru_cache(maxsize=32)
@@ -168,39 +178,6 @@ def points_of(spec: str, corpus: str) -> np.ndarray:
     spec, corpus = StudySpec.from_dict(json.loads(spec)), json.loads(corpus)
     frame = frame_of(spec, list(corpus["domains"]), corpus)
     return np.array([run["weights"] for run in plan_runs(spec, "preview", frame) if run["role"] == "design"])
-
-
-def ask_target(there: list[str], domains: list[str], manifest: dict | None) -> dict:
-    """The real run that the study is for, and which losses count."""
-    a, b = st.columns(2)
-    found = {
-        "target_tokens": a.number_input(
-            "Target budget, tokens",
-            0.0,
-            1e15,
-            0.0,
-            format="%.3g",
-            help="Of the real training run; 0: the size of the corpus.",
-        ),
-        "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run may repeat a domain."),
-        "cap_design": a.checkbox("Apply the epoch cap to proxies too", False, help="Searches always apply it."),
-        "simulated_epoching": b.checkbox(
-            "Simulated epoching",
-            False,
-            help="Every domain is cut by proxy tokens / target tokens, so proxies see as much repetition as the target "
-            "run (UtiliMax).",
-        ),
-    }
-    if there:
-        control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
-        uncounted = st.multiselect(
-            "Domains to train on but not to score",
-            domains,
-            default=control,
-            help="Their losses get priority 0. Priorities can be changed later.",
-        )
-        found["priorities"] = dict.fromkeys(uncounted, 0.0)
-    return found
 
 
 def ask_bounds(domains: list[str]) -> dict:

@@ -11,6 +11,7 @@ from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.claims import ONE_SEED, claims_table
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.sidebar import fit_of, priorities_of
@@ -19,6 +20,7 @@ from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations
+from engine.studies.claims import claims
 from engine.studies.fits import named_points, nominated_points
 from store import corpora, runs, studies
 
@@ -35,12 +37,12 @@ def render(name: str | None) -> None:
     if study.imported:
         st.info("The runs of this study were imported, so nothing can be trained here.")
     else:
-        ask(study)
+        ask(study, aggregate)
     live(lambda: results(study.id, fit.name, aggregate))
 
 
-def ask(study: studies.Study) -> None:
-    """What to confirm, and what it will cost."""
+def ask(study: studies.Study, aggregate: Aggregate) -> None:
+    """What to confirm, what it will cost, and what it will be able to claim."""
     a, b, c, d = st.columns(4)
     there = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
     candidate = a.selectbox("Mixture", list(there), key="confirm-candidate")
@@ -66,6 +68,7 @@ def ask(study: studies.Study) -> None:
     price = cost_of(state.store(), plan.fidelity, plan.runs, vocabulary, os.cpu_count() or 1)
     minutes = "unknown duration" if price.minutes is None else f"about {duration(60 * price.minutes)}"
     size = wording.fidelity_words(plan.fidelity.width, plan.fidelity.layers, plan.fidelity.tokens)
+    claims_table(claims(state.store(), study, plan, aggregate), plan, aggregate)
     left, right = st.columns([4, 1], vertical_alignment="center")
     left.caption(
         f"{plan.runs} runs ({len(plan.mixtures)} mixtures × {plan.seeds} seeds), each of {size}: {minutes} on this "
@@ -150,7 +153,9 @@ def agreement(one: confirmations.Confirmation, sign: int) -> None:
 def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     """Which mixtures may be the best, and what each measured."""
     trust, rivals = one.trust, [one.names[i] for i in one.trust.rivals]
-    if len(rivals) == 1:
+    if trust.noise is None:
+        st.warning(ONE_SEED, icon=":material/exposure_plus_1:")
+    elif len(rivals) == 1:
         st.success(f"**{plain(rivals[0])}** measures best, beyond noise.", icon=":material/verified:")
     else:
         st.info(

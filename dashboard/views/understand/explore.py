@@ -12,8 +12,10 @@ from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
+from dashboard.views.shared.target import repetition, target_fader
 from dashboard.views.understand.details import details
 from engine.core.short_names import told_apart
+from engine.spec.frame import SAMPLED
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
@@ -21,6 +23,7 @@ from store import results, studies
 
 PRIORS = {
     "natural": "the natural share",
+    SAMPLED: "the share in the sample that was read, as the size of each domain is unknown",
     "prior": "the share in the prior",
     "mean of the runs": "the mean of the runs, as there is no prior and the size of each domain is unknown",
 }
@@ -39,6 +42,9 @@ def render(name: str | None) -> None:
         points = named_points(state.store(), study, aggregate)
         giver = ask_giver(study)
         at = faders(study, points, giver)
+        frame = frame_of_study(study)
+        target = target_fader(study, frame)
+        repetition(study, frame, named_of(study), at, target, aggregate)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
         predictions(study, fit, aggregate, at, points)
         details(study, fit, aggregate, at, giver)

@@ -13,7 +13,7 @@ class SearchTask(Task):
     """file: the surrogate's path in the workspace; settings: {"surrogate": name, "priorities": {metric: weight},
     "points": draws, "seed", "fingerprint", "method", "prices": {domain: price}, "aggregate":
     engine.spec.objectives.Aggregate as a dict}; space: engine.space.Space as a dict; prior [D]; baselines: name ->
-    [D]; available [D] tokens, null where unknown; budget: tokens, 0 where unknown."""
+    [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
 
     kind = "search"
     study: str
@@ -22,7 +22,7 @@ class SearchTask(Task):
     space: dict[str, Any]
     prior: list[float]
     baselines: dict[str, list[float]]
-    available: list[float] | None
+    available: list[float | None] | None
     budget: float
 
 

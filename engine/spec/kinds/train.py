@@ -10,12 +10,12 @@ from engine.jobs.spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTask(Task):
-    """runs: G of {id, weights [D], seed}, trained on domains [D] of a corpus at a fidelity
+    """runs: G of {id, weights [D], seed, [doses [D]]}, trained on domains [D] of a corpus at a fidelity
     (engine.spec.fidelity.Fidelity as a dict).
 
-    keep: the fraction of every domain that may be seen (engine/proxies/sampling.py); start: a file of initial weights
-    for all, null for random ones; save: the folder for their final weights, as <run>.safetensors, or null; both in the
-    workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
+    keep: the fraction of every domain, or of each, that may be seen (engine/spec/repetition.py); start: a file of
+    initial weights for all, null for random ones; save: the folder for their final weights, as <run>.safetensors, or
+    null; both in the workspace; checkpoint_seconds: between checkpoints; keep_windows: whether the losses of single
     validation windows are kept (engine/corpus/windows.py); metrics: measured besides each domain's loss
     (engine/metrics/).
     """
@@ -25,7 +25,7 @@ class TrainTask(Task):
     domains: list[str]
     runs: list[TaskRun]
     fidelity: dict[str, Any]
-    keep: float = 1.0
+    keep: float | list[float] = 1.0
     start: str | None = None
     save: str | None = None
     device: str = "auto"

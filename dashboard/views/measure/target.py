@@ -1,0 +1,116 @@
+"""The real run that a new study is for: its budget, how much text there is of each domain, and its repetition."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.views.shared.text import plain
+from engine.core.short_names import listed
+from engine.spec.frame import Frame
+from engine.spec.pools import SOURCES, pools_of
+from engine.spec.repetition import DOSES, is_matched, kept, notes_on_repetition
+from engine.spec.study import StudySpec
+
+PROPOSED = 8  # dose runs: 6 to 12 serve a study
+COUNT = "tokens for the real run"
+
+
+def ask_target(domains: list[str], manifest: dict | None) -> dict:
+    """The real run that the study is for, and which losses count."""
+    a, b = st.columns(2)
+    found = {
+        "target_tokens": a.number_input(
+            "Target budget, tokens",
+            0.0,
+            1e15,
+            0.0,
+            format="%.3g",
+            help="Of the real training run; 0: the size of the corpus.",
+        ),
+        "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run may repeat a domain."),
+        "cap_design": a.checkbox("Apply the epoch cap to proxies too", False, help="Searches always apply it."),
+    }
+    known = 0
+    if manifest is not None and domains:
+        found["available_tokens"] = ask_counts(domains, manifest)
+        text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
+        known = len(domains) - len(text.unknown)
+    found |= ask_repetition(b, known if found["target_tokens"] else 0)
+    if manifest is not None:
+        control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+        uncounted = st.multiselect(
+            "Domains to train on but not to score",
+            domains,
+            default=control,
+            help="Their losses get priority 0. Priorities can be changed later.",
+        )
+        found["priorities"] = dict.fromkeys(uncounted, 0.0)
+    return found
+
+
+def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
+    """Tokens of each domain that the real run can draw on, where that is not what was read."""
+    st.caption(
+        "How much text the real run has of each domain. Proxies read the corpus; where that is only a sample, give the "
+        "real count, and the natural mixture, UniMax, epochs, caps and exports follow it."
+    )
+    pools = pools_of(domains, manifest, budget=1.0)
+    table = pd.DataFrame(
+        {
+            "domain": domains,
+            "tokens read": pools.sample,
+            "known": [SOURCES[source] for source in pools.sources],
+            COUNT: pd.Series([None] * len(domains), dtype=float),
+        }
+    )
+    rows = st.data_editor(
+        table,
+        hide_index=True,
+        disabled=["domain", "tokens read", "known"],
+        key=f"pools-{'-'.join(domains)}",
+        column_config={
+            "tokens read": st.column_config.NumberColumn(format="localized"),
+            COUNT: st.column_config.NumberColumn(min_value=1.0, format="localized"),
+        },
+    )
+    return {name: count for name, count in zip(domains, rows[COUNT].tolist(), strict=True) if count == count}
+
+
+def ask_repetition(place, known: int) -> dict:
+    """Whether proxies repeat text as the real run will, and the runs that measure what repetition costs.
+
+    known: of how many domains it is known how often the real run repeats them.
+    """
+    matched = place.checkbox(
+        "Repeat text as the real run will",
+        True,
+        help="Where budget and tokens are known, every domain is cut for the proxies so that they see it as many times "
+        "as the real run (simulated epoching).",
+    )
+    if not matched:
+        return {"simulated_epoching": False}
+    if not known:
+        return {}
+    doses = st.number_input(
+        "Dose runs",
+        0,
+        100,
+        min(PROPOSED, known * len(DOSES)),
+        help="Mixtures of the design trained again with one domain's text cut to a half, a quarter or an eighth. Only "
+        "they tell the harm of repetition from the good of a larger share; 6 to 12 serve a study.",
+    )
+    return {"dose_runs": int(doses)}
+
+
+def cut_words(spec: StudySpec, frame: Frame) -> str:
+    """How much of each domain's sample proxies see."""
+    if not is_matched(spec, frame):
+        return ""
+    part = kept(spec, frame)
+    cut = [f"{plain(name)} {one:.3%}" for name, one in zip(frame.space.names, part, strict=True) if one < 1]
+    return f" Proxies see {listed(cut)} of what was read, repeated as often as in the real run." if cut else ""
+
+
+def text_notes(spec: StudySpec, frame: Frame) -> None:
+    """What has to be known of the counts of text and of repetition."""
+    for note in [*frame.notes, *notes_on_repetition(spec, frame)]:
+        st.caption(f":material/info: {plain(note)}")

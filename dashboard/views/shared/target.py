@@ -1,0 +1,194 @@
+"""The target fader: the tokens and the size of the real run, kept in the link, and how often it repeats each domain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.models import wording
+from dashboard.models.names import Named
+from dashboard.server import state
+from dashboard.views.shared.text import plain
+from engine.core.short_names import listed
+from engine.space.baselines import epochs
+from engine.spec.frame import Frame
+from engine.spec.objectives import Aggregate
+from engine.spec.pools import SOURCES
+from engine.spec.repetition import notes_on_repetition
+from engine.spec.study import StudySpec
+from engine.studies.doses import Dose, Worth, doses, worth_repeating
+from store import studies
+
+STEPS = 10  # of a fader, in each power of ten
+REACH = 3  # powers of ten that the fader of tokens goes down and up from the study's own budget
+USUAL = 1e9  # tokens where a study has no budget
+SIZES = (6, 12)  # powers of ten that the fader of sizes spans
+UNSAID = 0.0
+COLUMNS = {
+    "tokens there are": st.column_config.NumberColumn(format="localized"),
+    "tokens of the real run": st.column_config.NumberColumn(format="localized"),
+    "epochs": st.column_config.NumberColumn(format="%.3g"),
+    "that is a share of": st.column_config.NumberColumn(format="percent"),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said."""
+
+    tokens: float
+    parameters: float
+
+
+def target_fader(study: studies.Study, frame: Frame) -> Target:
+    """The two faders of the real run; at first the study's own budget, or what the link says."""
+    own = frame.budget or USUAL
+    tokens_place, size_place = st.columns([3, 2])
+    tokens = _fader(
+        tokens_place,
+        "Target: tokens of the real run",
+        "target",
+        {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own},
+        own,
+        study,
+        "Moves how often each domain's text is repeated.",
+    )
+    parameters = _fader(
+        size_place,
+        "Target: its size in weights",
+        "size",
+        {*_steps(*SIZES), UNSAID},
+        UNSAID,
+        study,
+        "Used by surrogates that know sizes.",
+    )
+    return Target(tokens, parameters)
+
+
+def _steps(low: float, high: float) -> set[float]:
+    """Round numbers from 10^low to 10^high, STEPS in each power of ten."""
+    exponents = np.arange(np.ceil(low * STEPS), np.floor(high * STEPS) + 1) / STEPS
+    return {float(f"{10**exponent:.2g}") for exponent in exponents}
+
+
+def _fader(place, label: str, link: str, values: set[float], start: float, study: studies.Study, what: str) -> float:
+    """One fader over values, kept in the link; a number in the link that is none of them becomes one."""
+    try:
+        linked = float(st.query_params.get(link, start))
+    except ValueError:
+        linked = start
+    linked = linked if np.isfinite(linked) and linked >= 0 and (linked > 0 or UNSAID in values) else start
+    labels = {_label(one): one for one in [*sorted(values), start, linked]}  # the last of a label stays
+    value = place.select_slider(
+        label,
+        sorted(labels.values()),
+        value=linked,
+        format_func=_label,
+        key=f"{link}-{study.id}",
+        help=what,
+    )
+    if value != start:
+        st.query_params[link] = f"{value:.6g}"
+    elif link in st.query_params:
+        del st.query_params[link]
+    return value
+
+
+def _label(value: float) -> str:
+    return wording.short_count(value) if value else "not said"
+
+
+def repetition(
+    study: studies.Study, frame: Frame, names: Named, at: np.ndarray, target: Target, aggregate: Aggregate
+) -> None:
+    """How often the real run would repeat each domain at the faders' mixture (D,), and how often that is worth it."""
+    if frame.available is None:
+        st.caption("How often text would be repeated is unknown: the tokens of each domain are not known here.")
+        return
+    seen = epochs(at, frame.pools.tokens, target.tokens)
+    cap = study.spec["epoch_cap"]
+    over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap + 1e-9]
+    head = f"**Epochs at {wording.short_count(target.tokens)} tokens**"
+    told = [
+        f"{plain(name)} {one:.2g}" if np.isfinite(one) else f"{plain(name)} unknown"
+        for name, one in zip(names.domains, seen, strict=True)
+    ]
+    st.markdown(f"{head}: {', '.join(told)}.")
+    if over:
+        st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
+    if frame.pools.known and frame.pools.total * cap < target.tokens:
+        st.error(
+            f"No mixture keeps to it: all text together is {wording.short_count(frame.pools.total)} tokens, and "
+            f"{cap:g} epochs of it are {wording.short_count(cap * frame.pools.total)}. Lower the target, or add text.",
+            icon=":material/block:",
+        )
+    with st.expander("Text of each domain", icon=":material/database:"):
+        text_table(study, frame, names, at, target, aggregate)
+        for note in [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]:
+            st.caption(f":material/info: {plain(note)}")
+
+
+def text_table(
+    study: studies.Study, frame: Frame, names: Named, at: np.ndarray, target: Target, aggregate: Aggregate
+) -> None:
+    """The text of each domain, what the real run takes of it, and what dose runs say of repeating it."""
+    there, seen = frame.pools.tokens, epochs(at, frame.pools.tokens, target.tokens)
+    table = {
+        "domain": names.domains,
+        "tokens there are": frame.pools.plain,
+        "known": [SOURCES[source] for source in frame.pools.sources],
+        "tokens of the real run": (at * target.tokens).tolist(),
+        "epochs": seen.tolist(),
+    }
+    found = doses(state.store(), study, aggregate)
+    told = {one.domain: one for one in worth_repeating(found)}
+    if told:
+        worth = [told.get(domain) for domain in study.domains]
+        table["worth repeating up to"] = [worth_words(one) for one in worth]
+        table["that is a share of"] = [
+            worth_share(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
+        ]
+    st.dataframe(pd.DataFrame(table), hide_index=True, column_config=COLUMNS)
+    if found:
+        dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
+
+
+def worth_words(one: Worth | None) -> str:
+    """How often a domain may be repeated, as far as dose runs tell."""
+    if one is None or (one.harmless is None and one.harmful is None):
+        return "cannot tell"
+    if one.harmful is None:
+        return f"no harm beyond noise at {one.harmless:.2g} epochs"
+    return f"fewer than {one.harmful:.2g} epochs" + (f", {one.harmless:.2g} are fine" if one.harmless else "")
+
+
+def worth_share(one: Worth | None, there: float, target: float) -> float | None:
+    """The share of the real run at which a domain is repeated that often, None where that is unknown."""
+    limit = one and (one.harmful or one.harmless)
+    return min(1.0, limit * there / target) if limit and np.isfinite(there) else None
+
+
+def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, budget: float) -> None:
+    """The dose runs behind it, each against the run of the same mixture that saw all the text."""
+    words = {None: "noise unknown", True: "worse, beyond noise", False: "within noise"}
+    rows = [
+        {
+            "domain": names[one.domain],
+            "epochs": one.epochs,
+            "epochs of the dose run": one.more_epochs,
+            "change": aggregate.sign * one.change,
+            "± 95%": one.half,
+            "": words[one.harms],
+            "runs": f"{one.run}, {one.twin}",
+        }
+        for one in found
+    ]
+    numbers = {name: st.column_config.NumberColumn(format="%.3g") for name in ("epochs", "epochs of the dose run")}
+    numbers |= {name: st.column_config.NumberColumn(format="%.4f") for name in ("change", "± 95%")}
+    st.dataframe(rows, hide_index=True, column_config=numbers)
+    st.caption(
+        f"Dose runs: the same shares with one domain's text cut. Change of the {plain(aggregate.title)} "
+        f"({plain(aggregate.unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "
+        "All runs saw one budget, so this is about repetition, and not about the level at another budget."
+    )

@@ -1,0 +1,42 @@
+"""Commands on the ledger: what was predicted, and what came of it."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from engine.studies import ledger as ledgers
+from store import studies
+from store.database import Store
+
+
+def ledger(store: Store, name: str | None = None) -> dict:
+    """Registered predictions of a study, or of all, with what their runs measured; records by surrogate and place."""
+    found = ledgers.entries(store, None if name is None else studies.get(store, name).id)
+    groups = {f"by_{by}": ledgers.records(found, by) for by in ("surrogate", "place", "origin")}
+    return {
+        "entries": [entry(one) for one in found],
+        **{by: [{**asdict(one), "claims": one.claims} for one in made] for by, made in groups.items()},
+    }
+
+
+def entry(one: ledgers.Entry) -> dict:
+    """One prediction as JSON: what was said, when and by whom, and what was measured."""
+    kept = one.registered
+    mean = None if kept.losses is None else [float(x) if np.isfinite(x) else None for x in kept.losses]
+    return {
+        **kept.prediction.to_dict(),
+        "study": kept.study,
+        "registered_at": kept.t,
+        "registered_by": kept.by,
+        "unchanged": kept.whole,
+        "state": kept.state,
+        "point": kept.point.tolist(),
+        "losses": mean,
+        "compared": one.of,
+        "measured": one.measured,
+        "error": one.error,
+        "deviations": one.deviations,
+    }
+
+
+COMMANDS = (ledger,)

@@ -1,0 +1,56 @@
+"""The ledger's event: what was predicted of runs, written down before they are trained or enter any fit."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from engine.core.records import Record
+from engine.jobs.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPrediction(Record):
+    """What a surrogate says of a run that it has not seen.
+
+    hash: of all other fields (`hash_of`); run: its id; origin: confirm, proposed, submitted; surrogate: its name, fit:
+    the fingerprint of the runs that it was fitted on; weights, mean, std (M,): of the aggregate, and predicted of one
+    run at the proxies' size, null where it has no number; aggregate, aggregate_std: of their weighted sum, better when
+    lower; gap, gap_std: of the aggregate minus that of a run at `reference` (D,), null where there is none; distance:
+    share of the tokens that differs from the nearest run of the fit, and place: measured, interpolated or extrapolated,
+    both null where unknown; candidate: whose frozen prediction it is, by whom and when (predicted_at), null for
+    predictions made just now.
+    """
+
+    hash: str
+    run: str
+    origin: str
+    surrogate: str
+    fit: str
+    weights: list[float]
+    mean: list[float | None]
+    std: list[float | None]
+    aggregate: float
+    aggregate_std: float
+    reference: list[float] | None = None
+    gap: float | None = None
+    gap_std: float | None = None
+    distance: float | None = None
+    place: str | None = None
+    candidate: str | None = None
+    predicted_by: str | None = None
+    predicted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class PredictionsRegistered(Event):
+    """Predictions of runs that are about to be trained, or that came from elsewhere and are in no fit yet."""
+
+    kind = "predictions.registered"
+    study: str
+    predictions: list[RunPrediction]
+
+
+def hash_of(values: dict[str, object]) -> str:
+    """The hash of a prediction: of its fields as JSON, the hash itself left out. Who changes a digit has another."""
+    told = {name: value for name, value in values.items() if name != "hash" and value is not None}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
