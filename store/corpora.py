@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from store.database import Store
+from store.jobs import COLUMNS, JobRow
 
 
 def manifest(store: Store, name: str) -> dict[str, Any] | None:
@@ -15,6 +16,16 @@ def manifest(store: Store, name: str) -> dict[str, Any] | None:
 def names(store: Store) -> list[str]:
     """All corpora, built or being built, oldest first."""
     return [name for (name,) in store.rows("SELECT name FROM corpora ORDER BY created_at, name")]
+
+
+def job(store: Store, name: str) -> JobRow | None:
+    """The latest job that builds a corpus; None before there is one."""
+    rows = store.rows(
+        f"SELECT {COLUMNS} FROM jobs WHERE kind = 'corpus' AND json_extract_string(spec, '$.corpus') = ? "
+        "ORDER BY greatest(planned_at, coalesce(asked_at, 0)) DESC, id DESC LIMIT 1",
+        [name],
+    )
+    return JobRow(*rows[0]) if rows else None
 
 
 def spec(store: Store, name: str) -> dict[str, Any] | None:

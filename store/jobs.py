@@ -87,6 +87,15 @@ def in_state(store: Store, states: tuple[str, ...], limit: int) -> list[JobRow]:
     return [JobRow(*row) for row in rows]
 
 
+def with_words(store: Store, limit: int) -> list[JobRow]:
+    """Jobs that are done and said something, latest first."""
+    rows = store.rows(
+        f"SELECT {COLUMNS} FROM jobs WHERE state = 'done' AND message IS NOT NULL "
+        f"ORDER BY ended_at DESC, id LIMIT {limit:d}"
+    )
+    return [JobRow(*row) for row in rows]
+
+
 def spec(store: Store, job_id: str) -> dict[str, Any]:
     """A job's spec; empty if there is no such job."""
     rows = store.rows("SELECT spec FROM jobs WHERE id = ?", [job_id])

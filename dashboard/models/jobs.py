@@ -12,6 +12,7 @@ from store import jobs, studies
 from store.database import Store
 
 SHOWN = 200  # jobs of one state: a queue of 10,000 is counted, not listed
+TOLD = 8  # jobs that are done, with what they said
 STALE_SECONDS = 30.0
 
 # What to do about a failure whose message does not say so, by what the message contains.
@@ -37,7 +38,8 @@ class Running:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything that is going on. report: what the worker last reported of its devices, {} if nothing recent."""
+    """Everything that is going on. told: jobs that are done and said something; report: what the worker last reported
+    of its devices, {} if nothing recent."""
 
     counts: dict[str, int]
     working: bool
@@ -45,6 +47,7 @@ class Overview:
     running: list[Running]
     waiting: list[tuple[jobs.JobRow, str]]
     failed: list[jobs.JobRow]
+    told: list[jobs.JobRow]
     studies: list[tuple[studies.Study, Progress]]
 
 
@@ -64,8 +67,8 @@ def overview_of(store: Store) -> Overview:
     paused = {study.id for study in found if study.state == "paused"}
     reasons = [(row, reason(store, row, paused)) for row in waiting]
     working = store.workspace.is_held("worker")
-    failed = jobs.in_state(store, ("failed",), SHOWN)
-    return Overview(jobs.counts(store), working, report, running, reasons, failed, unfinished)
+    failed, told = jobs.in_state(store, ("failed",), SHOWN), jobs.with_words(store, TOLD)
+    return Overview(jobs.counts(store), working, report, running, reasons, failed, told, unfinished)
 
 
 def worker_report(store: Store) -> dict:

@@ -9,7 +9,7 @@ from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.wording import counted
 from engine.spec.fidelity import Fidelity
 from engine.spec.study import StudySpec, planned_roles
-from store import jobs, studies
+from store import corpora, jobs, studies
 from store.database import Store
 
 # Seconds in the demo study (benchmarks/results/demo.md), used until a study's own progress says more.
@@ -64,7 +64,7 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
         return imported_progress(store, study, own)
     if study.kind == "merge":
         return merge_progress(store, study, own)
-    corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
+    corpus_job = corpora.job(store, study.spec["corpus"])
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (
         Stage("Corpus", "done", 1.0, "built")
@@ -90,7 +90,7 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
 def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
     """The stages of a merge study, whose experts are trained here or external."""
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
-    corpus_job = jobs.find(store, f"corpus-{study.spec['corpus']}")
+    corpus_job = corpora.job(store, study.spec["corpus"])
     built = Stage("Corpus", "done", 1.0, "built")
     corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
     if not study.domains and corpus.state == "done":

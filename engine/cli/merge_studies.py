@@ -59,6 +59,8 @@ def write(client, workspace, options):
     result = client.call("write_merge", name=options.study, at=at, out=options.out)
     if options.wait:
         waited(client, workspace, [result["job"]])
+        done = client.call("job", job_id=result["job"])
+        return result | {"state": done["state"], "message": done["message"]}
     return result
 
 

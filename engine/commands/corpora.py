@@ -7,7 +7,6 @@ from engine.core.people import need
 from engine.corpus.report import report
 from engine.studies import corpora
 from store import corpora as table
-from store import jobs
 from store.database import Store
 
 
@@ -15,7 +14,7 @@ def list_corpora(store: Store) -> list[dict]:
     """All corpora with their sizes and what was read and left out, or their progress."""
     found = []
     for name in table.names(store):
-        manifest, job = table.manifest(store, name), jobs.find(store, f"corpus-{name}")
+        manifest, job = table.manifest(store, name), table.job(store, name)
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
         told = report(manifest) if manifest else None
         found.append({"corpus": name, "train_tokens": sizes, "report": told, "job": job and asdict(job)})

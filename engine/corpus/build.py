@@ -19,6 +19,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         sha256            {"train", "valid"} of the shards
     }}
     skipped       [{"domain", "path", "reason", "lines"}], at most 100 per domain; lines: how many of them, if not all
+    noticed       [{"domain", "path", "reason"}] of files that are read all the same, at most 100 per domain
     left_out      [{"path", "reason", "domain"}] of own data that was not tried, at most 100, and left_out_count
     packages      [{"name", "version", "licence"}] that the default corpus was taken from; else empty
     missing       packages of the default corpus that are not installed, and domains that stayed too small
@@ -37,7 +38,7 @@ from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
 from engine.corpus import dedup, packages, sources
-from engine.corpus.gather import gather
+from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
 from engine.corpus.report import left_out
@@ -147,24 +148,25 @@ def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -
 def prepare(parts: dict[str, Part], spec: CorpusSpec) -> tuple[list[Domain], list[str]]:
     """Drop duplicates over all domains and split each. Returns the domains, and the names of those left out.
 
-    Own data must do for every domain that it names; of the default corpus, a domain whose packages are not
-    there is left out.
+    Of the default corpus, a domain whose packages are not there is left out. Raises Problem for own data, naming every
+    domain that does not do.
     """
     default = spec.source["type"] == "default"
     edges = np.cumsum([len(part.ends) for part in parts.values()])[:-1]
     exact = dedup.exact_duplicates(np.concatenate([part.hashes for part in parts.values()]))
     signatures = [part.signatures.reshape(-1, dedup.PERMUTATIONS) for part in parts.values()]
     near = dedup.near_duplicates(np.concatenate(signatures)) & ~exact
-    ready, missing = [], []
+    ready, faults = [], {}
     for (name, part), same, alike in zip(parts.items(), np.split(exact, edges), np.split(near, edges), strict=True):
         try:
             train, valid = split(name, part, ~(same | alike))
         except Problem as problem:
-            if not default:
-                raise
-            missing.append(f"{name}: {problem}")
+            faults[name] = str(problem)
             continue
         ready.append(Domain(name, part, int(same.sum()), int(alike.sum()), train, valid))
+    if not default:
+        refuse(faults, spec)
+    missing = [f"{name}: {why}" for name, why in faults.items()]
     if len(ready) < FEWEST_DOMAINS:
         raise Problem(
             f"Cannot make a mixture of {len(ready)} domain: it needs at least {FEWEST_DOMAINS}. "
@@ -269,6 +271,7 @@ def make_manifest(
         },
         "domains": {domain.name: fact for domain, fact in zip(domains, facts, strict=True)},
         "skipped": [{"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped],
+        "noticed": [{"domain": domain.name, **one} for domain in domains for one in domain.part.tally.noticed],
         "packages": used,
         "missing": absent + missing,
     }

@@ -40,6 +40,7 @@ class Tally:
     repeated_blocks: int = 0
     skipped_count: int = 0
     skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason", "lines"}
+    noticed: list[dict] = field(default_factory=list)  # of files that are read: {"path", "reason"}
 
     def skip(self, path: str, reason: str, lines: int | None = None) -> None:
         """Note that a file, or so many of its lines, could not be used."""
@@ -47,6 +48,11 @@ class Tally:
         if len(self.skipped) < SKIPS_NAMED:
             skip = {"path": printable(path), "reason": printable(reason)}
             self.skipped.append(skip if lines is None else {**skip, "lines": lines})
+
+    def notice(self, path: str, reason: str) -> None:
+        """Note something about a file that is read all the same."""
+        if len(self.noticed) < SKIPS_NAMED:
+            self.noticed.append({"path": printable(path), "reason": printable(reason)})
 
     def gave_text(self, path: str) -> None:
         """Note that a file is being read and holds text."""

@@ -7,6 +7,7 @@ the pipe breaks and so does the reader, so no kill leaves an orphan.
 import multiprocessing
 import shutil
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import cap_of, sources_of
 
 REPORT_BYTES = 100_000  # a reader reports each time it has read so much more
+NAMED = 5  # of the domains that cannot be read, so many stand in a message with their reasons
 POLL_SECONDS = 0.2  # how often a parent that hears nothing looks whether it should stop
 
 Report = Callable[[str, int], None]  # (domain, bytes of text so far)
@@ -24,22 +26,37 @@ Report = Callable[[str, int], None]  # (domain, bytes of text so far)
 def gather(spec: CorpusSpec, domains: list[str], folder: Path, processes: int, report: Report) -> None:
     """Make a finished part of every domain in `folder`/<domain>; those that are finished stay as they are.
 
-    `report` may raise (Stopped): the readers end, and what is finished stays for the next attempt.
+    `report` may raise (Stopped): the readers end, and what is finished stays for the next attempt. Raises Problem that
+    names every domain that cannot be read.
     """
     waiting = [domain for domain in domains if not is_finished(folder / domain)]
     try:
         if len(waiting) > 1 and processes > 1:
             Readers(spec, folder, waiting, report).run(processes)
             return
-        sources = sources_of(spec)
+        sources, faults = sources_of(spec), {}
         for domain in waiting:
-            read_domain(
-                sources[domain], folder / domain, cap_of(spec, domain), lambda size, domain=domain: report(domain, size)
-            )
+            tell = partial(report, domain)
+            try:
+                read_domain(sources[domain], folder / domain, cap_of(spec, domain), tell)
+            except Problem as problem:
+                faults[domain] = str(problem)
+        refuse(faults, spec)
     finally:
         for domain in waiting:  # a part that is not finished is read again: on a full disk its room is needed
             if not is_finished(folder / domain):
                 shutil.rmtree(folder / domain, ignore_errors=True)
+
+
+def refuse(faults: dict[str, str], spec: CorpusSpec) -> None:
+    """Raise Problem for domains {name: why} that cannot be used, with what can be done about them."""
+    if not faults:
+        return
+    told = [*list(faults.values())[:NAMED], *([f"And {len(faults) - NAMED} more."] if len(faults) > NAMED else [])]
+    cure = "Fix that, or leave out these domains."
+    if spec.source["type"] == "folder":
+        cure = f"Fix that, or name what may stay out (without: {', '.join(faults)})."
+    raise Problem(f"{' '.join(told)} {cure}")
 
 
 def read_domain(source, folder: Path, cap: int, progress: Callable[[int], None]) -> None:
@@ -55,6 +72,7 @@ class Readers:
         self.spec, self.folder, self.waiting, self.report = spec, folder, list(waiting), report
         self.running: dict[Connection, tuple[str, multiprocessing.Process]] = {}
         self.sizes = dict.fromkeys(waiting, 0)
+        self.faults: dict[str, str] = {}  # domain -> why it cannot be read
 
     def run(self, processes: int) -> None:
         """Read all that waits, so many domains at a time."""
@@ -66,6 +84,7 @@ class Readers:
                     self.receive(pipe)
                 for domain, _ in self.running.values():
                     self.report(domain, self.sizes[domain])
+            refuse(self.faults, self.spec)
         finally:
             for _, process in self.running.values():
                 process.terminate()
@@ -90,7 +109,7 @@ class Readers:
         except EOFError:
             del self.running[pipe]
             process.join()
-            if not is_finished(self.folder / domain):
+            if domain not in self.faults and not is_finished(self.folder / domain):
                 self.report(domain, self.sizes[domain])  # told to stop as well? then that is why
                 raise Problem(
                     f"Cannot read the domain {domain!r}: its reader ended with code {process.exitcode}. "
@@ -98,8 +117,9 @@ class Readers:
                 ) from None
             return
         if isinstance(message, str):
-            raise Problem(message)
-        self.sizes[domain] = message
+            self.faults[domain] = message
+        else:
+            self.sizes[domain] = message
 
 
 def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:

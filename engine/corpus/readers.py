@@ -47,7 +47,7 @@ def documents(domain: str, files: list[SourceFile], column: str, tally: Tally) -
         first = tally.skipped[0] if tally.skipped else {"path": files[0].name, "reason": "it is empty"}
         raise Problem(
             f"Cannot use the domain {domain!r}: none of its {len(files)} files gave any text. "
-            f"{first['path']}: {first['reason']}. Fix it, or leave the domain out."
+            f"{first['path']}: {first['reason']}."
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.corpus.document import Tally
+from engine.corpus.labels import Labels, is_label
 
 MOST_LINE = 16_000_000  # bytes of a line, characters of a field or of a record in an array
 BLOCK = 1_000_000  # bytes of an array read at a time
@@ -28,12 +29,16 @@ class Unreadable(Exception):
 
 
 class Faults:
-    """What is wrong with single lines (or rows, or records) of a file: how many for each reason, and the first."""
+    """What is wrong with single lines (or rows, or records) of a file: how many for each reason, and the first.
+
+    labels: the domains that its records name.
+    """
 
     def __init__(self, unit: str):
         self.unit = unit
         self.counts: Counter[str] = Counter()
         self.first: dict[str, int] = {}
+        self.labels = Labels()
 
     def add(self, reason: str, number: int, count: int = 1) -> None:
         """Count the line `number`, or `count` lines from there on."""
@@ -45,6 +50,8 @@ class Faults:
         for reason, count in self.counts.items():
             where = f"{count:,} of its {self.unit}s: {reason} (first: {self.unit} {self.first[reason]:,})"
             tally.skip(name, where, count)
+        for sentence in self.labels.told():
+            tally.notice(name, sentence)
 
 
 def lines(stream: io.BufferedReader) -> Iterator[bytes | None]:
@@ -63,14 +70,14 @@ def jsonl_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Itera
     for number, line in enumerate(lines(stream), 1):
         if line is not None and not line.strip(b" \t\r\n"):
             continue
-        text, fault = line_text(line, column)
+        text, fault = line_text(line, column, faults.labels)
         if fault:
             faults.add(fault, number)
         else:
             yield text
 
 
-def line_text(line: bytes | None, column: str) -> tuple[str, str]:
+def line_text(line: bytes | None, column: str, labels: Labels) -> tuple[str, str]:
     """(text, "") of a line, or ("", why not)."""
     if line is None:
         return "", f"longer than {MOST_LINE:,} bytes"
@@ -82,13 +89,14 @@ def line_text(line: bytes | None, column: str) -> tuple[str, str]:
         return "", NOT_UTF8
     except (ValueError, RecursionError):
         return "", "not JSON"
-    return field_text(value, column)
+    return field_text(value, column, labels)
 
 
-def field_text(value: Any, column: str) -> tuple[str, str]:
+def field_text(value: Any, column: str, labels: Labels) -> tuple[str, str]:
     """(text, "") of a record that was parsed, or ("", why not). A list of texts is joined by line ends."""
     if not isinstance(value, dict):
         return "", f"not an object but {type(value).__name__}"
+    labels.see(value)
     text = value.get(column)
     if isinstance(text, list) and all(isinstance(part, str) for part in text):
         text = "\n".join(text)
@@ -111,7 +119,7 @@ def json_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterat
         yield from jsonl_texts(stream, column, faults)
         return
     for number, (value, sound) in enumerate(array_values(stream), 1):
-        text, fault = field_text(value, column) if sound else ("", NOT_UTF8)
+        text, fault = field_text(value, column, faults.labels) if sound else ("", NOT_UTF8)
         if fault:
             faults.add(fault, number)
         else:
@@ -203,7 +211,9 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
 
     rows = csv.reader(decoded(), delimiter=delimiter, strict=True)
     try:
-        place = column_place(next(rows, []), column)
+        names = next(rows, [])
+        place = column_place(names, column)
+        labelled = [(name, at) for at, name in enumerate(names) if at != place and is_label(name)]
     except csv.Error as error:
         raise Unreadable(f"its header cannot be read: {error}") from error
     while True:
@@ -218,6 +228,9 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
         if fault := row_fault(row, place):
             faults.add(fault, began)
         elif row:
+            for name, at in labelled:
+                if at < len(row):
+                    faults.labels.count(name, row[at])
             yield row[place]
 
 

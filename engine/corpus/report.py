@@ -15,14 +15,15 @@ def left_out(left: Iterable[Left]) -> dict[str, Any]:
 
 
 def report(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Of a manifest: {"text", "files", "skipped", "left_out"}; manifests of before 0.2 know less.
+    """Of a manifest: {"text", "files", "noticed", "skipped", "left_out"}; older manifests know less.
 
-    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; skipped: files, and lines of them,
+    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: what to beware of
+    in files that were read; skipped: files, and lines of them,
     that could not be read; left_out: what was not tried.
     """
     files = {name: facts["files"] for name, facts in manifest["domains"].items() if facts.get("files", {}).get("found")}
     left, count = manifest.get("left_out", []), manifest.get("left_out_count", 0)
-    skipped = manifest["skipped"]
+    skipped, noticed = manifest["skipped"], manifest.get("noticed", [])
     told = []
     if files:
         read = sum(facts["read"] for facts in files.values())
@@ -34,7 +35,9 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
     if skipped:
         total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
         told.append(f"Could not be read: {total:,} ({listed(skipped, total)}).")
-    return {"text": " ".join(told), "files": files, "skipped": skipped, "left_out": left}
+    if noticed:
+        told.append(f"Beware: {listed(noticed, len(noticed))}.")
+    return {"text": " ".join(told), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
 
 
 def listed(entries: list[dict[str, Any]], count: int, most: int = 5) -> str:

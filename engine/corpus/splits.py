@@ -54,5 +54,5 @@ def too_small(domain: str, part: Part, kept: np.ndarray) -> Problem:
     held, least = part.sizes[kept].sum(), LEAST_VALID / MOST_SHARE
     return Problem(
         f"Cannot split the domain {domain!r}: after duplicates were dropped it has {held:,} bytes of text, "
-        f"and needs {least:,.0f} ({LEAST_VALID:,} of them for validation). Add text to it, or leave it out."
+        f"and needs {least:,.0f} ({LEAST_VALID:,} of them for validation)."
     )

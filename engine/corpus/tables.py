@@ -7,6 +7,7 @@ are joined by line ends.
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from engine.corpus.labels import is_label
 from engine.corpus.records import EMPTY, NOT_UTF8, Faults, Unreadable, column_place
 
 ROWS = 256  # of a Parquet file read at a time
@@ -20,9 +21,10 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
     try:
         with parquet.ParquetFile(raw) as file:
             check_column(file.schema_arrow, column)
-            done = 0
-            for batch in file.iter_batches(batch_size=ROWS, columns=[column]):
-                for text in column_texts(batch.column(0), faults, done):
+            done, named = 0, label_fields(file.schema_arrow)
+            for batch in file.iter_batches(batch_size=ROWS, columns=[column, *named]):
+                see_labels(batch, named, faults)
+                for text in column_texts(batch.column(batch.schema.get_field_index(column)), faults, done):
                     done += 1
                     if text:
                         yield text, done / file.metadata.num_rows
@@ -43,14 +45,49 @@ def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[st
             place = check_column(file.schema, column)
             count = file.num_record_batches if is_file else None
             batches = map(file.get_batch, range(count)) if is_file else file
-            done = 0
+            done, named = 0, label_fields(file.schema)
             for number, batch in enumerate(batches, 1):
+                see_labels(batch, named, faults)
                 for text in column_texts(checked(batch.column(place)), faults, done):
                     done += 1
                     if text:
                         yield text, number / count if count else raw.tell() / size
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
+
+
+def label_fields(schema: Any) -> list[str]:
+    """The columns of text, and fields of one level inside a struct, that are named like domains; of single names."""
+    from pyarrow import types
+
+    found = []
+    for field in schema:
+        if schema.names.count(field.name) > 1 or "." in field.name:
+            continue
+        if types.is_struct(field.type):
+            inner = [field.type.field(place) for place in range(field.type.num_fields)]
+            found += [f"{field.name}.{one.name}" for one in inner if is_label(one.name) and types.is_string(one.type)]
+        elif is_label(field.name) and types.is_string(field.type):
+            found.append(field.name)
+    return found
+
+
+def see_labels(batch: Any, named: list[str], faults: Faults) -> None:
+    """Count what the rows of a batch say in such columns; what is damaged in them says nothing."""
+    import pyarrow
+    from pyarrow import compute
+
+    for name in named:
+        outer, _, inner = name.partition(".")
+        try:
+            values = batch.column(batch.schema.get_field_index(outer))
+            values.validate(full=True)
+            texts = (compute.struct_field(values, inner) if inner else values).to_pylist()
+        except (pyarrow.ArrowException, ValueError):
+            continue
+        for text in texts:
+            if text is not None:
+                faults.labels.count(name, text)
 
 
 def damage(error: Exception) -> str:

@@ -55,12 +55,12 @@ def _column(mapping: Mapping, shares: Shares, table: Table, name: str) -> Column
         return Column(table.name, name, used[name], REASONS.get(used[name], "names the runs"))
     if family := next((other for other in shares.others if name in other.columns), None):
         return Column(table.name, name, "other shares", f"plausible as a share too: {family.why}", ("share",))
-    role, reason = _left_out(table, name)
+    role, reason = left_out(table, name)
     also = ("metric",) if role == "training" or reason == MAY_MEASURE else ()
     return Column(table.name, name, role, reason, also)
 
 
-def _left_out(table: Table, name: str) -> tuple[str, str]:
+def left_out(table: Table, name: str) -> tuple[str, str]:
     """Why a column is not read."""
     if not any(map(text_of, table.columns[name])):
         return "empty", "it is empty"
@@ -83,11 +83,15 @@ def _left_out(table: Table, name: str) -> tuple[str, str]:
 
 
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:
-    """A note on settings that differ between the runs, which nothing models."""
+    """A note on settings, and other columns of few values, that differ between the runs, which nothing models."""
     tables = [table for table in (weights, metrics) if table is not None]
-    names = [one.column for one in columns if one.role == "setting"]
-    counts = {name: len(set(table.keys(name))) for table in tables for name in names if name in table.columns}
-    varied = [f"{name} ({count} values)" for name, count in counts.items() if count > 1]
+    roles = {one.column: one.role for one in columns if one.role in ("setting", "other")}
+    counts = {name: len(set(table.keys(name))) for table in tables for name in roles if name in table.columns}
+    varied = [
+        f"{name} ({count} values)"
+        for name, count in counts.items()
+        if count > 1 and (roles[name] == "setting" or 2 * count <= len(weights))
+    ]
     if not varied:
         return []
-    return [f"Settings that differ between the runs, which nothing takes into account: {listed(varied)}."]
+    return [f"What differs between the runs, and nothing takes into account: {listed(varied)}."]

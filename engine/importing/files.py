@@ -6,16 +6,19 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.core.errors import Problem
 from engine.importing.columnar import read_parquet
+from engine.importing.encodings import decoded
 from engine.importing.figures import written_plainly
 from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
 from engine.importing.nested import spread
+from engine.importing.questions import Question
 from engine.importing.tables import Table
-from engine.importing.text_files import Columns, decoded, read_text
+from engine.importing.text_files import Columns, read_text
 
 PARQUET = b"PAR1"
 PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -44,31 +47,36 @@ def read_table(path: Path, name: str | None = None, answers: dict[str, str] | No
     too large a one, or has two columns of one name.
     """
     name = name or path.name
-    columns, lines = cells_of(path, name)
+    answers = answers or {}
+    columns, lines, asked = cells_of(path, name, answers)
     columns = spread(name, columns, lines)
     bounded(name, len(lines), len(columns))
-    return written_plainly(Table(name, columns, lines), answers or {})
+    table = written_plainly(Table(name, columns, lines), answers)
+    notes = [f"{name} was read as {one.answer(answers)}." for one in asked]
+    return replace(table, asked=(*asked, *table.asked), notes=(*notes, *table.notes))
 
 
-def cells_of(path: Path, name: str) -> Columns:
-    """A file's columns of raw cells, and what people call its rows.
+def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, list[Question]]:
+    """A file's columns of raw cells, what people call its rows, and what reading them left open.
 
     Raises Problem where it is no table, has no rows, or more rows, columns, cells or bytes than can be read.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(16)
-        parquet = head.startswith(PARQUET)
-        columns, lines = (
-            read_parquet(path, name) if parquet else read_text(decoded(_bytes(path, head, name), name), name)
-        )
+        question = None
+        if head.startswith(PARQUET):
+            columns, lines = read_parquet(path, name)
+        else:
+            text, question = decoded(_bytes(path, head, name), name, answers)
+            columns, lines = read_text(text, name)
     except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error) as error:
         # pyarrow's errors are ValueErrors and OSErrors
         raise Problem(f"Cannot read {name}: {error}. Give a CSV, JSON or Parquet file.") from error
     if not 1 <= len(lines) <= ROWS:
         raise Problem(f"Cannot import {name}: it has {len(lines):,} rows, and 1 to {ROWS:,} can be read.")
     bounded(name, len(lines), len(columns))
-    return columns, lines
+    return columns, lines, [question] if question else []
 
 
 def bounded(name: str, rows: int, columns: int) -> None:

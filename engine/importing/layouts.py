@@ -1,7 +1,7 @@
 """Tables in other layouts, turned into one row a run: long tables, histories, runs that did not finish."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from engine.core.errors import Problem
@@ -33,6 +33,7 @@ FAILED = {
     ),
 }
 LISTED = 8  # steps that are offered
+LAST = "the last row of each run; a column without a value there keeps the last one it had"
 
 
 def without_failed(table: Table) -> tuple[Table, list[str]]:
@@ -148,15 +149,13 @@ def _doubtful(table: Table, text: list[str]) -> tuple[str, Question] | None:
 
 
 def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> tuple[Table, list[Question]]:
-    """A history (a row for every step of a run) as one row a run.
+    """A history (a row for every step of a run) as one row a run; a table without a column of steps as it is.
 
     runs: what names each row's run, as columns of text. The question "steps" asks which row counts: the last, in
     which a column keeps the last value that it had, or a step that all runs have.
     """
     step = next((name for name in table.columns if kind_of(name) == "step" and table.is_numeric(name)), None)
-    groups: dict[Hashable, list[int]] = {}
-    for place, key in enumerate(zip(*runs, strict=True)):
-        groups.setdefault(key, []).append(place)
+    groups = grouped(runs)
     if step is None or len(groups) == len(table):
         return table, []
     at = table.loose(step)
@@ -164,22 +163,35 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     steps = [{at[place] for place in places} for places in rows]
     if any(len(one) < len(places) for one, places in zip(steps, rows, strict=True)):
         return table, []  # a step stands twice: these are not histories
-    common = sorted(set.intersection(*steps))
-    options = {"last": "the last row of each run; a column without a value there keeps the last one it had"}
-    options |= {f"{value:g}": f"the rows at {step} {value:g}" for value in common[::-1][:LISTED]}
-    most = max(map(len, rows))
-    question = Question(
-        "steps", f"{table.name} holds up to {most} rows a run, by {step!r}. Which one is a run's result?", options
-    )
-    answer = question.answer(answers)
-    if answer != "last":
+    text = f"{table.name} holds up to {max(map(len, rows))} rows a run, by {step!r}. Which one is a run's result?"
+    question = Question("steps", text, {"last": LAST} | steps_of(table, step, rows))
+    return at_step(table, step, rows, question.answer(answers)), [question]
+
+
+def grouped(keys: Sequence[Sequence[Hashable]]) -> dict[Hashable, list[int]]:
+    """The rows of a table that are the same in every one of some columns, in their order."""
+    groups: dict[Hashable, list[int]] = {}
+    for place, key in enumerate(zip(*keys, strict=True)):
+        groups.setdefault(key, []).append(place)
+    return groups
+
+
+def steps_of(table: Table, step: str, rows: list[list[int]]) -> dict[str, str]:
+    """Answers for the steps that all runs have, the latest first."""
+    at = table.loose(step)
+    common = sorted(set.intersection(*({float(at[place]) for place in places} for places in rows)))
+    return {f"{value:g}": f"the rows at {step} {value:g}" for value in common[::-1][:LISTED]}
+
+
+def at_step(table: Table, step: str | None, rows: list[list[int]], answer: str) -> Table:
+    """One row for each run, whose rows are given in their order: as they were at a step, or "last"."""
+    if answer != "last" and step is not None:
+        at = table.loose(step)
         places = [next(place for place in one if f"{at[place]:g}" == answer) for one in rows]
-        return table.only(places, f"Of every run of {table.name}, the row at {step} {answer} counts."), [question]
+        return table.only(places, f"Of every run of {table.name}, the row at {step} {answer} counts.")
     columns = {name: [_last(cells, places) for places in rows] for name, cells in table.columns.items()}
     note = f"Of every run of {table.name}, the last value of each column counts."
-    return Table(table.name, columns, [table.lines[one[-1]] for one in rows], (*table.notes, note), table.asked), [
-        question
-    ]
+    return Table(table.name, columns, [table.lines[one[-1]] for one in rows], (*table.notes, note), table.asked)
 
 
 def _last(cells: list[Any], places: list[int]) -> Any:

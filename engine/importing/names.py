@@ -38,19 +38,27 @@ SURE_NOISE = re.compile(
     r"(?<![a-z])(std_?err(or)?|std_?dev|stdev|std|variance|standard_(error|deviation)|sem)(?![a-z])", re.I
 )
 MAYBE_NOISE = re.compile(
-    r"(?<![a-z])(se|sd|var|ci|ci_?95|ci_?(low|high|lower|upper)|lower|upper|min|max)(?![a-z])", re.I
+    r"(?<![a-z])(se|sd|sdev|var|sigma|mad|iqr|spread|margin|half_?width|err(or)?|uncertainty|unc"
+    r"|ci(_?\d\d)?(_?(low|high|lower|upper|half))?|lower|upper|min|max|plus_?minus)(?![a-z\d])|±|\+/-",
+    re.I,
+)
+COMPUTE = re.compile(r"(?<![a-z])(total_)?(flops?|flos)(?![a-z]|_per_)", re.I)  # what a run cost in arithmetic
+REMARK = re.compile(  # names of texts about a run
+    r"role|label|job(_?id)?|user(_?name)?|author|owner|entity|notes?|comments?|description|message|\w*uri|url|"
+    r"(git_)?commit",
+    re.I,
 )
 
 _KINDS = {
-    "seed": r"(\w+_)?seeds?",
-    "size": r"model_?size|n_?params|num_?params|(num_|n_)?parameters|model_?parameters|params|size",
+    "seed": r"(\w+_)?seeds?|rep|repeat|repetition|replicate|replica",
+    "size": r"model_?size|((non_?)?embedding_|total_|trainable_|active_|model_)?(n_?|num_?)?param(eter)?s|size",
     "budget": r"(n|num|train|training|total|seen|consumed)_?tokens|tokens(_seen)?|token_budget|num_input_tokens_seen",
     "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step",
     "key": r"index|id|#|number|trial(_?(id|number))?|run_?(id|name|number)?|name|key|uuid|experiment(_?(id|name))?"
     r"|mlflow\.runname|runname|display_?name|(log|space)_id",
     "state": r"state|status",
     "time": r"_?runtime|_?timestamp|(created|updated|started|ended|finished)(_?at)?|(\w+_)?time|duration|datetime_\w+|"
-    r"(\w+_)?seconds|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",
+    r"(\w+_)?(seconds|minutes|hours)|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",
     "machine": r"\w+_per_sec(ond)?|throughput|mfu|t?flops?|total_flos|memory(_\w+)?|gpus?(_\w+)?|num_?gpus|n_?gpus|"
     r"world_size|cost|device|host(name)?|(\w+_)?grad(ient)?_?norm|_wandb.*|system[/.].*|sweep|git(_\w+)?",
     "count": r"((n|num|number_of|total)_)?(examples|samples|questions)|(n|num)_docs|(example|sample|doc)_(count|len)|"
@@ -135,7 +143,7 @@ def noise_of(name: str, others: set[str]) -> str | None:
 
 def _without(name: str, found: re.Match[str]) -> set[str]:
     """The names that a metric may have whose spread is called `name`."""
-    head, tail = name[: found.start()], name[found.end() :]
+    head, tail = name[: found.start()].removesuffix("("), name[found.end() :].removeprefix(")")
     joined = {
         head.rstrip("_-./ ") + tail,
         head + tail.lstrip("_-./ "),

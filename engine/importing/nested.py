@@ -85,7 +85,7 @@ def _parsed(text: str) -> Any:
     try:
         with warnings.catch_warnings(action="ignore"):  # Python warns of odd text that is none of its own
             return ast.literal_eval(BARE.sub("None", text))
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # TypeError: {{}}, a set of dicts
         return None
 
 

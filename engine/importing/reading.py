@@ -12,6 +12,7 @@ from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, labe
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
 from engine.importing.questions import Question, Talk
+from engine.importing.same_mixture import choose_alike, without_history
 from engine.importing.tables import Table
 
 
@@ -75,11 +76,13 @@ def read(
     scale = choose_scale(weights, shares.family, talk)
     if metrics is None and run_column(weights) is None:
         weights = second = _without_steps(weights, list(shares.family.columns), talk)
+    if metrics is None:
+        weights = second = without_history(weights, list(shares.family.columns), key, talk)
     measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, shares, talk)
     objectives = linked(measured, list(shares.domains))
     facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
     mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
-    weights, metrics = choose_one(mapping, weights, metrics, talk)
+    weights, metrics = choose_alike(mapping, *choose_one(mapping, weights, metrics, talk), talk)
     columns = explained(mapping, shares, weights, metrics)
     others = tuple((one.columns, one.why) for one in shares.others)
     said = (tuple(talk.dropped), tuple(talk.questions), talk.answers, tuple(dict.fromkeys(talk.notes)))

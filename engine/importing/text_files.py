@@ -1,4 +1,4 @@
-"""Tables written as text: CSV with any usual separator, JSON and JSON lines, in any Unicode encoding."""
+"""Tables written as text: CSV with any usual separator, JSON and JSON lines."""
 
 import csv
 import io
@@ -14,39 +14,10 @@ from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES
 from engine.importing.tables import number_of
 
 SEPARATORS = ",;\t|"
-# Longest first: UTF-32's mark begins with UTF-16's.
-MARKS = {
-    b"\xff\xfe\x00\x00": "utf-32",
-    b"\x00\x00\xfe\xff": "utf-32",
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
 NAMED = re.compile(r"^\s*sep=(.)\s*$", re.I)  # a spreadsheet's first line
 CHART = re.compile(r" - .*__(MIN|MAX)$")
 
 Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what people call each row
-
-
-def decoded(data: bytes, name: str) -> str:
-    """The text of a file. Raises Problem, naming the line, for bytes that are no Unicode text."""
-    coding = next((coding for mark, coding in MARKS.items() if data.startswith(mark)), None)
-    if coding is None and b"\x00" in data[:4096]:
-        head = data[:4096]
-        coding = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
-    try:
-        text = data.decode(coding or "utf-8")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise Problem(
-            f"Cannot read {name}: line {line} holds the byte 0x{data[error.start]:02x}, which is no {error.encoding} "
-            "text. Save the file as UTF-8."
-        ) from error
-    wide = coding is not None and coding != "utf-8-sig"  # any bytes make some UTF-16
-    foreign = wide and 2 * sum(map(str.isascii, text)) < len(text)
-    if "\x00" in text or foreign:
-        raise Problem(f"Cannot read {name}: it holds zero bytes, so it is no text. Give a CSV, JSON or Parquet file.")
-    return text
 
 
 def read_text(text: str, name: str) -> Columns:

@@ -11,10 +11,11 @@ from engine.merging.checkpoints import experts, vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import HEAD, LAYER, Checkpoint, layer_of, stack_of
+from engine.merging.checkpoints.reader import HEAD, Checkpoint
 from engine.merging.checkpoints.tying import Tie
 from engine.merging.checkpoints.writer import Slot
 from engine.merging.config import MergeConfig, Slice
+from engine.spec.stacks import LAYER, layer_of, stack_of
 
 EMBEDDING = re.compile(r"emb|wte|wpe")  # outside the layers, these belong to the first slice and all else to the last
 # Buffers that loaders recompute: checkpoints of one model may or may not have them.

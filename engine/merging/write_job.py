@@ -35,15 +35,22 @@ def check(job: Job) -> None:
     write_json(report, found.to_dict())
     if found.refusals:
         raise Problem(" ".join(found.refusals))
-    for sentence in found.warnings[:1]:
-        job.emit(JobNote(sentence))
+    if found.warnings:
+        job.emit(JobNote(" ".join(found.warnings)))
 
 
 def write(job: Job) -> None:
-    """Run a MergeWriteTask: write a merge as a checkpoint, atomically. Raises Problem if it cannot be merged."""
+    """Run a MergeWriteTask: write a merge as a checkpoint, atomically, and say what the preflight warns of.
+
+    Raises Problem with every refusal.
+    """
     task = job.task(MergeWriteTask)
     out = within(job.workspace / "exports", task.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     config = from_dict(yaml.safe_load(task.file), Path("/"))
+    checked = preflight(config, out, job.progress)
+    if checked.refusals:
+        raise Problem(" ".join(checked.refusals))
     found = merge(config, out, job.progress)
-    job.emit(JobNote(f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB."))
+    told = f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB."
+    job.emit(JobNote(" ".join([told, *checked.warnings])))

@@ -16,7 +16,7 @@ import urllib.request
 from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person, need
 from engine.jobs.decisions import NoticeRaised, NoticeTold
-from store import corpora, jobs, notices, studies
+from store import corpora, notices, studies
 from store.database import Store
 
 WAITS = (1.0, 5.0, 25.0, 125.0, 600.0)  # seconds between tries
@@ -56,7 +56,7 @@ def why_stopped(store: Store, study: studies.Study) -> str | None:
     if study.state == "failed":
         return study.message or "it cannot go on"
     if study.state == "active" and not study.coordinates:
-        job = jobs.find(store, f"corpus-{study.spec['corpus']}")
+        job = corpora.job(store, study.spec["corpus"])
         if job is not None and job.state == "failed" and corpora.manifest(store, study.spec["corpus"]) is None:
             return f"its corpus could not be built: {job.message}"
     return None

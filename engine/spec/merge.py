@@ -18,6 +18,7 @@ from engine.core.workspace import checked_name, within
 from engine.space.box import Box
 from engine.spec.merge_catalogue import card_of
 from engine.spec.merge_knobs import LARGEST
+from engine.spec.stacks import stacks_of, tensor_names
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 # Roles of runs that are not points of the study's space: the training of a base and experts, and the reference merges
@@ -269,7 +270,19 @@ def checkpoint(workspace: Path, name: str) -> Path:
 
 
 def layers_of(folder: Path) -> int:
-    """The number of layers of an external checkpoint. Raises Problem if its config.json does not say."""
+    """The number of layers of an external checkpoint of one stack of them.
+
+    Raises Problem for one of several stacks, and if neither its tensors nor its config.json say.
+    """
+    stacks = stacks_of(tensor_names(folder))
+    if len(stacks) > 1:
+        counts = ", ".join(f"{name} {count}" for name, count in stacks.items())
+        raise Problem(
+            f"Cannot vary coefficients by layer: {folder.name} has several stacks ({counts}), whose layers would share "
+            "a coefficient. Use one coefficient per expert."
+        )
+    if stacks:
+        return next(iter(stacks.values()))
     try:
         config = json.loads((folder / "config.json").read_text())
         for key in ("num_hidden_layers", "n_layer", "num_layers"):

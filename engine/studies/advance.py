@@ -70,7 +70,7 @@ def plan(store: Store, study: studies.Study) -> None:
     spec = StudySpec.from_dict(study.spec)
     manifest = corpora.manifest(store, spec.corpus)
     if manifest is None:
-        if jobs.find(store, f"corpus-{spec.corpus}") is None:
+        if corpora.job(store, spec.corpus) is None:
             build_corpus(store, spec.corpus, corpora.spec(store, spec.corpus) or DEFAULT_CORPUS)
         return
     if (found := planned(store, spec, study.id, manifest)) is None:

@@ -46,7 +46,8 @@ def planned(store: Store, spec: StudySpec, study: str, manifest: dict) -> StudyP
     if mixture_study is not None and not mixture_study.domains:
         return None
     if merge.external:
-        layers = layers_of(checkpoint(store.workspace.root, merge.base))
+        base = checkpoint(store.workspace.root, merge.base)
+        layers = layers_of(base) if merge.by == "layer" else 0
         experts = list(merge.experts)
         for name in experts:
             checkpoint(store.workspace.root, merge.experts[name])

@@ -54,13 +54,13 @@ def job_waits(state: str) -> Callable[[Cursor, At, JobDied | JobPaused | JobRequ
 
 
 def job_ended(state: str, run_state: str) -> Callable[[Cursor, At, JobFinished | JobFailed | JobCancelled], None]:
-    """The job ended; its unfinished runs end with it."""
+    """The job ended; its unfinished runs end with it. One that is done keeps the last thing that it said."""
 
     def change(cursor: Cursor, at: At, e: JobFinished | JobFailed | JobCancelled) -> None:
         message = e.message if isinstance(e, JobFailed) else None
         cursor.execute(
-            "UPDATE jobs SET state = ?, message = ?, ended_at = ? WHERE id = ?",
-            [state, message, at.t, at.journal],
+            "UPDATE jobs SET state = ?, message = CASE WHEN ? THEN message ELSE ? END, ended_at = ? WHERE id = ?",
+            [state, isinstance(e, JobFinished), message, at.t, at.journal],
         )
         cursor.execute(
             "UPDATE runs SET state = ?, message = ? WHERE job = ? AND state NOT IN " + OVER,

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCreated, StudyPlanned
-from engine.jobs.events import JobFailed, JobFinished, JobProgress, JobStarted, RunFinished, RunsProgress
+from engine.jobs.events import JobFailed, JobFinished, JobNote, JobProgress, JobStarted, RunFinished, RunsProgress
 from engine.jobs.journal import write_event
 from engine.jobs.spool import Job, Spool
 from engine.spec.study import StudySpec
@@ -106,11 +106,13 @@ def test_the_end_of_a_study_is_a_toast_and_then_nothing_polls(tab, spool):
     for name in ("waits-a", "broken"):
         spool.cancel(name)
     job = Job(spool.find("s-train"), spool.workspace, {})
+    job.emit(JobNote("Trained on <i>one</i> core"))
     job.emit(RunFinished(run="r1", **MEASURED))
     job.emit(JobFinished())
     spool.move(job.folder, "ended")
     expect(tab.get_by_test_id("stToast")).to_contain_text("Study Little has finished: 1 of 1 runs done")
     expect(tab.get_by_text("No active jobs")).to_be_visible()
+    expect(tab.get_by_text("Trained on <i>one</i> core")).to_be_visible()  # what it said can be read when it is done
     tab.wait_for_timeout(3000)
     before = len(tab.frames_seen)
     tab.wait_for_timeout(6000)

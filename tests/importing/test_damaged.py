@@ -66,3 +66,10 @@ def test_any_table_is_read_or_a_sentence(tables, tmp_path_factory, name, changes
 @given(name=st.sampled_from(NAMES), changes=CHANGES)
 def test_any_table_is_read_or_a_sentence_long(tables, tmp_path_factory, name, changes):
     takes(tmp_path_factory.mktemp("any"), name, damaged(tables[name], changes))
+
+
+@pytest.mark.parametrize("cell", ["{{'a': 1}}", "{[1]: 2}", "[{{}}]", "{" * 300, "{'a': {'b': {{}}}}"])
+def test_text_that_looks_like_python_is_text(tmp_path, cell):
+    rows = "".join(f'"{cell}",{i / 10},{1 - i / 10},{2 + i / 7}\n' for i in range(1, 9))
+    (tmp_path / "x.csv").write_text("config,w_web,w_code,loss\n" + rows)
+    assert len(read_runs(read("flat", read_table(tmp_path / "x.csv"))).weights) == 8

@@ -339,7 +339,6 @@ REFUSED = {
         "'weights' holds lists",
     ),
     "a title above": ("My runs\nrun,a,b\n1,2,3\n", "remove what stands above"),
-    "another encoding": ("köln,a\n1,2\n".encode("latin-1"), "line 1 holds the byte 0xf6"),
     "a workbook": (b"PK\x03\x04" + bytes(40), "workbook"),
     "a pickle": (b"\x80\x04\x95" + bytes(40), "pickle"),
     "an Arrow file": (b"ARROW1" + bytes(40), "Arrow or Feather file. Save the table as Parquet"),

@@ -11,6 +11,8 @@ from engine.merging.checkpoints.reader import Checkpoint
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight
+from engine.spec.merge import layers_of
+from engine.spec.stacks import stacks_of, tensor_names
 
 KINDS = {  # stacks, and how a tensor in one of their layers goes on
     "vision-language": ({"model.layers": 3, "visual.blocks": 6}, "mlp.fc1.weight"),
@@ -59,3 +61,30 @@ def test_slices_are_refused(tmp_path, kind):
     assert "several stacks" in said and all(f"{stack} {count}" in said for stack, count in KINDS[kind][0].items())
     with pytest.raises(Problem, match="several stacks"):
         merge(config, tmp_path / "out")
+
+
+def test_coefficients_by_layer_are_refused_for_several_stacks(tmp_path, kind):
+    """One coordinate "layer 0" would stand for the first layers of all of them."""
+    stacks, _ = KINDS[kind]
+    if len(stacks) == 1:
+        assert layers_of(tmp_path / "a") == 4
+        return
+    with pytest.raises(Problem, match="several stacks") as told:
+        layers_of(tmp_path / "a")
+    assert all(f"{stack} {count}" in str(told.value) for stack, count in stacks.items())
+
+
+def test_an_index_tells_the_stacks_too(tmp_path):
+    found = {"encoder.block.0.x": "m-1.safetensors", "decoder.block.1.x": "m-2.safetensors", "shared.weight": "m-1"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": found}))
+    assert stacks_of(tensor_names(tmp_path)) == {"encoder.block": 1, "decoder.block": 2}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00" * 8, b"\xff" * 20, b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{"]
+)
+def test_damaged_files_tell_no_stacks(tmp_path, data):
+    (tmp_path / "model.safetensors").write_bytes(data)
+    assert tensor_names(tmp_path) == []
+    (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 3}))
+    assert layers_of(tmp_path) == 3

@@ -15,6 +15,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
+from engine.corpus.layouts import of_folder
 from engine.corpus.report import report
 from engine.corpus.texts import WholeDomainsLeft
 from engine.studies.corpora import build_corpus
@@ -37,19 +38,29 @@ def render(study: str | None) -> None:
         st.session_state["corpus"] = of_study if of_study in names else names[0]
     name = st.selectbox("Corpus", names, key="corpus") if len(names) > 1 else names[0]
     live(lambda: one_corpus(name))
+    if (changed := st.session_state.pop(CHANGED, None)) in names:
+        new_corpus(changed, corpora.spec(state.store(), changed) or {})
 
 
 def one_corpus(name: str) -> None:
     """A corpus: the progress of its build, or its contents."""
-    job = jobs.find(state.store(), f"corpus-{name}")
+    job = corpora.job(state.store(), name)
     manifest = corpora.manifest(state.store(), name)
     if job and job.state in jobs.UNFINISHED:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
         refusal(job.message or "The build was cancelled; what it has read so far is kept.")
-        if st.button("Retry", icon=":material/replay:", **needs_role("operator")):
+        with st.container(horizontal=True):
+            again = st.button("Retry", icon=":material/replay:", **needs_role("operator"))
+            spec = corpora.spec(state.store(), name) or {}
+            folder = not manifest and spec.get("source", {}).get("type") == "folder"
+            change = folder and st.button("Change", icon=":material/edit:", **needs_role("operator"))
+        if again:
             retry(state.store(), job.id)
             st.rerun()
+        if change:
+            st.session_state[CHANGED] = name
+            st.rerun(scope="app")
     if manifest:
         built(manifest)
 
@@ -97,7 +108,13 @@ def files(told: dict) -> None:
     left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
     bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
     read = [{"file": path, "domain": name} for name, facts in told["files"].items() for path in facts["paths"]]
-    for title, rows in (("Left out", left), ("Could not be read, or not all of it", bad), ("Read", read)):
+    beware = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in told["noticed"]]
+    for title, rows in (
+        ("To beware of", beware),
+        ("Left out", left),
+        ("Could not be read, or not all of it", bad),
+        ("Read", read),
+    ):
         if rows:
             with st.expander(title):
                 st.dataframe(pd.DataFrame(rows), hide_index=True)
@@ -148,13 +165,14 @@ def summary(manifest: dict) -> str:
 
 
 @st.dialog("New corpus", width="large")
-def new_corpus() -> None:
-    """Ask for the source of the text, then queue the build."""
+def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
+    """Ask for the source of the text, then queue the build. before: the spec of a build that failed."""
     st.markdown("Your files stay where they are; the workspace gets token shards. Nothing leaves this machine.")
     left, right = st.columns(2)
-    name = left.text_input("Name", "my-text", max_chars=64)
-    kind = right.selectbox("Source", list(SOURCES), format_func=SOURCES.get)
-    source = ask_source(kind)
+    first = (before or {}).get("source", {"type": "folder"})
+    name = left.text_input("Name", name, max_chars=64)
+    kind = right.selectbox("Source", list(SOURCES), list(SOURCES).index(first["type"]), format_func=SOURCES.get)
+    source = ask_source(kind, first if kind == first["type"] else {}, before is not None)
     left, right = st.columns(2)
     tokens = left.selectbox("Tokenizer", ["bytes", "bpe", "file"], format_func=TOKENIZERS.get)
     cap = right.number_input("Limit, MB per domain", 0.1, 1e6, 8.0)
@@ -177,19 +195,29 @@ def new_corpus() -> None:
         st.rerun()
 
 
-LOST, REFUSED = "corpus-lost", "corpus-refused"  # {"path", "domains"} that cannot be read, and the refusal
+# {"path", "domains"} that cannot be read; the refusal; the name of a corpus whose failed build is to be changed.
+LOST, REFUSED, CHANGED = "corpus-lost", "corpus-refused", "corpus-changed"
 
 
-def ask_without(path: str) -> list[str]:
-    """Which domains of a folder may stay out: asked once a build was refused because they cannot be read."""
+def ask_without(path: str, chosen: list[str], known: bool) -> list[str]:
+    """Which domains of a folder may stay out: asked once a build was refused, or failed (known), because of them."""
     lost = st.session_state.get(LOST)
-    if not lost or lost["path"] != path:
+    names = lost["domains"] if lost and lost["path"] == path else domains_in(path) if known else []
+    if not names:
         return []
     if told := st.session_state.pop(REFUSED, None):
         refusal(told)
-    return st.multiselect(
-        "Without", lost["domains"], help="These domains cannot be read. The corpus is built without those you choose."
-    )
+    chosen = [name for name in chosen if name in names]
+    return st.multiselect("Without", names, chosen, help="The corpus is built without the domains that you choose.")
+
+
+def domains_in(path: str) -> list[str]:
+    """The domains of a folder, also those that cannot be read; none where it has gone."""
+    try:
+        scan = of_folder(path)
+    except Problem:
+        return []
+    return [*scan.domains, *scan.lost]
 
 
 SOURCES = {
@@ -201,15 +229,19 @@ SOURCES = {
 TOKENIZERS = {"bytes": "Bytes", "bpe": "BPE, trained on this corpus", "file": "An existing tokenizer.json"}
 
 
-def ask_source(kind: str) -> dict:
-    """The fields of one kind of source."""
+def ask_source(kind: str, before: dict, known: bool) -> dict:
+    """The fields of one kind of source. before: what they were in a build that failed; known: there was one."""
     if kind == "default":
         return {"type": "default"}
-    column = st.text_input("Text column", "text", help="Of records and tables: JSON, CSV, TSV, Parquet, Arrow.")
+    column = st.text_input(
+        "Text column", before.get("text", "text"), help="Of records and tables: JSON, CSV, TSV, Parquet, Arrow."
+    )
     if kind == "folder":
-        path = st.text_input("Folder", str(Path.home()), help="With one folder or file per domain inside.")
+        path = st.text_input(
+            "Folder", before.get("path", str(Path.home())), help="With one folder or file per domain inside."
+        )
         source = {"type": "folder", "path": os.path.expanduser(path), "text": column}
-        without = ask_without(source["path"])
+        without = ask_without(source["path"], before.get("without", []), known and source["path"] == before.get("path"))
         return {**source, "without": without} if without else source
     label = "Domains: one per line, name = " + ("path" if kind == "files" else "dataset")
     lines = [line.partition("=") for line in st.text_area(label).splitlines() if line.strip()]

@@ -32,6 +32,7 @@ def now() -> None:
     running(overview)
     queue(overview)
     failures(overview)
+    told(overview)
     unsent()
 
 
@@ -181,6 +182,15 @@ def failures(overview: Overview) -> None:
                 log(row.id)
     if (total := overview.counts.get("failed", 0)) > LISTED:
         st.caption(f"Showing the last {LISTED} of {total:,} failed jobs.")
+
+
+def told(overview: Overview) -> None:
+    """What finished jobs said: where a checkpoint was written, and what to beware of in it."""
+    if not overview.told:
+        return
+    st.subheader("Done, with a remark", anchor=False)
+    for row in overview.told:
+        st.markdown(f"{ICONS['done']} **{plain(row.id)}** · {plain(row.message or '')}")
 
 
 def log(job_id: str) -> None:

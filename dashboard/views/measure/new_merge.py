@@ -10,7 +10,7 @@ from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.spec.fidelity import PRESETS, Fidelity
-from engine.spec.merge import MergeSpec, coordinates, layers_of
+from engine.spec.merge import MergeSpec, checkpoint, coordinates, layers_of
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.study import StudySpec
 from store import corpora, studies
@@ -54,13 +54,14 @@ def ask() -> tuple[StudySpec, list[str]]:
     external, folders = ask_source()
     if external:
         base, experts = ask_checkpoints(folders)
-        of, fidelity, layers = "", None, layers_of(state.store().workspace.root / "checkpoints" / base)
-        names = list(experts)
+        of, fidelity, names = "", None, list(experts)
     else:
         base, experts, names = "", {}, domains
         of, fidelity = ask_mixture(corpus)
-        layers = fidelity.layers
     merge = ask_method(names, base=base, experts=experts, of=of)
+    layers = fidelity.layers if fidelity else 0
+    if external and merge.by == "layer":
+        layers = layers_of(checkpoint(store.workspace.root, base))
     a, b = st.columns(2)
     runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external else 96)
     seed = b.number_input("Seed", 0, 10**6, 1)

@@ -17,9 +17,10 @@ from engine.core.errors import Problem
 from engine.merging.checkpoints.adapter_kinds import BY_PEFT, CONFIG, pattern, settings_of, unknown_settings
 from engine.merging.checkpoints.files import ADAPTER, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, layer_of, text_parts
+from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, text_parts
 from engine.merging.checkpoints.tying import Tie, tie_of
 from engine.merging.checkpoints.vocabulary import has_tokens
+from engine.spec.stacks import layer_of
 
 PREFIX = "base_model.model."
 PAIRS = {".lora_A.weight": ".lora_B.weight", ".lora_embedding_A": ".lora_embedding_B"}

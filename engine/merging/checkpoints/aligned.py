@@ -9,8 +9,9 @@ from torch import Tensor
 
 from engine.merging.checkpoints.adapters import Adapted
 from engine.merging.checkpoints.naming import meeting
-from engine.merging.checkpoints.reader import EMBEDDING, HEAD, ROWS, Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.reader import EMBEDDING, HEAD, ROWS, Checkpoint, Stored
 from engine.merging.checkpoints.vocabulary import Difference, refusal
+from engine.spec.stacks import layer_of
 
 PAGE = 4096  # bytes
 

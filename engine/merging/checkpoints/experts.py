@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from engine.merging.checkpoints.reader import Checkpoint, Stored, layer_of
+from engine.merging.checkpoints.reader import Checkpoint, Stored
+from engine.spec.stacks import layer_of
 
 SPLIT = re.compile(r"(.*)\.experts\.(\d+)\.(gate_proj|up_proj|down_proj|w1|w2|w3)\.weight")
 FUSED = re.compile(r"(.*)\.experts\.(gate_up_proj|down_proj)(?:\.weight)?")

@@ -16,6 +16,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.merging.checkpoints.files import NAMED, find, left_unread, table
 from engine.merging.checkpoints.quantised import refuse_named, refuse_told
+from engine.spec.stacks import stacks_of
 
 DTYPES = {
     "F64": torch.float64,
@@ -31,7 +32,6 @@ DTYPES = {
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 HEADER_BYTES = 100 << 20  # a larger header is invalid
-LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block|resblocks)\.(\d+)\.")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")  # config.json's keys for the number of layers
 TEXT = ("text_config", "language_config", "llm_config", "decoder")  # config.json's parts on the model of text
 TIED = "tie_word_embeddings"  # config.json's key: the head is the embedding
@@ -140,11 +140,7 @@ class Checkpoint:
     @cached_property
     def stacks(self) -> dict[str, int]:
         """The stacks of layers by their names (model.layers, visual.blocks, encoder.block), and how many each has."""
-        found: dict[str, int] = {}
-        for name in self.tensors:
-            if stack := stack_of(name):
-                found[stack] = max(found.get(stack, 0), layer_of(name) + 1)
-        return found
+        return stacks_of(self.tensors)
 
     @cached_property
     def layers(self) -> int:
@@ -163,18 +159,6 @@ class Checkpoint:
 def text_parts(config: dict | None) -> dict[str, dict]:
     """The parts of a config.json that are about the model of text, by their keys."""
     return {key: part for key, part in (config or {}).items() if key in TEXT and isinstance(part, dict)}
-
-
-def layer_of(name: str) -> int:
-    """The layer of a tensor by its name; -1 if none."""
-    found = LAYER.search(name)
-    return int(found[2]) if found else -1
-
-
-def stack_of(name: str) -> str:
-    """The stack of layers that a tensor is in, by its name; empty if none."""
-    found = LAYER.search(name)
-    return name[: found.end(1)] if found else ""
 
 
 def once(pairs: list[tuple[str, object]]) -> dict:

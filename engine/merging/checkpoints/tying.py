@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from engine.merging.checkpoints.reader import EMBEDDING, HEAD, Checkpoint, layer_of
+from engine.merging.checkpoints.reader import EMBEDDING, HEAD, Checkpoint
+from engine.spec.stacks import layer_of
 
 TOKENS = re.compile(rf"{EMBEDDING.pattern}|(?:^|\.)shared\.weight$")  # embeddings of tokens
 CAUSAL = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")  # architectures with a head over tokens

@@ -1,0 +1,51 @@
+"""Stacks of layers by the names of tensors: most models have one; vision-language and encoder-decoder ones several."""
+
+import json
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block|resblocks)\.(\d+)\.")
+INDEX = "model.safetensors.index.json"
+LONGEST = 100 << 20  # bytes of a header
+
+
+def layer_of(name: str) -> int:
+    """The layer of a tensor by its name; -1 if none."""
+    found = LAYER.search(name)
+    return int(found[2]) if found else -1
+
+
+def stack_of(name: str) -> str:
+    """The stack of layers that a tensor is in, by its name; empty if none."""
+    found = LAYER.search(name)
+    return name[: found.end(1)] if found else ""
+
+
+def stacks_of(names: Iterable[str]) -> dict[str, int]:
+    """The stacks of layers by their names (model.layers, visual.blocks, encoder.block), and how many each has."""
+    found: dict[str, int] = {}
+    for name in names:
+        if stack := stack_of(name):
+            found[stack] = max(found.get(stack, 0), layer_of(name) + 1)
+    return found
+
+
+def tensor_names(folder: Path) -> list[str]:
+    """The names of the tensors in a model's folder, by its index or its files' headers; none where they are damaged."""
+    try:
+        if (folder / INDEX).is_file():
+            return list(json.loads((folder / INDEX).read_bytes())["weight_map"])
+        whole = folder / "model.safetensors"
+        files = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+        return [name for file in files for name in _header(file) if name != "__metadata__"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, struct.error):
+        return []
+
+
+def _header(file: Path) -> dict[str, object]:
+    with open(file, "rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8))
+        found: dict[str, object] = json.loads(opened.read(min(length, LONGEST)))
+    return found

@@ -1,0 +1,52 @@
+"""The page Corpus in a real browser: a build that failed is changed and queued again under its name."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from engine.core.workspace import Workspace
+from engine.jobs.events import JobFailed, JobStarted
+from engine.jobs.journal import write_event
+from engine.jobs.spool import Spool
+from engine.studies.corpora import build_corpus
+from store.database import Store
+from tests.support.running import PATIENCE, Page, until, watched_tab
+from tests.support.working import small_text
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A page on a workspace whose only corpus could not be built: one of its domains held no text."""
+    root = tmp_path_factory.mktemp("corpora")
+    text = small_text(root / "text")
+    (text / "empty.jsonl").write_text('{"content": "no text"}\n')
+    store = Store(Workspace.open(root / "workspace"))
+    job = build_corpus(store, "mine", {"source": {"type": "folder", "path": str(text)}})
+    folder = store.spool.find(job)
+    write_event(folder, JobStarted())
+    write_event(folder, JobFailed(message="Cannot use the domain 'empty'."))
+    store.spool.move(folder, "ended")
+    store.close()
+    running = Page(root / "workspace")
+    running.spool = Spool(store.workspace.root)
+    yield running
+    running.stop()
+
+
+def test_a_build_that_failed_is_changed_under_its_name(browser, server):
+    for tab in watched_tab(browser, 1600):
+        tab.goto(f"{server.url}/corpus")
+        tab.get_by_role("button", name="Change").click(timeout=PATIENCE)
+        expect(tab.get_by_label("Name")).to_have_value("mine")
+        tab.get_by_role("combobox", name="Without").click()
+        tab.get_by_role("option", name="empty").click()
+        tab.keyboard.press("Escape")  # closes the list of domains, not the dialog
+        tab.get_by_role("dialog").get_by_role("button", name="Build").click(timeout=10_000)
+        until(lambda: len(server.spool.folders("queued")) == 1, 20)
+        expect(tab.get_by_role("dialog")).to_have_count(0)
+    (folder,) = server.spool.folders("queued")
+    told = json.loads((folder / "spec.json").read_text())
+    assert told["corpus"] == "mine" and told["source"]["without"] == ["empty"]

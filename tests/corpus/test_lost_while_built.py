@@ -1,0 +1,170 @@
+"""What only the build finds: domains without text, and fields in which records name domains of their own."""
+
+import json
+import random
+
+import pyarrow as pa
+import pytest
+from pyarrow import ipc, parquet
+
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.corpus import CorpusSpec, build
+from engine.corpus.report import report
+from engine.jobs.decisions import CorpusPlanned
+from engine.jobs.events import JobFailed, JobFinished, JobStarted
+from engine.jobs.journal import write_event
+from engine.studies.corpora import build_corpus
+from store import corpora
+from store.database import Store
+
+
+def text(number: int) -> str:
+    drawn = random.Random(number)
+    return " ".join(f"word{drawn.randrange(10_000)}" for _ in range(60))
+
+
+def texts(first: int = 0, count: int = 200) -> list[str]:
+    return [text(number) for number in range(first, first + count)]
+
+
+def lines(found, **more) -> str:
+    """JSON lines of texts; more: other fields, a function of the place."""
+    rows = ({"text": one, **{name: of(place) for name, of in more.items()}} for place, one in enumerate(found))
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "web.jsonl").write_text(lines(texts()))
+    (tmp_path / "data" / "books.jsonl").write_text(lines(texts(1000)))
+    return tmp_path / "data"
+
+
+def built(folder, **source):
+    source = {"type": "folder", "path": str(folder), **source}
+    return build(CorpusSpec.from_dict({"source": source}), folder.with_name("corpus"), processes=1)
+
+
+# Domains that are found empty -------------------------------------------------------------------------------
+
+EMPTY = {"content.jsonl": '{"content": "no text"}\n' * 99, "blank.jsonl": "\n\n", "numbers.csv": "text,n\n,1\n,2\n"}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_domain_without_text_is_named_and_fails_the_build(folder, processes):
+    for name, found in EMPTY.items():
+        (folder / name).write_text(found)
+    spec = CorpusSpec.from_dict({"source": {"type": "folder", "path": str(folder)}})
+    with pytest.raises(Problem) as told:
+        build(spec, folder.with_name("corpus"), processes=processes)
+    for name in ("content", "blank", "numbers"):
+        assert f"'{name}'" in str(told.value)
+    assert "name what may stay out (without: " in str(told.value) and not folder.with_name("corpus").exists()
+    assert set(built(folder, without=["content", "blank", "numbers"])["domains"]) == {"web", "books"}
+
+
+def test_every_domain_that_duplicates_leave_too_small_is_named(folder):
+    (folder / "aweb.jsonl").write_text(lines(texts()))
+    (folder / "abooks.jsonl").write_text(lines(texts(1000)))
+    with pytest.raises(Problem, match=r"'books'.*'web'.*without: books, web") as told:
+        built(folder)
+    assert "--" not in str(told.value)
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(Workspace.open(tmp_path / "workspace"))
+    yield found
+    found.close()
+
+
+def ended(store, job_id, event):
+    """The job ends as its own process says."""
+    folder = store.spool.find(job_id)
+    write_event(folder, JobStarted())
+    write_event(folder, event)
+    store.spool.move(folder, "ended")
+    store.ingest()
+
+
+def test_a_build_that_failed_leaves_its_name_free(store, folder):
+    whole = {"source": {"type": "folder", "path": str(folder)}}
+    less = {"source": {"type": "folder", "path": str(folder), "without": ["web"]}}
+    (folder / "code.jsonl").write_text(lines(texts(2000)))
+    first = build_corpus(store, "mine", whole)
+    with pytest.raises(Problem, match="Choose a new name"):
+        build_corpus(store, "mine", less)
+    ended(store, first, JobFailed(message="no text"))
+    second = build_corpus(store, "mine", less)
+    assert second != first and build_corpus(store, "mine", less) == second
+    assert corpora.job(store, "mine").id == second and corpora.spec(store, "mine") == less
+    ended(store, second, JobFailed(message="no text"))
+    assert build_corpus(store, "mine", less) == second and corpora.job(store, "mine").state == "queued"
+    ended(store, second, JobFailed(message="no text"))
+    build_corpus(store, "mine", whole)
+    assert corpora.job(store, "mine").state == "queued" and corpora.spec(store, "mine") == whole
+
+
+def test_the_name_of_a_corpus_that_is_there_is_not_free(store, folder):
+    whole = {"source": {"type": "folder", "path": str(folder)}}
+    job = build_corpus(store, "mine", whole)
+    store.workspace.corpus("mine").mkdir(parents=True)
+    ended(store, job, JobFinished())
+    with pytest.raises(Problem, match="Choose a new name"):
+        build_corpus(store, "mine", {"source": {"type": "default"}})
+    assert len([one for one in store.journal.folder.rglob("*.jsonl") if CorpusPlanned.kind in one.read_text()]) == 1
+
+
+# Domains inside a file --------------------------------------------------------------------------------------
+
+
+def names(place: int) -> str:
+    return ("a", "b", "c")[place % 3]
+
+
+def struct_parquet(folder):
+    found = pa.table({"text": texts(2000), "meta": [{"subset": names(place), "n": place} for place in range(200)]})
+    parquet.write_table(found, folder / "all.parquet")
+
+
+def arrow(folder):
+    found = pa.table({"text": texts(2000), "corpus": [names(place) for place in range(200)]})
+    with ipc.new_file(folder / "all.arrow", found.schema) as file:
+        file.write_table(found)
+
+
+def table(folder):
+    rows = "".join(f"{names(place)},{one}\n" for place, one in enumerate(texts(2000)))
+    (folder / "all.csv").write_text("source,text\n" + rows)
+
+
+NAMED = {
+    "flat": ("domain", lambda folder: (folder / "all.jsonl").write_text(lines(texts(2000), domain=names))),
+    "nested": (
+        "meta.redpajama_set_name",
+        lambda folder: (folder / "all.json").write_text(
+            json.dumps([{"text": one, "meta": {"redpajama_set_name": names(n)}} for n, one in enumerate(texts(2000))])
+        ),
+    ),
+    "struct": ("meta.subset", struct_parquet),
+    "arrow": ("corpus", arrow),
+    "table": ("source", table),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_domains_that_records_name_themselves_are_told_of(folder, case):
+    field, write = NAMED[case]
+    write(folder)
+    told = report(built(folder))
+    (one,) = told["noticed"]
+    assert one["domain"] == "all" and f"3 domains in '{field}' ('a', 'b', 'c')" in one["reason"]
+    assert "Beware: all." in told["text"]
+
+
+def test_a_field_that_names_each_record_or_one_domain_says_nothing(folder):
+    of_each = lines(texts(2000), source=lambda place: f"https://example.org/{place}", domain=lambda place: "code")
+    (folder / "code.jsonl").write_text(of_each)
+    assert report(built(folder))["noticed"] == []
