@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.jobs.events import Event
-from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 from engine.jobs.ledger import PredictionsRegistered
+from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
 # What decisions hold -----------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from engine.league.validation import Trial
 from engine.search.methods import evolve
 from engine.space.simplex import Simplex, Space
 from engine.spec.statistics import first_lowest, lowest, weighted_sum
-from engine.surrogates import SURROGATES, Surrogate
+from engine.surrogates import SURROGATES
+from engine.surrogates.base import Surrogate
 from engine.surrogates.stack import Stack
 
 ELITE = 96  # of the candidates, from which each refit's search starts
@@ -36,7 +37,7 @@ class Optimism:
         """The 90% interval of that, from `spread`."""
         return [self.bias - 1.645 * self.spread, self.bias + 1.645 * self.spread]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, object]:
         """As JSON-able values."""
         return asdict(self)
 
@@ -49,7 +50,7 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     refits = [_refit(trial, standing, ~part) for part in trial.parts[0]]
     points = [trial.candidates]
     if isinstance(space, Simplex):
-        points += [_lowest(trial, refit, space)[None] for refit in refits]
+        points += [_lowest(trial, refit, space, trial.candidates)[None] for refit in refits]
     values = np.array([_aggregate(trial, refit, np.concatenate(points)) for refit in refits])
     centre = values.mean(axis=0)
     stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
@@ -72,11 +73,11 @@ def _aggregate(trial: Trial, surrogate: Surrogate, points: np.ndarray) -> np.nda
     return weighted_sum(surrogate.mean(points), trial.metric_weights)
 
 
-def _lowest(trial: Trial, surrogate: Surrogate, space: Simplex) -> np.ndarray:
+def _lowest(trial: Trial, surrogate: Surrogate, space: Simplex, candidates: np.ndarray) -> np.ndarray:
     """The mixture (D,) of the lowest prediction, by evolution from the best candidates."""
 
     def score(points: np.ndarray) -> np.ndarray:
         return _aggregate(trial, surrogate, points)
 
-    elite = space.project(trial.candidates[lowest(score(trial.candidates), ELITE)])
+    elite = space.project(candidates[lowest(score(candidates), ELITE)])
     return evolve(score, space, elite[0], elite, np.random.default_rng(trial.seed))

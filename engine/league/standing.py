@@ -98,13 +98,15 @@ def ranked(
     surrogate is tied with the best if its score is lower by at most one standard deviation of the difference over the
     draws, or by less than WORTH.
     """
-    place = dict(zip(scores, ordered([-judged[name].score for name in scores]).argsort().tolist(), strict=True))
-    best = min(place, key=place.get)
+    place = dict(
+        zip(scores, ordered(np.array([-_score(judged, name) for name in scores])).argsort().tolist(), strict=True)
+    )
+    best = min(place, key=place.__getitem__)
     for name in scores:
         judged[name] = replace(judged[name], level=_tied(name, best, judged, scores))
         if name != BASELINE and BASELINE in scores:
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
-            margin = [judged[name].score - judged[BASELINE].score, *gaps.tolist()]
+            margin = [_score(judged, name) - _score(judged, BASELINE), *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
     default, why = _default(best, place, judged, scores, regrets)
     order = sorted(judged.values(), key=lambda one: place.get(one.name, len(place)))
@@ -112,11 +114,23 @@ def ranked(
 
 
 def _tied(name: str, best: str, judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> bool:
-    behind = judged[best].score - judged[name].score
+    behind = _score(judged, best) - _score(judged, name)
     return bool(behind <= max(WORTH, (scores[best] - scores[name]).std()) + 1e-9)
 
 
-def _default(best: str, place: dict[str, int], judged, scores, regrets) -> tuple[str, str]:
+def _score(judged: dict[str, Standing], name: str) -> float:
+    score = judged[name].score
+    assert score is not None  # only fitted ones are ranked
+    return score
+
+
+def _default(
+    best: str,
+    place: dict[str, int],
+    judged: dict[str, Standing],
+    scores: dict[str, np.ndarray],
+    regrets: dict[str, np.ndarray],
+) -> tuple[str, str]:
     """The surrogate to use, and why: it is asked for mixtures beyond the runs, which rank correlation does not see.
 
     The simplest law or process that is tied with the best. Where none is (trees stay flat beyond the runs, and products
@@ -132,9 +146,9 @@ def _default(best: str, place: dict[str, int], judged, scores, regrets) -> tuple
     sensible = [name for name in scores if SURROGATES[name].extrapolates]
     if tied := [name for name in level if name in sensible] or ([] if sensible else level):
         return plainest(tied), "it is the simplest of those that rank held-out runs best, within noise"
-    rival = min(sensible, key=place.get)
+    rival = min(sensible, key=place.__getitem__)
     gains = scores[best] - scores[rival]
-    if judged[best].score - judged[rival].score > MATERIAL and np.quantile(gains, 0.025) > 0:
+    if _score(judged, best) - _score(judged, rival) > MATERIAL and np.quantile(gains, 0.025) > 0:
         return plainest(level), f"it ranks held-out runs better than every law and process, by more than {MATERIAL}"
     if np.quantile(regrets[rival] - regrets[best], 0.05) > 0:
         return plainest(level), "the held-out runs that it picks are better than those that laws and processes pick"

@@ -11,7 +11,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.space.simplex import Space
 from engine.spec.statistics import first_lowest, no_higher, ordered
-from engine.surrogates import Surrogate
+from engine.surrogates.base import Surrogate
 
 KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units per nat
 KL_FLOOR = 1e-6  # share below which the pull towards the prior grows no further
@@ -76,7 +76,8 @@ def optimum(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rn
     evolved = evolve(score, space, prior, elite, rng)
     starts = [evolved, elite[:AVERAGED].mean(axis=0), np.asarray(prior, float)]
     ends = np.array([evolved, *(descend(score, space, start, DESCENT) for start in starts)])
-    return ends[first_lowest(score(ends))]
+    found: np.ndarray = ends[first_lowest(score(ends))]
+    return found
 
 
 METHODS: dict[str, Callable] = {"optimum": optimum, "simulate": simulate, "convex": convex, "evolve": evolve}
