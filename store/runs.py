@@ -14,23 +14,24 @@ from store.database import Store
 @dataclass(frozen=True)
 class Measured:
     """The finished runs of a study. weights: (R, D) shares; losses: (R, M) in the order and
-    units of the study's metrics, NaN where missing."""
+    units of the study's metrics, NaN where missing; beside: ids of dose runs that a fit to these takes too."""
 
     ids: list[str]
     labels: list[str | None]
     roles: list[str]
     weights: np.ndarray
     losses: np.ndarray
+    beside: tuple[str, ...] = ()
 
     def take(self, rows: list[int]) -> "Measured":
         """Only those rows."""
         ids, labels, roles = [self.ids[i] for i in rows], [self.labels[i] for i in rows], [self.roles[i] for i in rows]
-        return Measured(ids, labels, roles, self.weights[rows], self.losses[rows])
+        return Measured(ids, labels, roles, self.weights[rows], self.losses[rows], self.beside)
 
     @property
     def fingerprint(self) -> str:
         """A hash of the points and their results: names the surrogates fitted on exactly these."""
-        digest = hashlib.sha256("\n".join(self.ids).encode())
+        digest = hashlib.sha256("\n".join([*self.ids, *self.beside]).encode())
         digest.update(self.weights.tobytes() + self.losses.tobytes())
         return digest.hexdigest()[:16]
 

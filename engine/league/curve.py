@@ -92,7 +92,7 @@ def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int):
     known = np.isfinite(trial.losses[rows]).sum(axis=0) >= FEWEST
     mean = np.full((test.sum(), len(known)), np.nan)
     if known.any():
-        fitted = SURROGATES[name].fit(trial.weights[rows], trial.losses[rows][:, known], trial.seed)
+        fitted = trial.fitted(name, rows, known)
         mean[:, known] = fitted.mean(trial.weights[test])
     return mean
 

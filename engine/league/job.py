@@ -7,6 +7,7 @@ import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.optimism import optimism_of
 from engine.league.standing import BASELINE, League, Standing
-from engine.league.validation import Trial, judged, trial_of, with_members
+from engine.league.validation import Dosed, Trial, judged, trial_of, with_members
 from engine.space.box import Box
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import STRENGTHS, Space, space_from
@@ -53,19 +54,28 @@ def run(job: Job) -> None:
         task.priorities,
         candidates_of(task.prior, space, weights),
     )
-    parallel = os.cpu_count() > 1 and any(SURROGATES[name].slow for name in names)
+    trial = replace(trial, **conditions_of(task))
+    parallel = (os.cpu_count() or 1) > 1 and any(SURROGATES[name].slow for name in names)
     with process_pool(PROCESSES if parallel else 1, trial) as do:
         league, held_out = judged(trial, names, do, phase(job, "validate"))
         if BASELINE in held_out:
             curve = learning_curve(trial, league.default, held_out, do, phase(job, "curve"))
             league = replace(league, curve=curve.to_dict())
-        found = optimism_of(trial, league[league.default], space)
-        league = replace(league, optimism=found and found.to_dict())
+        optimism = optimism_of(trial, league[league.default], space)
+        league = replace(league, optimism=None if optimism is None else optimism.to_dict())
         save_fits(league, do, folder, space, phase(job, "fit"))
     save_held_out(held_out, folder)
     found = LeagueFinished(study=task.study, fingerprint=task.fingerprint, runs=len(weights), league=league.to_dict())
     job.emit(found)
     job.progress(1, 1, "done")
+
+
+def conditions_of(task: FitTask) -> dict[str, Any]:
+    """The `repeats` and `dosed` of the task's Trial."""
+    if task.passes is None:
+        return {}
+    columns = (np.array([run[key] for run in task.dosed], float) for key in ("weights", "doses", "losses"))
+    return {"repeats": np.array(task.passes, float), "dosed": Dosed(*columns) if task.dosed else None}
 
 
 def phase(job: Job, name: str):
@@ -98,7 +108,7 @@ def save_fits(league: League, do, folder: Path, space: Space | None, progress) -
 
 def _save_fit(trial: Trial, standing: Standing, folder: Path) -> None:
     """Fit one surrogate to all runs, calibrate it by its standing, and save it as `<name>.npz`."""
-    fitted = SURROGATES[standing.name].fit(trial.weights, trial.losses, trial.seed)
+    fitted = trial.fitted(standing.name, np.ones(len(trial.weights), bool))
     save(fitted.calibrated(standing.scale, standing.correlation), folder / f"{standing.name}.npz")
 
 

@@ -15,7 +15,6 @@ from engine.league.validation import Trial
 from engine.search.methods import evolve
 from engine.space.simplex import Simplex, Space
 from engine.spec.statistics import first_lowest, lowest, weighted_sum
-from engine.surrogates import SURROGATES
 from engine.surrogates.base import Surrogate
 from engine.surrogates.stack import Stack
 
@@ -61,11 +60,9 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
 
 def _refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:
     """The surrogate on some runs (R,) bool; a stack keeps its members' weights."""
-    weights, losses = trial.weights[rows], trial.losses[rows]
     if standing.members is None:
-        return SURROGATES[standing.name].fit(weights, losses, trial.seed)
-    members = {name: SURROGATES[name].fit(weights, losses, trial.seed) for name in standing.members}
-    return Stack.combined(members, standing.members)
+        return trial.fitted(standing.name, rows)
+    return Stack.combined({name: trial.fitted(name, rows) for name in standing.members}, standing.members)
 
 
 def _aggregate(trial: Trial, surrogate: Surrogate, points: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ slow are repeated once; their standing says so. R runs, D domains, M metrics, F 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from engine.league.scores import (
 from engine.league.standing import League, Standing, ranked
 from engine.spec.statistics import lowest, weighted_sum
 from engine.surrogates import SURROGATES
+from engine.surrogates.base import Surrogate
+from engine.surrogates.conditions import Conditions
 from engine.surrogates.stack import Stack, convex_weights
 
 FEWEST_RUNS = 5
@@ -36,10 +39,20 @@ RECOMMENDED = 0.01  # of the candidates: a refit recommends the mean of that man
 Progress = Callable[[float, float, str], None]
 
 
+class Dosed(NamedTuple):
+    """Runs of cut text: weights, doses (R, D), losses (R, M)."""
+
+    weights: np.ndarray
+    doses: np.ndarray
+    losses: np.ndarray
+
+
 @dataclass(frozen=True)
 class Trial:
     """The input of all fits: weights (R, D), losses (R, M) with NaN, parts (F, folds, R) bool of the runs each fit is
-    tested on, metric_weights (M,) signed weights of the metrics, seed, candidates (N, D) or None.
+    tested on, metric_weights (M,) signed weights of the metrics, seed, candidates (N, D) or None. repeats (D,): as in
+    Conditions; dosed: runs of cut text, which are in every fit that knows of conditions and are never held out: what is
+    asked for is the usual text.
     """
 
     weights: np.ndarray
@@ -48,6 +61,20 @@ class Trial:
     metric_weights: np.ndarray
     seed: int
     candidates: np.ndarray | None = None
+    repeats: np.ndarray | None = None
+    dosed: Dosed | None = None
+
+    def fitted(self, name: str, rows: np.ndarray, metrics: np.ndarray | slice = slice(None)) -> Surrogate:
+        """A surrogate of some runs (R,) bool or places, and of some metrics. Raises Problem."""
+        weights, losses = self.weights[rows], self.losses[rows][:, metrics]
+        if self.repeats is None:
+            return SURROGATES[name].fit(weights, losses, self.seed)
+        doses = np.ones_like(weights)
+        if self.dosed is not None:
+            weights = np.concatenate([weights, self.dosed.weights])
+            losses = np.concatenate([losses, self.dosed.losses[:, metrics]])
+            doses = np.concatenate([doses, self.dosed.doses])
+        return SURROGATES[name].fit(weights, losses, self.seed, Conditions(self.repeats, doses))
 
 
 @dataclass
@@ -183,7 +210,7 @@ def _fit_and_predict(trial: Trial, name: str, repeat: int, fold: int):
     started = time.process_time()
     test = trial.parts[repeat, fold]
     try:
-        fitted = SURROGATES[name].fit(trial.weights[~test], trial.losses[~test], trial.seed)
+        fitted = trial.fitted(name, ~test)
     except Problem as problem:
         return str(problem)
     seconds = time.process_time() - started

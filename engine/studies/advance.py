@@ -17,6 +17,7 @@ from engine.metrics import objectives_of
 from engine.spec.frame import Frame, frame_of
 from engine.spec.kinds.fit import FitTask
 from engine.spec.objectives import aggregate, check_weighed
+from engine.spec.repetition import is_matched
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
@@ -137,7 +138,7 @@ def ask_fit(store: Store, study: studies.Study) -> str:
     """The job that fits the measured runs, whatever its state; queued if there is none, again if it failed."""
     need("operator", "fit surrogates")
     measured = for_fitting(store, study.id)
-    ask_once(store, fit_id(study, measured), fit_task(study, measured), study.id)
+    ask_once(store, fit_id(study, measured), fit_task(store, study, measured), study.id)
     return fit_id(study, measured)
 
 
@@ -150,28 +151,45 @@ def queue_fit(store: Store, study: studies.Study) -> str | None:
         return None
     if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
         return None
-    ask_once(store, job_id, fit_task(study, measured), study.id)
+    ask_once(store, job_id, fit_task(store, study, measured), study.id)
     return job_id
 
 
-def fit_task(study: studies.Study, measured: runs.Measured) -> dict:
+def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dict:
     """The spec of the job that fits the leaderboard to these runs (engine/league/job.py)."""
     frame = frame_of_study(study)
-    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
     task = FitTask(
         study=study.id,
         domains=study.coordinates,
         metrics=study.metrics,
         runs=measured.ids,
         weights=measured.weights.tolist(),
-        losses=losses,
+        losses=[_plain(row) for row in measured.losses],
         fingerprint=measured.fingerprint,
         surrogates=surrogates_of(study),
         priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
         space=frame.space.to_dict(),
         prior=frame.prior.tolist(),
+        passes=passes_of(study, frame),
+        dosed=[
+            {"weights": one.weights.tolist(), "doses": one.doses.tolist(), "losses": _plain(one.losses)}
+            for one in runs.dosed(store, study.id)
+        ],
     )
     return task.spec(priority=-1)
+
+
+def passes_of(study: studies.Study, frame: Frame) -> list[float | None] | None:
+    """Passes over each domain's text (D,) that a share of one makes in the real run; None where proxies did not see
+    them, so that no surrogate can learn what repetition does."""
+    if frame.pools is None or not frame.budget or not is_matched(StudySpec.from_dict(study.spec), frame):
+        return None
+    return _plain(frame.budget / frame.pools.tokens)
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    """Numbers as JSON holds them: null where one is not known."""
+    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 def surrogates_of(study: studies.Study) -> list[str] | None:

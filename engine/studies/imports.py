@@ -285,7 +285,7 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
         there = str(file.relative_to(store.workspace.root)) if file.exists() else None
-        return {**told, "file": there, "fit": advance.fit_task(study, measured)}
+        return {**told, "file": there, "fit": advance.fit_task(store, study, measured)}
     advance.queue_fit(store, study)
     waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
     return {**told, "job": waiting[-1]}

@@ -3,7 +3,7 @@
 Uses the store.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,7 +54,8 @@ def for_fitting(store: Store, study: str) -> runs.Measured:
     training folds would leak the answer for its duplicate in the test fold.
     """
     measured = points_measured(store, study)
-    return measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
+    learnt = measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
+    return replace(learnt, beside=tuple(one.id for one in runs.dosed(store, study)))
 
 
 def points_measured(store: Store, study: str) -> runs.Measured:

@@ -94,6 +94,11 @@ class Surrogate(ABC):
         other text. Itself, where it does not know of them."""
         return self
 
+    @property
+    def sees_repetition(self) -> bool:
+        """Whether predictions change with how often text is read: else `at` gives the surrogate itself."""
+        return False
+
     @abstractmethod
     def mean(self, weights: np.ndarray) -> np.ndarray:
         """(N, M) predicted losses of weights (N, D). Fast enough for a million points."""

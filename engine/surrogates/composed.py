@@ -16,6 +16,10 @@ class Composed(Surrogate):
     def at(self, repeats):
         return replace(self, members={name: one.at(repeats) for name, one in self.members.items()})
 
+    @property
+    def sees_repetition(self):
+        return any(one.sees_repetition for one in self.members.values())
+
     def arrays(self):
         own = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self) if field.name != "members"}
         parts = {f"{name}/{key}": array for name, one in self.members.items() for key, array in one.arrays().items()}

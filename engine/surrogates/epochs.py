@@ -79,6 +79,10 @@ class Epochs(Spanned):
         """The same law where a share of one makes other passes (D,): of another budget, or other text."""
         return replace(self, repeats=np.nan_to_num(np.asarray(repeats, float)))
 
+    @property
+    def sees_repetition(self):
+        return bool((self.repeats > 0).any())
+
     def mean(self, weights):
         return self.floors + self._above(self._columns(weights)).T
 

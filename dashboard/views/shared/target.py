@@ -10,6 +10,7 @@ from dashboard.models import wording
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.text import plain
+from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
@@ -18,6 +19,8 @@ from engine.spec.pools import SOURCES
 from engine.spec.repetition import notes_on_repetition
 from engine.spec.study import StudySpec
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
+from engine.studies.fits import Fit
+from engine.studies.targets import best_at, frame_at
 from store import studies
 
 STEPS = 10  # of a fader, in each power of ten
@@ -127,6 +130,42 @@ def repetition(
         text_table(study, frame, names, at, target, aggregate)
         for note in [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]:
             st.caption(f":material/info: {plain(note)}")
+
+
+def best_there(
+    study: studies.Study, frame: Frame, names: Named, fits: tuple[Fit, Fit], aggregate: Aggregate, target: Target
+) -> None:
+    """How the best mixture moves from the study's own budget to the target; fits: there and here, the same where the
+    surrogate cannot tell."""
+    own, there = fits
+    if there is own:
+        if frame.pools is not None and target.tokens != frame.budget:
+            st.caption(
+                f"{plain(own.title)} does not know how often text is read: its predictions stay those of the study's "
+                "own budget. A law of epochs knows, where proxies saw the real run's repetition."
+            )
+        return
+    try:
+        moved = best_at(frame_at(study, target.tokens), there, aggregate)
+    except Problem as problem:
+        st.caption(plain(problem))
+        return
+    before = best_at(frame, own, aggregate)
+    rows = {
+        "domain": names.domains,
+        f"best at {wording.short_count(frame.budget)}": before.shares.tolist(),
+        f"best at {wording.short_count(target.tokens)}": moved.shares.tolist(),
+        "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
+    }
+    with st.expander(f"The best mixture at {wording.short_count(target.tokens)} tokens", icon=":material/moving:"):
+        percent = st.column_config.NumberColumn(format="percent")
+        columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
+        st.caption(
+            f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they tell how shares and "
+            "epochs matter, and not the level of the losses at another budget. The "
+            f"{plain(aggregate.title)} is predicted with ± {wording.number(1.96 * moved.aggregate_std)} (95%)."
+        )
 
 
 def text_table(

@@ -12,13 +12,14 @@ from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
-from dashboard.views.shared.target import repetition, target_fader
+from dashboard.views.shared.target import best_there, repetition, target_fader
 from dashboard.views.understand.details import details
 from engine.core.short_names import told_apart
 from engine.spec.frame import SAMPLED
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
+from engine.studies.targets import fit_at
 from store import results, studies
 
 PRIORS = {
@@ -45,9 +46,11 @@ def render(name: str | None) -> None:
         frame = frame_of_study(study)
         target = target_fader(study, frame)
         repetition(study, frame, named_of(study), at, target, aggregate)
+        there = fit_at(study, frame, fit, target.tokens)
+        best_there(study, frame, named_of(study), (fit, there), aggregate, target)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
-        predictions(study, fit, aggregate, at, points)
-        details(study, fit, aggregate, at, giver)
+        predictions(study, there, aggregate, at, points)
+        details(study, there, aggregate, at, giver)
 
     desk_and_predictions()
 

@@ -1,6 +1,6 @@
 """The job that fits the leaderboard: cross-validated surrogates of a study's runs, each fitted to all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jobs.events import Event, Row
@@ -14,7 +14,9 @@ class FitTask(Task):
 
     fingerprint: of these runs; metrics [M]; surrogates: names, all if null; folds, repeats, seed: of the
     cross-validation; priorities [M]: signed weights of the metrics, equal if null; space: engine.space.Space as a
-    dict, prior [D]: its centre, if known.
+    dict, prior [D]: its centre, if known. passes [D]: over each domain's text that a share of one makes in the
+    real run, null where its text is unknown; null where proxies do not see the real run's repetition. dosed: runs of
+    cut text, {"weights" [D], "doses" [D], "losses" [M]}.
     """
 
     kind = "fit"
@@ -32,6 +34,8 @@ class FitTask(Task):
     priorities: list[float] | None = None
     space: dict[str, Any] | None = None
     prior: list[float] | None = None
+    passes: list[float | None] | None = None
+    dosed: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,51 @@
+"""The answer for another target: predictions and the best mixture where the real run reads other tokens.
+
+Uses the store's studies. Only surrogates that learnt what repetition does can tell; a run of one budget says nothing of
+the level of the losses at another, so only shares and epochs move.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from engine.search.methods import evolve
+from engine.spec.frame import Frame, frame_of
+from engine.spec.objectives import Aggregate
+from engine.spec.repetition import is_matched
+from engine.spec.statistics import lowest, weighted_sum
+from engine.spec.study import StudySpec
+from engine.studies.fits import Fit
+from engine.surrogates.prediction import Prediction, predict
+from store import studies
+
+DRAWS, ELITE = 8192, 96
+
+
+def frame_at(study: studies.Study, tokens: float) -> Frame:
+    """The study's frame where the real run reads `tokens`. Raises Problem where no mixture keeps to the epoch cap."""
+    spec = replace(StudySpec.from_dict(study.spec), target_tokens=tokens)
+    return frame_of(spec, study.coordinates, study.corpus, study.imported)
+
+
+def fit_at(study: studies.Study, frame: Frame, fit: Fit, tokens: float) -> Fit:
+    """The fit whose surrogate predicts a real run of `tokens`; unchanged where it cannot tell.
+
+    frame: the study's own.
+    """
+    if not fit.surrogate.sees_repetition or frame.pools is None or tokens == frame.budget:
+        return fit
+    if not is_matched(StudySpec.from_dict(study.spec), frame):
+        return fit
+    return replace(fit, surrogate=fit.surrogate.at(tokens / frame.pools.tokens))
+
+
+def best_at(frame: Frame, fit: Fit, aggregate: Aggregate) -> Prediction:
+    """The mixture of the lowest prediction in a frame, by evolution from the best of some thousand draws."""
+
+    def score(points: np.ndarray) -> np.ndarray:
+        return weighted_sum(fit.surrogate.mean(points), aggregate.weights)
+
+    rng = np.random.default_rng(0)
+    draws = frame.space.draw(frame.prior, DRAWS, rng)
+    elite = draws[lowest(score(draws), ELITE)]
+    return predict(fit.surrogate, evolve(score, frame.space, frame.prior, elite, rng), aggregate.weights)
