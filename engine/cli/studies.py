@@ -14,6 +14,10 @@ def add(command) -> None:
     counts = "CSV or JSON: domain, tokens that the real run can draw on; they win over those of the file"
     one.add_argument("--available-tokens", type=Path, metavar="FILE", help=counts)
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: the file's)")
+    said = "say how much text the real run of a study has, and its budget; it is searched again"
+    one = command("text", give_text, said, study=True)
+    one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
+    one.add_argument("--target-tokens", type=float, help="budget of the real run (default: as before)")
     command("list", plain("list_studies"), "list the studies")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
@@ -49,6 +53,12 @@ def start(client, workspace, options):
         spec = replace(spec, target_tokens=options.target_tokens)
     result = client.call("start", spec=spec.to_dict())
     return wait_for_study(client, workspace, result["study"]) if options.wait else result
+
+
+def give_text(client, workspace, options):
+    given = {} if options.available_tokens is None else numbers_in(options.available_tokens)
+    target = options.target_tokens
+    return client.call("give_text", name=options.study, available_tokens=given, target_tokens=target)
 
 
 def wait(client, workspace, options):

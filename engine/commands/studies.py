@@ -10,6 +10,7 @@ from engine.search.methods import DEFAULT_METHOD
 from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
 from engine.studies import advance, doses, lifecycle
+from engine.studies import text as texts
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.training import costs
@@ -110,6 +111,16 @@ def start(store: Store, spec: dict) -> dict:
     return {"study": found.id, "costs": costs(store, found), **text(found)}
 
 
+def give_text(
+    store: Store, name: str, available_tokens: dict[str, float] | None = None, target_tokens: float | None = None
+) -> dict:
+    """Say how much text the real run of a planned study has, and its budget; it is searched again."""
+    need("operator", "say how much text a study has")
+    found = studies.get(store, name)
+    texts.give_text(store, found, available_tokens or {}, target_tokens)
+    return {"study": found.id, **text(studies.get(store, found.id))}
+
+
 def cancel(store: Store, name: str) -> dict:
     """Stop a study's jobs; its finished runs stay."""
     need("operator", "cancel a study")
@@ -170,6 +181,7 @@ COMMANDS = (
     show,
     list_runs,
     start,
+    give_text,
     cancel,
     pause,
     resume,

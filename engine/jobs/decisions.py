@@ -79,6 +79,21 @@ class StudyImported(Event):
 
 
 @dataclass(frozen=True)
+class StudyTextGiven(Event):
+    """Somebody said how much text the real run of a planned study has (engine/studies/text.py).
+
+    pools: rows of engine.spec.pools.Pools; revision: of these, so that searches know which they kept to.
+    """
+
+    kind = "study.text_given"
+    study: str
+    available_tokens: dict[str, float]
+    target_tokens: float
+    pools: list[dict[str, object]]
+    revision: str
+
+
+@dataclass(frozen=True)
 class StudyCancelled(Event):
     """The study's jobs end; results stay."""
 
@@ -286,6 +301,7 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyCreated,
     StudyPlanned,
     StudyImported,
+    StudyTextGiven,
     StudyCancelled,
     StudyPaused,
     StudyResumed,

@@ -58,14 +58,17 @@ def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
 
 
 def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
-    """The settings shared by searches and proposals: {"surrogate", "priorities", "fingerprint", "aggregate"}."""
+    """The settings shared by searches and proposals: {"surrogate", "priorities", "fingerprint", "aggregate"}, and
+    "text" where its counts were given later."""
     latest = studies.league(store, study.id)
     if latest is None:
         raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
     fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
     if surrogate is not None and surrogate not in fitted:
         raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
+    revision = (study.corpus or {}).get("revision")  # of the counts of text, where these were given later
     return {
+        **({"text": revision} if revision else {}),
         "surrogate": surrogate or latest["league"]["default"],
         "priorities": study.spec["priorities"] if priorities is None else priorities,
         "fingerprint": latest["fingerprint"],

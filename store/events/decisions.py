@@ -33,6 +33,7 @@ from engine.jobs.decisions import (
     StudyPaused,
     StudyPlanned,
     StudyResumed,
+    StudyTextGiven,
     TokenCreated,
     TokenRevoked,
     TokenUsed,
@@ -57,6 +58,17 @@ def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
     check_settings(e.spec)
     values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
+
+
+def study_text_given(cursor: Cursor, at: At, e: StudyTextGiven) -> None:
+    """Counts of text replace those that the study was planned with; its proxies stay as they were trained."""
+    found = cursor.execute("SELECT spec, corpus FROM studies WHERE id = ?", [e.study]).fetchall()
+    for spec, corpus in found:
+        settings = {"available_tokens": e.available_tokens, "target_tokens": e.target_tokens}
+        spec = {**json.loads(spec), **settings, "simulated_epoching": False}
+        corpus = {**(json.loads(corpus) if corpus else {"domains": {}}), "pools": e.pools, "revision": e.revision}
+        values = [json.dumps(spec), json.dumps(corpus), e.study]
+        cursor.execute("UPDATE studies SET spec = ?, corpus = ? WHERE id = ?", values)
 
 
 def study_cancelled(cursor: Cursor, at: At, e: StudyCancelled) -> None:
@@ -273,6 +285,7 @@ def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
 
 EVENTS: dict[type[Event], Handler] = {
     StudyCreated: study_created,
+    StudyTextGiven: study_text_given,
     StudyCancelled: study_cancelled,
     StudyPaused: study_paused,
     StudyResumed: study_resumed,

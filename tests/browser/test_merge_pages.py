@@ -45,7 +45,8 @@ def see(tab, page: Page, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "runs", "jobs", "leaderboard", "search", "next-runs", "confirm", "export", "candidates", "explore"]
+    "path",
+    ["", "runs", "jobs", "leaderboard", "search", "next-runs", "confirm", "export", "candidates", "explore", "ledger"],
 )
 def test_every_page_opens_on_a_merge_study(tab, merge_page, path):
     see(tab, merge_page, path)

@@ -59,6 +59,31 @@ def test_a_corpus_read_to_its_end_counts_itself(desk, file):
     assert all(one["tokens"] == one["sample"] for one in told["pools"]) and told["budget"] == 3e6
 
 
+def test_counts_are_given_later_and_the_study_is_searched_again(desk, tmp_path):
+    before = answer(desk, "show", "Small")
+    searched = answer(desk, "searches", "Small")
+    (tmp_path / "counts.json").write_text(json.dumps({"python": 8e8, "prose": 1.9e8}))
+    told = answer(desk, "text", "Small", "--available-tokens", str(tmp_path / "counts.json"), "--target-tokens", "1e9")
+    assert {one["domain"]: one["source"] for one in told["pools"]} == {
+        "digits": "counted",
+        "prose": "given",
+        "python": "given",
+    }
+    after = answer(desk, "show", "Small")
+    assert after["budget"] == 1e9 and after["league"]["fingerprint"] == before["league"]["fingerprint"]
+    asked = [job for job in after["jobs"] if job["kind"] == "search" and job["state"] == "queued"]
+    assert len(asked) == 1 and len(answer(desk, "searches", "Small")) == len(searched)
+    assert "give tokens of a domain" in said(desk, "text", "Small")
+    assert "'latin'" in said(desk, "text", "Small", "--available-tokens", tokens(tmp_path, {"latin": 5}))
+    assert "within 4 epochs" in said(desk, "text", "Small", "--target-tokens", "1e14")
+    assert "on the counts that it began with" in said(desk, "text", "Real", "--target-tokens", "2e9")
+
+
+def tokens(folder, counts: dict) -> str:
+    (folder / "other.json").write_text(json.dumps(counts))
+    return str(folder / "other.json")
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

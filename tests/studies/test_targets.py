@@ -1,5 +1,7 @@
 """Another target: where the surrogate learnt what repetition does, predictions and the best mixture move with it."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from engine.spec.fidelity import PRESETS
 from engine.spec.study import StudySpec
 from engine.studies import advance
 from engine.studies.fits import fit_of
-from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
+from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -49,9 +51,8 @@ def study(store: Store) -> studies.Study:
             journal.write(finished(f"targets-{n}", loss(np.array(w)), DOMAINS))
     store.ingest()
     found = studies.get(store, "targets")
-    task = advance.fit_task(store, found, for_fitting(store, found.id))
-    id_ = store.spool.submit(task, advance.fit_id(found, for_fitting(store, found.id)))
-    run_league(Job(store.spool.find(id_), store.workspace.root, task))
+    folder = store.spool.find(advance.queue_fit(store, found))
+    run_league(Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text())))
     store.ingest()
     return found
 
@@ -75,5 +76,5 @@ def test_a_surrogate_of_shares_alone_stays_as_it_is(store, study):
 
 
 def test_a_target_that_no_mixture_can_keep_to_is_refused(study):
-    with pytest.raises(Problem, match="1e\\+12 tokens"):
+    with pytest.raises(Problem, match="1,000,000,000,000 tokens within 50 epochs"):
         frame_at(study, 1e12)

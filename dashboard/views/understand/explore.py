@@ -14,6 +14,7 @@ from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.target import best_there, repetition, target_fader
 from dashboard.views.understand.details import details
+from dashboard.views.understand.text_form import text_form
 from engine.core.short_names import told_apart
 from engine.spec.frame import SAMPLED
 from engine.spec.objectives import Aggregate, common_scale
@@ -46,6 +47,7 @@ def render(name: str | None) -> None:
         frame = frame_of_study(study)
         target = target_fader(study, frame)
         repetition(study, frame, named_of(study), at, target, aggregate)
+        text_form(study, frame, named_of(study), target)
         there = fit_at(study, frame, fit, target.tokens)
         best_there(study, frame, named_of(study), (fit, there), aggregate, target)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
