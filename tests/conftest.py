@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+# One thread each, as in jobs, before anything loads numpy: pools of several processes on the same cores spin against
+# each other, and cost a test ten times what it computes.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 from engine.core.workspace import Workspace
 from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
@@ -100,17 +104,6 @@ def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
             language_models.family(root / "workspace" / "checkpoints", root / "workspace" / "corpora" / "small")
 
     return built_once(tmp_path_factory, "learning", build) / "workspace"
-
-
-@pytest.fixture
-def one_thread():
-    """As in a job: beside others, threads would only wait for each other."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

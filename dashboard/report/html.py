@@ -173,7 +173,21 @@ def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
         f"predicted, minus {name}, in each metric's unit (95%)",
         "",
     )
-    rows = [
+    behind = frozen["surrogate"]
+    return (
+        f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
+        f"<b>{escape(wording.predicted_words(frozen['predicted'], aggregate))}</b> (95%), by {escape(behind['title'])} "
+        f"on {wording.counted(behind['runs'], 'run')}.</p>"
+        f"{table(['vs.', aggregate.title, 'verdict'], by_baseline(frozen, aggregate))}{plot(figure)}"
+        f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], by_metric(here, gap, names))}"
+        '<p class="note">Hollow marks are within noise: zero lies inside the interval.</p>'
+    )
+
+
+def by_metric(here: dict, gap: dict, names: Named) -> list[list[str]]:
+    """A row per metric: the prediction, and its difference to a baseline."""
+    columns = (names.metrics, names.units, here["mean"], here["std"], gap["mean"], gap["std"])
+    return [
         [
             metric,
             unit,
@@ -181,33 +195,20 @@ def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
             f"{d:+.4f} ± {1.96 * s:.4f}",
             "within noise" if abs(d) <= 1.96 * s else "beyond noise",
         ]
-        for metric, unit, mean, std, d, s in zip(
-            names.metrics,
-            names.units,
-            here["mean"],
-            here["std"],
-            gap["mean"],
-            gap["std"],
-            strict=True,
-        )
+        for metric, unit, mean, std, d, s in zip(*columns, strict=True)
     ]
-    against = [
+
+
+def by_baseline(frozen: dict, aggregate: Aggregate) -> list[list[str]]:
+    """A row per baseline: the difference of the aggregate to it."""
+    return [
         [
-            other,
+            name,
             f"{aggregate.sign * gap['aggregate']:+.4f} ± {1.96 * gap['aggregate_std']:.4f}",
             "within noise" if gap["inside_noise"] else "beyond noise",
         ]
-        for other, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())
+        for name, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())
     ]
-    behind = frozen["surrogate"]
-    return (
-        f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
-        f"<b>{escape(wording.predicted_words(frozen['predicted'], aggregate))}</b> (95%), by {escape(behind['title'])} "
-        f"on {wording.counted(behind['runs'], 'run')}.</p>"
-        f"{table(['vs.', aggregate.title, 'verdict'], against)}{plot(figure)}"
-        f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], rows)}"
-        '<p class="note">Hollow marks are within noise: zero lies inside the interval.</p>'
-    )
 
 
 def measured(found: dict, names: Named, aggregate: Aggregate) -> str:

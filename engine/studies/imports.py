@@ -150,32 +150,43 @@ def import_runs(
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
     files = [table.name for table in tables if table]
     event = _event(spec, reading, runs, files, available_tokens, prior)
-    study = _named(name, event)
     frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
-    for number, run in enumerate(event["runs"], 1):
-        run["id"] = f"{study}-{number:05d}"
-    rows = [ImportedRun(**run) for run in event["runs"]]
-    objectives = [StudyMetric(**one) for one in event["metrics"]]
-    with store.alone():  # the same import asked for twice at once is one
-        known = {one.name: one.id for one in studies.all_studies(store)}
-        already = known.get(name) == study
-        if name in known and not already:
-            raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
-        if not already:
-            store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": objectives}))
-            advance.advance(store)
-    found = studies.get(store, study)
+    study = _named(name, event)
+    already = _recorded(store, study, name, event)
     return {
-        "study": study,
+        **_shown(store, studies.get(store, study)),
         "already_there": already,
-        "runs": found.runs,
-        "domains": found.domains,
         "columns": mapping.to_dict(),
         **reading.to_dict(),
         "notes": list(runs.notes),
         "prior": event["imported"]["prior_name"],
-        "aggregate": aggregate_of(store, found).to_dict(),
-        "jobs": [job.id for job in jobs.of_study(store, study) if job.state in jobs.UNFINISHED],
+    }
+
+
+def _recorded(store: Store, study: str, name: str, event: dict) -> bool:
+    """Record an import as the study of that id; whether it was there already. Raises Problem if its name is another
+    study's."""
+    rows = [ImportedRun(id=f"{study}-{number:05d}", **run) for number, run in enumerate(event["runs"], 1)]
+    objectives = [StudyMetric(**one) for one in event["metrics"]]
+    with store.alone():  # the same import asked for twice at once is one
+        known = {one.name: one.id for one in studies.all_studies(store)}
+        if known.get(name) == study:
+            return True
+        if name in known:
+            raise Problem(f"Cannot import as {name!r}: there is a study of that name with other runs. Choose another.")
+        store.write(StudyImported(study=study, name=name, **event | {"runs": rows, "metrics": objectives}))
+        advance.advance(store)
+    return False
+
+
+def _shown(store: Store, study: studies.Study) -> dict:
+    """What became of an import: the study, how it weighs its metrics, and the jobs that fit and search."""
+    return {
+        "study": study.id,
+        "runs": study.runs,
+        "domains": study.domains,
+        "aggregate": aggregate_of(store, study).to_dict(),
+        "jobs": [job.id for job in jobs.of_study(store, study.id) if job.state in jobs.UNFINISHED],
     }
 
 

@@ -2,19 +2,10 @@
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from engine.core.errors import Problem
 from engine.search.strategies import STRATEGIES, TITLES, History, Question
 from engine.space.box import Box
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As in a job: two pools of threads on two cores spin against each other."""
-    with threadpool_limits(1):
-        yield
-
 
 BEST = np.array([0.7, 0.2, 0.45])
 

@@ -56,19 +56,10 @@ def trade_off(study: studies.Study, search: dict) -> None:
         place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1
     shares = pool.points[rows]
     mean, std = surrogate_of(study, search).predict(shares[place][None])
-    measured = runs.measured(state.store(), study.id)
+    measured = runs.measured(state.store(), study.id).losses
     left, right = st.columns(2)
-    pair = [chosen[0], chosen[1]]
     with left:
-        figure = round_charts.front(
-            tuple(names.metrics[m] for m in pair),
-            tuple(names.units[m] for m in pair),
-            pool.mean[rows][:, pair],
-            measured.losses[:, pair],
-            place,
-            std[0, pair],
-        )
-        plot(figure, key="front")
+        plot(front_of(names, chosen[:2], pool.mean[rows], measured, place, std[0]), key="front")
     with right:
         plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
     values = ", ".join(
@@ -77,12 +68,27 @@ def trade_off(study: studies.Study, search: dict) -> None:
     st.markdown(f"At this point: {values}.")
     st.caption(
         f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
-        f"Points within each other's intervals cannot be told apart. Based on {len(measured.ids)} runs."
+        f"Points within each other's intervals cannot be told apart. Based on {len(measured)} runs."
     )
     with st.container(horizontal=True):
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
             set_faders(study, shares[place])
         nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
+
+
+def front_of(
+    names: Named, pair: list[int], predicted: np.ndarray, measured: np.ndarray, place: int, std: np.ndarray
+):
+    """The chart of a front in two metrics: predicted (P, M) of its points, measured (R, M) of the runs; std (M,) of
+    the point in that place."""
+    return round_charts.front(
+        tuple(names.metrics[m] for m in pair),
+        tuple(names.units[m] for m in pair),
+        predicted[:, pair],
+        measured[:, pair],
+        place,
+        std[pair],
+    )
 
 
 def targets(study: studies.Study, search: dict) -> None:

@@ -118,18 +118,7 @@ def queue_merge_search(
     """
     need("operator", "search merges")
     spec = merge_spec(study)
-    if strategy not in STRATEGIES:
-        raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
-    if surrogate not in SURROGATES:
-        raise Problem(f"Cannot guide a search by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
-    if not is_whole(evaluations, 1, MOST):
-        raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
-    if not is_number(minutes, 0):
-        raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
-    if not is_whole(seed, 0):
-        raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
-    if spread and strategy != "guided":
-        raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
+    check_search(strategy, evaluations, minutes, surrogate, spread, seed)
     frame, known = frame_of_study(study), for_fitting(store, study.id)
     settings = {
         "strategy": strategy,
@@ -154,6 +143,22 @@ def queue_merge_search(
     )
     ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
     return job_id
+
+
+def check_search(strategy: str, evaluations: int, minutes: float, surrogate: str, spread: bool, seed: int) -> None:
+    """Raise Problem unless a search may have these settings: see `queue_merge_search`."""
+    if strategy not in STRATEGIES:
+        raise Problem(f"Cannot search by {strategy!r}: choose one of {', '.join(STRATEGIES)}.")
+    if surrogate not in SURROGATES:
+        raise Problem(f"Cannot guide a search by {surrogate!r}: the surrogates are {', '.join(SURROGATES)}.")
+    if not is_whole(evaluations, 1, MOST):
+        raise Problem(f"Cannot measure {evaluations!r} merges: give a whole number from 1 to {MOST:,}.")
+    if not is_number(minutes, 0):
+        raise Problem(f"Cannot search for {minutes!r} minutes: give a number of at least 0; 0 sets no limit.")
+    if not is_whole(seed, 0):
+        raise Problem(f"Cannot use {seed!r} as seed: give a whole number of at least 0.")
+    if spread and strategy != "guided":
+        raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
 
 
 def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> str:

@@ -24,8 +24,6 @@ from tests.support.learning import Bigrams, llama_task
 from tests.support.running import answer, engine
 from tests.support.working import read_events
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_merging_by_weights_alone_says_what_is_missing(tmp_path):
     text = "merge_method: fisher\nbase_model: b\nmodels: [{model: e}]\n"

@@ -25,9 +25,6 @@ from engine.proxies.model import Stack
 from engine.spec.fidelity import Fidelity
 from tests.support.learning import Bigrams
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # Known answers -----------------------------------------------------------------------------------------------
 
 

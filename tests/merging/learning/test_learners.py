@@ -18,7 +18,7 @@ from store import runs, studies
 from store.database import Store
 from tests.support.learning import Bigrams, learned, llama_task, weights_of
 
-pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

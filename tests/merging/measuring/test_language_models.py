@@ -32,6 +32,7 @@ name = "Brought"
 corpus = "small"
 domains = ["python", "prose"]
 runs = 8
+surrogates = ["ridge", "gp"]
 [merge]
 base = "base"
 experts = {python = "python", prose = "prose"}
