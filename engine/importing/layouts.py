@@ -32,6 +32,11 @@ FAILED = {
         "lost",
     ),
 }
+SUMMARY = re.compile(  # how rows are called that sum up the rows above them
+    r"(grand |over)?(all|mean|average|avg|median|total|sum|std|st\.?dev|standard deviation|min|max|minimum|maximum|"
+    r"count|mittelwert|summe|durchschnitt|moyenne|promedio)\.?:?",
+    re.I,
+)
 LISTED = 8  # steps that are offered
 LAST = "the last row of each run; a column without a value there keeps the last one it had"
 
@@ -55,6 +60,21 @@ def without_failed(table: Table) -> tuple[Table, list[str]]:
         rows = f"rows {listed(list(map(str, lost)), 8)}" if len(lost) > 1 else f"row {lost[0]}"
         return table.only(kept), [f"{rows} of {table.name}: column {column!r} says {why}"]
     return table, []
+
+
+def without_summaries(table: Table) -> tuple[Table, list[str]]:
+    """The table without rows at its end that sum up the others (Mean, Total, ...), and what was left out."""
+    names = [text_of(cell) for cell in next(iter(table.columns.values()), [])]
+    last = len(names)
+    while last > 1 and SUMMARY.fullmatch(names[last - 1]):
+        last -= 1
+    if last == len(names) or any(map(SUMMARY.fullmatch, names[:last])):  # runs may be called so, too
+        return table, []
+    lost = [
+        f"row {table.lines[place]} of {table.name}: {names[place]!r} sums up the others"
+        for place in range(last, len(names))
+    ]
+    return table.only(range(last)), lost
 
 
 def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question]]:

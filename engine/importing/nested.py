@@ -12,6 +12,8 @@ from engine.importing.tables import text_of
 
 DEEPEST = 8
 BARE = re.compile(r"(?<=[:,\[\s])(nan|-?inf)(?=\s*[,}\]])")  # as Python prints them
+PAIR = re.compile(r"\s*([^\W\d][^:=,;|{}\[\]]*)[:=]\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?%?)\s*", re.I)
+PAIRS = re.compile(rf"(?:{PAIR.pattern}[,;|])+{PAIR.pattern}", re.I)  # web:0.3,code:0.7
 BEGIN = {"{", "[", " "}
 WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
 
@@ -45,7 +47,7 @@ def spread(name: str, columns: dict[str, list[Any]], lines: Sequence[int], depth
 
 def _objects(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> list[dict[str, Any]] | None:
     """A column's cells as objects, empty where a cell is; None where it is no column of objects."""
-    if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and cell[:1] in BEGIN) for cell in cells):
+    if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and _may_be_object(cell)) for cell in cells):
         return None
     read = [_object(cell) for cell in cells]
     there = sum(one is not None for one in read)
@@ -62,10 +64,17 @@ def _objects(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> 
     return [one or {} for one in read]
 
 
+def _may_be_object(text: str) -> bool:
+    return text[:1] in BEGIN or PAIRS.fullmatch(text) is not None
+
+
 def _object(cell: Any) -> dict[str, Any] | None:
     """A cell as an object, None where it is none."""
     if isinstance(cell, str):
         text = cell.strip()
+        if PAIRS.fullmatch(text):
+            pairs = [(one[1].strip(), one[2]) for one in PAIR.finditer(text)]
+            return dict(pairs) if len(dict(pairs)) == len(pairs) else None
         cell = _parsed(text) if text[:1] + text[-1:] in ("{}", "[]") else None
     if isinstance(cell, dict):
         return {str(key): value for key, value in cell.items()}

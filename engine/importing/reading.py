@@ -7,7 +7,7 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
-from engine.importing.layouts import collapsed, widened, without_failed
+from engine.importing.layouts import collapsed, widened, without_failed, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
@@ -108,8 +108,9 @@ def _rows(
 def _one_row_a_run(table: Table, talk: Talk) -> Table:
     """The table without failed runs, and widened where it is long; what was asked while it was read comes along."""
     talk.questions += table.asked
-    table, dropped = without_failed(table)
-    talk.dropped += dropped
+    for without in (without_failed, without_summaries):
+        table, dropped = without(table)
+        talk.dropped += dropped
     table, asked = widened(table, talk.answers)
     talk.questions += asked
     talk.notes += table.notes

@@ -14,6 +14,7 @@ from engine.importing.tables import Table
 SUM = 0.02  # by which shares may miss 1: tables are rounded
 EXACT = 1e-6  # an error of sums below which nothing is told apart
 ALIKE = 1.5  # errors of sums that differ by less than this factor do not tell families apart
+THIRDS = 3  # parts of the rows that are looked at where all of them show nothing
 KEPT = 12  # runs of neighbours that are told
 NARROWING = 64  # rows by which the runs of neighbours are narrowed down
 CLOSEST = 200  # of them that are looked at
@@ -102,7 +103,9 @@ def _unit_of(values: np.ndarray) -> float:
 def families(table: Table, names: list[str]) -> list[Family]:
     """All families among columns of numbers that may be shares, the likeliest first."""
     found = [one for one in _by_prefix(table, names) if one.sums or one.scale in (ROUNDED, COUNTS) or one.named]
-    found += [one for one in _neighbours(table, names) if not any(other.explains(one) for other in found)]
+    values = np.stack([table.loose(name) for name in names], axis=1) if names else np.zeros((1, 0))
+    found += [one for one in _neighbours(values, names) if not any(other.explains(one) for other in found)]
+    found = found or _in_most_rows(values, names)
     return sorted(found, key=lambda one: (not one.sums, not one.named, max(one.error, EXACT), -len(one.columns)))
 
 
@@ -125,12 +128,31 @@ def _by_prefix(table: Table, names: list[str]) -> list[Family]:
     return found
 
 
-def _neighbours(table: Table, names: list[str]) -> list[Family]:
+def _in_most_rows(values: np.ndarray, names: list[str]) -> list[Family]:
+    """The runs of neighbours that sum to 1 or to 100 in most rows: a wrong row or two hide nothing.
+
+    They are looked for in a third of the rows at a time. Whoever reads the shares names the wrong rows.
+    """
+    for start in range(THIRDS if len(values) >= 3 * THIRDS else 0):
+        found = [one for one in _neighbours(values[start::THIRDS], names) if _most_agree(values, names, one)]
+        if found:
+            return found
+    return []
+
+
+def _most_agree(values: np.ndarray, names: list[str], family: Family) -> bool:
+    """Whether the columns of a family sum to 1, or to 100, in most rows."""
+    places = [names.index(name) for name in family.columns]
+    sums = np.nan_to_num(values[:, places], posinf=np.inf).sum(axis=1) / (100 if family.scale == PERCENT else 1)
+    return bool(3 * (np.abs(sums - 1) <= SUM).sum() >= 2 * len(sums))
+
+
+def _neighbours(values: np.ndarray, names: list[str]) -> list[Family]:
     """The best runs of neighbours that sum to 1 or to 100 in every row, and those that the sums cannot tell from them.
 
-    Columns of zeros change no sum: inside a run they belong to it, at its ends both ways are offered.
+    values (R, C): the columns' numbers. Columns of zeros change no sum: inside a run they belong to it, at its ends
+    both ways are offered.
     """
-    values = np.stack([table.loose(name) for name in names], axis=1) if names else np.zeros((1, 0))
     usable = ~np.isinf(values).any(axis=0) & ~(values < 0).any(axis=0)
     values = np.nan_to_num(values, posinf=0)
     breaks = [-1, *np.flatnonzero(~usable).tolist(), len(names)]
