@@ -133,7 +133,7 @@ def _default(
 ) -> tuple[str, str]:
     """The surrogate to use, and why: it is asked for mixtures beyond the runs, which rank correlation does not see.
 
-    The simplest law or process that is tied with the best. Where none is (trees stay flat beyond the runs, and products
+    The safest law or process that is tied with the best: first the process around a law, then the plainest. Where none is (trees stay flat beyond the runs, and products
     of shares run away), the best law or process is taken all the same, unless the better rank of the other shows where
     it matters: in the run that would have been picked, or by more than MATERIAL. The baseline is the default only where
     it is alone: it does not model interactions.
@@ -145,7 +145,7 @@ def _default(
     level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
     sensible = [name for name in scores if SURROGATES[name].extrapolates]
     if tied := [name for name in level if name in sensible] or ([] if sensible else level):
-        return plainest(tied), "it is the simplest of those that rank held-out runs best, within noise"
+        return plainest(tied), "of those that rank held-out runs best, within noise, it is the safest beyond them"
     rival = min(sensible, key=place.__getitem__)
     gains = scores[best] - scores[rival]
     if _score(judged, best) - _score(judged, rival) > MATERIAL and np.quantile(gains, 0.025) > 0:

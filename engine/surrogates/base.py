@@ -32,7 +32,7 @@ class Surrogate(ABC):
 
     title: ClassVar[str]
     summary: ClassVar[str]  # one sentence for the page
-    complexity: ClassVar[int]  # rank from plain and smooth to rough: breaks ties in the league
+    complexity: ClassVar[int]  # rank from safe, plain and smooth to rough: breaks ties in the league
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
     extrapolates: ClassVar[bool] = False  # whether it goes on sensibly beyond the runs, as laws and processes do
     knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions than the usual

@@ -23,7 +23,7 @@ class BiMix(Law):
 
     title = "BiMix"
     summary = "A power of each share, added up: a published law in which domains do not interact."
-    complexity = 2
+    complexity = 3
 
     @staticmethod
     def value_and_slope(weights, law):

@@ -49,7 +49,7 @@ class Epochs(Spanned):
 
     title = "Law of epochs"
     summary = "Each domain helps the less the more often it was read, and harms when it was read too often."
-    complexity = 2
+    complexity = 3
     extrapolates = True
     slow = True
     knows_conditions = True

@@ -28,7 +28,7 @@ class Lasso(Spanned):
 
     title = "Lasso"
     summary = "A sparse line in all inputs and their logarithms: shows what a loss depends on."
-    complexity = 2
+    complexity = 3
 
     weights: np.ndarray
     coefficients: np.ndarray

@@ -15,7 +15,7 @@ class Linear(Spanned):
 
     title = "Linear"
     summary = "A straight line in everything that varies: RegMix's baseline, too rigid for most losses."
-    complexity = 1
+    complexity = 2
 
     coefficients: np.ndarray
     root: np.ndarray

@@ -20,7 +20,7 @@ class LogLinear(Law):
 
     title = "Log-linear law"
     summary = "Each loss is a floor plus one exponential of the shares: a published law that extends to larger models."
-    complexity = 1
+    complexity = 2
     convex = True
 
     @staticmethod

@@ -21,7 +21,7 @@ class PowerLaw(Law):
 
     title = "Power law"
     summary = "Each loss is a floor plus a power of the tokens that help it: smooth and rigid."
-    complexity = 1
+    complexity = 2
 
     @staticmethod
     def value_and_slope(weights, law):

@@ -24,7 +24,7 @@ class Ridge(Surrogate):
 
     title = "Quadratic ridge"
     summary = "Squares and products of all inputs and their logarithms, with a penalty: smooth, exact and instant."
-    complexity = 2
+    complexity = 3
 
     weights: np.ndarray
     losses: np.ndarray

@@ -356,7 +356,7 @@ def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
 
 
 def test_the_default_says_why(league):
-    assert league.why.startswith("it is the simplest")
+    assert league.why.startswith("of those that rank held-out runs best")
 
 
 def test_few_runs_make_intervals_wider():

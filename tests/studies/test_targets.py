@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import Problem
+from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.jobs.spool import Job
 from engine.league import run as run_league
@@ -31,7 +32,14 @@ def loss(shares: np.ndarray, budget: float = BUDGET) -> float:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    opened = Store(Workspace.open(tmp_path_factory.mktemp("targets") / "workspace"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
 def study(store: Store) -> studies.Study:
     """A fitted study of two domains, whose proxies saw the real run's repetition."""
     spec = StudySpec(
