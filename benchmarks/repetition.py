@@ -1,4 +1,4 @@
-"""Where text repeats: the best mixture on worlds of the two-pool law: `OMP_NUM_THREADS=1 python -m benchmarks.repetition`.
+"""Where text repeats, the best mixture is inside: `OMP_NUM_THREADS=1 python -m benchmarks.repetition`.
 
 Ten worlds of 7 domains by the two-pool law (arXiv:2605.12715), which is none of the surrogates' own: text that is read
 again counts the less the more often, each domain has a harm of its own, and the best mixture repeats scarce text two
