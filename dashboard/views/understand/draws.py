@@ -76,9 +76,7 @@ def trade_off(study: studies.Study, search: dict) -> None:
         nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
 
 
-def front_of(
-    names: Named, pair: list[int], predicted: np.ndarray, measured: np.ndarray, place: int, std: np.ndarray
-):
+def front_of(names: Named, pair: list[int], predicted: np.ndarray, measured: np.ndarray, place: int, std: np.ndarray):
     """The chart of a front in two metrics: predicted (P, M) of its points, measured (R, M) of the runs; std (M,) of
     the point in that place."""
     return round_charts.front(
