@@ -15,7 +15,7 @@ def left_out(left: Iterable[Left]) -> dict[str, Any]:
 
 
 def report(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Of a manifest: {"text", "files", "skipped", "left_out"}; manifests of before 0.2 know less.
+    """Of a manifest: {"text", "files", "skipped", "left_out"}; manifests from before 0.2 know less.
 
     text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; skipped: files, and lines of them,
     that could not be read; left_out: what was not tried.

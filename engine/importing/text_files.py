@@ -29,7 +29,7 @@ Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what peop
 
 
 def decoded(data: bytes, name: str) -> str:
-    """The text of a file. Raises Problem, naming the line, for bytes that are no Unicode text."""
+    """The text of a file. Raises Problem, naming the line, for bytes that are not Unicode text."""
     coding = next((coding for mark, coding in MARKS.items() if data.startswith(mark)), None)
     if coding is None and b"\x00" in data[:4096]:
         head = data[:4096]
@@ -45,7 +45,7 @@ def decoded(data: bytes, name: str) -> str:
     wide = coding is not None and coding != "utf-8-sig"  # any bytes make some UTF-16
     foreign = wide and 2 * sum(map(str.isascii, text)) < len(text)
     if "\x00" in text or foreign:
-        raise Problem(f"Cannot read {name}: it holds zero bytes, so it is no text. Give a CSV, JSON or Parquet file.")
+        raise Problem(f"Cannot read {name}: it holds zero bytes, so it is not text. Give a CSV, JSON or Parquet file.")
     return text
 
 

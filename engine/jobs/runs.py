@@ -10,7 +10,7 @@ from engine.core.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRun(Record):
-    """A run as the job that measures it is told of it: its id, its weights (D,), its seed."""
+    """A run as the job that measures it gets it: its id, its weights (D,), its seed."""
 
     id: str
     weights: list[float]
