@@ -18,7 +18,11 @@ from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
 TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
-LONGEST = ("test_backends", "test_reviews", "test_merge_study", "test_candidate_pages", "test_commands", "test_pages")
+LONGEST = (  # the first needs no trained workspace: it runs while others wait for that
+    *("test_backends", "test_docs", "test_rounds", "test_candidate_pages", "test_merge_pages", "test_pages"),
+    *("test_import_page", "test_merge_study", "test_language_models", "test_evidence", "test_sign_in", "test_server"),
+    *("test_asked", "test_additions", "test_commands"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -97,7 +97,7 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
         corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
     experts = stage_of_all("Experts", by_kind["train"], f"{count} and their base")
-    trained = count + 1  # runs that are no merges
+    trained = count + 1  # runs that are not merges
     if study.spec["merge"]["base"]:
         experts, trained = Stage("Experts", "done", 1.0, "external checkpoints"), 0
     measured = f"{max(0, study.done - trained)} of {study.runs - trained} measured" + unmeasured(study)

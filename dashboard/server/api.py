@@ -150,7 +150,7 @@ def read_json(body: bytes) -> object:
         return json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
         raise Problem(
-            f"Cannot read the arguments: they are no JSON ({error}). Send an object of names and values."
+            f"Cannot read the arguments: they are not JSON ({error}). Send an object of names and values."
         ) from error
 
 

@@ -52,7 +52,7 @@ def call(store: Store, name: str, arguments: object, key: str | None = None) -> 
 
 @cache
 def model_of(name: str) -> type[BaseModel]:
-    """The arguments of a command as a model: strict, so that a text is no number and a list no text."""
+    """The arguments of a command as a model: strict, so that a text is not a number, nor a list a text."""
     given = list(inspect.signature(COMMANDS[name]).parameters.values())[1:]
     more = any(one.kind == one.VAR_KEYWORD for one in given)
     fields: dict[str, Any] = {
@@ -76,7 +76,7 @@ def sentence(error: ValidationError) -> str:
 
 
 def check_json(value: object, what: str) -> None:
-    """Raise Problem for what no command could use: texts that are no Unicode, numbers beyond 64 bits, deep nesting."""
+    """Raise Problem for what no command could use: texts that are not Unicode, numbers beyond 64 bits, deep nesting."""
     level = [("", value)]
     for _ in range(DEEPEST):
         below: list[tuple[str, object]] = []
@@ -105,7 +105,7 @@ def check_text(text: str, where: str, what: str) -> None:
         )
     if "\0" in text or text != text.encode("utf-8", "ignore").decode():
         raise Problem(
-            f"Cannot read the arguments of {what}: {where!r} holds {shown(text)}, which is no text that can be stored "
+            f"Cannot read the arguments of {what}: {where!r} holds {shown(text)}, which is not text that can be stored "
             "(a zero byte, or half of a surrogate pair). Leave that letter out."
         )
 

@@ -1,4 +1,4 @@
-"""Merge files as YAML: what a plain reader loses without a word, or never comes to the end of, is refused. No torch."""
+"""Merge files as YAML: what a plain reader drops silently, or never finishes reading, is refused. No torch."""
 
 import yaml
 

@@ -36,7 +36,7 @@ class Tally:
     files_with_text: int = 0
     files_read: list[str] = field(default_factory=list)  # the first of those that gave text
     cut: int = 0  # documents cut into pieces
-    filtered: int = 0  # files left out because they are no clean text: minified, generated, full of digits
+    filtered: int = 0  # files left out because they are not clean text: minified, generated, full of digits
     repeated_blocks: int = 0
     skipped_count: int = 0
     skipped: list[dict] = field(default_factory=list)  # the first of them: {"path", "reason", "lines"}

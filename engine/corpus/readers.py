@@ -130,7 +130,7 @@ def text_pieces(stream: io.BufferedReader, limit: int, faults: Faults) -> Iterat
 
 
 def check_text(head: bytes) -> None:
-    """Raise Unreadable if more than half of a file's first lines are no text: then the file is something else."""
+    """Raise Unreadable if more than half of a file's first lines are not text: then the file is something else."""
     if len(head) == PIECE_BYTES:
         head = head[: character_edge(head, PIECE_BYTES - 4)]  # it may end within a character
     written = [line for line in head.splitlines() if line.strip()]
@@ -145,7 +145,7 @@ def check_text(head: bytes) -> None:
 
 
 def line_fault(line: bytes) -> str:
-    """Why a line is no text; "" if it is."""
+    """Why a line is not text; "" if it is."""
     if b"\0" in line:
         return BINARY
     try:
@@ -156,7 +156,7 @@ def line_fault(line: bytes) -> str:
 
 
 def without_bad_lines(piece: bytes, faults: Faults, number: int) -> bytes:
-    """A piece of text without the lines that are no text, which are counted from line `number` on."""
+    """A piece of text without the lines that are not text, which are counted from line `number` on."""
     if not line_fault(piece):
         return piece
     kept = []

@@ -15,7 +15,7 @@ def left_out(left: Iterable[Left]) -> dict[str, Any]:
 
 
 def report(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Of a manifest: {"text", "files", "noticed", "skipped", "left_out"}; older manifests know less.
+    """Of a manifest: {"text", "files", "noticed", "skipped", "left_out"}; manifests from before 0.2 know less.
 
     text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: what to beware of
     in files that were read; skipped: files, and lines of them,

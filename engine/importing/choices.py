@@ -165,8 +165,8 @@ def choose_scale(table: Table, family: Family, talk: Talk) -> str | None:
     why = {
         ROUNDED: f"{span}, which their rounding can explain",
         COUNTS: f"sum to about {np.median(sums):.6g} in every row, as weights or counts do",
-        SIGNED: "are partly below 0, so they are no shares as they stand",
-    }.get(family.scale, f"{span}, so they are no shares as they stand")
+        SIGNED: "are partly below 0, so they are not shares as they stand",
+    }.get(family.scale, f"{span}, so they are not shares as they stand")
     options = {SOFTMAX: SCALES[SOFTMAX]} if family.scale == SIGNED else {DIVIDE: SCALES[DIVIDE]}
     if family.scale == ROUNDED:
         options = {DIVIDE: "rounded shares, to be divided by their sum, row by row"}

@@ -52,7 +52,7 @@ def _cells(array: pa.Array, name: str, column: str) -> list[Any]:
         return [None if cell is None else cell.decode() for cell in found]
     except UnicodeDecodeError as error:
         raise Problem(
-            f"Cannot import {name}, column {column!r}: it holds bytes that are no text. Leave it out."
+            f"Cannot import {name}, column {column!r}: it holds bytes that are not text. Leave it out."
         ) from error
 
 

@@ -43,7 +43,7 @@ OTHER = {
 def read_table(path: Path, name: str | None = None, answers: dict[str, str] | None = None) -> Table:
     """Read a CSV, JSON or Parquet file: objects inside cells spread, figures as plain numbers.
 
-    name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is no table,
+    name: what people call it; answers: to what it may leave open (Table.asked). Raises Problem where it is not a table,
     too large a one, or has two columns of one name.
     """
     name = name or path.name
@@ -59,7 +59,7 @@ def read_table(path: Path, name: str | None = None, answers: dict[str, str] | No
 def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, list[Question]]:
     """A file's columns of raw cells, what people call its rows, and what reading them left open.
 
-    Raises Problem where it is no table, has no rows, or more rows, columns, cells or bytes than can be read.
+    Raises Problem where it is not a table, has no rows, or more rows, columns, cells or bytes than can be read.
     """
     try:
         with open(path, "rb") as file:

@@ -49,7 +49,7 @@ class Talk:
 
 
 def checked_answers(answers: object) -> dict[str, str]:
-    """Answers as text; numbers may be given for options that are numbers. Raises Problem for what are no answers."""
+    """Answers as text; numbers may be given for options that are numbers. Raises Problem for anything else."""
     if answers is None:
         return {}
     if not isinstance(answers, dict) or not all(isinstance(one, (str, int, float)) for one in answers.values()):

@@ -10,7 +10,7 @@ from engine.core.records import Record
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRun(Record):
-    """A run as the job that measures it is told of it: its id, its weights (D,), its seed; doses (D,): the part of each
+    """A run as the job that measures it gets it: its id, its weights (D,), its seed; doses (D,): the part of each
     domain's text that it sees of what others see, null for all."""
 
     id: str

@@ -28,7 +28,7 @@ class Recipe:
     "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
     makes a draft, and every file says so; paths: where a domain's text lies for the loader, its name where absent;
     tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
-    that are no mixture, and for domains and paths that no file could hold.
+    that are not a mixture, and for domains and paths that no file could hold.
     """
 
     study: str

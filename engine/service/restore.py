@@ -125,7 +125,7 @@ def _unpack(source: Path, folder: Path) -> dict:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose headers are no bomb: they are read into memory whole."""
+    """A member whose headers are not a bomb: they are read into memory whole."""
 
     @classmethod
     def frombuf(cls, buf, encoding, errors):

@@ -1,47 +1,20 @@
 """Tables as people have them: each is read as what it is, asked about, or refused by its name; nothing is guessed."""
 
 import gzip
-import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
-from engine import importing
 from engine.core.errors import Problem
-from engine.importing import read, read_runs, read_table, refuse_open
-from engine.importing.limits import COLUMNS
+from engine.importing import read_runs
 from tests.importing import made
 from tests.importing.made import LOSS, MIX, PLAIN, RUN, RUNS, SETTINGS, SHARES, repeated, text, under
-
-
-def reading(path, second=None, format="flat", **given):
-    answers = given.get("answers")
-    return importing.read(format, *[one and read_table(one, answers=answers) for one in (path, second)], **given)
-
-
-def runs_of(path, second=None, format="flat", **given):
-    """The runs of tables whose every question is answered."""
-    found = reading(path, second, format, **given)
-    refuse_open(found.questions, found.answers)
-    return read_runs(found)
+from tests.importing.reading import reading, runs_of, written
 
 
 def roles(found) -> dict[str, str]:
     """Column -> what it was read as."""
     return {one.column: one.role for one in found.columns}
-
-
-def written(path, content):
-    """A file of text, bytes, columns, or of what a function writes into it."""
-    if callable(content):
-        content(path)
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        path.write_text(content if isinstance(content, str) else text(content))
-    return path
 
 
 PERCENT = {name: [f"{100 * cell:.2f}%" for cell in cells] for name, cells in MIX.items()}
@@ -326,138 +299,3 @@ def test_mixtures_hold_no_settings_in_a_pair(tmp_path):
     metrics = written(tmp_path / "m.csv", {"run": range(RUNS), "arc_bpb": LOSS, "arc_bpb_stderr": LOSS})
     found = reading(weights, metrics, "olmix")
     assert list(found.mapping.weights) == list(MIX) and len(found.mapping.objectives) == 1
-
-
-REFUSED = {
-    "a header of values": (
-        "ckpt/70M_0.3-0.7\tvalid.bin\t2.5\nckpt/70M_0.4-0.6\tvalid.bin\t2.6\n",
-        "first line holds values",
-    ),
-    "shares in names": ("ckpt,valid_loss\n70M_0.3-0.7,2.5\n70M_0.4-0.6,2.6\n", "'0.3-0.7' in column 'ckpt'"),
-    "lists without names": (
-        '{"weights": [0.5, 0.5], "loss": 1}\n{"weights": [0.4, 0.6], "loss": 2}',
-        "'weights' holds lists",
-    ),
-    "a title above": ("My runs\nrun,a,b\n1,2,3\n", "remove what stands above"),
-    "a workbook": (b"PK\x03\x04" + bytes(40), "workbook"),
-    "a pickle": (b"\x80\x04\x95" + bytes(40), "pickle"),
-    "an Arrow file": (b"ARROW1" + bytes(40), "Arrow or Feather file. Save the table as Parquet"),
-    "a database": (b"SQLite format 3\x00" + bytes(40), "database"),
-    "results of one model": (json.dumps({"results": {"arc": {"acc": 1}}, "configs": {"arc": {}}}), "no table of runs"),
-    "a broken line": ('{"a": 1}\n{"a":\n', "line 2"),
-    "deep nesting": ("[" * 100_000, "too deep"),
-    "two decimal marks": ("run;w_a;w_b\n1;0,5;0.5\n2;0,4;0,6\n3;0,4;0.6\n", "row 2.*'w_b'|row 3.*'w_b'"),
-    "some percent signs": ("run,w_a,w_b\n1,50%,50%\n2,0.4,60%\n3,30%,70%\n", "row 3.*'0.4' has no percent sign"),
-    "an ambiguous comma": ("run;w_a;w_b;loss\n" + "1;1,234;2,345;1\n2;1,334;2,445;2\n", "'decimal'"),
-    "one object among texts": (
-        'run,mix\n1,"{""a"": 0.4, ""b"": 0.6}"\n2,"{""a"": 0.5, ""b"": 0.5}"\n3,oops\n',
-        "row 4.*'oops'",
-    ),
-    "a pair that stands twice": (
-        "run,domain,weight\n1,a,0.5\n1,b,0.5\n1,b,0.5\n2,a,1\n2,b,0\n",
-        "row 4.*'b' in column 'domain'",
-    ),
-    "all runs crashed": (
-        "Name,State,w_a,w_b,loss\nx,crashed,0.5,0.5,1\ny,failed,0.4,0.6,2\n",
-        "crashed, failed in every one",
-    ),
-    "too many columns": (",".join(map(str, range(COLUMNS + 1))) + "\n" + ",".join("1" * (COLUMNS + 1)), "columns"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_it_is_refused_by_its_name(tmp_path, name):
-    content, said = REFUSED[name]
-    with pytest.raises(Problem, match=said):
-        runs_of(written(tmp_path / "runs.csv", content))
-
-
-def test_parquet_is_bounded_by_what_it_says_of_itself(tmp_path):
-    """A few kilobytes that would unpack to gigabytes."""
-    zeros = pa.table({f"c{i}": np.zeros(200_000) for i in range(60)})
-    parquet.write_table(zeros, tmp_path / "wide.parquet")
-    with pytest.raises(Problem, match="12,000,000 values"):
-        read_table(tmp_path / "wide.parquet")
-    parquet.write_table(pa.table({"list": pa.array([np.zeros(11_000_000)])}), tmp_path / "list.parquet")
-    with pytest.raises(Problem, match="11,000,000 values"):
-        read_table(tmp_path / "list.parquet")
-    long = pa.array(["x" * 30_000] * 10_000)
-    parquet.write_table(pa.table({"text": long}), tmp_path / "text.parquet")
-    assert (tmp_path / "text.parquet").stat().st_size < 100_000
-    with pytest.raises(Problem, match="unpacks to more than 256 MiB"):
-        read_table(tmp_path / "text.parquet")
-    with pytest.raises(Problem, match="larger than 256 MiB"):
-        read_table(written(tmp_path / "runs.csv.gz", gzip.compress(bytes(270 << 20), 1)))
-
-
-def test_thousands_of_columns_are_explained_at_once(tmp_path):
-    rows = 20
-    shares = np.random.default_rng(0).dirichlet(np.ones(4), rows)
-    table = {f"m{i}": [i * 1e-6, i * 1.01e-6] * (rows // 2) for i in range(3000)}
-    table |= {name: shares[:, i].tolist() for i, name in enumerate("abcd")} | {"val_loss": list(range(rows))}
-    found = reading(written(tmp_path / "runs.csv", table))
-    assert list(found.mapping.weights) == list("abcd") or found.questions
-    assert len(found.columns) == 3005
-
-
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("runs.parquet", lambda path: parquet.write_table(pa.table(PLAIN), path)),
-        ("runs.csv", text(made.WANDB)),
-        ("runs.csv", made.python_text),
-        ("runs.jsonl", made.json_lines),
-    ],
-)
-def test_damaged_files_are_refused_or_read_and_never_end_the_process(tmp_path, file, content):
-    path = written(tmp_path / file, content)
-    whole, rng = path.read_bytes(), np.random.default_rng(0)
-    for _ in range(100):
-        damaged = bytearray(whole)
-        for place in rng.integers(0, len(whole), 3):
-            damaged[place] = rng.integers(0, 256)
-        path.write_bytes(damaged)
-        try:
-            read_runs(reading(path))
-        except Problem as problem:
-            assert str(problem).startswith("Cannot ")
-
-
-@pytest.mark.parametrize("wrong", ["", "x", "0.9", "---"])
-@pytest.mark.parametrize("place", [0, 7, made.RUNS - 1])
-def test_a_wrong_row_hides_no_shares_and_is_named(tmp_path, wrong, place):
-    """One row without shares, or with a wrong one, and nothing named like weights: the rest tells which they are."""
-    columns = {name: list(cells) for name, cells in made.PLAIN.items()}
-    for name in made.DOMAINS if wrong != "0.9" else ("web",):
-        columns[name][place] = wrong
-    (tmp_path / "runs.csv").write_text(made.text(columns))
-    found = read("flat", read_table(tmp_path / "runs.csv"))
-    assert list(found.mapping.weights) == list(made.DOMAINS)
-    with pytest.raises(Problem, match=f"row {place + 2} of runs.csv"):
-        read_runs(found)
-
-
-def test_rows_that_sum_up_the_others_are_no_runs(tmp_path):
-    whole = made.text(made.PLAIN)
-    (tmp_path / "runs.csv").write_text(whole + "Mean,0.3,0.3,0.4,2.5\nTotal,,,,40\n")
-    found = read("flat", read_table(tmp_path / "runs.csv"))
-    assert len(read_runs(found).weights) == made.RUNS
-    assert found.dropped[0] == "row 18 of runs.csv: 'Mean' sums up the others" and "'Total'" in found.dropped[1]
-    (tmp_path / "runs.csv").write_text(whole.replace("\n0,", "\nmax,").replace("\n15,", "\nmin,"))
-    assert len(read_runs(read("flat", read_table(tmp_path / "runs.csv"))).weights) == made.RUNS
-
-
-@pytest.mark.parametrize("pair", ["{}:{}", "{}={}", "{} : {}"])
-@pytest.mark.parametrize("mark", [",", "; ", "|"])
-def test_a_mixture_as_people_write_it_in_one_cell(tmp_path, pair, mark):
-    cells = [mark.join(pair.format(name, share) for name, share in one.items()) for one in made.mixtures()]
-    (tmp_path / "runs.csv").write_text(made.text({**made.RUN, "mixture": cells, "val_loss": made.LOSS.tolist()}))
-    found = read_runs(read("flat", read_table(tmp_path / "runs.csv")))
-    assert list(found.mapping.weights) == list(made.DOMAINS)
-    np.testing.assert_allclose(found.weights, made.SHARES, atol=1e-9)
-
-
-@pytest.mark.parametrize("cell", ["12:30,13:45", "a:1", "note: first, second", "a:1,a:2", "a:b,c:d"])
-def test_text_with_colons_stays_text(tmp_path, cell):
-    (tmp_path / "runs.csv").write_text(made.text({**made.PLAIN, "remark": [cell] * made.RUNS}))
-    assert "remark" in read_table(tmp_path / "runs.csv").columns

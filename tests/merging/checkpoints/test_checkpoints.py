@@ -10,21 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from engine.core.errors import Problem
 from engine.merging.checkpoints.reader import Checkpoint
-from tests.support.checkpoints import CONFIG, FILE, llama, write
+from tests.support.checkpoints import CONFIG, FILE
 
 INDEX, NORM = "model.safetensors.index.json", "model.norm.weight"
-
-
-@pytest.fixture
-def model(tmp_path):
-    write(tmp_path / "model", llama(0))
-    return tmp_path / "model"
-
-
-@pytest.fixture
-def sharded(tmp_path):
-    write(tmp_path / "sharded", llama(0), shards=3)
-    return tmp_path / "sharded"
 
 
 def refused(path) -> str:

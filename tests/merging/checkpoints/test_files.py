@@ -17,18 +17,6 @@ HEAD, INDEX = "lm_head.weight", "model.safetensors.index.json"
 STRAY = {"layers.0.attention.wq.weight": torch.ones(3, 4), HEAD: torch.zeros(2, 2)}
 
 
-@pytest.fixture
-def model(tmp_path):
-    write(tmp_path / "model", llama(0))
-    return tmp_path / "model"
-
-
-@pytest.fixture
-def sharded(tmp_path):
-    write(tmp_path / "sharded", llama(0), shards=2)
-    return tmp_path / "sharded"
-
-
 @pytest.mark.parametrize(
     "stray",
     [
