@@ -300,6 +300,21 @@ def test_tokens_priors_and_constraints_make_the_frame(store, adopted):
     np.testing.assert_allclose(frame.space.upper, [1, 0.2, 0.4])
 
 
+def test_counts_of_an_imported_study_may_come_later(store, adopted):
+    from engine.studies.measured import frame_of_study
+    from engine.studies.text import give_text
+
+    study = studies.get(store, adopted)
+    with pytest.raises(Problem, match=r"they lack .*were imported"):
+        give_text(store, study, {"web": 6e9}, 1e10)
+    with pytest.raises(Problem, match="'latin'"):
+        give_text(store, study, {"latin": 6e9}, 1e10)
+    give_text(store, study, dict(zip(study.domains, (6e9, 3e9, 1e9), strict=True)), 1e10)
+    frame = frame_of_study(studies.get(store, adopted))
+    assert frame.prior_name == "natural" and frame.budget == 1e10 and frame.pools.sources == ("given",) * 3
+    np.testing.assert_allclose(frame.space.upper, [1, 1, 0.4])
+
+
 # From the command line, and through the page ----------------------------------------------------------------------
 
 
