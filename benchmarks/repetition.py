@@ -2,8 +2,8 @@
 
 Ten worlds of 7 domains by the two-pool law (arXiv:2605.12715), which is none of the surrogates' own: text that is read
 again counts the less the more often, each domain has a harm of its own, and the best mixture repeats scarce text two
-to six times. 120 runs of RegMix's design, four metrics, noise 2% of the spread. Distance: L1 from the best mixture to the
-one of the lowest prediction; left: how much of the way in true loss from natural to the best is left. Writes
+to six times. 120 runs of RegMix's design, four metrics, noise 2% of the spread. Distance: L1 from the best mixture to
+the one of the lowest prediction; left: how much of the way in true loss from natural to the best is left. Writes
 benchmarks/results/repetition.md.
 """
 
@@ -78,9 +78,8 @@ def main() -> None:
     lines = ["| surrogate | distance, median | worst | left %, median | worst |", "|---|---|---|---|---|"]
     for name in NAMES:
         distance, left = np.array([row[name] for row in rows]).T
-        lines.append(
-            f"| `{name}` | {np.median(distance):.3f} | {distance.max():.3f} | {np.median(left):.1f} | {left.max():.1f} |"
-        )
+        numbers = (np.median(distance), distance.max(), np.median(left), left.max())
+        lines.append("| `{}` | {:.3f} | {:.3f} | {:.1f} | {:.1f} |".format(name, *numbers))
     text = "\n".join(lines)
     (RESULTS / "repetition.md").write_text(
         f"# Where text repeats\n\n`{COMMAND}`, {date.today().isoformat()}.\n\n{about}\n\n{text}\n"

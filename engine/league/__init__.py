@@ -2,8 +2,8 @@
 
 A rank correlation from a few dozen runs is itself noisy, so it comes with an interval, and the default surrogate is a
 law or process that is tied with the best within noise, the safest beyond the runs first: the difference in rank
-correlation to the best one is bootstrapped over runs, and a surrogate whose difference is inside the 68% interval around
-zero, or under .002, is tied. The cross-validated errors also calibrate the final fits.
+correlation to the best one is bootstrapped over runs, and a surrogate whose difference is inside the 68% interval
+around zero, or under .002, is tied. The cross-validated errors also calibrate the final fits.
 
 validation.py fits and scores, scores.py has the measures, standing.py the results and the choice of the default,
 curve.py the learning curve, optimism.py what the choice of the lowest costs, job.py the background job.

@@ -133,10 +133,10 @@ def _default(
 ) -> tuple[str, str]:
     """The surrogate to use, and why: it is asked for mixtures beyond the runs, which rank correlation does not see.
 
-    The safest law or process that is tied with the best: first the process around a law, then the plainest. Where none is (trees stay flat beyond the runs, and products
-    of shares run away), the best law or process is taken all the same, unless the better rank of the other shows where
-    it matters: in the run that would have been picked, or by more than MATERIAL. The baseline is the default only where
-    it is alone: it does not model interactions.
+    The safest law or process that is tied with the best: first the process around a law, then the plainest. Where none
+    is (trees stay flat beyond the runs, and products of shares run away), the best law or process is taken all the
+    same, unless the better rank of the other shows where it matters: in the run that would have been picked, or by more
+    than MATERIAL. The baseline is the default only where it is alone: it does not model interactions.
     """
 
     def plainest(names: list[str]) -> str:

@@ -61,7 +61,8 @@ def frame_of(
         prior, prior_name = np.array(imported["prior"], float), imported["prior_name"]
         fixed = {prior_name: prior, "uniform": uniform(prior)}
     else:
-        check_counts(spec.available_tokens, list(corpus["domains"]))
+        if "pools" not in corpus:  # else they were checked, against domains that the study may leave out
+            check_counts(spec.available_tokens, list(corpus["domains"]))
         pools = pools_of(domains, corpus, spec.available_tokens, spec.target_tokens)
         budget = spec.target_tokens or pools.total
         caps = epoch_caps(pools.tokens, budget, spec.epoch_cap) if budget else None

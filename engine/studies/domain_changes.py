@@ -58,22 +58,7 @@ def plan_change(
     if manifest is None:
         built = ", ".join(corpora.names(store)) or "none"
         raise Problem(f"Cannot change to the corpus {corpus!r}: it is not built. Corpora here: {built}.")
-    there = manifest["domains"]
-    spec = replace(
-        old_spec,
-        name=name or f"{study.name} on {corpus}"[:80],
-        corpus=corpus,
-        domains=(),
-        priorities={domain: weight for domain, weight in old_spec.priorities.items() if domain in there},
-        bounds={domain: bound for domain, bound in old_spec.bounds.items() if domain in there},
-        available_tokens={
-            domain: count
-            for domain, count in old_spec.available_tokens.items()
-            if domain in there and same_text(study, manifest, domain)
-        },
-        dose_runs=0,
-        groups=tuple(group for group in old_spec.groups if all(domain in there for domain in group["domains"])),
-    )
+    spec = spec_on(old_spec, study, corpus, manifest, name)
     new = chosen_domains(spec, manifest)
     same = {name for name in study.domains if name in new and same_text(study, manifest, name)}
     said = parts or {}
@@ -89,6 +74,27 @@ def plan_change(
         losses[:, new.index(name)] = measured.losses[kept.rows, study.metrics.index(name)]
     ids = [measured.ids[row] for row in kept.rows]
     return Succession(spec, change, kept, ids, losses, np.isin(new, list(same)), SPARE * kept.needed)
+
+
+def spec_on(spec: StudySpec, study: studies.Study, corpus: str, manifest: dict, name: str | None) -> StudySpec:
+    """A study's settings on another corpus: what is said of domains that it lacks goes, and so do counts of text that
+    became another."""
+    there = manifest["domains"]
+    return replace(
+        spec,
+        name=name or f"{study.name} on {corpus}"[:80],
+        corpus=corpus,
+        domains=(),
+        priorities={domain: weight for domain, weight in spec.priorities.items() if domain in there},
+        bounds={domain: bound for domain, bound in spec.bounds.items() if domain in there},
+        available_tokens={
+            domain: count
+            for domain, count in spec.available_tokens.items()
+            if domain in there and same_text(study, manifest, domain)
+        },
+        dose_runs=0,
+        groups=tuple(group for group in spec.groups if all(domain in there for domain in group["domains"])),
+    )
 
 
 def same_text(study: studies.Study, manifest: dict, domain: str) -> bool:

@@ -1,10 +1,16 @@
 """Real token counts from the command line: given in a file, named in the answer, followed by runs and exports."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.commands import COMMANDS
+from engine.core.errors import Problem
+from engine.core.workspace import Workspace
+from engine.spec.study import StudySpec
+from store.database import Store
 from tests.support.running import STUDY, answer, copied, engine, said
 
 pytestmark = pytest.mark.slow
@@ -46,7 +52,6 @@ def test_counts_of_a_file_win_and_all_follows_them(desk, file, tmp_path):
     doses = [row["doses"] for row in rows if row["role"] == "dose"]
     assert [sorted(cut.values())[1:] for cut in doses] == [[1.0, 1.0]] * 3
     assert min(doses[0], key=doses[0].get) == "digits", "what repeats most comes first"
-    assert answer(desk, "show", "Real")["pools"] == told["pools"]
     out = tmp_path / "recipe"
     engine(desk, "export", "Real", "--candidate", "natural", "--format", "json", "--out", str(out))
     (made,) = out.rglob("*mixture.json")
@@ -60,8 +65,6 @@ def test_a_corpus_read_to_its_end_counts_itself(desk, file):
 
 
 def test_counts_are_given_later_and_the_study_is_searched_again(desk, tmp_path):
-    before = answer(desk, "show", "Small")
-    searched = answer(desk, "searches", "Small")
     (tmp_path / "counts.json").write_text(json.dumps({"python": 8e8, "prose": 1.9e8}))
     told = answer(desk, "text", "Small", "--available-tokens", str(tmp_path / "counts.json"), "--target-tokens", "1e9")
     assert {one["domain"]: one["source"] for one in told["pools"]} == {
@@ -69,29 +72,44 @@ def test_counts_are_given_later_and_the_study_is_searched_again(desk, tmp_path):
         "prose": "given",
         "python": "given",
     }
-    after = answer(desk, "show", "Small")
-    assert after["budget"] == 1e9 and after["league"]["fingerprint"] == before["league"]["fingerprint"]
-    asked = [job for job in after["jobs"] if job["kind"] == "search" and job["state"] == "queued"]
-    assert len(asked) == 1 and len(answer(desk, "searches", "Small")) == len(searched)
-    assert "give tokens of a domain" in said(desk, "text", "Small")
-    assert "'latin'" in said(desk, "text", "Small", "--available-tokens", tokens(tmp_path, {"latin": 5}))
-    assert "within 4 epochs" in said(desk, "text", "Small", "--target-tokens", "1e14")
-    assert "on the counts that it began with" in said(desk, "text", "Real", "--target-tokens", "2e9")
+    store = Store(Workspace.open(desk))
+    try:
+        found = COMMANDS["show"](store, "Small")
+        assert found["budget"] == 1e9 and found["pools"] == told["pools"]
+        asked = [job for job in found["jobs"] if job["kind"] == "search" and job["state"] == "queued"]
+        assert len(asked) == 1, "the same question on other text is another"
+        for given, sentence in REFUSED.items():
+            with pytest.raises(Problem, match=sentence):
+                COMMANDS["give_text"](store, "Small", **json.loads(given))
+        with pytest.raises(Problem, match="on the counts that it began with"):
+            COMMANDS["give_text"](store, "Real", target_tokens=2e9)
+        assert COMMANDS["show"](store, "Small")["budget"] == 1e9
+    finally:
+        store.close()
 
 
-def tokens(folder, counts: dict) -> str:
-    (folder / "other.json").write_text(json.dumps(counts))
-    return str(folder / "other.json")
+REFUSED = {
+    "{}": "give tokens of a domain",
+    '{"available_tokens": {"latin": 5}}': "'latin'",
+    '{"available_tokens": {"python": 0}}': "Cannot use 0",
+    '{"target_tokens": 1e14}': "within 4 epochs",
+    '{"target_tokens": 0}': "budget of the real run",
+}
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ("target_tokens = 1e13", "within 4 epochs"),
-        ("available_tokens = {latin = 1e9}", "no domain 'latin'"),
-        ("dose_runs = 3", "need target_tokens"),
-    ],
-)
-def test_counts_that_cannot_be_followed_start_nothing(desk, file, settings, sentence):
-    assert sentence in said(desk, "start", file("Bad", settings))
-    assert all(one["name"] != "Bad" for one in answer(desk, "list"))
+def test_counts_that_cannot_be_followed_start_nothing(desk, file):
+    wrong = {
+        "target_tokens = 1e13": "within 4 epochs",
+        "available_tokens = {latin = 1e9}": "no domain 'latin'",
+        "dose_runs = 3": "need target_tokens",
+    }
+    assert "within 4 epochs" in said(desk, "start", file("Bad", "target_tokens = 1e13"))
+    store = Store(Workspace.open(desk))
+    try:
+        for settings, sentence in wrong.items():
+            spec = StudySpec.from_toml(Path(file("Bad", settings)))
+            with pytest.raises(Problem, match=sentence):
+                COMMANDS["start"](store, spec.to_dict())
+        assert all(one["name"] != "Bad" for one in COMMANDS["list_studies"](store))
+    finally:
+        store.close()

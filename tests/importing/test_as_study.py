@@ -86,6 +86,21 @@ def test_tokens_priors_and_constraints_make_the_frame(store, adopted):
 
 
 @pytest.mark.slow
+def test_counts_of_an_imported_study_may_come_later(store, adopted):
+    from engine.studies.measured import frame_of_study
+    from engine.studies.text import give_text
+
+    study = studies.get(store, adopted)
+    with pytest.raises(Problem, match=r"they lack .*were imported"):
+        give_text(store, study, {"web": 6e9}, 1e10)
+    with pytest.raises(Problem, match="'latin'"):
+        give_text(store, study, {"latin": 6e9}, 1e10)
+    give_text(store, study, dict(zip(study.domains, (6e9, 3e9, 1e9), strict=True)), 1e10)
+    frame = frame_of_study(studies.get(store, adopted))
+    assert frame.prior_name == "natural" and frame.budget == 1e10 and frame.pools.sources == ("given",) * 3
+    np.testing.assert_allclose(frame.space.upper, [1, 1, 0.4])
+
+
 def test_import_and_predict_without_a_server(tmp_path):
     """A surrogate by name is fitted alone; the predictions have the input's rows, keys and order."""
     path, workspace = write(tmp_path / "runs.csv", FLAT), tmp_path / "workspace"

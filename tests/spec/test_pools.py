@@ -74,6 +74,14 @@ def test_the_counts_a_study_was_planned_with_stay():
     assert again.available == [8e8, None, MB] and again.pools.sources == one.pools.sources
 
 
+def test_counts_of_a_corpus_domains_that_a_study_leaves_out_do_no_harm():
+    asked = spec(domains=("web", "code"), target_tokens=1e9, available_tokens={"web": 8e8, "code": 3e8, "books": 5.0})
+    domains = chosen_domains(asked, manifest())
+    planned = frame_of(asked, domains, manifest())
+    kept_of_it = {"domains": {name: manifest()["domains"][name] for name in domains}, "pools": planned.pools.rows()}
+    assert frame_of(asked, domains, kept_of_it).available == planned.available == [8e8, 3e8]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

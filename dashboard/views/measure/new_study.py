@@ -1,5 +1,6 @@
 """New study: its text, a design with a live preview, constraints, proxies; and the cost before it starts."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -51,6 +52,7 @@ def new_study() -> None:
     vocabulary = manifest["tokenizer"]["vocabulary"] if manifest else BYTES
     domains = len(spec.domains or (manifest["domains"] if manifest else ()))
     cost(spec, vocabulary, roles_of(spec, manifest))
+    notes(spec, manifest)
     if domains and spec.runs < 3 * (domains + 1):
         st.warning(
             f"With {domains} domains, the smooth surrogates need at least {3 * (domains + 1)} runs, and LightGBM more "
@@ -65,6 +67,13 @@ def roles_of(spec: StudySpec, manifest: dict | None) -> dict[str, int]:
         return planned_roles(spec, frame_of(spec, chosen_domains(spec, manifest), manifest) if manifest else None)
     except Problem:  # the preview above says why
         return planned_roles(spec, None)
+
+
+def notes(spec: StudySpec, manifest: dict | None) -> None:
+    """What has to be known of the text of the real run, whichever tab is open."""
+    if manifest is not None:
+        with contextlib.suppress(Problem):  # the preview says why
+            text_notes(spec, frame_of(spec, chosen_domains(spec, manifest), manifest))
 
 
 def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
@@ -169,7 +178,6 @@ def preview(spec: StudySpec, domains: list[str], manifest: dict | None) -> None:
     plot(run_charts.design(domains, colour_of(domains), points), key="design-preview")
     more = f", the first {len(points)} of {spec.runs}" if spec.runs > len(points) else ""
     st.caption(f"{len(points)} mixtures of the design{more}; colour: largest domain. Baselines are added.{cut}")
-    text_notes(spec, frame)
 
 
 @lru_cache(maxsize=32)

@@ -13,6 +13,7 @@ from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.optimism import optimism_words
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.text import plain, refusal
@@ -106,6 +107,8 @@ def one_result(study: studies.Study, search: dict) -> None:
     found = search["found"]
     optimism = with_optimism(state.store(), study, search)["optimism"]
     verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)), optimism)
+    if past := optimism_words(search["settings"]["surrogate"]):
+        st.caption(past)
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {BEST_PREDICTED: found["found"]["shares"]}
