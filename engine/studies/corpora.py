@@ -5,6 +5,7 @@ import json
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.corpus.layouts import existing
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.jobs.decisions import CorpusPlanned
@@ -25,7 +26,10 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
     """
     need("operator", "build a corpus")
     folder = store.workspace.corpus(name)
-    sources_of(CorpusSpec.from_dict(spec))  # raises before the name is taken by an invalid spec
+    asked = CorpusSpec.from_dict(spec)
+    sources_of(asked)  # raises before the name is taken by an invalid spec
+    if asked.tokenizer["type"] == "file":
+        existing(asked.tokenizer["path"], "the tokenizer")
     with store.alone():
         old, before = corpora.spec(store, name), corpora.job(store, name)
         if old is not None and old != spec and not is_free(store, name, before):
