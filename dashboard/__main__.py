@@ -16,10 +16,16 @@ from engine.core.files import check_room
 from engine.core.workspace import Workspace
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
 
+WHERE = "$PORT, $MIXDESK_ADDRESS and $MIXDESK_WORKSPACE say where it is served, and from what."
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # and how this machine reaches what listens there
 
 
 def main() -> None:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__)
+        return
+    if sys.argv[1:]:
+        sys.exit(f"web: Cannot use {sys.argv[1]!r}: the page takes no arguments. {WHERE}")
     address, port = os.environ.get("MIXDESK_ADDRESS", "127.0.0.1"), os.environ.get("PORT", "8501")
     try:
         workspace = Workspace.open()

@@ -25,19 +25,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m store.rebuild", description=__doc__)
     parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     try:
-        workspace = Workspace.open(parser.parse_args().workspace)
+        workspace = Workspace.there(parser.parse_args().workspace)
         workspace.lock("owner")
         live, fresh = workspace.root / "mixdesk.duckdb", workspace.root / "rebuilt.duckdb"
         for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # left by a killed rebuild
             left.unlink(missing_ok=True)
         events = rebuild(workspace, fresh)
+        kept = live.exists()
         for old in (live, live.with_name(live.name + ".wal")):
             if old.exists():
                 old.replace(old.with_name("before-rebuild-" + old.name))
         fresh.replace(live)
     except Problem as problem:
         sys.exit(f"rebuild: {problem}")
-    print(f"{live}: rebuilt from {events:,} events. The old file is kept as before-rebuild-{live.name}.")
+    told = f" The old file is kept as before-rebuild-{live.name}." if kept else ""
+    print(f"{live}: rebuilt from {events:,} events.{told}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, replacing
 from engine.core.sheets import as_text
 from engine.core.short_names import listed
+from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import Workspace
 from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
@@ -168,8 +169,9 @@ def numbers_in(path: Path) -> dict[str, float]:
         if file.suffix.lower() == ".json":
             try:
                 found = json.loads(file.read_text())
-            except (OSError, ValueError) as error:
-                raise Problem(f'Cannot read {path}: {error}. Write {{"domain": number, ...}}.') from error
+            except UNREADABLE as error:
+                cure = 'Write {"domain": number, ...}.'
+                raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error
             if not isinstance(found, dict):
                 raise Problem(f'Cannot read {path}: it holds no object. Write {{"domain": number, ...}}.')
             return found
@@ -184,8 +186,8 @@ def constraints_in(path: Path) -> dict:
     """Bounds and groups of a TOML file. Raises Problem if it is not valid, or has other keys."""
     try:
         found = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read the constraints in {path}: {error}. Fix the file.") from error
+    except UNREADABLE as error:
+        raise Problem(f"Cannot read the constraints in {path}: {read_fault(error, 'Fix the file.')}") from error
     if unknown := set(found) - {"bounds", "groups"}:
         raise Problem(f"Cannot use {min(unknown)!r} in {path}: it may hold [bounds] and [[groups]].")
     return found

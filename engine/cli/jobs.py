@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.cli.waiting import waited
 from engine.core.errors import Problem
+from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.spec import renamed
 
 
@@ -35,8 +36,8 @@ def jobs(client, workspace, options):
 def submit(client, workspace, options):
     try:
         spec = json.loads(options.file.read_text())
-    except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read the spec {options.file}: {error}. Fix it and try again.") from error
+    except UNREADABLE as error:
+        raise Problem(f"Cannot read the spec {options.file}: {read_fault(error, 'Fix it.')}") from error
     if options.depends_on:
         spec = renamed(spec)
         spec["depends_on"] = [*spec.get("depends_on", []), *options.depends_on]

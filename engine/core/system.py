@@ -21,10 +21,26 @@ CURES = {
     errno.ESTALE: "The network disk has lost it: mount it again",
 }
 
+OTHERWISE = "Check the path, the disk and its permissions, then try again"
+# What reading a text file and taking it apart may raise: the system, the text's encoding, its syntax, its depth.
+UNREADABLE = (OSError, ValueError, RecursionError)
+
+
+def read_fault(error: Exception, cure: str) -> str:
+    """Why a file cannot be read and what to do, as the end of a sentence.
+
+    cure: a sentence on what is in the file; for what the system refuses the cure is the system's.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}. {CURES.get(error.errno or 0, OTHERWISE)}."
+    if isinstance(error, UnicodeDecodeError):
+        return f"its byte {error.start + 1:,} is no {error.encoding} text. {cure}"
+    return f"{'it is nested too deep' if isinstance(error, RecursionError) else error}. {cure}"
+
 
 def sentence_of(error: OSError, doing: str = "do that") -> str:
     """Why something could not be done. doing: what was tried, after "Cannot"."""
     names = [str(name) for name in (error.filename, error.filename2) if name not in (None, "")]
     where = f" with {' and '.join(names)}" if names else ""
-    cure = CURES.get(error.errno or 0, "Check the path, the disk and its permissions, then try again")
+    cure = CURES.get(error.errno or 0, OTHERWISE)
     return f"Cannot {doing}{where}: {error.strerror or error}. {cure}."

@@ -20,6 +20,16 @@ TEXT = "text"  # the column, unless another is asked for
 FEW_FILES = 20  # a domain of fewer text files is split by pieces of them, not by whole files
 SMALL_PIECE = 16_384  # bytes of such a piece
 TABLES = {".parquet": parquet_texts, ".arrow": arrow_texts, ".feather": arrow_texts, ".ipc": arrow_texts}
+OTHER = {  # how files begin that are no text
+    b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"PK\x03\x04": "a zip archive or a workbook",
+    b"\xd0\xcf\x11\xe0": "an old workbook or document",
+    b"SQLite format 3": "a database",
+    b"%PDF-": "a PDF",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array",
+}
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 UNITS = {".jsonl": "line", ".ndjson": "line", ".json": "record", **dict.fromkeys(PLAIN, "line")}  # others: rows
 
@@ -86,6 +96,8 @@ def placed_documents(
                 yield document, int(progress * file.size)
         return
     stream, inside = stream_of(raw, file.path)
+    if other := next((what for magic, what in OTHER.items() if stream.peek(1).startswith(magic)), ""):
+        raise Unreadable(f"it is {other}, whatever its name says")
     if kind in PLAIN:
         limit = PIECE_BYTES if whole_files else SMALL_PIECE
         for number, piece in enumerate(filter(None, text_pieces(stream, limit, faults))):

@@ -31,7 +31,16 @@ def zstd(raw: BinaryIO) -> BinaryIO:
     return pyarrow.input_stream(raw, compression="zstd")
 
 
+# How packed files begin, whatever their names say.
+BEGIN = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
 PACKED = {".gz": lambda raw: gzip.GzipFile(fileobj=raw), ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile, ".zst": zstd}
+
+
+def packing_of(raw: BinaryIO, path: Path) -> str:
+    """What a file is packed with, as names end: as its first bytes say, else as its name does."""
+    head = raw.read(6)
+    raw.seek(0)
+    return next((name for magic, name in BEGIN.items() if head.startswith(magic)), path.suffix.lower())
 
 
 def opened(path: Path) -> BinaryIO:
@@ -47,7 +56,7 @@ class Unpacked(io.RawIOBase):
     """
 
     def __init__(self, raw: BinaryIO, path: Path):
-        self.inner = PACKED.get(path.suffix.lower(), lambda raw: raw)(raw)
+        self.inner = PACKED.get(packing_of(raw, path), lambda raw: raw)(raw)
         self.decoder: codecs.IncrementalDecoder | None = None
         self.begun = False
         self.ahead = b""

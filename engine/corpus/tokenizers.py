@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
+from engine.core.system import UNREADABLE, read_fault
 
 END = "<|endoftext|>"  # between documents; counts as one byte, like the newline of raw bytes
 ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")  # what given tokenizers call it
@@ -97,8 +98,9 @@ def from_file(path: Path) -> BytePairs:
     """A given tokenizer.json. Raises Problem when it cannot be read, or its tokens are not bytes."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"Cannot read the tokenizer {path}: {error}. Give the path of a tokenizer.json.") from error
+    except UNREADABLE as error:
+        why = read_fault(error, "Give the path of a tokenizer.json.")
+        raise Problem(f"Cannot read the tokenizer {path}: {why}") from error
     return from_json(text, str(path))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.core.checks import check, is_whole
 from engine.core.errors import Problem
 from engine.core.safe_yaml import parsed
+from engine.core.system import UNREADABLE, read_fault
 from engine.merging.methods import METHODS, Method
 from engine.merging.methods.knobs import knobs_of
 from engine.spec.merge_knobs import Knob
@@ -80,8 +81,8 @@ def read_config(path: Path) -> MergeConfig:
     """Read a merge file. Raises Problem that names the unknown, missing or invalid key."""
     try:
         values = parsed(path.read_text())
-    except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read {path}: {error}. Fix it and try again.") from error
+    except UNREADABLE as error:
+        raise Problem(f"Cannot read {path}: {read_fault(error, 'Fix it.')}") from error
     if not isinstance(values, dict):
         raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
     return from_dict(values, path.parent)

@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import checked_name, within
 from engine.space.box import Box
 from engine.spec.merge_catalogue import card_of
@@ -288,8 +289,9 @@ def layers_of(folder: Path) -> int:
         for key in ("num_hidden_layers", "n_layer", "num_layers"):
             if isinstance(found := config.get(key), int):
                 return found
-    except (OSError, ValueError) as error:
-        raise Problem(f"Cannot read {folder / 'config.json'}: {error}. Copy the whole folder of the model.") from error
+    except UNREADABLE as error:
+        why = read_fault(error, "Copy the whole folder of the model.")
+        raise Problem(f"Cannot read {folder / 'config.json'}: {why}") from error
     raise Problem(f"Cannot tell how many layers {folder.name} has: its config.json lacks num_hidden_layers.")
 
 

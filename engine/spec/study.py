@@ -12,6 +12,7 @@ import numpy as np
 from engine.core import checks
 from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
+from engine.core.system import UNREADABLE, read_fault
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Space
 from engine.spec.compute import Compute
@@ -161,8 +162,8 @@ class StudySpec:
         """Read a study file. Raises Problem, with the line if it is not valid TOML."""
         try:
             return cls.from_dict(tomllib.loads(path.read_text()))
-        except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read the study file {path}: {error}. Fix it and try again.") from error
+        except UNREADABLE as error:
+            raise Problem(f"Cannot read the study file {path}: {read_fault(error, 'Fix it.')}") from error
 
 
 def check(fine: object, name: str, value: object, wanted: str) -> None:

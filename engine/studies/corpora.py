@@ -5,6 +5,7 @@ import json
 
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.corpus.layouts import existing
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.jobs.decisions import CorpusPlanned
@@ -25,10 +26,13 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
     """
     need("operator", "build a corpus")
     folder = store.workspace.corpus(name)
-    sources_of(CorpusSpec.from_dict(spec))  # raises before the name is taken by an invalid spec
+    asked = CorpusSpec.from_dict(spec)
+    sources_of(asked)  # raises before the name is taken by an invalid spec
+    if asked.tokenizer["type"] == "file":
+        existing(asked.tokenizer["path"], "the tokenizer")
     with store.alone():
         old, before = corpora.spec(store, name), corpora.job(store, name)
-        if old is not None and old != spec and not is_free(store, name, before):
+        if old is not None and old != spec and not _is_free(store, name, before):
             raise Problem(
                 f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
             )
@@ -39,17 +43,17 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
         elif old == spec:
             job_id = before.id
         else:
-            job_id = f"corpus-{folder.name}~{short_digest(spec)}"  # no name of a corpus has this mark
+            job_id = f"corpus-{folder.name}~{_short_digest(spec)}"  # no name of a corpus has this mark
         ask_once(store, job_id, CorpusTask(name, **spec).spec())
     return job_id
 
 
-def is_free(store: Store, name: str, job: JobRow | None) -> bool:
+def _is_free(store: Store, name: str, job: JobRow | None) -> bool:
     """Whether a name may be given to another spec: nothing was built under it, and nothing is being built."""
     ended = job is None or job.state in ("failed", "cancelled")
     return ended and corpora.manifest(store, name) is None and not store.workspace.corpus(name).exists()
 
 
-def short_digest(spec: dict) -> str:
+def _short_digest(spec: dict) -> str:
     """Eight characters that stand for a spec."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,6 +1,9 @@
 """What only the build finds: domains without text, and fields in which records name domains of their own."""
 
+import bz2
+import gzip
 import json
+import lzma
 import random
 
 import pyarrow as pa
@@ -168,3 +171,24 @@ def test_a_field_that_names_each_record_or_one_domain_says_nothing(folder):
     of_each = lines(texts(2000), source=lambda place: f"https://example.org/{place}", domain=lambda place: "code")
     (folder / "code.jsonl").write_text(of_each)
     assert report(built(folder))["noticed"] == []
+
+
+# Files that are not what their names say --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["code.jsonl", "code.jsonl.gz", "code.jsonl.xz"])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_packing_follows_from_the_bytes(folder, name, pack):
+    (folder / name).write_bytes(pack(lines(texts(2000)).encode()))
+    assert built(folder)["domains"]["code"]["documents"] == 200
+
+
+@pytest.mark.parametrize("name", ["code.jsonl", "code.txt", "code.csv", "code.json"])
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [(b"PAR1" + bytes(99), "a Parquet file"), (b"PK\x03\x04" + bytes(99), "zip"), (b"%PDF-1.7 x", "a PDF")],
+)
+def test_a_file_of_another_kind_is_refused_by_that_name(folder, name, data, what):
+    (folder / name).write_bytes(data)
+    with pytest.raises(Problem, match=f"{name}: it is .*{what.split()[-1]}.*whatever its name says.*without: code"):
+        built(folder)

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.core.system import UNREADABLE, read_fault
 from engine.merging.checkpoints.files import NAMED, find, left_unread, table
 from engine.merging.checkpoints.quantised import refuse_named, refuse_told
 from engine.spec.stacks import stacks_of
@@ -134,8 +135,10 @@ class Checkpoint:
             return None
         try:
             return table(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise Problem(f"Cannot read {path}: {error}. Fix it, or copy it from the base model.") from error
+        except UNREADABLE as error:
+            raise Problem(
+                f"Cannot read {path}: {read_fault(error, 'Fix it, or copy it from the base model.')}"
+            ) from error
 
     @cached_property
     def stacks(self) -> dict[str, int]:
