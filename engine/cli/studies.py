@@ -14,7 +14,7 @@ def add(command) -> None:
     counts = "CSV or JSON: domain, tokens that the real run can draw on; they win over those of the file"
     one.add_argument("--available-tokens", type=Path, metavar="FILE", help=counts)
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: the file's)")
-    said = "say how much text the real run of a study has, and its budget; it is searched again"
+    said = "say how much text the real run has, and its budget; search again"
     one = command("text", give_text, said, study=True)
     one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: as before)")

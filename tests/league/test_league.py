@@ -17,7 +17,7 @@ from engine.league.optimism import optimism_of
 from engine.league.scores import DRAWS, bootstrap, regret_of, scale_of, score_of
 from engine.league.standing import Standing, ranked
 from engine.league.validation import trial_of
-from engine.search.methods import optimum
+from engine.search.methods import evolve
 from engine.space.simplex import Simplex
 from engine.surrogates import SURROGATES, load
 from tests.support.working import read_events
@@ -367,17 +367,17 @@ def test_few_runs_make_intervals_wider():
         assert found == pytest.approx(wider * np.sqrt((missed[:, :runs] ** 2).mean()), rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ["ridge", "gp_rational"])
+@pytest.mark.parametrize("name", ["power_law", "gp_rational"])
 def test_optimism_is_what_the_choice_of_the_lowest_costs(name):
     """Over repeated experiments, the chosen mixture measures above its prediction, by about what refits say."""
     space, truth, stated = Simplex(tuple("abcd")), [], []
-    for seed in range(6):
+    for seed in range(4):
         weights, losses = runs(24, 0.3, seed)
         trial = trial_of(weights, losses, repeats=1, candidates=space.sample(500, np.random.default_rng(seed)))
         stated.append(optimism_of(trial, Standing(name), space))
         fitted = SURROGATES[name].fit(weights, losses)
         score = lambda points: fitted.mean(points).mean(axis=1)  # noqa: B023, E731
-        best = optimum(score, space, np.full(4, 0.25), trial.candidates[:96], np.random.default_rng(0))[None]
+        best = evolve(score, space, np.full(4, 0.25), trial.candidates[:96], np.random.default_rng(0))[None]
         clean = 1 + np.exp(1.2 - best @ PULL.T)
         truth.append(clean.mean() - score(best)[0])
     assert all(one.bias >= 0 and one.refits == 5 for one in stated)
