@@ -65,6 +65,8 @@ def choose_alike(mapping: Mapping, weights: Table, metrics: Table | None, talk: 
     read |= {name for name in (mapping.key, mapping.label, mapping.seed) if name}
     same = grouped([table.keys(name) for name in (*mapping.weights.values(), *facts)])
     repeats = [places for places in same.values() if len(places) > 1]
+    if not repeats:
+        return weights, metrics
     differing = [name for name in columns if name not in read and _tells_kinds(table, name, repeats)]
     if not differing or talk.answers.get("steps") == "rows":  # said already: they differ by chance
         return weights, metrics

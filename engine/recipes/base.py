@@ -101,8 +101,8 @@ class Recipe:
         """Shares of documents (D,) that give these shares of tokens. Raises Problem where their lengths are unknown."""
         if self.tokens_per_document is None:
             raise Problem(
-                "Cannot count documents: how many tokens a document of each domain has is not known here. Give that "
-                "for every domain (--tokens-per-document NAME=NUMBER), or choose a format that counts tokens."
+                "Cannot count documents: how many tokens a document of each domain has is not known here. Give the "
+                "tokens per document of every domain, or choose a format that counts tokens."
             )
         documents = np.array(self.shares) / np.array(self.tokens_per_document)
         return (documents / documents.sum()).tolist()

@@ -18,7 +18,7 @@ def check(recipe: Recipe) -> None:
     if spaced := [place for place in recipe.places if any(letter.isspace() for letter in place)]:
         raise Problem(
             f"Megatron-LM splits its arguments on white space, and {', '.join(map(repr, spaced))} holds some. Give "
-            "paths without (--path NAME=PATH), or choose another format."
+            "data paths without any, or choose another format."
         )
 
 

@@ -199,8 +199,8 @@ def refuse_without_data(name: object) -> None:
     if name in LEARNERS:
         one = LEARNERS[name]
         raise Problem(
-            f"Cannot merge by {name} from weights alone: it needs data ({one.needs}). In a merge study: "
-            f"python -m engine learn-merge STUDY --by {name}"
+            f"Cannot merge by {name} from weights alone: it needs data ({one.needs}). In a merge study it is "
+            "learned from text: *Learn from text* on the page, or the command learn-merge."
         )
 
 

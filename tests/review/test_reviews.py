@@ -286,7 +286,7 @@ def test_formats_say_before_what_they_cannot(desk):
     assert all(one["problem"] is None for one in told.values()), "a built corpus knows how long its documents are"
     wish = ("export", "Small", "--format", "megatron", "--candidate", "uniform", "--path", "prose=my text/x")
     sentence = said(desk, *wish)
-    assert "white space" in sentence and "--path NAME=PATH" in sentence
+    assert "white space" in sentence and "Give data paths without any" in sentence and "--" not in sentence
 
 
 def test_all_of_it_is_rebuilt_from_the_journals(open_desk, tmp_path):

@@ -1,5 +1,6 @@
 """What keeps the project kept: the package's one version, its command, its extras, the lanes of tests, the ratchet."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -36,6 +37,24 @@ def test_the_command_is_the_command_line():
 def test_the_command_runs_from_any_folder(tmp_path):
     done = subprocess.run([COMMAND, "--version"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == VERSION, done.stderr
+
+
+REFUSALS = {"Problem", "Question", "Refused", "Unavailable", "WholeDomainsLeft", "Unreadable"}
+# What only a terminal shows: a workspace at the start, what a scheduler needs, restoring.
+TERMINAL = {"engine/core/workspace.py", "engine/jobs/backends/ray_jobs.py", "engine/service/restore.py"}
+
+
+def test_no_refusal_that_a_page_may_show_names_a_flag_of_the_command_line():
+    found = []
+    for path in sorted(one for room in ("engine", "store", "dashboard") for one in (ROOT / room).rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        if place.startswith("engine/cli/") or place in TERMINAL:
+            continue
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in REFUSALS:
+                told = " ".join(str(one.value) for one in ast.walk(call) if isinstance(one, ast.Constant))
+                found += [f"{place}:{call.lineno}"] if re.search(r"(?<![\w-])--[a-z]", told) else []
+    assert not found
 
 
 def test_every_lane_of_tests_is_there():

@@ -158,8 +158,11 @@ def loaded(folder: Path, device: str):
         ) from None
     config = folder / "config.json"
     try:
-        if "auto_map" in json.loads(config.read_text()):
+        told = json.loads(config.read_text())
+        if "auto_map" in told:
             raise Problem(f"Cannot load {folder}: its config.json asks to run code of its own (auto_map). Remove that.")
+        if isinstance(told, dict):
+            refuse_others(folder, told)
         keep = {"local_files_only": True, "trust_remote_code": False}
         dtype = torch.float32 if device == "cpu" else "auto"
         model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=dtype, **keep)
@@ -170,6 +173,20 @@ def loaded(folder: Path, device: str):
     if not tokenizer.is_fast:
         raise Problem(f"Cannot measure {folder} in bits per byte: it has no fast tokenizer. Add a tokenizer.json.")
     return model.to(device).eval(), tokenizer
+
+
+def refuse_others(folder: Path, told: dict) -> None:
+    """Raise Problem for a model that is known, and that predicts no next token of text alone."""
+    from transformers.models.auto import configuration_auto, modeling_auto
+
+    kind = told.get("model_type")
+    known = isinstance(kind, str) and kind in configuration_auto.CONFIG_MAPPING_NAMES
+    if known and kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        named = ", ".join(map(str, told.get("architectures") or [kind]))
+        raise Problem(
+            f"Cannot measure {folder}: it is no causal language model of text alone, but {named}. Studies measure "
+            "those only; a merge file merges others, without measuring them."
+        )
 
 
 def untied(model) -> None:

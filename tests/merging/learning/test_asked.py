@@ -31,11 +31,11 @@ def test_merging_by_weights_alone_says_what_is_missing(tmp_path):
         lambda: from_dict(yaml.safe_load(text), tmp_path),
         lambda: merge_in_memory("regmean", {}, [{}], []),
     ):
-        with pytest.raises(Problem, match=r"it needs data .*learn-merge STUDY --by"):
+        with pytest.raises(Problem, match=r"it needs data .*the command learn-merge"):
             attempt()
     (tmp_path / "merge.yml").write_text(text)
     done = engine(tmp_path, "merge", str(tmp_path / "merge.yml"), str(tmp_path / "out"), check=False)
-    assert done.returncode == 1 and "learn-merge STUDY --by fisher" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "by fisher from weights alone" in done.stderr and "Traceback" not in done.stderr
     assert not set(LEARNERS) & set(catalogue())
 
 

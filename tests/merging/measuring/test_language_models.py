@@ -215,6 +215,18 @@ def test_code_in_a_checkpoint_is_never_run(desk, tmp_path):
         loaded(tmp_path / "odd", "cpu")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("qwen2_vl", "Qwen2VLForConditionalGeneration"), ("t5", "T5ForConditionalGeneration"), ("clip", "CLIPModel")],
+)
+def test_models_that_predict_no_next_token_are_refused_as_what_they_are(desk, tmp_path, kind, name):
+    shutil.copytree(desk / "checkpoints" / "base", tmp_path / "odd")
+    (tmp_path / "odd" / "config.json").write_text(json.dumps({"model_type": kind, "architectures": [name]}))
+    with pytest.raises(Problem, match=f"but {name}. Studies measure those only") as told:
+        loaded(tmp_path / "odd", "cpu")
+    assert "Copy" not in str(told.value)
+
+
 def test_without_transformers_the_sentence_says_how_to_install_it(desk, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(Problem, match=r"pip install -r requirements-transformers.txt"):
