@@ -24,7 +24,8 @@ ELITE = 96  # of the candidates, from which each refit's search starts
 @dataclass(frozen=True)
 class Optimism:
     """Of the surrogate `of`, from so many refits. bias: by how much the chosen mixture's aggregate is expected to
-    measure above its prediction, in the aggregate's unit; spread: the standard deviation of that over refits."""
+    measure above its prediction, in the aggregate's unit (the median over refits: one that fails to settle says little);
+    spread: the standard deviation of that over refits."""
 
     of: str
     refits: int
@@ -55,7 +56,7 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
     chosen = first_lowest(stretched)
     misses = centre[chosen] - stretched[np.arange(len(values)), chosen]
-    return Optimism(standing.name, len(values), float(misses.mean()), float(misses.std(ddof=1)))
+    return Optimism(standing.name, len(values), float(np.median(misses)), float(misses.std(ddof=1)))
 
 
 def _refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:
