@@ -24,8 +24,8 @@ ELITE = 96  # of the candidates, from which each refit's search starts
 @dataclass(frozen=True)
 class Optimism:
     """Of the surrogate `of`, from so many refits. bias: by how much the chosen mixture's aggregate is expected to
-    measure above its prediction, in the aggregate's unit (the median over refits: one that fails to settle says little);
-    spread: the standard deviation of that over refits."""
+    measure above its prediction, in the aggregate's unit; spread: the standard deviation of that over refits. Both the
+    judgement of the others and the bias are medians: one refit that fails to settle says little."""
 
     of: str
     refits: int
@@ -52,7 +52,7 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     if isinstance(space, Simplex):
         points += [_lowest(trial, refit, space, trial.candidates)[None] for refit in refits]
     values = np.array([_aggregate(trial, refit, np.concatenate(points)) for refit in refits])
-    centre = values.mean(axis=0)
+    centre = np.median(values, axis=0)
     stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
     chosen = first_lowest(stretched)
     misses = centre[chosen] - stretched[np.arange(len(values)), chosen]
