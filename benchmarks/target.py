@@ -34,7 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 RUNS, DRAWS, CANDIDATES = 300, 100_000, 2000
 NOISE = (0.01, 0.04)
 AIMS = {7: 5, 24: 8, 64: 20}  # domains -> percent left, median
-QUICK = [name for name, kind in SURROGATES.items() if not kind.slow and name != "lambdarank"] + ["stack"]
+QUICK = [name for name, kind in SURROGATES.items() if not kind.slow and name != "lambdarank"] + ["around_law", "stack"]
 WEIGHTS = np.full(METRICS, 1 / METRICS)
 
 

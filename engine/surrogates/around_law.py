@@ -27,6 +27,7 @@ class AroundLaw(Composed):
     title = "Gaussian process around a law"
     summary = "The best law of mixing, corrected by a Gaussian process: exact between runs, sensible beyond them."
     complexity = 1  # as plain as the law that holds, and no worse than the process where none does: the safest
+    slow = True
     extrapolates = True
     knows_conditions = True
 
