@@ -57,21 +57,15 @@ class Training:
         keep: float | list[float] = 1.0,
     ):
         self.fidelity, self.device, self.ids = fidelity, device, [run.id for run in runs]
-        weights, seeds = (
-            np.array([run.weights for run in runs], dtype=float),
-            [run.seed for run in runs],
-        )
+        weights, seeds = np.array([run.weights for run in runs], dtype=float), [run.seed for run in runs]
         shards = [corpus.train(domain) for domain in domains]
         slots = fidelity.steps * fidelity.batch
         doses = np.array([run.doses or np.ones(len(domains)) for run in runs])
         self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, np.asarray(keep) * doses)
         self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
+        betas = (fidelity.beta1, fidelity.beta2)
         self.optimiser = torch.optim.AdamW(
-            [self.stack.flat],
-            lr=fidelity.learning_rate,
-            betas=(fidelity.beta1, fidelity.beta2),
-            weight_decay=fidelity.weight_decay,
-            fused=True,
+            [self.stack.flat], fidelity.learning_rate, betas, weight_decay=fidelity.weight_decay, fused=True
         )
         self.losses_of = self.stack.losses
         if device == "cuda":
