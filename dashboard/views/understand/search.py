@@ -107,8 +107,6 @@ def one_result(study: studies.Study, search: dict) -> None:
     found = search["found"]
     optimism = with_optimism(state.store(), study, search)["optimism"]
     verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)), optimism)
-    if past := optimism_words(search["settings"]["surrogate"]):
-        st.caption(past)
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
     near_prior = f"near-optimal, nearest {frame.prior_name}"
     points = {BEST_PREDICTED: found["found"]["shares"]}
@@ -135,6 +133,8 @@ def one_result(study: studies.Study, search: dict) -> None:
             + price_words(found)
         )
     table(study, found, points, near_prior, aggregate)
+    if past := optimism_words(search["settings"]["surrogate"]):
+        st.caption(past)
     nominate(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], aggregate)
 
 
