@@ -4,8 +4,7 @@ second workers and pages; then check that nothing was lost and nothing was doubl
     python -m benchmarks.chaos --kills 200 --out benchmarks/results/chaos.md
 
 The workspace lies on a small tmpfs of its own, so that its disk can be filled; where none can be mounted the report
-says so. Faults are injected from outside: a `sitecustomize.py` shifts time.time() by what a file says, and holds a
-second lock a job (the witness), which would be found taken if a job ever ran twice at once.
+says so. Faults are injected from outside, by `faults/sitecustomize.py`.
 """
 
 import argparse
@@ -42,25 +41,7 @@ FIDELITY = {
     "eval_tokens": 1024,
     "learning_rate": 0.01,
 }
-FAULTS = """
-import fcntl, os, sys, time
-real, clock = time.time, os.environ["CHAOS_CLOCK"]
-def jumped():
-    try:
-        with open(clock) as file:
-            return real() + float(file.read())
-    except (OSError, ValueError):
-        return real()
-time.time = jumped
-words = sys.orig_argv
-if "engine.jobs.run" in words:
-    name = os.path.basename(words[words.index("engine.jobs.run") + 1])
-    witness = os.open(os.path.join(os.environ["CHAOS_WITNESS"], name), os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(witness, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        open(os.path.join(os.environ["CHAOS_WITNESS"], "doubled-" + name), "w").close()
-"""
+FAULTS = ROOT / "benchmarks" / "faults"  # its sitecustomize.py is loaded by every process of the workspace
 # How often each thing happens, by weight.
 ACTIONS = {
     "submit": 40,
@@ -86,8 +67,6 @@ class Chaos:
         self.acknowledged, self.garbage, self.halves = set(), [], []
         self.folder, self.clock, self.witness = folder, folder / "clock", folder / "witness"
         self.witness.mkdir()
-        (folder / "faults").mkdir()
-        (folder / "faults" / "sitecustomize.py").write_text(FAULTS)
         for name, line in TEXT.items():
             (folder / "text" / name).mkdir(parents=True)
             for part in range(8):
@@ -101,7 +80,7 @@ class Chaos:
             "MIXDESK_WORKSPACE": str(self.root),
             "PORT": port,
             "MIXDESK_DEMO": "0",
-            "PYTHONPATH": str(folder / "faults"),
+            "PYTHONPATH": str(FAULTS),
             "CHAOS_CLOCK": str(self.clock),
             "CHAOS_WITNESS": str(self.witness),
         }

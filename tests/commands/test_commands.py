@@ -16,43 +16,10 @@ import yaml
 
 from engine.__main__ import main
 from engine.cli.command_line import parser
-from engine.core.workspace import Workspace
 from engine.recipes import FORMATS
-from tests.support.running import ROOT, STUDY, Page, answer, copied, engine, said, until
+from tests.support.running import ROOT, STUDY, TINY, Page, answer, engine, said, until
 
-TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
 DOMAINS = {"digits", "prose", "python"}
-
-
-@pytest.fixture(scope="module")
-def desk(finished, tmp_path_factory):
-    """A copy of the finished workspace that these tests may change; the study file lies beside it."""
-    root = tmp_path_factory.mktemp("desk")
-    copied(finished, root / "workspace")
-    (root / "tiny.toml").write_text(TINY)
-    return root / "workspace"
-
-
-@pytest.fixture(scope="module")
-def small(desk) -> str:
-    """The id of the finished study."""
-    return next(study["study"] for study in answer(desk, "list") if study["name"] == "Small")
-
-
-@pytest.fixture
-def refused(capsys, tmp_path):
-    """Run a command that must fail in a workspace; gives the one sentence that it said."""
-    Workspace.open(tmp_path / "workspace")
-
-    def run(*arguments, workspace=tmp_path / "workspace") -> str:
-        assert main(["--workspace", str(workspace), *map(str, arguments)]) == 1
-        said = capsys.readouterr()
-        assert said.out == ""
-        lines = [line for line in said.err.splitlines() if line.strip() and "%|" not in line and "run [" not in line]
-        assert len(lines) == 1 and "Traceback" not in said.err, said.err
-        return lines[0]
-
-    return run
 
 
 def test_a_mistyped_workspace_is_not_made_by_a_look(tmp_path):
@@ -92,7 +59,7 @@ def test_every_command_has_help(capsys):
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0
-        shown = capsys.readouterr().out
+        shown = " ".join(capsys.readouterr().out.split())  # long lines are broken
         called = OLD_NAMES.get(name, name)
         assert f"mixdesk {called}" in shown and command.description in shown
     assert set(OLD_NAMES) <= set(commands)
@@ -218,108 +185,6 @@ def test_cancel_and_resume_of_a_new_study(desk):
     shown = answer(desk, "show", study)
     assert shown["counts"] == {"planned": 11} and {job["state"] for job in shown["jobs"]} == {"queued"}
     answer(desk, "cancel", study)
-
-
-# What cannot be done ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", ["show", "runs", "wait", "cancel", "resume", "fit", "search", "searches"])
-def test_an_unknown_study_is_a_sentence(refused, command):
-    assert refused(command, "nope") == "Cannot find the study 'nope': it may have another name. Studies here: none yet."
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('name = "x"\nruns = 9\nspeed = 3', "'speed'"),
-        ('name = "x\nruns = 9', "line 1"),
-        ('corpus = "x"', "name"),
-        ('name = "x"\nfidelity = "huge"', "'huge'"),
-        ('name = "x"\nfidelity = 3', "3"),
-        ('name = "x"\n[fidelity]\nwidth = 0', "width = 0"),
-        ('name = "x"\nruns = "many"', "many|str"),
-        ('name = "x"\nruns = 3', "8 to 100,000"),
-        ('name = "x"\ncorpus = "nope"', "no corpus 'nope'"),
-        ('name = "x"\ncorpus = 5', "5"),
-        ('name = "x"\nseed = -1', "-1"),
-        ('name = "x"\nseed = "a"', "'a'|str"),
-        ('name = "x"\npriorities = 5', "5|int"),
-        ('name = "x"\npriorities = {python = -1.0}', "python"),
-        ('name = "x"\ndesign = "grid"', "'grid'"),
-        ('name = "x"\nsurrogates = ["gp", "magic"]', "Cannot fit magic"),
-        ('name = "x"\nsurrogates = "gp"', "surrogates"),
-        ('name = "x"\ndomains = "python"', "domains|domain"),
-    ],
-)
-def test_a_bad_study_file_is_a_sentence(refused, tmp_path, text, said):
-    (tmp_path / "study.toml").write_text(text)
-    sentence = refused("start", tmp_path / "study.toml")
-    assert sentence.startswith("Cannot ") and any(word in sentence for word in said.split("|"))
-
-
-def test_a_missing_study_file_is_a_sentence(refused, tmp_path):
-    assert "No such file" in refused("start", tmp_path / "none.toml")
-    assert "Is a directory" in refused("start", tmp_path)
-
-
-def test_a_domain_that_the_corpus_lacks_is_a_sentence(refused, desk, tmp_path):
-    (tmp_path / "study.toml").write_text('domains = ["python", "latin"]\n' + TINY)
-    sentence = refused("start", tmp_path / "study.toml", workspace=desk)
-    assert "no domain 'latin'" in sentence and "digits, prose, python" in sentence
-
-
-@pytest.mark.parametrize(
-    ("wish", "said"),
-    [
-        (("search", "Small", "--priority", "latin=2"), "'latin'"),
-        (("search", "Small", "--priority", "python=much"), "'much'"),
-        (("search", "Small", "--priority", "python"), "'python'"),
-        (("search", "Small", "--priority", "python=nan"), "nan"),
-        (("search", "Small", "--priority", "python=-1"), "-1"),
-        (("search", "Small", "--surrogate", "oracle"), "'oracle'"),
-        (("search", "Small", "--points", "0"), "0"),
-        (("export", "Small", "--format", "csv", "--candidate", "nobody"), "'nobody'"),
-        (("export", "Small", "--format", "csv", "--tokens", "-5"), "-5"),
-        (("export", "Small", "--format", "csv", "--tokens", "nan"), "nan"),
-    ],
-)
-def test_a_wish_that_cannot_be_met_is_a_sentence(refused, desk, tmp_path, wish, said):
-    out = ("--out", tmp_path / "out") if wish[0] == "export" else ()
-    sentence = refused(*wish, *out, workspace=desk)
-    assert sentence.startswith("Cannot ") and said in sentence
-
-
-def test_a_folder_that_cannot_be_written_is_a_sentence(refused, desk, tmp_path):
-    (tmp_path / "file").touch()
-    wish = ("export", "Small", "--format", "csv", "--candidate", "uniform", "--out", tmp_path / "file" / "below")
-    assert "file is not a folder" in refused(*wish, workspace=desk)
-    assert "Choose a folder that you can write to" in refused(
-        "corpus", "--name", "x", workspace=tmp_path / "file" / "workspace"
-    )
-
-
-@pytest.mark.parametrize(
-    ("wish", "said"),
-    [
-        (("--folder", "nowhere"), "nowhere"),
-        (("--folder", "one"), "at least 2"),
-        (("--folder", "tiny"), "'b'"),
-        (("--file", "web"), "'web'"),
-        (("--file", "a=nowhere.txt", "--file", "b=nowhere.txt"), "nowhere.txt"),
-        (("--folder", "tiny", "--cap-mb", "-1"), "-1"),
-        (("--folder", "tiny", "--name", "../x"), "'../x'"),
-    ],
-)
-def test_a_corpus_that_cannot_be_built_is_a_sentence(refused, tmp_path, monkeypatch, wish, said):
-    """One domain only, one that is too small, none at all, and no such place."""
-    monkeypatch.chdir(tmp_path)
-    for domain, size in (("one/a", 90_000), ("tiny/a", 90_000), ("tiny/b", 500)):
-        (tmp_path / domain).mkdir(parents=True)
-        for part in range(10):
-            words = " ".join(f"{part}{n}" for n in range(size // 60))
-            (tmp_path / domain / f"{part}.txt").write_text(words)
-    sentence = refused("corpus", "--name", "c", "--wait", *wish)
-    assert said in sentence and sentence.startswith("Cannot ")
 
 
 # Through a running page ------------------------------------------------------------------------------------

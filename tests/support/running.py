@@ -40,6 +40,7 @@ learning_rate = 0.01
 """
 
 
+TINY = STUDY.replace("Small", "Tiny").replace("runs = 16", "runs = 8").replace("repeats = 3", "repeats = 0")
 MERGE = STUDY.replace('"Small"', '"Small merge"').replace("[fidelity]", '[merge]\nof = "Small"\n[fidelity]')
 
 
