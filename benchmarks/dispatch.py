@@ -20,13 +20,17 @@ from pathlib import Path
 from engine.core.workspace import Workspace
 from engine.jobs.backends import Backend, Status
 from engine.jobs.backends.local import Local
+from engine.jobs.decisions import PlannedJob, StudyCreated, StudyPlanned
 from engine.jobs.devices import Lease
 from engine.jobs.events import JobFinished, JobStarted, RunsProgress
 from engine.jobs.journal import write_event
+from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Spool
 from engine.jobs.supervisor import POLL_SECONDS, Supervisor
 from engine.proxies.train import REPORT_SECONDS
+from engine.spec.study import StudySpec
+from store import runs
 from store.database import Store
 
 LONG_SECONDS = 600.0  # of a real proxy, to say what the overhead would be there
@@ -105,13 +109,27 @@ def dispatch(workspace: Workspace, proxies: int, gpus: int, seconds: float) -> d
     }
 
 
+def plan_live(store: Store, gpus: int) -> None:
+    """A study with a job of one run for every GPU, all of them running."""
+    names = [f"live-{n:04d}" for n in range(gpus)]
+    spec = {"kind": "train", "study": "live"}
+    planned = [
+        PlannedRun(id=f"run-{n}", number=n, role="design", seed=n, job=name, weights=[1.0])
+        for n, name in enumerate(names)
+    ]
+    store.write(StudyCreated("live", "Live", StudySpec.from_dict({"name": "Live"}).to_dict()))
+    tasks = [PlannedJob(job=name, spec=dict(spec)) for name in names]
+    store.write(StudyPlanned(study="live", domains=["web"], corpus={}, runs=planned, jobs=tasks))
+    for name in names:
+        store.spool.submit(spec, name)
+        store.spool.move(store.spool.find(name), "active")
+
+
 def ingest(workspace: Workspace, gpus: int, minutes: int) -> dict:
     """What so many GPUs write in some minutes, one journal each, read round by round as the page's process does."""
     store = Store(workspace)
     spool, rates = store.spool, []
-    for n in range(gpus):
-        spool.submit({"kind": "any"}, f"live-{n:04d}")
-        spool.move(spool.find(f"live-{n:04d}"), "active")
+    plan_live(store, gpus)
     seconds = 5.0  # between rounds, in the journals' time
     for turn in range(int(60 * minutes / seconds)):
         for n in range(gpus):
@@ -121,6 +139,7 @@ def ingest(workspace: Workspace, gpus: int, minutes: int) -> dict:
                 write_event(folder, RunsProgress(loss=[2.0], tokens_per_second=1e5, **progress))
         began = time.perf_counter()
         rates.append(store.ingest() / (time.perf_counter() - began))
+    assert runs.corrupt_count(store) == 0, "a line that is set aside is not read at the speed of one that is applied"
     store.close()
     needed = gpus / REPORT_SECONDS
     return {"events a second that they write": needed, "events a second that are read": sorted(rates)[len(rates) // 2]}

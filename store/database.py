@@ -40,7 +40,7 @@ UNUSABLE = (
 Answer = TypeVar("Answer")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
 JOB = "job/"  # begins the key of a job's journal
-AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # events, and journals looked at, per transaction, roughly
+AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # lines, and journals looked at, per transaction, roughly
 TURN_SECONDS = 0.0005
 OLD_RESULTS = {
     "searches": "search.finished",
@@ -177,22 +177,22 @@ class Store:
         return taken
 
     def _take_some(self, waiting: list[Path]) -> int:
-        """Apply about AT_ONCE events of the last of these journals; those read to their end are taken off the list."""
-        part, batch, events = waiting[-FOLDERS_AT_ONCE:], [], 0
+        """Apply about AT_ONCE lines of the last of these journals; those read to their end are taken off the list."""
+        part, batch, lines = waiting[-FOLDERS_AT_ONCE:], [], 0
         self._learn_rights([folder.name for folder in part if folder != self.journal.folder])
         for folder in reversed(part):
             own = folder == self.journal.folder
             key = folder.name if own else JOB + folder.name
             rights = OWNER if own else self._rights.get(folder.name, UNPLANNED)
             read_to = self._read_to.get(key, 0)
-            while events < AT_ONCE and (chunk := read_on(folder, key, read_to, rights)):
+            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights)):
                 batch.append(chunk)
-                read_to, events = chunk.read_to, events + len(chunk.lines)
-            if events >= AT_ONCE:  # the rest of this journal waits
+                read_to, lines = chunk.read_to, lines + len(chunk.lines) + len(chunk.corrupt)
+            if lines >= AT_ONCE:  # the rest of this journal waits
                 break
             waiting.pop()
         self._land_all(batch)
-        return events
+        return sum(len(chunk.lines) for chunk in batch)
 
     def _learn_rights(self, jobs: list[str]) -> None:
         """Look up what the journals of these jobs may hold."""
@@ -264,10 +264,14 @@ def remember(cursor: Cursor, chunks: list[Chunk]) -> None:
     """Write the journals' offsets and their corrupt lines."""
     read_to = {chunk.key: chunk.read_to for chunk in chunks}
     insert(cursor, "journals", {"name": list(read_to), "read_to": list(read_to.values())}, {}, "OR REPLACE")
-    for chunk in chunks:
-        for one in chunk.corrupt:
-            values = [chunk.name, one.begins, storable(one.text), storable(one.reason)]
-            cursor.execute("INSERT INTO corrupt_lines (journal, read_from, text, reason) VALUES (?, ?, ?, ?)", values)
+    if aside := [(chunk.name, one) for chunk in chunks for one in chunk.corrupt]:
+        columns = {
+            "journal": [name for name, _ in aside],
+            "read_from": [one.begins for _, one in aside],
+            "text": [storable(one.text) for _, one in aside],
+            "reason": [storable(one.reason) for _, one in aside],
+        }
+        insert(cursor, "corrupt_lines", columns, {})
 
 
 def connect(file: Path) -> duckdb.DuckDBPyConnection:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.errors import Problem, Unavailable
+from engine.core.workspace import OWNER_JOURNAL
 from engine.jobs.events import Event, Line, line_of
 from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
 from engine.jobs.kinds import event_kinds
@@ -70,7 +71,7 @@ class OwnerJournal:
     name = "owner"
 
     def __init__(self, workspace: Path):
-        self.folder = workspace / "journal" / self.name
+        self.folder = workspace / OWNER_JOURNAL.parent
         self.folder.mkdir(parents=True, exist_ok=True)
         cut_torn_tail(self.folder)
         self._descriptor = open_journal(self.folder, 0o600)

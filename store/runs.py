@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from store.database import Store
 
+CORRUPT_SHOWN = 50  # lines that were set aside, at most, on a page
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -237,8 +239,14 @@ def spent(store: Store, study: str) -> tuple[int, float, int]:
 
 
 def corrupt_lines(store: Store) -> list[tuple[str, int, str, str]]:
-    """Journal lines that were set aside: (journal, offset, text, reason)."""
-    return store.rows("SELECT journal, read_from, text, coalesce(reason, '') FROM corrupt_lines ORDER BY ALL")
+    """The first journal lines that were set aside: (journal, offset, text, reason). There may be many more."""
+    asked = "SELECT journal, read_from, text, coalesce(reason, '') FROM corrupt_lines ORDER BY ALL LIMIT ?"
+    return store.rows(asked, [CORRUPT_SHOWN])
+
+
+def corrupt_count(store: Store) -> int:
+    """How many journal lines were set aside."""
+    return int(store.rows("SELECT count(*) FROM corrupt_lines")[0][0])
 
 
 def rounds(store: Store, study: str) -> int:

@@ -300,7 +300,7 @@ def main() -> int:
     options = parser.parse_args()
     client = None
     try:
-        client = connect(Workspace.open(options.workspace))
+        client = connect(Workspace.there(options.workspace))
         options.out.write_text(html(client.call("dossier", candidate=options.candidate)), "utf-8")
     except (Problem, OSError) as problem:
         print(problem, file=sys.stderr)

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from engine import VERSION
@@ -48,12 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command of parsed options."""
-    client = None
     try:
-        open_workspace = Workspace.open if options.makes else Workspace.there
-        workspace = None if options.alone else open_workspace(options.workspace)
-        client = None if options.alone else connect(workspace)
-        result = options.run(client, workspace, options)
+        result = outcome(options)
         if result is not None:
             print(json.dumps(result, indent=2, ensure_ascii=False), flush=True)
         return 0
@@ -70,9 +66,16 @@ def run(options: argparse.Namespace) -> int:
         with suppress(OSError):  # the terminal may be gone
             print(f"Interrupted. {ALONE if options.alone else QUEUED}", file=sys.stderr)
         return 128 + (interrupt.args or (signal.SIGINT,))[0]
-    finally:
-        if client is not None:
-            client.close()
+
+
+def outcome(options: argparse.Namespace) -> object:
+    """What the command of parsed options gives, on the workspace that it names."""
+    if options.alone:
+        return options.run(None, None, options)
+    first = Workspace.for_a_first_decision
+    opened = first(options.workspace) if options.makes else nullcontext(Workspace.there(options.workspace))
+    with opened as workspace, closing(connect(workspace)) as client:
+        return options.run(client, workspace, options)
 
 
 @contextmanager

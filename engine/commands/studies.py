@@ -53,7 +53,7 @@ def show(store: Store, name: str) -> dict:
         "costs": costs(store, found),
         "doses": repetition(store, found),
         "settled": advance.is_settled(store, found),
-        "corrupt_journal_lines": len(runs.corrupt_lines(store)),
+        "corrupt_journal_lines": runs.corrupt_count(store),
     }
 
 

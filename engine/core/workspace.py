@@ -3,8 +3,10 @@
 import fcntl
 import os
 import re
+import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from engine.core.errors import Problem
 from engine.core.files import write_text
 
 VERSION = 1  # of the folder's layout; a newer one is refused, never half read
+OWNER_JOURNAL = Path("journal", "owner", "events.jsonl")  # what people decided
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -27,7 +30,7 @@ class Workspace:
 
         Raises Problem for one from a newer Mixdesk, and for a folder that cannot be written.
         """
-        root = Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
+        root = path_of(root)
         version_file = root / "version"
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -49,10 +52,44 @@ class Workspace:
     @classmethod
     def there(cls, root: Path | None = None) -> "Workspace":
         """Open one that exists. Raises Problem, and creates nothing, where there is none."""
-        found = Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
+        found = path_of(root)
         if not (found / "version").exists():
             raise Problem(f"Cannot use {found}: there is no workspace. Name one with --workspace or MIXDESK_WORKSPACE.")
         return cls.open(found)
+
+    @classmethod
+    @contextmanager
+    def for_a_first_decision(cls, root: Path | None = None) -> Iterator["Workspace"]:
+        """Open a workspace, or create it for the block; one that was created, and in which nothing was decided, goes
+        again, so that a mistyped name leaves nothing behind."""
+        root = path_of(root)
+        if (root / "version").exists():
+            yield cls.open(root)
+            return
+        before = set(root.iterdir()) if root.is_dir() else set()
+        created = [folder for folder in (root, *root.parents) if not folder.exists()]
+        try:
+            yield cls.open(root)
+        finally:
+            cls(root).clear_unused(before, created)
+
+    def clear_unused(self, before: set[Path], created: list[Path]) -> None:
+        """Remove a workspace in which nothing was decided. before: what else lies in its folder, and stays; created:
+        the folders that go with it, where they are empty. What another process uses stays as it is."""
+        journal = self.root / OWNER_JOURNAL
+        if self.is_held("worker") or (journal.exists() and journal.stat().st_size):
+            return
+        with suppress(Problem, OSError):  # somebody owns it by now, or it could not even be made
+            descriptor = self.lock("owner")
+            for one in set(self.root.iterdir()) - before:
+                if one.is_dir() and not one.is_symlink():
+                    shutil.rmtree(one, ignore_errors=True)
+                else:
+                    one.unlink(missing_ok=True)
+            os.close(descriptor)
+        for folder in created:
+            with suppress(OSError):  # something lies in it
+                folder.rmdir()
 
     def lock(self, role: str) -> int:
         """Become the one "owner" (of the database) or "worker" of this workspace; returns the lock's descriptor.
@@ -104,6 +141,11 @@ class Workspace:
         """Disk space left where the workspace lies."""
         usage = os.statvfs(self.root)
         return usage.f_bavail * usage.f_frsize
+
+
+def path_of(root: Path | None) -> Path:
+    """Where a workspace lies: the folder that was named, else $MIXDESK_WORKSPACE, else ./workspace."""
+    return Path(root or os.environ.get("MIXDESK_WORKSPACE", "workspace")).expanduser().resolve()
 
 
 def checked_name(name: str, what: str) -> str:

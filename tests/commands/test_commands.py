@@ -28,6 +28,39 @@ def test_a_mistyped_workspace_is_not_made_by_a_look(tmp_path):
     assert not (tmp_path / "wrokspace").exists()
 
 
+def test_a_mistyped_workspace_is_left_by_no_command_that_decided_nothing(tmp_path):
+    """What fails, and what only looks, leaves nothing; what else lay in the folder stays."""
+    (tmp_path / "runs.csv").write_text("run,share/web,share/code,metric/loss\na,0.5,0.5,3\nb,0.8,0.2,2\nc,0.3,0.7,1\n")
+    (tmp_path / "bad.csv").write_text("nothing\nof use\n")
+    (tmp_path / "study.toml").write_text('name = "X"\ncorpus = "nowhere"')
+    (tmp_path / "spec.json").write_text('{"kind": "dance"}')
+    runs, bad = (f"import --study X --format flat --weights {tmp_path / name}.csv" for name in ("runs", "bad"))
+    files = {path.name for path in tmp_path.iterdir()}
+    for words, code in (
+        (bad, 1),
+        (f"{bad} --preview", 0),
+        (f"{runs} --preview", 0),
+        (f"start {tmp_path / 'study.toml'}", 1),
+        (f"start {tmp_path / 'nothing.toml'}", 1),
+        (f"submit {tmp_path / 'spec.json'}", 1),
+        (f"corpus --folder {tmp_path / 'nothing'}", 1),
+        ("corpus --name a/b", 1),
+        ("token create x --days -3", 1),
+    ):
+        assert engine(tmp_path / "deep" / "wrokspace", *words.split(), check=False).returncode == code, words
+        assert {path.name for path in tmp_path.iterdir()} == files, words
+    engine(tmp_path, *runs.split(), "--preview")  # a folder that was there, with files of its own
+    assert {path.name for path in tmp_path.iterdir()} == files
+    engine(tmp_path / "deep" / "workspace", *runs.split())
+    assert [one["name"] for one in answer(tmp_path / "deep" / "workspace", "list")] == ["X"]
+
+
+def test_a_report_of_a_mistyped_workspace_makes_none(tmp_path):
+    command = [sys.executable, "-m", "dashboard.report.html", "x", "--workspace", str(tmp_path / "wrokspace")]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert told.returncode == 1 and "there is no workspace" in told.stderr and not list(tmp_path.iterdir())
+
+
 def test_a_closed_pipe_ends_quietly(desk):
     command = [sys.executable, "-m", "engine", "--workspace", str(desk), "runs", answer(desk, "list")[0]["study"]]
     told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)

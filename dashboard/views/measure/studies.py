@@ -47,10 +47,13 @@ def render(current: str | None) -> None:
     if not found:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
     live(lambda: all_cards(current))
-    if lines := runs.corrupt_lines(state.store()):
-        with st.expander(f"{len(lines)} journal lines could not be read and were set aside", icon=":material/report:"):
-            for journal, offset, text, reason in lines[:50]:
+    if count := runs.corrupt_count(state.store()):
+        with st.expander(f"{count:,} journal lines could not be read and were set aside", icon=":material/report:"):
+            lines = runs.corrupt_lines(state.store())
+            for journal, offset, text, reason in lines:
                 st.text(f"{journal}, byte {offset}: {reason}\n{text[:300]}")
+            if count > len(lines):
+                st.caption(f"The first {len(lines)} of them.")
 
 
 def all_cards(current: str | None) -> None:
