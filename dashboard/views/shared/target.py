@@ -11,7 +11,7 @@ from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.text import plain
 from engine.core.errors import Problem
-from engine.core.short_names import listed
+from engine.core.short_names import listed, short_count
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
@@ -99,7 +99,7 @@ def _fader(place, label: str, link: str, values: set[float], start: float, study
 
 
 def _label(value: float) -> str:
-    return wording.short_count(value) if value else "not said"
+    return short_count(value) if value else "not said"
 
 
 def repetition(
@@ -112,7 +112,7 @@ def repetition(
     seen = epochs(at, frame.pools.tokens, target.tokens)
     cap = study.spec["epoch_cap"]
     over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap + 1e-9]
-    head = f"**Epochs at {wording.short_count(target.tokens)} tokens**"
+    head = f"**Epochs at {short_count(target.tokens)} tokens**"
     told = [
         f"{plain(name)} {one:.2g}" if np.isfinite(one) else f"{plain(name)} unknown"
         for name, one in zip(names.domains, seen, strict=True)
@@ -122,8 +122,8 @@ def repetition(
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
     if frame.pools.known and frame.pools.total * cap < target.tokens:
         st.error(
-            f"No mixture keeps to it: all text together is {wording.short_count(frame.pools.total)} tokens, and "
-            f"{cap:g} epochs of it are {wording.short_count(cap * frame.pools.total)}. Lower the target, or add text.",
+            f"No mixture keeps to it: all text together is {short_count(frame.pools.total)} tokens, and "
+            f"{cap:g} epochs of it are {short_count(cap * frame.pools.total)}. Lower the target, or add text.",
             icon=":material/block:",
         )
     with st.expander("Text of each domain", icon=":material/database:"):
@@ -153,11 +153,11 @@ def best_there(
     before = best_at(frame, own, aggregate)
     rows = {
         "domain": names.domains,
-        f"best at {wording.short_count(frame.budget)}": before.shares.tolist(),
-        f"best at {wording.short_count(target.tokens)}": moved.shares.tolist(),
+        f"best at {short_count(frame.budget)}": before.shares.tolist(),
+        f"best at {short_count(target.tokens)}": moved.shares.tolist(),
         "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
     }
-    with st.expander(f"The best mixture at {wording.short_count(target.tokens)} tokens", icon=":material/moving:"):
+    with st.expander(f"The best mixture at {short_count(target.tokens)} tokens", icon=":material/moving:"):
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
