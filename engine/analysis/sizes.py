@@ -7,6 +7,7 @@ and slope at a size without runs follow a law over parameters and tokens (engine
 R runs, D domains, M metrics, P different mixtures, S sizes; fidelity (R, 2): parameters and tokens, NaN where unknown.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,6 +66,13 @@ class Sizes:
         if unknown := int((which < 0).sum()):
             troubles = (f"Runs that tell no size and are left out: {unknown}.", *troubles)
         return _fitted(sizes, own, mixtures, means, troubles, reversal)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the runs behind it, for caches."""
+        return hashlib.sha256(self.mixtures.tobytes() + self.means.tobytes() + repr(self.sizes).encode()).hexdigest()[
+            :16
+        ]
 
     def resampled(self, rng: np.random.Generator) -> "Sizes":
         """The same from mixtures drawn with replacement: a bootstrap draw. The process keeps its hyperparameters."""

@@ -50,7 +50,17 @@ from tests.support.working import worker
 # What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
 READS = READ_ONLY | {"change_domains", "create_token", "revoke_token"}  # a viewer may, if not start it; for their own
 HEADLESS_READS = {
-    advance: {"planned", "fit_task", "fit_id", "fewest", "is_settled"},
+    advance: {
+        "planned",
+        "fit_task",
+        "fit_id",
+        "can_fit",
+        "fewest",
+        "is_settled",
+        "text_of",
+        "passes_of",
+        "surrogates_of",
+    },
     lifecycle: set(),
     jobs: {"known_job", "add_to"},
     corpora: set(),

@@ -17,7 +17,9 @@ from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
 from engine.spec.pools import SOURCES
 from engine.spec.repetition import notes_on_repetition
+from engine.spec.sizes import Size
 from engine.spec.study import StudySpec
+from engine.studies import sizes
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
 from engine.studies.fits import Fit
 from engine.studies.targets import best_at, frame_at
@@ -38,21 +40,26 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Target:
-    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said."""
+    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said; size: at
+    which it is predicted, None where nothing is to be predicted at a size."""
 
     tokens: float
     parameters: float
+    size: Size | None
 
 
 def target_fader(study: studies.Study, frame: Frame) -> Target:
     """The two faders of the real run; at first the study's own budget, or what the link says."""
-    own = frame.budget or USUAL
+    there = sizes.told(state.store(), study)["sizes"]
+    counts = {name: {one[name] for one in there if one[name]} for name in ("parameters", "tokens")}
+    several = sizes.has_sizes(state.store(), study)
+    own = frame.budget or (several and max(counts["tokens"], default=0)) or USUAL
     tokens_place, size_place = st.columns([3, 2])
     tokens = _fader(
         tokens_place,
         "Target: tokens of the real run",
         "target",
-        {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own},
+        {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own, *(counts["tokens"] if several else ())},
         own,
         study,
         "Moves how often each domain's text is repeated.",
@@ -61,12 +68,14 @@ def target_fader(study: studies.Study, frame: Frame) -> Target:
         size_place,
         "Target: its size in weights",
         "size",
-        {*_steps(*SIZES), UNSAID},
+        {*_steps(*SIZES), *counts["parameters"], UNSAID},
         UNSAID,
         study,
-        "Used by surrogates that know sizes.",
+        "Where the runs are of several sizes, predictions and the best mixture follow it.",
     )
-    return Target(tokens, parameters)
+    asked = parameters or (several and not counts["parameters"] and tokens != own)
+    size = Size(parameters or None, tokens if counts["tokens"] else None, 0) if asked else None
+    return Target(tokens, parameters, size)
 
 
 def _steps(low: float, high: float) -> set[float]:
