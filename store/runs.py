@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.spec.sizes import at_own_size, facts
 from store.database import Store
 
 CORRUPT_SHOWN = 50  # lines that were set aside, at most, on a page
@@ -52,21 +53,44 @@ def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
 
 
 def measured(store: Store, study: str) -> Measured:
-    """The finished runs' results, at the study's own fidelity and on its own text: no confirmations, no doses."""
-    return store.remembered(("measured", study), lambda: _measured(store, study))
+    """The finished runs' results of one size and on the study's own text: no confirmations, no doses.
+
+    Where the runs of a mixture study are of several sizes, those of the size with the most runs.
+    """
+    return store.remembered(("measured", study), lambda: _of_one_size(store, study))
 
 
-def _measured(store: Store, study: str) -> Measured:
+def measured_at_all_sizes(store: Store, study: str) -> Measured:
+    """The same of all sizes, which do not compare: to find runs by their ids."""
+    return store.remembered(("measured at all sizes", study), lambda: _measured(store, study)[0])
+
+
+def own_fidelity(store: Store, study: str) -> np.ndarray:
+    """(R, 2) parameters and tokens of the runs of `measured_at_all_sizes`, NaN where one does not tell."""
+    return store.remembered(("own fidelity", study), lambda: _measured(store, study)[1])
+
+
+def _of_one_size(store: Store, study: str) -> Measured:
+    found = measured_at_all_sizes(store, study)
+    merged = store.rows("SELECT 1 FROM studies WHERE id = ? AND json_extract_string(spec, '$.merge') != ''", [study])
+    if merged:  # merges have the size of their base; what their experts saw is another matter
+        return found
+    return found.take(np.flatnonzero(at_own_size(own_fidelity(store, study))).tolist())
+
+
+def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
     found = store.arrow(
-        "SELECT id, label, role, weights, losses FROM runs WHERE study = ? AND state = 'done' "
+        "SELECT id, label, role, weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' "
         "AND role NOT IN ('confirm', 'dose') ORDER BY number",
         [study],
     )
     if not len(found):
-        return Measured([], [], [], np.array([]), np.array([]))
+        return Measured([], [], [], np.array([]), np.array([])), np.empty((0, 2))
     widths = (len(found.column(name)[0]) for name in ("weights", "losses"))
     numbers = (matrix(found, name, width) for name, width in zip(("weights", "losses"), widths, strict=True))
-    return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers)
+    parameters, tokens = (found.column(name).to_pylist() for name in ("parameters", "tokens"))
+    fidelity = facts(parameters, tokens, len(found))
+    return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers), fidelity
 
 
 def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndarray]:
@@ -144,17 +168,18 @@ def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
 
 
 def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs whose parameters and tokens are known.
+    """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs, confirmations too; NaN in fidelity where
+    parameters or tokens are not known.
 
     Without dose runs, whose shares do not tell what they saw.
     """
     rows = store.rows(
-        "SELECT weights, [parameters, tokens], losses FROM runs WHERE study = ? AND state = 'done' "
-        "AND parameters > 0 AND tokens > 0 AND role != 'dose' ORDER BY number",
+        "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' AND role != 'dose' "
+        "ORDER BY number",
         [study],
     )
-    weights, fidelity, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(3))
-    return weights, fidelity, losses
+    weights, losses = (np.array([row[k] for row in rows], dtype=float) for k in range(2))
+    return weights, facts([row[2] for row in rows], [row[3] for row in rows], len(rows)), losses
 
 
 def spread(store: Store, study: str, most: int) -> list[tuple[str, list[float]]]:

@@ -8,6 +8,7 @@ from typing import Any
 from engine.core.errors import Missing
 from engine.spec.objectives import Objective, domain_losses
 from store.database import Store
+from store.runs import measured
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,14 @@ def _league(store: Store, study: str) -> dict[str, Any] | None:
     rows = store.rows(
         "SELECT fingerprint, runs, league, t, (SELECT json_extract(spec, '$.runs') FROM jobs "
         "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "
-        "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC LIMIT 1",
+        "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC",
         [study],
     )
     if not rows:
         return None
-    fingerprint, runs, value, t, ids = rows[0]
+    there = set(measured(store, study).ids)  # a fit of another size, or of several, is older
+    own = next((row for row in rows if there.issuperset(json.loads(row[4]))), rows[0])
+    fingerprint, runs, value, t, ids = own
     return {
         "fingerprint": fingerprint,
         "runs": runs,

@@ -28,14 +28,6 @@ def number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
-def short_count(count: float) -> str:
-    """A large count in three digits: 950, 12.5k, 1.5B, 2T."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= size * 0.9995:
-            return f"{count / size:.3g}{letter}"
-    return f"{count:.3g}"
-
-
 def counted(count: float, what: str) -> str:
     """ "1 run", "2 runs"."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"

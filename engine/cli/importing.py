@@ -11,7 +11,10 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import numpy as np
 
 from engine.cli.files import as_file, new_output
 from engine.cli.waiting import wait_for_study, waited
@@ -27,8 +30,9 @@ from engine.importing.mapping import KEYS
 from engine.jobs.events import JobFailed
 from engine.jobs.journal import last_event
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
-from engine.surrogates import Surrogate, load
+from engine.surrogates import load
 
+Predict = Callable[[np.ndarray], Iterable[np.ndarray]]  # points (N, D) -> mean, std (N, M)
 CHUNK = 4096  # mixtures predicted at once
 REPEATS = 1  # of the cross-validation that calibrates a single fitted surrogate
 
@@ -74,6 +78,8 @@ def predict_options(one) -> None:
 
     one.add_argument("--study", required=True, metavar="NAME", help="the study's id or name")
     one.add_argument("--surrogate", choices=list(SURROGATES), help="default: the best on the leaderboard")
+    one.add_argument("--parameters", type=float, metavar="N", help="of the model, where the runs are of several sizes")
+    one.add_argument("--tokens", type=float, metavar="T", help="that it trains on, where the runs are of several sizes")
     one.add_argument("--weights", required=True, type=Path, metavar="CSV", help="CSV or Parquet with new mixtures")
     one.add_argument("--out", required=True, type=Path, metavar="CSV", help="where the predictions go")
     one.add_argument("--force", action="store_true", help="overwrite an existing file")
@@ -198,8 +204,53 @@ def predict(client, workspace, options):
     new_output(options.out, options.force)
     with as_file(options.weights) as file:
         table = read_table(file)
-    told = client.call("fitted", name=options.study, surrogate=options.surrogate)
+    size = {name: getattr(options, name) for name in ("parameters", "tokens") if getattr(options, name) is not None}
+    if size and options.surrogate:
+        raise Problem(
+            f"Cannot predict at a size with {options.surrogate!r}: it knows shares alone. Leave --surrogate out, or "
+            "--parameters and --tokens."
+        )
+    told = of_all_sizes(client, options.study, size) if size else fitted(client, workspace, options)
     points, notes = read_points(table, told["columns"], told["scale"])
+    for note in [*told["notes"], *table.notes, *notes]:
+        print(note, file=sys.stderr)
+    write_predictions(options.out, table, told, told["predict"], points)
+    return {
+        "study": told["study"],
+        "surrogate": told["surrogate"],
+        **({**size, "notes": told["notes"]} if size else {}),
+        "rows": len(points),
+        "metrics": told["metrics"],
+        "written": str(options.out),
+    }
+
+
+def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
+    """What predictions at a size need; "predict": points (N, D) -> mean, std (N, M), by the process that owns them."""
+    shown = client.call("show", name=study)
+    told = dict.fromkeys(("key", "scale")) | {"columns": {name: name for name in shown["domains"]}}
+    told |= {name: shown["imported"].get(name) for name in ("columns", "key", "scale")} if shown["imported"] else {}
+    metrics = [one["metric"] for one in shown["metrics"]]
+
+    def at_size(points):
+        rows = [dict(zip(shown["domains"], point, strict=True)) for point in points.tolist()]
+        found = client.call("predict", name=study, weights=rows, **size)
+        return (np.array([[row[m][what] for m in metrics] for row in found]) for what in ("mean", "std"))
+
+    notes = client.call("list_sizes", name=study, **size)["notes"]
+    return {
+        **told,
+        "study": shown["study"],
+        "surrogate": "sizes",
+        "metrics": metrics,
+        "notes": notes,
+        "predict": at_size,
+    }
+
+
+def fitted(client, workspace, options) -> dict:
+    """The same at the study's own size, by its fitted surrogate, in this process; fits it first where it has to."""
+    told = client.call("fitted", name=options.study, surrogate=options.surrogate)
     if told["file"] is None and options.surrogate:
         print(f"{options.surrogate} is not fitted yet: fitting it to the runs, alone.", file=sys.stderr)
         told["file"] = fitted_alone(workspace, told["fit"], options.surrogate)
@@ -207,16 +258,8 @@ def predict(client, workspace, options):
         print("No surrogate is fitted yet: waiting for the fit, which chooses the best.", file=sys.stderr)
         waited(client, workspace, [told["job"]])
         told = client.call("fitted", name=options.study)
-    for note in [*table.notes, *notes]:
-        print(note, file=sys.stderr)
-    write_predictions(options.out, table, told, load(workspace.root / told["file"]), points)
-    return {
-        "study": told["study"],
-        "surrogate": told["surrogate"],
-        "rows": len(points),
-        "metrics": told["metrics"],
-        "written": str(options.out),
-    }
+    notes = client.call("list_sizes", name=options.study)["notes"]
+    return {**told, "notes": notes, "predict": load(workspace.root / told["file"]).predict}
 
 
 def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
@@ -247,7 +290,7 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
     return f"surrogates/{spec['study']}/{spec['fingerprint']}/{surrogate}.npz"
 
 
-def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate, points) -> None:
+def write_predictions(path: Path, table: Table, told: dict, predicted: Predict, points: np.ndarray) -> None:
     """Write the file atomically."""
     wanted = dict.fromkeys([told["key"], *KEYS])
     carried = [name for name in wanted if name in table.columns and name not in told["columns"].values()]
@@ -257,7 +300,7 @@ def write_predictions(path: Path, table: Table, told: dict, surrogate: Surrogate
         named = (name for metric in told["metrics"] for name in (metric, f"{metric}_std"))
         rows.writerow([as_text(name) for name in (*carried, *named)])
         for start in range(0, len(points), CHUNK):
-            mean, std = surrogate.predict(points[start : start + CHUNK])
+            mean, std = predicted(points[start : start + CHUNK])
             for place, (m, s) in enumerate(zip(mean.tolist(), std.tolist(), strict=True), start):
                 kept = [as_text(str(table.columns[name][place])) for name in carried]
                 rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair)])

@@ -36,6 +36,7 @@ READ_ONLY = frozenset(
         "preview_import",
         "fitted",
         "predict",
+        "list_sizes",
         "list_candidates",
         "dossier",
         "compare_candidates",

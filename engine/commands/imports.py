@@ -1,7 +1,8 @@
 """Commands on imported runs: import, preview, predict."""
 
 from engine.core.people import need
-from engine.studies import imports
+from engine.studies import imports, sizes
+from store import studies
 from store.database import Store
 
 
@@ -21,9 +22,21 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     return imports.fitted(store, name, surrogate)
 
 
-def predict(store: Store, name: str, weights: list[dict], surrogate: str | None = None) -> list[dict]:
-    """Predicted metrics, mean and std, of a few mixtures {domain: share}."""
-    return imports.predict(store, name, weights, surrogate)
+def predict(
+    store: Store,
+    name: str,
+    weights: list[dict],
+    surrogate: str | None = None,
+    parameters: float | None = None,
+    tokens: float | None = None,
+) -> list[dict]:
+    """Predicted metrics, mean and std, of a few mixtures {domain: share}, at the study's size or at another one."""
+    return imports.predict(store, name, weights, surrogate, parameters, tokens)
+
+
+def list_sizes(store: Store, name: str, parameters: float | None = None, tokens: float | None = None) -> dict:
+    """How many runs stand at each size, and what to know of them, or of predictions at the named size."""
+    return sizes.told(store, studies.get(store, name), parameters, tokens)
 
 
 COMMANDS = (
@@ -31,4 +44,5 @@ COMMANDS = (
     preview_import,
     fitted,
     predict,
+    list_sizes,
 )

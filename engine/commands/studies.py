@@ -9,9 +9,9 @@ from engine.league import FEWEST_RUNS
 from engine.search.methods import DEFAULT_METHOD
 from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
-from engine.studies import advance, doses, lifecycle
+from engine.studies import advance, doses, lifecycle, sizes
 from engine.studies import text as texts
-from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.training import costs
 from store import jobs, results, runs, studies
@@ -50,6 +50,7 @@ def show(store: Store, name: str) -> dict:
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
         **text(found),
+        "sizes": sizes.told(store, found),
         "costs": costs(store, found),
         "doses": repetition(store, found),
         "settled": advance.is_settled(store, found),
@@ -146,10 +147,11 @@ def fit(store: Store, name: str) -> dict:
     """Queue the leaderboard's fit on the runs that are there now, or name the job that has done so; with its state."""
     need("operator", "fit surrogates")
     found = studies.get(store, name)
-    if found.done < FEWEST_RUNS:
+    if not advance.can_fit(store, found):
+        count = len(for_fitting(store, found.id).ids)
         raise Problem(
-            f"Cannot fit {name!r}: {found.done} of its runs are done, and cross-validation needs {FEWEST_RUNS}. "
-            "Wait for more."
+            f"Cannot fit {name!r}: {count} of its runs are done and of one size, and cross-validation needs "
+            f"{FEWEST_RUNS}. Wait for more."
         )
     return {"study": found.id, **state_of(store, advance.ask_fit(store, found))}
 

@@ -1,4 +1,4 @@
-"""Names as people read them: short ones, ones that are told apart where they repeat, and several in a sentence."""
+"""Names and counts as people read them: short ones, names told apart where they repeat, several in a sentence."""
 
 import re
 from collections import Counter
@@ -53,3 +53,11 @@ def told_apart(titles: Mapping[Id, str]) -> dict[Id, str]:
 def listed(names: Sequence[str], most: int = 12) -> str:
     """Names in a sentence, not all of them where there are many."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def short_count(count: float) -> str:
+    """A large count in three digits: 950, 12.5k, 1.5B, 2T."""
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size * 0.9995:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.3g}"

@@ -16,6 +16,8 @@ from engine.spec.objectives import Objective
 
 SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
 TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
+ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
+ALL_AS_ONE = "all runs: surrogates take them as one, and differences between them as noise"
 
 
 def fact_of(kind: str, *tables: Table) -> str | None:
@@ -120,7 +122,8 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
             continue
         often = sorted(counts, key=lambda value: (-counts[value], -value))[:OFFERED]
         options = {f"{value:.15g}": f"{short(value)}: {counts[value]:,} of {len(values):,} runs" for value in often}
-        options["all"] = "all runs: surrogates take them as one, and differences between them as noise"
+        known = column in (mapping.model_size, mapping.n_tokens)
+        options["all"] = ALL_KEPT if known else ALL_AS_ONE
         name = "model sizes" if what == "size" else "budgets"
         text = f"The runs are of {len(counts)} {name} (column {column!r}). Only runs of one compare. Which ones count?"
         answer = talk.ask(Question(what, text, options))

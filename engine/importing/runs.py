@@ -12,6 +12,7 @@ from engine.importing.points import read_points
 from engine.importing.reading import Reading
 from engine.importing.tables import Table
 from engine.spec.objectives import deviations
+from engine.spec.sizes import facts, notes_on_sizes
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 Facts = list[int | None] | None  # of each run, where a column tells them
@@ -123,9 +124,7 @@ def _notes(
     notes += _repeats(shares, parameters, tokens)
     if gaps := int(np.isnan(values).any(axis=1).sum()):
         notes.append(f"Without some metric: {_counted(gaps)}. Each metric is fitted to the runs that have it.")
-    for what, numbers in (("model sizes", parameters), ("token budgets", tokens)):
-        if numbers and len(set(numbers)) > 1:
-            notes.append(f"The runs are of {len(set(numbers))} {what}; the surrogates take them as one.")
+    notes += notes_on_sizes(facts(parameters, tokens, runs))
     return (*notes, *_ruled(mapping, values))
 
 

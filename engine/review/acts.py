@@ -54,7 +54,7 @@ def names_taken(store: Store, study: studies.Study) -> set[str]:
     """Names that commands and links already use for points of the study."""
     there = {one.frozen["name"] for one in reviews.of_study(store, study.id)}
     fixed = {"best", BEST_PREDICTED, "the faders"}
-    return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured(store, study.id).ids)
+    return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured_at_all_sizes(store, study.id).ids)
 
 
 def comment(store: Store, candidate: str, text: str) -> None:

@@ -119,7 +119,7 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
     complete = study.open == 0 and study.done >= fewest(study)
-    if newer or complete:
+    if (newer or complete) and can_fit(store, study):
         queue_fit(store, study)
 
 
@@ -127,6 +127,11 @@ def fewest(study: studies.Study) -> int:
     """Finished runs with which a study whose runs have all ended goes on by itself: where some were cancelled or
     failed, as many as a fit needs, for a retry would train the others."""
     return study.enough if study.lost else FEWEST_RUNS
+
+
+def can_fit(store: Store, study: studies.Study) -> bool:
+    """Whether enough runs of one size are there for cross-validation."""
+    return len(for_fitting(store, study.id).ids) >= FEWEST_RUNS
 
 
 def fit_id(study: studies.Study, measured: runs.Measured) -> str:
@@ -213,8 +218,14 @@ def is_settled(store: Store, study: studies.Study) -> bool:
     if not study.coordinates or study.open or busy:
         return False
     last = studies.league(store, study.id)
-    return study.done < fewest(study) or (
-        last is not None
-        and last["fingerprint"] == for_fitting(store, study.id).fingerprint
-        and any(found["settings"]["fingerprint"] == last["fingerprint"] for found in results.searches(store, study.id))
+    return (
+        study.done < fewest(study)
+        or not can_fit(store, study)
+        or (
+            last is not None
+            and last["fingerprint"] == for_fitting(store, study.id).fingerprint
+            and any(
+                found["settings"]["fingerprint"] == last["fingerprint"] for found in results.searches(store, study.id)
+            )
+        )
     )

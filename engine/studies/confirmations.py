@@ -136,4 +136,7 @@ def _confirmation(rows: list[runs.Confirmed], fit, aggregate) -> Confirmation:
 
 def scale_check(store: Store, study: studies.Study, priorities: dict | None = None) -> scaling.Check:
     """The joint law over shares and fidelity, checked at the largest size. Raises Problem if there is only one size."""
-    return scaling.check(*runs.sizes(store, study.id), aggregate_of(store, study, priorities).weights)
+    weights, fidelity, losses = runs.sizes(store, study.id)
+    known = ~np.isnan(fidelity).any(axis=1)
+    aggregate = aggregate_of(store, study, priorities)
+    return scaling.check(weights[known], fidelity[known], losses[known], aggregate.weights)

@@ -10,7 +10,7 @@ from engine import surrogates
 from engine.core.errors import Problem
 from engine.league import League, Standing, held_out_of
 from engine.spec.objectives import Aggregate
-from engine.studies.measured import aggregate_of, for_fitting, frame_of_study, points_measured
+from engine.studies.measured import aggregate_of, frame_of_study, points_measured
 from engine.surrogates import Surrogate
 from store import results, reviews, runs, studies
 from store.database import Store
@@ -69,7 +69,7 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
         why = standing.problem if standing else "there is none of that name"
         raise Problem(f"Cannot use the surrogate {name!r}: {why}. Choose one of: {there}.")
     folder = store.workspace.surrogates(study.id, latest["fingerprint"])
-    measured = for_fitting(store, study.id)
+    measured = runs.measured_at_all_sizes(store, study.id)  # the fit may be of a size that had the most runs before
     behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
     return Fit(name, load(folder / f"{name}.npz"), league, latest["fingerprint"], behind, folder)
 
@@ -103,7 +103,7 @@ def point_of(store: Store, study: studies.Study, candidate: str) -> np.ndarray:
         return points[candidate]
     if (found := next((one for one in reviews.of_study(store, study.id) if one.id == candidate), None)) is not None:
         return np.array(found.frozen["point"])
-    measured = runs.measured(store, study.id)
+    measured = runs.measured_at_all_sizes(store, study.id)
     if candidate in measured.ids:
         return measured.weights[measured.ids.index(candidate)]
     raise Problem(

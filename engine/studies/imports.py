@@ -27,10 +27,10 @@ from engine.league import FEWEST_RUNS
 from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
-from engine.studies import advance
+from engine.studies import advance, sizes
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, for_fitting
-from engine.surrogates import SURROGATES
+from engine.surrogates import SURROGATES, Surrogate
 from store import jobs, studies
 from store.database import Store
 
@@ -290,8 +290,8 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     measured = for_fitting(store, study.id)
     if len(measured.ids) < FEWEST_RUNS:
         raise Problem(
-            f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done, and surrogates need at "
-            f"least {FEWEST_RUNS}. Add runs."
+            f"Cannot predict with {study.name!r}: {len(measured.ids)} of its runs are done and of one size, and "
+            f"surrogates need at least {FEWEST_RUNS}. Add runs."
         )
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
@@ -302,21 +302,43 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     return {**told, "job": waiting[-1]}
 
 
-def predict(store: Store, name: str, weights: list[dict[str, float]], surrogate: str | None = None) -> list[dict]:
+def predict(
+    store: Store,
+    name: str,
+    weights: list[dict[str, float]],
+    surrogate: str | None = None,
+    parameters: float | None = None,
+    tokens: float | None = None,
+) -> list[dict]:
     """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std"}} each; absent domains are 0.
 
-    Raises Problem before the first fit, and if shares are not a mixture.
+    parameters, tokens: of another size than the study's own, where its runs are of several. Raises Problem before the
+    first fit, if shares are not a mixture, and where the runs do not tell of that size.
     """
     study = studies.get(store, name)
-    fit = fit_of(store, study, surrogate)
-    if fit is None:
-        raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. Wait for the fit.")
+    predictor = _predictor(store, study, surrogate, parameters, tokens)
     points = np.array([[float(row.get(domain, 0.0)) for domain in study.domains] for row in weights])
     for row, point in zip(weights, points, strict=True):
         if set(row) - set(study.domains) or (point < 0).any() or not abs(point.sum() - 1) <= 1e-3:
             raise Problem(f"Cannot predict for {row}: give shares of {', '.join(study.domains)} that sum to 1.")
-    mean, std = fit.surrogate.predict(points / points.sum(axis=1, keepdims=True))
+    mean, std = predictor.predict(points / points.sum(axis=1, keepdims=True))
     return [
         {metric: {"mean": float(m), "std": float(s)} for metric, m, s in zip(study.metrics, *row, strict=True)}
         for row in zip(mean, std, strict=True)
     ]
+
+
+def _predictor(
+    store: Store, study: studies.Study, surrogate: str | None, parameters: float | None, tokens: float | None
+) -> Surrogate:
+    """The surrogate in use or the named one, or the one of a size. Raises Problem."""
+    if parameters is None and tokens is None:
+        if (fit := fit_of(store, study, surrogate)) is None:
+            raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. Wait for the fit.")
+        return fit.surrogate
+    if surrogate is not None:
+        raise Problem(
+            f"Cannot predict at a size with {surrogate!r}: it knows shares alone, and one process over all sizes "
+            "predicts at a size. Leave the surrogate or the size out."
+        )
+    return sizes.at(store, study, parameters, tokens)

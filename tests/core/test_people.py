@@ -50,7 +50,17 @@ from tests.support.working import worker
 # What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
 READS = READ_ONLY | {"change_domains", "create_token", "revoke_token"}  # a viewer may, if not start it; for their own
 HEADLESS_READS = {
-    advance: {"planned", "fit_task", "fit_id", "fewest", "is_settled", "passes_of", "surrogates_of", "text_of"},
+    advance: {
+        "can_fit",
+        "fewest",
+        "fit_id",
+        "fit_task",
+        "is_settled",
+        "passes_of",
+        "planned",
+        "surrogates_of",
+        "text_of",
+    },
     lifecycle: set(),
     jobs: {"known_job", "add_to"},
     corpora: set(),

@@ -11,13 +11,15 @@ from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.text import plain
 from engine.core.errors import Problem
-from engine.core.short_names import listed
+from engine.core.short_names import listed, short_count
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
 from engine.spec.pools import SOURCES
 from engine.spec.repetition import notes_on_repetition
+from engine.spec.sizes import Size
 from engine.spec.study import StudySpec
+from engine.studies import sizes
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
 from engine.studies.fits import Fit
 from engine.studies.targets import best_at, frame_at
@@ -38,21 +40,26 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Target:
-    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said."""
+    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said; size: at
+    which it is predicted, None where nothing is to be predicted at a size."""
 
     tokens: float
     parameters: float
+    size: Size | None
 
 
 def target_fader(study: studies.Study, frame: Frame) -> Target:
     """The two faders of the real run; at first the study's own budget, or what the link says."""
-    own = frame.budget or USUAL
+    there = sizes.told(state.store(), study)["sizes"]
+    counts = {name: {one[name] for one in there if one[name]} for name in ("parameters", "tokens")}
+    several = sizes.has_sizes(state.store(), study)
+    own = frame.budget or (several and max(counts["tokens"], default=0)) or USUAL
     tokens_place, size_place = st.columns([3, 2])
     tokens = _fader(
         tokens_place,
         "Target: tokens of the real run",
         "target",
-        {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own},
+        {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own, *(counts["tokens"] if several else ())},
         own,
         study,
         "Moves how often each domain's text is repeated.",
@@ -61,12 +68,14 @@ def target_fader(study: studies.Study, frame: Frame) -> Target:
         size_place,
         "Target: its size in weights",
         "size",
-        {*_steps(*SIZES), UNSAID},
+        {*_steps(*SIZES), *counts["parameters"], UNSAID},
         UNSAID,
         study,
-        "Used by surrogates that know sizes.",
+        "Where the runs are of several sizes, predictions and the best mixture follow it.",
     )
-    return Target(tokens, parameters)
+    asked = parameters or (several and not counts["parameters"] and tokens != own)
+    size = Size(parameters or None, tokens if counts["tokens"] else None, 0) if asked else None
+    return Target(tokens, parameters, size)
 
 
 def _steps(low: float, high: float) -> set[float]:
@@ -99,7 +108,7 @@ def _fader(place, label: str, link: str, values: set[float], start: float, study
 
 
 def _label(value: float) -> str:
-    return wording.short_count(value) if value else "not said"
+    return short_count(value) if value else "not said"
 
 
 def repetition(
@@ -112,7 +121,7 @@ def repetition(
     seen = epochs(at, frame.pools.tokens, target.tokens)
     cap = study.spec["epoch_cap"]
     over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap + 1e-9]
-    head = f"**Epochs at {wording.short_count(target.tokens)} tokens**"
+    head = f"**Epochs at {short_count(target.tokens)} tokens**"
     told = [
         f"{plain(name)} {one:.2g}" if np.isfinite(one) else f"{plain(name)} unknown"
         for name, one in zip(names.domains, seen, strict=True)
@@ -122,8 +131,8 @@ def repetition(
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
     if frame.pools.known and frame.pools.total * cap < target.tokens:
         st.error(
-            f"No mixture keeps to it: all text together is {wording.short_count(frame.pools.total)} tokens, and "
-            f"{cap:g} epochs of it are {wording.short_count(cap * frame.pools.total)}. Lower the target, or add text.",
+            f"No mixture keeps to it: all text together is {short_count(frame.pools.total)} tokens, and "
+            f"{cap:g} epochs of it are {short_count(cap * frame.pools.total)}. Lower the target, or add text.",
             icon=":material/block:",
         )
     with st.expander("Text of each domain", icon=":material/database:"):
@@ -153,11 +162,11 @@ def best_there(
     before = best_at(frame, own, aggregate)
     rows = {
         "domain": names.domains,
-        f"best at {wording.short_count(frame.budget)}": before.shares.tolist(),
-        f"best at {wording.short_count(target.tokens)}": moved.shares.tolist(),
+        f"best at {short_count(frame.budget)}": before.shares.tolist(),
+        f"best at {short_count(target.tokens)}": moved.shares.tolist(),
         "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
     }
-    with st.expander(f"The best mixture at {wording.short_count(target.tokens)} tokens", icon=":material/moving:"):
+    with st.expander(f"The best mixture at {short_count(target.tokens)} tokens", icon=":material/moving:"):
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)

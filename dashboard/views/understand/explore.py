@@ -11,6 +11,7 @@ from dashboard.views.shared.faders import keep_in_link, keep_locks_in_link, link
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.size import best_at_size, fit_at_size
 from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.target import best_there, repetition, target_fader
 from dashboard.views.understand.details import details
@@ -48,8 +49,12 @@ def render(name: str | None) -> None:
         target = target_fader(study, frame)
         repetition(study, frame, named_of(study), at, target, aggregate)
         text_form(study, frame, named_of(study), target)
-        there = fit_at(study, frame, fit, target.tokens)
-        best_there(study, frame, named_of(study), (fit, there), aggregate, target)
+        sized = target.size and fit_at_size(study, fit, target.size)
+        there = sized or fit_at(study, frame, fit, target.tokens)
+        if sized:
+            best_at_size(study, named_of(study), sized, aggregate, target.size, target.tokens)
+        else:
+            best_there(study, frame, named_of(study), (fit, there), aggregate, target)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
         predictions(study, there, aggregate, at, points)
         details(study, there, aggregate, at, giver)

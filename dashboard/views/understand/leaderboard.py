@@ -5,12 +5,14 @@ import streamlit as st
 
 from dashboard.charts import leaderboard as leaderboard_charts
 from dashboard.components.plot import plot
+from dashboard.server import state
 from dashboard.views.shared.sidebar import fit_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
 from engine.league.notes import WORDS, notes
+from engine.studies import sizes
 from engine.studies.fits import Fit
 from engine.surrogates import SURROGATES
 from store import studies
@@ -21,7 +23,8 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
     names = named_of(study)
-    for note in notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind):
+    here = notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind)
+    for note in [*sizes.notes(state.store(), study), *here]:
         st.info(plain(note), icon=":material/info:")
     baseline = one_alone(study)
     verdicts(fit, baseline)
