@@ -135,7 +135,7 @@ class Chaos:
         if sum(len(self.spool.folders(place)) for place in ("queued", "active")) >= 10:
             return
         number = self.counts["submitted"]
-        study = {"name": f"Study {number}", "corpus": "corpus-0", "runs": 2, "repeats": 0, "surrogates": ["linear"]}
+        study = {"name": f"Study {number}", "corpus": "corpus-0", "runs": 8, "repeats": 0, "surrogates": ["linear"]}
         if number % 8 == 1 and self.ask("start", spec={**study, "fidelity": FIDELITY}) is not None:
             self.counts["submitted"] += 1
             self.counts["studies"] += 1
