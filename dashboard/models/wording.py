@@ -36,6 +36,11 @@ def short_count(count: float) -> str:
     return f"{count:.3g}"
 
 
+def two_digits(value: float) -> str:
+    """A number rounded to two digits and written out: 0.0012, 2.7, 1,300."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
 def counted(count: float, what: str) -> str:
     """ "1 run", "2 runs"."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"
