@@ -11,7 +11,9 @@ def deviations(names: list[str], off: list[np.ndarray], labels: list[list[str]])
 
     The band is the 95% interval. Points to its right measured worse than predicted.
     """
-    fig = figure(90 + 34 * len(names), xaxis_title="measured minus predicted, in standard deviations of the prediction")
+    reach = max(2.4, 1.1 * max(np.abs(values).max() for values in off))  # the band's ends are always seen
+    axis = {"title": {"text": "measured minus predicted, in standard deviations of the prediction"}}
+    fig = figure(90 + 34 * len(names), xaxis={**axis, "range": [-reach, reach]})
     fig.add_vrect(x0=-1.96, x1=1.96, fillcolor=FAINT, opacity=0.4, line_width=0)
     for name, values, told in zip(names, off, labels, strict=True):
         fig.add_scatter(

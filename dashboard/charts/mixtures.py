@@ -15,10 +15,9 @@ from dashboard.charts.style import (
 
 def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks: dict[str, np.ndarray]) -> go.Figure:
     """The near-optimal range of each domain's share (D,), and named mixtures as marks."""
-    fig = figure(
-        80 + 42 * len(domains),
-        xaxis={"title": {"text": "share of tokens"}, "tickformat": ".0%", "rangemode": "tozero"},
-    )
+    most = max(high.max(), *(shares.max() for shares in marks.values()))
+    shares = {"title": {"text": "share of tokens"}, "tickformat": ".0%", "range": [-0.03 * most, 1.05 * most]}
+    fig = figure(120 + 42 * len(domains), xaxis=shares)
     labels = [escape(domain) for domain in domains]
     fig.add_bar(
         x=high - low,
@@ -34,6 +33,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
         customdata=np.stack([low, high], 1),
         hovertemplate="%{y}: %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
     )
+    line = {"width": 2, "color": INK}
     symbols = ("diamond", "circle-open", "x-thin", "cross-thin", "triangle-up-open")
     for symbol, (name, shares) in zip(symbols, marks.items(), strict=False):
         fig.add_scatter(
@@ -41,7 +41,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
             y=labels,
             mode="markers",
             name=escape(name),
-            marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": {"width": 2}},
+            marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": line},
             hovertemplate=f"{escape(name)}, %{{y}}: %{{x:.1%}}<extra></extra>",
         )
     return fig.update_layout(showlegend=True, yaxis={"range": [len(domains) - 0.4, -0.6]})

@@ -23,7 +23,7 @@ HOUSE = go.layout.Template(
         "margin": {"l": 10, "r": 14, "t": 30, "b": 10},
         "hovermode": "closest",
         "showlegend": False,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "maxheight": 0.9},
     }
 )
 

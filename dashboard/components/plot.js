@@ -75,12 +75,22 @@ function titlesOf(layout) {
   return Object.fromEntries(axes.map((name) => [name, layout[name].title.text]));
 }
 
+function textColour(style) {
+  return style.getPropertyValue("--st-text-color") || style.color;
+}
+
 function dressed(figure, element) {
-  const style = getComputedStyle(element);
-  const colour = style.getPropertyValue("--st-text-color") || style.color;
+  const style = getComputedStyle(element), colour = textColour(style);
   const font = { ...figure.layout.font, color: colour, family: style.fontFamily };
   const hover = { bgcolor: style.getPropertyValue("--st-secondary-background-color"), font: { color: colour } };
   return { ...figure.layout, font, hoverlabel: { ...hover, ...figure.layout.hoverlabel }, uirevision: "keep" };
+}
+
+// Numbers in cells in the page's colour: Plotly chooses theirs as if a cell that lets the page through lay on white.
+function legible(traces, element) {
+  const colour = textColour(getComputedStyle(element));
+  const cells = (trace) => trace.type === "heatmap" && trace.texttemplate;
+  return traces.map((trace) => (cells(trace) ? { ...trace, textfont: { color: colour, ...trace.textfont } } : trace));
 }
 
 function listen(host, setStateValue) {
@@ -114,7 +124,7 @@ export default function ({ data, parentElement, setStateValue }) {
       if (!first) {  // the plot has a size already: titles are broken at once, not after they were seen whole
         for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;
       }
-      Plotly.react(host, figure.data, dressed(figure, host), CONFIG);
+      Plotly.react(host, legible(figure.data, host), dressed(figure, host), CONFIG);
       if (!first) return;
       listen(host, setStateValue);
       keepFitting(host, Plotly);

@@ -28,6 +28,11 @@ def number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
 
 
+def two_digits(value: float) -> str:
+    """A number rounded to two digits and written out: 0.0012, 2.7, 1,300."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
 def counted(count: float, what: str) -> str:
     """ "1 run", "2 runs"."""
     return f"{count:,g} {what}{'' if count == 1 else 's'}"

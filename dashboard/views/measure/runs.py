@@ -71,10 +71,10 @@ def progress_and_curves(name: str) -> None:
     dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     plot(run_charts.curves(labelled, dominant, colour_of(names.domains)), key="curves")
-    trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else study.runs
+    trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"
     st.caption(
-        f"{len(lines)}{of} proxies. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
+        f"{len(lines):,}{of} runs. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
     )
 

@@ -57,9 +57,9 @@ def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
     table = pd.DataFrame(
         {
             "domain": domains,
+            COUNT: pd.Series([None] * len(domains), dtype=float),
             "tokens read": pools.sample,
             "known": [SOURCES[source] for source in pools.sources],
-            COUNT: pd.Series([None] * len(domains), dtype=float),
         }
     )
     rows = st.data_editor(
@@ -67,6 +67,7 @@ def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
         hide_index=True,
         disabled=["domain", "tokens read", "known"],
         key=f"pools-{'-'.join(domains)}",
+        placeholder="not given",
         column_config={
             "tokens read": st.column_config.NumberColumn(format="localized"),
             COUNT: st.column_config.NumberColumn(min_value=1.0, format="localized"),

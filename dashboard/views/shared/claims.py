@@ -22,28 +22,33 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
             "the noise. A first confirmation with several seeds measures it."
         )
         return
+    mixtures = f"mixtures at {wording.counted(plan.seeds, 'seed')}"
     rows = [
         {
             "claim": f"beats {baseline_phrase(one.against)}",
             "predicted difference": aggregate.sign * one.gap,
             "seeds each": one.seeds,
             "at most": one.seeds_at_most,
-            f"mixtures at {wording.counted(plan.seeds, 'seed')}": one.mixtures,
+            mixtures: one.mixtures,
             "this plan finds it": one.power,
         }
         for one in found.claims
     ]
+    number = st.column_config.NumberColumn
     formats = {
-        "predicted difference": st.column_config.NumberColumn(format="%+.4f"),
-        "this plan finds it": st.column_config.NumberColumn(format="percent"),
+        "predicted difference": number(format="%+.4f", help="Of the chosen mixture to the baseline, at proxy size."),
+        "seeds each": number(help="Of both mixtures, which it takes to find that difference."),
+        "at most": number(help="Seeds each, at the upper end of the noise."),
+        mixtures: number(help="How many it takes, trained together: each tells more of the noise."),
+        "this plan finds it": number(format="percent", help="How likely, if the difference is as predicted."),
     }
-    st.dataframe(rows, hide_index=True, column_config=formats)
+    st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
     least = next((one.detectable for one in found.claims if one.detectable is not None), None)
     finds = "" if least is None else f" It finds differences from {least:.4f} {plain(aggregate.unit)} on."
     st.caption(
         f"Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {found.noise.std:.4f} "
         f"{plain(aggregate.unit)}, from {found.source} ({wording.counted(found.noise.freedom, 'degree')} of freedom); "
-        f"*at most*: at the upper end of that noise. Empty: more than {MOST:,}, or no number is enough.{finds} The "
+        f"*at most*: at the upper end of that noise. –: more than {MOST:,}, or no number is enough.{finds} The "
         "differences are those predicted at the proxies' size; a candidate is chosen for its prediction, so the real "
         "one may well be smaller."
     )

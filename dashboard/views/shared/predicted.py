@@ -18,12 +18,13 @@ SUPPORT = {
 
 
 def against_a_reference(
-    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray], few: bool
+    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray], few: bool, elsewhere: bool = False
 ) -> tuple[str, Prediction, Difference, explain.Support]:
     """Show the prediction at a point (D,), whether it differs from a reference, and how far it is from measured runs.
 
-    points: possible references, by name; few: there are fewer runs than a fit needs. Returns the chosen one's name, the
-    prediction, the difference to it, and the support of the point, for the text beside them.
+    points: possible references, by name; few: there are fewer runs than a fit needs; elsewhere: the prediction is for
+    another budget than all runs had. Returns the chosen one's name, the prediction, the difference to it, and the
+    support of the point, for the text beside them.
     """
     names = [name for name in points if name != BEST_PREDICTED] + [BEST_PREDICTED] * (BEST_PREDICTED in points)
     reference = st.selectbox("Compare with", names, key="reference", bind="query-params")
@@ -40,5 +41,5 @@ def against_a_reference(
     noise = "**Within noise**: no difference can be claimed." if gap.inside_noise else "Beyond noise (95%)."
     if few:
         noise = "**Too few runs** to claim a difference."
-    st.markdown(f"{noise} {SUPPORT[support.badge[0]]}")
+    st.markdown(f"{noise} {SUPPORT['extrapolated' if elsewhere else support.badge[0]]}")
     return reference, here, gap, support

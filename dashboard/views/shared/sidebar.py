@@ -48,7 +48,7 @@ def fit_of(study: studies.Study) -> Fit | None:
         names,
         key="surrogate",
         format_func=titles.get,
-        help="Sorted by held-out rank correlation. The default is the simplest that is tied with the best.",
+        help="Sorted by held-out rank correlation. *Leaderboard* says why the default is chosen.",
     )
     st.query_params["surrogate"] = name
     fit = fit_of_study(state.store(), study, name)

@@ -123,7 +123,7 @@ def repetition(
     over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap + 1e-9]
     head = f"**Epochs at {short_count(target.tokens)} tokens**"
     told = [
-        f"{plain(name)} {one:.2g}" if np.isfinite(one) else f"{plain(name)} unknown"
+        f"{plain(name)} {wording.two_digits(one)}" if np.isfinite(one) else f"{plain(name)} unknown"
         for name, one in zip(names.domains, seen, strict=True)
     ]
     st.markdown(f"{head}: {', '.join(told)}.")
@@ -150,8 +150,8 @@ def best_there(
     if there is own:
         if frame.pools is not None and target.tokens != frame.budget:
             st.caption(
-                f"{plain(own.title)} does not know how often text is read: its predictions stay those of the study's "
-                "own budget. A law of epochs knows, where proxies saw the real run's repetition."
+                f"{plain(own.title)} does not know how often text is read, so its predictions stay those for the "
+                "study's own budget. *Law of epochs* knows it, where proxies repeated text as the real run will."
             )
         return
     try:

@@ -108,7 +108,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
 def verdict(one: confirmations.Confirmation, aggregate: Aggregate, place: int) -> None:
     """Rank correlation, overlap, regret, error at the chosen mixture; no winner within noise."""
     agreement(one, aggregate.sign)
-    left, right = st.columns([3, 2])
+    left, right = st.columns(2)
     with left:
         trust, sign = one.trust, aggregate.sign
         figure = round_charts.small_against_large(
@@ -125,8 +125,9 @@ def verdict(one: confirmations.Confirmation, aggregate: Aggregate, place: int) -
         measurements(one, aggregate)
     noise = "unknown (one seed each)" if trust.noise is None else f"{trust.noise:.4f}"
     st.caption(
-        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. Sizes "
-        "differ in absolute level, so both are shown relative to their mean over these mixtures. Standard deviation "
+        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. "
+        "*Predicted* is for proxies. Sizes differ in level, so the chart, and predicted minus measured, take both "
+        "relative to their mean over these mixtures. Standard deviation "
         f"between seeds: {noise}. The interval of the rank correlation is bootstrapped over mixtures and seeds."
     )
 
@@ -135,18 +136,24 @@ def agreement(one: confirmations.Confirmation, sign: int) -> None:
     """How far predictions at proxy size agree with the larger runs, in four numbers."""
     trust = one.trust
     low, high = trust.rank_interval
-    columns = st.columns(4)
-    columns[0].metric(
+    row = st.container(horizontal=True, gap="medium")  # breaks into lines where numbers would be cut
+    row.metric(
         "Rank correlation, small to large",
         f"{trust.rank:.2f}",
         f"95%: {low:.2f} to {high:.2f}",
         delta_color="off",
         delta_arrow="off",
+        width="content",
     )
-    columns[1].metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}")
-    columns[2].metric("Regret of the proxies' choice", f"{trust.regret:.3f} ± {1.96 * trust.regret_std:.3f}")
-    columns[3].metric(
-        f"{one.names[0]}: predicted minus measured", f"{sign * trust.gap:+.3f} ± {1.96 * trust.gap_std:.3f}"
+    row.metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}", width="content")
+    row.metric("Regret of the proxies' choice", f"{trust.regret:.3f} ± {1.96 * trust.regret_std:.3f}", width="content")
+    row.metric(
+        "Predicted minus measured",
+        f"{sign * trust.gap:+.3f} ± {1.96 * trust.gap_std:.3f}",
+        f"of {plain(one.names[0])}",
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
     )
 
 
@@ -168,14 +175,14 @@ def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
             aggregate.title: aggregate.sign * value,
             "± 95%": 1.96 * error,
             "seeds": int(count),
-            "predicted (proxy)": aggregate.sign * guess,
+            "predicted": aggregate.sign * guess,
         }
         for name, value, error, count, guess in zip(
             one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
         )
     ]
     number = st.column_config.NumberColumn(format="%.3f")
-    numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted (proxy)"), number)
+    numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted"), number)
     st.dataframe(rows, hide_index=True, column_config=numbers)
 
 

@@ -56,7 +56,7 @@ def render(name: str | None) -> None:
         else:
             best_there(study, frame, named_of(study), (fit, there), aggregate, target)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
-        predictions(study, there, aggregate, at, points)
+        predictions(study, there, aggregate, at, points, elsewhere=there is not fit)
         details(study, there, aggregate, at, giver)
 
     desk_and_predictions()
@@ -125,17 +125,22 @@ def near_optimal(study: studies.Study) -> dict | None:
     return found[0]["found"]["near_optimal"] if found else None
 
 
-def predictions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
-    """The predicted metrics, against a reference."""
+def predictions(
+    study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray], elsewhere: bool
+) -> None:
+    """The predicted metrics, against a reference; elsewhere: for another budget than all runs had."""
     left, right = st.columns([2, 3])  # narrower, the prediction with its interval would be cut
     with left:
-        reference, here, gap, support = against_a_reference(fit, aggregate, at, points, bool(too_few(study)))
+        few = bool(too_few(study))
+        reference, here, gap, support = against_a_reference(fit, aggregate, at, points, few, elsewhere)
+        if elsewhere:
+            st.caption("All runs saw the study's own budget: how its text is repeated at another is extrapolated.")
         st.caption(
             f"The nearest of {len(fit.measured.ids)} runs differs in {100 * support.distance[0]:.0f}% of the tokens "
             f"(runs are up to {100 * support.reach:.0f}% apart). Intervals are 95%, for one run."
         )
     with right:
-        best = aggregate.best(fit.measured.losses)
+        best = None if elsewhere else aggregate.best(fit.measured.losses)
         figure = effect_charts.losses_with_intervals(
             named_of(study),
             (reference, gap.baseline.mean),

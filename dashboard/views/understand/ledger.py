@@ -9,7 +9,9 @@ from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.live import live
 from engine.core.short_names import told_apart
+from engine.spec.objectives import Aggregate
 from engine.studies import ledger
+from engine.studies.measured import aggregate_of
 from engine.surrogates import SURROGATES
 from store import studies
 
@@ -21,6 +23,7 @@ PLACES = {
     "unknown": "unknown (a nomination before the last fit)",
 }
 ORIGINS = {"confirm": "confirmations", "proposed": "next runs", "submitted": "submitted runs"}
+OF = {"aggregate": "aggregate", "difference": "difference to the first baseline"}
 ALL = "all"
 
 
@@ -55,8 +58,9 @@ def results(scope: str | None, surrogate: str) -> None:
         return
     st.caption(
         f"{wording.counted(len(found), 'prediction')} registered, {len(done)} of them can be compared with a "
-        "measurement. At the proxies' size the prediction is compared itself; at other sizes its difference to the "
-        "first baseline, measured at that size: no prediction for proxies knows the level there."
+        "measurement. At the proxies' size the prediction itself is compared. At other sizes, where proxies do not "
+        "tell the level, its difference to the first baseline is compared with the one measured there; that baseline "
+        "has no difference to itself."
     )
     if done:
         records(done, "surrogate", {one: SURROGATES[one].title for one in SURROGATES})
@@ -96,22 +100,26 @@ def records(done: list[ledger.Entry], by: str, names: dict[str, str]) -> None:
 
 def scatter(done: list[ledger.Entry]) -> None:
     """Every measured prediction, a row for each surrogate."""
+    st.subheader("Every measured prediction", anchor=False)
     groups: dict[str, list[ledger.Entry]] = {}
     for one in done:
         groups.setdefault(SURROGATES[one.registered.prediction.surrogate].title, []).append(one)
     off = [np.array([one.deviations for one in group]) for group in groups.values()]
     labels = [[one.registered.prediction.run for one in group] for group in groups.values()]
     plot(ledger_charts.deviations(list(groups), off, labels), key="ledger-deviations")
+    st.caption("The grey band is the 95% interval. Points to the right of 0 measured worse than predicted.")
 
 
 def table(found: list[ledger.Entry]) -> None:
     """The predictions themselves, the latest first."""
     st.subheader("Predictions", anchor=False)
-    signs = {one.id: _sign(one) for one in studies.all_studies(state.store())}
-    rows = [row(one, signs[one.registered.study]) for one in found[: -SHOWN - 1 : -1]]
+    shown = found[: -SHOWN - 1 : -1]
+    asked = {name: studies.get(state.store(), name) for name in {one.registered.study for one in shown}}
+    aggregates = {name: aggregate_of(state.store(), study) for name, study in asked.items()}
+    rows = [row(one, aggregates[one.registered.study]) for one in shown]
     number = st.column_config.NumberColumn(format="%.4f")
     formats = dict.fromkeys(("predicted", "± 95%", "measured", "predicted minus measured"), number)
-    st.dataframe(rows, hide_index=True, column_config=formats)
+    st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
     if changed := [one for one in found if not one.registered.whole]:
         st.error(
             f"{wording.counted(len(changed), 'prediction')} no longer fit their hash: somebody changed what is kept.",
@@ -121,23 +129,17 @@ def table(found: list[ledger.Entry]) -> None:
     st.caption(f"A hash is of all that was predicted, kept in the owner's journal with its time.{more}")
 
 
-def _sign(study: studies.Study) -> int:
-    """-1 where the study's scores are better when higher: aggregates are kept so that lower is better."""
-    counted = [one.higher_is_better for one in study.objectives if one.priority]
-    same_unit = len({one.unit for one in study.objectives if one.priority}) == 1
-    return -1 if same_unit and counted and all(counted) else 1
-
-
-def row(one: ledger.Entry, sign: int) -> dict:
-    """One prediction of the table."""
-    kept, said = one.registered, one.registered.prediction
+def row(one: ledger.Entry, aggregate: Aggregate) -> dict:
+    """One prediction of the table, in the sign and unit of its study's aggregate."""
+    kept, said, sign = one.registered, one.registered.prediction, aggregate.sign
     return {
         "registered": wording.moment(kept.t),
         "by": said.predicted_by or kept.by or "",
         "run": said.run,
         "for": ORIGINS.get(said.origin, said.origin) + (" of a candidate" if said.candidate else ""),
         "surrogate": SURROGATES[said.surrogate].title if said.surrogate in SURROGATES else said.surrogate,
-        "of": one.of,
+        "of": OF[one.of],
+        "unit": aggregate.unit,
         "predicted": None if one.predicted is None else sign * one.predicted,
         "± 95%": None if one.std is None else 1.96 * one.std,
         "measured": None if one.measured is None else sign * one.measured,

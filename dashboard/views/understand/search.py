@@ -41,7 +41,7 @@ def render(name: str | None) -> None:
 
 def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     """Start a search with the surrogate and priorities of the sidebar."""
-    left, middle, right = st.columns([3, 3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([3, 3, 2], vertical_alignment="bottom")
     points = left.select_slider(
         "Simulated mixtures",
         [10_000, 100_000, 1_000_000, 5_000_000],
@@ -157,28 +157,31 @@ def chosen_for_its_prediction(found: dict, aggregate: Aggregate, optimism: dict 
     expected = aggregate.sign * (found["found"]["aggregate"] + bias)
     return (
         f"The best was chosen for its prediction, and {optimism['refits']} refits on parts of the runs say what that "
-        f"costs: expect it to measure {wording.number(bias)} ± {wording.number(spread)} (90%) worse, about "
-        f"{wording.number(expected)}. Train it before you rely on it."
+        f"costs: expect it to measure {wording.number(expected)}, which is {wording.number(abs(bias))} ± "
+        f"{wording.number(spread)} (90%) {'worse' if bias > 0 else 'better'} than predicted. Train it before you rely "
+        "on it."
     )
 
 
 def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None) -> None:
     """The best against the baselines; no winner within noise, nor from fewer runs than a fit needs."""
     best = found["found"]
-    columns = st.columns(1 + len(found["differences"]))
-    columns[0].metric(
+    line = st.container(horizontal=True, gap="medium")  # breaks where numbers would be cut
+    line.metric(
         f"{aggregate.title.capitalize()} of the best predicted",
         f"{wording.number(aggregate.sign * best['aggregate'])} ± {wording.number(1.96 * best['aggregate_std'])}",
+        width="content",
     )
-    for column, (name, gap) in zip(columns[1:], found["differences"].items(), strict=True):
+    for name, gap in found["differences"].items():
         unsure = "within noise" if gap["inside_noise"] else "too few runs to tell" if few else None
         better = gap["aggregate"] < 0
-        column.metric(
+        line.metric(
             f"vs. {name}",
             f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
+            width="content",
         )
     st.caption(
         f"{plain(aggregate.unit.capitalize())} ({aggregate.better} is better); 95% intervals of the difference between "
@@ -209,5 +212,5 @@ def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggr
     number = st.column_config.NumberColumn(format="%.3f")
     columns = {key: number for key in rows[0] if key not in ("mixture", "runs")}
     columns["mixture"] = st.column_config.TextColumn(width="medium")
-    st.dataframe(rows, hide_index=True, column_config=columns)
-    st.caption("Predictions, units in brackets. *Measured*: the mean of runs at exactly that mixture.")
+    st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
+    st.caption("Predictions, units in brackets. *Measured*: the mean of the *runs* at exactly that mixture.")

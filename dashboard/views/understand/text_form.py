@@ -31,6 +31,7 @@ def text_form(study: studies.Study, frame: Frame, names: Named, target: Target) 
             table.astype({COUNT: float}),
             hide_index=True,
             disabled=["domain"],
+            placeholder="not given",
             column_config={COUNT: st.column_config.NumberColumn(min_value=1.0, format="localized")},
         )
         tokens = st.number_input("Target budget, tokens", 1.0, 1e15, float(target.tokens), format="%.4g")
