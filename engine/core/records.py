@@ -26,19 +26,22 @@ from engine.core.checks import is_number
 from engine.core.errors import Problem
 
 LARGEST = 2**63  # whole numbers are stored in 64 bits
+LISTS = (list, tuple)
 
 
 @dataclass(frozen=True)
 class Check:
     """fits(value): whether a value is of a kind; one, many: what one and several of that kind are called.
 
-    read(value, what): what becomes of a value that fits, where it holds records; `what` names it in messages.
+    read(value, what): what becomes of a value that fits, where it holds records; `what` names it in messages. whole:
+    types all of whose values fit, so that `fits` need not be asked: journals have millions of lines.
     """
 
     fits: Callable[[Any], bool]
     one: str
     many: str
     read: Callable[[Any, str], Any] | None = None
+    whole: frozenset[type] = frozenset()
 
 
 class Record:
@@ -57,7 +60,7 @@ class Record:
         for name, value in values.items():
             if (check := checks.get(name)) is None:
                 raise Problem(f"Cannot read {what}: it has no field {name!r}. Its fields: {', '.join(checks)}.")
-            if not check.fits(value):
+            if type(value) not in check.whole and not check.fits(value):
                 raise Problem(f"Cannot read {what}: its {name!r} is {shown(value)}, and must be {check.one}.")
             if check.read is not None:
                 made = {**made, name: check.read(value, f"{name!r} of {what}")}
@@ -95,7 +98,7 @@ def check_of(hint: Any) -> Check:
     if hint in PLAIN:
         return PLAIN[hint]
     if isinstance(hint, type) and issubclass(hint, Record):
-        return Check(PLAIN[dict].fits, "an object", "objects", hint.read)
+        return Check(PLAIN[dict].fits, "an object", "objects", hint.read, PLAIN[dict].whole)
     origin, inside = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         first, *others = [check_of(one) for one in inside]
@@ -105,7 +108,7 @@ def check_of(hint: Any) -> Check:
     if origin in (list, tuple):
         item = check_of(inside[0])
         return Check(
-            lambda value: isinstance(value, list | tuple) and all(map(item.fits, value)),
+            lambda value: isinstance(value, LISTS) and all_fit(item, value),
             f"a list of {item.many}",
             f"lists of {item.many}",
             item.read and (lambda value, what: each(item, enumerate(value, 1), what)),
@@ -115,12 +118,17 @@ def check_of(hint: Any) -> Check:
     if origin is dict:
         item = check_of(inside[1])
         return Check(
-            lambda value: isinstance(value, dict) and all(map(item.fits, value.values())),
+            lambda value: isinstance(value, dict) and all_fit(item, value.values()),
             f"an object of {item.many}",
             f"objects of {item.many}",
             item.read and (lambda value, what: dict(zip(value, each(item, value.items(), what), strict=True))),
         )
     raise TypeError(f"Cannot check {hint!r}: no JSON value is of that type.")
+
+
+def all_fit(item: Check, values: Iterable[Any]) -> bool:
+    """Whether every one of the values is of the item's kind."""
+    return item.whole.issuperset(map(type, values)) or all(map(item.fits, values))
 
 
 def each(item: Check, named: Iterable[tuple[object, Any]], what: str) -> list[Any]:
@@ -139,20 +147,21 @@ def either(one: Check, other: Check) -> Check:
         f"{one.one} or {other.one}",
         f"{one.many} or {other.many}",
         read if one.read or other.read else None,
+        one.whole | other.whole,
     )
 
 
-NULL = Check(lambda value: value is None, "null", "nulls")
-LIST = Check(lambda value: isinstance(value, list | tuple), "a list", "lists")
+NULL = Check(lambda value: value is None, "null", "nulls", whole=frozenset({type(None)}))
+LIST = Check(lambda value: isinstance(value, LISTS), "a list", "lists", whole=frozenset(LISTS))
 ANYTHING = Check(lambda value: True, "anything", "values")
 PLAIN: dict[Any, Check] = {
-    bool: Check(lambda value: type(value) is bool, "true or false", "booleans"),
+    bool: Check(lambda value: type(value) is bool, "true or false", "booleans", whole=frozenset({bool})),
     int: Check(lambda value: type(value) is int and -LARGEST <= value < LARGEST, "a whole number", "whole numbers"),
     float: Check(
         lambda value: (type(value) is float and -math.inf < value < math.inf) or is_number(value), "a number", "numbers"
     ),
-    str: Check(lambda value: isinstance(value, str), "a text", "texts"),
-    dict: Check(lambda value: isinstance(value, dict), "an object", "objects"),
+    str: Check(lambda value: isinstance(value, str), "a text", "texts", whole=frozenset({str})),
+    dict: Check(lambda value: isinstance(value, dict), "an object", "objects", whole=frozenset({dict})),
     None: NULL,
     type(None): NULL,
     list: LIST,

@@ -48,10 +48,11 @@ class Line:
 
 def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
     """A line from its JSON object. Raises Problem, with the reason, if it is not an event of these kinds."""
-    kind, t, by = values.get("kind"), values.get("t"), values.get("by")
+    kind, by = values.get("kind"), values.get("by")
+    t: Any = values.get("t")
     if not isinstance(kind, str) or kind not in kinds:
         raise Problem(f"Cannot read an event of kind {kind!r}: this version does not know it.")
-    if not isinstance(t, int | float) or not -1e12 < t < 1e12 or not isinstance(by, str | None):
+    if type(t) not in (int, float) or not -1e12 < t < 1e12 or not (by is None or isinstance(by, str)):
         raise Problem(f"Cannot read the event {kind}: its time is {t!r}, written by {by!r}.")
     own = dict(values)
     for name in FRAME:

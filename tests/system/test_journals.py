@@ -21,7 +21,7 @@ from engine.jobs.journal import write_event
 from engine.jobs.kinds import event_kinds
 from engine.spec.study import StudySpec
 from engine.studies import advance
-from store import studies
+from store import runs, studies
 from store.database import Store
 from store.rebuild import rebuild
 from tests.support.mutations import FUZZ, json_values
@@ -299,6 +299,23 @@ def test_somebody_can_write_while_much_is_read(two):
         time.sleep(0.01)
     reading.join()
     assert waited >= 2, "more than one decision got its turn meanwhile"
+
+
+def test_somebody_can_write_while_many_bad_lines_are_set_aside(two):
+    """Lines that are set aside count as those that are applied do, and cost no more; a page shows the first of them."""
+    strange = [b"no json", one_line(finished("other-1")), one_line({"kind": "job.note", "t": True, "text": "x"})]
+    add(two, OWN, *strange * 6_000)
+    reading = threading.Thread(target=two.ingest)
+    began, waited = time.monotonic(), []
+    reading.start()
+    while reading.is_alive():
+        asked = time.monotonic()
+        two.write(StudyCreated(f"s{len(waited)}", "S", {"corpus": "default"}))
+        waited.append(time.monotonic() - asked)
+        time.sleep(0.01)
+    reading.join()
+    assert len(waited) >= 2, f"{waited} of {time.monotonic() - began:.1f} s"
+    assert runs.corrupt_count(two) == 18_000 and len(runs.corrupt_lines(two)) == runs.CORRUPT_SHOWN
 
 
 def test_a_close_waits_for_what_is_being_read(two):
