@@ -173,6 +173,10 @@ def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
     Without dose runs, whose shares do not tell what they saw.
     """
+    return store.remembered(("sizes", study), lambda: _sizes(store, study))
+
+
+def _sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = store.rows(
         "SELECT weights, losses, parameters, tokens FROM runs WHERE study = ? AND state = 'done' AND role != 'dose' "
         "ORDER BY number",

@@ -191,7 +191,7 @@ def scale(study: studies.Study, aggregate: Aggregate) -> None:
     try:
         check = confirmations.scale_check(state.store(), study, aggregate.priorities)
     except Problem as problem:
-        if len(runs.sizes(state.store(), study.id)[0]):
+        if np.isfinite(runs.sizes(state.store(), study.id)[1]).all(axis=1).any():
             st.caption(plain(problem))
         return
     st.subheader("Extrapolating over scale", anchor=False)
