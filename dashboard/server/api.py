@@ -30,6 +30,7 @@ from engine.studies import imports
 log = logging.getLogger("mixdesk.api")
 
 UNREAD = 32 << 20  # bytes of a body beyond its limit that are read and thrown away
+MOST_VALUES = 1_000_000  # in a body: millions of empty lists, small as bytes, hold up everybody while they are read
 LARGEST_FILE = 200 << 20  # bytes of a file to import
 LARGE = asyncio.Semaphore(2)  # requests with many rows that are read at once
 STATUS = {
@@ -145,7 +146,9 @@ async def called(person: Person, name: str, body: bytes | dict, key: str | None 
 
 
 def read_json(body: bytes) -> object:
-    """What a body holds. Raises Problem if that is no JSON."""
+    """What a body holds. Raises Problem if that is no JSON, TooLarge if it may hold more than MOST_VALUES values."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise TooLarge
     try:
         return json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from store.database import Store
 from store.rebuild import rebuild
 from tests.core.test_people import refused
 from tests.store.test_store import everything
+from tests.support.api import opened
 from tests.support.running import ROOT, Page, engine
 from tests.system.test_server import ask, post
 
@@ -208,3 +210,14 @@ def test_guessing_is_seen_in_the_log(server):
     for _ in range(3):
         assert post(server, "list_studies", token="mixdesk_000000000000_" + "x" * 43)[0] == 401
     assert "had no valid token" in server.log.read_text()
+
+
+@pytest.mark.parametrize("item", ["[[[[]]]]", "{}", "1", '{"a":{}}'])
+def test_millions_of_values_are_refused_before_they_are_read(tmp_path, item):
+    """Small as bytes, they took two minutes to read and held up every other request meanwhile."""
+    body = f'{{"name": "x", "weights": [{",".join([item] * 1_200_000)}]}}'
+    with opened(tmp_path / "workspace") as client:
+        began = time.monotonic()
+        told = client.post("/api/v1/predict", content=body)
+        assert told.status_code == 413 and "too large" in told.json()["error"]
+        assert time.monotonic() - began < 5
