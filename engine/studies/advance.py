@@ -117,7 +117,8 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
     newer = study.done >= study.enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     newer = newer and study.kind == "mixture"
     if newer and study.open:  # runs carried over from another study lack the losses of new domains
-        newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= FEWEST_RUNS).all())
+        enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
+        newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
     complete = study.open == 0 and study.done >= fewest(study)
     if (newer or complete) and can_fit(store, study):
         queue_fit(store, study)

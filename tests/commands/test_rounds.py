@@ -139,7 +139,7 @@ def test_the_pages_show_the_rounds(desk, browser):
         expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
         expect(tab.get_by_text("Two-sided at 95%")).to_contain_text("from repeats at the proxies' size")
         tab.goto(f"{page.url}/search?study={study}")
-        expect(tab.get_by_text("predicted before they were measured, in all studies")).to_be_visible()
+        expect(tab.get_by_text("predicted in advance")).to_be_visible()
         tab.goto(f"{page.url}/ledger?study={study}")
         expect(tab.get_by_text("predictions registered")).to_be_visible()
         expect(tab.get_by_text("By distance from the runs")).to_be_visible()
