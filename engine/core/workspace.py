@@ -71,7 +71,8 @@ class Workspace:
         try:
             yield cls.open(root)
         finally:
-            cls(root).clear_unused(before, created)
+            if root.is_dir():  # else it could not be made, and says so
+                cls(root).clear_unused(before, created)
 
     def clear_unused(self, before: set[Path], created: list[Path]) -> None:
         """Remove a workspace in which nothing was decided. before: what else lies in its folder, and stays; created:
