@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.worlds import LAWS, METRICS, World, world
 from engine.core.files import write_json
 from engine.jobs.process_pool import process_pool
-from engine.league.optimism import optimism_of
+from engine.league.optimism import optimism_of, refit
 from engine.league.validation import judged, trial_of
 from engine.search import search
 from engine.search.methods import descend
@@ -30,7 +30,6 @@ from engine.space.simplex import Simplex
 from engine.spec.statistics import lowest
 from engine.surrogates import SURROGATES, Surrogate
 from engine.surrogates.prediction import predict
-from engine.surrogates.stack import Stack
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.target"
 RESULTS = Path(__file__).parent / "results"
@@ -60,11 +59,7 @@ def best_of(true: World, space: Simplex, rng: np.random.Generator) -> np.ndarray
 
 def fitted(trial, standing) -> Surrogate:
     """A league's surrogate on all runs, calibrated."""
-    rows = np.ones(len(trial.weights), bool)
-    if standing.members is None:
-        found = trial.fitted(standing.name, rows)
-    else:
-        found = Stack.combined({name: trial.fitted(name, rows) for name in standing.members}, standing.members)
+    found = refit(trial, standing, np.ones(len(trial.weights), bool))
     return found.calibrated(standing.scale, standing.correlation)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 METRICS = 4
 POOLS = 1000  # largest domain / smallest
 SKILLS = 5  # latent skills: what a domain teaches and what a metric asks for
-FOCUS = 3.0  # domains that a metric asks for, about
 
 
 @dataclass(frozen=True)

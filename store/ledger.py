@@ -10,7 +10,6 @@ from engine.jobs.ledger import RunPrediction, hash_of
 from store.database import Store
 
 FIELDS = tuple(RunPrediction.__dataclass_fields__)
-LOST = ("failed", "cancelled", "diverged", "refused")
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,10 @@ class Registered:
 
 def registered(store: Store, study: str | None = None) -> list[Registered]:
     """The predictions for runs of a study, or of all studies, in the order in which they were registered."""
+    return store.remembered(("registered", study), lambda: _all_registered(store, study))
+
+
+def _all_registered(store: Store, study: str | None) -> list[Registered]:
     columns = ", ".join(f"p.{name}" for name in FIELDS)
     rows = store.rows(
         f"SELECT {columns}, p.study, p.t, p.by_whom, r.weights, r.seed, r.state, r.fidelity, r.losses "

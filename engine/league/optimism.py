@@ -12,13 +12,11 @@ import numpy as np
 
 from engine.league.standing import Standing
 from engine.league.validation import Trial
-from engine.search.methods import evolve
+from engine.search.methods import evolve_from
 from engine.space.simplex import Simplex, Space
-from engine.spec.statistics import first_lowest, lowest, weighted_sum
+from engine.spec.statistics import first_lowest, weighted_sum
 from engine.surrogates.base import Surrogate
 from engine.surrogates.stack import Stack
-
-ELITE = 96  # of the candidates, from which each refit's search starts
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,6 @@ class Optimism:
     bias: float
     spread: float
 
-    @property
-    def interval(self) -> list[float]:
-        """The 90% interval of that, from `spread`."""
-        return [self.bias - 1.645 * self.spread, self.bias + 1.645 * self.spread]
-
     def to_dict(self) -> dict[str, object]:
         """As JSON-able values."""
         return asdict(self)
@@ -47,11 +40,11 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     merges, among the candidates alone. None without candidates."""
     if trial.candidates is None:
         return None
-    refits = [_refit(trial, standing, ~part) for part in trial.parts[0]]
+    refits = [refit(trial, standing, ~part) for part in trial.parts[0]]
     points = [trial.candidates]
     if isinstance(space, Simplex):
-        points += [_lowest(trial, refit, space, trial.candidates)[None] for refit in refits]
-    values = np.array([_aggregate(trial, refit, np.concatenate(points)) for refit in refits])
+        points += [_lowest(trial, one, space, trial.candidates)[None] for one in refits]
+    values = np.array([_aggregate(trial, one, np.concatenate(points)) for one in refits])
     centre = np.median(values, axis=0)
     stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
     chosen = first_lowest(stretched)
@@ -59,7 +52,7 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     return Optimism(standing.name, len(values), float(np.median(misses)), float(misses.std(ddof=1)))
 
 
-def _refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:
+def refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:
     """The surrogate on some runs (R,) bool; a stack keeps its members' weights."""
     if standing.members is None:
         return trial.fitted(standing.name, rows)
@@ -77,5 +70,4 @@ def _lowest(trial: Trial, surrogate: Surrogate, space: Simplex, candidates: np.n
     def score(points: np.ndarray) -> np.ndarray:
         return _aggregate(trial, surrogate, points)
 
-    elite = space.project(candidates[lowest(score(candidates), ELITE)])
-    return evolve(score, space, elite[0], elite, np.random.default_rng(trial.seed))
+    return evolve_from(score, space, candidates, np.random.default_rng(trial.seed))

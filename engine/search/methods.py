@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Space
-from engine.spec.statistics import first_lowest, no_higher, ordered
+from engine.spec.statistics import first_lowest, lowest, no_higher, ordered
 from engine.surrogates.base import Surrogate
 
 KL_WEIGHT = 0.05  # Olmix's lambda: aggregate units per nat
@@ -64,6 +64,14 @@ def evolve(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng
         if np.ptp(parents, axis=0).max() < 1e-4:
             break
     return parents[first_lowest(scores)]
+
+
+def evolve_from(
+    score: Score, space: Space, draws: np.ndarray, rng: np.random.Generator, elite: int = POPULATION
+) -> np.ndarray:
+    """Evolution from the best `elite` of some draws (N, D): the lowest prediction in under a second."""
+    best = space.project(draws[lowest(score(draws), elite)])
+    return evolve(score, space, best[0], best, rng)
 
 
 def optimum(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng: np.random.Generator) -> np.ndarray:

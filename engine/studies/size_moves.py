@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analysis.sizes import AtSize, Sizes
-from engine.search.methods import evolve
+from engine.search.methods import evolve_from
 from engine.spec.frame import Frame
-from engine.spec.statistics import lowest, weighted_sum
+from engine.spec.statistics import weighted_sum
 
 DRAWS, ELITE = 2048, 64
 FEWER = 512  # draws of a refit, which knows the best mixtures of all runs as well
@@ -58,5 +58,4 @@ def _best(there: AtSize, frame: Frame, draws: np.ndarray, metric_weights: np.nda
     def score(points: np.ndarray) -> np.ndarray:
         return weighted_sum(there.mean(points), metric_weights)
 
-    elite = draws[lowest(score(draws), ELITE)]
-    return evolve(score, frame.space, frame.prior, elite, np.random.default_rng(0))
+    return evolve_from(score, frame.space, draws, np.random.default_rng(0), ELITE)

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.search.methods import evolve
+from engine.search.methods import evolve_from
 from engine.spec.frame import Frame, frame_of
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import is_matched
-from engine.spec.statistics import lowest, weighted_sum
+from engine.spec.statistics import weighted_sum
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.surrogates.prediction import Prediction, predict
 from store import studies
 
-DRAWS, ELITE = 8192, 96
+DRAWS = 8192
 
 
 def frame_at(study: studies.Study, tokens: float) -> Frame:
@@ -47,5 +47,4 @@ def best_at(frame: Frame, fit: Fit, aggregate: Aggregate) -> Prediction:
 
     rng = np.random.default_rng(0)
     draws = frame.space.draw(frame.prior, DRAWS, rng)
-    elite = draws[lowest(score(draws), ELITE)]
-    return predict(fit.surrogate, evolve(score, frame.space, frame.prior, elite, rng), aggregate.weights)
+    return predict(fit.surrogate, evolve_from(score, frame.space, draws, rng), aggregate.weights)

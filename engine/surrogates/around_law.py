@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.surrogates.base import FEWEST, Surrogate, centre_and_spread
+from engine.surrogates.base import FEWEST, Conditioned, Surrogate, centre_and_spread
 from engine.surrogates.composed import Composed
 from engine.surrogates.conditions import Conditions
 
@@ -23,7 +23,7 @@ FEWEST_FOR_A_LAW = 2  # runs a domain: with fewer, a law can fit anything
 
 
 @dataclass(kw_only=True)
-class AroundLaw(Composed):
+class AroundLaw(Conditioned, Composed):
     """members: the law, if one holds, and the process of what it misses plus `offset` (M,)."""
 
     title = "Gaussian process around a law"
@@ -31,13 +31,8 @@ class AroundLaw(Composed):
     complexity = 1  # as plain as the law that holds, and no worse than the process where none does: the safest
     slow = True
     extrapolates = True
-    knows_conditions = True
 
     offset: np.ndarray
-
-    @classmethod
-    def _learn(cls, weights, losses, seed):
-        return cls._learn_under(weights, losses, seed, Conditions.unknown(*weights.shape))
 
     @classmethod
     def _learn_under(cls, weights, losses, seed, conditions):

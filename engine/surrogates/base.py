@@ -35,7 +35,7 @@ class Surrogate(ABC):
     complexity: ClassVar[int]  # rank from safe, plain and smooth to rough: breaks ties in the league
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
     extrapolates: ClassVar[bool] = False  # whether it goes on sensibly beyond the runs, as laws and processes do
-    knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions than the usual
+    knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions (see Conditioned)
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 
     noise: np.ndarray
@@ -73,8 +73,8 @@ class Surrogate(ABC):
                 f"Cannot fit {cls.title}: metric {worst + 1} was measured in {found} "
                 f"runs, and at least {FEWEST} are needed. Train more runs, or leave the metric out."
             )
-        keys = [losses.T[::-1], weights.T[::-1]] + ([] if conditions is None else [conditions.doses.T])
-        order = np.lexsort(np.concatenate(keys[2:] + keys[:2]))
+        doses = [] if conditions is None else [conditions.doses.T]
+        order = np.lexsort(np.concatenate([*doses, losses.T[::-1], weights.T[::-1]]))
         if conditions is None:
             return cls._learn(weights[order], losses[order], seed)
         return cls._learn_under(weights[order], losses[order], seed, conditions.take(order))
@@ -83,11 +83,6 @@ class Surrogate(ABC):
     @abstractmethod
     def _learn(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> Self:
         """Fit to clean, sorted runs."""
-
-    @classmethod
-    def _learn_under(cls, weights: np.ndarray, losses: np.ndarray, seed: int, conditions: Conditions) -> Self:
-        """Fit to clean, sorted runs and their conditions, where `knows_conditions`."""
-        raise NotImplementedError
 
     def at(self, repeats: np.ndarray) -> Self:
         """The same surrogate where a share of one makes other passes (D,) over each domain's text: of another budget or
@@ -129,6 +124,21 @@ class Surrogate(ABC):
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """The surrogate that `arrays` was taken from."""
         return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+class Conditioned(Surrogate):
+    """A surrogate that learns from runs of other conditions than the usual too; without any told, they are unknown."""
+
+    knows_conditions = True
+
+    @classmethod
+    def _learn(cls, weights, losses, seed):
+        return cls._learn_under(weights, losses, seed, Conditions.unknown(*weights.shape))
+
+    @classmethod
+    @abstractmethod
+    def _learn_under(cls, weights: np.ndarray, losses: np.ndarray, seed: int, conditions: Conditions) -> Self:
+        """Fit to clean, sorted runs and their conditions."""
 
 
 class Spanned(Surrogate):

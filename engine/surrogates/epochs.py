@@ -16,8 +16,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from engine.surrogates.base import Spanned, noise_of
-from engine.surrogates.conditions import Conditions
+from engine.surrogates.base import Conditioned, Spanned, noise_of
 
 GRID = {  # what is tried of each number, the start in the middle of the first rounds
     "rho": (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
@@ -43,7 +42,7 @@ class Shape(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Epochs(Spanned):
+class Epochs(Conditioned, Spanned):
     """repeats (D,): passes that a share of one makes, 0 where the text is unknown; shapes (M, 3): rho, kappa, tau;
     floors (M,); coefficients (M, 2 D + 1): c, benefits, harms; root (M, 2 D + 1, 2 D + 1) of their covariance."""
 
@@ -52,17 +51,12 @@ class Epochs(Spanned):
     complexity = 3
     extrapolates = True
     slow = True
-    knows_conditions = True
 
     repeats: np.ndarray
     shapes: np.ndarray
     floors: np.ndarray
     coefficients: np.ndarray
     root: np.ndarray
-
-    @classmethod
-    def _learn(cls, weights, losses, seed):
-        return cls._learn_under(weights, losses, seed, Conditions.unknown(*weights.shape))
 
     @classmethod
     def _learn_under(cls, weights, losses, seed, conditions):

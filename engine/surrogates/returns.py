@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from engine.surrogates.conditions import Conditions
 from engine.surrogates.epochs import Epochs
 
 
@@ -13,7 +12,3 @@ class Returns(Epochs):
     title = "Law of diminishing returns"
     summary = "Each domain helps the less the larger its share already is, in the logarithm of a loss above a floor."
     knows_conditions = False
-
-    @classmethod
-    def _learn(cls, weights, losses, seed):
-        return cls._learn_under(weights, losses, seed, Conditions.unknown(*weights.shape))
