@@ -24,9 +24,10 @@ from dashboard.models.cost import (
     cost_of,
 )
 from dashboard.server import state
-from dashboard.views.measure.target import ask_target, cut_words, text_notes
+from dashboard.views.measure.target import ask_target, cut_words
 from dashboard.views.shared.buttons import start_button
 from dashboard.views.shared.metrics import ask_metrics
+from dashboard.views.shared.target import text_notes
 from dashboard.views.shared.text import duration, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart

@@ -1,17 +1,16 @@
 """The real run that a new study is for: its budget, how much text there is of each domain, and its repetition."""
 
-import pandas as pd
 import streamlit as st
 
+from dashboard.views.shared.counts import edited_counts
 from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
 from engine.spec.frame import Frame
 from engine.spec.pools import SOURCES, pools_of
-from engine.spec.repetition import DOSES, is_matched, kept, notes_on_repetition
+from engine.spec.repetition import DOSES, is_matched, kept
 from engine.spec.study import StudySpec
 
 PROPOSED = 8  # dose runs: 6 to 12 serve a study
-COUNT = "tokens for the real run"
 
 
 def ask_target(domains: list[str], manifest: dict | None) -> dict:
@@ -54,26 +53,8 @@ def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
         "real count, and the natural mixture, UniMax, epochs, caps and exports follow it."
     )
     pools = pools_of(domains, manifest, budget=1.0)
-    table = pd.DataFrame(
-        {
-            "domain": domains,
-            COUNT: pd.Series([None] * len(domains), dtype=float),
-            "tokens read": pools.sample,
-            "known": [SOURCES[source] for source in pools.sources],
-        }
-    )
-    rows = st.data_editor(
-        table,
-        hide_index=True,
-        disabled=["domain", "tokens read", "known"],
-        key=f"pools-{'-'.join(domains)}",
-        placeholder="not given",
-        column_config={
-            "tokens read": st.column_config.NumberColumn(format="localized"),
-            COUNT: st.column_config.NumberColumn(min_value=1.0, format="localized"),
-        },
-    )
-    return {name: count for name, count in zip(domains, rows[COUNT].tolist(), strict=True) if count == count}
+    facts = {"tokens read": pools.sample, "known": [SOURCES[source] for source in pools.sources]}
+    return edited_counts(domains, domains, {}, facts, f"pools-{'-'.join(domains)}")
 
 
 def ask_repetition(place, known: int) -> dict:
@@ -109,9 +90,3 @@ def cut_words(spec: StudySpec, frame: Frame) -> str:
     part = kept(spec, frame)
     cut = [f"{plain(name)} {one:.3%}" for name, one in zip(frame.space.names, part, strict=True) if one < 1]
     return f" Proxies see {listed(cut)} of what was read, repeated as often as in the real run." if cut else ""
-
-
-def text_notes(spec: StudySpec, frame: Frame) -> None:
-    """What has to be known of the counts of text and of repetition."""
-    for note in [*frame.notes, *notes_on_repetition(spec, frame)]:
-        st.caption(f":material/info: {plain(note)}")

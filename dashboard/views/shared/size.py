@@ -9,13 +9,14 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.models.names import Named
 from dashboard.server import state
+from dashboard.views.shared.best import best_for, text_of
 from dashboard.views.shared.text import plain
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.spec.sizes import Size
 from engine.studies import size_moves, sizes
 from engine.studies.fits import Fit
-from engine.studies.targets import best_at, frame_at
+from engine.studies.targets import frame_at
 from store import studies
 
 
@@ -41,7 +42,8 @@ def best_at_size(
         st.caption(plain(problem))
         return
     with st.expander(f"The best mixture at {size}", icon=":material/moving:"):
-        best = best_at(frame, there, aggregate)
+        runs = sizes.over_sizes(state.store(), study).fingerprint
+        best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
         st.caption(
             f"By all runs of the study's sizes. The {plain(aggregate.title)} is predicted to be "
             f"{wording.number(aggregate.sign * best.aggregate)} ± {wording.number(1.96 * best.aggregate_std)} (95%)."
@@ -81,10 +83,9 @@ def bands(band: np.ndarray) -> list[str]:
 
 def moves_to(study: studies.Study, small: Size, size: Size, tokens: float, aggregate: Aggregate) -> size_moves.Moves:
     """The moves, worked out once for the same runs, target, text and priorities."""
-    text = repr((study.corpus, study.imported and study.imported.get("prior"), study.spec))
     runs = sizes.over_sizes(state.store(), study).fingerprint
     places = (small.place, size.place)
-    return _moves(study, study.id, text, runs, places, tokens, tuple(aggregate.weights.tolist()))
+    return _moves(study, study.id, text_of(study), runs, places, tokens, tuple(aggregate.weights.tolist()))
 
 
 @st.cache_data(max_entries=32, show_spinner="Refitting the runs of all sizes")

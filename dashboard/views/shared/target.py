@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.models.names import Named
 from dashboard.server import state
+from dashboard.views.shared.best import best_for
 from dashboard.views.shared.text import plain
 from engine.core.errors import Problem
 from engine.core.short_names import listed, short_count
@@ -22,7 +23,7 @@ from engine.spec.study import StudySpec
 from engine.studies import sizes
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
 from engine.studies.fits import Fit
-from engine.studies.targets import best_at, frame_at
+from engine.studies.targets import frame_at
 from store import studies
 
 STEPS = 10  # of a fader, in each power of ten
@@ -137,8 +138,13 @@ def repetition(
         )
     with st.expander("Text of each domain", icon=":material/database:"):
         text_table(study, frame, names, at, target, aggregate)
-        for note in [*frame.notes, *notes_on_repetition(StudySpec.from_dict(study.spec), frame)]:
-            st.caption(f":material/info: {plain(note)}")
+        text_notes(StudySpec.from_dict(study.spec), frame)
+
+
+def text_notes(spec: StudySpec, frame: Frame) -> None:
+    """What has to be known of the counts of text and of repetition."""
+    for note in [*frame.notes, *notes_on_repetition(spec, frame)]:
+        st.caption(f":material/info: {plain(note)}")
 
 
 def best_there(
@@ -155,11 +161,11 @@ def best_there(
             )
         return
     try:
-        moved = best_at(frame_at(study, target.tokens), there, aggregate)
+        moved = best_for(study, frame_at(study, target.tokens), there, aggregate, own.fingerprint, (target.tokens,))
     except Problem as problem:
         st.caption(plain(problem))
         return
-    before = best_at(frame, own, aggregate)
+    before = best_for(study, frame, own, aggregate, own.fingerprint, (frame.budget,))
     rows = {
         "domain": names.domains,
         f"best at {short_count(frame.budget)}": before.shares.tolist(),

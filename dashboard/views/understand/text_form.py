@@ -1,11 +1,11 @@
 """The form on Explore that says how much text the real run has, for a study that began without knowing."""
 
-import pandas as pd
 import streamlit as st
 
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.counts import edited_counts
 from dashboard.views.shared.target import Target
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
@@ -13,8 +13,6 @@ from engine.spec.frame import Frame
 from engine.spec.pools import GIVEN
 from engine.studies.text import give_text
 from store import studies
-
-COUNT = "tokens for the real run"
 
 
 def text_form(study: studies.Study, frame: Frame, names: Named, target: Target) -> None:
@@ -26,19 +24,11 @@ def text_form(study: studies.Study, frame: Frame, names: Named, target: Target) 
         )
         known = frame.pools.rows() if frame.pools else []
         given = {row["domain"]: row["tokens"] for row in known if row["source"] == GIVEN}
-        table = pd.DataFrame({"domain": names.domains, COUNT: [given.get(one) for one in study.domains]})
-        rows = st.data_editor(
-            table.astype({COUNT: float}),
-            hide_index=True,
-            disabled=["domain"],
-            placeholder="not given",
-            column_config={COUNT: st.column_config.NumberColumn(min_value=1.0, format="localized")},
-        )
+        counts = edited_counts(study.domains, names.domains, given, {}, f"counts-{study.id}")
         tokens = st.number_input("Target budget, tokens", 1.0, 1e15, float(target.tokens), format="%.4g")
         if st.form_submit_button("Use these counts", type="primary", **needs_role("operator")):
-            pairs = zip(study.domains, rows[COUNT].tolist(), strict=True)
             try:
-                give_text(state.store(), study, {name: count for name, count in pairs if count == count}, tokens)
+                give_text(state.store(), study, counts, tokens)
             except Problem as problem:
                 refusal(problem)
                 return
