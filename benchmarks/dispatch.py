@@ -28,7 +28,7 @@ from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Spool
 from engine.jobs.supervisor import POLL_SECONDS, Supervisor
-from engine.proxies.train import REPORT_SECONDS
+from engine.proxies.reporter import REPORT_SECONDS
 from engine.spec.study import StudySpec
 from store import runs
 from store.database import Store

@@ -13,23 +13,10 @@ from engine.jobs.spool import Job
 from engine.league import League, cross_validate, held_out_of, rank_correlations
 from engine.league import run as run_league
 from engine.league.curve import Curve, enough_runs
-from engine.league.optimism import optimism_of
 from engine.league.scores import DRAWS, bootstrap, regret_of, scale_of, score_of
-from engine.league.standing import Standing, ranked
-from engine.league.validation import trial_of
-from engine.search.methods import evolve
-from engine.space.simplex import Simplex
-from engine.surrogates import SURROGATES, load
+from engine.surrogates import load
+from tests.league.made import FAST, runs
 from tests.support.working import read_events
-
-FAST = ["own_share", "linear", "log_linear", "ridge"]
-PULL = np.array([[2.5, 0.5, 0.2, 0.0], [0.3, 2.0, 0.1, 0.4], [0.2, 0.3, 3.0, 0.1]])
-
-
-def runs(count=48, noise=0.02, seed=0):
-    rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.full(4, 0.7), count)
-    return weights, 1 + np.exp(1.2 - weights @ PULL.T) + noise * rng.normal(size=(count, 3))
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +75,6 @@ def test_the_bootstrap_is_that_of_sorted_draws():
     found = bootstrap(losses, predicted, share, 7)
     np.testing.assert_allclose(found[:, 1], wanted[:, 1])
     np.testing.assert_allclose(found[:, 0], score_of(wanted))
-
-
-def test_a_tie_goes_to_the_plainer():
-    """On a straight line, linear and quadratic ridge are level: the line is taken."""
-    weights, _ = runs(60)
-    losses = weights @ PULL.T + 0.1 * np.random.default_rng(1).normal(size=(60, 3))
-    league, _ = cross_validate(weights, losses, ["ridge", "linear"])
-    assert league["linear"].level
-    assert league.default == "linear"
-
-
-def test_the_baseline_is_no_default_while_others_are_level():
-    """A loss that is its own share's logarithm: the baseline is the truth, and yet the law that is level is taken."""
-    weights, _ = runs(60)
-    losses = -np.log(weights[:, :3] + 1e-3) + 0.3 * np.random.default_rng(2).normal(size=(60, 3))
-    league, _ = cross_validate(weights, losses, ["own_share", "ridge", "lasso"])
-    assert league["own_share"].level
-    assert league.default == ("lasso" if league["lasso"].level else "ridge" if league["ridge"].level else "own_share")
 
 
 def test_noise_alone_gives_no_skill():
@@ -322,39 +291,6 @@ def test_rounding_changes_no_rank_and_no_score():
     np.testing.assert_allclose(again, ranks, rtol=1e-13)
 
 
-def test_rounding_changes_no_default():
-    """Two surrogates of one complexity with one score: the first is taken, whichever the last bit would prefer."""
-    rng = np.random.default_rng(0)
-    drawn = {name: 0.9 + 0.01 * rng.normal(size=DRAWS) for name in ("lasso", "ridge", "linear")}
-    for noise in (0, 1e-16, -1e-16, 1e-15, -1e-15):
-        judged = {name: Standing(name, score=0.9 + noise * (name == "ridge")) for name in drawn}
-        order, default, _ = ranked(judged, drawn, drawn)
-        assert [one.name for one in order] == list(drawn)
-        assert default == "linear"
-
-
-def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
-    """LightGBM ranks better than the law by .01, beyond noise; it is the default only if its picks are better too, or
-    if it ranks much better."""
-    drawn = np.random.default_rng(0).normal(size=DRAWS)
-
-    def default(gain, regret):
-        judged = {"power_law": Standing("power_law", score=0.9), "lightgbm": Standing("lightgbm", score=0.9 + gain)}
-        scores = {"power_law": 0.9 + 0.001 * drawn, "lightgbm": 0.9 + gain + 0.001 * drawn[::-1]}
-        regrets = {"power_law": 0.1 + 0.01 * drawn, "lightgbm": 0.1 + regret + 0.01 * drawn[::-1]}
-        standings, chosen, why = ranked(judged, scores, regrets)
-        assert [one.level for one in standings] == [True, False]
-        return chosen, why
-
-    for gain, regret, chosen, why in (
-        (0.01, 0.0, "power_law", "sensibly beyond the runs"),
-        (0.01, -0.09, "lightgbm", "that it picks are better"),
-        (0.05, 0.0, "lightgbm", "by more than 0.02"),
-    ):
-        found = default(gain, regret)
-        assert found[0] == chosen and why in found[1]
-
-
 def test_the_default_says_why(league):
     assert league.why.startswith("of those that rank held-out runs best")
 
@@ -362,24 +298,6 @@ def test_the_default_says_why(league):
 def test_few_runs_make_intervals_wider():
     rng = np.random.default_rng(0)
     missed = rng.normal(size=(1, 2000, 1))
-    for runs, wider in ((16, 2.131 / 1.96), (2000, 1.0)):
-        found = scale_of(missed[:, :runs], np.ones((1, runs, 1)))[0]
-        assert found == pytest.approx(wider * np.sqrt((missed[:, :runs] ** 2).mean()), rel=2e-3)
-
-
-@pytest.mark.parametrize("name", ["power_law", "gp_rational"])
-def test_optimism_is_what_the_choice_of_the_lowest_costs(name):
-    """Over repeated experiments, the chosen mixture measures above its prediction, by about what refits say."""
-    space, truth, stated = Simplex(tuple("abcd")), [], []
-    for seed in range(4):
-        weights, losses = runs(24, 0.3, seed)
-        trial = trial_of(weights, losses, repeats=1, candidates=space.sample(500, np.random.default_rng(seed)))
-        stated.append(optimism_of(trial, Standing(name), space))
-        fitted = SURROGATES[name].fit(weights, losses)
-        score = lambda points: fitted.mean(points).mean(axis=1)  # noqa: B023, E731
-        best = evolve(score, space, np.full(4, 0.25), trial.candidates[:96], np.random.default_rng(0))[None]
-        clean = 1 + np.exp(1.2 - best @ PULL.T)
-        truth.append(clean.mean() - score(best)[0])
-    assert all(one.bias >= 0 and one.refits == 5 for one in stated)
-    assert np.mean(truth) > 0
-    assert 0.2 < np.mean([one.bias for one in stated]) / np.mean(truth) < 5
+    for count, wider in ((16, 2.131 / 1.96), (2000, 1.0)):
+        found = scale_of(missed[:, :count], np.ones((1, count, 1)))[0]
+        assert found == pytest.approx(wider * np.sqrt((missed[:, :count] ** 2).mean()), rel=2e-3)

@@ -1,0 +1,133 @@
+"""What a stack in training tells its job: progress, losses on the way, diverged members, results and what is kept."""
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.torch import save_file
+
+from engine.core.files import replacing
+from engine.core.workspace import within
+from engine.corpus import windows
+from engine.jobs.events import RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
+from engine.jobs.spool import Job
+from engine.metrics import LOSS, Text, measured_by, names_of, values_of
+from engine.proxies.evaluate import evaluate, window_sums
+from engine.spec.kinds.train import TrainTask
+
+if TYPE_CHECKING:
+    from engine.proxies.train import Training
+
+REPORT_SECONDS = 1.0
+LOOKS = (0.25, 0.5)  # when validation losses are measured during training, in fractions of the steps
+LOOK_TOKENS = 2048  # and on how many validation tokens per domain
+
+
+class Reporter:
+    """Emits a training's state as events of its job."""
+
+    def __init__(self, job: Job, task: TrainTask, training: "Training", corpus, over: set[str]):
+        self.job, self.task, self.training, self.corpus, self.over = job, task, training, corpus, set(over)
+        self.domains, fidelity, self.metrics = task.domains, training.fidelity, measured_by(task.metrics)
+        self.looks = {math.ceil(part * fidelity.steps) for part in LOOKS}
+        self.step_tokens = fidelity.batch * fidelity.context
+        self.counted = time.monotonic(), time.process_time()
+        self.reported = self.counted[0], training.step
+        job.emit(RunsStarted(training.ids, training.device, training.stack.parameters))
+
+    def clock(self) -> None:
+        """Add the time since the last call to the training's cost, which later attempts continue."""
+        now = time.monotonic(), time.process_time()
+        self.training.seconds += now[0] - self.counted[0]
+        self.training.cpu_seconds += now[1] - self.counted[1]
+        self.counted = now
+
+    def living(self) -> list[int]:
+        """The members that have neither finished nor diverged, as of the last report."""
+        return [g for g, name in enumerate(self.training.ids) if name not in self.over]
+
+    def progress(self, note: str) -> None:
+        """The job's progress in tokens over all members. Raises Stopped."""
+        members, steps = len(self.training.ids), self.training.fidelity.steps
+        scale = members * self.step_tokens
+        self.job.progress(self.training.step * scale, steps * scale, note)
+
+    def after_step(self) -> None:
+        """Report if one is due. Cheap otherwise: nothing here waits for a GPU."""
+        step, steps = self.training.step, self.training.fidelity.steps
+        self.progress(f"training {len(self.training.ids)} proxies: step {step} of {steps}")
+        if time.monotonic() - self.reported[0] > REPORT_SECONDS or step == steps:
+            self.report()
+        if step in self.looks:
+            self.look()
+
+    def report(self) -> None:
+        """Emit training losses, and diverged members."""
+        training, step = self.training, self.training.step
+        losses = training.bits_per_byte()
+        now, tokens = time.monotonic(), (step - self.reported[1]) * self.step_tokens * len(training.ids)
+        speed = tokens / (now - self.reported[0])
+        steps, so_far = training.fidelity.steps, step * self.step_tokens
+        self.job.emit(RunsProgress(training.ids, step, steps, so_far, losses, speed))
+        self.reported = now, step
+        for g, diverged_at in enumerate(training.diverged_at.tolist()):
+            if diverged_at >= 0 and training.ids[g] not in self.over:
+                self.over.add(training.ids[g])
+                self.job.emit(RunDiverged(training.ids[g], diverged_at, losses[g]))
+
+    def look(self) -> None:
+        """Emit validation losses on a few windows, for curves during training."""
+        losses, _ = evaluate(self.training.stack, self.corpus, self.domains, LOOK_TOKENS)  # (G, D)
+        fine = [g for g in self.living() if np.isfinite(losses[g]).all()]
+        names, tokens = [self.training.ids[g] for g in fine], self.training.step * self.step_tokens
+        self.job.emit(RunsEvaluated(names, tokens, losses[fine].tolist()))
+
+    def finish(self) -> None:
+        """Measure every domain in full, and emit each living member's result. Raises Stopped."""
+        training, sums, texts = self.training, [], []
+        for domain in self.domains:
+            self.progress(f"measuring {domain}")
+            tokens = training.fidelity.eval_tokens
+            own, text = window_sums(training.stack, self.corpus, domain, tokens, self.metrics)
+            sums.append(own)
+            texts.append(text)
+        values, errors = values_of(self.metrics, sums, texts)  # (G, M) each
+        names = names_of(self.metrics, self.domains)
+        self.clock()
+        members, shares = len(training.ids), training.sampler.shares()
+        for g in self.living():
+            if self.task.save is not None:
+                self.save_model(g)
+            if self.task.keep_windows:
+                self.save_windows(g, sums, texts)
+            finished = RunFinished(
+                run=training.ids[g],
+                losses=dict(zip(names, values[g].tolist(), strict=True)),
+                losses_se=dict(zip(names, errors[g].tolist(), strict=True)),
+                tokens=training.step * self.step_tokens,
+                shares=shares[g].tolist(),
+                seconds=training.seconds / members,
+                cpu_seconds=training.cpu_seconds / members,
+                device=training.device,
+                parameters=training.stack.parameters,
+            )
+            self.job.emit(finished)
+
+    def save_windows(self, g: int, sums: list[np.ndarray], texts: list[Text]) -> None:
+        """Save a member's loss on every validation window, from the sums (metrics, G, W) of each domain."""
+        fidelity, place = self.training.fidelity, self.metrics.index(LOSS)
+        bits = {
+            name: own[place, g] / math.log(2) / np.maximum(text.bytes, 1)
+            for name, own, text in zip(self.domains, sums, texts, strict=True)
+        }
+        path = windows.file_of(self.job.workspace, self.training.ids[g])
+        windows.save(path, fidelity.context, fidelity.eval_tokens, bits)
+
+    def save_model(self, g: int) -> None:
+        """Write a member's weights, atomically."""
+        folder = within(self.job.workspace, self.task.save)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = self.training.stack.member(g)
+        with replacing(folder / f"{self.training.ids[g]}.safetensors") as part:
+            save_file(state, part)

@@ -1,0 +1,83 @@
+"""The default of the leaderboard: safe beyond the runs, plainest within noise; what choosing the lowest costs."""
+
+import numpy as np
+import pytest
+
+from engine.league import cross_validate
+from engine.league.optimism import optimism_of
+from engine.league.scores import DRAWS
+from engine.league.standing import Standing, ranked
+from engine.league.validation import trial_of
+from engine.search.methods import evolve
+from engine.space.simplex import Simplex
+from engine.surrogates import SURROGATES
+from tests.league.made import PULL, runs
+
+
+def test_a_tie_goes_to_the_plainer():
+    """On a straight line, linear and quadratic ridge are level: the line is taken."""
+    weights, _ = runs(60)
+    losses = weights @ PULL.T + 0.1 * np.random.default_rng(1).normal(size=(60, 3))
+    league, _ = cross_validate(weights, losses, ["ridge", "linear"])
+    assert league["linear"].level
+    assert league.default == "linear"
+
+
+def test_the_baseline_is_no_default_while_others_are_level():
+    """A loss that is its own share's logarithm: the baseline is the truth, and yet the law that is level is taken."""
+    weights, _ = runs(60)
+    losses = -np.log(weights[:, :3] + 1e-3) + 0.3 * np.random.default_rng(2).normal(size=(60, 3))
+    league, _ = cross_validate(weights, losses, ["own_share", "ridge", "lasso"])
+    assert league["own_share"].level
+    assert league.default == ("lasso" if league["lasso"].level else "ridge" if league["ridge"].level else "own_share")
+
+
+def test_rounding_changes_no_default():
+    """Two surrogates of one complexity with one score: the first is taken, whichever the last bit would prefer."""
+    rng = np.random.default_rng(0)
+    drawn = {name: 0.9 + 0.01 * rng.normal(size=DRAWS) for name in ("lasso", "ridge", "linear")}
+    for noise in (0, 1e-16, -1e-16, 1e-15, -1e-15):
+        judged = {name: Standing(name, score=0.9 + noise * (name == "ridge")) for name in drawn}
+        order, default, _ = ranked(judged, drawn, drawn)
+        assert [one.name for one in order] == list(drawn)
+        assert default == "linear"
+
+
+def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
+    """LightGBM ranks better than the law by .01, beyond noise; it is the default only if its picks are better too, or
+    if it ranks much better."""
+    drawn = np.random.default_rng(0).normal(size=DRAWS)
+
+    def default(gain, regret):
+        judged = {"power_law": Standing("power_law", score=0.9), "lightgbm": Standing("lightgbm", score=0.9 + gain)}
+        scores = {"power_law": 0.9 + 0.001 * drawn, "lightgbm": 0.9 + gain + 0.001 * drawn[::-1]}
+        regrets = {"power_law": 0.1 + 0.01 * drawn, "lightgbm": 0.1 + regret + 0.01 * drawn[::-1]}
+        standings, chosen, why = ranked(judged, scores, regrets)
+        assert [one.level for one in standings] == [True, False]
+        return chosen, why
+
+    for gain, regret, chosen, why in (
+        (0.01, 0.0, "power_law", "sensibly beyond the runs"),
+        (0.01, -0.09, "lightgbm", "that it picks are better"),
+        (0.05, 0.0, "lightgbm", "by more than 0.02"),
+    ):
+        found = default(gain, regret)
+        assert found[0] == chosen and why in found[1]
+
+
+@pytest.mark.parametrize("name", ["power_law", "gp_rational"])
+def test_optimism_is_what_the_choice_of_the_lowest_costs(name):
+    """Over repeated experiments, the chosen mixture measures above its prediction, by about what refits say."""
+    space, truth, stated = Simplex(tuple("abcd")), [], []
+    for seed in range(4):
+        weights, losses = runs(24, 0.3, seed)
+        trial = trial_of(weights, losses, repeats=1, candidates=space.sample(500, np.random.default_rng(seed)))
+        stated.append(optimism_of(trial, Standing(name), space))
+        fitted = SURROGATES[name].fit(weights, losses)
+        score = lambda points: fitted.mean(points).mean(axis=1)  # noqa: B023, E731
+        best = evolve(score, space, np.full(4, 0.25), trial.candidates[:96], np.random.default_rng(0))[None]
+        clean = 1 + np.exp(1.2 - best @ PULL.T)
+        truth.append(clean.mean() - score(best)[0])
+    assert all(one.bias >= 0 and one.refits == 5 for one in stated)
+    assert np.mean(truth) > 0
+    assert 0.2 < np.mean([one.bias for one in stated]) / np.mean(truth) < 5
