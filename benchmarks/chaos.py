@@ -134,14 +134,17 @@ class Chaos:
     def submit(self) -> None:
         if sum(len(self.spool.folders(place)) for place in ("queued", "active")) >= 10:
             return
-        number = self.counts["submitted"]
+        number, source = self.counts["submitted"], {"type": "folder", "path": str(self.folder / "text")}
+        if number == 0:  # by the command, so that studies may be started on it
+            self.counts["submitted"] += self.ask("build_corpus", name="corpus-0", spec={"source": source}) is not None
+            return
         study = {"name": f"Study {number}", "corpus": "corpus-0", "runs": 8, "repeats": 0, "surrogates": ["linear"]}
         if number % 8 == 1 and self.ask("start", spec={**study, "fidelity": FIDELITY}) is not None:
             self.counts["submitted"] += 1
             self.counts["studies"] += 1
             return
         job_id, spec = f"job-{number}", {"kind": "corpus", "corpus": f"corpus-{number}"}
-        spec["source"] = {"type": "folder", "path": str(self.folder / "text")}
+        spec["source"] = source
         if self.ask("submit_job", job_id=job_id, spec={**spec, "retries": 30}) is not None:
             self.acknowledged.add(job_id)
             self.counts["submitted"] += 1
