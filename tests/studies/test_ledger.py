@@ -130,7 +130,8 @@ def test_what_is_changed_afterwards_no_longer_fits_its_hash_and_the_journal_rest
     proposals.start_proposed(desk, study, np.array([[0.3, 0.2, 0.5]]))
     (changed, *_) = [one.registered.prediction for one in ledger.entries(desk)]
     assert hash_of(changed.to_dict()) == changed.hash
-    desk.rows("UPDATE predictions SET aggregate = aggregate - 0.1 WHERE hash = ?", [changed.hash])
+    with desk.transaction() as cursor:
+        cursor.execute("UPDATE predictions SET aggregate = aggregate - 0.1 WHERE hash = ?", [changed.hash])
     assert [one.registered.whole for one in ledger.entries(desk)].count(False) == 1
     rebuild(desk.workspace, tmp_path / "again.duckdb")
     again = Store(desk.workspace, tmp_path / "again.duckdb")
