@@ -199,50 +199,55 @@ def _named(name: str, event: dict) -> str:
 def _event(spec: StudySpec, reading: Reading, runs: ImportedRuns, files, available_tokens, prior) -> dict:
     """An import's content as in the journal, without the ids."""
     mapping = reading.mapping
-    domains = list(mapping.weights)
     tokens = _by_domain(mapping, available_tokens, "available tokens", lowest=1.0)
     centre = _by_domain(mapping, prior, "prior", lowest=0.0)
-    given = centre is not None and tokens is None
-    mean = runs.weights.mean(axis=0) if centre is None else centre / centre.sum()
     imported = {
         "files": files,
         "columns": mapping.weights,
         "key": mapping.key,
         "notes": list(runs.notes),
         "unseen": list(runs.unseen),
-        "prior": mean.tolist(),
-        "prior_name": "prior" if given else "mean of the runs",
+        **_prior(runs, tokens, centre),
     }
     imported |= {"scale": mapping.scale} if mapping.scale else {}
     imported |= {"answers": reading.answers} if reading.answers else {}
+    corpus = None
     if tokens is not None:
-        imported |= {"prior": (tokens / tokens.sum()).tolist(), "prior_name": "natural"}
-    corpus = (
-        tokens
-        if tokens is None
-        else {"domains": {name: {"train_tokens": float(count)} for name, count in zip(domains, tokens, strict=True)}}
-    )
+        counts = zip(mapping.weights, tokens, strict=True)
+        corpus = {"domains": {name: {"train_tokens": float(count)} for name, count in counts}}
+    return {
+        "spec": spec.to_dict(),
+        "domains": list(mapping.weights),
+        "metrics": [asdict(one) for one in mapping.objectives],
+        "corpus": corpus,
+        "imported": imported,
+        "runs": _rows(runs),
+    }
+
+
+def _prior(runs: ImportedRuns, tokens: np.ndarray | None, centre: np.ndarray | None) -> dict:
+    """The mixture that searches start from, and what it is: by token counts, as given, or the mean of the runs."""
+    if tokens is not None:
+        return {"prior": (tokens / tokens.sum()).tolist(), "prior_name": "natural"}
+    if centre is not None:
+        return {"prior": (centre / centre.sum()).tolist(), "prior_name": "prior"}
+    return {"prior": runs.weights.mean(axis=0).tolist(), "prior_name": "mean of the runs"}
+
+
+def _rows(runs: ImportedRuns) -> list[dict]:
+    """The runs as in the journal, without their ids."""
     count = len(runs.weights)
-    columns = {name: getattr(runs, field) or [None] * count for name, field in FACTS.items()}
-    rows = [
+    facts = {name: getattr(runs, field) or [None] * count for name, field in FACTS.items()}
+    return [
         {
             "number": i + 1,
             "label": runs.keys[i] or None,
             "weights": runs.weights[i].tolist(),
             "losses": [_plain(x) for x in runs.values[i]],
-            **{name: column[i] for name, column in columns.items()},
+            **{name: column[i] for name, column in facts.items()},
         }
         for i in range(count)
     ]
-    metrics = [asdict(one) for one in mapping.objectives]
-    return {
-        "spec": spec.to_dict(),
-        "domains": domains,
-        "metrics": metrics,
-        "corpus": corpus,
-        "imported": imported,
-        "runs": rows,
-    }
 
 
 FACTS = {"seed": "seeds", "parameters": "parameters", "tokens": "tokens"}
