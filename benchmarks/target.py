@@ -22,7 +22,8 @@ from benchmarks.worlds import LAWS, METRICS, World, world
 from engine.core.files import write_json
 from engine.jobs.process_pool import process_pool
 from engine.league.optimism import optimism_of, refit
-from engine.league.validation import judged, trial_of
+from engine.league.trial import trial_of
+from engine.league.validation import judged
 from engine.search import search
 from engine.search.methods import descend
 from engine.space.design import regmix

@@ -5,14 +5,16 @@ law or process that is tied with the best within noise, the safest beyond the ru
 correlation to the best one is bootstrapped over runs, and a surrogate whose difference is inside the 68% interval
 around zero, or under .002, is tied. The cross-validated errors also calibrate the final fits.
 
-validation.py fits and scores, scores.py has the measures, standing.py the results and the choice of the default,
-curve.py the learning curve, optimism.py what the choice of the lowest costs, job.py the background job.
+trial.py holds the runs and their folds, racing.py fits, validation.py judges, scores.py has the measures, standing.py
+the results and the choice of the default, curve.py the learning curve, optimism.py what the choice of the lowest costs,
+job.py the background job.
 """
 
 from engine.league.job import held_out_of, run
 from engine.league.scores import LEVELS, rank_correlations
 from engine.league.standing import BASELINE, League, Standing
-from engine.league.validation import FEWEST_RUNS, cross_validate, with_members
+from engine.league.trial import FEWEST_RUNS, with_members
+from engine.league.validation import cross_validate
 
 __all__ = [
     "BASELINE",

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from engine.jobs.process_pool import Do
+from engine.league.racing import Progress
 from engine.league.scores import bootstrap, rank_correlations, score_of
 from engine.league.standing import BASELINE
-from engine.league.validation import Progress, Trial
+from engine.league.trial import Trial
 from engine.surrogates import SURROGATES
 from engine.surrogates.base import FEWEST
 

@@ -19,7 +19,8 @@ from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.optimism import optimism_of
 from engine.league.standing import BASELINE, League, Standing
-from engine.league.validation import Dosed, Trial, judged, trial_of, with_members
+from engine.league.trial import Dosed, Trial, trial_of, with_members
+from engine.league.validation import judged
 from engine.space.box import Box
 from engine.space.dirichlet import dirichlet
 from engine.space.simplex import STRENGTHS, Space, space_from
@@ -51,7 +52,7 @@ def run(job: Job) -> None:
         task.folds,
         task.repeats,
         task.seed,
-        task.priorities,
+        None if task.priorities is None else np.array(task.priorities),
         candidates_of(task.prior, space, weights),
     )
     trial = replace(trial, **conditions_of(task))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from engine.league.standing import Standing
-from engine.league.validation import Trial
+from engine.league.trial import Trial
 from engine.search.methods import evolve_from
 from engine.space.simplex import Simplex, Space
 from engine.spec.statistics import first_lowest, weighted_sum

@@ -23,9 +23,10 @@ class Standing:
     interval (None for the baseline itself). coverage: nominal percent -> fraction of measured losses inside, before and
     after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
     unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
-    seconds of all its fits; repeats: of cross-validation. level: tied with the best, by WORTH or within noise.
-    correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack. problem: why it
-    could not be fitted, instead of all the rest.
+    seconds of all its `fits`; repeats: of cross-validation. raced: why it was not held out from all folds (racing.py);
+    its numbers are of those that it had, and it is neither tied nor the default. level: tied with the best, by WORTH or
+    within noise. correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack.
+    problem: why it could not be fitted, instead of all the rest.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Standing:
     stability: float | None = None
     seconds: float = 0.0
     repeats: int = 1
+    fits: int | None = None
+    raced: str | None = None
     level: bool = False
     scale: list[float] | None = None
     correlation: list[list[float]] | None = None
@@ -92,7 +95,7 @@ class League:
 def ranked(
     judged: dict[str, Standing], scores: dict[str, np.ndarray], regrets: dict[str, np.ndarray]
 ) -> tuple[list[Standing], str, str]:
-    """Sorted standings, the default, and why.
+    """Sorted standings, the default, and why. Those that raced out come after the others, then those with a problem.
 
     scores, regrets: name -> bootstrapped score, and regret of the run it would have picked; the same draws for all. A
     surrogate is tied with the best if its score is lower by at most one standard deviation of the difference over the
@@ -109,7 +112,8 @@ def ranked(
             margin = [_score(judged, name) - _score(judged, BASELINE), *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
     default, why = _default(best, place, judged, scores, regrets)
-    order = sorted(judged.values(), key=lambda one: place.get(one.name, len(place)))
+    last = len(place)
+    order = sorted(judged.values(), key=lambda one: (place.get(one.name, last), -(one.score or -1) if one.raced else 2))
     return order, default, why
 
 

@@ -237,6 +237,8 @@ def test_half_a_comment_outlives_the_page(tab, room):
     expect(box).to_have_value("half a thought")
     tab.get_by_role("button", name="Comment").click()
     expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible()
+    expect(box).to_have_value("")
+    settled(tab)  # the browser's copy goes last
     tab.reload()
     expect(tab.get_by_test_id("stText").get_by_text("half a thought")).to_be_visible()
     expect(box).to_have_value("")

@@ -135,11 +135,12 @@ def test_a_locked_fader_stays(tab, page):
     visit(tab, page, "explore")
     tracks, locks = tab.get_by_role("slider", name="Share of"), tab.get_by_role("button", name="lock")
     locks.nth(1).click()
-    held = tracks.nth(1).get_attribute("aria-valuenow")
+    expect(tab).to_have_url(re.compile("lock="))
+    held, unmoved = tracks.nth(1).get_attribute("aria-valuenow"), tab.url
     tracks.nth(0).focus()
     tab.keyboard.press("ArrowUp")
     assert tracks.nth(1).get_attribute("aria-valuenow") == held
-    expect(tab).to_have_url(re.compile("lock="))
+    expect(tab).not_to_have_url(unmoved)  # the losses are of the new position from here on
     settled(tab)
     number = tab.get_by_test_id("stMetricValue").first.inner_text()
     shown = [tracks.nth(i).get_attribute("aria-valuenow") for i in range(3)]

@@ -7,7 +7,7 @@ from engine.league import cross_validate
 from engine.league.optimism import optimism_of
 from engine.league.scores import DRAWS
 from engine.league.standing import Standing, ranked
-from engine.league.validation import trial_of
+from engine.league.trial import trial_of
 from engine.search.methods import evolve
 from engine.space.simplex import Simplex
 from engine.surrogates import SURROGATES

@@ -131,7 +131,7 @@ def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     column = names.metrics.index(metric)
     mean, std = (values[:, column] for values in fit.held_out)
     measured = fit.measured.losses[:, column]
-    known = np.isfinite(measured)
+    known = np.isfinite(measured) & np.isfinite(mean)
     labels = [run for run, is_known in zip(fit.measured.ids, known, strict=True) if is_known]
     figure = effect_charts.residuals(
         metric, names.colours[metric], mean[known], std[known], measured[known], labels, names.units[column]

@@ -110,8 +110,8 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         "regret": one.regret,
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": one.stability,
-        "CPU s per fit": one.seconds / (one.repeats * folds),
-        "note": "; ".join(members),
+        "CPU s per fit": one.seconds / (one.fits or one.repeats * folds),
+        "note": one.raced or "; ".join(members),
     }
 
 
