@@ -1,0 +1,203 @@
+"""The runs of all studies that compare with one, as one table over the contents of their text. Uses the store.
+
+Runs compare where they are of one size, recipe and tokenizer, saw their text uncut, and measured a metric on the same
+validation text. Then a mixture's contents are its coordinates, whatever its domains are called
+(engine/corpus/contents.py). Every other study is named with what is in the way. D domains, C cells.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from engine.analysis.contents import ContentsProcess
+from engine.core.errors import Problem
+from engine.core.short_names import listed
+from engine.corpus import contents as counted
+from engine.corpus.shelf import load
+from engine.metrics import measured_by
+from engine.spec.repetition import is_matched
+from engine.spec.sizes import SAME, own_size, sizes_of
+from engine.spec.study import StudySpec
+from engine.studies.measured import for_fitting, frame_of_study
+from store import corpora, runs, studies
+from store.database import Store
+
+Key = tuple[str, str]  # a metric's name, and the hash of the validation text that it was measured on
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A study beside the asking one. runs: how many of its runs count; metrics: the asking study's that it measured
+    too; why: what is in the way, where none counts."""
+
+    study: str
+    name: str
+    runs: int
+    metrics: list[str]
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """points (R, C): distributions over cells; losses (R, M) by the asking study's metrics, NaN where a study lacks
+    one; origin (R,): the place of each run's study in `studies`, 0 the asking one; own (D, C): contents of its
+    domains; known (K, C), names (K,): of all domains that the runs were trained on, and what they are called; studies:
+    all of them, those that do not count too."""
+
+    points: np.ndarray
+    losses: np.ndarray
+    origin: np.ndarray
+    own: np.ndarray
+    known: np.ndarray
+    names: list[str]
+    studies: list[Beside]
+
+    def process(self) -> ContentsProcess:
+        """The process over these runs, fitted once for the same ones. Raises Problem where they are too few."""
+        arrays = (self.points, self.losses, self.origin.astype(float))
+        return _fitted(len(self.points), *(array.tobytes() for array in arrays))
+
+
+@lru_cache(maxsize=8)
+def _fitted(count: int, *contents: bytes) -> ContentsProcess:
+    """The process of runs whose arrays have these bytes."""
+    points, losses, origin = (np.frombuffer(one).reshape(count, -1) for one in contents)
+    return ContentsProcess.of(points, losses, origin[:, 0].astype(int))
+
+
+def table_of(store: Store, study: studies.Study) -> Table:
+    """The runs that compare with those of a study, its own first. Raises Problem where its own contents are unknown."""
+    if (why := _unknown(store, study)) is not None:
+        raise Problem(f"Cannot tell what text is worth to {study.name!r}: {why}.")
+    keys, own = _keys(study), contents_of_study(store, study)
+    measured, seen = for_fitting(store, study.id), [own]
+    rows, names = [(counted.mixed(measured.weights, own), measured.losses)], [_names(study)]
+    trained, taken = [measured.weights], set(measured.ids) | _carried(measured)
+    beside = [Beside(study.id, study.name, len(measured.ids), study.metrics)]
+    for other in studies.all_studies(store):
+        if other.id == study.id or other.kind == "merge":
+            continue
+        shared = [key for key in _keys(other) if key in keys]
+        measured = for_fitting(store, other.id)
+        fresh = [i for i, one in enumerate(measured.ids) if one not in taken and measured.labels[i] not in taken]
+        why = _in_the_way(store, study, other) or _nothing_new(shared, len(fresh), len(measured.ids))
+        told = [name for name, key in zip(study.metrics, keys, strict=True) if key in shared]
+        beside.append(Beside(other.id, other.name, 0 if why else len(fresh), [] if why else told, why))
+        if why:
+            rows.append((np.empty((0, own.shape[1])), np.empty((0, len(keys)))))
+            continue
+        measured, theirs = measured.take(fresh), contents_of_study(store, other)
+        rows.append((counted.mixed(measured.weights, theirs), _columns(measured.losses, _keys(other), keys)))
+        seen, names, trained = [*seen, theirs], [*names, _names(other)], [*trained, measured.weights]
+        taken |= set(measured.ids) | _carried(measured)
+    used = [weights.max(axis=0) > 0 for weights in trained]
+    points, losses = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return Table(
+        points=points,
+        losses=losses,
+        origin=np.repeat(np.arange(len(rows)), [len(one[0]) for one in rows]),
+        own=own,
+        known=np.concatenate([one[kept] for one, kept in zip(seen, used, strict=True)]),
+        names=[name for one, kept in zip(names, used, strict=True) for name in np.array(one)[kept].tolist()],
+        studies=beside,
+    )
+
+
+def contents_of_study(store: Store, study: studies.Study) -> np.ndarray:
+    """(D, C) the contents of a study's domains. Raises Problem where its corpus is not there, or damaged."""
+    return contents_in(store.workspace.corpus(study.spec["corpus"]), tuple(study.domains))
+
+
+def contents_in(folder: Path, domains: tuple[str, ...]) -> np.ndarray:
+    """(D, C) the contents of some domains of a corpus, read once."""
+    return _contents(folder, (folder / "manifest.json").stat().st_mtime_ns if folder.exists() else 0, domains)
+
+
+@lru_cache(maxsize=64)
+def _contents(folder: Path, changed: int, domains: tuple[str, ...]) -> np.ndarray:
+    corpus = load(folder)
+    return counted.contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
+
+
+def _names(study: studies.Study) -> list[str]:
+    return [f"{study.name}: {domain}" for domain in study.domains]
+
+
+def _carried(measured: runs.Measured) -> set[str | None]:
+    """The ids of other studies' runs that these are."""
+    return {label for role, label in zip(measured.roles, measured.labels, strict=True) if role == "carried"}
+
+
+def _keys(study: studies.Study) -> list[Key]:
+    """What each metric of a study measures, in the order of its losses; none where its text is unknown."""
+    if study.imported or not study.coordinates or study.corpus is None:
+        return []
+    facts = [study.corpus["domains"].get(name, {}).get("sha256", {}).get("valid", name) for name in study.domains]
+    return [(metric.name, text) for metric in measured_by(study.spec.get("metrics", ())) for text in facts]
+
+
+def _columns(losses: np.ndarray, theirs: list[Key], wanted: list[Key]) -> np.ndarray:
+    """(R, M) losses by the wanted metrics, NaN where they are not among theirs."""
+    found = np.full((len(losses), len(wanted)), np.nan)
+    for column, key in enumerate(wanted):
+        if key in theirs:
+            found[:, column] = losses[:, theirs.index(key)]
+    return found
+
+
+def _unknown(store: Store, study: studies.Study) -> str | None:
+    """Why a study's contents are not known; None where they are."""
+    if study.kind == "merge":
+        return "a merge has no text of its own"
+    if study.imported:
+        return "its runs were imported without text, so the contents of its domains are unknown"
+    if not study.coordinates or study.corpus is None:
+        return "it is not planned yet"
+    if _cut(study):
+        return "its proxies saw cut text, as the real run repeats it, and contents do not tell repetition"
+    try:
+        corpus = load(store.workspace.corpus(study.spec["corpus"]))
+    except Problem as problem:
+        return f"its text is not there ({problem})"
+    facts = corpus.manifest["domains"]
+    same = all(facts.get(name, {}).get("sha256") == study.corpus["domains"][name].get("sha256") for name in study.domains)
+    return None if same else f"the corpus {corpus.name!r} is of other text than it was trained on"
+
+
+def _cut(study: studies.Study) -> bool:
+    """Whether its proxies saw less text than was read."""
+    return is_matched(StudySpec.from_dict(study.spec), frame_of_study(study))
+
+
+def _in_the_way(store: Store, study: studies.Study, other: studies.Study) -> str | None:
+    """Why another study's runs do not compare; None where they do."""
+    if (why := _unknown(store, other)) is not None:
+        return why
+    one, two = study.spec["fidelity"], other.spec["fidelity"]
+    if changed := [f"{name} {two.get(name)} instead of {value}" for name, value in one.items() if two.get(name) != value]:
+        return f"its proxies are others: {listed(changed, 3)}"
+    tokenizers = [corpora.manifest(store, this.spec["corpus"])["tokenizer"] for this in (study, other)]
+    if tokenizers[0] != tokenizers[1]:
+        return "its corpus has another tokenizer"
+    sizes = [_size(store, this) for this in (study, other)]
+    if sizes[0] is None or sizes[1] is None:
+        return "none of its runs is done"
+    if np.abs(np.log(np.divide(*sizes))).max() > SAME:
+        return "most of its runs are of another size"
+    return None
+
+
+def _size(store: Store, study: studies.Study) -> tuple[float, float] | None:
+    """Weights and tokens of the runs that surrogates of shares take; 1 where untold, None without any."""
+    sizes = sizes_of(runs.own_fidelity(store, study.id))[0]
+    return tuple(x or 1.0 for x in sizes[own_size(sizes)].place) if sizes else None
+
+
+def _nothing_new(shared: list[Key], fresh: int, done: int) -> str | None:
+    if not shared:
+        return "it measured nothing on the same validation text"
+    if not fresh:
+        return "its runs are carried over, and count already" if done else "none of its runs is done"
+    return None
