@@ -204,7 +204,7 @@ def prices(table: list[Runs]) -> list[tuple[str, float, float, float, float]]:
 
 
 def drawn(table: list[Runs], true: list[np.ndarray], chance: list[list[np.ndarray]]) -> dict:
-    """Rank correlations of each study's runs, with the contents' own and permuted, and their bootstrapped difference."""
+    """Rank correlations of each study's runs, by true and by permuted contents, and their bootstrapped difference."""
     rng, measured = np.random.default_rng(0), [one.losses.mean(axis=1) for one in table]
     own = np.array([rank_correlation(y, x) for y, x in zip(measured, true, strict=True)])
     by_chance = np.array([[rank_correlation(y, x) for y, x in zip(measured, one, strict=True)] for one in chance])
@@ -229,7 +229,7 @@ def drawn(table: list[Runs], true: list[np.ndarray], chance: list[list[np.ndarra
 
 def report(table: list[Runs], found: dict, priced: list[tuple]) -> str:
     """The tables of the results."""
-    lines = ["| study left out | domains | runs | rank correlation | contents permuted | part of the variance that is noise |"]
+    lines = ["| study left out | domains | runs | rank correlation | contents permuted | variance that is noise |"]
     lines.append("|---|---|---|---|---|---|")
     for k, (way, one) in enumerate(zip(WAYS, table, strict=True)):
         domains = sum(not name.startswith("check-") for name in one.domains)
@@ -274,7 +274,8 @@ def main(folder: Path) -> None:
     (RESULTS / "contents.md").write_text(
         f"# Studies with other domains as one table\n\n`{COMMAND}`, {date.today().isoformat()}.\n\n{about}\n\n{text}\n"
     )
-    kept = {**found, "prices": [dict(zip(("domain", "change", "half", "own", "own_half"), one, strict=True)) for one in priced]}
+    names = ("domain", "change", "half", "own", "own_half")
+    kept = {**found, "prices": [dict(zip(names, one, strict=True)) for one in priced]}
     (RESULTS / "contents.json").write_text(json.dumps(kept, indent=1) + "\n")
     print(text)
 

@@ -23,6 +23,7 @@ FEWEST = 8  # runs with a metric
 # Log-normal priors of (size of the line, length scale, size of a study's level, noise), for losses and distances of
 # standard deviation 1, in units of the process' own size.
 PRIOR_MEAN, PRIOR_SPREAD = np.array([0.0, 0.7, -1.5, -1.5]), np.array([1.5, 1.0, 1.0, 1.0])
+MANY = 192  # runs that set the hyperparameters, or judge a study left out
 ROUNDS = 40  # of L-BFGS
 JITTER = 1e-6
 STEPS = 300  # of the search for the nearest mixture
@@ -101,19 +102,22 @@ class ContentsProcess(Surrogate):
     @cached_property
     def _targets(self) -> np.ndarray:
         centre, spread = centre_and_spread(self.losses)
-        return (self.losses - centre) / spread
+        found: np.ndarray = (self.losses - centre) / spread
+        return found
 
     def _covariance_of(self, theta: np.ndarray, runs: np.ndarray) -> np.ndarray:
         """(r, r) covariance of the targets of some runs, to the process' size."""
         product, distance, same = (part[np.ix_(runs, runs)] for part in self._between)
         level, noise = np.exp(2 * theta[2:])
-        return kernel(theta, product, distance) + level * same + (noise + JITTER) * np.eye(runs.sum())
+        found: np.ndarray = kernel(theta, product, distance) + level * same + (noise + JITTER) * np.eye(runs.sum())
+        return found
 
     def _likeliest(self, metrics: np.ndarray, runs: np.ndarray) -> np.ndarray:
         """The most probable hyperparameters (4,), shared by metrics (m,) of the same runs (R,)."""
         from scipy.linalg import cho_solve
         from scipy.optimize import minimize
 
+        runs = _some(runs)
         targets = self._targets[np.ix_(runs, metrics)]
 
         def misfit(theta: np.ndarray) -> float:
@@ -206,8 +210,8 @@ class ContentsProcess(Surrogate):
         return replace(
             self,
             noise=self.noise[metrics],
-            scale=None,
-            correlation=None,
+            scale=np.ones(len(metrics)),
+            correlation=np.eye(len(metrics)),
             roots=self.roots[kept],
             losses=self.losses[np.ix_(kept, metrics)],
             origin=self.origin[kept],
@@ -220,9 +224,7 @@ class ContentsProcess(Surrogate):
         scale = np.sqrt(np.nanmean(alone**2, axis=0))
         for study, metrics in self.judged.items():
             scale[metrics] = np.maximum(scale[metrics], self._misses(study, metrics))
-        errors = np.ma.masked_invalid(alone)
-        together = np.ma.filled(np.ma.corrcoef(errors, rowvar=False), 0.0).reshape(len(scale), len(scale))
-        return self.calibrated(scale, together)
+        return self.calibrated(scale, correlations(alone))
 
     def _left_out(self) -> np.ndarray:
         """(R, M) standardised errors of each run, left out in closed form; NaN where a metric is missing."""
@@ -235,7 +237,7 @@ class ContentsProcess(Surrogate):
 
     def _misses(self, study: int, metrics: np.ndarray) -> np.ndarray:
         """(m,) root mean square of the standardised errors of differences between the runs of a study left out."""
-        there, others = self.origin == study, self.without(study)
+        there, others = _some(self.origin == study), self.without(study)
         points, losses = self.roots[there] ** 2, self.losses[np.ix_(there, metrics)]
         errors, covariance = losses - others.mean(points), others.covariance(points)
         found = np.empty(len(metrics))
@@ -258,6 +260,22 @@ class ContentsProcess(Surrogate):
             predicted = others.mean(self.roots[self.origin == study][there] ** 2) @ weights[metrics]
             found[study] = float(rank_correlation(weighted_sum(own[there], weights[metrics]), predicted))
         return found
+
+
+def correlations(errors: np.ndarray) -> np.ndarray:
+    """(M, M) of errors (R, M) around 0, over the runs that have both metrics; 0 where there are none."""
+    known = np.where(np.isnan(errors), 0.0, errors)
+    there = (~np.isnan(errors)).astype(float)
+    squares = (known**2).T @ there  # of the first metric, over the runs that have the second too
+    found: np.ndarray = known.T @ known / np.sqrt(np.maximum(squares * squares.T, 1e-300))
+    return found
+
+
+def _some(runs: np.ndarray) -> np.ndarray:
+    """At most MANY of the runs (R,) bool, evenly."""
+    rows, found = np.flatnonzero(runs), np.zeros(len(runs), bool)
+    found[rows if len(rows) <= MANY else rows[np.linspace(0, len(rows) - 1, MANY).astype(int)]] = True
+    return found
 
 
 def kernel(theta: np.ndarray, product: np.ndarray, distance: np.ndarray) -> np.ndarray:

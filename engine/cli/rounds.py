@@ -53,7 +53,8 @@ def source_options(one) -> None:
     one.add_argument("--domain", required=True, help="one of its domains")
     one.add_argument("--share", type=float, default=SHARE, help="of its text in the mixture (default: %(default)g)")
     one.add_argument("--candidate", help="the mixture it joins, as in export (default: the first baseline)")
-    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help="repeat; default: its own")
+    priority = "repeat; default: the study's own"
+    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
 
 
 def change_options(one) -> None:

@@ -64,7 +64,7 @@ def _counted(corpus: Corpus) -> np.ndarray:
 
 def _text(corpus: Corpus, domain: str) -> bytes | np.ndarray:
     """The bytes of a domain's training text, or of an even sample of it."""
-    tokens = corpus.train(domain)
+    tokens: np.ndarray = corpus.train(domain)
     if len(tokens) > MOST_TOKENS:
         length = MOST_TOKENS // PIECES
         starts = np.linspace(0, len(tokens) - length, PIECES).astype(int)

@@ -8,6 +8,7 @@ validation text. Then a mixture's contents are its coordinates, whatever its dom
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -161,8 +162,8 @@ def _unknown(store: Store, study: studies.Study) -> str | None:
         corpus = load(store.workspace.corpus(study.spec["corpus"]))
     except Problem as problem:
         return f"its text is not there ({problem})"
-    facts = corpus.manifest["domains"]
-    same = all(facts.get(name, {}).get("sha256") == study.corpus["domains"][name].get("sha256") for name in study.domains)
+    here, then = corpus.manifest["domains"], study.corpus["domains"]
+    same = all(here.get(name, {}).get("sha256") == then[name].get("sha256") for name in study.domains)
     return None if same else f"the corpus {corpus.name!r} is of other text than it was trained on"
 
 
@@ -176,23 +177,26 @@ def _in_the_way(store: Store, study: studies.Study, other: studies.Study) -> str
     if (why := _unknown(store, other)) is not None:
         return why
     one, two = study.spec["fidelity"], other.spec["fidelity"]
-    if changed := [f"{name} {two.get(name)} instead of {value}" for name, value in one.items() if two.get(name) != value]:
+    if changed := [f"{name} {two.get(name)} instead of {own}" for name, own in one.items() if two.get(name) != own]:
         return f"its proxies are others: {listed(changed, 3)}"
-    tokenizers = [corpora.manifest(store, this.spec["corpus"])["tokenizer"] for this in (study, other)]
-    if tokenizers[0] != tokenizers[1]:
+    if tokenizer_of(store, study.spec["corpus"]) != tokenizer_of(store, other.spec["corpus"]):
         return "its corpus has another tokenizer"
-    sizes = [_size(store, this) for this in (study, other)]
-    if sizes[0] is None or sizes[1] is None:
-        return "none of its runs is done"
-    if np.abs(np.log(np.divide(*sizes))).max() > SAME:
-        return "most of its runs are of another size"
-    return None
+    own, theirs = _size(store, study), _size(store, other)
+    if own is None or theirs is None:
+        return "none of its runs is done" if theirs is None else "none of the study's own runs is done"
+    return None if (np.abs(np.log(theirs / own)) <= SAME).all() else "most of its runs are of another size"
 
 
-def _size(store: Store, study: studies.Study) -> tuple[float, float] | None:
-    """Weights and tokens of the runs that surrogates of shares take; 1 where untold, None without any."""
+def tokenizer_of(store: Store, corpus: str) -> dict[str, Any]:
+    """What a built corpus' manifest says of its tokenizer."""
+    found: dict[str, Any] = (corpora.manifest(store, corpus) or {"tokenizer": {}})["tokenizer"]
+    return found
+
+
+def _size(store: Store, study: studies.Study) -> np.ndarray | None:
+    """(2,) weights and tokens of the runs that surrogates of shares take; 1 where untold, None without any."""
     sizes = sizes_of(runs.own_fidelity(store, study.id))[0]
-    return tuple(x or 1.0 for x in sizes[own_size(sizes)].place) if sizes else None
+    return np.array([x or 1.0 for x in sizes[own_size(sizes)].place]) if sizes else None
 
 
 def _nothing_new(shared: list[Key], fresh: int, done: int) -> str | None:

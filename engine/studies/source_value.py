@@ -9,7 +9,7 @@ from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.corpus.contents import mixed
 from engine.spec.objectives import Aggregate
-from engine.studies.contents import Beside, Table, contents_in, table_of
+from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
 from engine.studies.fits import point_of
 from engine.studies.measured import frame_of_study
 from store import corpora, studies
@@ -76,7 +76,7 @@ def value_source(
     ranks, (verdict, why) = process.ranks(by.weights), verdict_on(moved)
     named = zip(study.metrics, moved.mean, moved.std, strict=True)
     return Value(
-        source=f"{corpus}: {domain}",
+        source=f"{domain} of {corpus}",
         share=share,
         at=dict(zip(study.domains, map(float, at), strict=True)),
         change=moved.aggregate,
@@ -91,7 +91,7 @@ def value_source(
         like=_like(shares, table.names),
         runs=len(table.points),
         studies=[(one, ranks.get(place)) for place, one in enumerate(table.studies)],
-        notes=_notes(store, study, corpus, table, process),
+        notes=_notes(store, study, corpus, process),
     )
 
 
@@ -111,8 +111,8 @@ def verdict_on(moved: Change) -> tuple[str, str]:
     """What may be said of a change, and why."""
     if moved.told < ENOUGH_TOLD:
         return "cannot tell", (
-            f"the runs settle {moved.told:.0%} of what such text could change: too little of it is like theirs. Train a "
-            "few runs with it."
+            f"the runs settle {moved.told:.0%} of what such text could change: too little of it is like theirs. Train "
+            "a few runs with it."
         )
     if abs(moved.aggregate) <= moved.half:
         return "cannot tell", "the interval holds 0."
@@ -125,11 +125,10 @@ def _like(shares: np.ndarray, names: list[str]) -> list[dict[str, float | str]]:
     return [{"domain": names[k], "share": float(shares[k])} for k in order]
 
 
-def _notes(store: Store, study: studies.Study, corpus: str, table: Table, process: ContentsProcess) -> list[str]:
+def _notes(store: Store, study: studies.Study, corpus: str, process: ContentsProcess) -> list[str]:
     """What else has to be known of a value."""
     found = []
-    manifests = [corpora.manifest(store, name) for name in (study.spec["corpus"], corpus)]
-    if manifests[0]["tokenizer"] != manifests[1]["tokenizer"]:
+    if tokenizer_of(store, study.spec["corpus"]) != tokenizer_of(store, corpus):
         found.append("The two corpora have other tokenizers: the share is taken as one of this source's own tokens.")
     if not process.judged:
         found.append(

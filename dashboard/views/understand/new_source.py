@@ -49,8 +49,8 @@ def show(told: Value, aggregate: Aggregate) -> None:
     box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
     like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in told.like], 4)
     st.caption(
-        f"The runs settle {told.told:.0%} of what such text could change. It lies at {told.distance:.2f} from the nearest "
-        f"mixture of theirs ({like}): 0 is the same, 1 has nothing in common."
+        f"The runs settle {told.told:.0%} of what such text could change. It lies at {told.distance:.2f} from the "
+        f"nearest mixture of theirs ({like}): 0 is the same, 1 has nothing in common."
     )
     counted = [(one, rank) for one, rank in told.studies if one.runs]
     st.caption(f"{wording.counted(told.runs, 'run')} of {len(counted)} of {len(told.studies)} studies stand behind it.")
