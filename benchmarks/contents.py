@@ -3,10 +3,11 @@
 The text of installed packages is cut into domains in three ways: by kind, by package, by folder. A study of small
 proxies is trained on each; all measure the same held-out text of five kinds, which none is trained on. Each study's
 runs are then ranked (mean loss of the five) by the runs of the other two alone, over the contents of the mixtures, and
-again with the contents of all domains permuted among them. Prices: the change that 5% more of each domain make at the
-natural mixture, by the other two studies' runs, against a Gaussian process over shares on the study's own runs. Some
-minutes of training on two cores; with a FOLDER the workspace stays there and is not trained again. Writes
-benchmarks/results/contents.json and .md.
+again with the contents of all domains permuted among them; beside it, by the study's own other runs (a Gaussian
+process over shares, each run left out), which is about what its noise allows. Prices: the change that 5% more of each
+domain make at the natural mixture, by the other two studies' runs, against a Gaussian process over shares on the
+study's own runs. Some minutes of training on two cores; with a FOLDER the workspace stays there and is not trained
+again. Writes benchmarks/results/contents.json and .md.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ from engine.corpus.contents import mixed
 from engine.corpus.document import Tally
 from engine.corpus.sources import DOMAINS, documents
 from engine.studies.contents import contents_of_study
-from engine.studies.measured import for_fitting, noise_floor, points_measured
+from engine.studies.measured import for_fitting
 from engine.surrogates import SURROGATES
 from store import studies
 from store.database import Store
@@ -45,7 +46,7 @@ STUDY = """
 name = "{name}"
 corpus = "{name}"
 runs = 40
-repeats = 4
+repeats = 0
 surrogates = ["linear"]
 bounds = {{ {bounds} }}
 priorities = {{ {priorities} }}
@@ -134,25 +135,22 @@ def trained(folder: Path) -> Workspace:
 
 
 class Runs(NamedTuple):
-    """A study's runs: shares (R, D), losses (R, 5) on the held-out text; contents (D, C), natural (D,), domains;
-    noise (5,): between seeds."""
+    """A study's runs: shares (R, D), losses (R, 5) on the held-out text; contents (D, C), natural (D,), domains."""
 
     shares: np.ndarray
     losses: np.ndarray
     contents: np.ndarray
     natural: np.ndarray
     domains: list[str]
-    noise: np.ndarray
 
 
 def runs_of(store: Store, name: str) -> Runs:
     study = studies.get(store, name)
     measured = for_fitting(store, study.id)
     checks = [study.metrics.index(f"check-{kind}") for kind in KINDS]
-    noise = noise_floor(points_measured(store, study.id))[checks]
     natural = measured.weights[measured.labels.index(next(one for one in measured.labels if one))]
     contents = contents_of_study(store, study)
-    return Runs(measured.weights, measured.losses[:, checks], contents, natural, study.domains, noise)
+    return Runs(measured.weights, measured.losses[:, checks], contents, natural, study.domains)
 
 
 def permuted(table: list[Runs], rng: np.random.Generator) -> list[Runs]:
@@ -181,6 +179,16 @@ def predicted(table: list[Runs]) -> list[np.ndarray]:
         fitted([other for other in table if other is not one]).mean(mixed(one.shares, one.contents)).mean(axis=1)
         for one in table
     ]
+
+
+def by_own_runs(one: Runs) -> float:
+    """Rank correlation of a study's runs, each by all of its others."""
+    found = []
+    for row in range(len(one.shares)):
+        kept = np.arange(len(one.shares)) != row
+        own = SURROGATES["gp_rational"].fit(one.shares[kept], one.losses[kept])
+        found.append(own.mean(one.shares[[row]]).mean())
+    return float(rank_correlation(one.losses.mean(axis=1), np.array(found)))
 
 
 def prices(table: list[Runs]) -> list[tuple[str, float, float, float, float]]:
@@ -229,12 +237,11 @@ def drawn(table: list[Runs], true: list[np.ndarray], chance: list[list[np.ndarra
 
 def report(table: list[Runs], found: dict, priced: list[tuple]) -> str:
     """The tables of the results."""
-    lines = ["| study left out | domains | runs | rank correlation | contents permuted | variance that is noise |"]
+    lines = ["| study left out | domains | runs | by the other two | contents permuted | by its own other runs |"]
     lines.append("|---|---|---|---|---|---|")
     for k, (way, one) in enumerate(zip(WAYS, table, strict=True)):
         domains = sum(not name.startswith("check-") for name in one.domains)
-        noise = (one.noise**2).mean() / len(KINDS) / one.losses.mean(axis=1).var()
-        numbers = f"{found['rank'][k]:.3f} | {found['permuted'][k]:.3f} | {noise:.1%}"
+        numbers = f"{found['rank'][k]:.3f} | {found['permuted'][k]:.3f} | {found['own'][k]:.3f}"
         lines.append(f"| by {way} | {domains} | {len(one.shares)} | {numbers} |")
     low, high = found["interval"]
     lines += [
@@ -268,7 +275,7 @@ def main(folder: Path) -> None:
     store.close()
     true, rng = predicted(table), np.random.default_rng(1)
     found = drawn(table, true, [predicted(permuted(table, rng)) for _ in range(PERMUTATIONS)])
-    priced = prices(table)
+    found["own"], priced = [by_own_runs(one) for one in table], prices(table)
     text = report(table, found, priced)
     about = " ".join(__doc__.split("\n\n")[1].split()).split(" Some minutes")[0]
     (RESULTS / "contents.md").write_text(

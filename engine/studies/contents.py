@@ -16,7 +16,7 @@ from engine.analysis.contents import ContentsProcess
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.corpus import contents as counted
-from engine.corpus.shelf import load
+from engine.corpus.shelf import load, read_manifest
 from engine.metrics import measured_by
 from engine.spec.repetition import is_matched
 from engine.spec.sizes import SAME, own_size, sizes_of
@@ -112,12 +112,13 @@ def contents_of_study(store: Store, study: studies.Study) -> np.ndarray:
 
 
 def contents_in(folder: Path, domains: tuple[str, ...]) -> np.ndarray:
-    """(D, C) the contents of some domains of a corpus, read once."""
-    return _contents(folder, (folder / "manifest.json").stat().st_mtime_ns if folder.exists() else 0, domains)
+    """(D, C) the contents of some domains of a corpus, read once. Raises Problem where it is not there, or damaged."""
+    return _contents(folder, read_manifest(folder)["fingerprint"], domains)
 
 
 @lru_cache(maxsize=64)
-def _contents(folder: Path, changed: int, domains: tuple[str, ...]) -> np.ndarray:
+def _contents(folder: Path, fingerprint: str, domains: tuple[str, ...]) -> np.ndarray:
+    """The same, of the corpus of that fingerprint."""
     corpus = load(folder)
     return counted.contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
 
