@@ -219,12 +219,14 @@ class ContentsProcess(Surrogate):
         )
 
     def _calibrated(self) -> "ContentsProcess":
-        """Errors of runs and of whole studies that were left out, against what was said of them: the larger decides."""
+        """Errors of runs, and of studies, that were left out, against what was said of them: the larger decides."""
         alone = self._left_out()
-        scale = np.sqrt(np.nanmean(alone**2, axis=0))
+        squares, count = np.zeros(len(self.noise)), np.zeros(len(self.noise))
         for study, metrics in self.judged.items():
-            scale[metrics] = np.maximum(scale[metrics], self._misses(study, metrics))
-        return self.calibrated(scale, correlations(alone))
+            squares[metrics] += self._misses(study, metrics) ** 2
+            count[metrics] += 1
+        scale = np.maximum(np.nanmean(alone**2, axis=0), squares / np.maximum(1, count))
+        return self.calibrated(np.sqrt(scale), correlations(alone))
 
     def _left_out(self) -> np.ndarray:
         """(R, M) standardised errors of each run, left out in closed form; NaN where a metric is missing."""
