@@ -113,12 +113,15 @@ def contents_of_study(store: Store, study: studies.Study) -> np.ndarray:
 
 def contents_in(folder: Path, domains: tuple[str, ...]) -> np.ndarray:
     """(D, C) the contents of some domains of a corpus, read once. Raises Problem where it is not there, or damaged."""
-    return _contents(folder, read_manifest(folder)["fingerprint"], domains)
+    facts = read_manifest(folder)["domains"]
+    if missing := [name for name in domains if name not in facts]:
+        raise Problem(f"Cannot read {listed(missing)} of the corpus {folder.name!r}: it has {listed(list(facts))}.")
+    return _contents(folder, domains, tuple(facts[name]["sha256"]["train"] for name in domains))
 
 
 @lru_cache(maxsize=64)
-def _contents(folder: Path, fingerprint: str, domains: tuple[str, ...]) -> np.ndarray:
-    """The same, of the corpus of that fingerprint."""
+def _contents(folder: Path, domains: tuple[str, ...], text: tuple[str, ...]) -> np.ndarray:
+    """The same, where the training text has these hashes."""
     corpus = load(folder)
     return counted.contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
 
@@ -159,13 +162,15 @@ def _unknown(store: Store, study: studies.Study) -> str | None:
         return "it is not planned yet"
     if _cut(study):
         return "its proxies saw cut text, as the real run repeats it, and contents do not tell repetition"
+    name = study.spec["corpus"]
     try:
-        corpus = load(store.workspace.corpus(study.spec["corpus"]))
+        here, then = read_manifest(store.workspace.corpus(name))["domains"], study.corpus["domains"]
+        if any(here.get(one, {}).get("sha256") != then[one].get("sha256") for one in study.domains):
+            return f"the corpus {name!r} is of other text than it was trained on"
+        contents_of_study(store, study)
     except Problem as problem:
         return f"its text is not there ({problem})"
-    here, then = corpus.manifest["domains"], study.corpus["domains"]
-    same = all(here.get(name, {}).get("sha256") == then[name].get("sha256") for name in study.domains)
-    return None if same else f"the corpus {corpus.name!r} is of other text than it was trained on"
+    return None
 
 
 def _cut(study: studies.Study) -> bool:

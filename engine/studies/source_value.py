@@ -25,15 +25,16 @@ class Value:
     """What a share of a source, taken from all domains of a mixture in proportion, is predicted to change: the mean
     over seeds of the aggregate, better below 0.
 
-    at: the mixture; low, high: 95%; verdict: "better", "worse" or "cannot tell", why; metrics: name -> {"change",
-    "std"}; told: the part of what such a change could be that the runs settle, from 0 to 1; distance: Hellinger's from
-    the nearest mixture of known text (0 the same, 1 nothing in common), like: the known domains of that mixture,
-    {"domain", "share"}; runs: how many stand behind it; studies: each with the rank correlation by which the others'
-    runs order its own, None where that is not known; notes: what else has to be known.
+    candidate, at: the mixture; low, high: 95%; verdict: "better", "worse" or "cannot tell", why; metrics: name ->
+    {"change", "std"}; told: the part of what such a change could be that the runs settle, from 0 to 1; distance:
+    Hellinger's from the nearest mixture of known text (0 the same, 1 nothing in common), like: the known domains of
+    that mixture, {"domain", "share"}; runs: how many stand behind it; studies: each with the rank correlation by which
+    the others' runs order its own, None where that is not known; notes: what else has to be known.
     """
 
     source: str
     share: float
+    candidate: str
     at: dict[str, float]
     change: float
     low: float
@@ -67,8 +68,8 @@ def value_source(
     check(is_number(share) and 0 < share < 1, share, "the share of a source", "a number between 0 and 1")
     source = source_contents(store, corpus, domain)
     table = table_of(store, study)
-    process, frame = table.process(), frame_of_study(study)
-    at = next(iter(frame.baselines.values())) if candidate is None else point_of(store, study, candidate)
+    process, candidate = table.process(), candidate or next(iter(frame_of_study(study).baselines))
+    at = point_of(store, study, candidate)
     base = mixed(at[None], table.own)[0]
     found = mixed(np.array([[1 - share, share]]), np.stack([at @ table.own, source]))[0]
     moved = change(process, base, found, by.weights)
@@ -78,6 +79,7 @@ def value_source(
     return Value(
         source=f"{domain} of {corpus}",
         share=share,
+        candidate=candidate,
         at=dict(zip(study.domains, map(float, at), strict=True)),
         change=moved.aggregate,
         low=moved.aggregate - moved.half,

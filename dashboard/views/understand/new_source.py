@@ -41,8 +41,8 @@ def show(told: Value, aggregate: Aggregate) -> None:
     sign = aggregate.sign
     low, high = sorted((sign * told.low, sign * told.high))
     change = (
-        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of the first baseline in proportion, are "
-        f"predicted to change the {plain(aggregate.title)} by {number(sign * told.change)} "
+        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} in proportion, "
+        f"are predicted to change the {plain(aggregate.title)} by {number(sign * told.change)} "
         f"({number(low)} to {number(high)}, 95%) {plain(aggregate.unit)}"
     )
     box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
@@ -60,11 +60,15 @@ def show(told: Value, aggregate: Aggregate) -> None:
             "runs": one.runs,
             "common metrics": len(one.metrics),
             "rank by the others' runs": rank,
-            "does not count because": one.why,
+            "does not count because": one.why or "",
         }
         for one, rank in told.studies
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={"rank by the others' runs": st.column_config.NumberColumn(format="%.2f")},
+    )
     for note in told.notes:
         st.caption(plain(note))
 
