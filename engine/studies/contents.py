@@ -8,14 +8,14 @@ validation text. Then a mixture's contents are its coordinates, whatever its dom
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.analysis.contents import ContentsProcess
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.corpus import contents as counted
+from engine.corpus.contents import CELLS, contents_of, mixed
 from engine.corpus.shelf import load, read_manifest
 from engine.metrics import measured_by
 from engine.spec.repetition import is_matched
@@ -72,37 +72,56 @@ def table_of(store: Store, study: studies.Study) -> Table:
     """The runs that compare with those of a study, its own first. Raises Problem where its own contents are unknown."""
     if (why := _unknown(store, study)) is not None:
         raise Problem(f"Cannot tell what text is worth to {study.name!r}: {why}.")
-    keys, own = _keys(study), contents_of_study(store, study)
-    measured, seen = for_fitting(store, study.id), [own]
-    rows, names = [(counted.mixed(measured.weights, own), measured.losses)], [_names(study)]
-    trained, taken = [measured.weights], set(measured.ids) | _carried(measured)
-    beside = [Beside(study.id, study.name, len(measured.ids), study.metrics)]
-    for other in studies.all_studies(store):
-        if other.id == study.id or other.kind == "merge":
-            continue
-        shared = [key for key in _keys(other) if key in keys]
-        measured = for_fitting(store, other.id)
-        fresh = [i for i, one in enumerate(measured.ids) if one not in taken and measured.labels[i] not in taken]
-        why = _in_the_way(store, study, other) or _nothing_new(shared, len(fresh), len(measured.ids))
-        told = [name for name, key in zip(study.metrics, keys, strict=True) if key in shared]
-        beside.append(Beside(other.id, other.name, 0 if why else len(fresh), [] if why else told, why))
-        if why:
-            rows.append((np.empty((0, own.shape[1])), np.empty((0, len(keys)))))
-            continue
-        measured, theirs = measured.take(fresh), contents_of_study(store, other)
-        rows.append((counted.mixed(measured.weights, theirs), _columns(measured.losses, _keys(other), keys)))
-        seen, names, trained = [*seen, theirs], [*names, _names(other)], [*trained, measured.weights]
-        taken |= set(measured.ids) | _carried(measured)
-    used = [weights.max(axis=0) > 0 for weights in trained]
-    points, losses = (np.concatenate(part) for part in zip(*rows, strict=True))
+    oldest_first = reversed(studies.all_studies(store))  # so that a run counts where it was trained
+    others = [one for one in oldest_first if one.id != study.id and one.kind != "merge"]
+    taken: set[str | None] = set()
+    parts = [_part(store, study, one, taken) for one in (study, *others)]
+    counts = [len(part.points) for part in parts]
     return Table(
-        points=points,
-        losses=losses,
-        origin=np.repeat(np.arange(len(rows)), [len(one[0]) for one in rows]),
-        own=own,
-        known=np.concatenate([one[kept] for one, kept in zip(seen, used, strict=True)]),
-        names=[name for one, kept in zip(names, used, strict=True) for name in np.array(one)[kept].tolist()],
-        studies=beside,
+        points=np.concatenate([part.points for part in parts]),
+        losses=np.concatenate([part.losses for part in parts]),
+        origin=np.repeat(np.arange(len(parts)), counts),
+        own=contents_of_study(store, study),
+        known=np.concatenate([part.known for part in parts]),
+        names=[name for part in parts for name in part.names],
+        studies=[part.beside for part in parts],
+    )
+
+
+class Part(NamedTuple):
+    """What one study gives to a table: its fields there, of its own runs."""
+
+    points: np.ndarray
+    losses: np.ndarray
+    known: np.ndarray
+    names: list[str]
+    beside: Beside
+
+
+def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[str | None]) -> Part:
+    """The runs of a study that count for the asking one. taken: ids of runs that count already; its own are added."""
+    keys, theirs, measured = _keys(study), _keys(other), for_fitting(store, other.id)
+    fresh = [i for i, one in enumerate(measured.ids) if one not in taken and measured.labels[i] not in taken]
+    shared = [name for name, key in zip(study.metrics, keys, strict=True) if key in theirs]
+    try:
+        why = _in_the_way(store, study, other) or _nothing_new(shared, len(fresh), len(measured.ids))
+    except Problem as problem:  # sizes in two units, or what is kept of it is damaged
+        why = str(problem)
+    if why and other.id == study.id:
+        raise Problem(f"Cannot tell what text is worth to {study.name!r}: {why}.")
+    if why:
+        beside = Beside(other.id, other.name, 0, [], why)
+        return Part(np.empty((0, CELLS)), np.empty((0, len(keys))), np.empty((0, CELLS)), [], beside)
+    measured, contents = measured.take(fresh), contents_of_study(store, other)
+    carried = {label for role, label in zip(measured.roles, measured.labels, strict=True) if role == "carried"}
+    taken.update(measured.ids, carried)
+    used = measured.weights.max(axis=0) > 0
+    return Part(
+        points=mixed(measured.weights, contents),
+        losses=_columns(measured.losses, theirs, keys),
+        known=contents[used],
+        names=[f"{other.name}: {domain}" for domain, trained in zip(other.domains, used, strict=True) if trained],
+        beside=Beside(other.id, other.name, len(fresh), shared),
     )
 
 
@@ -123,16 +142,7 @@ def contents_in(folder: Path, domains: tuple[str, ...]) -> np.ndarray:
 def _contents(folder: Path, domains: tuple[str, ...], text: tuple[str, ...]) -> np.ndarray:
     """The same, where the training text has these hashes."""
     corpus = load(folder)
-    return counted.contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
-
-
-def _names(study: studies.Study) -> list[str]:
-    return [f"{study.name}: {domain}" for domain in study.domains]
-
-
-def _carried(measured: runs.Measured) -> set[str | None]:
-    """The ids of other studies' runs that these are."""
-    return {label for role, label in zip(measured.roles, measured.labels, strict=True) if role == "carried"}
+    return contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
 
 
 def _keys(study: studies.Study) -> list[Key]:
@@ -188,9 +198,8 @@ def _in_the_way(store: Store, study: studies.Study, other: studies.Study) -> str
     if tokenizer_of(store, study.spec["corpus"]) != tokenizer_of(store, other.spec["corpus"]):
         return "its corpus has another tokenizer"
     own, theirs = _size(store, study), _size(store, other)
-    if own is None or theirs is None:
-        return "none of its runs is done" if theirs is None else "none of the study's own runs is done"
-    return None if (np.abs(np.log(theirs / own)) <= SAME).all() else "most of its runs are of another size"
+    same = own is None or theirs is None or (np.abs(np.log(theirs / own)) <= SAME).all()
+    return None if same else "most of its runs are of another size"
 
 
 def tokenizer_of(store: Store, corpus: str) -> dict[str, Any]:
@@ -200,12 +209,12 @@ def tokenizer_of(store: Store, corpus: str) -> dict[str, Any]:
 
 
 def _size(store: Store, study: studies.Study) -> np.ndarray | None:
-    """(2,) weights and tokens of the runs that surrogates of shares take; 1 where untold, None without any."""
+    """(2,) weights and tokens of the runs that surrogates of shares take, 1 where untold; None where no run tells."""
     sizes = sizes_of(runs.own_fidelity(store, study.id))[0]
     return np.array([x or 1.0 for x in sizes[own_size(sizes)].place]) if sizes else None
 
 
-def _nothing_new(shared: list[Key], fresh: int, done: int) -> str | None:
+def _nothing_new(shared: list[str], fresh: int, done: int) -> str | None:
     if not shared:
         return "it measured nothing on the same validation text"
     if not fresh:

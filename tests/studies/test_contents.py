@@ -16,6 +16,7 @@ from engine.corpus import contents as counted
 from engine.corpus.build import run as build
 from engine.corpus.shelf import load
 from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.runs import CarriedRun
 from engine.jobs.spool import Job
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
@@ -24,7 +25,7 @@ from engine.studies import imports
 from engine.studies.advance import text_of
 from engine.studies.contents import table_of
 from engine.studies.corpora import build_corpus
-from store import corpora, studies
+from store import corpora, runs, studies
 from store.database import Store
 from tests.importing.flat import write
 
@@ -68,7 +69,9 @@ def law(points: np.ndarray) -> np.ndarray:
     return 3 - 0.5 * np.sqrt(points)[:, steep].sum(axis=1) / np.sqrt(steep.sum())
 
 
-def run_study(store: Store, name: str, corpus: str, seed: int, tokens: int = 524_288, checked: bool = True) -> None:
+def run_study(
+    store: Store, name: str, corpus: str, seed: int, tokens: int = 524_288, checked: bool = True, finished: bool = True
+) -> None:
     """A study of a corpus whose runs are done: the check's loss follows the law, the others' nothing."""
     domains = sorted([*CORPORA[corpus], *["check"] * checked])
     manifest = corpora.manifest(store, corpus)
@@ -95,6 +98,8 @@ def run_study(store: Store, name: str, corpus: str, seed: int, tokens: int = 524
     job = {"job": f"{name}-train", "spec": {"kind": "train"}}
     store.write(StudyPlanned(name, domains, text_of(frame_of(spec, domains, manifest), manifest), rows, [job]))
     store.spool.submit({"kind": "train"}, f"{name}-train")
+    if not finished:
+        return
     with open(store.spool.find(f"{name}-train") / "events.jsonl", "ab") as journal:
         for n, loss in enumerate(losses):
             values = {domain: float(loss) if domain == "check" else float(rng.uniform(3, 4)) for domain in domains}
@@ -102,6 +107,19 @@ def run_study(store: Store, name: str, corpus: str, seed: int, tokens: int = 524
             line = {"kind": "run.finished", "t": 1.0, "run": f"{name}-{n}", "losses": values, "losses_se": values}
             journal.write(json.dumps({**line, **facts, "shares": shares[n].tolist()}).encode() + b"\n")
     store.ingest()
+
+
+def carry(store: Store, of: str, name: str) -> None:
+    """A study that goes on with the runs of another one, as after a change of domains."""
+    old, measured = studies.get(store, of), runs.measured(store, of)
+    store.write(StudyCreated(study=name, name=name, spec={**old.spec, "name": name}))
+    rows = [
+        CarriedRun(id=f"{name}-{n}", number=n, role="carried", label=run, weights=weights, losses=losses, seed=1)
+        for n, (run, weights, losses) in enumerate(
+            zip(measured.ids, measured.weights.tolist(), measured.losses.tolist(), strict=True)
+        )
+    ]
+    store.write(StudyPlanned(name, old.domains, old.corpus, [], [], carried=rows))
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +132,8 @@ def store(tmp_path_factory):
     run_study(opened, "two", "beta", seed=2)
     run_study(opened, "long", "beta", seed=3, tokens=1_048_576)
     run_study(opened, "apart", "gamma", seed=4, checked=False)
+    carry(opened, "two", "heir")
+    run_study(opened, "idle", "alpha", seed=5, finished=False)
     (opened.workspace.root / "imports").mkdir()
     shares = np.random.default_rng(0).dirichlet(np.ones(2), 9).round(6)
     columns = {"w/web": shares[:, 0], "w/code": 1 - shares[:, 0], "web_loss": 3 + shares[:, 0]}
@@ -145,6 +165,7 @@ def test_runs_of_studies_that_compare_are_one_table_and_the_others_say_why(store
     assert told["one"]["rank"] > 0.8 and told["two"]["rank"] is not None
     assert told["long"]["why"] == "its proxies are others: tokens 1048576 instead of 524288"
     assert told["apart"]["why"] == "it measured nothing on the same validation text"
+    assert told["heir"]["why"] == "its runs are carried over, and count already"
     assert "imported without text" in told[studies.get(store, "far").id]["why"]
     table = table_of(store, studies.get(store, "one"))
     assert len(table.points) == 2 * RUNS and np.isnan(table.losses[RUNS:]).sum() == 2 * RUNS
@@ -190,6 +211,7 @@ def test_text_unlike_all_that_was_seen_cannot_be_told(store):
         ({"domain": "same", "share": 0}, "Cannot use 0 as the share"),
         ({"domain": "same", "share": float("nan")}, "as the share of a source"),
         ({"domain": "same", "name": "far"}, "imported without text"),
+        ({"domain": "same", "name": "idle"}, "'idle': none of its runs is done"),
         ({"domain": "same", "candidate": "moon"}, "candidate 'moon'"),
         ({"domain": "same", "priorities": {"moon": 1}}, "'moon'"),
     ],
