@@ -1,4 +1,4 @@
-"""Commands about rounds: trade-offs, targets, next runs, confirmations, scale, changed domains."""
+"""Commands about rounds: trade-offs, targets, next runs, confirmations, scale, new sources, changed domains."""
 
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import numbers, pairs, plain
@@ -17,6 +17,7 @@ def add(command) -> None:
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
+    source_options(command("value-source", value_source, "price a source of text before a proxy saw it", study=True))
     change_options(command("change", change, "preview a study with changed domains", True, True))
 
 
@@ -43,6 +44,17 @@ def confirm_options(one) -> None:
 
     said = "say what it would train and which claims it can make, and train nothing"
     one.add_argument("--preview", action="store_true", help=said)
+
+
+def source_options(one) -> None:
+    from engine.studies.source_value import SHARE
+
+    one.add_argument("--corpus", required=True, help="a built corpus")
+    one.add_argument("--domain", required=True, help="one of its domains")
+    one.add_argument("--share", type=float, default=SHARE, help="of its text in the mixture (default: %(default)g)")
+    one.add_argument("--candidate", help="the mixture it joins, as in export (default: the first baseline)")
+    priority = "repeat; default: the study's own"
+    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
 
 
 def change_options(one) -> None:
@@ -86,6 +98,11 @@ def confirm(client, workspace, options):
 
 def ledger(client, workspace, options):
     return client.call("ledger", name=options.study)
+
+
+def value_source(client, workspace, options):
+    wanted = {key: getattr(options, key) for key in ("corpus", "domain", "share", "candidate")}
+    return client.call("value_source", name=options.study, **wanted, priorities=numbers(options.priority) or None)
 
 
 def change(client, workspace, options):

@@ -33,6 +33,7 @@ READ_ONLY = frozenset(
         "ledger",
         "trust",
         "scale",
+        "value_source",
         "preview_import",
         "fitted",
         "predict",

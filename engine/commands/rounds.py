@@ -1,4 +1,4 @@
-"""Commands on rounds: trade-offs and targets of a search, next runs, confirmations, changed domains."""
+"""Commands on rounds: trade-offs and targets of a search, next runs, confirmations, new sources, changed domains."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ from engine.core.people import need
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
-from engine.studies import confirmations, domain_changes, proposals
+from engine.studies import confirmations, domain_changes, proposals, source_value
 from engine.studies.claims import claims
 from engine.studies.fits import load
 from engine.studies.measured import aggregate_of
@@ -157,6 +157,23 @@ def scale(store: Store, name: str) -> dict:
     return plain(confirmations.scale_check(store, studies.get(store, name)))
 
 
+def value_source(
+    store: Store,
+    name: str,
+    corpus: str,
+    domain: str,
+    share: float = source_value.SHARE,
+    candidate: str | None = None,
+    priorities: dict[str, float] | None = None,
+) -> dict:
+    """What a share of a domain of any built corpus is predicted to change, before a proxy saw it, and what tells so."""
+    found = studies.get(store, name)
+    by = aggregate_of(store, found, priorities)
+    told = source_value.value_source(store, found, corpus, domain, by, share, candidate)
+    beside = [{**asdict(one), "rank": rank} for one, rank in told.studies]
+    return {"study": found.id, **asdict(told), "studies": beside}
+
+
 def change_domains(
     store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
 ) -> dict:
@@ -187,5 +204,6 @@ COMMANDS = (
     confirm,
     trust,
     scale,
+    value_source,
     change_domains,
 )

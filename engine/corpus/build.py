@@ -37,7 +37,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
-from engine.corpus import dedup, packages, sources
+from engine.corpus import contents, dedup, packages, sources
 from engine.corpus.gather import gather, refuse
 from engine.corpus.leak import leaks
 from engine.corpus.parts import Part, read_part
@@ -114,6 +114,7 @@ def build(
     manifest = {**make_manifest(spec, ready, facts, tokenizer, missing), **left_out(scan_of(spec).left)}
     manifest["seconds"] = round(time.monotonic() - began, 2)
     write_json(building / "manifest.json", manifest)
+    contents.keep(building)
     building.rename(out)
     if own_scratch:
         shutil.rmtree(scratch.parent, ignore_errors=True)

@@ -47,6 +47,15 @@ def test_methods_and_prices_of_a_search(desk):
     assert "log-linear law" in said(desk, "search", "Small", "--method", "convex", "--surrogate", "gp")
 
 
+def test_a_source_is_priced_by_the_contents_of_its_text(desk):
+    told = answer(desk, "value-source", "Small", "--corpus", "small", "--domain", "digits", "--share", "0.2")
+    assert told["verdict"] == "worse" and told["change"] > 0 and told["low"] < told["change"] < told["high"]
+    assert told["distance"] < 0.05 and told["like"][0]["domain"] == "Small: digits" and len(told["metrics"]) == 3
+    other = answer(desk, "value-source", "Small", "--corpus", "small", "--domain", "prose", "--priority", "python=0")
+    assert other["change"] < told["change"]
+    assert "has digits, prose, python" in said(desk, "value-source", "Small", "--corpus", "small", "--domain", "latin")
+
+
 def test_proposed_runs_are_trained_and_the_league_refits(desk):
     before = answer(desk, "show", "Small")
     found = answer(desk, "propose", "Small", "--count", "3", "--wait")["found"]

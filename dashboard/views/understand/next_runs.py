@@ -18,6 +18,7 @@ from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import duration, plain, refusal
+from dashboard.views.understand.new_source import new_source
 from engine.core.errors import Problem
 from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
@@ -31,8 +32,10 @@ def render(name: str | None) -> None:
     st.title("Next runs")
     if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
         return
-    ask(study, fit.name, priorities_of(study))
+    aggregate = priorities_of(study)
+    ask(study, fit.name, aggregate)
     live(lambda: latest(study.id))
+    new_source(study, aggregate)
 
 
 def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:

@@ -1,0 +1,78 @@
+"""What a source of text would be worth before a proxy saw it: asked on Next runs."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.models import wording
+from dashboard.server import state
+from dashboard.views.shared.text import plain, refusal
+from engine.core.errors import Problem
+from engine.core.short_names import listed
+from engine.spec.objectives import Aggregate
+from engine.studies.source_value import SHARE, Value, value_source
+from store import corpora, studies
+
+
+def new_source(study: studies.Study, aggregate: Aggregate) -> None:
+    """Choose a domain of a built corpus; what a share of it is predicted to change."""
+    with st.expander("Price a new source", icon=":material/add_shopping_cart:"):
+        built = [name for name in corpora.names(state.store()) if corpora.manifest(state.store(), name)]
+        left, middle, right = st.columns([2, 2, 1])
+        corpus = left.selectbox("Corpus", built, None, key="source-corpus", placeholder="A built corpus")
+        manifest = corpora.manifest(state.store(), corpus) if corpus else None
+        domain = middle.selectbox("Domain", list(manifest["domains"]) if manifest else [], None, key="source-domain")
+        share = right.number_input("Share", 0.001, 0.5, SHARE, 0.01, format="%.3f", key="source-share")
+        if corpus is None or domain is None:
+            st.caption(
+                "What a share of any text would change, before a proxy saw it: from its contents, by the runs of this "
+                "study and of all that compare with it. Build a corpus of the text first."
+            )
+            return
+        try:
+            told = value_source(state.store(), study, corpus, domain, aggregate, share)
+        except Problem as problem:
+            refusal(problem)
+            return
+        show(told, aggregate)
+
+
+def show(told: Value, aggregate: Aggregate) -> None:
+    """The verdict, what it rests on, and the studies that do not count."""
+    sign = aggregate.sign
+    low, high = sorted((sign * told.low, sign * told.high))
+    change = (
+        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} in proportion, "
+        f"are predicted to change the {plain(aggregate.title)} by {number(sign * told.change)} "
+        f"({number(low)} to {number(high)}, 95%) {plain(aggregate.unit)}"
+    )
+    box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
+    box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
+    like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in told.like], 4)
+    st.caption(
+        f"The runs settle {told.told:.0%} of what such text could change. It lies at {told.distance:.2f} from the "
+        f"nearest mixture of theirs ({like}): 0 is the same, 1 has nothing in common."
+    )
+    counted = [(one, rank) for one, rank in told.studies if one.runs]
+    st.caption(f"{wording.counted(told.runs, 'run')} of {len(counted)} of {len(told.studies)} studies stand behind it.")
+    rows = [
+        {
+            "study": one.name,
+            "runs": one.runs,
+            "common metrics": len(one.metrics),
+            "rank by the others' runs": rank,
+            "does not count because": one.why or "",
+        }
+        for one, rank in told.studies
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={"rank by the others' runs": st.column_config.NumberColumn(format="%.2f")},
+    )
+    for note in told.notes:
+        st.caption(plain(note))
+
+
+def number(value: float) -> str:
+    """A change with its sign, in as many digits as a small one needs."""
+    return f"{value:+.4f}"

@@ -1,0 +1,140 @@
+"""What a source of text is worth to a study before a proxy saw it. Uses the store."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.analysis.contents import Change, ContentsProcess, change, nearest
+from engine.core.checks import check, is_number
+from engine.core.errors import Problem
+from engine.corpus.contents import mixed
+from engine.spec.objectives import Aggregate
+from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
+from engine.studies.fits import point_of
+from engine.studies.measured import frame_of_study
+from store import corpora, studies
+from store.database import Store
+
+SHARE = 0.05  # of the source, by default
+ENOUGH_TOLD = 0.5  # of what a change could be
+LIKE = 0.05  # share of a known domain in the nearest mixture, from which on it is named
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a share of a source, taken from all domains of a mixture in proportion, is predicted to change: the mean
+    over seeds of the aggregate, better below 0.
+
+    candidate, at: the mixture; low, high: 95%; verdict: "better", "worse" or "cannot tell", why; metrics: name ->
+    {"change", "std"}; told: the part of what such a change could be that the runs settle, from 0 to 1; distance:
+    Hellinger's from the nearest mixture of known text (0 the same, 1 nothing in common), like: the known domains of
+    that mixture, {"domain", "share"}; runs: how many stand behind it; studies: each with the rank correlation by which
+    the others' runs order its own, None where that is not known; notes: what else has to be known.
+    """
+
+    source: str
+    share: float
+    candidate: str
+    at: dict[str, float]
+    change: float
+    low: float
+    high: float
+    unit: str
+    verdict: str
+    why: str
+    metrics: dict[str, dict[str, float]]
+    distance: float
+    told: float
+    like: list[dict[str, float | str]]
+    runs: int
+    studies: list[tuple[Beside, float | None]]
+    notes: list[str]
+
+
+def value_source(
+    store: Store,
+    study: studies.Study,
+    corpus: str,
+    domain: str,
+    by: Aggregate,
+    share: float = SHARE,
+    candidate: str | None = None,
+) -> Value:
+    """Price a domain of a built corpus for a study. candidate: the mixture it joins, as point_of takes it; None: the
+    first baseline.
+
+    Raises Problem where the source is not there, contents are unknown, or too few runs compare.
+    """
+    check(is_number(share) and 0 < share < 1, share, "the share of a source", "a number between 0 and 1")
+    source = source_contents(store, corpus, domain)
+    table = table_of(store, study)
+    process, candidate = table.process(), candidate or next(iter(frame_of_study(study).baselines))
+    at = point_of(store, study, candidate)
+    base = mixed(at[None], table.own)[0]
+    found = mixed(np.array([[1 - share, share]]), np.stack([at @ table.own, source]))[0]
+    moved = change(process, base, found, by.weights)
+    shares, distance = nearest(source, table.known)
+    ranks, (verdict, why) = process.ranks(by.weights), verdict_on(moved)
+    named = zip(study.metrics, moved.mean, moved.std, strict=True)
+    return Value(
+        source=f"{domain} of {corpus}",
+        share=share,
+        candidate=candidate,
+        at=dict(zip(study.domains, map(float, at), strict=True)),
+        change=moved.aggregate,
+        low=moved.aggregate - moved.half,
+        high=moved.aggregate + moved.half,
+        unit=by.unit,
+        verdict=verdict,
+        why=why,
+        metrics={name: {"change": float(mean), "std": float(std)} for name, mean, std in named},
+        distance=distance,
+        told=moved.told,
+        like=_like(shares, table.names),
+        runs=len(table.points),
+        studies=[(one, ranks.get(place)) for place, one in enumerate(table.studies)],
+        notes=_notes(store, study, corpus, process),
+    )
+
+
+def source_contents(store: Store, corpus: str, domain: str) -> np.ndarray:
+    """(C,) the contents of a domain of a built corpus. Raises Problem where it is not there."""
+    manifest = corpora.manifest(store, corpus)
+    if manifest is None:
+        built = ", ".join(name for name in corpora.names(store) if corpora.manifest(store, name)) or "none"
+        raise Problem(f"Cannot read the corpus {corpus!r}: it is not built. Corpora here: {built}.")
+    if domain not in manifest["domains"]:
+        raise Problem(f"Cannot price {domain!r}: the corpus {corpus!r} has {', '.join(manifest['domains'])}.")
+    found: np.ndarray = contents_in(store.workspace.corpus(corpus), (domain,))[0]
+    return found
+
+
+def verdict_on(moved: Change) -> tuple[str, str]:
+    """What may be said of a change, and why."""
+    if moved.told < ENOUGH_TOLD:
+        return "cannot tell", (
+            f"the runs settle {moved.told:.0%} of what such text could change: too little of it is like theirs. Train "
+            "a few runs with it."
+        )
+    if abs(moved.aggregate) <= moved.half:
+        return "cannot tell", "the interval holds 0."
+    return ("better", "the interval is below 0.") if moved.aggregate < 0 else ("worse", "the interval is above 0.")
+
+
+def _like(shares: np.ndarray, names: list[str]) -> list[dict[str, float | str]]:
+    """The largest known parts of the nearest mixture."""
+    order = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= LIKE]
+    return [{"domain": names[k], "share": float(shares[k])} for k in order]
+
+
+def _notes(store: Store, study: studies.Study, corpus: str, process: ContentsProcess) -> list[str]:
+    """What else has to be known of a value."""
+    found = []
+    if tokenizer_of(store, study.spec["corpus"]) != tokenizer_of(store, corpus):
+        found.append("The two corpora have other tokenizers: the share is taken as one of this source's own tokens.")
+    if not process.judged:
+        found.append(
+            "Runs of this study alone stand behind it, or of others too few: how well contents carry over to other "
+            "domains was not checked."
+        )
+    return found
