@@ -18,6 +18,8 @@ def add(command) -> None:
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
     source_options(command("value-source", value_source, "price a source of text before a proxy saw it", study=True))
+    said = "which sizes to buy further runs at, by what they tell of the choice at a target a FLOP"
+    plan_options(command("plan-runs", plan_runs, said, study=True))
     change_options(command("change", change, "preview a study with changed domains", True, True))
 
 
@@ -53,6 +55,14 @@ def source_options(one) -> None:
     one.add_argument("--domain", required=True, help="one of its domains")
     one.add_argument("--share", type=float, default=SHARE, help="of its text in the mixture (default: %(default)g)")
     one.add_argument("--candidate", help="the mixture it joins, as in export (default: the first baseline)")
+    priority = "repeat; default: the study's own"
+    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
+
+
+def plan_options(one) -> None:
+    one.add_argument("--parameters", type=float, required=True, metavar="N", help="of the model at the target")
+    one.add_argument("--tokens", type=float, required=True, metavar="T", help="that it trains on")
+    one.add_argument("--flops", type=float, required=True, help="budget of all further runs; a run takes 6 N T")
     priority = "repeat; default: the study's own"
     one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
 
@@ -103,6 +113,11 @@ def ledger(client, workspace, options):
 def value_source(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("corpus", "domain", "share", "candidate")}
     return client.call("value_source", name=options.study, **wanted, priorities=numbers(options.priority) or None)
+
+
+def plan_runs(client, workspace, options):
+    wanted = {key: getattr(options, key) for key in ("parameters", "tokens", "flops")}
+    return client.call("plan_runs", name=options.study, **wanted, priorities=numbers(options.priority) or None)
 
 
 def change(client, workspace, options):

@@ -34,6 +34,7 @@ READ_ONLY = frozenset(
         "trust",
         "scale",
         "value_source",
+        "plan_runs",
         "preview_import",
         "fitted",
         "predict",

@@ -10,7 +10,7 @@ from engine.core.people import need
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
-from engine.studies import confirmations, domain_changes, proposals, source_value
+from engine.studies import confirmations, domain_changes, proposals, size_plans, source_value
 from engine.studies.claims import claims
 from engine.studies.fits import load
 from engine.studies.measured import aggregate_of
@@ -174,6 +174,15 @@ def value_source(
     return {"study": found.id, **asdict(told), "studies": beside}
 
 
+def plan_runs(
+    store: Store, name: str, parameters: float, tokens: float, flops: float, priorities: dict[str, float] | None = None
+) -> dict:
+    """Which sizes to buy further runs at for the choice at a target, by what they tell of it a FLOP."""
+    study = studies.get(store, name)
+    by = aggregate_of(store, study, priorities)
+    return size_plans.told(study, by, size_plans.plan_runs(store, study, by, parameters, tokens, flops))
+
+
 def change_domains(
     store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
 ) -> dict:
@@ -205,5 +214,6 @@ COMMANDS = (
     trust,
     scale,
     value_source,
+    plan_runs,
     change_domains,
 )

@@ -64,7 +64,10 @@ def sizes_of(fidelity: np.ndarray) -> tuple[list[Size], np.ndarray]:
 
 
 def _mean(values: np.ndarray) -> float | None:
-    return None if np.isnan(values).all() else float(np.exp(np.log(values).mean()))
+    if np.isnan(values).all():
+        return None
+    alike = (values == values[0]).all()
+    return float(values[0]) if alike else float(np.exp(np.log(values).mean()))
 
 
 def _level(values: np.ndarray) -> np.ndarray:

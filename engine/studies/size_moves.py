@@ -43,16 +43,16 @@ def moves(sizes: Sizes, frame: Frame, small: Place, target: Place, metric_weight
     """
     rng = np.random.default_rng(0)
     draws, places = frame.space.draw(frame.prior, DRAWS, rng), (small, target)
-    best = np.array([_best(sizes.at(*place), frame, draws, metric_weights) for place in places])
+    best = np.array([best_at(sizes.at(*place), frame, draws, metric_weights) for place in places])
     known, refits = np.concatenate([draws[:FEWER], best]), []
     for _ in range(REFITS):
         again = sizes.resampled(rng)
-        refits.append([_best(again.at(*place), frame, known, metric_weights) for place in places])
+        refits.append([best_at(again.at(*place), frame, known, metric_weights) for place in places])
     bands = np.percentile(np.array(refits), BAND, axis=0)
     return Moves(*best, bands[:, 0], bands[:, 1])
 
 
-def _best(there: AtSize, frame: Frame, draws: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
+def best_at(there: AtSize, frame: Frame, draws: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
     """The mixture (D,) of the lowest prediction at a size, by evolution from the best draws (N, D)."""
 
     def score(points: np.ndarray) -> np.ndarray:

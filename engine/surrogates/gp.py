@@ -153,7 +153,7 @@ class GP(Surrogate):
             rates, amplitude, right, sizes, known, cholesky, right[:, chosen], amplitude * dual, sizes * slopes
         )
 
-    def mean(self, weights):
+    def mean(self, weights: np.ndarray) -> np.ndarray:
         mean, spread, floor = _scales(self.losses)
         return floor + np.exp(mean + spread * self._targets(weights).mean(axis=0))
 
@@ -187,7 +187,7 @@ class GP(Surrogate):
         above = np.exp(mean + spread * means.mean(axis=0))  # a loss above its floor: the derivative by the target
         return floor + above, (np.maximum(own, 0).mean(axis=0) + gap**2) * (spread * above) ** 2
 
-    def covariance(self, weights):
+    def covariance(self, weights: np.ndarray) -> np.ndarray:
         mean, spread, _ = _scales(self.losses)
         lines = _lines(np.asarray(weights, float), self.weights)
         own = np.array([[self._between(process, z, lines) for process in row] for row, z in self._warped(weights)])

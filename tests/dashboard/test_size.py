@@ -103,3 +103,31 @@ def test_one_size_tells_nothing_of_others_and_it_is_said(owner):
     app = opened("One", size="1e10")
     assert app.markdown[0].value == "by shares"
     assert any("all runs are of 100M weights and 2B tokens" in one.value for one in app.caption)
+
+
+def plan_script(name: str):
+    """The plan over sizes on Next runs."""
+    from dashboard.server import state
+    from dashboard.views.understand.size_plan import size_plan
+    from engine.studies.measured import aggregate_of
+    from store import studies
+
+    study = studies.get(state.store(), name)
+    size_plan(study, aggregate_of(state.store(), study))
+
+
+def test_next_runs_plans_a_budget_over_sizes(owner):
+    app = AppTest.from_function(plan_script, kwargs={"name": "Many"}, default_timeout=60).run()
+    assert not app.exception
+    (said,) = app.info
+    assert "is ahead of" in said.value and "expected after them" in said.value
+    assert "this size alone" in app.dataframe[0].value[""].tolist()
+    app.text_input[2].set_value("plenty").run()
+    assert "Cannot read 'plenty' as a number" in app.error[0].value
+    app.text_input[2].set_value("1").run()
+    assert "Cannot buy a run for 1 FLOPs" in app.error[0].value
+
+
+def test_runs_of_one_size_need_no_such_plan(owner):
+    app = AppTest.from_function(plan_script, kwargs={"name": "One"}, default_timeout=60).run()
+    assert not app.exception and not app.expander

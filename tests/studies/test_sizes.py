@@ -129,3 +129,17 @@ def test_the_command_line_predicts_at_a_size(tmp_path):
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["web_loss_std"]) > 0 for row in rows] == [True, True]
+
+
+def test_a_budget_is_planned_over_sizes_by_what_runs_tell(store, study):
+    told = COMMANDS["plan_runs"](store, "Sizes", parameters=3e8, tokens=2e10, flops=2e20)
+    assert told["reference"] and told["gap"] >= 0 and told["std_after"] < told["std_now"]
+    assert sum(one["flops"] for one in told["runs"]) <= 2e20
+    assert all(sum(row.values()) == pytest.approx(1, abs=1e-5) for one in told["runs"] for row in one["mixtures"])
+    assert {(one["parameters"], one["tokens"]) for one in told["alone"]} == set(SIZES)
+    assert "decided" in told["verdict"] or "open" in told["verdict"]
+    with pytest.raises(Problem, match="Cannot buy a run"):
+        COMMANDS["plan_runs"](store, "Sizes", parameters=3e8, tokens=2e10, flops=1e10)
+    for wrong in (float("nan"), -1, "much"):
+        with pytest.raises(Problem, match="budget"):
+            COMMANDS["plan_runs"](store, "Sizes", parameters=3e8, tokens=2e10, flops=wrong)

@@ -19,6 +19,7 @@ from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.understand.new_source import new_source
+from dashboard.views.understand.size_plan import size_plan
 from engine.core.errors import Problem
 from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
@@ -35,6 +36,7 @@ def render(name: str | None) -> None:
     aggregate = priorities_of(study)
     ask(study, fit.name, aggregate)
     live(lambda: latest(study.id))
+    size_plan(study, aggregate)
     new_source(study, aggregate)
 
 

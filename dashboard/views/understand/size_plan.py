@@ -1,0 +1,94 @@
+"""Which sizes to buy further runs at, where a study's runs are of several: asked on Next runs."""
+
+import csv
+import io
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.models import wording
+from dashboard.server import state
+from dashboard.views.shared.text import plain, refusal
+from engine.core.errors import Problem
+from engine.core.sheets import as_text
+from engine.spec.objectives import Aggregate
+from engine.spec.sizes import Size
+from engine.studies import sizes
+from engine.studies.size_plans import Choice, plan_runs
+from store import studies
+
+
+def size_plan(study: studies.Study, aggregate: Aggregate) -> None:
+    """Choose a target and a budget; how many runs of which size tell most of the choice there."""
+    if not sizes.has_sizes(state.store(), study):
+        return
+    there = [one for one in sizes.told(state.store(), study)["sizes"] if one["parameters"] and one["tokens"]]
+    with st.expander("A few large runs, or many small ones?", icon=":material/straighten:"):
+        if not there:
+            st.caption("None of the sizes tells both weights and tokens, so their runs cannot be priced.")
+            return
+        largest, spent = there[-1], sum(6 * one["parameters"] * one["tokens"] * one["runs"] for one in there)
+        places = st.columns(3, vertical_alignment="bottom")
+        asked = [
+            place.text_input(label, f"{value:.3g}", key=f"size-plan-{label}")
+            for place, label, value in zip(
+                places,
+                ("Target, weights", "Target, tokens", "Budget, FLOPs"),
+                (largest["parameters"], largest["tokens"], spent / 2),
+                strict=True,
+            )
+        ]
+        try:
+            choice = plan_runs(state.store(), study, aggregate, *(number(text) for text in asked))
+        except Problem as problem:
+            refusal(problem)
+            return
+        show(study, choice, aggregate)
+
+
+def number(text: str) -> float:
+    """A number as people write it, such as 7e9. Raises Problem."""
+    try:
+        return float(text)
+    except ValueError:
+        raise Problem(f"Cannot read {text!r:.40} as a number: write it as 7e9.") from None
+
+
+def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
+    """The verdict, the runs, and what the same budget would do at one size."""
+    found = choice.plan
+    counted = " and ".join(f"{wording.counted(len(one.mixtures), 'run')} at {one.size}" for one in found.buys)
+    unit = plain(aggregate.unit)
+    st.info(
+        f"**{choice.verdict.capitalize()}.** At {Size(*choice.target, 0)}, the best predicted mixture is ahead of "
+        f"{plain(choice.reference)} by {found.gap:.4f} ± {1.96 * found.before:.4f} {unit} (95%). This budget tells "
+        f"most of that as {counted}: ± {1.96 * found.after:.4f} is expected after them.",
+        icon=":material/straighten:",
+    )
+    options = [(found.buys, found.after, "planned"), *(((one,), std, "this size alone") for one, std in found.alone)]
+    rows = [
+        {
+            "runs": ", ".join(f"{len(one.mixtures)} at {one.size}" for one in buys),
+            "": word,
+            f"expected ± ({unit}, 95%)": 1.96 * std,
+            "FLOPs": f"{sum(one.flops for one in buys):.2g}",
+        }
+        for buys, std, word in options
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    for note in choice.notes:
+        st.caption(plain(note))
+    for size in found.unpriced:
+        st.caption(f"Runs of {size} cannot be priced, and none are bought.")
+    name = "planned-runs.csv"
+    st.download_button("Download the runs as CSV", table(study, choice), name, "text/csv", icon=":material/download:")
+
+
+def table(study: studies.Study, choice: Choice) -> str:
+    """A row a run: its size, its mixture."""
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["parameters", "tokens", *(as_text(name) for name in study.domains)])
+    for one in choice.plan.buys:
+        rows.writerows([*one.size.place, *mixture] for mixture in one.mixtures.round(6).tolist())
+    return text.getvalue()

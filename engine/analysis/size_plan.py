@@ -1,0 +1,183 @@
+"""Which sizes to buy further runs at: what a run of each would tell of a choice at the target, by what it costs.
+
+The choice is between two mixtures at the target's size, so what counts is the variance of their difference. A run of
+any size tells what its mixture is worth, through that size's line and noise; a run near the target also tells how steep
+the line is there. A budget is spent in parts, each on the size that lowers that variance most a FLOP (6 N T a run:
+Kaplan et al., 2020). M metrics, P points: the two mixtures, then candidates; D domains, S sizes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.analysis.size_notes import at_size
+from engine.analysis.sizes import Sizes
+from engine.core.errors import Problem
+from engine.spec.sizes import Size
+
+PARTS = 16  # of the budget
+MOST = 64  # runs of one part
+FLOPS = 6  # of a weight and a token, in training
+LINE = ("slope", "noise", "level_var", "slope_var")  # of a size, in the order of its line
+
+
+@dataclass(frozen=True)
+class Buy:
+    """Runs at a size: mixtures (B, D), in the order in which they tell most."""
+
+    size: Size
+    mixtures: np.ndarray
+
+    @property
+    def flops(self) -> float:
+        return len(self.mixtures) * cost(self.size)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """buys: those that tell most for the budget; gap: how much lower the first mixture's aggregate is predicted than
+    the second's at the target; before, after: standard deviations of that, now and expected after the runs; alone: the
+    same where the budget buys runs of one size only; unpriced: sizes that do not tell both parameters and tokens."""
+
+    buys: tuple[Buy, ...]
+    gap: float
+    before: float
+    after: float
+    alone: tuple[tuple[Buy, float], ...]
+    unpriced: tuple[Size, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known after some runs. covariance (M, P, P): of what the points are worth; level_var, slope_var (S, M) of
+    the options' lines; told (M,): what runs at the target tell of its slope, as a precision, if it is no size yet."""
+
+    covariance: np.ndarray
+    level_var: np.ndarray
+    slope_var: np.ndarray
+    told: np.ndarray
+
+
+def plan(
+    sizes: Sizes,
+    target: tuple[float, float],
+    pair: np.ndarray,
+    candidates: np.ndarray,
+    metric_weights: np.ndarray,
+    flops: float,
+) -> Plan:
+    """How to spend `flops` on the choice between two mixtures, pair (2, D), at the target (parameters, tokens).
+
+    candidates (C, D): mixtures that runs may be of. Raises Problem where no run can be bought for it.
+    """
+    asked = _Asked(sizes, target, np.concatenate([pair, candidates]), metric_weights)
+    affordable = [k for k, size in enumerate(asked.options) if cost(size) <= flops]
+    if not affordable:
+        cheapest = min(asked.options, key=cost, default=None)
+        least = "" if cheapest is None else f" One run of the cheapest, {cheapest}, takes {cost(cheapest):.2g}."
+        raise Problem(f"Cannot buy a run for {flops:.2g} FLOPs.{least}")
+    before = asked.deviation(asked.now)
+    alone = [(one, std) for k in affordable for (one,), std in [asked.spend(flops, [k])]]
+    offers = [asked.spend(flops, affordable), *(((one,), std) for one, std in alone)]
+    buys, after = min(offers, key=lambda offer: offer[1])  # going part by part may miss what one size does better
+    first, second = sizes.at(*target).mean(pair) @ metric_weights
+    return Plan(buys, float(second - first), before, after, tuple(alone), asked.unpriced)
+
+
+def cost(size: Size) -> float:
+    """FLOPs of a run."""
+    assert size.parameters is not None and size.tokens is not None  # only such sizes are options
+    return FLOPS * size.parameters * size.tokens
+
+
+class _Asked:
+    """A question: the options, their lines, and how far each point (P, D) is from the middle in what it is worth."""
+
+    def __init__(self, sizes: Sizes, target: tuple[float, float], points: np.ndarray, metric_weights: np.ndarray):
+        self.sizes, self.points, self.metric_weights = sizes, points, metric_weights
+        self.target = target
+        there = sizes.at(*target)
+        self.off = (sizes.process.mean(points) - sizes.centre).T  # (M, P)
+        priced = [one.parameters is not None and one.tokens is not None for one in sizes.sizes]
+        placed = np.isfinite(sizes.lines.slope).all(axis=1)
+        self.own = [k for k in range(len(sizes.sizes)) if priced[k] and placed[k]]
+        self.unpriced = tuple(one for one, known in zip(sizes.sizes, priced, strict=True) if not known)
+        self.options = [sizes.sizes[k] for k in self.own]
+        lines = [[getattr(sizes.lines, name)[k] for k in self.own] for name in LINE]
+        places = np.array([one.place for one in self.options], float).reshape(-1, 2)
+        same = np.flatnonzero(at_size(places, np.array(target, float)))
+        self.new = not len(same)
+        self.there = len(self.options) if self.new else int(same[0])  # the option that is the target itself
+        if self.new:  # what is expected of it is where its runs begin
+            self.options.append(Size(*target, 0))
+            for values, name in zip(lines, LINE, strict=True):
+                values.append(getattr(there, name))
+        self.steep = there.slope
+        self.slope, self.noise, level_var, slope_var = (np.array(values) for values in lines)
+        self.now = Known(sizes.process.covariance(points), level_var, slope_var, np.zeros(len(self.off)))
+
+    def deviation(self, known: Known) -> float:
+        """Standard deviation of the aggregate's difference between the first two points, at the target."""
+        lines = self.sizes.lines
+        slope_var = lines.slope_var.copy()
+        slope_var[self.own] = known.slope_var[: len(self.own)]
+        there = replace(self.sizes, lines=replace(lines, slope_var=slope_var)).at(*self.target)
+        steep = 1 / (1 / np.maximum(there.slope_var, 1e-300) + known.told)
+        one, two = known.covariance[:, 0], known.covariance[:, 1]
+        apart = one[:, 0] + two[:, 1] - 2 * one[:, 1]
+        variance = there.slope**2 * apart + steep * (self.off[:, 0] - self.off[:, 1]) ** 2
+        std = there.scale * np.sqrt(np.maximum(variance, 0)) * self.metric_weights
+        return float(np.sqrt(std @ there.correlation @ std))
+
+    def bought(self, known: Known, k: int, count: int) -> tuple[Known, list[int]]:
+        """What is known after some runs of an option, each at the candidate that tells most; and at which points."""
+        covariance, level_var, slope_var = known.covariance, known.level_var.copy(), known.slope_var.copy()
+        told, chosen = known.told.copy(), []
+        for _ in range(count):
+            error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
+            total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2
+            seen = self.noise[k][:, None] + self.slope[k][:, None] ** 2 * np.einsum("mpp->mp", covariance)
+            c = 2 + int(self._fall(covariance, total, slope_var[k], seen if k == self.there else None)[2:].argmax())
+            precision = self.off[:, c] ** 2 / seen[:, c]
+            if self.new and k == self.there:
+                told += precision
+            level_var[k] = 1 / (1 / level_var[k] + 1 / seen[:, c])
+            slope_var[k] = 1 / (1 / slope_var[k] + precision)
+            column = covariance[:, :, c]
+            covariance = covariance - column[:, :, None] * column[:, None, :] / total[:, c, None, None]
+            chosen.append(c)
+        return Known(covariance, level_var, slope_var, told), chosen
+
+    def _fall(
+        self, covariance: np.ndarray, total: np.ndarray, slope_var: np.ndarray, seen: np.ndarray | None
+    ) -> np.ndarray:
+        """(P,) by how much a run at each point lowers the variance that is asked about. total (M, P): variance of what
+        it would say of its point's worth; seen (M, P): of its loss, where it tells of the target's own slope."""
+        lean = covariance[:, 0] - covariance[:, 1]
+        fall = self.steep[:, None] ** 2 * lean**2 / total
+        if seen is not None:
+            now = slope_var[:, None]
+            fall = fall + (now - 1 / (1 / now + self.off**2 / seen)) * (self.off[:, :1] - self.off[:, 1:2]) ** 2
+        found: np.ndarray = self.metric_weights**2 @ fall
+        return found
+
+    def spend(self, flops: float, options: Iterable[int]) -> tuple[tuple[Buy, ...], float]:
+        """The runs that a budget buys of some options, and the standard deviation after them."""
+        known, left, options = self.now, flops, list(options)
+        variance = self.deviation(known) ** 2
+        chosen: dict[int, list[int]] = {k: [] for k in options}
+        while options := [k for k in options if cost(self.options[k]) <= left]:
+            offers = []
+            for k in options:
+                count = min(MOST, max(1, int(min(flops / PARTS, left) / cost(self.options[k]))))
+                after, points = self.bought(known, k, count)
+                offers.append(
+                    ((variance - self.deviation(after) ** 2) / (count * cost(self.options[k])), k, after, points)
+                )
+            _, k, known, points = max(offers, key=lambda offer: offer[0])
+            chosen[k] += points
+            left -= len(points) * cost(self.options[k])
+            variance = self.deviation(known) ** 2
+        buys = [Buy(self.options[k], self.points[points]) for k, points in chosen.items() if points]
+        return tuple(sorted(buys, key=lambda one: -one.flops)), float(np.sqrt(variance))
