@@ -8,7 +8,12 @@ is MARINER's formula (Marin project, 2026), with doses beside it: the benefit ta
 a smaller text would predict a lower loss. rho, kappa, tau, the floor and the penalty are shared by a metric's domains
 and chosen by three folds, one at a time; then the amplitudes are non-negative least squares. The best mixture is inside
 the simplex without a cap. Where a domain's text is unknown its benefit is one of shares, and it has no harm. With runs
-of one budget, the losses at another are not identified: only epochs and shares move. R runs, D domains, M metrics.
+of one budget, the losses at another are not identified: only epochs and shares move.
+
+Beyond the runs h and the exponential would grow without bounds: 2,000 passes gave trillions of bits. There both go on
+as straight lines: a domain's harm in log passes from the most that any run made on, and the loss in the sum of harms
+from the most that any run had on. By as much as these lines add, more or less harm may come: the prediction's interval
+holds none of it and twice as much. R runs, D domains, M metrics.
 """
 
 from dataclasses import dataclass, replace
@@ -28,6 +33,7 @@ GRID = {  # what is tried of each number, the start in the middle of the first r
 ROUNDS = 2
 FOLDS = 3
 HIGHEST = 30.0  # exponents beyond are clipped
+DOUBT = 0.5  # standard deviation of the harm beyond the runs, in parts of it: 95% hold from none to twice as much
 
 
 class Shape(NamedTuple):
@@ -43,8 +49,9 @@ class Shape(NamedTuple):
 
 @dataclass(kw_only=True)
 class Epochs(Conditioned, Spanned):
-    """repeats (D,): passes that a share of one makes, 0 where the text is unknown; shapes (M, 3): rho, kappa, tau;
-    floors (M,); coefficients (M, 2 D + 1): c, benefits, harms; root (M, 2 D + 1, 2 D + 1) of their covariance."""
+    """repeats (D,): passes that a share of one makes, 0 where the text is unknown; most (D,): the most passes of a run;
+    shapes (M, 3): rho, kappa, tau; floors (M,); harmed (M,): the largest sum of harms of a run; coefficients
+    (M, 2 D + 1): c, benefits, harms; root (M, 2 D + 1, 2 D + 1) of their covariance."""
 
     title = "Law of epochs"
     summary = "Each domain helps the less the more often it was read, and harms when it was read too often."
@@ -53,55 +60,78 @@ class Epochs(Conditioned, Spanned):
     slow = True
 
     repeats: np.ndarray
+    most: np.ndarray
     shapes: np.ndarray
     floors: np.ndarray
+    harmed: np.ndarray
     coefficients: np.ndarray
     root: np.ndarray
 
     @classmethod
     def _learn_under(cls, weights, losses, seed, conditions):
         fold = np.random.default_rng(seed).permutation(len(weights)) % FOLDS
-        repeats, each = np.nan_to_num(conditions.repeats), []
+        repeats = np.nan_to_num(conditions.repeats)
+        most, each = (np.maximum(weights, 0) * repeats / conditions.doses).max(axis=0), []
         for values in losses.T:
             known = ~np.isnan(values)
             panel = Panel(weights[known], conditions.doses[known], repeats, values[known])
             each.append(panel.solved(panel.best_shape(fold[known])))
-        shapes, floors, coefficients, root, noise = (np.array(part) for part in zip(*each, strict=True))
-        return cls(noise=noise, repeats=repeats, shapes=shapes, floors=floors, coefficients=coefficients, root=root)
+        names = ("shapes", "floors", "harmed", "coefficients", "root", "noise")
+        found = {name: np.array(part) for name, part in zip(names, zip(*each, strict=True), strict=True)}
+        return cls(repeats=repeats, most=most, **found)
 
     def at(self, repeats: np.ndarray) -> Self:
         """The same law where a share of one makes other passes (D,): of another budget, or other text."""
         return replace(self, repeats=np.nan_to_num(np.asarray(repeats, float)))
+
+    def unharmed(self, domain: int) -> Self:
+        """The same law where the repetition of one domain does no harm, as if its text never ended."""
+        coefficients, root = self.coefficients.copy(), self.root.copy()
+        coefficients[:, len(self.repeats) + 1 + domain] = 0
+        root[:, len(self.repeats) + 1 + domain] = 0
+        return replace(self, coefficients=coefficients, root=root)
 
     @property
     def sees_repetition(self):
         return bool((self.repeats > 0).any())
 
     def mean(self, weights):
-        return self.floors + self._above(self._columns(weights)).T
+        helps, harms = self._columns(weights)
+        return self.floors + (self._level(helps) * grown(self._sum(harms), self.harmed[:, None])).T
 
     def factor(self, weights):
-        columns = self._columns(weights)
-        return np.einsum("mn,mnp,mpk->nmk", self._above(columns), columns, self.root)
+        helps, harms = self._columns(weights)
+        level, total, edge = self._level(helps)[..., None], self._sum(harms)[..., None], self.harmed[:, None, None]
+        held = np.array([harm(self.most, shape[2]) for shape in self.shapes])
+        stopped = np.minimum(self._sum(np.minimum(harms, held[:, None]))[..., None], edge)
+        above = level * grown(total, edge)
+        slopes = np.concatenate([above * helps, level * np.exp(np.minimum(total, edge)) * harms], axis=-1)
+        doubt = DOUBT * (above - level * np.exp(stopped))
+        return np.concatenate([slopes @ self.root, doubt], axis=-1).transpose(1, 0, 2)
 
-    def harm(self, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Benefit and harm (M, D, N) in the exponent of each domain read N times: what it takes off, and adds."""
-        domains, parts = len(self.repeats), []
-        for shape, own in zip(self.shapes, self.coefficients, strict=True):
-            gained = benefit(epochs, *shape[:2])[None] * own[1 : domains + 1, None]
-            lost = (harm(epochs, shape[2]) - harm(np.zeros(1), shape[2]))[None] * own[domains + 1 :, None]
-            parts.append((gained, lost * (self.repeats > 0)[:, None]))
-        gains, losses = zip(*parts, strict=True)
-        return np.array(gains), np.array(losses)
-
-    def _columns(self, weights: np.ndarray) -> np.ndarray:
-        """(M, N, 2 D + 1) what the coefficients multiply, at points (N, D) whose text is not cut."""
+    def _columns(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the coefficients multiply, at points (N, D) whose text is not cut: (M, N, D + 1) and the harms (M, N,
+        D)."""
         weights = np.maximum(np.asarray(weights, float), 0)
-        return np.array([columns_of(weights, np.ones_like(weights), self.repeats, *shape) for shape in self.shapes])
+        whole = np.ones_like(weights)
+        columns = np.array([columns_of(weights, whole, self.repeats, shape, self.most) for shape in self.shapes])
+        return columns[..., : len(self.repeats) + 1], columns[..., len(self.repeats) + 1 :]
 
-    def _above(self, columns: np.ndarray) -> np.ndarray:
-        """(M, N) losses above their floors."""
-        return np.exp(np.minimum(np.einsum("mnp,mp->mn", columns, self.coefficients), HIGHEST))
+    def _level(self, helps: np.ndarray) -> np.ndarray:
+        """(M, N) losses above their floors, were there no harm."""
+        exponents = np.einsum("mnp,mp->mn", helps, self.coefficients[:, : helps.shape[-1]])
+        return np.exp(np.minimum(exponents, HIGHEST))
+
+    def _sum(self, harms: np.ndarray) -> np.ndarray:
+        """(M, N) all harms together."""
+        total: np.ndarray = np.einsum("mnp,mp->mn", harms, self.coefficients[:, -harms.shape[-1] :])
+        return total
+
+
+def grown(harms: np.ndarray, edge: np.ndarray) -> np.ndarray:
+    """What harms multiply a loss above its floor by: their exponential, from the edge of the runs on its tangent."""
+    times: np.ndarray = np.exp(np.minimum(harms, edge)) * (1 + np.maximum(harms - edge, 0))
+    return times
 
 
 def benefit(epochs: np.ndarray, rho: float, kappa: float) -> np.ndarray:
@@ -110,17 +140,26 @@ def benefit(epochs: np.ndarray, rho: float, kappa: float) -> np.ndarray:
     return taken
 
 
-def harm(epochs: np.ndarray, tau: float) -> np.ndarray:
-    """Nearly 0 up to about e^tau - 1 passes, then the square of their logarithm."""
-    grown: np.ndarray = np.logaddexp(0, np.log1p(epochs) - tau) ** 2
-    return grown
+def harm(epochs: np.ndarray, tau: float, most: np.ndarray | float = np.inf) -> np.ndarray:
+    """From 0 on nearly flat up to about e^tau - 1 passes, then as the square of their logarithm; from `most` passes on
+    the tangent."""
+    within = np.minimum(epochs, most)
+    rise = np.logaddexp(0, np.log1p(within) - tau)
+    tangent = 2 * rise * -np.expm1(-rise) * within / (1 + within)  # in log passes; 1 - e^-softplus is the sigmoid
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beyond = np.where(within > 0, np.log(epochs / within), 0)
+    lost: np.ndarray = rise**2 - np.logaddexp(0, -tau) ** 2 + tangent * beyond
+    return lost
 
 
-def columns_of(weights: np.ndarray, doses: np.ndarray, repeats: np.ndarray, rho, kappa, tau) -> np.ndarray:
-    """(R, 2 D + 1): one, minus the benefits, the harms of shares and doses (R, D) and repeats (D,)."""
+def columns_of(
+    weights: np.ndarray, doses: np.ndarray, repeats: np.ndarray, shape: tuple, most: np.ndarray | float = np.inf
+) -> np.ndarray:
+    """(R, 2 D + 1): one, minus the benefits, the harms of shares and doses (R, D), repeats (D,) and a shape."""
+    rho, kappa, tau = shape
     known = repeats > 0
     passes = np.where(known, weights * repeats, weights * len(repeats))  # unknown: of equal shares, one pass
-    harms = np.where(known, harm(passes / doses, tau), 0)
+    harms = np.where(known, harm(passes / doses, tau, most), 0)
     return np.concatenate([np.ones((len(weights), 1)), -benefit(passes, rho, kappa), harms], axis=1)
 
 
@@ -137,7 +176,7 @@ class Panel(NamedTuple):
 
     def columns(self, shape: Shape) -> np.ndarray:
         """(R, 2 D + 1) of these runs."""
-        return columns_of(self.weights, self.doses, self.repeats, *shape[:3])
+        return columns_of(self.weights, self.doses, self.repeats, shape[:3])
 
     def floor(self, gamma: float) -> float:
         """Below the best run, by a part of its distance to the mean of the runs."""
@@ -174,8 +213,8 @@ class Panel(NamedTuple):
         return error
 
     def solved(self, shape: Shape) -> tuple:
-        """(rho, kappa, tau), floor, coefficients, root of their covariance, and the noise of a loss, by residuals that
-        count how many coefficients are in use."""
+        """(rho, kappa, tau), floor, largest sum of harms, coefficients, root of their covariance, and the noise of a
+        loss, by residuals that count how many coefficients are in use."""
         floor, columns = self.floor(shape.gamma), self.columns(shape)
         found = fitted(columns, self.targets(floor), shape.ridge)
         above = np.exp(np.minimum(columns @ found, HIGHEST))
@@ -188,7 +227,8 @@ class Panel(NamedTuple):
         noise = noise_of(residuals[:, None], np.array([self.values.std()]))[0]
         root = np.zeros((len(found), len(found)))
         root[np.ix_(used, used)] = np.linalg.cholesky((inverse + inverse.T) / 2) * np.sqrt(noise)
-        return shape[:3], floor, found, root, noise
+        harms = len(self.repeats) + 1
+        return shape[:3], floor, (columns[:, harms:] @ found[harms:]).max(), found, root, noise
 
 
 def fitted(columns: np.ndarray, targets: np.ndarray, ridge: float) -> np.ndarray:
