@@ -41,7 +41,9 @@ class AroundLaw(Conditioned, Composed):
         fold = np.random.default_rng(seed).permutation(len(weights)) % FOLDS
         tests = [fold == k for k in range(FOLDS if len(weights) <= MANY else 1)]
         usual = conditions.usual
+        known = np.isfinite(conditions.repeats).any()  # else the law of epochs is that of returns
         laws = LAWS if usual.sum() >= FEWEST_FOR_A_LAW * weights.shape[1] else ()
+        laws = [name for name in laws if known or name != "epochs"]
         tried = {
             name: sum(held_out_error(name, weights, losses, seed, conditions, test) for test in tests)
             for name in (PROCESS, *laws)
