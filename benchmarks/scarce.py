@@ -3,10 +3,11 @@
 Five domains of the default corpus; of two of them, docs and math, the real run has a hundredth of what was read. Two
 studies of own proxies for a real run of four times their budget, at the settings of the form *New study*: one repeats
 text as the real run will and has dose runs, the other has neither. Of each, two picks by the default search: that of
-the leaderboard's default, and that of the default among the surrogates that know of shares alone, on the same runs. All
-picks are then trained at the real run's budget, on the real run's text, with the same five seeds; differences are
-paired by seed, with Student's 95% intervals. No epoch cap binds. Losses: mean bits per byte of the five domains. What
-was done stays in the workspace, and the same command goes on with it. Writes benchmarks/results/scarce.json and .md.
+the leaderboard's default, and that of the default among the laws and processes that know of shares alone, on the same
+runs. All picks are then trained at the real run's budget, on the real run's text, with the same five seeds; differences
+are paired by seed, with Student's 95% intervals. No epoch cap binds. Losses: mean bits per byte of the five domains.
+What was done stays in the workspace, and the same command goes on with it. Writes benchmarks/results/scarce.json and
+scarce.md.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def picks(client: Local, asked: str) -> dict:
     frame, aggregate, runs = frame_of_study(study), aggregate_of(store, study), for_fitting(store, study.id)
     fit = fit_of(store, study)
     answer = np.array(results.searches(store, study.id)[0]["found"]["found"]["shares"])
-    alone = [one for one, kind in SURROGATES.items() if not kind.knows_conditions]
+    alone = [one for one, kind in SURROGATES.items() if kind.extrapolates and not kind.knows_conditions]
     league, _ = cross_validate(runs.weights, runs.losses, alone, priorities=aggregate.weights)
     other = SURROGATES[league.default].fit(runs.weights, runs.losses)
     found, _ = search(other, frame.space, frame.prior, aggregate.weights)

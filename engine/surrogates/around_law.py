@@ -66,10 +66,14 @@ class AroundLaw(Conditioned, Composed):
 
     def moments(self, weights):
         missed, variance = self.members[PROCESS].moments(weights)
-        return self._trend(weights) + missed, variance
+        return self._trend(weights) + missed, variance + self.doubt(weights) ** 2
 
     def covariance(self, weights):
-        return self.members[PROCESS].covariance(weights)
+        doubt = self.doubt(weights).T
+        return self.members[PROCESS].covariance(weights) + doubt[:, :, None] * doubt[:, None]
+
+    def doubt(self, weights):
+        return sum(one.doubt(weights) for one in self.members.values())
 
     def _trend(self, weights: np.ndarray) -> np.ndarray | float:
         laws = {name: one for name, one in self.members.items() if name != PROCESS}

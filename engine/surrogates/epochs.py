@@ -82,13 +82,18 @@ class Epochs(Conditioned, Spanned):
 
     def factor(self, weights):
         helps, harms = self._columns(weights)
-        level, total, edge = self._level(helps)[..., None], self._sum(harms)[..., None], self.harmed[:, None, None]
-        held = np.array([harm(self.most, shape[2]) for shape in self.shapes])
-        stopped = np.minimum(self._sum(np.minimum(harms, held[:, None]))[..., None], edge)
-        above = level * grown(total, edge)
-        slopes = np.concatenate([above * helps, level * np.exp(np.minimum(total, edge)) * harms], axis=-1)
-        doubt = DOUBT * (above - level * np.exp(stopped))
-        return np.concatenate([slopes @ self.root, doubt], axis=-1).transpose(1, 0, 2)
+        level, total, edge = self._level(helps), self._sum(harms), self.harmed[:, None]
+        above, steep = level * grown(total, edge), level * np.exp(np.minimum(total, edge))
+        slopes = np.concatenate([above[..., None] * helps, steep[..., None] * harms], axis=-1)
+        return np.concatenate([(slopes @ self.root).transpose(1, 0, 2), self.doubt(weights)[..., None]], axis=-1)
+
+    def doubt(self, weights):
+        """A part of the harm that lies beyond the runs."""
+        helps, harms = self._columns(weights)
+        held = np.array([harm(self.most, shape[2]) for shape in self.shapes])[:, None]
+        edge = self.harmed[:, None]
+        stopped = np.exp(np.minimum(self._sum(np.minimum(harms, held)), edge))
+        return (DOUBT * self._level(helps) * (grown(self._sum(harms), edge) - stopped)).T
 
     def _columns(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the coefficients multiply, at points (N, D) whose text is not cut: (M, N, D + 1) and the harms (M, N,
