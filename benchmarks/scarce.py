@@ -41,6 +41,7 @@ from engine.studies.doses import doses, worth_repeating
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.surrogates import SURROGATES
+from engine.surrogates.around_law import AroundLaw
 from engine.surrogates.prediction import predict
 from store import results, studies
 
@@ -103,7 +104,7 @@ def picks(client: Local, asked: str) -> dict:
 
 def pick(name: str, surrogate, shares: np.ndarray, frame: Frame, aggregate) -> dict:
     """One pick as JSON holds it; a process around a law with the law's name."""
-    law = getattr(surrogate, "law", None)
+    law = surrogate.law if isinstance(surrogate, AroundLaw) else None
     return {
         "surrogate": f"{name} ({law})" if law else name,
         "shares": dict(zip(DOMAINS, shares.round(6).tolist(), strict=True)),

@@ -89,10 +89,10 @@ def seen(store: Store, study: studies.Study, frame: Frame) -> Seen:
 
 
 def beyond(names: list[str], there: np.ndarray, found: Seen) -> str | None:
-    """The sentence that says which domains a mixture of `there` (D,) epochs repeats more often than any run; None where
+    """The sentence that says which domains a mixture of `there` (D,) epochs repeats more often than any run; None if
     there are none."""
     more = np.flatnonzero(np.nan_to_num(there) > np.maximum(1, found.most) * (1 + 1e-6))
-    if not more:
+    if not more.size:
         return None
     told = [
         f"{names[i]} is read {there[i]:,.3g} times, and no run read it more than {found.most[i]:,.3g}" for i in more
