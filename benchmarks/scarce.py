@@ -188,11 +188,12 @@ def main() -> None:
             found["studies"][name] = {"study": study, **picks(client, study)}
             print(name, found["studies"][name], flush=True)
         for name, told in found["studies"].items():
-            found["measured"][name] = {
-                title: trained(client, workspace, told["study"], title, told[title]["shares"])
-                for title in (KNOWS, SHARES)
-            }
-            print(name, found["measured"][name], flush=True)
+            found["measured"][name] = measured = {}
+            for title in (KNOWS, SHARES):
+                same = title == SHARES and told[KNOWS]["shares"] == told[SHARES]["shares"]
+                shares = told[title]["shares"]
+                measured[title] = measured[KNOWS] if same else trained(client, workspace, told["study"], title, shares)
+            print(name, measured, flush=True)
     found["differences"] = differences(found["measured"])
     write_json(RESULTS / "scarce.json", found)
     about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]

@@ -65,15 +65,11 @@ class AroundLaw(Conditioned, Composed):
         return self._trend(weights) + self.members[PROCESS].mean(weights)
 
     def moments(self, weights):
-        missed, variance = self.members[PROCESS].moments(weights)
-        return self._trend(weights) + missed, variance + self.doubt(weights) ** 2
+        means, variances = zip(*(one.moments(weights) for one in self.members.values()), strict=True)
+        return sum(means) - self.offset * (len(means) - 1), sum(variances)
 
     def covariance(self, weights):
-        doubt = self.doubt(weights).T
-        return self.members[PROCESS].covariance(weights) + doubt[:, :, None] * doubt[:, None]
-
-    def doubt(self, weights):
-        return sum(one.doubt(weights) for one in self.members.values())
+        return sum(one.covariance(weights) for one in self.members.values())
 
     def _trend(self, weights: np.ndarray) -> np.ndarray | float:
         laws = {name: one for name, one in self.members.items() if name != PROCESS}

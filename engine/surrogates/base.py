@@ -94,11 +94,6 @@ class Surrogate(ABC):
         not know of harm."""
         return self
 
-    def doubt(self, weights: np.ndarray) -> np.ndarray:
-        """(N, M) standard deviation of what is only guessed at points (N, D) because no run tells: part of `moments`
-        and of `covariance`, where it is one error for all points."""
-        return np.zeros((len(weights), len(self.noise)))
-
     @property
     def sees_repetition(self) -> bool:
         """Whether predictions change with how often text is read: else `at` gives the surrogate itself."""

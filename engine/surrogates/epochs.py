@@ -85,11 +85,10 @@ class Epochs(Conditioned, Spanned):
         level, total, edge = self._level(helps), self._sum(harms), self.harmed[:, None]
         above, steep = level * grown(total, edge), level * np.exp(np.minimum(total, edge))
         slopes = np.concatenate([above[..., None] * helps, steep[..., None] * harms], axis=-1)
-        return np.concatenate([(slopes @ self.root).transpose(1, 0, 2), self.doubt(weights)[..., None]], axis=-1)
+        return np.concatenate([(slopes @ self.root).transpose(1, 0, 2), self._doubt(helps, harms)[..., None]], axis=-1)
 
-    def doubt(self, weights):
-        """A part of the harm that lies beyond the runs."""
-        helps, harms = self._columns(weights)
+    def _doubt(self, helps: np.ndarray, harms: np.ndarray) -> np.ndarray:
+        """(N, M) standard deviation of the harm that lies beyond the runs: one error for all points."""
         held = np.array([harm(self.most, shape[2]) for shape in self.shapes])[:, None]
         edge = self.harmed[:, None]
         stopped = np.exp(np.minimum(self._sum(np.minimum(harms, held)), edge))
