@@ -7,6 +7,7 @@ from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
+from engine.studies.repeating import UNSEEN, UNSURE, Curve
 from store.studies import Study
 
 DID = {
@@ -52,6 +53,17 @@ def fitted_words(study: Study, fitted: int) -> str:
     others += [f"{counted(doses, 'dose run')} for repetition"] * bool(doses)
     others += [f"{number} {state}" for state, number in study.counts.items() if state != "done"]
     return f"Fitted on {fitted} of {counted(study.runs, 'run')}" + (f" ({', '.join(others)})." if others else ".")
+
+
+def worth_told(curve: Curve) -> str:
+    """How many epochs of a domain are worth it, in words."""
+    worth = curve.worth
+    between = f"{two_digits(worth.low)} to {two_digits(worth.high)}"
+    if worth.verdict == UNSURE:
+        return f"cannot tell: {between} epochs"
+    if worth.verdict == UNSEEN:
+        return f"more than any run repeated it, {two_digits(curve.most)} epochs"
+    return f"{two_digits(worth.epochs)} epochs, {between}"
 
 
 def moment(t: float) -> str:

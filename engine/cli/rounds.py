@@ -8,6 +8,10 @@ from engine.core.errors import Problem
 def add(command) -> None:
     one = command("trade-off", trade_off, "the Pareto front (sampled) between two or three metrics", study=True)
     one.add_argument("--metric", action="append", required=True, help="two or three of the study's metrics; repeat")
+    said = "what reading each domain more often is predicted to do, and how often is worth it"
+    one = command("repetition", repetition, said, study=True)
+    one.add_argument("--tokens", type=float, help="of the real run (default: the study's target budget)")
+    one.add_argument("--candidate", help="at whose mixture, as in export (default: the best predicted)")
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
@@ -77,6 +81,10 @@ def change_options(one) -> None:
 
 def trade_off(client, workspace, options):
     return client.call("trade_off", name=options.study, metrics=options.metric)
+
+
+def repetition(client, workspace, options):
+    return client.call("repetition", name=options.study, tokens=options.tokens, candidate=options.candidate)
 
 
 def targets(client, workspace, options):

@@ -28,6 +28,7 @@ READ_ONLY = frozenset(
         "formats",
         "trade_off",
         "targets",
+        "repetition",
         "list_proposals",
         "plan_confirmation",
         "ledger",

@@ -10,13 +10,42 @@ from engine.core.people import need
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
-from engine.studies import confirmations, domain_changes, proposals, size_plans, source_value
+from engine.space.baselines import epochs
+from engine.studies import confirmations, domain_changes, proposals, repeating, size_plans, source_value
 from engine.studies.claims import claims
-from engine.studies.fits import load
-from engine.studies.measured import aggregate_of
+from engine.studies.fits import fit_of, load, named_points, point_of
+from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.targets import checked_tokens, fit_at
 from engine.studies.training import vocabulary_of
 from store import results, studies
 from store.database import Store
+
+
+def repetition(store: Store, name: str, tokens: float | None = None, candidate: str | None = None) -> dict:
+    """What reading each domain more often is predicted to do in a real run of `tokens`, and how often is worth it."""
+    study = studies.get(store, name)
+    if (fit := fit_of(store, study)) is None:
+        raise Problem(f"Cannot tell what repetition does in {name!r}: nothing is fitted yet. Wait for its runs.")
+    frame, aggregate = frame_of_study(study), aggregate_of(store, study)
+    tokens = checked_tokens(frame.budget if tokens is None else tokens)
+    at = next(iter(named_points(store, study, aggregate).values()))
+    at = at if candidate is None else point_of(store, study, candidate)
+    told = {
+        "study": study.id,
+        "surrogate": fit.name,
+        "tokens": tokens,
+        "mixture": dict(zip(study.domains, at.tolist(), strict=True)),
+        "unknown": repeating.why_not(study, frame, fit),
+        "extrapolated": None,
+        "domains": [],
+    }
+    if told["unknown"] is None:
+        there = fit_at(study, frame, fit, tokens)
+        found = repeating.curves(store, study, frame, there, aggregate, at, tokens)
+        told["domains"] = [repeating.as_json(one, aggregate) for one in found]
+        passes = epochs(at, frame.pools.tokens, tokens)
+        told["extrapolated"] = repeating.beyond(study.domains, passes, repeating.seen(store, study, frame))
+    return told
 
 
 def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
@@ -206,6 +235,7 @@ def change_domains(
 COMMANDS = (
     trade_off,
     targets,
+    repetition,
     propose,
     list_proposals,
     start_proposed,

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.space.baselines import unimax
 from engine.spec.fidelity import Fidelity
 from engine.spec.pools import Pools
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 DOSE = "dose"  # the role of a run that trains a mixture again with one domain's text cut
 DOSES = (1 / 4, 1 / 8, 1 / 2)  # of a domain's text, in the order in which they are given to runs
+MOST = 8.0  # epochs of a domain in a mixture that dose runs train again: with its text cut they reach 16 to 64
 
 
 def is_matched(spec: "StudySpec", frame: "Frame") -> bool:
@@ -80,12 +82,28 @@ def notes_on_repetition(spec: "StudySpec", frame: "Frame") -> list[str]:
     return found
 
 
+def design_centre(spec: "StudySpec", frame: "Frame") -> np.ndarray:
+    """(D,) the mixture around which a design is drawn: the prior; where proxies repeat text as the real run will and
+    even shares would repeat some of it, halfway from there to UniMax, which is even but for the epoch cap.
+
+    A domain of little text has next to nothing of the natural mixture: around that no run would tell what it is worth.
+    """
+    if not is_matched(spec, frame) or not frame.budget:
+        return frame.prior
+    tokens = _text(frame).tokens
+    if not (frame.budget / len(tokens) > tokens).any():
+        return frame.prior
+    centre: np.ndarray = (frame.prior + unimax(tokens, frame.budget, spec.epoch_cap)) / 2
+    return centre
+
+
 def dose_runs(spec: "StudySpec", frame: "Frame", points: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(label, shares (D,), doses (D,)) of the study's dose runs.
 
-    Each trains that one of the design's `points` (n, D) again in which a domain is repeated most, with that domain's
-    text cut to a part. Only so can the harm of repetition be told from the good of a larger share. The domains that
-    repeat most come first. Raises Problem where there are fewer such runs than the study asks for.
+    Each trains that one of the design's `points` (n, D) again in which a domain is repeated most, up to MOST epochs,
+    with that domain's text cut to a part. Only so can the harm of repetition be told from the good of a larger share.
+    All cuts of the domains that the design repeats come first, and among them those that it repeats most. Raises
+    Problem where there are fewer such runs than the study asks for.
     """
     if not spec.dose_runs:
         return []
@@ -95,17 +113,19 @@ def dose_runs(spec: "StudySpec", frame: "Frame", points: np.ndarray) -> list[tup
             "of the domains, and proxies that see the real run's repetition. Give these, or ask for 0 dose runs."
         )
     wanted, least = _wanted(spec, frame), _fidelity(spec).context + 1
-    highest = points.max(axis=0)
-    epochs = highest * frame.budget / _text(frame).tokens  # (D,) NaN where the text is unknown
-    order = [i for i in np.argsort(-epochs, kind="stable") if np.isfinite(epochs[i]) and highest[i] > 0]
+    passes = points * frame.budget / _text(frame).tokens  # (n, D) NaN where the text is unknown
+    passes = np.where(np.isfinite(passes), passes, 0)
+    highest = passes.max(axis=0)
+    order = [i for i in np.argsort(-highest, kind="stable") if highest[i] > 0]
+    repeated = [[i for i in order if (highest[i] > 1) == more] for more in (True, False)]
     made = []
-    for dose in DOSES:
-        for i in order:
-            if dose * wanted[i] >= least:
-                doses = np.ones(len(epochs))
-                doses[i] = dose
-                label = f"dose: {frame.space.names[i]} / {round(1 / dose)}"
-                made.append((label, points[points[:, i].argmax()], doses))
+    for dose, i in [(dose, i) for group in repeated for dose in DOSES for i in group]:
+        if dose * wanted[i] >= least:
+            doses = np.ones(len(highest))
+            doses[i] = dose
+            label = f"dose: {frame.space.names[i]} / {round(1 / dose)}"
+            within = np.where(passes[:, i] <= MOST, passes[:, i], -passes[:, i])  # else the fewest
+            made.append((label, points[within.argmax()], doses))
     if len(made) < spec.dose_runs:
         raise Problem(
             f"Cannot plan {spec.dose_runs} dose runs in {spec.name!r}: its domains' text leaves {len(made)} cuts of at "

@@ -20,7 +20,7 @@ from engine.spec.fidelity import PRESETS, Fidelity
 from engine.spec.merge import MergeSpec
 from engine.spec.objectives import check_priorities
 from engine.spec.pools import check_counts
-from engine.spec.repetition import DOSE, dose_runs
+from engine.spec.repetition import DOSE, design_centre, dose_runs
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -218,7 +218,7 @@ def chosen_domains(spec: StudySpec, manifest: dict[str, Any]) -> list[str]:
 
 def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any]]:
     """The runs of a study: design points, the baselines, the prior repeated with other seeds, and dose runs."""
-    points = design_points(spec, frame.design_space, frame.prior, spec.runs)
+    points = design_points(spec, frame.design_space, design_centre(spec, frame), spec.runs)
     rows: list[tuple[str, str | None, np.ndarray]] = []  # role, label, weights
     rows += [("baseline", name, point) for name, point in distinct(frame.baselines).items()]
     rows += [("design", None, point) for point in points]

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from engine.core.checks import is_number
+from engine.core.errors import Problem
 from engine.search.methods import evolve_from
 from engine.spec.frame import Frame, frame_of
 from engine.spec.objectives import Aggregate
@@ -19,6 +21,13 @@ from engine.surrogates.prediction import Prediction, predict
 from store import studies
 
 DRAWS = 8192
+
+
+def checked_tokens(tokens: float) -> float:
+    """Tokens of a real run, unchanged. Raises Problem if they are no such number."""
+    if not is_number(tokens, 1):
+        raise Problem(f"Cannot use {tokens!r} as the tokens of the real run: give a number of at least 1.")
+    return float(tokens)
 
 
 def frame_at(study: studies.Study, tokens: float) -> Frame:

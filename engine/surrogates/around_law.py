@@ -41,7 +41,9 @@ class AroundLaw(Conditioned, Composed):
         fold = np.random.default_rng(seed).permutation(len(weights)) % FOLDS
         tests = [fold == k for k in range(FOLDS if len(weights) <= MANY else 1)]
         usual = conditions.usual
+        known = np.isfinite(conditions.repeats).any()  # else the law of epochs is that of returns
         laws = LAWS if usual.sum() >= FEWEST_FOR_A_LAW * weights.shape[1] else ()
+        laws = [name for name in laws if known or name != "epochs"]
         tried = {
             name: sum(held_out_error(name, weights, losses, seed, conditions, test) for test in tests)
             for name in (PROCESS, *laws)
@@ -63,11 +65,11 @@ class AroundLaw(Conditioned, Composed):
         return self._trend(weights) + self.members[PROCESS].mean(weights)
 
     def moments(self, weights):
-        missed, variance = self.members[PROCESS].moments(weights)
-        return self._trend(weights) + missed, variance
+        means, variances = zip(*(one.moments(weights) for one in self.members.values()), strict=True)
+        return sum(means) - self.offset * (len(means) - 1), sum(variances)
 
     def covariance(self, weights):
-        return self.members[PROCESS].covariance(weights)
+        return sum(one.covariance(weights) for one in self.members.values())
 
     def _trend(self, weights: np.ndarray) -> np.ndarray | float:
         laws = {name: one for name, one in self.members.items() if name != PROCESS}

@@ -89,6 +89,11 @@ class Surrogate(ABC):
         other text. Itself, where it does not know of them."""
         return self
 
+    def unharmed(self, domain: int) -> Self:
+        """The same surrogate where repeating one domain does no harm, as if its text never ended. Itself, where it does
+        not know of harm."""
+        return self
+
     @property
     def sees_repetition(self) -> bool:
         """Whether predictions change with how often text is read: else `at` gives the surrogate itself."""

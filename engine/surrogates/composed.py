@@ -16,6 +16,9 @@ class Composed(Surrogate):
     def at(self, repeats):
         return replace(self, members={name: one.at(repeats) for name, one in self.members.items()})
 
+    def unharmed(self, domain):
+        return replace(self, members={name: one.unharmed(domain) for name, one in self.members.items()})
+
     @property
     def sees_repetition(self):
         return any(one.sees_repetition for one in self.members.values())

@@ -10,7 +10,7 @@ from engine.recipes.plain import CSV
 from engine.space.baselines import epochs
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import SAMPLED, frame_of
-from engine.spec.repetition import dose_runs, kept, notes_on_repetition
+from engine.spec.repetition import design_centre, dose_runs, kept, notes_on_repetition
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 
 DOMAINS = ["web", "code", "books"]
@@ -147,16 +147,43 @@ def test_dose_runs_cut_what_repeats_most():
     doses = [run for run in runs if run["role"] == "dose"]
     assert len(doses) == 7 and all(run["doses"] is None for run in runs if run["role"] != "dose")
     design = np.array([run["weights"] for run in runs if run["role"] == "design"])
-    most = design.max(axis=0) / np.array(list(given.values()))
-    assert doses[0]["label"] == f"dose: {DOMAINS[int(most.argmax())]} / 4"
+    passes = design * 2e9 / np.array(list(given.values()))
+    assert doses[0]["label"] == f"dose: {DOMAINS[int(passes.max(axis=0).argmax())]} / 4"
     for run in doses:
         (cut,) = [i for i, dose in enumerate(run["doses"]) if dose < 1]
-        np.testing.assert_array_equal(run["weights"], design[design[:, cut].argmax()], "the same shares once more")
+        twin = np.where(passes[:, cut] <= 8, passes[:, cut], 0).argmax()
+        np.testing.assert_array_equal(run["weights"], design[twin], "the same shares once more, read up to 8 times")
         assert run["seed"] == runs[0]["seed"]
     with pytest.raises(Problem, match="9 cuts"):
         dose_runs(spec(target_tokens=2e9, available_tokens=given, dose_runs=10), one, design)
     with pytest.raises(Problem, match="need target_tokens"):
         plan_runs(spec(dose_runs=2), "s", frame_of(spec(), DOMAINS, manifest()))
+
+
+def test_dose_runs_go_to_what_the_design_repeats():
+    """All cuts of scarce text come before any of text that is never read twice: those would tell next to nothing."""
+    asked = spec(target_tokens=2e8, available_tokens={"web": 8e9, "code": 3e9, "books": 2e6}, dose_runs=5, runs=16)
+    runs = plan_runs(asked, "s", frame_of(asked, DOMAINS, manifest()))
+    cut = [run["label"].split()[1] for run in runs if run["role"] == "dose"]
+    assert cut[:3] == ["books"] * 3 and "books" not in cut[3:]
+
+
+@pytest.mark.parametrize("cap", [4.0, 40.0])
+def test_a_design_reads_scarce_text_as_often_as_may_be(cap):
+    """A hundredth of a domain has next to nothing of the natural mixture; around that, no run would ever repeat it."""
+    scarce = {"web": 8e8, "code": 3e8, "books": 2e6}
+    asked = spec(target_tokens=2e8, available_tokens=scarce, runs=48, epoch_cap=cap)
+    one = frame_of(asked, DOMAINS, manifest())
+    passes = np.array([run["weights"][2] for run in plan_runs(asked, "s", one) if run["role"] == "design"]) * 100
+    assert (passes > cap / 4).sum() >= 8 and (passes < 1).sum() >= 4
+    np.testing.assert_allclose(design_centre(asked, one)[2], (2e6 / 1.102e9 + min(1 / 3, cap / 100)) / 2)
+
+
+@pytest.mark.parametrize("change", [{"target_tokens": 1e6}, {"simulated_epoching": False}, {"target_tokens": 0.0}])
+def test_where_nothing_repeats_a_design_is_around_the_prior(change):
+    asked = spec(**{"target_tokens": 2e8, "available_tokens": {"web": 8e8, "code": 3e8, "books": 2e6}} | change)
+    one = frame_of(asked, DOMAINS, manifest())
+    np.testing.assert_array_equal(design_centre(asked, one), one.prior)
 
 
 def test_a_recipe_says_what_is_unknown_of_its_text():

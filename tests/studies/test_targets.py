@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from engine.commands.rounds import repetition
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCreated, StudyPlanned
@@ -15,6 +16,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.repeating import TOLD, UNSEEN, UNSURE, beyond, curves, seen, worth_of
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -86,3 +88,65 @@ def test_a_surrogate_of_shares_alone_stays_as_it_is(store, study):
 def test_a_target_that_no_mixture_can_keep_to_is_refused(study):
     with pytest.raises(Problem, match="1,000,000,000,000 tokens within 50 epochs"):
         frame_at(study, 1e12)
+
+
+def curves_of(store, study, tokens=BUDGET, at=(0.05, 0.95), name="epochs"):
+    frame, aggregate = frame_of_study(study), aggregate_of(store, study)
+    fit = fit_at(study, frame, fit_of(store, study, name), tokens)
+    return curves(store, study, frame, fit, aggregate, np.array(at), tokens)
+
+
+@pytest.mark.parametrize("tokens", [BUDGET, 4 * BUDGET])
+def test_benefit_and_harm_over_epochs(store, study, tokens):
+    """A domain is worth repeating up to where the law that made the losses turns, at the study's budget and another."""
+    scarce, plenty = curves_of(store, study, tokens)
+    assert (scarce.domain, len(scarce.read), scarce.dosed) == ("scarce", 30, [])
+    assert scarce.here == pytest.approx(0.05 * tokens / TOKENS[0]) and scarce.most == pytest.approx(9.9)
+    change, low, high = (np.array(one) for one in (scarce.change, scarce.low, scarce.high))
+    own = scarce.epochs.index(scarce.here)
+    assert change[own] == low[own] == high[own] == 0 and (low <= high).all()
+    assert (np.array(scarce.fresh)[own:] <= change[own:] + 1e-9).all()
+    grid = np.linspace(0, 9, 2001)
+    wanted = grid[
+        np.argmin([loss(np.array([e, 0]) * TOKENS / tokens + [0, 1 - e * TOKENS[0] / tokens], tokens) for e in grid])
+    ]
+    assert scarce.worth.low <= wanted * 1.2 and wanted * 0.8 <= scarce.worth.high
+    assert plenty.epochs[-1] <= tokens / TOKENS[1] + 1e-9  # its text never repeats: all of the run is read once
+
+
+@pytest.mark.parametrize("tokens", [1.0, 1e3, 1e14])
+def test_absurd_targets_get_finite_curves(store, study, tokens):
+    for curve in curves_of(store, study, tokens):
+        assert np.isfinite([curve.change, curve.low, curve.high, curve.fresh]).all()
+        assert np.abs(curve.change).max() < 100
+
+
+def test_who_knows_shares_alone_says_so(store, study):
+    with pytest.raises(Problem, match="Power law knows shares alone"):
+        curves_of(store, study, name="power_law")
+
+
+def test_a_mixture_beyond_the_runs_is_called_extrapolated(store, study):
+    found = seen(store, study, frame_of_study(study))
+    assert beyond(DOMAINS, np.array([9.0, 0.1]), found) is None
+    told = beyond(DOMAINS, np.array([200.0, 0.1]), found)
+    assert "scarce is read 200 times, and no run read it more than 9.9" in told and "plenty" not in told
+
+
+def test_the_command_tells_the_same(store, study):
+    told = repetition(store, study.id, 4 * BUDGET)
+    assert told["tokens"] == 4 * BUDGET and json.loads(json.dumps(told)) == told
+    if told["unknown"] is None:
+        assert [one["domain"] for one in told["domains"]] == DOMAINS
+    with pytest.raises(Problem, match="at least 1"):
+        repetition(store, study.id, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [([3, 1, 2, 3, 4], TOLD), ([3, 2.9, 2, 1, 0], UNSEEN), ([1, 1, 1, 1, 1], UNSURE)]
+)
+def test_how_often_is_worth_it(mean, verdict):
+    """The grid is 0, 2, ..., 8 epochs, and runs read up to 5."""
+    grid, mean = 2.0 * np.arange(5), np.array(mean, float)
+    drawn = mean + 0.1 * np.random.default_rng(0).normal(size=(200, 5))
+    assert worth_of(grid, mean, drawn, 5.0).verdict == verdict

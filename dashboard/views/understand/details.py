@@ -11,6 +11,7 @@ from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.understand.repetition import repetition
 from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
@@ -144,6 +145,7 @@ def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     )
 
 
+REPETITION = "Repetition"
 DETAILS = {
     "Influence": influence,
     "Response": response,
@@ -155,11 +157,14 @@ DETAILS = {
 }
 
 
-def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
-    """One of the detailed charts, at the faders' mixture, or why it cannot be drawn."""
-    chosen = st.segmented_control("Details", list(DETAILS), default="Influence", key="look", bind="query-params")
-    if chosen:
-        try:
+def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None, tokens: float) -> None:
+    """One of the detailed charts, at the faders' mixture, or why it cannot be drawn. tokens: of the real run."""
+    looks = [*DETAILS, REPETITION]
+    chosen = st.segmented_control("Details", looks, default="Influence", key="look", bind="query-params")
+    try:
+        if chosen == REPETITION:
+            repetition(study, fit, aggregate, at, tokens)
+        elif chosen:
             DETAILS[chosen](study, fit, aggregate, at, giver)
-        except Problem as problem:
-            st.info(plain(problem))
+    except Problem as problem:
+        st.info(plain(problem))

@@ -13,14 +13,17 @@ from dashboard.views.shared.predicted import against_a_reference
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.size import best_at_size, fit_at_size
 from dashboard.views.shared.study import named_of, study_of, too_few
-from dashboard.views.shared.target import best_there, repetition, target_fader
+from dashboard.views.shared.target import Target, best_there, repetition, target_fader
+from dashboard.views.shared.text import plain
 from dashboard.views.understand.details import details
 from dashboard.views.understand.text_form import text_form
 from engine.core.short_names import told_apart
-from engine.spec.frame import SAMPLED
+from engine.space.baselines import epochs
+from engine.spec.frame import SAMPLED, Frame
 from engine.spec.objectives import Aggregate, common_scale
 from engine.studies.fits import Fit, named_points
 from engine.studies.measured import frame_of_study
+from engine.studies.repeating import beyond, seen
 from engine.studies.targets import fit_at
 from store import results, studies
 
@@ -48,6 +51,7 @@ def render(name: str | None) -> None:
         frame = frame_of_study(study)
         target = target_fader(study, frame)
         repetition(study, frame, named_of(study), at, target, aggregate)
+        told_beyond(study, frame, fit, at, target)
         text_form(study, frame, named_of(study), target)
         sized = target.size and fit_at_size(study, fit, target.size)
         there = sized or fit_at(study, frame, fit, target.tokens)
@@ -57,9 +61,18 @@ def render(name: str | None) -> None:
             best_there(study, frame, named_of(study), (fit, there), aggregate, target)
         nominate(study, {"the faders": at}, "explore", fit.name, aggregate)
         predictions(study, there, aggregate, at, points, elsewhere=there is not fit)
-        details(study, there, aggregate, at, giver)
+        details(study, there, aggregate, at, giver, target.tokens)
 
     desk_and_predictions()
+
+
+def told_beyond(study: studies.Study, frame: Frame, fit: Fit, at: np.ndarray, target: Target) -> None:
+    """Which domains the faders' mixture (D,) reads more often than any run did, where that moves the prediction."""
+    if not fit.surrogate.sees_repetition or frame.pools is None or not frame.budget:
+        return
+    there = epochs(at, frame.pools.tokens, target.tokens)
+    if told := beyond(named_of(study).domains, there, seen(state.store(), study, frame)):
+        st.caption(f":material/explore: {plain(told)}")
 
 
 def ask_giver(study: studies.Study) -> int | None:
