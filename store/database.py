@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -38,6 +39,7 @@ UNUSABLE = (
     pa.ArrowException,
 )
 Answer = TypeVar("Answer")
+Given = ParamSpec("Given")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
 JOB = "job/"  # begins the key of a job's journal
 AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # lines, and journals looked at, per transaction, roughly
@@ -137,8 +139,9 @@ class Store:
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
-        self.write(JobPlanned(job_id, spec, study))
-        self.spool.submit(spec, job_id)
+        with self._writing:
+            self.write(JobPlanned(job_id, spec, study))
+            self.spool.submit(spec, job_id)
 
     def retry(self, job_id: str) -> None:
         """Queue an ended job again. Raises Problem if it has not ended."""
@@ -231,6 +234,18 @@ class Store:
         with self._writing:
             self._connection.close()
             self.journal.close()
+
+
+def in_turn(function: Callable[Concatenate[Store, Given], Answer]) -> Callable[Concatenate[Store, Given], Answer]:
+    """A function that is carried out while nobody else writes: what it reads is still valid when it writes, so what is
+    asked twice at once is done once."""
+
+    @wraps(function)
+    def alone(store: Store, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        with store.alone():
+            return function(store, *args, **kwargs)
+
+    return alone
 
 
 def why(error: Exception) -> str:
