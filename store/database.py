@@ -241,7 +241,7 @@ def in_turn(function: Callable[Concatenate[Store, Given], Answer]) -> Callable[C
     asked twice at once is done once."""
 
     @wraps(function)
-    def alone(store: Store, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+    def alone(store: Store, /, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
         with store.alone():
             return function(store, *args, **kwargs)
 
