@@ -10,7 +10,8 @@ from typing import ParamSpec, TypeVar
 
 from engine.core.errors import Problem
 
-Given, Answer = ParamSpec("Given"), TypeVar("Answer")
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 ROLES = ("viewer", "reviewer", "operator")  # each may do what those before it may
 
 
