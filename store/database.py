@@ -74,6 +74,7 @@ class Store:
             key_by_kind(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
         self._rights: dict[str, Rights] = {}  # of jobs
+        self._torn: dict[str, int] = {}  # journal -> how far its last line, long and without end, was read
         self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version it is valid for, key -> answer
 
     def remembered(self, key: Hashable, ask: Callable[[], Answer]) -> Answer:
@@ -188,7 +189,7 @@ class Store:
             key = folder.name if own else JOB + folder.name
             rights = OWNER if own else self._rights.get(folder.name, UNPLANNED)
             read_to = self._read_to.get(key, 0)
-            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights)):
+            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights, self._torn)):
                 batch.append(chunk)
                 read_to, lines = chunk.read_to, lines + len(chunk.lines) + len(chunk.corrupt)
             if lines >= AT_ONCE:  # the rest of this journal waits

@@ -44,6 +44,9 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
         ids = [
             run for plan in plans(store, candidate, times, seeds) for run in confirmations.confirm(store, study, plan)
         ]
+    asked = [one.body for one in reviews.history(store, study.id) if (one.candidate, one.what) == (found.id, "confirm")]
+    if not ids and any((one["times"], one["seeds"]) == (times, seeds) for one in asked):
+        return ids  # the same was asked before
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
     store.write(ReviewAdded(found.study, "confirm", acting().name, body, found.id))
     return ids
