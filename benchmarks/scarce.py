@@ -10,7 +10,7 @@ Losses: mean bits per byte of the five domains. What was done stays in the works
 it. Writes benchmarks/results/scarce.json and scarce.md.
 
 How to read it. The ten more seeds were added after the first five were seen, so both are told. Before any pick was
-trained to its end, a design around the natural mixture turned out to try scarce text in no run; since then designs of
+trained to its end, a design around the natural mixture turned out to give scarce text at most 3%; since then designs of
 studies that repeat text lie halfway to UniMax, and the study that does not repeat it keeps the natural one: the
 difference between the studies is that of both. Without repetition nobody knows of it, and both picks are the same.
 """
