@@ -20,7 +20,9 @@ def add(command) -> None:
     one = command("ledger", ledger, "what was predicted of runs before they were measured, and what came of it")
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
-    command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
+    command(
+        "scale", plain("scale"), "ways to extrapolate over shares and size, checked at the largest size", study=True
+    )
     source_options(command("value-source", value_source, "price a source of text before a proxy saw it", study=True))
     said = "which sizes to buy further runs at, by what they tell of the choice at a target a FLOP"
     plan_options(command("plan-runs", plan_runs, said, study=True))

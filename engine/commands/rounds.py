@@ -182,7 +182,7 @@ def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
 
 
 def scale(store: Store, name: str) -> dict:
-    """The law over shares and fidelity, fitted without the largest size and checked there."""
+    """Ways to extrapolate over shares and size, fitted without the largest size and checked there, the best first."""
     return plain(confirmations.scale_check(store, studies.get(store, name)))
 
 
