@@ -21,6 +21,7 @@ from dashboard.server import state
 from dashboard.server.paths import under
 from engine.commands import contract
 from engine.core import system
+from engine.core.checks import once_each
 from engine.core.errors import Conflict, Missing, Problem, Unavailable
 from engine.core.people import NotSignedIn, Person, Refused, as_person, local_user, need
 from engine.jobs import journal_upload
@@ -168,7 +169,7 @@ def read_json(body: bytes) -> object:
     if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise TooLarge
     try:
-        return json.loads(body or b"{}")
+        return json.loads(body or b"{}", object_pairs_hook=lambda pairs: once_each(pairs, "the arguments"))
     except (ValueError, RecursionError) as error:
         raise Problem(
             f"Cannot read the arguments: they are not JSON ({error}). Send an object of names and values."
@@ -184,6 +185,14 @@ async def command(request: Request, person: Person) -> JSONResponse:
     return JSONResponse({"result": await called(person, name, body, request.headers.get("idempotency-key"))})
 
 
+def number_of(text: str) -> float:
+    """The tokens of a query. Raises Problem for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise Problem(f"Cannot export for a budget of {text[:80]!r} tokens: give a number of at least 1.") from None
+
+
 @answering
 async def recipe(request: Request, person: Person) -> Response:
     """GET /api/v1/recipe/<study>?format=...&candidate=...&tokens=...&file=...: one file, as a trainer takes it."""
@@ -191,7 +200,7 @@ async def recipe(request: Request, person: Person) -> Response:
     file = asked.pop("file", None)
     arguments = {"name": request.path_params["study"], **asked}
     if "tokens" in arguments:
-        arguments["tokens"] = float(arguments["tokens"])
+        arguments["tokens"] = number_of(arguments["tokens"])
     made = await called(person, "export", arguments)
     files = {**made["files"], **{name: base64.b64decode(text) for name, text in made["binary"].items()}}
     name = file or next(iter(made["binary"] or files))

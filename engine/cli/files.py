@@ -28,7 +28,9 @@ def as_file(path: Path) -> Iterator[Path]:
 
     Raises Problem if there is nothing, or a folder.
     """
-    if path.is_dir() or not path.exists():
+    if path.is_dir():
+        raise Problem(f"Cannot read {path}: it is a folder. Name a file in it.")
+    if not path.exists():
         raise Problem(f"Cannot read {path}: there is no such file. Check the path.")
     if path.is_file():
         yield path

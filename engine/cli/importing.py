@@ -19,6 +19,7 @@ import numpy as np
 from engine.cli.files import as_file, new_output
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
+from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, replacing
 from engine.core.sheets import as_text
@@ -174,7 +175,7 @@ def numbers_in(path: Path) -> dict[str, float]:
     with as_file(path) as file:
         if file.suffix.lower() == ".json":
             try:
-                found = json.loads(file.read_text())
+                found = json.loads(file.read_text(), object_pairs_hook=lambda pairs: once_each(pairs, str(path)))
             except UNREADABLE as error:
                 cure = 'Write {"domain": number, ...}.'
                 raise Problem(f"Cannot read {path}: {read_fault(error, cure)}") from error
@@ -185,7 +186,7 @@ def numbers_in(path: Path) -> dict[str, float]:
     if len(table.columns) < 2:
         raise Problem(f"Cannot read {path}: it has one column. Write domain,tokens.")
     names, values = list(table.columns)[:2]
-    return dict(zip(table.keys(names), table.numbers(values).tolist(), strict=True))
+    return once_each(zip(table.keys(names), table.numbers(values).tolist(), strict=True), str(path))
 
 
 def constraints_in(path: Path) -> dict:

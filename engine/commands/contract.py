@@ -102,11 +102,17 @@ def check_json(value: object, what: str) -> None:
             elif isinstance(one, str):
                 check_text(one, where, what)
             elif isinstance(one, int | float) and not (-LARGEST <= one < LARGEST and math.isfinite(one)):
-                raise Problem(f"Cannot read the arguments of {what}: {where!r} is {shown(one)}; use smaller numbers.")
+                cure = "give a finite number" if is_infinite(one) else "use smaller numbers"
+                raise Problem(f"Cannot read the arguments of {what}: {where!r} is {shown(one)}; {cure}.")
         level = below
         if not level:
             return
     raise Problem(f"Cannot read the arguments of {what}: they are nested more than {DEEPEST} levels deep.")
+
+
+def is_infinite(number: float) -> bool:
+    """Whether it is an infinity, or not a number. Whole numbers of any length are none."""
+    return isinstance(number, float) and not math.isfinite(number)
 
 
 def check_text(text: str, where: str, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from engine.commands.jobs import state_of
+from engine.commands.jobs import answer_of
 from engine.core.people import takes
 from engine.corpus.report import report
 from engine.studies import corpora
@@ -24,7 +24,7 @@ def list_corpora(store: Store) -> list[dict]:
 @takes("operator", "build a corpus")
 def build_corpus(store: Store, name: str, spec: dict) -> dict:
     """Queue the building of a corpus."""
-    return {"corpus": name, **state_of(store, corpora.build_corpus(store, name, spec))}
+    return {"corpus": name, **answer_of(store, corpora.build_corpus(store, name, spec))}
 
 
 COMMANDS = (

@@ -6,6 +6,7 @@ from engine.core.errors import Missing
 from engine.core.people import takes
 from engine.jobs import logs
 from engine.studies import jobs
+from engine.studies.questions import Asked
 from store import jobs as table
 from store import studies
 from store.database import Store
@@ -66,9 +67,14 @@ def job_log(store: Store, job_id: str) -> dict:
 
 
 def state_of(store: Store, job: str) -> dict:
-    """A job that answers a request, and its state: the same request asked again is one job."""
+    """A job and its state."""
     row = table.find(store, job)
     return {"job": job, "state": row.state if row else "queued"}
+
+
+def answer_of(store: Store, asked: Asked) -> dict:
+    """The job that answers a request, its state, and whether it was there: the same request asked again is one job."""
+    return {**state_of(store, asked.id), "already_there": asked.already_there}
 
 
 COMMANDS = (

@@ -1,6 +1,6 @@
 """Commands on merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
-from engine.commands.jobs import state_of
+from engine.commands.jobs import answer_of
 from engine.core.people import takes
 from engine.search import plain
 from engine.studies.fits import point_of
@@ -34,7 +34,7 @@ def search_merges(
     job = questions.queue_merge_search(
         store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
     )
-    return {"study": found.id, **state_of(store, job)}
+    return {"study": found.id, **answer_of(store, job)}
 
 
 @takes("operator", "write a merged checkpoint")
@@ -46,7 +46,7 @@ def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", ou
     study = studies.get(store, name)
     point = questions.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
     out = out or f"{study.id}-{questions.short_hash(point)}"
-    return {"study": study.id, "out": out, **state_of(store, questions.queue_write(store, study, point, out))}
+    return {"study": study.id, "out": out, **answer_of(store, questions.queue_write(store, study, point, out))}
 
 
 def merge_searches(store: Store, name: str) -> list[dict]:
@@ -66,7 +66,7 @@ def learn_merge(
     """Queue a merge that is learned from training text (engine.studies.merges.learning.queue_learning)."""
     study = studies.get(store, name)
     job = learning.queue_learning(store, study, method, knobs, coefficients, large)
-    return {"study": study.id, **state_of(store, job)}
+    return {"study": study.id, **answer_of(store, job)}
 
 
 def learned_merges(store: Store, name: str) -> list[dict]:

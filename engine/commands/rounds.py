@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from engine.commands.jobs import state_of
+from engine.commands.jobs import answer_of
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search import plain
@@ -121,7 +121,7 @@ def propose(
     """Queue a proposal of next runs."""
     found = studies.get(store, name)
     job = proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)
-    return {"study": found.id, **state_of(store, job)}
+    return {"study": found.id, **answer_of(store, job)}
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:
@@ -143,7 +143,8 @@ def confirm(
     """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
     found = studies.get(store, name)
     plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
-    return {"study": found.id, "mixtures": list(plan.mixtures), "runs": confirmations.confirm(store, found, plan)}
+    new = confirmations.confirm(store, found, plan)
+    return {"study": found.id, "mixtures": list(plan.mixtures), "runs": new, "already_there": not new}
 
 
 def plan_confirmation(

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from engine.commands.jobs import state_of
+from engine.commands.jobs import answer_of
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.league import FEWEST_RUNS
@@ -108,8 +108,9 @@ def list_runs(store: Store, name: str) -> list[dict]:
 @takes("operator", "start a study")
 def start(store: Store, spec: dict) -> dict:
     """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
-    found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
-    return {"study": found.id, "costs": costs(store, found), **text(found)}
+    begun = lifecycle.begin(store, StudySpec.from_dict(spec))
+    found = studies.get(store, begun.id)
+    return {"study": found.id, "already_there": begun.already_there, "costs": costs(store, found), **text(found)}
 
 
 @takes("operator", "say how much text a study has")
@@ -153,7 +154,7 @@ def fit(store: Store, name: str) -> dict:
             f"Cannot fit {name!r}: {count} of its runs are done and of one size, and cross-validation needs "
             f"{FEWEST_RUNS}. Wait for more."
         )
-    return {"study": found.id, **state_of(store, advance.ask_fit(store, found))}
+    return {"study": found.id, **answer_of(store, advance.ask_fit(store, found))}
 
 
 @takes("operator", "start a search")
@@ -169,7 +170,7 @@ def search(
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
     found = studies.get(store, name)
     job = queue_search(store, found, surrogate, priorities, points, method, prices)
-    return {"study": found.id, **state_of(store, job)}
+    return {"study": found.id, **answer_of(store, job)}
 
 
 def list_searches(store: Store, name: str) -> list[dict]:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -30,3 +31,14 @@ def check(fine: object, value: object, what: str, wanted: str) -> None:
     """Raise Problem unless it is fine: what it was to be used as, the value, and what it must be."""
     if not fine:
         raise Problem(f"Cannot use {value!r:.80} as {what}: it must be {wanted}.")
+
+
+def once_each(pairs: Iterable[tuple[str, Any]], what: str) -> dict[str, Any]:
+    """Named values as a dict. what: they stand in. Raises Problem for a name that is there twice: which one is meant
+    cannot be known."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise Problem(f"Cannot read {what}: {name[:80]!r} is there twice. Leave one of them.")
+        found[name] = value
+    return found

@@ -74,10 +74,15 @@ class Job:
             self.emit(JobProgress(done, total, note))
 
 
+def names_a_folder(text: str) -> bool:
+    """Whether a folder or file of the spool may be called so: one visible name, on every system."""
+    named = text == Path(text).name and not text.startswith(".") and text.isprintable()
+    return bool(text) and named and len(text.encode(errors="replace")) <= LONGEST_ID
+
+
 def check_id(job_id: str, free: bool = True) -> None:
     """Raise Problem for what cannot be a job's id. free: whether a job may be called so, and not only looked up."""
-    named = job_id and job_id == Path(job_id).name and not job_id.startswith(".")
-    if not named or len(job_id.encode(errors="replace")) > LONGEST_ID:
+    if not names_a_folder(job_id):
         raise Problem(f"Cannot use {job_id[:80]!r}: that is not a job's id, a name of up to {LONGEST_ID} bytes.")
     if free and job_id == OWNER:
         raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")

@@ -23,7 +23,7 @@ from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting, frame_of_study
-from engine.studies.questions import ask_once, queue_search
+from engine.studies.questions import Asked, ask_once, queue_search
 from engine.studies.training import training_jobs
 from store import corpora, jobs, results, runs, studies
 from store.database import Store
@@ -140,12 +140,11 @@ def fit_id(study: studies.Study, measured: runs.Measured) -> str:
     return f"{study.id}-fit-{measured.fingerprint}"
 
 
-def ask_fit(store: Store, study: studies.Study) -> str:
+def ask_fit(store: Store, study: studies.Study) -> Asked:
     """The job that fits the measured runs, whatever its state; queued if there is none, again if it failed."""
     need("operator", "fit surrogates")
     measured = for_fitting(store, study.id)
-    ask_once(store, fit_id(study, measured), fit_task(store, study, measured), study.id)
-    return fit_id(study, measured)
+    return ask_once(store, fit_id(study, measured), fit_task(store, study, measured), study.id)
 
 
 def queue_fit(store: Store, study: studies.Study) -> str | None:

@@ -10,7 +10,7 @@ from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.jobs.decisions import CorpusPlanned
 from engine.spec.kinds.corpus import CorpusTask
-from engine.studies.questions import ask_once
+from engine.studies.questions import Asked, ask_once
 from store import corpora
 from store.database import Store
 from store.jobs import JobRow
@@ -18,8 +18,8 @@ from store.jobs import JobRow
 DEFAULT_CORPUS = {"source": {"type": "default"}}
 
 
-def build_corpus(store: Store, name: str, spec: dict) -> str:
-    """Queue the building of a corpus (spec: see engine/corpus/build.py) and return the job's id.
+def build_corpus(store: Store, name: str, spec: dict) -> Asked:
+    """Queue the building of a corpus (spec: see engine/corpus/build.py); the same one asked for twice is one.
 
     The name of a corpus whose build failed or was cancelled is free: it may be built from another spec. Raises Problem
     when a corpus of that name exists, or is being built, with another spec.
@@ -44,8 +44,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> str:
             job_id = before.id
         else:
             job_id = f"corpus-{folder.name}~{_short_digest(spec)}"  # no name of a corpus has this mark
-        ask_once(store, job_id, CorpusTask(name, **spec).spec())
-    return job_id
+        return ask_once(store, job_id, CorpusTask(name, **spec).spec())
 
 
 def _is_free(store: Store, name: str, job: JobRow | None) -> bool:

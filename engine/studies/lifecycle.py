@@ -11,6 +11,7 @@ from engine.league import with_members
 from engine.metrics import measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
 from engine.studies.advance import advance, planned
+from engine.studies.questions import Asked
 from store import corpora, jobs, studies
 from store.database import Store, in_turn
 
@@ -24,7 +25,12 @@ def create_demo(store: Store) -> str:
 
 
 def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
-    """Record a new study and start it; returns its id, or that of a study with the same settings that goes on already.
+    """Begin a study, and return its id only."""
+    return begin(store, spec, study).id
+
+
+def begin(store: Store, spec: StudySpec, study: str | None = None) -> Asked:
+    """Record a new study and start it; or a study with the same settings that goes on already.
 
     Raises Problem if its corpus does not exist.
     """
@@ -40,12 +46,12 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
         planned(store, spec, "check", manifest)  # raises if the constraints leave too few mixtures
     with store.alone():  # the same study asked for twice at once is one
         if (there := same_study(store, spec)) is not None:
-            return there
+            return Asked(there, True)
         slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
         study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
         store.write(StudyCreated(study, spec.name, spec.to_dict()))
         advance(store)
-    return study
+    return Asked(study, False)
 
 
 def same_study(store: Store, spec: StudySpec) -> str | None:

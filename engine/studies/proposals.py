@@ -10,7 +10,7 @@ from engine.spec.kinds.propose import ProposeTask
 from engine.spec.study import StudySpec
 from engine.studies.confirmations import SAME
 from engine.studies.measured import for_fitting, frame_of_study
-from engine.studies.questions import ask_once, job_id_of, question_of, surrogate_file
+from engine.studies.questions import Asked, ask_once, job_id_of, question_of, surrogate_file
 from engine.studies.training import add_runs, trainable
 from store import runs, studies
 from store.database import Store, in_turn
@@ -25,8 +25,8 @@ def queue_proposal(
     count: int = 8,
     surrogate: str | None = None,
     priorities: dict | None = None,
-) -> str:
-    """Queue a proposal of next runs (engine/search/proposal_job.py). Returns the job's id.
+) -> Asked:
+    """Queue a proposal of next runs (engine/search/proposal_job.py); the same request is one job.
 
     Raises Problem before the first fit, and for an invalid proposer or count.
     """
@@ -55,8 +55,7 @@ def queue_proposal(
         weights=measured.weights.tolist(),
         losses=losses,
     )
-    ask_once(store, job_id, task.spec(priority=-1), study.id)
-    return job_id
+    return ask_once(store, job_id, task.spec(priority=-1), study.id)
 
 
 @takes("operator", "train proposed mixtures")

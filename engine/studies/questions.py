@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,13 @@ from store.database import Store
 SEARCH_POINTS = 1_000_000
 
 
+class Asked(NamedTuple):
+    """What answers a request, by its id, and whether it was there already: then nothing new was begun."""
+
+    id: str
+    already_there: bool
+
+
 def queue_search(
     store: Store,
     study: studies.Study,
@@ -27,8 +35,8 @@ def queue_search(
     points: int = SEARCH_POINTS,
     method: str = DEFAULT_METHOD,
     prices: dict[str, float] | None = None,
-) -> str:
-    """Queue a search on the latest fit; the same request is one job. Returns the job's id.
+) -> Asked:
+    """Queue a search on the latest fit; the same request is one job.
 
     surrogate: by default the leaderboard's choice; priorities: metric -> weight, 1 where absent (default: the study's);
     method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
@@ -41,8 +49,7 @@ def queue_search(
     check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
     settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
     job_id = job_id_of(study, "search", settings)
-    ask_once(store, job_id, search_task(store, study, settings), study.id)
-    return job_id
+    return ask_once(store, job_id, search_task(store, study, settings), study.id)
 
 
 def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
@@ -76,7 +83,7 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
     }
 
 
-def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, lacking: bool = False) -> None:
+def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, lacking: bool = False) -> Asked:
     """Queue the job of a request. One that failed, was cancelled, or has no result is retried; any other answers it
     already."""
     need("operator", "queue a question")
@@ -86,6 +93,9 @@ def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, la
             store.submit(job_id, spec, study)
         elif job.state in ("failed", "cancelled") or (job.state == "done" and lacking):
             store.retry(job_id)
+        else:
+            return Asked(job_id, True)
+    return Asked(job_id, False)
 
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:

@@ -41,7 +41,7 @@ from engine.jobs.decisions import (
 from engine.jobs.events import Event
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import check_id
+from engine.jobs.spool import check_id, names_a_folder
 from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
@@ -54,7 +54,14 @@ def check_settings(spec: dict[str, object]) -> None:
         raise Problem("Cannot take the settings of a study: 'corpus' is missing.")
 
 
+def check_study(study: str) -> None:
+    """Raise Problem for what cannot be a study's id: folders are called so."""
+    if not names_a_folder(study):
+        raise Problem(f"Cannot take a study of the id {shown(study)}: that is no name of a folder.")
+
+
 def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
+    check_study(e.study)
     check_settings(e.spec)
     values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
@@ -130,6 +137,7 @@ RUN_COLUMNS = {
 
 def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
     """A study of runs that were trained elsewhere, with their results."""
+    check_study(e.study)
     corpus = e.corpus and json.dumps(e.corpus)
     values = [
         e.study,

@@ -24,7 +24,7 @@ def server(tmp_path_factory):
     text = small_text(root / "text")
     (text / "empty.jsonl").write_text('{"content": "no text"}\n')
     store = Store(Workspace.open(root / "workspace"))
-    job = build_corpus(store, "mine", {"source": {"type": "folder", "path": str(text)}})
+    job = build_corpus(store, "mine", {"source": {"type": "folder", "path": str(text)}}).id
     folder = store.spool.find(job)
     write_event(folder, JobStarted())
     write_event(folder, JobFailed(message="Cannot use the domain 'empty'."))

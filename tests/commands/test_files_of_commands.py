@@ -12,6 +12,7 @@ from engine.__main__ import main
 from engine.cli.files import as_file, new_output
 from engine.cli.importing import copied, numbers_in
 from engine.cli.recipes import write
+from engine.commands.contract import check_json
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.importing import read_table
@@ -122,3 +123,24 @@ def test_a_file_is_written_over_when_asked(tmp_path):
     assert (tmp_path / "out.csv").read_text() == "new" and (tmp_path / "more" / "b.csv").read_text() == "b"
     with pytest.raises(Problem, match=r"out\.csv is not a folder"):
         new_output(tmp_path / "out.csv" / "a.csv", force=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.csv", "domain,tokens\nweb,1\nweb,2\n"), ("a.json", '{"web": 1, "web": 2}')]
+)
+def test_a_name_that_a_file_counts_twice_is_asked_about(tmp_path, name, text):
+    """Neither number is taken in silence."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(Problem, match="'web' is there twice"):
+        numbers_in(tmp_path / name)
+
+
+def test_a_folder_in_place_of_a_file_is_called_one(tmp_path):
+    with pytest.raises(Problem, match="it is a folder"):
+        numbers_in(tmp_path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 10**400])
+def test_a_number_is_refused_with_its_own_cure(number):
+    with pytest.raises(Problem, match="finite" if isinstance(number, float) else "smaller"):
+        check_json({"tokens": number}, "repetition")

@@ -96,15 +96,15 @@ def test_a_build_that_failed_leaves_its_name_free(store, folder):
     whole = {"source": {"type": "folder", "path": str(folder)}}
     less = {"source": {"type": "folder", "path": str(folder), "without": ["web"]}}
     (folder / "code.jsonl").write_text(lines(texts(2000)))
-    first = build_corpus(store, "mine", whole)
+    first = build_corpus(store, "mine", whole).id
     with pytest.raises(Problem, match="Choose a new name"):
         build_corpus(store, "mine", less)
     ended(store, first, JobFailed(message="no text"))
-    second = build_corpus(store, "mine", less)
-    assert second != first and build_corpus(store, "mine", less) == second
+    second = build_corpus(store, "mine", less).id
+    assert second != first and build_corpus(store, "mine", less) == (second, True)
     assert corpora.job(store, "mine").id == second and corpora.spec(store, "mine") == less
     ended(store, second, JobFailed(message="no text"))
-    assert build_corpus(store, "mine", less) == second and corpora.job(store, "mine").state == "queued"
+    assert build_corpus(store, "mine", less) == (second, False) and corpora.job(store, "mine").state == "queued"
     ended(store, second, JobFailed(message="no text"))
     build_corpus(store, "mine", whole)
     assert corpora.job(store, "mine").state == "queued" and corpora.spec(store, "mine") == whole
@@ -112,7 +112,7 @@ def test_a_build_that_failed_leaves_its_name_free(store, folder):
 
 def test_the_name_of_a_corpus_that_is_there_is_not_free(store, folder):
     whole = {"source": {"type": "folder", "path": str(folder)}}
-    job = build_corpus(store, "mine", whole)
+    job = build_corpus(store, "mine", whole).id
     store.workspace.corpus("mine").mkdir(parents=True)
     ended(store, job, JobFinished())
     with pytest.raises(Problem, match="Choose a new name"):

@@ -29,7 +29,7 @@ def test_submit_is_whole_and_idempotent(spool):
     assert list((spool.root / "incoming").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../escape", "a/b", "", ".hidden", ".."])
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", ".hidden", "..", "a\0b", "a\nb", "\ud800"])
 def test_a_job_id_cannot_leave_the_spool(spool, name):
     with pytest.raises(Problem, match="not a job's id"):
         spool.find(name)

@@ -56,7 +56,7 @@ def made(store: Store, name: str, folder: Path) -> None:
         (folder / "train" / f"{domain}-0.jsonl").write_text(text(topics, seed))
     (folder / "train" / "check-0.jsonl").write_text(text("abd", 98, 20))
     (folder / "valid" / "check-0.jsonl").write_text(text("abd", 99, 20))
-    job = build_corpus(store, name, {"source": {"type": "folder", "path": str(folder)}})
+    job = build_corpus(store, name, {"source": {"type": "folder", "path": str(folder)}}).id
     place = store.spool.find(job)
     build(Job(place, store.workspace.root, json.loads((place / "spec.json").read_text())))
     store.ingest()

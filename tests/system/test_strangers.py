@@ -130,6 +130,16 @@ def test_a_large_body_is_for_commands_with_rows_alone(client):
     assert post(client, "predict", rows).status_code == 400, "read, and no surrogate is fitted yet"
 
 
+def test_an_argument_that_is_there_twice_is_refused(client):
+    answer = post(client, "show", b'{"name": "One", "name": "Other"}')
+    assert answer.status_code == 400 and "'name' is there twice" in answer.text
+
+
+def test_the_budget_of_a_recipe_that_is_no_number_is_refused_with_a_cure(client):
+    answer = client.get("/api/v1/recipe/Any?format=csv&tokens=ten")
+    assert answer.status_code == 400 and "'ten'" in answer.text and "give a number" in answer.text
+
+
 def asked_at_once(times: int, ask) -> list:
     found, start = [], threading.Barrier(times)
 
@@ -155,17 +165,21 @@ def test_the_same_import_asked_six_times_at_once_is_one(client):
 def test_the_same_corpus_asked_six_times_at_once_is_one(client, tmp_path):
     wish = {"name": "six", "spec": {"source": {"type": "folder", "path": str(small_text(tmp_path / "text"))}}}
     journal = client.store.journal.folder / "events.jsonl"
-    found = asked_at_once(6, lambda: post(client, "build_corpus", wish).json()["result"]["job"])
-    assert set(found) == {"corpus-six"}
+    found = asked_at_once(6, lambda: post(client, "build_corpus", wish).json()["result"])
+    assert {one["job"] for one in found} == {"corpus-six"}
+    assert sorted(one["already_there"] for one in found) == [False] + 5 * [True]
     assert journal.read_text().count('"corpus.planned"') == 1 and journal.read_text().count('"corpus-six"') == 1
 
 
 def test_the_same_start_asked_six_times_at_once_is_one(client):
     wish = {"spec": {"name": "Six starts", "corpus": "default", "runs": 8}}
-    found = asked_at_once(6, lambda: post(client, "start", wish).json()["result"]["study"])
-    assert len(set(found)) == 1 and count(client, "Six starts") == 1
-    post(client, "cancel", {"name": found[0]})
-    assert post(client, "start", wish).json()["result"]["study"] != found[0], "one that was cancelled is begun anew"
+    found = asked_at_once(6, lambda: post(client, "start", wish).json()["result"])
+    assert len({one["study"] for one in found}) == 1 and count(client, "Six starts") == 1
+    assert sorted(one["already_there"] for one in found) == [False] + 5 * [True]
+    first = found[0]["study"]
+    post(client, "cancel", {"name": first})
+    anew = post(client, "start", wish).json()["result"]
+    assert anew["study"] != first and not anew["already_there"], "one that was cancelled is begun anew"
 
 
 def test_a_role_is_asked_before_anything_is_read(client, monkeypatch):

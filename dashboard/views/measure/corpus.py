@@ -11,7 +11,7 @@ from dashboard.charts import runs as run_charts
 from dashboard.components.plot import plot
 from dashboard.models.colours import colour_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
@@ -183,7 +183,7 @@ def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
         tokenizer["path"] = st.text_input("Path to tokenizer.json")
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
-            build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
+            asked = build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
         except WholeDomainsLeft as problem:
             st.session_state[LOST] = {"path": source["path"], "domains": [*source.get("without", ()), *problem.domains]}
             st.session_state[REFUSED] = str(problem)
@@ -192,6 +192,7 @@ def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
             refusal(problem)
             return
         st.session_state["corpus"] = name
+        say_if_there(asked.already_there)
         st.rerun()
 
 

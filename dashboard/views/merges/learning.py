@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.text import plain, refusal
@@ -41,10 +41,11 @@ def ask(study: studies.Study) -> None:
     large = large_of(study, learner)
     if st.button("Learn", type="primary", icon=":material/school:", **needs_role("operator")):
         try:
-            queue_learning(state.store(), study, name, knobs, coefficients, large)
+            asked = queue_learning(state.store(), study, name, knobs, coefficients, large)
         except Problem as problem:
             refusal(problem)
             return
+        say_if_there(asked.already_there)
         st.rerun()
 
 

@@ -7,7 +7,7 @@ from dashboard.charts import merges as merge_charts
 from dashboard.components.plot import plot
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import under_way
@@ -63,7 +63,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
         )
     if st.button("Search", type="primary", icon=":material/travel_explore:", **needs_role("operator")):
         try:
-            job = queue_merge_search(
+            asked = queue_merge_search(
                 state.store(),
                 study,
                 strategy,
@@ -77,9 +77,10 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
         except Problem as problem:
             refusal(problem)
             return
-        if jobs.find(state.store(), job).state == "done":
+        if jobs.find(state.store(), asked.id).state == "done":
             st.info("This search was already run; its result is below. Choose another seed for a different one.")
             return
+        say_if_there(asked.already_there)
         st.rerun()
 
 

@@ -18,12 +18,20 @@ def needs_role(role: str, disabled: bool = False) -> dict:
     return {"disabled": True, "help": f"This needs the role {role}. You are signed in as a {person.role}."}
 
 
+def say_if_there(already_there: bool) -> None:
+    """Say of what was asked for that it was there already, where nothing on the page would change."""
+    if already_there:
+        st.toast("This was asked for before: it is there already, and nothing new was begun.", icon=":material/check:")
+
+
 def start_button(spec: StudySpec) -> None:
     """The button that creates a study and opens it, or says why that is refused."""
     if st.button("Start", type="primary", icon=":material/play_arrow:", **needs_role("operator")):
         try:
-            st.session_state["next_study"] = lifecycle.create(state.store(), spec)
+            begun = lifecycle.begin(state.store(), spec)
         except Problem as problem:
             refusal(problem)
             return
+        st.session_state["next_study"] = begun.id
+        say_if_there(begun.already_there)
         st.rerun()

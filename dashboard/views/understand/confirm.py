@@ -10,7 +10,7 @@ from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.claims import ONE_SEED, claims_table
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
@@ -76,7 +76,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
     )
     style = {"type": "primary", "icon": ":material/verified:", "width": "stretch"}
     if right.button("Confirm", **style, **needs_role("operator")):
-        confirmations.confirm(state.store(), study, plan)
+        say_if_there(not confirmations.confirm(state.store(), study, plan))
         st.rerun()
 
 

@@ -12,7 +12,7 @@ from dashboard.charts import rounds as round_charts
 from dashboard.components.plot import plot
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
@@ -47,7 +47,8 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     count = middle.select_slider("Runs", [2, 4, 8, 16, 32, 64], 8, key="proposal-count")
     style = {"type": "primary", "icon": ":material/next_plan:", "width": "stretch"}
     if right.button("Propose", **style, **needs_role("operator")):
-        queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
+        asked = queue_proposal(state.store(), study, proposer, count, surrogate, priorities_asked(aggregate))
+        say_if_there(asked.already_there)
         st.rerun()
 
 

@@ -9,7 +9,7 @@ from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.searches import aggregate_in, describe
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
@@ -54,10 +54,11 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     style = {"type": "primary", "icon": ":material/travel_explore:", "width": "stretch"}
     if right.button("Search", **style, **needs_role("operator")):
         try:
-            queue_search(state.store(), study, surrogate, priorities_asked(aggregate), points, method, prices)
+            asked = queue_search(state.store(), study, surrogate, priorities_asked(aggregate), points, method, prices)
         except Problem as problem:
             refusal(problem)
             return
+        say_if_there(asked.already_there)
         st.session_state.pop("result", None)  # the new result is shown when it comes
         st.query_params.pop("result", None)
         st.rerun()

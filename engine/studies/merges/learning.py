@@ -9,7 +9,7 @@ from engine.spec.merge import checkpoint
 from engine.spec.merge_learners import checked_settings, learner_of
 from engine.studies.merge_jobs import merge_settings
 from engine.studies.merges.questions import merge_spec, task_of
-from engine.studies.questions import ask_once, job_id_of
+from engine.studies.questions import Asked, ask_once, job_id_of
 from store import runs, studies
 from store.database import Store, in_turn
 
@@ -23,8 +23,8 @@ def queue_learning(
     knobs: dict | None = None,
     coefficients: dict[str, float] | None = None,
     large: str = "",
-) -> str:
-    """Queue the learning of a merge; returns the job's id. The same request is one job.
+) -> Asked:
+    """Queue the learning of a merge. The same request is one job.
 
     method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, for methods that take them, by
     default 1 (logit_fusion: 1/K); large: a checkpoint that logit_fusion steers. Raises Problem if anything is invalid.
@@ -48,8 +48,7 @@ def queue_learning(
         out=f"{study.id}-{method}-{job_id[-6:]}",
         first=runs.last_number(store, study.id) + 1,
     )
-    ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
-    return job_id
+    return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
 
 
 def weight_of(method: str, experts: list[str], coefficients: dict[str, float]) -> list[float]:

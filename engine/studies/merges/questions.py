@@ -20,7 +20,7 @@ from engine.spec.tasks import Merging
 from engine.studies.jobs import add_to
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
-from engine.studies.questions import ask_once, job_id_of
+from engine.studies.questions import Asked, ask_once, job_id_of
 from engine.surrogates import SURROGATES
 from store import runs, studies
 from store.database import Store, in_turn
@@ -111,8 +111,8 @@ def queue_merge_search(
     priorities: dict | None = None,
     spread: bool = False,
     seed: int = 0,
-) -> str:
-    """Queue a search that measures merges of its own choice; returns the job's id. The same request is one job; a
+) -> Asked:
+    """Queue a search that measures merges of its own choice. The same request is one job; a
     guided search after further measurements is another.
 
     strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: of measuring, 0 for no limit;
@@ -143,8 +143,7 @@ def queue_merge_search(
         first=runs.last_number(store, study.id) + 1,
         known={"weights": known.weights.reshape(-1, len(study.coordinates)).tolist(), "losses": losses},
     )
-    ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
-    return job_id
+    return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
 
 
 def check_search(strategy: str, evaluations: int, minutes: float, surrogate: str, spread: bool, seed: int) -> None:
@@ -163,8 +162,8 @@ def check_search(strategy: str, evaluations: int, minutes: float, surrogate: str
         raise Problem(f"Cannot spread a search by {strategy!r} over a front: only guided rounds can. Choose guided.")
 
 
-def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> str:
-    """Queue the writing of a merge as a checkpoint into the workspace's exports/; returns the job's id.
+def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str) -> Asked:
+    """Queue the writing of a merge as a checkpoint into the workspace's exports/; the same request is one job.
 
     name: of its folder, or of its file if the experts are proxies. Raises Problem if the name is invalid.
     """
@@ -182,8 +181,7 @@ def queue_write(store: Store, study: studies.Study, point: np.ndarray, name: str
     )
     job_id = job_id_of(study, "write", {"file": text, "out": out})
     writing = MergeWriteTask(study=study.id, file=text, out=out)
-    ask_once(store, job_id, writing.spec(), study.id, lacking=not (root / "exports" / out).exists())
-    return job_id
+    return ask_once(store, job_id, writing.spec(), study.id, lacking=not (root / "exports" / out).exists())
 
 
 def short_hash(point: np.ndarray) -> str:

@@ -99,9 +99,9 @@ def test_a_number_is_kept_for_a_run_that_is_being_learned(learning_desk):
     try:
         study = studies.get(store, "Small merge")
         before = runs.last_number(store, study.id)
-        job = queue_learning(store, study, "lm_cocktail", {"windows": 2})
+        job = queue_learning(store, study, "lm_cocktail", {"windows": 2}).id
         assert runs.last_number(store, study.id) == before + 1
-        assert queue_learning(store, study, "lm_cocktail", {"windows": 2}) == job  # asked once
+        assert queue_learning(store, study, "lm_cocktail", {"windows": 2}) == (job, True)  # asked once
         assert runs.last_number(store, study.id) == before + 1
         store.spool.cancel(job)
     finally:

@@ -203,12 +203,12 @@ def test_a_job_whose_merges_are_all_refused_has_done_its_work(own, tmp_path):
 
 def test_what_was_asked_is_tried_again_where_it_ended_without_an_answer(own):
     store, study = own
-    job = queue_merge_search(store, study, "random", 5, seed=9)
+    job = queue_merge_search(store, study, "random", 5, seed=9).id
     store.spool.cancel(job)
     store.ingest()
     state = "SELECT state FROM jobs WHERE id = ?"
     assert store.rows(state, [job]) == [("cancelled",)]
-    assert queue_merge_search(store, study, "random", 5, seed=9) == job
+    assert queue_merge_search(store, study, "random", 5, seed=9) == (job, False)
     assert store.rows(state, [job]) == [("queued",)]
     store.spool.cancel(job)
     with pytest.raises(Problem, match="-1 as seed"):
@@ -246,7 +246,7 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
     try:
         store = owner.store
         study = studies.get(store, "Small merge")
-        job = queue_merge_search(store, study, "cma", 1000, seed=3)
+        job = queue_merge_search(store, study, "cma", 1000, seed=3).id
         with worker(store.spool):
             until(lambda: len(search_rows(store, study, 3)) > 40)
             store.spool.pause(study.id)
