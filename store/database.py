@@ -297,7 +297,7 @@ def connect(file: Path) -> duckdb.DuckDBPyConnection:
             make(file)
         return duckdb.connect(str(file), config={"enable_external_access": False, "threads": 2})
     except duckdb.Error as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[0].rstrip(".!")
         if "lock" in reason.lower():
             raise Problem(
                 f"Cannot open {file}: another process owns it. Use the page that is running, or stop it first."

@@ -74,6 +74,17 @@ class Study:
         """Runs that have not ended."""
         return self.counts.get("planned", 0) + self.counts.get("running", 0)
 
+    @property
+    def way_on(self) -> str:
+        """What brings the measurements that are missing, as a sentence for a message."""
+        if self.state == "paused":
+            return "The study is paused: resume it."
+        if self.lost:
+            return f"{self.lost} of its runs failed or were cancelled: resume the study."
+        if self.state == "cancelled":
+            return "The study was cancelled: resume it."
+        return "Wait for its runs." if self.open or not self.done else "Wait for the fit, or ask for one."
+
 
 def all_studies(store: Store) -> list[Study]:
     """Every study, newest first."""

@@ -14,6 +14,8 @@ from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner
 
+PATIENCE = 60  # seconds for an answer of the process that owns the workspace
+
 
 class Local:
     """Owns the workspace for as long as the command runs."""
@@ -57,7 +59,7 @@ class Remote:
     def answer(self, request: urllib.request.Request):
         """The result of a request. Raises Problem with the server's sentence."""
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:
                 return json.load(response)["result"]
         except urllib.error.HTTPError as error:
             raise Problem(reason(error)) from error
@@ -65,6 +67,11 @@ class Remote:
             raise Problem(
                 f"Cannot reach the process that owns this workspace, at {self.url}: {error.reason}. It is still "
                 "starting, or has ended. Try again."
+            ) from error
+        except TimeoutError as error:
+            raise Problem(
+                f"The process that owns this workspace, at {self.url}, has not answered for {PATIENCE} seconds: it is "
+                "busy, or what was asked for is large. Try again when less is running."
             ) from error
 
     def open_endpoint(self) -> nullcontext:

@@ -25,7 +25,7 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
     """What reading each domain more often is predicted to do in a real run of `tokens`, and how often is worth it."""
     study = studies.get(store, name)
     if (fit := fit_of(store, study)) is None:
-        raise Problem(f"Cannot tell what repetition does in {name!r}: nothing is fitted yet. Wait for its runs.")
+        raise Problem(f"Cannot tell what repetition does in {name!r}: nothing is fitted yet. {study.way_on}")
     frame, aggregate = frame_of_study(study), aggregate_of(store, study)
     tokens = checked_tokens(frame.budget if tokens is None else tokens)
     at = next(iter(named_points(store, study, aggregate).values()))

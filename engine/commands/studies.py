@@ -152,7 +152,7 @@ def fit(store: Store, name: str) -> dict:
         count = len(for_fitting(store, found.id).ids)
         raise Problem(
             f"Cannot fit {name!r}: {count} of its runs are done and of one size, and cross-validation needs "
-            f"{FEWEST_RUNS}. Wait for more."
+            f"{FEWEST_RUNS}. {found.way_on}"
         )
     return {"study": found.id, **answer_of(store, advance.ask_fit(store, found))}
 

@@ -45,9 +45,7 @@ def freeze(
     """
     fit, frame = fit_of(store, study, surrogate), frame_of_study(study)
     if fit is None:
-        raise Problem(
-            f"Cannot nominate {about['name']!r}: nothing is predicted in {study.name!r} yet. Wait for its first fit."
-        )
+        raise Problem(f"Cannot nominate {about['name']!r}: nothing is predicted in {study.name!r} yet. {study.way_on}")
     point = checked_point(frame, point, about["name"])
     aggregate = aggregate_of(store, study, priorities)
     record = {

@@ -43,10 +43,14 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
     files inside the workspace.
     """
     need("operator", "restore a workspace")
-    if source.is_dir() or not source.exists():
+    if source.is_dir():
+        raise Problem(f"Cannot read {source}: it is a folder. Name the archive.")
+    if not source.exists():
         raise Problem(f"Cannot read {source}: there is no such file. Check the path.")
     target = target.expanduser().resolve()
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not target.is_dir():
+        raise Problem(f"Cannot restore into {target}: it is no folder. Choose one that does not exist yet.")
+    if target.exists() and any(target.iterdir()):
         raise Problem(f"Cannot restore into {target}: it is not empty. Choose a folder that does not exist yet.")
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f".{target.name}.restoring-*"):  # by a restore that was killed

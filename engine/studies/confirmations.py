@@ -46,7 +46,7 @@ def plan_confirmation(
     """
     fit = fit_of(store, study)
     if fit is None:
-        raise Problem(f"Cannot confirm in {study.name!r}: no surrogate is fitted yet, so nothing is predicted. Wait.")
+        raise Problem(f"Cannot confirm in {study.name!r}: nothing is fitted, so nothing is predicted. {study.way_on}")
     if not 1 <= times <= 64 or not 1 <= seeds <= 20 or not 0 <= spread <= 64:
         raise Problem(
             f"Cannot confirm with {seeds} seeds at {times:g} times the size and a spread of {spread}: use 1 to 20 "

@@ -339,9 +339,10 @@ def _predictor(
     """The surrogate in use or the named one, or the one of a size. Raises Problem."""
     if parameters is None and tokens is None:
         if (fit := fit_of(store, study, surrogate)) is None:
-            raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. Wait for the fit.")
+            raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. {study.way_on}")
         return fit.surrogate
     if surrogate is not None:
+        fit_of(store, study, surrogate)  # raises if there is none of that name
         raise Problem(
             f"Cannot predict at a size with {surrogate!r}: it knows shares alone, and one process over all sizes "
             "predicts at a size. Leave the surrogate or the size out."

@@ -69,7 +69,7 @@ def question_of(store: Store, study: studies.Study, surrogate: str | None, prior
     "text" where its counts were given later."""
     latest = studies.league(store, study.id)
     if latest is None:
-        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. Wait for its runs, or fit now.")
+        raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. {study.way_on}")
     fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
     if surrogate is not None and surrogate not in fitted:
         raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")

@@ -54,7 +54,7 @@ def over_sizes(store: Store, study: studies.Study) -> Sizes:
         raise Problem(f"Cannot predict at a size with {study.name!r}: merges have the size of the models merged.")
     weights, fidelity, losses = runs.sizes(store, study.id)
     if not len(weights):
-        raise Problem(f"Cannot predict at a size with {study.name!r}: none of its runs is done. Wait for some.")
+        raise Problem(f"Cannot predict at a size with {study.name!r}: none of its runs is done. {study.way_on}")
     signs = [-1.0 if one.higher_is_better else 1.0 for one in study.objectives]
     return _fitted(len(weights), *(array.tobytes() for array in (weights, fidelity, losses)), tuple(signs))
 

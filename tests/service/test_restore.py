@@ -126,3 +126,12 @@ def test_any_bytes_are_a_sentence(archive, tmp_path_factory, changes, packing):
 @given(changes=CHANGES, packing=st.booleans())
 def test_any_bytes_are_a_sentence_long(archive, tmp_path_factory, changes, packing):
     takes_any(archive, tmp_path_factory.mktemp("any"), changes, packing)
+
+
+def test_places_that_are_of_another_kind_are_called_so(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Problem, match="it is a folder"):
+        restore(tmp_path, tmp_path / "new")
+    with pytest.raises(Problem, match="it is no folder"):
+        restore(tmp_path / "file", tmp_path / "file")
+    assert not (tmp_path / "new").exists()

@@ -8,6 +8,7 @@ import pytest
 from dashboard.models.progress import progress_of
 from dashboard.views.shared.study import too_few
 from engine.commands import COMMANDS
+from engine.core.errors import Problem
 from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.spec.study import StudySpec
 from engine.studies import advance
@@ -90,3 +91,13 @@ def test_a_resume_queues_what_was_cancelled(half):
     study = studies.get(half, "half")
     assert study.counts == {"done": 5, "planned": 15} and not study.lost
     assert progress_of(half, study).failures == []
+
+
+@pytest.mark.parametrize("command", ["search", "propose", "confirm", "fit", "repetition"])
+def test_what_needs_runs_that_were_cancelled_says_how_they_come(half, command):
+    """Who is told to wait for them waits for ever."""
+    with pytest.raises(Problem, match=r"Wait for its runs\.$"):
+        COMMANDS[command](half, "half")
+    ends(half, "half-train-1", range(0), done=False)
+    with pytest.raises(Problem, match=r"15 of its runs failed or were cancelled: resume the study\.$"):
+        COMMANDS[command](half, "half")
