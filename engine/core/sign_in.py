@@ -15,7 +15,8 @@ from engine.core.secret import secret
 
 HOURS, SCOPE = 12.0, "openid email profile"
 CLOCKS = 60.0  # seconds by which the provider's clock may be ahead
-EMAIL = re.compile(r"[!-~]+@[!-~]+")  # printable ASCII: other letters look alike, and lower case makes one of two
+# Printable ASCII around one @: other letters look alike, and lower case makes one of two.
+EMAIL = re.compile(r"[!-?A-~]+@[!-?A-~]+")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class Access:
             )
         if not EMAIL.fullmatch(email):
             raise Refused(
-                f"Cannot let you in: {email!r} has letters beyond ASCII, which can look like another person's. Ask "
-                "whoever runs this workspace for a role under an address without them."
+                f"Cannot let you in: {email!r} is not an address of ASCII letters around one @, and others can look "
+                "like another person's. Ask whoever runs this workspace for a role under such an address."
             )
         if claims.get("email_verified") not in (True, "true") and not self.unverified_emails:
             raise Refused(
