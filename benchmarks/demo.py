@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from engine.jobs.events import JobFailed, RunFinished
 from engine.jobs.journal import read_events
@@ -27,6 +26,7 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Spool
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.kinds.train import TrainTask
+from engine.spec.statistics import spearman, weighted_sum
 from engine.spec.study import DEMO
 from engine.surrogates import load
 
@@ -154,8 +154,8 @@ def ranked(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> dict:
 
 
 def correlations(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> tuple[float, float]:
-    each = [spearmanr(one[:, m], other[:, m]).statistic for m in range(one.shape[1])]
-    return float(np.mean(each)), spearmanr(one @ share, other @ share).statistic
+    each = spearman(one.T, other.T)
+    return float(np.mean(each)), float(spearman(weighted_sum(one, share), weighted_sum(other, share)))
 
 
 def main() -> None:

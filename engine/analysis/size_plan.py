@@ -2,7 +2,7 @@
 
 The choice is between two mixtures at the target's size, so what counts is the variance of their difference. A run of
 any size tells what its mixture is worth, through that size's line and noise; a run near the target also tells how steep
-the line is there. A budget is spent in parts, each on the size that lowers that variance most a FLOP (6 N T a run:
+the line is there. A budget is spent in parts, each on the size that lowers that variance most per FLOP (6 N T a run:
 Kaplan et al., 2020). M metrics, P points: the two mixtures, then candidates; D domains, S sizes.
 """
 
@@ -15,6 +15,7 @@ from engine.analysis.size_notes import at_size
 from engine.analysis.sizes import Sizes
 from engine.core.errors import Problem
 from engine.spec.sizes import Size
+from engine.spec.statistics import first_lowest, weighted_sum
 
 PARTS = 16  # of the budget
 MOST = 64  # runs of one part
@@ -81,7 +82,7 @@ def plan(
     alone = [(one, std) for k in affordable for (one,), std in [asked.spend(flops, [k])]]
     offers = [asked.spend(flops, affordable), *(((one,), std) for one, std in alone)]
     buys, after = min(offers, key=lambda offer: offer[1])  # going part by part may miss what one size does better
-    first, second = sizes.at(*target).mean(pair) @ metric_weights
+    first, second = weighted_sum(sizes.at(*target).mean(pair), metric_weights)
     return Plan(buys, float(second - first), before, after, tuple(alone), asked.unpriced)
 
 
@@ -138,7 +139,8 @@ class _Asked:
             error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
             total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2
             seen = self.noise[k][:, None] + self.slope[k][:, None] ** 2 * np.einsum("mpp->mp", covariance)
-            c = 2 + int(self._fall(covariance, total, slope_var[k], seen if k == self.there else None)[2:].argmax())
+            fall = self._fall(covariance, total, slope_var[k], seen if k == self.there else None)
+            c = 2 + int(first_lowest(-fall[2:]))
             precision = self.off[:, c] ** 2 / seen[:, c]
             if self.new and k == self.there:
                 told += precision

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -19,6 +20,11 @@ def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> 
 def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     """Whether it is a whole number from low to high. 2.0, True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def or_null(values: Iterable[float]) -> list[float | None]:
+    """Numbers as JSON holds them: None for NaN and infinity."""
+    return [float(one) if math.isfinite(one) else None for one in values]
 
 
 def is_texts(value: object) -> bool:

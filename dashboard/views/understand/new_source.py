@@ -42,8 +42,8 @@ def show(told: Value, aggregate: Aggregate) -> None:
     low, high = sorted((sign * told.low, sign * told.high))
     change = (
         f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} in proportion, "
-        f"are predicted to change the {plain(aggregate.title)} by {number(sign * told.change)} "
-        f"({number(low)} to {number(high)}, 95%) {plain(aggregate.unit)}"
+        f"are predicted to change the {plain(aggregate.title)} by {sign * told.change:+.4f} "
+        f"({low:+.4f} to {high:+.4f}, 95%) {plain(aggregate.unit)}"
     )
     box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
     box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
@@ -71,8 +71,3 @@ def show(told: Value, aggregate: Aggregate) -> None:
     )
     for note in told.notes:
         st.caption(plain(note))
-
-
-def number(value: float) -> str:
-    """A change with its sign, in as many digits as a small one needs."""
-    return f"{value:+.4f}"

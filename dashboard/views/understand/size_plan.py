@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.text import plain, refusal
+from engine.analysis.size_plan import FLOPS
 from engine.core.errors import Problem
 from engine.core.sheets import as_text
 from engine.spec.objectives import Aggregate
@@ -27,7 +28,7 @@ def size_plan(study: studies.Study, aggregate: Aggregate) -> None:
         if not there:
             st.caption("None of the sizes tells both weights and tokens, so their runs cannot be priced.")
             return
-        largest, spent = there[-1], sum(6 * one["parameters"] * one["tokens"] * one["runs"] for one in there)
+        largest, spent = there[-1], sum(FLOPS * one["parameters"] * one["tokens"] * one["runs"] for one in there)
         places = st.columns(3, vertical_alignment="bottom")
         asked = [
             place.text_input(label, f"{value:.3g}", key=f"size-plan-{label}")
@@ -85,7 +86,7 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
 
 
 def table(study: studies.Study, choice: Choice) -> str:
-    """A row a run: its size, its mixture."""
+    """One row per run as CSV: its size, its mixture."""
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(["parameters", "tokens", *(as_text(name) for name in study.domains)])
