@@ -50,9 +50,9 @@ class Desk:
     def call(self, command: str, **arguments):
         """A command's result; None while the server is not up."""
         try:
-            door = json.loads((self.workspace / "web.json").read_text())
-            request = urllib.request.Request(f"{door['url']}/api/v1/{command}", json.dumps(arguments).encode())
-            request.add_header("Authorization", f"Bearer {door['token']}")
+            server = json.loads((self.workspace / "web.json").read_text())
+            request = urllib.request.Request(f"{server['url']}/api/v1/{command}", json.dumps(arguments).encode())
+            request.add_header("Authorization", f"Bearer {server['token']}")
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)["result"]
         except OSError:
@@ -198,7 +198,7 @@ def write(found: list[dict], scale: dict) -> None:
         cells += [f"{row['spearman_domains']:.3f}", f"{row['spearman_mean_loss']:.3f}", f"{row['junk_share']:.1%}"]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append(
-        f"\nHeld against {scale['mixtures']} proxies with {scale['factor']} x the layers' weights (width "
+        f"\nCompared with {scale['mixtures']} proxies with {scale['factor']} x the layers' weights (width "
         f"{scale['width']}) and {LONGER} x the tokens, another seed; Spearman [95% bootstrap]:\n\n"
         "| | mean over domains | mean loss |\n|---|---|---|"
     )

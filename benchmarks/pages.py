@@ -134,7 +134,7 @@ def explore(tab: Tab) -> None:
     page = tab.page
     for _ in range(REPEATS):
         for look in (*LOOKS[1:], LOOKS[0]):
-            tab.time(f"look closer: {look}", page.get_by_role("radio", name=look).first.click)
+            tab.time(f"view: {look}", page.get_by_role("radio", name=look).first.click)
     for look in LOOKS:
         if look != LOOKS[0]:
             page.get_by_role("radio", name=look).first.click()

@@ -2,7 +2,7 @@
 
 The choice is between two mixtures at the target's size, so what counts is the variance of their difference. A run of
 any size tells what its mixture is worth, through that size's line and noise; a run near the target also tells how steep
-the line is there. A budget is spent in parts, each on the size that lowers that variance most per FLOP (6 N T a run:
+the line is there. A budget is spent in parts, each on the size that lowers that variance most per FLOP (6 N T per run:
 Kaplan et al., 2020). M metrics, P points: the two mixtures, then candidates; D domains, S sizes.
 """
 

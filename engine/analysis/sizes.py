@@ -64,7 +64,7 @@ class Sizes:
         own = own_size(sizes)
         troubles, means, reversal = worse_than_smaller(sizes, means, signs)
         if unknown := int((which < 0).sum()):
-            troubles = (f"Runs that tell no size and are left out: {unknown}.", *troubles)
+            troubles = (f"Runs without a size are left out: {unknown}.", *troubles)
         return _fitted(sizes, own, mixtures, means, troubles, reversal)
 
     @property

@@ -17,12 +17,14 @@ def add(command) -> None:
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
-    one = command("ledger", ledger, "what was predicted of runs before they were measured, and what came of it")
+    one = command("ledger", ledger, "predictions registered before their runs were measured, and the results")
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
-    source_options(command("value-source", value_source, "price a source of text before a proxy saw it", study=True))
-    said = "which sizes to buy further runs at, by what they tell of the choice at a target a FLOP"
+    source_options(
+        command("value-source", value_source, "price a source of text before any proxy has seen it", study=True)
+    )
+    said = "which sizes to buy further runs at, by information per FLOP about the choice at a target"
     plan_options(command("plan-runs", plan_runs, said, study=True))
     change_options(command("change", change, "preview a study with changed domains", True, True))
 

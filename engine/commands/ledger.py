@@ -1,4 +1,4 @@
-"""Commands on the ledger: what was predicted, and what came of it."""
+"""Commands on the ledger: predictions and the results."""
 
 from dataclasses import asdict
 

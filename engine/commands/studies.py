@@ -106,7 +106,7 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 
 def start(store: Store, spec: dict) -> dict:
-    """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
+    """Create a study from its settings (engine.spec.study.StudySpec) and start it; its text, as known, and its runs."""
     need("operator", "start a study")
     found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
     return {"study": found.id, "costs": costs(store, found), **text(found)}

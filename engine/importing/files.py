@@ -88,8 +88,8 @@ def bounded(name: str, rows: int, columns: int) -> None:
         )
     if rows * columns > CELLS:
         raise Problem(
-            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row a run, or "
-            "fewer columns."
+            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row per run, "
+            "or fewer columns."
         )
 
 
@@ -106,5 +106,5 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
     if opener is not None and data.startswith(PARQUET):
         raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
     if len(data) > BYTES:
-        raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row a run.")
+        raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row per run.")
     return data

@@ -93,11 +93,11 @@ def _counts(names: list[str]) -> bool:
 
 
 def read_json(text: str, name: str) -> Columns:
-    """Columns of JSON: a list of objects, an object a line, or pandas' objects of columns, of rows, and split."""
+    """Columns of JSON: a list of objects, an object per line, or pandas' objects of columns, of rows, and split."""
     try:
         found = json.loads(text)
     except RecursionError as error:
-        raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object a run.") from error
+        raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object per run.") from error
     except ValueError as error:
         if "\n" not in text.strip() or text.lstrip().startswith("["):
             raise Problem(f"Cannot read {name}: {error}. It begins like JSON: fix it.") from error
@@ -152,5 +152,5 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
         return _of_records([found], [1], name)
     raise Problem(
         f"Cannot import {name}: it is one JSON object of {', '.join(map(repr, list(found)[:6]))}, and no table of "
-        "runs. Give a list of objects, one a run, or one object a line."
+        "runs. Give a list of objects, one per run, or one object per line."
     )

@@ -74,7 +74,7 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
 
 
 def _settle(queued: Path, jobs: str) -> None:
-    """What becomes of jobs that wait. Raises Problem if that is to be asked, and for a wish that is none."""
+    """Decide what becomes of waiting jobs. Raises Problem if nobody said so, or if `jobs` is not one of JOBS."""
     if jobs not in JOBS:
         raise Problem(f"Cannot do {jobs!r} with waiting jobs: choose one of {', '.join(JOBS)}.")
     waiting = sorted(queued.iterdir()) if queued.exists() else []

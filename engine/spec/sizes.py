@@ -13,7 +13,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import counted, short_count
 
 SAME = 0.05  # sizes that differ by less, in natural logarithms of either, are one
-WHAT = ("weights", "tokens")
+WHAT = ("parameters", "tokens")
 MOST = 8  # sizes that a sentence lists
 UNITS = 1e5  # times the next smaller one: no study leaves such a gap, so the numbers are in two units
 
@@ -125,5 +125,5 @@ def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
     return [
         f"The runs are of {len(sizes)} sizes: {shown}. Surrogates of shares take only the "
         f"{counted(own.runs, 'run')} at {own}, the size with the most runs. All of them serve predictions at a size."
-        + (f" {counted(unknown, 'run')} that tell no size are taken as of that one." if unknown else "")
+        + (f" Runs without a size are counted there: {unknown}." if unknown else "")
     ]

@@ -33,7 +33,7 @@ def run(job: Job) -> None:
         np.array(task.prior, float),
         np.array(settings["aggregate"]["weights"], float),
         settings["evaluations"],
-        merges.at_once,
+        merges.batch_size,
         settings["surrogate"],
         settings["seed"],
         settings["spread"],
