@@ -38,6 +38,7 @@ def propose_options(one) -> None:
 
 
 def confirm_options(one) -> None:
+    """What a confirmation takes."""
     one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
     one.add_argument(
         "--times", type=float, default=4, help="multiple of a proxy's parameters and tokens (default: %(default)g)"
@@ -131,6 +132,7 @@ def plan_runs(client, workspace, options):
 
 
 def change(client, workspace, options):
+    """Preview a study on other domains; with --start, create it."""
     parts = {old: {} for old in options.remove}
     for old, new in pairs(options.into).items():
         try:

@@ -24,6 +24,7 @@ def list_studies(store: Store) -> list[dict]:
 
 
 def summary(found: studies.Study) -> dict:
+    """One study as an item of a list."""
     return {
         "study": found.id,
         "name": found.name,

@@ -110,6 +110,19 @@ def test_files_and_functions_stay_small_and_say_what_they_are_for():
     assert wrong == []
 
 
+def test_public_functions_say_what_they_do():
+    """Those longer than a few lines; a page's `render`, a program's `main` and the like are what their file says."""
+    silent = [
+        f"{path.relative_to(ROOT)}: {one.name}"
+        for path in sources(PRODUCT)
+        for one in ast.parse(path.read_text()).body
+        if isinstance(one, ast.FunctionDef)
+        if not one.name.startswith("_") and one.name.split("_")[0] not in ("render", "main", "add", "write", "read")
+        if one.end_lineno - one.lineno >= 10 and not ast.get_docstring(one)
+    ]
+    assert silent == []
+
+
 def test_the_formatter_is_never_switched_off():
     switch = re.compile(r"#\s*(fmt|yapf):\s*" + r"(skip|off)")
     assert [path.name for path in sources() if switch.search(path.read_text())] == []

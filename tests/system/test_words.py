@@ -149,6 +149,16 @@ def test_commands_in_sentences_exist_with_their_options():
     assert wrong == []
 
 
+def test_every_argument_says_what_it_is():
+    silent = [
+        f"{name}: {action.dest}"
+        for name, one in {**commands(), "worker": worker()}.items()
+        for action in one._actions
+        if not action.help and not isinstance(action, argparse._SubParsersAction)
+    ]
+    assert silent == []
+
+
 def test_the_workers_options_are_those_of_its_page():
     told = re.search(r"## The worker's options\n(.*?)\n## ", Path(ROOT / "docs/CLUSTER.md").read_text(), re.S)[1]
     options = {option for action in worker()._actions for option in action.option_strings} - {"-h", "--help"}
