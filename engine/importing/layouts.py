@@ -120,7 +120,7 @@ def _refuse_pairs(table: Table, across: str, identity: list[str], groups: dict[H
         for place in places:
             if (first := seen.setdefault(keys[place], place)) != place:
                 raise Problem(
-                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} already stands in "
+                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} is already in "
                     f"{table.row(first)} for the same {listed(identity)}. Every pair must be there once."
                 )
 

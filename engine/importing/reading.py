@@ -164,7 +164,7 @@ def _places(table: Table, key: str) -> dict[str, int]:
             raise Problem(f"Cannot import {table.row(place)}, column {key!r}: it is empty. Every run needs a key.")
         if name in places:
             raise Problem(
-                f"Cannot import {table.row(place)}, column {key!r}: {name!r} already stands in "
+                f"Cannot import {table.row(place)}, column {key!r}: {name!r} is already in "
                 f"{table.row(places[name])}. Every key must be there once."
             )
         places[name] = place

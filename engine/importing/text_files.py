@@ -70,7 +70,7 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
     if rows and len(names) not in widths and len(widths) == 1:
         raise Problem(
             f"Cannot import {name}: its first line has {len(names)} cell{'s' * (len(names) != 1)}, and every other "
-            f"{min(widths)}. The first line must name the columns: remove what stands above it."
+            f"{min(widths)}. The first line must name the columns: remove what is above it."
         )
     figures = [one for one in names if re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?%?", one, re.I)]
     if figures or (names and rows and all(math.isfinite(number_of(one)) for one in names) and _counts(names)):

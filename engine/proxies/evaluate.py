@@ -36,7 +36,7 @@ def window_sums(
     if text.bytes.sum() == 0:
         raise Problem(
             f"Cannot measure bits per byte on domain {domain!r}: the {len(windows)} "
-            "validation windows stand for 0 bytes. Rebuild the corpus."
+            "validation windows hold 0 bytes. Rebuild the corpus."
         )
     batch_size = max(1, ROWS // positions) if stack.flat.device.type == "cpu" else 64
     sums = []

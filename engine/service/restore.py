@@ -84,7 +84,7 @@ def _settle(queued: Path, jobs: str) -> None:
         kinds = Counter(_kind_of(folder) for folder in waiting)
         told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
         raise Problem(
-            f"Cannot restore before it is said what becomes of {len(waiting)} waiting jobs ({told}): a job reads and "
+            f"Cannot restore: say first what should happen to {len(waiting)} waiting jobs ({told}): a job reads and "
             "writes what its settings say as soon as a worker sees it. Restore with --jobs run if the archive is "
             "your own, or with --jobs cancel. Nothing was kept."
         )
