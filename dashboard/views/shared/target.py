@@ -235,7 +235,7 @@ def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, b
             "change": aggregate.sign * one.change,
             "± 95%": one.half,
             "": words[one.harms],
-            "runs": f"{one.run}, {one.twin}",
+            "runs": f"{one.run}, {one.uncut}",
         }
         for one in found
     ]
