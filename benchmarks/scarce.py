@@ -4,10 +4,15 @@ Five domains of the default corpus; of two of them, docs and math, the real run 
 studies of own proxies for a real run of four times their budget, at the settings of the form *New study*: one repeats
 text as the real run will and has dose runs, the other has neither. Of each, two picks by the default search: that of
 the leaderboard's default, and that of the default among the laws and processes that know of shares alone, on the same
-runs. All picks are then trained at the real run's budget, on the real run's text, with the same five seeds; differences
-are paired by seed, with Student's 95% intervals. No epoch cap binds. Losses: mean bits per byte of the five domains.
-What was done stays in the workspace, and the same command goes on with it. Writes benchmarks/results/scarce.json and
-scarce.md.
+runs. All picks are then trained at the real run's budget, on the real run's text, with the same seeds: five, and ten
+more since five told too little. Differences are paired by seed, with Student's 95% intervals. No epoch cap binds.
+Losses: mean bits per byte of the five domains. What was done stays in the workspace, and the same command goes on with
+it. Writes benchmarks/results/scarce.json and scarce.md.
+
+How to read it. The ten more seeds were added after the first five were seen, so both are told. Before any pick was
+trained to its end, a design around the natural mixture turned out to give scarce text at most 3%; since then designs of
+studies that repeat text lie halfway to UniMax, and the study that does not repeat it keeps the natural one: the
+difference between the studies is that of both. Without repetition nobody knows of it, and both picks are the same.
 """
 
 import argparse
@@ -51,7 +56,7 @@ CORPUS, CAP_MB = "scarce", 3.0
 DOMAINS, SCARCE, PART = ("docs", "python", "cpp", "js", "math"), ("docs", "math"), 1 / 100
 RUNS, DOSE_RUNS, TIMES, CAP = 40, 8, 4, 100.0
 SMALL = PRESETS["demo"]
-SEEDS = tuple(range(101, 106))
+FIRST, SEEDS = 5, tuple(range(101, 116))  # what was asked for, and what it came to: five seeds told too little
 STUDIES = {
     "matched": {"simulated_epoching": True, "dose_runs": DOSE_RUNS},
     "unmatched": {"simulated_epoching": False},
@@ -115,23 +120,33 @@ def pick(name: str, surrogate, shares: np.ndarray, frame: Frame, aggregate) -> d
 
 def trained(client: Local, workspace: Workspace, asked: str, title: str, shares: dict[str, float]) -> dict:
     """The mean loss of a pick trained as the real run would be, of each seed, and its CPU seconds."""
-    store, job = client.owner.store, f"{asked}-{title.replace(' ', '-')}"
+    store = client.owner.store
     study, fidelity = studies.get(store, asked), replace(SMALL, tokens=TIMES * SMALL.tokens)
     spec = replace(StudySpec.from_dict(study.spec), fidelity=fidelity, simulated_epoching=True)
     keep = kept(spec, frame_of_study(study)).tolist()
     weights = np.array([shares[name] for name in DOMAINS])
-    runs = [TaskRun(id=f"{job}-{seed}", weights=(weights / weights.sum()).tolist(), seed=seed) for seed in SEEDS]
-    task = TrainTask(corpus=CORPUS, domains=list(DOMAINS), runs=runs, fidelity=fidelity.to_dict(), keep=keep)
-    if store.spool.find(job) is None:
+    weights, name, ended = (weights / weights.sum()).tolist(), f"{asked}-{title.replace(' ', '-')}", []
+    for start in range(0, len(SEEDS), FIRST):
+        job = f"{name}-{start}"
+        runs = [TaskRun(id=f"{name}-{seed}", weights=weights, seed=seed) for seed in SEEDS[start : start + FIRST]]
+        task = TrainTask(corpus=CORPUS, domains=list(DOMAINS), runs=runs, fidelity=fidelity.to_dict(), keep=keep)
         store.spool.submit(task.spec(**Compute(max_parallel=1).settings(asked)), job)
+        ended += finished(client, workspace, job, len(runs))
+    found = {event.run: float(np.mean([event.losses[one] for one in DOMAINS])) for event in ended}
+    losses = [found[f"{name}-{seed}"] for seed in SEEDS]
+    return {"losses": losses, "cpu": sum(event.cpu_seconds for event in ended)}
+
+
+def finished(client: Local, workspace: Workspace, job: str, runs: int) -> list[RunFinished]:
+    """The runs of a job, once it has trained them all."""
+    spool = client.owner.store.spool
     with working(client, workspace) as worker:
-        while len(ended := read_events(store.spool.find(job), RunFinished)) < len(SEEDS):
+        while len(ended := read_events(spool.find(job), RunFinished)) < runs:
             worker.check()
-            if failed := read_events(store.spool.find(job), JobFailed):
+            if failed := read_events(spool.find(job), JobFailed):
                 raise SystemExit(failed[0].message)
             time.sleep(2)
-    found = {event.run: float(np.mean([event.losses[name] for name in DOMAINS])) for event in ended}
-    return {"losses": [found[run.id] for run in runs], "cpu": sum(event.cpu_seconds for event in ended)}
+    return ended
 
 
 def difference(one: list[float], other: list[float]) -> tuple[float, float]:
@@ -152,14 +167,18 @@ def report(found: dict) -> str:
                 f"| {study} | {title} | `{row['surrogate']}` | {' | '.join(cells)} | {row['predicted']:.4f} | "
                 f"{np.mean(losses):.4f} |"
             )
-    lines += ["", "| difference in bits per byte, below 0: the first is better | mean | 95% |", "|---|---|---|"]
-    for title, (mean, half) in found["differences"].items():
-        lines.append(f"| {title} | {mean:+.4f} | ± {half:.4f} |")
+    lines += [
+        "",
+        f"| difference in bits per byte, below 0: the first is better | first {FIRST} seeds | all {len(SEEDS)} |",
+        "|---|---|---|",
+    ]
+    for title, both in found["differences"].items():
+        lines.append(f"| {title} | {' | '.join(f'{mean:+.4f} ± {half:.4f}' for mean, half in both)} |")
     return "\n".join(lines)
 
 
-def differences(measured: dict) -> dict[str, tuple[float, float]]:
-    """What is asked of the measured losses."""
+def differences(measured: dict) -> dict[str, list[tuple[float, float]]]:
+    """What is asked of the measured losses: by the first seeds, and by all."""
 
     def of(study: str, title: str) -> list[float]:
         return measured[study][title]["losses"]
@@ -169,7 +188,10 @@ def differences(measured: dict) -> dict[str, tuple[float, float]]:
     asked |= {
         f"matched, {KNOWS} minus {last}, {title}": (of("matched", KNOWS), of(last, title)) for title in (KNOWS, SHARES)
     }
-    return {title: difference(*pair) for title, pair in asked.items()}
+    return {
+        title: [difference(*(losses[:count] for losses in pair)) for count in (FIRST, len(SEEDS))]
+        for title, pair in asked.items()
+    }
 
 
 def main() -> None:
@@ -196,9 +218,10 @@ def main() -> None:
             print(name, measured, flush=True)
     found["differences"] = differences(found["measured"])
     write_json(RESULTS / "scarce.json", found)
-    about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]
+    about, reading = (part.replace("\n", " ").split(" Writes")[0].strip() for part in __doc__.split("\n\n")[1:3])
     table = report(found)
-    (RESULTS / "scarce.md").write_text(f"# Two scarce domains\n\n`{COMMAND}`, {found['date']}.\n\n{about}\n\n{table}\n")
+    head = f"# Two scarce domains\n\n`{COMMAND}`, {found['date']}."
+    (RESULTS / "scarce.md").write_text(f"{head}\n\n{about}\n\n{table}\n\n{reading}\n")
     print(table)
 
 

@@ -138,6 +138,11 @@ def main() -> None:
         for _, row in do(one, tasks, lambda *_: None):
             rows.append(row)
             print(json.dumps(row), flush=True)
+    write(rows)
+
+
+def write(rows: list[dict]) -> None:
+    """The two result files."""
     rows.sort(key=lambda row: (row["domains"], list(LAWS).index(row["law"]), row["seed"]))
     write_json(RESULTS / "target.json", {"command": COMMAND, "date": date.today().isoformat(), "rows": rows})
     about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -38,6 +39,7 @@ UNUSABLE = (
     pa.ArrowException,
 )
 Answer = TypeVar("Answer")
+Given = ParamSpec("Given")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
 JOB = "job/"  # begins the key of a job's journal
 AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # lines, and journals looked at, per transaction, roughly
@@ -72,6 +74,7 @@ class Store:
             key_by_kind(cursor)
         self._read_to = dict(self.rows("SELECT name, read_to FROM journals"))
         self._rights: dict[str, Rights] = {}  # of jobs
+        self._torn: dict[str, int] = {}  # journal -> how far its last line, long and without end, was read
         self._remembered: tuple[int, dict[Hashable, Any]] = (-1, {})  # the version it is valid for, key -> answer
 
     def remembered(self, key: Hashable, ask: Callable[[], Answer]) -> Answer:
@@ -137,8 +140,9 @@ class Store:
 
     def submit(self, job_id: str, spec: dict[str, Any], study: str | None = None) -> None:
         """Plan a job and put it into the spool; the same id twice is one job."""
-        self.write(JobPlanned(job_id, spec, study))
-        self.spool.submit(spec, job_id)
+        with self._writing:
+            self.write(JobPlanned(job_id, spec, study))
+            self.spool.submit(spec, job_id)
 
     def retry(self, job_id: str) -> None:
         """Queue an ended job again. Raises Problem if it has not ended."""
@@ -185,7 +189,7 @@ class Store:
             key = folder.name if own else JOB + folder.name
             rights = OWNER if own else self._rights.get(folder.name, UNPLANNED)
             read_to = self._read_to.get(key, 0)
-            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights)):
+            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights, self._torn)):
                 batch.append(chunk)
                 read_to, lines = chunk.read_to, lines + len(chunk.lines) + len(chunk.corrupt)
             if lines >= AT_ONCE:  # the rest of this journal waits
@@ -231,6 +235,18 @@ class Store:
         with self._writing:
             self._connection.close()
             self.journal.close()
+
+
+def in_turn(function: Callable[Concatenate[Store, Given], Answer]) -> Callable[Concatenate[Store, Given], Answer]:
+    """A function that is carried out while nobody else writes: what it reads is still valid when it writes, so what is
+    asked twice at once is done once."""
+
+    @wraps(function)
+    def alone(store: Store, /, *args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        with store.alone():
+            return function(store, *args, **kwargs)
+
+    return alone
 
 
 def why(error: Exception) -> str:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from engine.core.errors import Problem, Unavailable
 from engine.core.workspace import OWNER_JOURNAL
@@ -101,20 +102,29 @@ class OwnerJournal:
         os.close(self._descriptor)
 
 
-def read_on(folder: Path, key: str, offset: int, rights: Rights) -> Chunk | None:
+def read_on(folder: Path, key: str, offset: int, rights: Rights, torn: dict[str, int]) -> Chunk | None:
     """The complete lines of `folder/events.jsonl` from `offset` on; None if there is nothing new.
 
-    A torn last line is left for later. A line that is no event of a kind and about things that this journal
+    A torn last line is left for later; torn: key -> how far a long one was looked through, so that nothing of it is
+    read again, or held, until its end is there. A line that is no event of a kind and about things that this journal
     may tell of is set aside with the reason.
     """
     try:
         with open(folder / FILE, "rb") as journal:
-            if os.fstat(journal.fileno()).st_size <= offset:
+            size = os.fstat(journal.fileno()).st_size
+            if size < torn.get(key, 0):  # it was cut off
+                del torn[key]
+            if size <= offset:
                 return None
             journal.seek(offset)
             data = journal.read(READ_BYTES)
-            while b"\n" not in data and (more := journal.read(READ_BYTES)):
-                data += more
+            if len(data) == READ_BYTES and b"\n" not in data:
+                ends = line_end(journal, max(offset + READ_BYTES, torn.get(key, 0)))
+                torn[key] = journal.tell()
+                if ends is None:
+                    return None
+                journal.seek(offset)
+                data = journal.read(ends - offset)
     except FileNotFoundError:
         return None  # moved between folders meanwhile, or not begun
     end = data.rfind(b"\n") + 1
@@ -130,6 +140,15 @@ def read_on(folder: Path, key: str, offset: int, rights: Rights) -> Chunk | None
                 corrupt.append(SetAside(position, raw.decode(errors="replace")[:SHOWN], str(problem)))
         position += len(raw) + 1
     return Chunk(key, folder.name, lines, spans, corrupt, offset + end)
+
+
+def line_end(journal: BinaryIO, start: int) -> int | None:
+    """Where the first line that ends after `start` ends; None where none does. Holds no more than READ_BYTES."""
+    journal.seek(start)
+    while block := journal.read(READ_BYTES):
+        if (place := block.find(b"\n")) >= 0:
+            return journal.tell() - len(block) + place + 1
+    return None
 
 
 def line_in(raw: bytes, rights: Rights) -> Line:

@@ -167,6 +167,16 @@ def points_of(store: Store, study: str, outside: tuple[str, ...]) -> np.ndarray:
     return np.array([weights for (weights,) in found], float)
 
 
+def proposed(store: Store, study: str) -> list[tuple[str, np.ndarray]]:
+    """(id, weights (D,)) of the proposed runs of a study, finished or queued, in the order of their numbers."""
+    found = store.rows(
+        "SELECT id, weights FROM runs WHERE study = ? AND role = 'proposed' AND state NOT IN ('failed', 'cancelled') "
+        "ORDER BY number",
+        [study],
+    )
+    return [(run, np.array(weights, float)) for run, weights in found]
+
+
 def sizes(store: Store, study: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(weights (R, D), fidelity (R, 2), losses (R, M)) of all finished runs, confirmations too; NaN in fidelity where
     parameters or tokens are not known.

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import resources
 
@@ -98,6 +99,23 @@ async def body_of(request: Request, most: int) -> bytes:
     return bytes(data)
 
 
+async def ask_first(request: Request, person: Person, check: Callable[[], object]) -> None:
+    """Ask whether somebody may do something before anything of what they send is kept. Raises what `check` does.
+
+    It is read to its end all the same, so that the answer is heard: who still sends does not listen.
+    """
+    try:
+        with as_person(person):
+            check()
+    except Problem:
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > UNREAD:
+                break
+        raise
+
+
 def refused_by_system(error: OSError) -> JSONResponse:
     """What the system refused: a name that it cannot have, say, or a disk that is full."""
     log.warning("the system refused: %s", error)
@@ -157,6 +175,7 @@ def read_json(body: bytes) -> object:
 async def command(request: Request, person: Person) -> JSONResponse:
     """POST /api/v1/<command> with its arguments as a JSON object."""
     name = request.path_params["name"]
+    await ask_first(request, person, lambda: contract.check_role(name))
     body = await body_of(request, contract.body_limit(name))
     return JSONResponse({"result": await called(person, name, body, request.headers.get("idempotency-key"))})
 
@@ -181,8 +200,7 @@ async def recipe(request: Request, person: Person) -> Response:
 @answering
 async def upload(request: Request, person: Person) -> JSONResponse:
     """PUT /api/v1/imports/<file>: store a file where `import_runs` and `preview_import` find it."""
-    with as_person(person):
-        need("operator", "upload files")  # before anything of it is read
+    await ask_first(request, person, lambda: need("operator", "upload files"))
     data = await body_of(request, LARGEST_FILE)
 
     def keep():

@@ -1,5 +1,6 @@
-"""From small to large: one law over shares and fidelity, and the check that it must pass at the largest size.
+"""From small to large: two ways over shares and fidelity, and the check that each must pass at the largest size.
 
+One is the process over all sizes (engine/analysis/sizes.py), the other one law,
 L(p, N, T) = c + exp(t . p - a log N - b log T): the log-linear law of data mixing (arXiv:2403.16952) whose factor
 falls as a power of parameters and tokens, as in the scaling laws of Hoffmann et al. (2022). R runs, D domains,
 M metrics; fidelity (R, 2): parameters of the model and tokens that it saw.
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.analysis.size_notes import notes_at
+from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
+from engine.spec.sizes import sizes_of
 from engine.spec.statistics import weighted_sum
 from engine.surrogates.log_linear import LogLinear
 
@@ -44,27 +48,40 @@ class JointLaw:
 
 
 @dataclass(frozen=True)
-class Check:
-    """The joint law, fitted without the largest size, asked about it.
+class Way:
+    """How one way of extrapolating did at the largest size, which it had not seen.
 
-    sizes: compute 6 N T of each size, smallest first, runs: how many there are of each; rank, rank_interval:
-    Spearman of the aggregate at the largest, with 95%; small_rank: of the law fitted on the next smaller size alone,
-    which knows nothing of scale; error (M,): root mean square, relative_error (M,) of it to the spread between runs
-    there; inside_95: fraction of measured metrics inside the 95% interval. level: whether the loss itself was
-    extrapolated (two sizes or more below), or only its order.
+    rank, rank_interval: Spearman of the aggregate, with 95%; relative_error (M,): root mean square, relative to the
+    spread between runs there; inside_95: fraction of measured metrics inside the 95% interval; notes: what has to be
+    known of its predictions; predicted (H,): aggregates.
+    """
+
+    title: str
+    rank: float
+    rank_interval: tuple[float, float]
+    relative_error: np.ndarray
+    inside_95: float
+    notes: tuple[str, ...]
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Check:
+    """Ways of extrapolating, fitted without the largest size and asked about it, the one that misses least first.
+
+    sizes: compute 6 N T of each size, smallest first, runs: how many there are of each; small_rank: Spearman of the
+    law fitted on the next smaller size alone, which knows nothing of scale. level: whether the loss itself was
+    extrapolated (two sizes or more below), or only its order; measured (H,): aggregates at the largest size; refused:
+    title -> why a way could not be fitted.
     """
 
     sizes: list[float]
     runs: list[int]
-    rank: float
-    rank_interval: tuple[float, float]
+    ways: list[Way]
     small_rank: float
-    error: np.ndarray
-    relative_error: np.ndarray
-    inside_95: float
     level: bool
-    predicted: np.ndarray
     measured: np.ndarray
+    refused: dict[str, str]
 
 
 def groups_of(fidelity: np.ndarray) -> np.ndarray:
@@ -98,23 +115,71 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
             "fewest. Confirm more mixtures there."
         )
     below, next_size = size < size.max(), size == size.max() - 1
-    mean, std = JointLaw.fit(weights[below], fidelity[below], losses[below]).predict(weights[held], fidelity[held])
+    known, asked = (weights[below], fidelity[below], losses[below]), (weights[held], fidelity[held])
+    signs = np.where(metric_weights < 0, -1.0, 1.0)
+    ways, refused = [], {}
+    for title, way in WAYS.items():
+        try:
+            ways.append(_judged(title, way(*known, signs, *asked), losses[held], metric_weights))
+        except Problem as problem:
+            refused[title] = str(problem)
     small = LogLinear.fit(weights[next_size], losses[next_size]).mean(weights[held])
-    predicted, measured = weighted_sum(mean, metric_weights), weighted_sum(losses[held], metric_weights)
-    missed = losses[held] - mean
-    error = np.sqrt(np.nanmean(missed**2, axis=0))
     compute = 6 * np.prod(np.asarray(fidelity, float), axis=1)
-    inside = np.abs(missed) <= 1.96 * std
+    measured = weighted_sum(losses[held], metric_weights)
     return Check(
         [float(np.median(compute[size == k])) for k in range(size.max() + 1)],
         np.bincount(size).tolist(),
+        sorted(ways, key=lambda way: float(np.median(way.relative_error))),
+        float(rank_correlation(measured, weighted_sum(small, metric_weights))),
+        bool(size.max() >= 2),
+        measured,
+        refused,
+    )
+
+
+Told = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # mean, std (H, M), notes
+
+
+def by_process(
+    weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
+) -> Told:
+    """The process over all sizes, at weights (H, D) and fidelity (H, 2)."""
+    sizes = Sizes.fit(weights, fidelity, losses, signs)
+    mean, std = np.empty((2, len(at), losses.shape[1]))
+    notes: dict[str, None] = {}
+    for place in np.unique(there, axis=0):
+        rows, found = (there == place).all(axis=1), sizes.at(*place.tolist())
+        mean[rows], std[rows] = found.predict(at[rows])
+        notes |= dict.fromkeys(found.notes)
+    return mean, std, tuple(notes)
+
+
+def by_law(
+    weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
+) -> Told:
+    """The joint law. It names what its own intervals do not know: numbers that rise together, and how far it goes."""
+    sizes, _ = sizes_of(fidelity)
+    places = np.array([one.place for one in sizes], float)
+    farthest = there[np.log(there).sum(axis=1).argmax()]
+    notes, _ = notes_at(sizes, np.array([one.runs for one in sizes]), places, farthest)
+    return *JointLaw.fit(weights, fidelity, losses).predict(at, there), tuple(notes)
+
+
+WAYS = {"One process over all sizes": by_process, "Log-linear law over shares and size": by_law}
+
+
+def _judged(title: str, told: Told, losses: np.ndarray, metric_weights: np.ndarray) -> Way:
+    """How predictions did against the losses (H, M) that were measured."""
+    mean, std, notes = told
+    predicted, measured = weighted_sum(mean, metric_weights), weighted_sum(losses, metric_weights)
+    missed = losses - mean
+    error = np.sqrt(np.nanmean(missed**2, axis=0))
+    return Way(
+        title,
         float(rank_correlation(measured, predicted)),
         interval(predicted, measured, np.zeros(len(measured))),
-        float(rank_correlation(measured, weighted_sum(small, metric_weights))),
-        error,
-        error / np.maximum(np.nanstd(losses[held], axis=0), 1e-12),
-        float(inside[~np.isnan(missed)].mean()),
-        bool(size.max() >= 2),
+        error / np.maximum(np.nanstd(losses, axis=0), 1e-12),
+        float((np.abs(missed) <= 1.96 * std)[~np.isnan(missed)].mean()),
+        notes,
         predicted,
-        measured,
     )

@@ -20,10 +20,11 @@ def add(command) -> None:
     one = command("ledger", ledger, "predictions registered before their runs were measured, and the results")
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
-    command("scale", plain("scale"), "the scaling law over shares and size, checked at the largest size", study=True)
-    source_options(
-        command("value-source", value_source, "price a source of text before any proxy has seen it", study=True)
+    command(
+        "scale", plain("scale"), "ways to extrapolate over shares and size, checked at the largest size", study=True
     )
+    said = "price a source of text before any proxy has seen it"
+    source_options(command("value-source", value_source, said, study=True))
     said = "which sizes to buy further runs at, by information per FLOP about the choice at a target"
     plan_options(command("plan-runs", plan_runs, said, study=True))
     change_options(command("change", change, "preview a study with changed domains", True, True))

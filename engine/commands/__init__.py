@@ -5,6 +5,7 @@ there or, if no page runs, in its own process. So a command behaves the same eve
 """
 
 from engine.commands import corpora, imports, jobs, ledger, merges, recipes, reviews, rounds, runs, studies, tokens
+from engine.core.people import only_reads
 
 COMMANDS = {
     command.__name__: command
@@ -14,39 +15,4 @@ COMMANDS = {
 ALIASES = {"put_forward": "nominate", "wishes": "targets"}  # as versions before 0.3 called them
 
 # They change nothing, whoever calls them.
-READ_ONLY = frozenset(
-    {
-        "list_corpora",
-        "job",
-        "list_jobs",
-        "job_log",
-        "list_studies",
-        "show",
-        "list_runs",
-        "list_searches",
-        "export",
-        "formats",
-        "trade_off",
-        "targets",
-        "repetition",
-        "list_proposals",
-        "plan_confirmation",
-        "ledger",
-        "trust",
-        "scale",
-        "value_source",
-        "plan_runs",
-        "preview_import",
-        "fitted",
-        "predict",
-        "list_sizes",
-        "list_candidates",
-        "dossier",
-        "compare_candidates",
-        "history",
-        "merge_searches",
-        "merge_as_proxy",
-        "learned_merges",
-        "list_tokens",
-    }
-)
+READ_ONLY = frozenset(name for name, command in COMMANDS.items() if only_reads(command))

@@ -15,6 +15,7 @@ from engine import VERSION
 from engine.commands import ALIASES, COMMANDS, READ_ONLY
 from engine.commands.once import once
 from engine.core.errors import Missing, Problem
+from engine.core.people import need_for
 from engine.core.records import LARGEST, shown
 from store.database import Store
 
@@ -34,10 +35,8 @@ def call(store: Store, name: str, arguments: object, key: str | None = None) -> 
 
     key: of the request; one that was carried out before is answered, and not done again (engine/commands/once.py).
     """
-    name = ALIASES.get(name, name)
-    command = COMMANDS.get(name)
-    if command is None:
-        raise Missing(f"There is no command {name[:NAME]!r}. Commands: {', '.join(COMMANDS)}.")
+    name, command = command_of(name)
+    need_for(command)
     if not isinstance(arguments, dict):
         raise Problem(f"Cannot read the arguments of {name}: send a JSON object of names and values.")
     check_json(arguments, name)
@@ -48,6 +47,19 @@ def call(store: Store, name: str, arguments: object, key: str | None = None) -> 
     if key is not None and name not in READ_ONLY:
         return once(store, key, name, arguments, lambda: command(store, **arguments))
     return command(store, **arguments)
+
+
+def command_of(name: str) -> tuple[str, Command]:
+    """The name and function of a command. Raises Missing if there is none."""
+    name = ALIASES.get(name, name)
+    if name not in COMMANDS:
+        raise Missing(f"There is no command {name[:NAME]!r}. Commands: {', '.join(COMMANDS)}.")
+    return name, COMMANDS[name]
+
+
+def check_role(name: str) -> None:
+    """Raise Refused if who acts may not ask for a command, before anything of its arguments is read; or Missing."""
+    need_for(command_of(name)[1])
 
 
 @cache

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from engine.commands.jobs import state_of
-from engine.core.people import need
+from engine.core.people import takes
 from engine.corpus.report import report
 from engine.studies import corpora
 from store import corpora as table
@@ -21,9 +21,9 @@ def list_corpora(store: Store) -> list[dict]:
     return found
 
 
+@takes("operator", "build a corpus")
 def build_corpus(store: Store, name: str, spec: dict) -> dict:
     """Queue the building of a corpus."""
-    need("operator", "build a corpus")
     return {"corpus": name, **state_of(store, corpora.build_corpus(store, name, spec))}
 
 

@@ -1,14 +1,14 @@
 """Commands on imported runs: import, preview, predict."""
 
-from engine.core.people import need
+from engine.core.people import takes
 from engine.studies import imports, sizes
 from store import studies
 from store.database import Store
 
 
+@takes("operator", "import runs")
 def import_runs(store: Store, name: str, format: str, weights: str, metrics: str | None = None, **options) -> dict:
     """Make a study of runs in files of the workspace's imports folder (options: engine.studies.imports)."""
-    need("operator", "import runs")
     return imports.import_runs(store, name, format, weights, metrics, **options)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from engine.core.errors import Missing
-from engine.core.people import need
+from engine.core.people import takes
 from engine.jobs import logs
 from engine.studies import jobs
 from store import jobs as table
@@ -29,30 +29,30 @@ def list_jobs(store: Store, name: str | None = None) -> list[dict]:
     return [asdict(row) for row in found + table.in_state(store, ("failed", "cancelled"), JOBS)]
 
 
+@takes("operator", "submit a job")
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> dict:
     """Queue a job of any kind; `depends_on` in its spec names the jobs that must be done first."""
-    need("operator", "submit a job")
     return state_of(store, jobs.submit_job(store, spec, job_id))
 
 
+@takes("operator", "cancel a job")
 def cancel_job(store: Store, job_id: str) -> dict:
     """Stop one job; a running one saves a checkpoint."""
-    need("operator", "cancel a job")
     jobs.cancel_job(store, job_id)
     return job(store, job_id)
 
 
+@takes("operator", "retry a job")
 def retry_job(store: Store, job_id: str) -> dict:
     """Queue a failed or cancelled job again; it goes on from its checkpoint."""
-    need("operator", "retry a job")
     jobs.known_job(store, job_id)
     jobs.retry(store, job_id)
     return job(store, job_id)
 
 
+@takes("operator", "move a job in the queue")
 def prioritise_job(store: Store, job_id: str, priority: float) -> dict:
     """Move a queued job; lower runs sooner."""
-    need("operator", "move a job in the queue")
     jobs.prioritise(store, job_id, priority)
     return job(store, job_id)
 

@@ -1,7 +1,7 @@
 """Commands on merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
 from engine.commands.jobs import state_of
-from engine.core.people import need
+from engine.core.people import takes
 from engine.search import plain
 from engine.studies.fits import point_of
 from engine.studies.merges import learning, paired_comparison, questions
@@ -9,14 +9,15 @@ from store import results, studies
 from store.database import Store
 
 
+@takes("operator", "measure merges")
 def measure_merge(store: Store, name: str, coefficients: list[dict[str, float]], label: str | None = None) -> dict:
     """Queue the measurement of merges {coordinate: value}; coordinates that are left out are 0."""
-    need("operator", "measure merges")
     study = studies.get(store, name)
     points = questions.points_of(study, coefficients)
     return {"study": study.id, "runs": questions.measure_points(store, study, points, label)}
 
 
+@takes("operator", "search merges")
 def search_merges(
     store: Store,
     name: str,
@@ -29,7 +30,6 @@ def search_merges(
     seed: int = 0,
 ) -> dict:
     """Queue a search that measures merges of its own choice (engine.studies.merges.questions.queue_merge_search)."""
-    need("operator", "search merges")
     found = studies.get(store, name)
     job = questions.queue_merge_search(
         store, found, strategy, evaluations, minutes, surrogate, priorities, spread, seed
@@ -37,12 +37,12 @@ def search_merges(
     return {"study": found.id, **state_of(store, job)}
 
 
+@takes("operator", "write a merged checkpoint")
 def write_merge(store: Store, name: str, at: str | dict[str, float] = "best", out: str | None = None) -> dict:
     """Queue the writing of a merge as a checkpoint into the workspace's exports/.
 
     at: a candidate's or baseline's name, a run's id, or coefficients {coordinate: value}.
     """
-    need("operator", "write a merged checkpoint")
     study = studies.get(store, name)
     point = questions.points_of(study, [at])[0] if isinstance(at, dict) else point_of(store, study, at)
     out = out or f"{study.id}-{questions.short_hash(point)}"
@@ -54,6 +54,7 @@ def merge_searches(store: Store, name: str) -> list[dict]:
     return results.merge_searches(store, studies.get(store, name).id)
 
 
+@takes("operator", "learn a merge from text")
 def learn_merge(
     store: Store,
     name: str,
@@ -63,7 +64,6 @@ def learn_merge(
     large: str = "",
 ) -> dict:
     """Queue a merge that is learned from training text (engine.studies.merges.learning.queue_learning)."""
-    need("operator", "learn a merge from text")
     study = studies.get(store, name)
     job = learning.queue_learning(store, study, method, knobs, coefficients, large)
     return {"study": study.id, **state_of(store, job)}

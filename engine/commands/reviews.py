@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.review import acts, compare, confirming
 from engine.review import dossier as dossiers
 from engine.studies.fits import point_of
@@ -21,6 +21,7 @@ def dossier(store: Store, candidate: str) -> dict:
     return dossiers.dossier(store, candidate)
 
 
+@takes("reviewer", "nominate a candidate")
 def nominate(
     store: Store,
     name: str,
@@ -34,7 +35,6 @@ def nominate(
     """Nominate a point of a study under a name: one that has a name or is a run (as in `export`), or {name:
     value}.
     """
-    need("reviewer", "nominate a candidate")
     study = studies.get(store, name)
     if (candidate is None) == (point is None):
         raise Problem("Cannot nominate that: give either the name of a point (or a run's id), or its values.")
@@ -48,26 +48,26 @@ def nominate(
     return {"candidate": made, "study": study.id}
 
 
+@takes("reviewer", "comment")
 def comment(store: Store, candidate: str, text: str) -> dict:
     """Comment on a candidate."""
-    need("reviewer", "comment")
     acts.comment(store, candidate, text)
     return standing(store, candidate)
 
 
+@takes("reviewer", "vote")
 def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
     """Prefer one candidate to another (or neither); returns the result of all votes of the study."""
-    need("reviewer", "vote")
     acts.vote(store, one, other, neither)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
 
 
+@takes("reviewer", "decide")
 def decide(
     store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
 ) -> dict:
     """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
-    need("reviewer", "decide")
     acts.decide(store, candidate, verdict, reason, seen, successor)
     return standing(store, candidate)
 
@@ -78,17 +78,17 @@ def standing(store: Store, candidate: str) -> dict:
     return {key: found[key] for key in ("id", "study", "revision", "standing")}
 
 
+@takes("operator", "set the rules")
 def set_rules(store: Store, name: str, approvals: int, author_alone: bool = False) -> dict:
     """How many people must approve a candidate of a study, and whether its author alone may."""
-    need("operator", "set the rules")
     study = studies.get(store, name)
     acts.set_rules(store, study, approvals, author_alone)
     return dossiers.overview(store, study)["rules"]
 
 
+@takes("operator", "confirm a candidate")
 def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> dict:
     """Measure a candidate beside the baselines with several seeds, at the study's size and `times` as large."""
-    need("operator", "confirm a candidate")
     runs = confirming.confirm(store, candidate, times, seeds)
     return {"candidate": candidate, "study": reviews.get(store, candidate).study, "runs": runs}
 

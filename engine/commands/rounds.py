@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.commands.jobs import state_of
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import need, takes
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
@@ -109,6 +109,7 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
     }
 
 
+@takes("operator", "ask for the next runs")
 def propose(
     store: Store,
     name: str,
@@ -118,7 +119,6 @@ def propose(
     priorities: dict | None = None,
 ) -> dict:
     """Queue a proposal of next runs."""
-    need("operator", "ask for the next runs")
     found = studies.get(store, name)
     job = proposals.queue_proposal(store, found, proposer, count, surrogate, priorities)
     return {"study": found.id, **state_of(store, job)}
@@ -129,18 +129,18 @@ def list_proposals(store: Store, name: str) -> list[dict]:
     return results.proposals(store, studies.get(store, name).id)
 
 
+@takes("operator", "train proposed mixtures")
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
     """Train proxies at proposed mixtures; the leaderboard refits when they are in."""
-    need("operator", "train proposed mixtures")
     found = studies.get(store, name)
     return {"study": found.id, "runs": proposals.start_proposed(store, found, np.array(points, float))}
 
 
+@takes("operator", "confirm mixtures")
 def confirm(
     store: Store, name: str, candidate: str = "best", times: float = 4, seeds: int = 3, spread: int = 4
 ) -> dict:
     """Train a candidate, the baselines and a spread of others as larger models with several seeds."""
-    need("operator", "confirm mixtures")
     found = studies.get(store, name)
     plan = confirmations.plan_confirmation(store, found, candidate, times, seeds, spread)
     return {"study": found.id, "mixtures": list(plan.mixtures), "runs": confirmations.confirm(store, found, plan)}
@@ -182,7 +182,7 @@ def trust(store: Store, name: str, surrogate: str | None = None) -> list[dict]:
 
 
 def scale(store: Store, name: str) -> dict:
-    """The law over shares and fidelity, fitted without the largest size and checked there."""
+    """Ways to extrapolate over shares and size, fitted without the largest size and checked there, the best first."""
     return plain(confirmations.scale_check(store, studies.get(store, name)))
 
 
@@ -212,11 +212,13 @@ def plan_runs(
     return size_plans.told(study, by, size_plans.plan_runs(store, study, by, parameters, tokens, flops))
 
 
+@takes("viewer", "change the domains of a study")
 def change_domains(
     store: Store, name: str, corpus: str, parts: dict | None = None, new_name: str | None = None, start: bool = False
 ) -> dict:
     """Preview a study on a corpus with other domains, and its cost compared with starting again; start: do it."""
-    need("operator" if start else "viewer", "change the domains of a study")
+    if start:
+        need("operator", "change the domains of a study")
     found = studies.get(store, name)
     plan = domain_changes.plan_change(store, found, corpus, parts, new_name)
     told = {

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from engine.commands.jobs import state_of
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.league import FEWEST_RUNS
 from engine.search.methods import DEFAULT_METHOD
 from engine.spec.repetition import DOSE, notes_on_repetition
@@ -106,47 +106,47 @@ def list_runs(store: Store, name: str) -> list[dict]:
     return rows
 
 
+@takes("operator", "start a study")
 def start(store: Store, spec: dict) -> dict:
     """Create a study from its settings (engine.spec.study.StudySpec) and start it; its text, as known, and its runs."""
-    need("operator", "start a study")
     found = studies.get(store, lifecycle.create(store, StudySpec.from_dict(spec)))
     return {"study": found.id, "costs": costs(store, found), **text(found)}
 
 
+@takes("operator", "say how much text a study has")
 def give_text(
     store: Store, name: str, available_tokens: dict[str, float] | None = None, target_tokens: float | None = None
 ) -> dict:
     """Say how much text the real run of a planned study has, and its budget; it is searched again."""
-    need("operator", "say how much text a study has")
     found = studies.get(store, name)
     texts.give_text(store, found, available_tokens or {}, target_tokens)
     return {"study": found.id, **text(studies.get(store, found.id))}
 
 
+@takes("operator", "cancel a study")
 def cancel(store: Store, name: str) -> dict:
     """Stop a study's jobs; its finished runs stay."""
-    need("operator", "cancel a study")
     lifecycle.cancel(store, studies.get(store, name).id)
     return {"study": name, "state": "cancelled"}
 
 
+@takes("operator", "pause a study")
 def pause(store: Store, name: str) -> dict:
     """Pause a study: its jobs stop at a checkpoint and wait."""
-    need("operator", "pause a study")
     lifecycle.pause(store, studies.get(store, name).id)
     return {"study": name, "state": "paused"}
 
 
+@takes("operator", "resume a study")
 def resume(store: Store, name: str) -> dict:
     """Resume a paused or cancelled study and retry its failed jobs."""
-    need("operator", "resume a study")
     lifecycle.resume(store, studies.get(store, name).id)
     return {"study": name, "state": "active"}
 
 
+@takes("operator", "fit surrogates")
 def fit(store: Store, name: str) -> dict:
     """Queue the leaderboard's fit on the runs that are there now, or name the job that has done so; with its state."""
-    need("operator", "fit surrogates")
     found = studies.get(store, name)
     if not advance.can_fit(store, found):
         count = len(for_fitting(store, found.id).ids)
@@ -157,6 +157,7 @@ def fit(store: Store, name: str) -> dict:
     return {"study": found.id, **state_of(store, advance.ask_fit(store, found))}
 
 
+@takes("operator", "start a search")
 def search(
     store: Store,
     name: str,
@@ -167,7 +168,6 @@ def search(
     prices: dict | None = None,
 ) -> dict:
     """Queue a search of a million mixtures (or `points`) on a fitted surrogate."""
-    need("operator", "start a search")
     found = studies.get(store, name)
     job = queue_search(store, found, surrogate, priorities, points, method, prices)
     return {"study": found.id, **state_of(store, job)}

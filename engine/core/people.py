@@ -5,9 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from engine.core.errors import Problem
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 ROLES = ("viewer", "reviewer", "operator")  # each may do what those before it may
 
 
@@ -42,6 +46,7 @@ def local_user() -> Person:
 
 _acting: ContextVar[Person | None] = ContextVar("acting", default=None)
 _asked: list[Callable[[], Person | None]] = []
+_taken: dict[Callable[..., object], tuple[str, str]] = {}  # function -> role, and what it does
 
 
 def ask_first(who: Callable[[], Person | None]) -> None:
@@ -78,3 +83,29 @@ def need(role: str, what: str) -> Person:
             "Ask whoever runs this workspace."
         )
     return person
+
+
+def takes(role: str, what: str) -> Callable[[Callable[Given, Answer]], Callable[Given, Answer]]:
+    """Mark a function that takes a role: it refuses everybody else, and `need_for` tells so before it is called."""
+
+    def marked(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
+        @wraps(function)
+        def asking(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+            need(role, what)
+            return function(*args, **kwargs)
+
+        _taken[asking] = (role, what)
+        return asking
+
+    return marked
+
+
+def only_reads(function: Callable[..., object]) -> bool:
+    """Whether a function takes no role, because it changes nothing."""
+    return function not in _taken
+
+
+def need_for(function: Callable[..., object]) -> None:
+    """Raise Refused if who acts may not call a function that is marked by `takes`."""
+    if not only_reads(function):
+        need(*_taken[function])

@@ -1,14 +1,14 @@
 """Own data: texts out of columns of Parquet and Arrow files.
 
 A column may hold text in any of Arrow's forms, bytes that are UTF-8, a dictionary of either, or lists of them, which
-are joined by line ends.
+are joined by line ends. A text that rows refer to by number stands in memory once, however often they do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from engine.corpus.labels import is_label
-from engine.corpus.records import EMPTY, NOT_UTF8, Faults, Unreadable, column_place
+from engine.corpus.records import EMPTY, MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place
 
 ROWS = 256  # of a Parquet file read at a time
 
@@ -19,17 +19,47 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(raw) as file:
-            check_column(file.schema_arrow, column)
-            done, named = 0, label_fields(file.schema_arrow)
-            for batch in file.iter_batches(batch_size=ROWS, columns=[column, *named]):
+        about = parquet.read_metadata(raw)
+        leaves = [about.schema.column(i) for i in range(about.num_columns)]
+        texts = [one.path for one in leaves if one.physical_type == "BYTE_ARRAY"]
+        with parquet.ParquetFile(raw, metadata=about, read_dictionary=texts) as file:
+            schema = about.schema.to_arrow_schema()
+            check_column(schema, column)
+            done, named = 0, label_fields(schema)
+            for batch in parquet_batches(raw, file, [column, *named]):
                 see_labels(batch, named, faults)
                 for text in column_texts(batch.column(batch.schema.get_field_index(column)), faults, done):
                     done += 1
                     if text:
-                        yield text, done / file.metadata.num_rows
+                        yield text, done / about.num_rows
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
+
+
+def parquet_batches(raw: BinaryIO, file: Any, columns: list[str]) -> Iterator[Any]:
+    """Batches of rows of some columns, whose texts are numbers and the texts that they stand for.
+
+    In a delta encoding texts have no numbers: no one is longer than its group of rows, so few are read at once.
+    Raises Unreadable for lists of them, of which one row may hold any number.
+    """
+    from pyarrow import parquet
+
+    for place in range(file.num_row_groups):  # a batch of two groups would hold two dictionaries, which lists cannot
+        begun = False
+        try:
+            for batch in file.iter_batches(batch_size=ROWS, row_groups=[place], columns=columns):
+                begun = True
+                yield batch
+        except OSError as error:
+            if begun or "Not yet implemented" not in str(error):
+                raise
+            group = file.metadata.row_group(place)
+            if any(is_list(file.schema_arrow.field(one.partition(".")[0]).type) for one in columns):
+                raise Unreadable(
+                    "its lists of texts are in a delta encoding: write it without that encoding"
+                ) from error
+            rows = max(1, min(ROWS, MOST_LINE // (group.total_byte_size + 1)))
+            yield from parquet.ParquetFile(raw).iter_batches(batch_size=rows, row_groups=[place], columns=columns)
 
 
 def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
@@ -66,8 +96,8 @@ def label_fields(schema: Any) -> list[str]:
             continue
         if types.is_struct(field.type):
             inner = [field.type.field(place) for place in range(field.type.num_fields)]
-            found += [f"{field.name}.{one.name}" for one in inner if is_label(one.name) and types.is_string(one.type)]
-        elif is_label(field.name) and types.is_string(field.type):
+            found += [f"{field.name}.{one.name}" for one in inner if is_label(one.name) and holds_text(one.type)]
+        elif is_label(field.name) and holds_text(field.type):
             found.append(field.name)
     return found
 
@@ -82,12 +112,18 @@ def see_labels(batch: Any, named: list[str], faults: Faults) -> None:
         try:
             values = batch.column(batch.schema.get_field_index(outer))
             values.validate(full=True)
-            texts = (compute.struct_field(values, inner) if inner else values).to_pylist()
+            at = value_at(compute.struct_field(values, inner) if inner else values)
         except (pyarrow.ArrowException, ValueError):
             continue
-        for text in texts:
-            if text is not None:
-                faults.labels.count(name, text)
+        for place in range(len(batch)):
+            if name in faults.labels.closed:
+                break
+            try:
+                label = at(place)
+            except Unreadable:
+                break
+            if label is not None:
+                faults.labels.count(name, label.decode("utf-8", "replace"))
 
 
 def damage(error: Exception) -> str:
@@ -125,35 +161,74 @@ def is_list(kind: Any) -> bool:
 def checked(values: Any) -> Any:
     """An array of a file that may be damaged, if its parts fit together. Raises ArrowInvalid.
 
-    In a column of texts, what is not UTF-8 is found after all else, and costs its row only; inside lists and
-    dictionaries it is found before, and the rest of the file is not read.
+    In a column of texts, what is not UTF-8 is found after all else, and costs its row only; inside lists it is found
+    before, and the rest of the file is not read.
     """
     import pyarrow
 
+    if pyarrow.types.is_dictionary(values.type):
+        values.indices.validate(full=True)
+        checked(values.dictionary)
+        return values
     try:
         values.validate(full=True)
     except pyarrow.ArrowInvalid as error:
-        if "UTF8" not in str(error) or is_list(values.type) or pyarrow.types.is_dictionary(values.type):
+        if "UTF8" not in str(error) or is_list(values.type):
             raise
     return values
 
 
 def column_texts(values: Any, faults: Faults, before: int) -> Iterator[str]:
     """The text of each row; "" where it has none, which is counted."""
-    import pyarrow
-
     nested = is_list(values.type)
-    rows = values if nested else values.cast(pyarrow.large_binary())
-    for number, row in enumerate(rows, before + 1):
-        if nested:
-            parts = row.values.cast(pyarrow.large_binary()).to_pylist() if row.is_valid else []
-            data = b"\n".join(part for part in parts if part is not None)
-        else:
-            data = row.as_py() or b""
+    at = None if nested else value_at(values)
+    for place in range(len(values)):
+        data, fault = list_bytes(values[place]) if at is None else (at(place) or b"", "")
         try:
-            text, fault = data.decode("utf-8"), "" if data else EMPTY
+            text, fault = data.decode("utf-8"), fault or ("" if data else EMPTY)
         except UnicodeDecodeError:
             text, fault = "", NOT_UTF8
         if fault:
-            faults.add(fault, number)
+            faults.add(fault, before + place + 1)
         yield text
+
+
+def value_at(values: Any) -> Callable[[int], bytes | None]:
+    """A function from a place in an array of texts to the bytes there; no text is copied before it is asked for."""
+    from pyarrow import types
+
+    if types.is_dictionary(values.type):
+        inner, places, count = value_at(values.dictionary), values.indices, len(values.dictionary)
+
+        def at(place: int) -> bytes | None:
+            found = places[place].as_py()
+            if found is not None and not 0 <= found < count:
+                raise Unreadable(f"it refers to text {found:,} of {count:,}: it is damaged")
+            return None if found is None else inner(found)
+
+        return at
+    data = as_bytes(values)
+    return lambda place: data[place].as_py()
+
+
+def as_bytes(values: Any) -> Any:
+    """An array of texts as one of bytes, which need not be UTF-8; the same memory."""
+    import pyarrow as pa
+
+    same = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
+    return values.cast(same[values.type]) if values.type in same else values
+
+
+def list_bytes(row: Any) -> tuple[bytes, str]:
+    """(the texts of a list joined by line ends, why not)."""
+    if not row.is_valid:
+        return b"", ""
+    at, parts, size = value_at(row.values), [], 0
+    for place in range(len(row.values)):
+        part = at(place)
+        if part is not None:
+            parts.append(part)
+            size += len(part) + 1
+        if size > MOST_LINE:
+            return b"", f"longer than {MOST_LINE:,} bytes"
+    return b"\n".join(parts), ""

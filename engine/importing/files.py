@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from engine.core.errors import Problem
 from engine.importing.columnar import read_parquet
 from engine.importing.encodings import decoded
 from engine.importing.figures import written_plainly
-from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
+from engine.importing.limits import BYTES, ROWS, bounded
 from engine.importing.nested import spread
 from engine.importing.questions import Question
 from engine.importing.tables import Table
@@ -70,27 +72,12 @@ def cells_of(path: Path, name: str, answers: dict[str, str]) -> tuple[*Columns, 
         else:
             text, question = decoded(_bytes(path, head, name), name, answers)
             columns, lines = read_text(text, name)
-    except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error) as error:
-        # pyarrow's errors are ValueErrors and OSErrors
+    except (OSError, EOFError, ValueError, csv.Error, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
         raise Problem(f"Cannot read {name}: {error}. Give a CSV, JSON or Parquet file.") from error
     if not 1 <= len(lines) <= ROWS:
         raise Problem(f"Cannot import {name}: it has {len(lines):,} rows, and 1 to {ROWS:,} can be read.")
     bounded(name, len(lines), len(columns))
     return columns, lines, [question] if question else []
-
-
-def bounded(name: str, rows: int, columns: int) -> None:
-    """Raise Problem for a table that is too wide or too large."""
-    if columns > COLUMNS:
-        raise Problem(
-            f"Cannot import {name}: it has {columns:,} columns, and {COLUMNS:,} can be read. Keep the shares and the "
-            "metrics."
-        )
-    if rows * columns > CELLS:
-        raise Problem(
-            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row per run, "
-            "or fewer columns."
-        )
 
 
 def _bytes(path: Path, head: bytes, name: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.importing.limits import JSON_BYTES, TEXT, bounded
 from engine.importing.tables import text_of
 
 DEEPEST = 8
@@ -21,7 +22,8 @@ WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
 def spread(name: str, columns: dict[str, list[Any]], lines: Sequence[int], depth: int = 0) -> dict[str, list[Any]]:
     """Columns in which every object has become a column per key, called `column.key`, in the objects' place.
 
-    A list of pairs (name, number) is an object too. Raises Problem for a cell without an object in a column of them.
+    A list of pairs (name, number) is an object too. Raises Problem for a cell without an object in a column of them,
+    for one of too much text, and where there would be more cells than can be read.
     """
     if depth > DEEPEST:
         raise Problem(
@@ -29,11 +31,13 @@ def spread(name: str, columns: dict[str, list[Any]], lines: Sequence[int], depth
         )
     found: dict[str, list[Any]] = {}
     for column, cells in columns.items():
+        _check_texts(name, column, cells, lines)
         objects = _objects(name, column, cells, lines)
         if objects is None:
             found[column] = cells
             continue
-        keys = dict.fromkeys(key for one in objects for key in one)
+        keys = dict.fromkeys(key for one in {id(one): one for one in objects}.values() for key in one)
+        bounded(f"{name}, column {column!r}", len(objects), len(keys))
         if set(keys) <= WRAPPED and "value" in keys:
             inner = {column: [one.get("value") for one in objects]}
         else:
@@ -47,9 +51,16 @@ def spread(name: str, columns: dict[str, list[Any]], lines: Sequence[int], depth
 
 def _objects(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> list[dict[str, Any]] | None:
     """A column's cells as objects, empty where a cell is; None where it is no column of objects."""
-    if not any(isinstance(cell, (dict, list)) or (isinstance(cell, str) and _may_be_object(cell)) for cell in cells):
+    texts = {cell for cell in cells if isinstance(cell, str)}  # few, where millions of cells refer to them
+    may_be = list(filter(_may_be_object, texts))
+    if not may_be and not any(isinstance(cell, (dict, list)) for cell in cells):
         return None
-    read = [_object(cell) for cell in cells]
+    if sum(map(len, may_be)) > JSON_BYTES:
+        raise Problem(
+            f"Cannot import {name}: column {column!r} holds more than {JSON_BYTES >> 20} MiB of objects. Leave it out."
+        )
+    known = {text: _object(text) for text in texts}
+    read = [known[cell] if isinstance(cell, str) else _object(cell) for cell in cells]
     there = sum(one is not None for one in read)
     empty = [one is None and not text_of(cell) for one, cell in zip(read, cells, strict=True)]
     if 2 * there <= len(cells) - sum(empty):
@@ -62,6 +73,23 @@ def _objects(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> 
                 "leave the row out."
             )
     return [one or {} for one in read]
+
+
+def _check_texts(name: str, column: str, cells: list[Any], lines: Sequence[int]) -> None:
+    """Raise Problem for a cell that holds more text than a cell of a table of runs has."""
+    for place, cell in enumerate(cells):
+        if (count := _letters(cell)) > TEXT:
+            raise Problem(
+                f"Cannot import row {lines[place]} of {name}, column {column!r}: it holds {count:,} letters, and "
+                f"{TEXT:,} can be read. Leave that column out."
+            )
+
+
+def _letters(cell: Any) -> int:
+    """How many letters a cell holds, in lists within it too; an object's fields are cells of their own."""
+    if isinstance(cell, str):
+        return len(cell)
+    return sum(map(_letters, cell)) if isinstance(cell, (list, tuple)) else 0
 
 
 def _may_be_object(text: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core.errors import Problem
-from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES
+from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
 from engine.importing.tables import number_of
 
 SEPARATORS = ",;\t|"
@@ -39,15 +39,23 @@ def read_csv(text: str, name: str) -> Columns:
     before = 0
     if named := NAMED.match(first):
         text, before = rest, 1
+    csv.field_size_limit(TEXT)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=named[1] if named else _separator(text))
-    names = [one.strip() for one in next(lines, [])]
+    names: list[str] = []
     found, places = [], []
-    for line in lines:
-        if any(line):
-            found.append(line)
-            places.append(lines.line_num + before)
-            if len(found) * len(names) > CELLS or len(names) > COLUMNS:
-                break  # the caller says so
+    try:
+        names = [one.strip() for one in next(lines, [])]
+        for line in lines:
+            if any(line):
+                found.append(line)
+                places.append(lines.line_num + before)
+                if len(found) * len(names) > CELLS or len(names) > COLUMNS:
+                    break  # the caller says so
+    except csv.Error as error:
+        why = str(error)
+        if "field limit" in why:
+            why = f"a cell holds more than {TEXT:,} letters, which may be a quote that is never closed"
+        raise Problem(f"Cannot read {name}, around line {lines.line_num + before}: {why}. Fix that line.") from error
     _check_header(names, found, places, name)
     for line, place in zip(found, places, strict=True):
         if len(line) != len(names):
@@ -94,6 +102,7 @@ def _counts(names: list[str]) -> bool:
 
 def read_json(text: str, name: str) -> Columns:
     """Columns of JSON: a list of objects, an object per line, or pandas' objects of columns, of rows, and split."""
+    _check_json(text, name)
     try:
         found = json.loads(text)
     except RecursionError as error:
@@ -105,6 +114,15 @@ def read_json(text: str, name: str) -> Columns:
     if isinstance(found, dict):
         return _of_object(found, name)
     return _of_records(found, range(1, len(found) + 1), name)
+
+
+def _check_json(text: str, name: str) -> None:
+    """Raise Problem, before it is read, for JSON of more values than a table can have: `{},{},...` is small as text."""
+    if text.count("{") + text.count("[") > 4 * ROWS or text.count(",") > 2 * CELLS:
+        raise Problem(
+            f"Cannot import {name}: it holds more values than {CELLS:,} cells in {ROWS:,} rows, which can be read. "
+            "Keep one row per run, or fewer columns."
+        )
 
 
 def _json_lines(text: str, name: str) -> tuple[list[Any], list[int]]:
@@ -129,6 +147,7 @@ def _of_records(records: list[Any], places: Sequence[int], name: str) -> Columns
                 "names and values. Write it so."
             )
     names = dict.fromkeys(key for record in records for key in record)
+    bounded(name, len(records), len(names))
     return {key: [record.get(key) for record in records] for key in names}, list(places)
 
 
@@ -145,6 +164,7 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
     if inner and all(isinstance(one, dict) for one in inner):
         if all(key.isdigit() for one in inner for key in one):
             rows = list(dict.fromkeys(key for one in inner for key in one))
+            bounded(name, len(rows), len(found))
             return {key: [one.get(row) for row in rows] for key, one in found.items()}, list(range(1, len(rows) + 1))
         if len(inner) > 1 and "results" not in found:
             return _of_records([{"run": key, **one} for key, one in found.items()], range(1, len(inner) + 1), name)

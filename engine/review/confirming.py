@@ -7,7 +7,7 @@ once and measured on all validation text.
 from dataclasses import replace
 
 from engine.core.errors import Problem
-from engine.core.people import acting, need
+from engine.core.people import acting, takes
 from engine.jobs.decisions import ReviewAdded
 from engine.review.evidence import at_point, points_of
 from engine.studies import confirmations, ledger
@@ -15,7 +15,7 @@ from engine.studies.jobs import add_to
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merges.questions import merge_spec
 from store import reviews, runs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 EVERYTHING = 2**40  # validation tokens: all
 
@@ -32,9 +32,10 @@ def plans(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> lis
     ]
 
 
+@takes("operator", "confirm a candidate")
+@in_turn
 def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> list[str]:
     """Queue it; returns the ids of the new runs, empty if all of it is measured already."""
-    need("operator", "confirm a candidate")
     found = reviews.get(store, candidate)
     study = studies.get(store, found.study)
     if study.kind == "merge":
@@ -43,14 +44,18 @@ def confirm(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> l
         ids = [
             run for plan in plans(store, candidate, times, seeds) for run in confirmations.confirm(store, study, plan)
         ]
+    asked = [one.body for one in reviews.history(store, study.id) if (one.candidate, one.what) == (found.id, "confirm")]
+    if not ids and any((one["times"], one["seeds"]) == (times, seeds) for one in asked):
+        return ids  # the same was asked before
     body = {"times": times, "seeds": seeds, "runs": len(ids)}
     store.write(ReviewAdded(found.study, "confirm", acting().name, body, found.id))
     return ids
 
 
+@takes("operator", "confirm a merge")
+@in_turn
 def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) -> list[str]:
     """Queue the measurement of a merge and its baselines on all validation text."""
-    need("operator", "confirm a merge")
     spec = merge_spec(study)
     if spec.fidelity is None:
         raise Problem(

@@ -10,6 +10,7 @@ the owner's journal plans a job before its folder appears; so jobs come first, t
 files. Journals only grow: each is copied up to its last whole line.
 """
 
+import fcntl
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -46,9 +48,9 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    clear_parts(target)
     kept = {}
     with (
+        _alone_beside(target),
         replacing(target, sync=True) as part,
         pa.CompressedOutputStream(str(part), "zstd") as out,
         tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
@@ -59,6 +61,20 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
         _add_bytes(archive, MANIFEST, json.dumps(about).encode())
     size = sum(entry["bytes"] for entry in kept.values())
     return {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
+
+
+@contextmanager
+def _alone_beside(target: Path) -> Iterator[None]:
+    """Wait until no other backup is written into the folder: the same one asked for twice at once is one. Raises
+    Problem where it is there then; what a killed one left is removed."""
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        refuse_taken(target)
+        clear_parts(target)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:

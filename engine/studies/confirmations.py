@@ -7,7 +7,7 @@ import numpy as np
 from engine.analysis import scaling
 from engine.analysis.trust import Trust, trust
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
@@ -16,7 +16,7 @@ from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.training import add_runs, trainable
 from engine.surrogates.prediction import predict
 from store import runs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 SAME = 1e-6  # mixtures whose shares differ by less are equal
 ORDINARY = 0.85  # fraction of the runs, best first, that the range is taken from: poor ones would inflate a correlation
@@ -64,12 +64,13 @@ def plan_confirmation(
     return Plan(mixtures, larger(trainable(study).fidelity, times), seeds)
 
 
+@takes("operator", "confirm mixtures")
+@in_turn
 def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
     """Queue the training of a plan, with the same seeds for every mixture; returns the new runs' ids.
 
     Runs that an earlier confirmation trained or queued are not trained again.
     """
-    need("operator", "confirm mixtures")
     first = StudySpec.from_dict(study.spec).seed + CONFIRM_SEED
     alive = ("planned", "running", "done")
     there = [one for one in runs.confirmations(store, study.id) if one.state in alive]

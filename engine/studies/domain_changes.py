@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPlanned
 from engine.jobs.runs import CarriedRun, PlannedRun
 from engine.metrics import objectives_of
@@ -16,10 +16,11 @@ from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance, text_of
 from engine.studies.fits import BEST_PREDICTED, named_points
 from engine.studies.jobs import queue_runs
+from engine.studies.lifecycle import same_study
 from engine.studies.measured import for_fitting
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 SPARE = 2  # times the law's minimum of runs: cross-validation needs some too
 
@@ -103,9 +104,13 @@ def same_text(study: studies.Study, manifest: dict, domain: str) -> bool:
     return before is not None and before == manifest["domains"][domain]["sha256"]["valid"]
 
 
+@takes("operator", "change the domains of a study")
+@in_turn
 def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
-    """Create the continuing study, with the runs that count, and queue the new ones; returns its id."""
-    need("operator", "change the domains of a study")
+    """Create the continuing study, with the runs that count, and queue the new ones; returns its id, also where it was
+    created before."""
+    if (there := same_study(store, plan.spec)) is not None:
+        return there
     manifest = corpora.manifest(store, plan.spec.corpus)
     new = list(plan.change.new)
     frame = frame_of(plan.spec, new, manifest)

@@ -3,14 +3,14 @@
 import uuid
 
 from engine.core.errors import Missing, Problem
-from engine.core.people import need
+from engine.core.people import need, takes
 from engine.core.workspace import checked_name
 from engine.jobs.decisions import JobCancelAsked, JobPrioritised, PlannedJob, RunsAdded, StudyPlanned
 from engine.jobs.kinds import kind_of
 from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from store import jobs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
@@ -25,9 +25,10 @@ def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
     return job_id
 
 
+@takes("operator", "queue runs")
+@in_turn
 def queue_runs(store: Store, planned: StudyPlanned | RunsAdded) -> None:
     """Record runs, and queue the jobs that measure them."""
-    need("operator", "queue runs")
     store.write(planned)
     for one in planned.jobs:
         store.spool.submit(one.spec, one.job)

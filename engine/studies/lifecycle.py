@@ -1,17 +1,18 @@
 """Start, pause, resume and cancel studies. Uses the store."""
 
+import json
 import re
 import uuid
 
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import need, takes
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
 from engine.league import with_members
 from engine.metrics import measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
 from engine.studies.advance import advance, planned
 from store import corpora, jobs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 
 def create_demo(store: Store) -> str:
@@ -23,7 +24,10 @@ def create_demo(store: Store) -> str:
 
 
 def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
-    """Record a new study and start it; returns its id. Raises Problem if its corpus does not exist."""
+    """Record a new study and start it; returns its id, or that of a study with the same settings that goes on already.
+
+    Raises Problem if its corpus does not exist.
+    """
     need("operator", "start a study")
     measured_by(spec.metrics)  # raises if it is unknown
     with_members(list(spec.surrogates))  # so does this
@@ -34,34 +38,47 @@ def create(store: Store, spec: StudySpec, study: str | None = None) -> str:
         )
     if (manifest := corpora.manifest(store, spec.corpus)) is not None:
         planned(store, spec, "check", manifest)  # raises if the constraints leave too few mixtures
-    slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
-    study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
-    store.write(StudyCreated(study, spec.name, spec.to_dict()))
-    advance(store)
+    with store.alone():  # the same study asked for twice at once is one
+        if (there := same_study(store, spec)) is not None:
+            return there
+        slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
+        study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
+        store.write(StudyCreated(study, spec.name, spec.to_dict()))
+        advance(store)
     return study
 
 
+def same_study(store: Store, spec: StudySpec) -> str | None:
+    """The study that was begun with these settings and goes on, or is done: another one would measure the same."""
+    asked = json.loads(json.dumps(spec.to_dict()))
+    known = (one for one in studies.all_studies(store) if one.state in ("active", "paused"))
+    return next((one.id for one in known if one.imported is None and one.spec == asked), None)
+
+
+@takes("operator", "cancel a study")
+@in_turn
 def cancel(store: Store, study: str) -> None:
     """Stop all jobs of a study; results stay. Running jobs save a checkpoint."""
-    need("operator", "cancel a study")
     store.write(StudyCancelled(study))
     for job in jobs.of_study(store, study):
         store.spool.cancel(job.id)
     store.ingest()
 
 
+@takes("operator", "pause a study")
+@in_turn
 def pause(store: Store, study: str) -> None:
     """Pause a study: no job starts, and running ones stop at a checkpoint. Nothing is cancelled."""
-    need("operator", "pause a study")
     if (found := studies.get(store, study)).state != "active":
         raise Problem(f"Cannot pause {found.name!r}: it is {found.state}. Only an active study can be paused.")
     store.write(StudyPaused(study))
     store.spool.pause(study)
 
 
+@takes("operator", "resume a study")
+@in_turn
 def resume(store: Store, study: str) -> None:
     """Resume a paused or cancelled study, and retry failed jobs."""
-    need("operator", "resume a study")
     store.write(StudyResumed(study))
     store.spool.unpause(study)
     for job in jobs.of_study(store, study):

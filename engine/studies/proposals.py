@@ -4,15 +4,16 @@ import numpy as np
 
 from engine.core.checks import is_whole, or_null
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import need, takes
 from engine.search.acquisition import PROPOSERS
 from engine.spec.kinds.propose import ProposeTask
 from engine.spec.study import StudySpec
+from engine.studies.confirmations import SAME
 from engine.studies.measured import for_fitting, frame_of_study
-from engine.studies.questions import job_id_of, question_of, surrogate_file
+from engine.studies.questions import ask_once, job_id_of, question_of, surrogate_file
 from engine.studies.training import add_runs, trainable
-from store import jobs, runs, studies
-from store.database import Store
+from store import runs, studies
+from store.database import Store, in_turn
 
 MOST = 512  # runs of one proposal
 
@@ -44,27 +45,28 @@ def queue_proposal(
         "rounds_done": runs.rounds(store, study.id),
     }
     job_id = job_id_of(study, "propose", settings)
-    if jobs.find(store, job_id) is None:
-        losses = [or_null(row) for row in measured.losses]
-        task = ProposeTask(
-            study=study.id,
-            file=surrogate_file(store, study, settings),
-            settings=settings,
-            space=frame.space.to_dict(),
-            prior=frame.prior.tolist(),
-            weights=measured.weights.tolist(),
-            losses=losses,
-        )
-        store.submit(job_id, task.spec(priority=-1), study.id)
+    losses = [or_null(row) for row in measured.losses]
+    task = ProposeTask(
+        study=study.id,
+        file=surrogate_file(store, study, settings),
+        settings=settings,
+        space=frame.space.to_dict(),
+        prior=frame.prior.tolist(),
+        weights=measured.weights.tolist(),
+        losses=losses,
+    )
+    ask_once(store, job_id, task.spec(priority=-1), study.id)
     return job_id
 
 
+@takes("operator", "train proposed mixtures")
+@in_turn
 def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> list[str]:
     """Train proxies at proposed mixtures (B, D), as further runs of the study; surrogates are refitted afterwards.
 
-    Returns the runs' ids. Raises Problem if the constraints forbid a mixture, or the study cannot train.
+    Returns the runs' ids; a mixture that was proposed and queued before is not trained again. Raises Problem if the
+    constraints forbid a mixture, or the study cannot train.
     """
-    need("operator", "train proposed mixtures")
     points = np.atleast_2d(np.asarray(points, float))
     space = frame_of_study(study).space
     if points.shape[1] != len(space.names) or not space.contains(points).all():
@@ -72,7 +74,14 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> li
             "Cannot train these mixtures: each needs one share per domain, at least 0 and together 1, inside the "
             "study's constraints. Propose again."
         )
+    there = runs.proposed(store, study.id)
+    known = [next((run for run, at in there if np.abs(at - point).max() <= SAME), None) for point in points]
     label = f"round {runs.rounds(store, study.id) + 1}"
     seed = StudySpec.from_dict(study.spec).seed
-    rows = [{"role": "proposed", "label": label, "weights": point.tolist(), "seed": seed} for point in points]
-    return add_runs(store, study, rows, trainable(study).fidelity)
+    rows = [
+        {"role": "proposed", "label": label, "weights": point.tolist(), "seed": seed}
+        for point, run in zip(points, known, strict=True)
+        if run is None
+    ]
+    added = iter(add_runs(store, study, rows, trainable(study).fidelity) if rows else [])
+    return [run or next(added) for run in known]

@@ -29,6 +29,7 @@ AT_LEAST = 8.0  # epochs that a curve goes to, where the text lasts
 BEYOND = 2.0  # times the most that a run, or the mixture, reads: a curve goes no further
 WIDE = 10.0  # times its lower end: an interval whose upper end lies beyond tells nothing
 SELDOM = 0.1  # epochs that a lower end counts as at least
+NAMED = 3  # domains that a sentence names
 TOLD, UNSEEN, UNSURE = "told", "beyond the runs", "cannot tell"
 
 
@@ -91,12 +92,14 @@ def seen(store: Store, study: studies.Study, frame: Frame) -> Seen:
 def beyond(names: list[str], there: np.ndarray, found: Seen) -> str | None:
     """The sentence that says which domains a mixture of `there` (D,) epochs repeats more often than any run; None if
     there are none."""
-    more = np.flatnonzero(np.nan_to_num(there) > np.maximum(1, found.most) * (1 + 1e-6))
-    if not more.size:
+    times = np.nan_to_num(there) / np.maximum(1, found.most)
+    more = [i for i in np.argsort(-times, kind="stable") if times[i] > 1 + 1e-6]
+    if not more:
         return None
     told = [
         f"{names[i]} is read {there[i]:,.3g} times, and no run read it more than {found.most[i]:,.3g}" for i in more
     ]
+    told = [*told[:NAMED], f"{len(told) - NAMED} more so"] if len(told) > NAMED + 1 else told
     return f"Extrapolated: {listed(told)}. Beyond the runs harm is taken to go on as it ended, with wide intervals."
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.jobs import devices
 from engine.jobs.runs import TaskRun
 from engine.spec.compute import group_and_lanes
@@ -17,7 +17,7 @@ from engine.studies import ledger
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
 from store import corpora, runs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 TRAINED = ("id", "weights", "seed", "doses")  # of a run, what its training has to know
 
@@ -74,9 +74,10 @@ def trainable(study: studies.Study) -> StudySpec:
     return StudySpec.from_dict(study.spec)
 
 
+@takes("operator", "add runs to a study")
+@in_turn
 def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fidelity) -> list[str]:
     """Record runs {"role", "label", "weights", "seed"} of a study and queue their training; returns their ids."""
-    need("operator", "add runs to a study")
     spec, first = trainable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):

@@ -24,8 +24,9 @@ GRID = {  # what is tried of each number, the start in the middle of the first r
 FINER = (1e-2, 1e-4, 1e-6)  # penalties of the least squares, each from where the one before ended
 ROUNDS = 2
 FOLDS = 3
-MANY = 320  # runs from which one fold tells enough of the finer penalty
-STEPS = 100
+MANY = 4000  # runs x domains from which one fold tells enough of the finer penalty
+STEPS = 60
+NEVER = 1e-30  # passes that count as none
 ENOUGH = 1e-6  # of the squared error: steps that gain less are the last
 HIGHEST = 30.0  # exponents beyond are clipped
 
@@ -80,8 +81,9 @@ def harm(epochs: np.ndarray, tau: float, most: np.ndarray | float = np.inf) -> n
 
 def harm_and_slope(epochs: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Harm, and how it moves with tau."""
-    rise, first = np.logaddexp(0, np.log1p(epochs) - tau), np.logaddexp(0, -tau)
-    return rise**2 - first**2, 2 * first * -np.expm1(-first) - 2 * rise * -np.expm1(-rise)
+    times, none = (1 + epochs) * np.exp(-tau), np.exp(-tau)
+    rise, first = np.log1p(times), np.log1p(none)  # softplus of log(1 + E) - tau
+    return rise**2 - first**2, 2 * first * none / (1 + none) - 2 * rise * times / (1 + times)
 
 
 def passes_of(weights: np.ndarray, repeats: np.ndarray) -> np.ndarray:
@@ -138,7 +140,7 @@ class Panel(NamedTuple):
                     if one not in tried:
                         tried[one] = sum(self.take(~part).error(self.take(part).solved(one)) for part in parts)
                 shape = min(tried, key=tried.__getitem__)
-        parts = parts if len(fold) <= MANY else parts[:1]
+        parts = parts if self.weights.size <= MANY else parts[:1]
         trained = np.array([*parts, np.ones(len(fold), bool)])
         laws, best, ridge, missed = [self.take(part).solved(shape) for part in trained], None, shape.ridge, np.inf
         for one in (None, *FINER):
@@ -165,7 +167,7 @@ class Panel(NamedTuple):
         low, high = self._bounds(trained)
         scale = trained / np.array([np.exp(np.log(self.above(law)).mean()) for law in laws])[:, None]
         penalty = np.r_[np.zeros(5), np.full(2 * len(self.repeats), ridge)]
-        at, damping, unit = np.clip(at, low, high), np.full(len(at), 1e-2), np.eye(at.shape[1])
+        at, damping, unit = np.clip(at, low, high), np.full(len(at), 1e-3), np.eye(at.shape[1])
 
         def looked_at(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             value, slopes = self.value_and_slopes(numbers)
@@ -186,7 +188,7 @@ class Panel(NamedTuple):
             at = np.where(better[:, None], moved, at)
             cost, missed = np.where(better, there[0], cost), np.where(better[:, None], there[1], missed)
             slopes = np.where(better[:, None, None], there[2], slopes)
-            damping = np.where(better, damping / 5, damping * 5)
+            damping = np.where(better, damping / 10, damping * 4)
             if done.all():
                 break
         return [Law.of(numbers) for numbers in at]
@@ -204,21 +206,16 @@ class Panel(NamedTuple):
     def value_and_slopes(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Losses (B, R) of laws by their numbers (B, 5 + 2 D), and how they move with these, (B, R, 5 + 2 D)."""
         domains = len(self.repeats)
-        floor, logs, c = numbers[:, :1], numbers[:, 1:4, None, None], numbers[:, 4:5]
-        gains, costs = numbers[:, 5 : 5 + domains], numbers[:, 5 + domains :]
-        rho, kappa, tau = np.exp(logs[:, 0]), np.exp(logs[:, 1]), logs[:, 2]
+        floor, (rho, kappa, tau) = numbers[:, :1], numbers[:, 1:4].T[..., None, None]  # rho and kappa as logarithms
+        c, gains, costs = numbers[:, 4:5], numbers[:, 5 : 5 + domains], numbers[:, 5 + domains :]
         passes = passes_of(self.weights, self.repeats)
-        taken = (rho * passes) ** kappa
+        logs, kappa = rho + np.log(np.maximum(passes, NEVER)), np.exp(kappa)
+        taken = np.exp(kappa * logs)
         left = np.exp(-taken)
-        harms, later = harm_and_slope(passes / self.doses, tau)
-        known = self.repeats > 0
-        harms, later = np.where(known, harms, 0), np.where(known, later, 0)
         steeper = left * taken * kappa
-        later_taken = steeper * np.log(np.where(passes > 0, rho * passes, 1))
-        exponent = c - np.einsum("brd,bd->br", 1 - left, gains) + np.einsum("brd,bd->br", harms, costs)
-        above = np.exp(np.minimum(exponent, HIGHEST))
-        curve = [-np.einsum("brd,bd->br", steeper, gains), -np.einsum("brd,bd->br", later_taken, gains)]
-        curve += [np.einsum("brd,bd->br", later, costs), np.ones_like(above)]
+        harms, later = harm_and_slope(np.where(self.repeats > 0, passes / self.doses, 0), tau)
+        above = np.exp(np.minimum(c + _sums(left - 1, gains) + _sums(harms, costs), HIGHEST))
+        curve = [-_sums(steeper, gains), -_sums(steeper * logs, gains), _sums(later, costs), np.ones_like(above)]
         slopes = above[..., None] * np.concatenate([np.stack(curve, axis=-1), left - 1, harms], axis=-1)
         return floor + above, np.concatenate([np.ones_like(above)[..., None], slopes], axis=-1)
 
@@ -236,6 +233,11 @@ class Panel(NamedTuple):
         root[np.ix_(used, used)] = np.linalg.cholesky((inverse + inverse.T) / 2) * np.sqrt(noise)
         harms = len(self.repeats) + 1
         return float((columns[:, harms:] @ law.coefficients[harms:]).max()), root, noise
+
+
+def _sums(columns: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
+    """(B, R) columns (B, R, D) times amplitudes (B, D)."""
+    return (columns @ amplitudes[..., None])[..., 0]
 
 
 def fitted(columns: np.ndarray, targets: np.ndarray, ridge: float) -> np.ndarray:

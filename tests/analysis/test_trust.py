@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.analysis.scaling import JointLaw, check, groups_of
+from engine.analysis.scaling import WAYS, JointLaw, check, groups_of
 from engine.analysis.trust import trust
 from engine.core.errors import Problem
 
@@ -63,18 +63,30 @@ def scaled():
     return weights, fidelity, losses + 0.003 * rng.normal(size=losses.shape)
 
 
-def test_the_joint_law_reaches_the_largest_size(scaled):
+def test_every_way_is_judged_at_the_largest_size_which_it_has_not_seen(scaled):
     found = check(*scaled, np.array([0.5, 0.5]))
     assert found.runs == [50, 28, 12] and found.level
-    assert found.rank > 0.9 and found.rank_interval[0] > 0.6
-    assert (found.relative_error < 0.5).all()
+    assert [way.title for way in found.ways] and not found.refused
     assert found.sizes == sorted(found.sizes)
+    for way in found.ways:
+        assert way.rank > 0.9 and way.rank_interval[0] > 0.6
+    errors = [np.median(way.relative_error) for way in found.ways]
+    assert errors == sorted(errors) and errors[0] < 0.5
+    assert len(found.ways) == len(WAYS)
+
+
+def test_sizes_whose_numbers_rise_together_are_named_by_every_way(scaled):
+    weights, fidelity, losses = scaled
+    together = np.stack([fidelity[:, 0], 20 * fidelity[:, 0]], axis=1)
+    for way in check(weights, together, losses, np.array([0.5, 0.5])).ways:
+        assert any("rise together" in note for note in way.notes), way.title
 
 
 def test_two_sizes_give_the_order_only(scaled):
     weights, fidelity, losses = (part[50:] for part in scaled)
     found = check(weights, fidelity, losses, np.array([0.5, 0.5]))
-    assert not found.level and found.rank > 0.9
+    assert not found.level and found.ways[0].rank > 0.9
+    assert any("one size" in why for why in found.refused.values()), "a process over sizes wants two to begin with"
 
 
 def test_one_size_and_few_runs_are_refused(scaled):

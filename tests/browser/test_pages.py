@@ -212,6 +212,8 @@ def test_every_detail_is_drawn(tab, page):
         settled(tab)
         expect(tab.get_by_test_id("stException")).to_have_count(0)
     expect(tab.locator(".mixdesk-plot .heatmaplayer")).to_have_count(1)
+    tab.get_by_role("radio", name="Repetition").or_(tab.get_by_role("button", name="Repetition")).first.click()
+    expect(tab.get_by_text("What repetition does is unknown here: all runs had one budget")).to_be_visible()
 
 
 def test_an_export_is_the_mixture_on_the_page(tab, page):

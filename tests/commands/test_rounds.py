@@ -98,7 +98,7 @@ def test_a_confirmation_trains_larger_models_and_says_how_far_to_trust(desk):
     assert after["counts"] == before["counts"], "confirmations do not feed the proxies' surrogates"
     assert after["league"]["fingerprint"] == before["league"]["fingerprint"]
     check = answer(desk, "scale", "Small")
-    assert len(check["sizes"]) == 2 and not check["level"] and -1 <= check["rank"] <= 1
+    assert len(check["sizes"]) == 2 and not check["level"] and -1 <= check["ways"][0]["rank"] <= 1
     assert "1 to 20" in said(desk, "confirm", "Small", "--seeds", "0")
     assert "'nobody'" in said(desk, "confirm", "Small", "--candidate", "nobody")
 

@@ -61,7 +61,7 @@ HEADLESS_READS = {
         "surrogates_of",
         "text_of",
     },
-    lifecycle: set(),
+    lifecycle: {"same_study"},
     jobs: {"known_job", "add_to"},
     corpora: set(),
     training: {"training_jobs", "vocabulary_of", "trainable", "costs"},

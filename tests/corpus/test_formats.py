@@ -348,3 +348,36 @@ def test_mutated_bytes_give_text_or_a_reason(tmp_path):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_many_mutated_bytes_give_text_or_a_reason(tmp_path, seed):
     mutate(tmp_path, seed, 300)
+
+
+def referred(text, count=60):
+    """A column of references to one text."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([text]))
+
+
+REFERRED = """
+import re, sys
+from pathlib import Path
+from engine.corpus.document import Tally
+from engine.corpus.layouts import SourceFile
+from engine.corpus.readers import of_file
+
+path = Path(sys.argv[1])
+file = SourceFile(path, path.name)
+size = sum(len(one.data) for one in of_file(file, "text", False, Tally(), 0))
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10
+print(size, peak)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read where Linux tells them")
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_text_that_rows_refer_to_stands_in_memory_once(tmp_path, name):
+    """1.8 GB of text, of one text of 30 MB."""
+    table = pa.table({"text": referred("x" * 30_000_000)})
+    (tmp_path / name).write_bytes(arrow(table))
+    if name == "a.parquet":
+        pq.write_table(table, tmp_path / name, compression="zstd")
+    done = subprocess.run([sys.executable, "-c", REFERRED, str(tmp_path / name)], capture_output=True, text=True)
+    size, peak = map(int, done.stdout.split() or [0, 0])
+    assert size == 1_800_000_000 and peak < 700, (size, peak, done.stderr[-1000:])

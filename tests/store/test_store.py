@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import pytest
 
@@ -103,6 +104,42 @@ def test_a_torn_line_waits_for_its_end(store):
     store.ingest()
     assert studies.get(store, "demo").done == 1
     assert runs.corrupt_lines(store) == []
+
+
+def test_a_long_torn_line_is_not_read_again(store):
+    planned(store)
+    key, size = "job/demo-train", 5 << 20
+    with journal_of(store, "demo-train") as journal:
+        journal.write(line("job.started"))
+        journal.flush()
+        store.ingest()
+        begins = journal.tell()
+        journal.write(b"x" * size)
+        journal.flush()
+        tracemalloc.start()
+        assert store.ingest() == 0 and store._torn[key] == begins + size
+        assert store.ingest() == 0 and tracemalloc.get_traced_memory()[1] < 4 << 20, "a block at a time"
+        tracemalloc.stop()
+        journal.write(b"\n" + finished("demo-1", 1.0))
+    store.ingest()
+    assert studies.get(store, "demo").done == 1
+    assert [len(text) for _, _, text, _ in runs.corrupt_lines(store)] == [2000]
+
+
+def test_a_long_torn_line_that_is_cut_off_hides_nothing(store):
+    planned(store)
+    with journal_of(store, "demo-train") as journal:
+        journal.write(line("job.started"))
+        journal.flush()
+        begins = journal.tell()
+        journal.write(b"x" * (5 << 20))
+        journal.flush()
+        store.ingest()
+        journal.truncate(begins)
+        journal.seek(begins)
+        journal.write(finished("demo-1", 1.0))
+    store.ingest()
+    assert studies.get(store, "demo").done == 1
 
 
 def test_a_corrupt_line_is_set_aside_and_shown(store):

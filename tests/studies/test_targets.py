@@ -16,7 +16,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.repeating import TOLD, UNSEEN, UNSURE, beyond, curves, seen, worth_of
+from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Seen, beyond, curves, seen, worth_of
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -131,6 +131,8 @@ def test_a_mixture_beyond_the_runs_is_called_extrapolated(store, study):
     assert beyond(DOMAINS, np.array([9.0, 0.1]), found) is None
     told = beyond(DOMAINS, np.array([200.0, 0.1]), found)
     assert "scarce is read 200 times, and no run read it more than 9.9" in told and "plenty" not in told
+    many = beyond([f"d{i}" for i in range(9)], np.full(9, 40.0), Seen(np.full((4, 9), 2.0), []))
+    assert "d2 is read 40 times" in many and "d3" not in many and "6 more so" in many
 
 
 def test_the_command_tells_the_same(store, study):

@@ -19,7 +19,7 @@ from engine.cli import command_line
 ROOT = pathlib.Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
 HEADLESS, WHOLE = "/usr/bin/chromium-headless-shell", "/usr/bin/chromium"
-CHROMIUM = HEADLESS if os.path.exists(HEADLESS) else WHOLE  # without a window to draw it takes half the CPU
+CHROMIUM = HEADLESS if os.path.exists(HEADLESS) else WHOLE  # the first draws no window
 PATIENCE = 90_000  # milliseconds for what the page will show: other tests share the cores
 HARMLESS = "404"  # Streamlit asks for its health under a page's path first
 

@@ -13,15 +13,18 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from engine.commands import COMMANDS, contract, once
+from dashboard.server import api
+from engine.commands import COMMANDS, READ_ONLY, contract, once
 from engine.core import files
 from engine.core.errors import Problem, Unavailable
+from engine.core.people import Person
 from engine.jobs.decisions import RequestBegun
 from store import studies
 from tests.support.api import opened
 from tests.support.mutations import FUZZ
 from tests.support.working import small_text
 
+OWN = {"change_domains", "create_token", "revoke_token"}  # of a viewer: they look, or are about their own tokens
 RUNS = "run,share/web,share/code,metric/web_loss\n" + "".join(
     f"r{i},{i / 10},{1 - i / 10},{2 + i / 7}\n" for i in range(1, 9)
 )
@@ -157,6 +160,23 @@ def test_the_same_corpus_asked_six_times_at_once_is_one(client, tmp_path):
     assert journal.read_text().count('"corpus.planned"') == 1 and journal.read_text().count('"corpus-six"') == 1
 
 
+def test_the_same_start_asked_six_times_at_once_is_one(client):
+    wish = {"spec": {"name": "Six starts", "corpus": "default", "runs": 8}}
+    found = asked_at_once(6, lambda: post(client, "start", wish).json()["result"]["study"])
+    assert len(set(found)) == 1 and count(client, "Six starts") == 1
+    post(client, "cancel", {"name": found[0]})
+    assert post(client, "start", wish).json()["result"]["study"] != found[0], "one that was cancelled is begun anew"
+
+
+def test_a_role_is_asked_before_anything_is_read(client, monkeypatch):
+    """The body is no JSON: whoever may not ask is told so, and not what is wrong with it."""
+    monkeypatch.setattr(api, "person_of", lambda request: Person("vera@example.org", "viewer"))
+    for name in COMMANDS:
+        answer = post(client, name, b"{" * 100_000)
+        assert answer.status_code == (400 if name in READ_ONLY | OWN else 403), name
+    assert post(client, "no_such_command", b"{").status_code == 404
+
+
 # Once -------------------------------------------------------------------------------------------------------
 
 START = {"spec": {"name": "Once", "corpus": "default", "runs": 8}}
@@ -173,7 +193,7 @@ def test_a_request_with_a_key_is_done_once(client):
     assert found == [first] * 4 and count(client, "Once") == 1
     other = post(client, "start", {"spec": {**START["spec"], "name": "Other"}}, **key)
     assert other.status_code == 409 and count(client, "Other") == 0
-    assert post(client, "start", START).json() != first and count(client, "Once") == 2, "without a key it is another"
+    assert post(client, "start", START).json() == first and count(client, "Once") == 1, "the same study is one"
 
 
 def test_a_refused_request_may_be_sent_again_with_its_key(client):

@@ -195,15 +195,28 @@ def scale(study: studies.Study, aggregate: Aggregate) -> None:
             st.caption(plain(problem))
         return
     st.subheader("Extrapolating over scale", anchor=False)
-    low, high = check.rank_interval
+    if not check.ways:
+        st.caption(plain(next(iter(check.refused.values()))))
+        return
+    best = check.ways[0]
+    low, high = best.rank_interval
     level = (
-        f"Its error is {np.median(check.relative_error):.2f} of the standard deviation over mixtures (median over "
-        f"metrics), and {check.inside_95:.0%} of the losses lie inside the 95% intervals."
+        f"Its error is {np.median(best.relative_error):.2f} of the standard deviation over mixtures (median over "
+        f"metrics), and {best.inside_95:.0%} of the losses lie inside the 95% intervals."
         if check.level
         else "With two sizes only the ranking can be checked, not the level; that takes a third size."
     )
     st.markdown(
-        f"A scaling law over shares, parameters and tokens, fitted without the largest of {len(check.sizes)} sizes, "
-        f"ranks its {check.runs[-1]} runs with a correlation of **{check.rank:.2f}** (95%: {low:.2f} to {high:.2f}); "
-        f"the next smaller size alone reaches {check.small_rank:.2f}. {level}"
+        f"**{best.title}**, fitted without the largest of {len(check.sizes)} sizes, misses its {check.runs[-1]} runs "
+        f"least, and ranks them with a correlation of **{best.rank:.2f}** (95%: {low:.2f} to {high:.2f}); the next "
+        f"smaller size alone reaches {check.small_rank:.2f}. {level}"
     )
+    for way in check.ways[1:]:
+        st.caption(
+            f"{way.title}: correlation {way.rank:.2f}, error {np.median(way.relative_error):.2f}, {way.inside_95:.0%} "
+            "inside the 95% intervals."
+        )
+    for title, why in check.refused.items():
+        st.caption(f"{title}: {plain(why)}")
+    for note in best.notes:
+        st.warning(plain(note), icon=":material/straighten:")

@@ -3,7 +3,7 @@
 import math
 
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import takes
 from engine.spec.kinds.merge_learn import MergeLearnTask
 from engine.spec.merge import checkpoint
 from engine.spec.merge_learners import checked_settings, learner_of
@@ -11,9 +11,11 @@ from engine.studies.merge_jobs import merge_settings
 from engine.studies.merges.questions import merge_spec, task_of
 from engine.studies.questions import ask_once, job_id_of
 from store import runs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 
+@takes("operator", "learn a merge from text")
+@in_turn
 def queue_learning(
     store: Store,
     study: studies.Study,
@@ -27,7 +29,6 @@ def queue_learning(
     method, knobs: of engine/spec/merge_learners.py; coefficients: expert -> number, for methods that take them, by
     default 1 (logit_fusion: 1/K); large: a checkpoint that logit_fusion steers. Raises Problem if anything is invalid.
     """
-    need("operator", "learn a merge from text")
     spec, learner = merge_spec(study), learner_of(method)
     experts = study.corpus["experts"]
     asked = {

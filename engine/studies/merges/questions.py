@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.core.checks import is_number, is_whole, or_null
 from engine.core.errors import Problem
-from engine.core.people import need
+from engine.core.people import need, takes
 from engine.core.workspace import checked_name
 from engine.search.strategies import STRATEGIES
 from engine.spec.kinds.merge_search import MergeSearchTask
@@ -23,7 +23,7 @@ from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
 from engine.studies.questions import ask_once, job_id_of
 from engine.surrogates import SURROGATES
 from store import runs, studies
-from store.database import Store
+from store.database import Store, in_turn
 
 MOST = 100_000  # evaluations of one search
 SAME = 1e-6
@@ -62,13 +62,14 @@ def points_of(study: studies.Study, coefficients: list[dict[str, float]]) -> np.
     return checked_points(study, [[one.get(name, 0.0) for name in study.coordinates] for one in coefficients])
 
 
+@takes("operator", "measure merges")
+@in_turn
 def measure_points(store: Store, study: studies.Study, points, label: str | None = None) -> list[str]:
     """Queue the measurement of merges at points (G, D); returns the runs' ids. Points that are measured already, or
     queued, are not repeated.
 
     They may lie outside the study's box. Raises Problem if they are not numbers.
     """
-    need("operator", "measure merges")
     spec, points = merge_spec(study), checked_points(study, points)
     there, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")).reshape(-1, points.shape[1]), []
     for point in points:
@@ -98,6 +99,8 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     return add_to(store, study.id, rows, planned)
 
 
+@takes("operator", "search merges")
+@in_turn
 def queue_merge_search(
     store: Store,
     study: studies.Study,
@@ -116,7 +119,6 @@ def queue_merge_search(
     surrogate: for guided rounds; priorities: metric -> weight (default: the study's); spread: draw new weights of the
     metrics in every guided round, for a front. Raises Problem if anything is invalid.
     """
-    need("operator", "search merges")
     spec = merge_spec(study)
     check_search(strategy, evaluations, minutes, surrogate, spread, seed)
     frame, known = frame_of_study(study), for_fitting(store, study.id)
