@@ -19,6 +19,8 @@ from engine.spec.statistics import first_lowest, weighted_sum
 
 PARTS = 16  # of the budget
 MOST = 64  # runs of one part
+MOST_RUNS = 512  # of a plan: nobody trains more before looking again
+KEPT = 3  # sizes beside the cheapest and the target
 FLOPS = 6  # of a weight and a token, in training
 LINE = ("slope", "noise", "level_var", "slope_var")  # of a size, in the order of its line
 
@@ -39,7 +41,8 @@ class Buy:
 class Plan:
     """buys: those that tell most for the budget; gap: how much lower the first mixture's aggregate is predicted than
     the second's at the target; before, after: standard deviations of that, now and expected after the runs; alone: the
-    same where the budget buys runs of one size only; unpriced: sizes that do not tell both parameters and tokens."""
+    same where the budget buys runs of one size only, MOST_RUNS at most; unpriced: sizes that do not tell both
+    parameters and tokens."""
 
     buys: tuple[Buy, ...]
     gap: float
@@ -79,6 +82,7 @@ def plan(
         least = "" if cheapest is None else f" One run of the cheapest, {cheapest}, takes {cost(cheapest):.2g}."
         raise Problem(f"Cannot buy a run for {flops:.2g} FLOPs.{least}")
     before = asked.deviation(asked.now)
+    affordable = asked.promising(flops, affordable)
     alone = [(one, std) for k in affordable for (one,), std in [asked.spend(flops, [k])]]
     offers = [asked.spend(flops, affordable), *(((one,), std) for one, std in alone)]
     buys, after = min(offers, key=lambda offer: offer[1])  # going part by part may miss what one size does better
@@ -164,22 +168,34 @@ class _Asked:
         found: np.ndarray = self.metric_weights**2 @ fall
         return found
 
+    def _offers(self, known: Known, part: float, options: list[int]) -> list[tuple[float, int, Known, list[int]]]:
+        """Of each option: how much runs for a part of the budget lower the variance per FLOP, the option, what is
+        known after them, and their points. One option alone is not weighed."""
+        offers, variance = [], self.deviation(known) ** 2 if len(options) > 1 else 0.0
+        for k in options:
+            count = min(MOST, max(1, int(part / cost(self.options[k]))))
+            after, points = self.bought(known, k, count)
+            fall = variance - self.deviation(after) ** 2 if len(options) > 1 else 0.0
+            offers.append((fall / (count * cost(self.options[k])), k, after, points))
+        return offers
+
+    def promising(self, flops: float, options: list[int]) -> list[int]:
+        """The options that a plan is made of: the target, the cheapest, and those that begin best."""
+        cheapest = min(options, key=lambda k: cost(self.options[k]))
+        by_start = sorted(self._offers(self.now, flops / PARTS, options), key=lambda offer: -offer[0])
+        kept = {cheapest, *(k for _, k, _, _ in by_start[:KEPT])} | ({self.there} & set(options))
+        return sorted(kept)
+
     def spend(self, flops: float, options: Iterable[int]) -> tuple[tuple[Buy, ...], float]:
         """The runs that a budget buys of some options, and the standard deviation after them."""
         known, left, options = self.now, flops, list(options)
-        variance = self.deviation(known) ** 2
         chosen: dict[int, list[int]] = {k: [] for k in options}
         while options := [k for k in options if cost(self.options[k]) <= left]:
-            offers = []
-            for k in options:
-                count = min(MOST, max(1, int(min(flops / PARTS, left) / cost(self.options[k]))))
-                after, points = self.bought(known, k, count)
-                offers.append(
-                    ((variance - self.deviation(after) ** 2) / (count * cost(self.options[k])), k, after, points)
-                )
+            if sum(map(len, chosen.values())) >= MOST_RUNS:
+                break
+            offers = self._offers(known, min(flops / PARTS, left), options)
             _, k, known, points = max(offers, key=lambda offer: offer[0])
             chosen[k] += points
             left -= len(points) * cost(self.options[k])
-            variance = self.deviation(known) ** 2
         buys = [Buy(self.options[k], self.points[points]) for k, points in chosen.items() if points]
-        return tuple(sorted(buys, key=lambda one: -one.flops)), float(np.sqrt(variance))
+        return tuple(sorted(buys, key=lambda one: -one.flops)), self.deviation(known)

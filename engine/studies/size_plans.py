@@ -16,7 +16,7 @@ from store import studies
 from store.database import Store
 
 DRAWS = 2048  # mixtures that the best at the target is looked for among
-CANDIDATES = 32  # of the predicted best, and as many others, that runs may be of
+CANDIDATES = 24  # of the predicted best, and as many others, that runs may be of
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ def plan_script(name: str):
 
 def test_next_runs_plans_a_budget_over_sizes(owner):
     app = AppTest.from_function(plan_script, kwargs={"name": "Many"}, default_timeout=60).run()
-    assert not app.exception
+    assert not app.exception and not app.info
+    app.toggle(key="size-plan").set_value(True).run()
     (said,) = app.info
     assert "is ahead of" in said.value and "expected after them" in said.value
     assert "this size alone" in app.dataframe[0].value[""].tolist()

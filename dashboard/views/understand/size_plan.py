@@ -39,6 +39,8 @@ def size_plan(study: studies.Study, aggregate: Aggregate) -> None:
                 strict=True,
             )
         ]
+        if not st.toggle("Plan the runs (takes some seconds)", key="size-plan"):
+            return
         try:
             choice = plan_runs(state.store(), study, aggregate, *(number(text) for text in asked))
         except Problem as problem:
