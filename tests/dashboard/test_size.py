@@ -122,7 +122,7 @@ def test_next_runs_plans_a_budget_over_sizes(owner):
     app.toggle(key="size-plan").set_value(True).run()
     (said,) = app.info
     assert "is ahead of" in said.value and "expected after them" in said.value
-    assert "this size alone" in app.dataframe[0].value[""].tolist()
+    assert "this size alone" in app.dataframe[0].value["budget"].tolist()
     app.text_input[2].set_value("plenty").run()
     assert "Cannot read 'plenty' as a number" in app.error[0].value
     app.text_input[2].set_value("1").run()

@@ -68,11 +68,14 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
         f"spend this budget is {counted}: ± {1.96 * found.after:.4f} is expected after them.",
         icon=":material/straighten:",
     )
-    options = [(found.buys, found.after, "planned"), *(((one,), std, "this size alone") for one, std in found.alone)]
+    options = [
+        (found.buys, found.after, "planned"),
+        *(((one,), std, "this size alone") for one, std in found.alone if (one,) != found.buys),
+    ]
     rows = [
         {
             "runs": ", ".join(f"{len(one.mixtures)} at {one.size}" for one in buys),
-            "": word,
+            "budget": word,
             f"expected ± ({unit}, 95%)": 1.96 * std,
             "FLOPs": f"{sum(one.flops for one in buys):.2g}",
         }
