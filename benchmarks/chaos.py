@@ -57,6 +57,8 @@ ACTIONS = {
     "fill_disk": 2,
 }
 
+QUIET = 15.0  # seconds without a job, after which none comes
+
 
 class Chaos:
     """One workspace under attack. counts: what was done to it; acknowledged: ids of jobs that the page has accepted."""
@@ -246,12 +248,15 @@ class Chaos:
         return sum(count for word, count in self.counts.items() if word.startswith("kills"))
 
     def settle(self, seconds: float) -> None:
-        """Let everything come to its end, undisturbed."""
+        """Let everything come to its end, undisturbed: a study queues its next job some time after the last."""
         self.clock.write_text("0")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and any(self.spool.folders(p) for p in ("queued", "active", "ended")):
+        now = time.monotonic()
+        deadline, busy = now + seconds, now
+        while now < deadline and now - busy < QUIET:
             self.keep_up()
             time.sleep(0.5)
+            now = time.monotonic()
+            busy = now if any(self.spool.folders(p) for p in ("queued", "active", "ended")) else busy
         for process in (self.worker, self.page):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from engine.jobs.events import JobFailed, RunFinished
 from engine.jobs.journal import read_events
@@ -27,6 +26,7 @@ from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Spool
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.kinds.train import TrainTask
+from engine.spec.statistics import spearman, weighted_sum
 from engine.spec.study import DEMO
 from engine.surrogates import load
 
@@ -50,9 +50,9 @@ class Desk:
     def call(self, command: str, **arguments):
         """A command's result; None while the server is not up."""
         try:
-            door = json.loads((self.workspace / "web.json").read_text())
-            request = urllib.request.Request(f"{door['url']}/api/v1/{command}", json.dumps(arguments).encode())
-            request.add_header("Authorization", f"Bearer {door['token']}")
+            server = json.loads((self.workspace / "web.json").read_text())
+            request = urllib.request.Request(f"{server['url']}/api/v1/{command}", json.dumps(arguments).encode())
+            request.add_header("Authorization", f"Bearer {server['token']}")
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)["result"]
         except OSError:
@@ -154,8 +154,8 @@ def ranked(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> dict:
 
 
 def correlations(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> tuple[float, float]:
-    each = [spearmanr(one[:, m], other[:, m]).statistic for m in range(one.shape[1])]
-    return float(np.mean(each)), spearmanr(one @ share, other @ share).statistic
+    each = spearman(one.T, other.T)
+    return float(np.mean(each)), float(spearman(weighted_sum(one, share), weighted_sum(other, share)))
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def write(found: list[dict], scale: dict) -> None:
         cells += [f"{row['spearman_domains']:.3f}", f"{row['spearman_mean_loss']:.3f}", f"{row['junk_share']:.1%}"]
         lines.append("| " + " | ".join(cells) + " |")
     lines.append(
-        f"\nHeld against {scale['mixtures']} proxies with {scale['factor']} x the layers' weights (width "
+        f"\nCompared with {scale['mixtures']} proxies with {scale['factor']} x the layers' weights (width "
         f"{scale['width']}) and {LONGER} x the tokens, another seed; Spearman [95% bootstrap]:\n\n"
         "| | mean over domains | mean loss |\n|---|---|---|"
     )

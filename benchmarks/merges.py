@@ -61,7 +61,7 @@ def main() -> None:
 def throughput(task: Merging, root: Path, points: np.ndarray, tokens: int) -> dict:
     """CPU seconds a merge: in stacked batches; through a file, one by one, in one process; by two commands each."""
     merges = ProxyMerges(task, root, "cpu")
-    size = merges.at_once
+    size = merges.batch_size
     merges.measure(points[:size], tokens)
     began = time.process_time()
     for start in range(0, len(points), size):

@@ -99,7 +99,7 @@ def config_of(method: str, folder: Path) -> dict:
     return made
 
 
-def foreseen(method: str, folder: Path) -> float:
+def estimated(method: str, folder: Path) -> float:
     """Preflight's estimate of the merge's memory, in megabytes."""
     from engine.merging.config import from_dict
     from engine.merging.layout import opened, plan
@@ -185,7 +185,7 @@ def main(methods: list[str]) -> None:
                 "target": TARGETS.get(method),
                 "cpu_seconds": [min(one[k]["cpu_seconds"] for one in pairs) for k in range(len(whose))],
                 "anonymous_mb": [max(one[k]["anonymous_mb"] for one in pairs) for k in range(len(whose))],
-                "foreseen_mb": foreseen(method, folder / "models"),
+                "estimated_mb": estimated(method, folder / "models"),
             }
             print(method, json.dumps(rows[method]), flush=True)
         shutil.rmtree(folder / "models")
@@ -207,11 +207,11 @@ def page(report: dict) -> str:
         "",
         f"`{report['command']}`, {report['date']}. A base and 3 experts (slerp: 1) of 217 million parameters, bf16, "
         f"one thread each, {REPEATS} pairs in turn: median ratio of CPU seconds (least to greatest), least CPU "
-        "seconds, and the peak of anonymous memory above the start; foreseen is what preflight says. Methods without "
+        "seconds, and the peak of anonymous memory above the start; estimated is what preflight says. Methods without "
         "mergekit's figures are not in mergekit.",
         "",
         "| method | times less CPU | aim | CPU s, ours | CPU s, mergekit | MB, ours | MB, ours, twice the layers | "
-        "MB, foreseen | MB, mergekit |",
+        "MB, estimated | MB, mergekit |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for method, row in report["rows"].items():
@@ -220,7 +220,8 @@ def page(report: dict) -> str:
         theirs = ("", "") if alone else (f"{row['cpu_seconds'][1]:.2f}", f"{row['anonymous_mb'][1]:.0f}")
         lines.append(
             f"| {method} | {ratio} | {row['target'] or ''} | {row['cpu_seconds'][0]:.2f} | {theirs[0]} | "
-            f"{row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | {row['foreseen_mb']:.0f} | {theirs[1]} |"
+            f"{row['anonymous_mb'][0]:.0f} | {row['anonymous_mb_twice']:.0f} | {row['estimated_mb']:.0f} | "
+            f"{theirs[1]} |"
         )
     return "\n".join(lines) + "\n"
 

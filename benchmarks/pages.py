@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 TARGETS = {"first paint": 3.0, "interaction": 0.3}  # seconds
 CHARTS = {"Studies": 1, "Corpus": 1, "Runs": 2, "Explore": 2, "Search": 2, "Export": 1}  # of a finished study
-LOOKS = ("Influence", "Response", "Ternary", "How far to trust it")
+LOOKS = ("Influence", "Response", "Ternary", "Fit diagnostics")
 REPEATS = 5
 HEADING = "() => document.querySelector('h1')?.checkVisibility() && performance.now() / 1000"
 DRAWN = """charts => {
@@ -134,7 +134,7 @@ def explore(tab: Tab) -> None:
     page = tab.page
     for _ in range(REPEATS):
         for look in (*LOOKS[1:], LOOKS[0]):
-            tab.time(f"look closer: {look}", page.get_by_role("radio", name=look).first.click)
+            tab.time(f"view: {look}", page.get_by_role("radio", name=look).first.click)
     for look in LOOKS:
         if look != LOOKS[0]:
             page.get_by_role("radio", name=look).first.click()

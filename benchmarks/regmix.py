@@ -116,7 +116,7 @@ def scoring(train: tuple, names: list[str]) -> dict[str, dict[str, float]]:
     """CPU seconds for a million mixtures x 13 metrics, how many times less than plain LightGBM that is, and the CPU
     milliseconds of one mixture with its intervals, as a fader asks.
 
-    The rival: one booster a metric at RegMix's rate of 0.01 with ROUNDS fixed rounds, about where early stopping
+    The rival: one booster per metric at RegMix's rate of 0.01 with ROUNDS fixed rounds, about where early stopping
     ends on 512 runs. It is not their exact model: theirs stops on the test runs.
     """
     import lightgbm

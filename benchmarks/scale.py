@@ -80,7 +80,7 @@ def weights_of(n: int) -> list[float]:
 
 
 def journal(runs: list[dict], lines: int):
-    """A job's journal: about `lines` events a run."""
+    """A job's journal: about `lines` events per run."""
     t = 1.7e9
     yield json.dumps({"kind": "job.started", "t": t, "pid": 1, "host": "node"}) + "\n"
     for step in range(lines - 1):

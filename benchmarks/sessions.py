@@ -30,6 +30,7 @@ import httpx
 import numpy as np
 from oidc_provider_mock import User, run_server_in_thread
 
+from benchmarks.pages import cpu_seconds
 from benchmarks.sessions_workspace import write_links, write_workspace
 from benchmarks.tabs import WATCHING, Tab
 from engine.core.workspace import Workspace
@@ -114,10 +115,10 @@ def served(root: Path, options) -> dict:
             wait_for(url, page)
             time.sleep(6)  # it loads what pages need
             store_links = json.loads((root / "links.json").read_text())
-            before, waited, began = cpu(page.pid), pressure(), time.monotonic()
+            before, waited, began = cpu_seconds(page.pid), pressure(), time.monotonic()
             found = asyncio.run(measure(url, people, store_links, options))
             took = time.monotonic() - began
-            found |= {"cpu": (cpu(page.pid) - before) / took, "waited": (pressure() - waited) / took}
+            found |= {"cpu": (cpu_seconds(page.pid) - before) / took, "waited": (pressure() - waited) / took}
         finally:
             page.send_signal(signal.SIGTERM)
             page.wait(timeout=30)
@@ -146,11 +147,6 @@ def wait_for(url: str, page) -> None:
             pass
         time.sleep(0.1)
     sys.exit("The page did not answer.")
-
-
-def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pressure() -> float:

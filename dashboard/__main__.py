@@ -1,8 +1,8 @@
 """Start the page: `python -m dashboard` (the `web` line of the Procfile), after checking address, port and workspace.
 
-$PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where. Who may come in says the
-workspace's access.toml (docs/SIGN_IN.md): without it, the page serves this machine only. Behind a proxy that gives it
-a path such as /mixdesk, that path comes from the url in access.toml, or else from $MIXDESK_BASE_PATH.
+$PORT (8501), $MIXDESK_ADDRESS (127.0.0.1) and $MIXDESK_WORKSPACE (./workspace) say where. The workspace's
+access.toml says who may sign in (docs/SIGN_IN.md): without it, the page serves this machine only. Behind a proxy
+that gives it a path such as /mixdesk, that path comes from the url in access.toml, or else from $MIXDESK_BASE_PATH.
 """
 
 import os

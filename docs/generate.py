@@ -36,8 +36,12 @@ def command_line() -> str:
         f"```text\n{root.description}```\n",
     ]
     commands = next(one for one in root._actions if isinstance(one, argparse._SubParsersAction))
+    names: dict[argparse.ArgumentParser, list[str]] = {}
     for name, command in commands.choices.items():
-        rows += [f"## {name}\n", f"{sentence(command.description or '')}\n", *arguments(command, name)]
+        names.setdefault(command, []).append(name)
+    for command, (name, *older) in names.items():
+        also = "".join(f" `{one}` is its older name." for one in older)
+        rows += [f"## {name}\n", f"{sentence(command.description or '')}{also}\n", *arguments(command, name)]
     return "\n".join(rows)
 
 

@@ -14,6 +14,7 @@ from engine.jobs.supervisor import Supervisor
 
 
 def parser() -> argparse.ArgumentParser:
+    """The worker's options."""
     made = argparse.ArgumentParser(prog="python -m engine.worker", description=__doc__)
     made.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
     made.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="CPU slots here (default: cores)")

@@ -15,7 +15,21 @@ def over_epochs(curve: Curve, title: str, colour: str, name: str, unit: str, sig
         xaxis={"title": {"text": f"epochs of {escape(title)}"}, "rangemode": "tozero"},
         yaxis_title=f"change of {escape(name)}, {escape(unit)}",
     )
-    grid, change, fresh = np.array(curve.epochs), sign * np.array(curve.change), sign * np.array(curve.fresh)
+    _lines(fig, curve, colour, escape(unit), sign)
+    _ticks(fig, curve, sign)
+    last = curve.epochs[-1]
+    fig.add_vline(x=curve.here, line={"color": INK, "width": 1, "dash": "dot"})
+    if curve.worth.verdict != UNSURE:
+        fig.add_vrect(x0=curve.worth.low, x1=curve.worth.high, fillcolor=faded(GOOD, 0.1), line_width=0)
+        fig.add_vline(x=curve.worth.epochs, line={"color": GOOD, "width": 2})
+    if curve.most < last:
+        fig.add_vrect(x0=curve.most, x1=last, fillcolor=FAINT, opacity=0.25, line_width=0)
+    return fig.update_layout(showlegend=True)
+
+
+def _lines(fig: go.Figure, curve: Curve, colour: str, unit: str, sign: int) -> None:
+    """The predicted change with its interval, and what it would be were repetition harmless."""
+    grid = np.array(curve.epochs)
     for edge, fill in ((curve.high, None), (curve.low, "tonexty")):
         fig.add_scatter(
             x=grid,
@@ -29,23 +43,27 @@ def over_epochs(curve: Curve, title: str, colour: str, name: str, unit: str, sig
         )
     fig.add_scatter(
         x=grid,
-        y=fresh,
+        y=sign * np.array(curve.fresh),
         mode="lines",
         name="were repetition harmless",
         line={"color": INK, "width": 1.4, "dash": "dash"},
-        hovertemplate=f"%{{x:.3g}} epochs, harmless: %{{y:+.4f}} {escape(unit)}<extra></extra>",
+        hovertemplate=f"%{{x:.3g}} epochs, harmless: %{{y:+.4f}} {unit}<extra></extra>",
     )
     fig.add_scatter(
         x=grid,
-        y=change,
+        y=sign * np.array(curve.change),
         mode="lines",
         name="predicted, 95% interval",
         line={"color": colour, "width": 2.4},
-        hovertemplate=f"%{{x:.3g}} epochs: %{{y:+.4f}} {escape(unit)}<extra></extra>",
+        hovertemplate=f"%{{x:.3g}} epochs: %{{y:+.4f}} {unit}<extra></extra>",
     )
-    floor = float(min(np.min(sign * np.array(curve.low)), np.min(sign * np.array(curve.high)), fresh.min()))
+
+
+def _ticks(fig: go.Figure, curve: Curve, sign: int) -> None:
+    """How often runs and dose runs read the domain, at the foot of the figure."""
+    floor = float(np.min(sign * np.array([curve.low, curve.high, curve.fresh])))
     for read, words, mark in ((curve.read, "runs", INK), (curve.dosed, "dose runs", BAD)):
-        shown = [one for one in read if one <= grid[-1]]
+        shown = [one for one in read if one <= curve.epochs[-1]]
         fig.add_scatter(
             x=shown,
             y=[floor] * len(shown),
@@ -54,10 +72,3 @@ def over_epochs(curve: Curve, title: str, colour: str, name: str, unit: str, sig
             marker={"symbol": "line-ns", "size": 12, "line": {"width": 1.6, "color": mark}},
             hovertemplate=f"%{{x:.3g}} epochs in one of the {words}<extra></extra>",
         )
-    fig.add_vline(x=curve.here, line={"color": INK, "width": 1, "dash": "dot"})
-    if curve.worth.verdict != UNSURE:
-        fig.add_vrect(x0=curve.worth.low, x1=curve.worth.high, fillcolor=faded(GOOD, 0.1), line_width=0)
-        fig.add_vline(x=curve.worth.epochs, line={"color": GOOD, "width": 2})
-    if curve.most < grid[-1]:
-        fig.add_vrect(x0=curve.most, x1=float(grid[-1]), fillcolor=FAINT, opacity=0.25, line_width=0)
-    return fig.update_layout(showlegend=True)

@@ -3,6 +3,8 @@
 Backgrounds are transparent and the text colour is set in the browser, so figures fit the light and the dark page.
 """
 
+import html
+
 import plotly.graph_objects as go
 
 MANY = 10  # domains or metrics from which on charts are laid out for many
@@ -53,4 +55,4 @@ def faded(colour: str, alpha: float = 0.14) -> str:
 
 def escape(text: str) -> str:
     """Text as it was typed: Plotly would read it as HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return html.escape(text, quote=False)

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from dashboard.models.progress import Progress, progress_of
+from engine.core.short_names import counted
 from engine.jobs import logs
 from engine.jobs.queue import outcome_of
 from engine.jobs.spec import JobSpec
@@ -98,7 +99,7 @@ def resources_of(lease: dict | None, row: jobs.JobRow, report: dict) -> str:
     if lease is None:
         return row.host or ""
     names = {gpu["uuid"]: f"GPU {gpu['index']}" for gpu in report.get("gpus", ())}
-    parts = [f"{lease['cpus']} CPU slot{'s' if lease['cpus'] > 1 else ''}"]
+    parts = [counted(lease["cpus"], "CPU slot")]
     if lease["gpu"]:
         parts.append(f"{names.get(lease['gpu'], lease['gpu'])}, {lease['gpu_memory_mb'] / 1024:.1f} GB")
     elif lease["gpus"]:

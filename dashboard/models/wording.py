@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from engine.core.short_names import counted
 from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
@@ -32,11 +33,6 @@ def number(value: float, sign: str = "") -> str:
 def two_digits(value: float) -> str:
     """A number rounded to two digits and written out: 0.0012, 2.7, 1,300."""
     return f"{float(f'{value:.2g}'):,.10g}"
-
-
-def counted(count: float, what: str) -> str:
-    """ "1 run", "2 runs"."""
-    return f"{count:,g} {what}{'' if count == 1 else 's'}"
 
 
 def planned_words(roles: dict[str, int]) -> str:

@@ -109,6 +109,7 @@ def plot(figure: go.Figure) -> str:
 
 
 def head(found: dict) -> str:
+    """Title, state, author and reason."""
     frozen, state = found["frozen"], found["standing"]["state"]
     draft = (
         "" if state == "approved" else f'<p class="draft"><b>Draft.</b> This candidate is {state}, not approved.</p>'

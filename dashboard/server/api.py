@@ -28,6 +28,7 @@ from engine.jobs import journal_upload
 from engine.jobs.tokens import job_token
 from engine.service import api_tokens
 from engine.studies import imports
+from store.database import storable
 
 log = logging.getLogger("mixdesk.api")
 
@@ -116,16 +117,11 @@ async def ask_first(request: Request, person: Person, check: Callable[[], object
         raise
 
 
-def printable(text: str) -> str:
-    """Text as JSON in UTF-8 can hold it."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def refused_by_system(error: OSError) -> JSONResponse:
     """What the system refused: a name that it cannot have, say, or a disk that is full."""
     log.warning("the system refused: %s", error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return JSONResponse({"error": printable(system.sentence_of(error))}, 503 if full else 400)
+    return JSONResponse({"error": storable(system.sentence_of(error))}, 503 if full else 400)
 
 
 def answering(handler):
@@ -139,11 +135,11 @@ def answering(handler):
             return JSONResponse({"error": "Cannot accept this request: it is too large. Send less at once."}, 413)
         except Problem as problem:
             status = next((code for kind, code in STATUS.items() if isinstance(problem, kind)), 400)
-            return JSONResponse({"error": printable(str(problem))}, status)
+            return JSONResponse({"error": storable(str(problem))}, status)
         except OSError as error:
             return refused_by_system(error)
         except (TypeError, ValueError, RecursionError) as error:
-            return JSONResponse({"error": printable(str(error))}, 400)
+            return JSONResponse({"error": storable(str(error))}, 400)
         except Exception as error:
             log.exception("%s failed", request.url.path)
             sentence = f"Unexpected {type(error).__name__}: {error}. The page's output has the traceback."

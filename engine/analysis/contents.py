@@ -259,7 +259,7 @@ class ContentsProcess(Surrogate):
             there = np.isfinite(own[:, weights[metrics] != 0]).all(axis=1)
             if not weights[metrics].any() or not there.any():
                 continue
-            predicted = others.mean(self.roots[self.origin == study][there] ** 2) @ weights[metrics]
+            predicted = weighted_sum(others.mean(self.roots[self.origin == study][there] ** 2), weights[metrics])
             found[study] = float(rank_correlation(weighted_sum(own[there], weights[metrics]), predicted))
         return found
 
@@ -309,7 +309,7 @@ def change(process: ContentsProcess, base: np.ndarray, found: np.ndarray, weight
     total_std = float(np.sqrt(max(0.0, weighed @ process.correlation @ weighed)))
     half = float(t.ppf(0.975, len(process.roots) - 1)) * total_std
     told = float(process.told(found, base)[weights != 0].min())
-    return Change(mean, std, float(mean @ weights), total_std, half, told)
+    return Change(mean, std, float(weighted_sum(mean, weights)), total_std, half, told)
 
 
 # How far contents lie from others ------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
     Raises Problem where no size is known, or there is one only, or fewer than 4 whole runs at the largest.
     """
     if not len(losses):
-        raise Problem("Cannot extrapolate over scale: no run tells its size and tokens. Import them with the runs.")
+        raise Problem("Cannot extrapolate over scale: no run states its size and tokens. Import them with the runs.")
     whole = ~np.isnan(losses[:, metric_weights != 0]).any(axis=1)
     size = groups_of(fidelity)
     held = (size == size.max()) & whole
@@ -111,7 +111,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
         )
     if held.sum() < FEWEST_HELD:
         raise Problem(
-            f"Cannot check the extrapolation: {held.sum()} runs stand at the largest size, and {FEWEST_HELD} are the "
+            f"Cannot check the extrapolation: {held.sum()} runs are at the largest size, and {FEWEST_HELD} are the "
             "fewest. Confirm more mixtures there."
         )
     below, next_size = size < size.max(), size == size.max() - 1

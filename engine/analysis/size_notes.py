@@ -26,18 +26,18 @@ def check_target(places: np.ndarray, parameters: float | None, tokens: float | N
             raise Problem(f"Cannot predict at {value!r} {what}: give a number above 0.")
         if len(known) and len(known) < len(places):
             raise Problem(
-                f"Cannot predict at a size: some runs tell their {what} and others do not. Give those of all runs."
+                f"Cannot predict at a size: some runs state their {what} and others do not. Give them for all runs."
             )
         if not len(known):
             if value is not None:
                 raise Problem(
-                    f"Cannot predict at {short_count(value)} {what}: no run tells how many it had. Leave them unsaid, "
-                    "or import the runs with them."
+                    f"Cannot predict at {short_count(value)} {what}: no run states how many it had. Leave them "
+                    "out, or import the runs with them."
                 )
             continue
         if value is None:
             spread = f"{short_count(known.min())} to {short_count(known.max())}"
-            raise Problem(f"Cannot predict at a size without its {what}: the runs have {spread}. Say the {name}.")
+            raise Problem(f"Cannot predict at a size without its {what}: the runs have {spread}. Give the {name}.")
         check_units(np.array([[x if i == axis else np.nan for i in range(2)] for x in (*known, value)]))
         found[axis] = value
     return found
@@ -54,8 +54,8 @@ def notes_at(
     largest = int(np.nansum(logs, axis=1).argmax())
     if mixtures[largest] < ENOUGH:
         notes.append(
-            f"Few mixtures at the largest size: {mixtures[largest]} at {sizes[largest]}, and {ENOUGH} place its losses "
-            "well. The intervals are wide for it."
+            f"Few mixtures at the largest size: {mixtures[largest]} at {sizes[largest]}, and {ENOUGH} are enough to "
+            "place its losses. The intervals are wide for it."
         )
     for axis, what in enumerate(WHAT):
         known = places[~np.isnan(places[:, axis]), axis]
@@ -64,8 +64,8 @@ def notes_at(
         low, high, value = known.min(), known.max(), target[axis]
         if np.log(high / low) <= SAME and abs(np.log(value / high)) > SAME:
             notes.append(
-                f"All runs have {short_count(high)} {what}: nothing measured tells what {short_count(value)} would "
-                "change. The intervals leave it open."
+                f"All runs have {short_count(high)} {what}: no run shows what {short_count(value)} would change, "
+                "and the intervals are wide for it."
             )
         beyond = max(value / high, low / value)
         if beyond > FAR:
@@ -76,8 +76,8 @@ def notes_at(
             widened *= 1 + np.log(beyond / FAR) / np.log(FAR)
     if _together(logs) and not at_size(places, target).any():
         notes.append(
-            "Weights and tokens rise together over the runs' sizes, so they do not tell which of the two lowers the "
-            "loss. Off their line the intervals leave it open."
+            "Parameters and tokens grow together over the runs' sizes, so the two effects cannot be separated. Off "
+            "their line the intervals are wide."
         )
     return notes, widened
 

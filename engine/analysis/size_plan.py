@@ -2,7 +2,7 @@
 
 The choice is between two mixtures at the target's size, so what counts is the variance of their difference. A run of
 any size tells what its mixture is worth, through that size's line and noise; a run near the target also tells how steep
-the line is there. A budget is spent in parts, each on the size that lowers that variance most a FLOP (6 N T a run:
+the line is there. A budget is spent in parts, each on the size that lowers that variance most per FLOP (6 N T per run:
 Kaplan et al., 2020). M metrics, P points: the two mixtures, then candidates; D domains, S sizes.
 """
 
@@ -15,9 +15,12 @@ from engine.analysis.size_notes import at_size
 from engine.analysis.sizes import Sizes
 from engine.core.errors import Problem
 from engine.spec.sizes import Size
+from engine.spec.statistics import first_lowest, weighted_sum
 
 PARTS = 16  # of the budget
 MOST = 64  # runs of one part
+MOST_RUNS = 512  # of a plan: nobody trains more before looking again
+KEPT = 3  # sizes beside the cheapest and the target
 FLOPS = 6  # of a weight and a token, in training
 LINE = ("slope", "noise", "level_var", "slope_var")  # of a size, in the order of its line
 
@@ -38,7 +41,8 @@ class Buy:
 class Plan:
     """buys: those that tell most for the budget; gap: how much lower the first mixture's aggregate is predicted than
     the second's at the target; before, after: standard deviations of that, now and expected after the runs; alone: the
-    same where the budget buys runs of one size only; unpriced: sizes that do not tell both parameters and tokens."""
+    same where the budget buys runs of one size only, MOST_RUNS at most; unpriced: sizes that do not tell both
+    parameters and tokens."""
 
     buys: tuple[Buy, ...]
     gap: float
@@ -78,10 +82,11 @@ def plan(
         least = "" if cheapest is None else f" One run of the cheapest, {cheapest}, takes {cost(cheapest):.2g}."
         raise Problem(f"Cannot buy a run for {flops:.2g} FLOPs.{least}")
     before = asked.deviation(asked.now)
+    affordable = asked.promising(flops, affordable)
     alone = [(one, std) for k in affordable for (one,), std in [asked.spend(flops, [k])]]
     offers = [asked.spend(flops, affordable), *(((one,), std) for one, std in alone)]
     buys, after = min(offers, key=lambda offer: offer[1])  # going part by part may miss what one size does better
-    first, second = sizes.at(*target).mean(pair) @ metric_weights
+    first, second = weighted_sum(sizes.at(*target).mean(pair), metric_weights)
     return Plan(buys, float(second - first), before, after, tuple(alone), asked.unpriced)
 
 
@@ -138,7 +143,8 @@ class _Asked:
             error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
             total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2
             seen = self.noise[k][:, None] + self.slope[k][:, None] ** 2 * np.einsum("mpp->mp", covariance)
-            c = 2 + int(self._fall(covariance, total, slope_var[k], seen if k == self.there else None)[2:].argmax())
+            fall = self._fall(covariance, total, slope_var[k], seen if k == self.there else None)
+            c = 2 + int(first_lowest(-fall[2:]))
             precision = self.off[:, c] ** 2 / seen[:, c]
             if self.new and k == self.there:
                 told += precision
@@ -162,22 +168,34 @@ class _Asked:
         found: np.ndarray = self.metric_weights**2 @ fall
         return found
 
+    def _offers(self, known: Known, part: float, options: list[int]) -> list[tuple[float, int, Known, list[int]]]:
+        """Of each option: how much runs for a part of the budget lower the variance per FLOP, the option, what is
+        known after them, and their points. One option alone is not weighed."""
+        offers, variance = [], self.deviation(known) ** 2 if len(options) > 1 else 0.0
+        for k in options:
+            count = min(MOST, max(1, int(part / cost(self.options[k]))))
+            after, points = self.bought(known, k, count)
+            fall = variance - self.deviation(after) ** 2 if len(options) > 1 else 0.0
+            offers.append((fall / (count * cost(self.options[k])), k, after, points))
+        return offers
+
+    def promising(self, flops: float, options: list[int]) -> list[int]:
+        """The options that a plan is made of: the target, the cheapest, and those that begin best."""
+        cheapest = min(options, key=lambda k: cost(self.options[k]))
+        by_start = sorted(self._offers(self.now, flops / PARTS, options), key=lambda offer: -offer[0])
+        kept = {cheapest, *(k for _, k, _, _ in by_start[:KEPT])} | ({self.there} & set(options))
+        return sorted(kept)
+
     def spend(self, flops: float, options: Iterable[int]) -> tuple[tuple[Buy, ...], float]:
         """The runs that a budget buys of some options, and the standard deviation after them."""
         known, left, options = self.now, flops, list(options)
-        variance = self.deviation(known) ** 2
         chosen: dict[int, list[int]] = {k: [] for k in options}
         while options := [k for k in options if cost(self.options[k]) <= left]:
-            offers = []
-            for k in options:
-                count = min(MOST, max(1, int(min(flops / PARTS, left) / cost(self.options[k]))))
-                after, points = self.bought(known, k, count)
-                offers.append(
-                    ((variance - self.deviation(after) ** 2) / (count * cost(self.options[k])), k, after, points)
-                )
+            if sum(map(len, chosen.values())) >= MOST_RUNS:
+                break
+            offers = self._offers(known, min(flops / PARTS, left), options)
             _, k, known, points = max(offers, key=lambda offer: offer[0])
             chosen[k] += points
             left -= len(points) * cost(self.options[k])
-            variance = self.deviation(known) ** 2
         buys = [Buy(self.options[k], self.points[points]) for k, points in chosen.items() if points]
-        return tuple(sorted(buys, key=lambda one: -one.flops)), float(np.sqrt(variance))
+        return tuple(sorted(buys, key=lambda one: -one.flops)), self.deviation(known)

@@ -64,7 +64,7 @@ class Sizes:
         own = own_size(sizes)
         troubles, means, reversal = worse_than_smaller(sizes, means, signs)
         if unknown := int((which < 0).sum()):
-            troubles = (f"Runs that tell no size and are left out: {unknown}.", *troubles)
+            troubles = (f"Runs without a size are left out: {unknown}.", *troubles)
         return _fitted(sizes, own, mixtures, means, troubles, reversal)
 
     @property
@@ -164,12 +164,12 @@ def check_several(sizes: list[Size], runs: int) -> None:
     """Raises Problem unless there are several sizes."""
     if not sizes:
         raise Problem(
-            f"Cannot predict at a size: none of the {runs} runs tells its parameters or its tokens. Import them with "
+            f"Cannot predict at a size: none of the {runs} runs states its parameters or its tokens. Import them with "
             "the columns that do."
         )
     if len(sizes) == 1:
         raise Problem(
-            f"Cannot predict at another size: all runs are of {sizes[0]}, and one size tells nothing of others. "
+            f"Cannot predict at another size: all runs are of {sizes[0]}, and one size says nothing of others. "
             "Confirm mixtures at a larger one, or import runs of several sizes."
         )
 

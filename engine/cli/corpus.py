@@ -13,6 +13,7 @@ def add(command) -> None:
 
 
 def corpus_options(one) -> None:
+    """Where the text comes from, and how it is tokenised."""
     one.add_argument("--name", default="default", help="name of the corpus (default: %(default)s)")
     source = one.add_mutually_exclusive_group()
     source.add_argument("--folder", type=Path, help="a folder that holds one folder or file per domain")

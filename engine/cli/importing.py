@@ -58,6 +58,7 @@ def add(command) -> None:
 
 
 def column_options(one) -> None:
+    """What a table leaves to be guessed: which columns are what."""
     for name, what in (("weight", "shares"), ("metric", "metrics")):
         text = f"columns of {what}, names or globs (guessed where absent)"
         one.add_argument(f"--{name}-columns", nargs="+", action="extend", metavar="COLUMN", help=text)
@@ -75,6 +76,7 @@ def column_options(one) -> None:
 
 
 def predict_options(one) -> None:
+    """What `predict` takes."""
     from engine.surrogates import SURROGATES
 
     one.add_argument("--study", required=True, metavar="NAME", help="the study's id or name")
@@ -87,6 +89,7 @@ def predict_options(one) -> None:
 
 
 def import_runs(client, workspace, options):
+    """Import tables as a study, or preview that; ask on the terminal what the tables leave open."""
     files = {
         name: copied(workspace, options.study, path, name)
         for name, path in (("weights", options.weights), ("metrics", options.metrics))

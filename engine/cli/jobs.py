@@ -8,14 +8,21 @@ from engine.core.errors import Problem
 from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.spec import renamed
 
+JOB = "the job's id (`jobs` shows it)"
+
 
 def add(command) -> None:
     one = command("jobs", jobs, "list the jobs that run, wait or failed, or all of a study")
-    one.add_argument("study", nargs="?", metavar="STUDY")
+    one.add_argument(
+        "study",
+        nargs="?",
+        metavar="STUDY",
+        help="the study's id or name (default: of all studies, those that have not ended or failed)",
+    )
     one = command(
         "submit", submit, "queue a job from a JSON file with its spec (docs/CLUSTER.md)", wait=True, makes=True
     )
-    one.add_argument("file", type=Path, metavar="SPEC.json")
+    one.add_argument("file", type=Path, metavar="SPEC.json", help="the job's spec, one JSON object")
     one.add_argument("--id", help="the job's id; the same id twice is one job")
     one.add_argument("--depends-on", "--after", action="append", default=[], metavar="JOB", help="repeat for several")
     for name, of, words in (
@@ -23,10 +30,10 @@ def add(command) -> None:
         ("job-retry", "retry_job", "queue a failed or cancelled job again"),
         ("job-log", "job_log", "the end of a job's log"),
     ):
-        command(name, about(of), words).add_argument("job", metavar="JOB")
+        command(name, about(of), words).add_argument("job", metavar="JOB", help=JOB)
     one = command("job-priority", priority, "move a queued job; lower numbers run sooner")
-    one.add_argument("job", metavar="JOB")
-    one.add_argument("priority", type=float)
+    one.add_argument("job", metavar="JOB", help=JOB)
+    one.add_argument("priority", type=float, help="lower numbers run sooner")
 
 
 def jobs(client, workspace, options):

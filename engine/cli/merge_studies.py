@@ -20,6 +20,7 @@ def add(command) -> None:
 
 
 def search_options(one) -> None:
+    """What a search of merges takes."""
     from engine.search.strategies import STRATEGIES
 
     one.add_argument("--by", choices=list(STRATEGIES), default="guided", help="default: %(default)s")
@@ -65,6 +66,7 @@ def write(client, workspace, options):
 
 
 def learn(client, workspace, options):
+    """Queue a data-driven merge; with --wait, show it when it is done."""
     result = client.call(
         "learn_merge",
         name=options.study,

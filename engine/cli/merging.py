@@ -16,6 +16,7 @@ def add(command) -> None:
 
 
 def run(client, workspace, options):
+    """Merge checkpoints as a file says, in this process; with --check, only the preflight."""
     from engine.core.errors import Problem
     from engine.merging.config import read_config
     from engine.merging.merge import merge

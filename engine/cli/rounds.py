@@ -17,14 +17,15 @@ def add(command) -> None:
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
-    one = command("ledger", ledger, "what was predicted of runs before they were measured, and what came of it")
+    one = command("ledger", ledger, "predictions registered before their runs were measured, and the results")
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
     command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
     command(
         "scale", plain("scale"), "ways to extrapolate over shares and size, checked at the largest size", study=True
     )
-    source_options(command("value-source", value_source, "price a source of text before a proxy saw it", study=True))
-    said = "which sizes to buy further runs at, by what they tell of the choice at a target a FLOP"
+    said = "price a source of text before any proxy has seen it"
+    source_options(command("value-source", value_source, said, study=True))
+    said = "which sizes to buy further runs at, by information per FLOP about the choice at a target"
     plan_options(command("plan-runs", plan_runs, said, study=True))
     change_options(command("change", change, "preview a study with changed domains", True, True))
 
@@ -38,6 +39,7 @@ def propose_options(one) -> None:
 
 
 def confirm_options(one) -> None:
+    """What a confirmation takes."""
     one.add_argument("--candidate", default="best", help="as in export (default: %(default)s)")
     one.add_argument(
         "--times", type=float, default=4, help="multiple of a proxy's parameters and tokens (default: %(default)g)"
@@ -131,6 +133,7 @@ def plan_runs(client, workspace, options):
 
 
 def change(client, workspace, options):
+    """Preview a study on other domains; with --start, create it."""
     parts = {old: {} for old in options.remove}
     for old, new in pairs(options.into).items():
         try:

@@ -73,6 +73,7 @@ def fit(client, workspace, options):
 
 
 def search(client, workspace, options):
+    """Queue a search; with --wait, show its result."""
     priorities = numbers(options.priority) or None
     result = client.call(
         "search",

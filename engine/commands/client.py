@@ -39,8 +39,8 @@ class Remote:
 
     def __init__(self, workspace: Workspace):
         try:
-            door = json.loads((workspace.root / "web.json").read_text())
-            self.url, self.token = door["url"], door["token"]
+            server = json.loads((workspace.root / "web.json").read_text())
+            self.url, self.token = server["url"], server["token"]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise Problem(
                 f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it has ended."

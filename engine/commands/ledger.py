@@ -1,9 +1,8 @@
-"""Commands on the ledger: what was predicted, and what came of it."""
+"""Commands on the ledger: predictions and the results."""
 
 from dataclasses import asdict
 
-import numpy as np
-
+from engine.core.checks import or_null
 from engine.studies import ledger as ledgers
 from store import studies
 from store.database import Store
@@ -22,7 +21,7 @@ def ledger(store: Store, name: str | None = None) -> dict:
 def entry(one: ledgers.Entry) -> dict:
     """One prediction as JSON: what was said, when and by whom, and what was measured."""
     kept = one.registered
-    mean = None if kept.losses is None else [float(x) if np.isfinite(x) else None for x in kept.losses]
+    mean = None if kept.losses is None else or_null(kept.losses)
     return {
         **kept.prediction.to_dict(),
         "study": kept.study,

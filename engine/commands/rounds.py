@@ -196,7 +196,7 @@ def value_source(
     candidate: str | None = None,
     priorities: dict[str, float] | None = None,
 ) -> dict:
-    """What a share of a domain of any built corpus is predicted to change, before a proxy saw it, and what tells so."""
+    """What a share of a domain of any built corpus is predicted to change before a proxy saw it, with the evidence."""
     found = studies.get(store, name)
     by = aggregate_of(store, found, priorities)
     told = source_value.value_source(store, found, corpus, domain, by, share, candidate)
@@ -207,7 +207,7 @@ def value_source(
 def plan_runs(
     store: Store, name: str, parameters: float, tokens: float, flops: float, priorities: dict[str, float] | None = None
 ) -> dict:
-    """Which sizes to buy further runs at for the choice at a target, by what they tell of it a FLOP."""
+    """Which sizes to buy further runs at, by information per FLOP about the choice at a target."""
     study = studies.get(store, name)
     by = aggregate_of(store, study, priorities)
     return size_plans.told(study, by, size_plans.plan_runs(store, study, by, parameters, tokens, flops))

@@ -24,6 +24,7 @@ def list_studies(store: Store) -> list[dict]:
 
 
 def summary(found: studies.Study) -> dict:
+    """One study as an item of a list."""
     return {
         "study": found.id,
         "name": found.name,
@@ -107,7 +108,7 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 @takes("operator", "start a study")
 def start(store: Store, spec: dict) -> dict:
-    """Create a study from its settings (engine.StudySpec) and start it; what is known of its text, and its runs."""
+    """Create a study from its settings (engine.spec.study.StudySpec) and start it; its text, as known, and its runs."""
     begun = lifecycle.begin(store, StudySpec.from_dict(spec))
     found = studies.get(store, begun.id)
     return {"study": found.id, "already_there": begun.already_there, "costs": costs(store, found), **text(found)}

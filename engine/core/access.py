@@ -38,7 +38,7 @@ def read(workspace: Path) -> Access | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Problem(f"Cannot read {path}: {error.strerror}. It says who may come in, so nobody may.") from error
+        raise Problem(f"Cannot read {path}: {error.strerror}. It says who may sign in, so nobody can.") from error
     if mode & 0o077:
         raise Problem(f"Cannot use {path}: other users of this machine can read its secret. Run `chmod 600 {path}`.")
     if len(text) > LARGEST:
@@ -75,7 +75,7 @@ def _checked(found: dict[str, Any]) -> Access:
             f"url is {url!r}, and it must end with the host, the port, or a path of letters, digits, '-', '_' and '.'."
         )
     if not roles and not groups:
-        raise Problem("[roles] is empty, so nobody could come in.")
+        raise Problem("[roles] is empty, so nobody could sign in.")
     return Access(url.rstrip("/"), roles=_roles(roles), groups=_with_roles(groups), **sign_in)
 
 
@@ -108,7 +108,7 @@ def _roles(roles: dict[str, Any]) -> dict[str, str]:
                 f'{who!r} in [roles] is not an e-mail address of ASCII letters; write one, or "@example.org", or "*".'
             )
         if who.lower() in found:
-            raise Problem(f"{who!r} stands in [roles] twice, in large and small letters. Leave one.")
+            raise Problem(f"{who!r} is in [roles] twice, in upper and lower case. Keep one.")
         found[who.lower()] = role
     return found
 

@@ -22,6 +22,11 @@ def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> b
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
+def or_null(values: Iterable[float]) -> list[float | None]:
+    """Numbers as JSON holds them: None for NaN and infinity."""
+    return [float(one) if math.isfinite(one) else None for one in values]
+
+
 def is_texts(value: object) -> bool:
     """Whether it is a list of texts."""
     return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)

@@ -138,6 +138,8 @@ def each(item: Check, named: Iterable[tuple[object, Any]], what: str) -> list[An
 
 
 def either(one: Check, other: Check) -> Check:
+    """The check of a union: a value that fits one of two."""
+
     def read(value: Any, what: str) -> Any:
         fitting = one if one.fits(value) else other
         return fitting.read(value, what) if fitting.read else value

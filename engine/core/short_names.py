@@ -55,6 +55,11 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
+def counted(count: float, what: str) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{count:,.10g} {what}{'' if count == 1 else 's'}"
+
+
 def short_count(count: float) -> str:
     """A large count in three digits: 950, 12.5k, 1.5B, 2T."""
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):

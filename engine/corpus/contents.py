@@ -16,7 +16,7 @@ from engine.core.files import replacing
 from engine.corpus.shelf import Corpus, load
 
 CELLS = 1024
-KIND = f"3 bytes in {CELLS} cells"  # what was counted: another kind is counted anew
+KIND = f"3 bytes in {CELLS} cells"  # what was counted: another kind is counted again
 MOST_TOKENS = 1_000_000  # of a domain that are counted, in PIECES evenly spread pieces where it has more
 PIECES = 256
 MULTIPLIER = np.uint32(2654435761)  # 2^32 / golden ratio: spreads neighbouring pieces over the cells

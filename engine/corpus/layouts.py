@@ -92,7 +92,7 @@ def of_folder(folder: str) -> Scan:
     """What is below a folder, domains by name. Raises Problem when there is no text."""
     root = existing(folder, "the folder")
     if not root.is_dir():
-        raise Problem(f"Cannot read {root} as a folder: it is a file. Give the folder that it stands in.")
+        raise Problem(f"Cannot read {root} as a folder: it is a file. Give the folder that it is in.")
     sides = {"": root}
     if real_folder(root / "train"):
         sides = {"train": root / "train"}
@@ -152,7 +152,7 @@ def beside(root: Path, taken: set[Path]) -> Iterator[Left]:
         if place in taken:
             continue
         plain = place.name.startswith(".") or NOTES.fullmatch(place.name) or place.stem.lower() in SPLITS
-        reason = "it stands beside train/, and domains are looked for inside it"
+        reason = "it is next to train/, and domains are looked for inside it"
         yield Left(place.name, reason_of(place) if plain and reason_of(place) else reason, "" if plain else place.name)
 
 

@@ -109,7 +109,7 @@ def field_text(value: Any, column: str, labels: Labels) -> tuple[str, str]:
 
 
 def json_texts(stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:
-    """The texts of a .json file: an array of records, or a record a line, as its first character says."""
+    """The texts of a .json file: an array of records, or a record per line, as its first character says."""
     head = stream.peek(1)
     while head and not head.lstrip(b" \t\r\n"):
         stream.read(len(head))

@@ -84,7 +84,7 @@ class Unpacked(io.RawIOBase):
             return self.inner.read1(BLOCK)
         except (OSError, EOFError, zlib.error, lzma.LZMAError, MemoryError) as error:  # pyarrow's are OSErrors
             told = str(error).rstrip(".") or type(error).__name__
-            self.fault = f"it cannot be read to its end ({told}); what stands before is kept"
+            self.fault = f"it cannot be read to its end ({told}); what comes before is kept"
             return b""
 
     def _begin(self) -> None:
@@ -105,7 +105,7 @@ class Unpacked(io.RawIOBase):
         try:
             return self._recoded(b"", final=True)
         except UnicodeDecodeError:
-            self.fault = self.fault or "it ends in the middle of a character; what stands before is kept"
+            self.fault = self.fault or "it ends in the middle of a character; what comes before is kept"
             self.decoder = None
             return b""
 

@@ -161,7 +161,7 @@ def _check(name: str, rows: int, columns: int, values: int) -> None:
     for what, (count, most) in limits.items():
         if count > most:
             raise Problem(
-                f"Cannot import {name}: it has {count:,} {what}, and {most:,} can be read. Keep one row a run, the "
+                f"Cannot import {name}: it has {count:,} {what}, and {most:,} can be read. Keep one row per run, the "
                 "shares and the metrics."
             )
 

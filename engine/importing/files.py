@@ -93,5 +93,5 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
     if opener is not None and data.startswith(PARQUET):
         raise Problem(f"Cannot read {name}: it is a packed Parquet file. Unpack it: Parquet is packed inside.")
     if len(data) > BYTES:
-        raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row a run.")
+        raise Problem(f"Cannot read {name}: it is larger than {BYTES >> 20} MiB of text. Keep one row per run.")
     return data

@@ -1,4 +1,4 @@
-"""Tables in other layouts, turned into one row a run: long tables, histories, runs that did not finish."""
+"""Tables in other layouts, turned into one row per run: long tables, histories, runs that did not finish."""
 
 import re
 from collections.abc import Hashable, Sequence
@@ -78,7 +78,7 @@ def without_summaries(table: Table) -> tuple[Table, list[str]]:
 
 
 def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question]]:
-    """A long table (a row per run and domain, or per run and metric) as one row a run; others as they are.
+    """A long table (a row per run and domain, or per run and metric) as one row per run; others as they are.
 
     What differs within a run becomes a column for each domain: `loss/web`. Raises Problem for a pair that stands twice.
     """
@@ -94,7 +94,7 @@ def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question
 
 
 def _groups(table: Table, across: str) -> dict[Hashable, list[int]]:
-    """The rows of each run of a long table; empty where `across` stands in one row a run, or nothing names the runs."""
+    """The rows of each run of a long table; empty where `across` has one row per run, or nothing names the runs."""
     named = [
         name for name in table.columns if name != across and kind_of(name) in ("key", "step", "seed", "size", "budget")
     ]
@@ -120,7 +120,7 @@ def _refuse_pairs(table: Table, across: str, identity: list[str], groups: dict[H
         for place in places:
             if (first := seen.setdefault(keys[place], place)) != place:
                 raise Problem(
-                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} already stands in "
+                    f"Cannot import {table.row(place)}: {keys[place]!r} in column {across!r} is already in "
                     f"{table.row(first)} for the same {listed(identity)}. Every pair must be there once."
                 )
 
@@ -169,7 +169,7 @@ def _doubtful(table: Table, text: list[str]) -> tuple[str, Question] | None:
 
 
 def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> tuple[Table, list[Question]]:
-    """A history (a row for every step of a run) as one row a run; a table without a column of steps as it is.
+    """A history (a row for every step of a run) as one row per run; a table without a column of steps as it is.
 
     runs: what names each row's run, as columns of text. The question "steps" asks which row counts: the last, in
     which a column keeps the last value that it had, or a step that all runs have.
@@ -183,7 +183,7 @@ def collapsed(table: Table, runs: list[list[str]], answers: dict[str, str]) -> t
     steps = [{at[place] for place in places} for places in rows]
     if any(len(one) < len(places) for one, places in zip(steps, rows, strict=True)):
         return table, []  # a step stands twice: these are not histories
-    text = f"{table.name} holds up to {max(map(len, rows))} rows a run, by {step!r}. Which one is a run's result?"
+    text = f"{table.name} holds up to {max(map(len, rows))} rows per run, by {step!r}. Which one is a run's result?"
     question = Question("steps", text, {"last": LAST} | steps_of(table, step, rows))
     return at_step(table, step, rows, question.answer(answers)), [question]
 

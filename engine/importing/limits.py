@@ -19,6 +19,6 @@ def bounded(name: str, rows: int, columns: int) -> None:
         )
     if rows * columns > CELLS:
         raise Problem(
-            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row a run, or "
-            "fewer columns."
+            f"Cannot import {name}: it has {rows * columns:,} cells, and {CELLS:,} can be read. Keep one row per run, "
+            "or fewer columns."
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import counted
 from engine.importing.shares import PERCENT, SUM, scale_of
 from engine.importing.tables import Table
 
@@ -44,7 +45,7 @@ def read_points(table: Table, columns: dict[str, str], scale: str | None = None)
         )
     if empty := int(np.isnan(found).any(axis=1).sum()):
         sums = "" if scale == DIVIDE and not as_they_are else ": the rest of each row sums to 1"
-        notes.append(f"Empty cells of shares are 0 in {_counted(empty)}{sums}.")
+        notes.append(f"Empty cells of shares are 0 in {counted(empty, 'run')}{sums}.")
     found = np.nan_to_num(found)
     if scale == DIVIDE and not as_they_are:
         _refuse(table, names, found, np.broadcast_to((rest <= 0)[:, None], found.shape), "all weights of the row are 0")
@@ -56,7 +57,7 @@ def read_points(table: Table, columns: dict[str, str], scale: str | None = None)
             f"{rest[place]:.6g}, and they must sum to 1 within {SUM:.0%}. Fix the row, or leave it out."
         )
     if normalised := int((np.abs(rest - 1) > EXACT).sum()):
-        notes.append(f"The shares of {_counted(normalised)} did not sum to 1 exactly and were normalised.")
+        notes.append(f"The shares of {counted(normalised, 'run')} did not sum to 1 exactly and were normalised.")
     return found / rest[:, None], notes
 
 
@@ -78,7 +79,3 @@ def _numbers(table: Table, domain: str, column: str) -> np.ndarray:
             "where a mixture does without."
         )
     return table.numbers(name, missing=True)
-
-
-def _counted(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs:,} runs"

@@ -92,7 +92,7 @@ def read(
 def _rows(
     format: str, weights: Table, metrics: Table | None, key: str | None, talk: Talk
 ) -> tuple[Table, Table | None, str | None]:
-    """The tables with one row a run, those of a pair joined, and the key."""
+    """The tables with one row per run, those of a pair joined, and the key."""
     weights = _one_row_a_run(weights, talk)
     if metrics is None:
         weights = _without_steps(weights, [run_column(weights)], talk)
@@ -118,7 +118,7 @@ def _one_row_a_run(table: Table, talk: Talk) -> Table:
 
 
 def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk) -> Table:
-    """A history as one row a run; runs: the columns that name a row's run, besides its seed and size."""
+    """A history as one row per run; runs: the columns that name a row's run, besides its seed and size."""
     if None in runs or not runs:
         return table
     beside = [name for name in table.columns if kind_of(name) in ("seed", "size")]
@@ -164,7 +164,7 @@ def _places(table: Table, key: str) -> dict[str, int]:
             raise Problem(f"Cannot import {table.row(place)}, column {key!r}: it is empty. Every run needs a key.")
         if name in places:
             raise Problem(
-                f"Cannot import {table.row(place)}, column {key!r}: {name!r} already stands in "
+                f"Cannot import {table.row(place)}, column {key!r}: {name!r} is already in "
                 f"{table.row(places[name])}. Every key must be there once."
             )
         places[name] = place

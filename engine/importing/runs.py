@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.short_names import short_names
+from engine.core.short_names import counted, short_names
 from engine.importing.columns import varied_settings
 from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
@@ -116,14 +116,14 @@ def _notes(
             f"{3 * (domains + 1)} runs are enough for the smooth laws."
         )
     elif runs < 3 * (domains + 1):
-        notes.append(f"{_counted(runs)} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
+        notes.append(f"{counted(runs, 'run')} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
     if unseen:
         notes.append(
             f"{', '.join(unseen)}: the share is 0 in every run, so nothing is known of it, and no search proposes it."
         )
     notes += _repeats(shares, parameters, tokens)
     if gaps := int(np.isnan(values).any(axis=1).sum()):
-        notes.append(f"Without some metric: {_counted(gaps)}. Each metric is fitted to the runs that have it.")
+        notes.append(f"Without some metric: {counted(gaps, 'run')}. Each metric is fitted to the runs that have it.")
     notes += notes_on_sizes(facts(parameters, tokens, runs))
     return (*notes, *_ruled(mapping, values))
 
@@ -133,14 +133,10 @@ def _repeats(shares: np.ndarray, parameters: Facts, tokens: Facts) -> list[str]:
     facts = [np.array(fact, float)[:, None] for fact in (parameters, tokens) if fact is not None]
     same = len(shares) - len(np.unique(np.round(shares, 6), axis=0))
     noise = len(shares) - len(np.unique(np.concatenate([np.round(shares, 6), *facts], axis=1), axis=0))
-    notes = [f"Repeats of another run's mixture: {_counted(noise)}. They measure the noise."] if noise else []
+    notes = [f"Repeats of another run's mixture: {counted(noise, 'run')}. They measure the noise."] if noise else []
     if same > noise:
-        notes.append(f"The mixture of another run at another size or budget: {_counted(same - noise)}.")
+        notes.append(f"The mixture of another run at another size or budget: {counted(same - noise, 'run')}.")
     return notes
-
-
-def _counted(runs: int) -> str:
-    return "1 run" if runs == 1 else f"{runs:,} runs"
 
 
 def _ruled(mapping: Mapping, values: np.ndarray) -> list[str]:

@@ -21,7 +21,7 @@ MATTERS = ("setting", "size", "budget", "step", "count", "text", "other")  # rol
 
 
 def without_history(table: Table, shares: list[str], key: str | None, talk: Talk) -> Table:
-    """The table with one row a run, where most mixtures stand in several rows that nothing tells apart.
+    """The table with one row per run, where most mixtures stand in several rows that nothing tells apart.
 
     A history without a column named like a step looks so, and so do repeats without a seed: it is asked.
     """

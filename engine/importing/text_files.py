@@ -78,7 +78,7 @@ def _check_header(names: list[str], rows: list[list[str]], places: list[int], na
     if rows and len(names) not in widths and len(widths) == 1:
         raise Problem(
             f"Cannot import {name}: its first line has {len(names)} cell{'s' * (len(names) != 1)}, and every other "
-            f"{min(widths)}. The first line must name the columns: remove what stands above it."
+            f"{min(widths)}. The first line must name the columns: remove what is above it."
         )
     figures = [one for one in names if re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?%?", one, re.I)]
     if figures or (names and rows and all(math.isfinite(number_of(one)) for one in names) and _counts(names)):
@@ -101,12 +101,12 @@ def _counts(names: list[str]) -> bool:
 
 
 def read_json(text: str, name: str) -> Columns:
-    """Columns of JSON: a list of objects, an object a line, or pandas' objects of columns, of rows, and split."""
+    """Columns of JSON: a list of objects, an object per line, or pandas' objects of columns, of rows, and split."""
     _check_json(text, name)
     try:
         found = json.loads(text)
     except RecursionError as error:
-        raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object a run.") from error
+        raise Problem(f"Cannot read {name}: its JSON is nested too deep. Give one object per run.") from error
     except ValueError as error:
         if "\n" not in text.strip() or text.lstrip().startswith("["):
             raise Problem(f"Cannot read {name}: {error}. It begins like JSON: fix it.") from error
@@ -121,7 +121,7 @@ def _check_json(text: str, name: str) -> None:
     if text.count("{") + text.count("[") > 4 * ROWS or text.count(",") > 2 * CELLS:
         raise Problem(
             f"Cannot import {name}: it holds more values than {CELLS:,} cells in {ROWS:,} rows, which can be read. "
-            "Keep one row a run, or fewer columns."
+            "Keep one row per run, or fewer columns."
         )
 
 
@@ -172,5 +172,5 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
         return _of_records([found], [1], name)
     raise Problem(
         f"Cannot import {name}: it is one JSON object of {', '.join(map(repr, list(found)[:6]))}, and no table of "
-        "runs. Give a list of objects, one a run, or one object a line."
+        "runs. Give a list of objects, one per run, or one object per line."
     )

@@ -27,7 +27,7 @@ class Queue:
         self.scanned = 0.0
 
     def in_order(self) -> Iterator[tuple[Path, JobSpec]]:
-        """The jobs, most urgent first, with their settings; whether they still wait for others says `outcome`."""
+        """The jobs, most urgent first, with their settings; `outcome` says whether they still wait for others."""
         self.refresh()
         paused = self.spool.paused()
         for job_id in self.order:

@@ -30,7 +30,7 @@ from engine.jobs.journal import append, open_journal, write_event
 from engine.jobs.spec import VERSION, JobSpec, Task
 
 PLACES = ("queued", "active", "ended", "sealed")
-PROGRESS_SECONDS = 0.5  # at most two progress lines a second: the page polls every two seconds
+PROGRESS_SECONDS = 0.5  # at most two progress lines per second: the page polls every two seconds
 LONGEST_ID = 200  # bytes
 OWNER = "owner"  # the owner's journal; no job is called so
 HEARTBEAT = "beat"  # the heartbeat file, touched while a job makes progress
@@ -81,7 +81,7 @@ def names_a_folder(text: str) -> bool:
 
 
 def check_id(job_id: str, free: bool = True) -> None:
-    """Raise Problem for what cannot be a job's id. free: whether a job may be called so, and not only looked up."""
+    """Raise Problem if a job's id is invalid. free: for a new job, not only to look one up."""
     if not names_a_folder(job_id):
         raise Problem(f"Cannot use {job_id[:80]!r}: that is not a job's id, a name of up to {LONGEST_ID} bytes.")
     if free and job_id == OWNER:

@@ -205,7 +205,7 @@ def is_tied(lead: Model, head: str, others: dict[str, Part]) -> bool:
 
 
 def other_experts(model: Model, lead: Model) -> list[str]:
-    """A refusal if one model keeps its experts in one tensor a layer, and the other keeps each for itself."""
+    """A refusal if one model keeps its experts in one tensor per layer, and the other keeps each for itself."""
     kinds, said = {}, []
     for one in (model, lead):
         names = sorted((name for name in one.tensors if EXPERTS.search(name)), reverse=True)

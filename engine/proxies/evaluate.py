@@ -36,12 +36,12 @@ def window_sums(
     if text.bytes.sum() == 0:
         raise Problem(
             f"Cannot measure bits per byte on domain {domain!r}: the {len(windows)} "
-            "validation windows stand for 0 bytes. Rebuild the corpus."
+            "validation windows hold 0 bytes. Rebuild the corpus."
         )
-    at_once = max(1, ROWS // positions) if stack.flat.device.type == "cpu" else 64
+    batch_size = max(1, ROWS // positions) if stack.flat.device.type == "cpu" else 64
     sums = []
     with torch.no_grad():
-        for part in torch.from_numpy(windows.astype(np.int64)).to(stack.flat.device).split(at_once):
+        for part in torch.from_numpy(windows.astype(np.int64)).to(stack.flat.device).split(batch_size):
             sums.append(window_scores(metrics, prediction_of(stack, part.expand(members, -1, -1))))
     return np.concatenate(sums, -1), text
 

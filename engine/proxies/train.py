@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine import corpus as corpora
+from engine.core.checks import or_null
 from engine.core.errors import Problem, Stopped
 from engine.core.files import clear_parts, replacing
 from engine.core.workspace import within
@@ -104,7 +105,7 @@ class Training:
         """Training loss of each member since the last call, None where it is not a number."""
         losses = (self.nats / self.bytes / math.log(2)).tolist()
         self.nats.zero_(), self.bytes.zero_()
-        return [loss if math.isfinite(loss) else None for loss in losses]
+        return or_null(losses)
 
     @torch.no_grad()
     def contain(self, losses: Tensor) -> None:

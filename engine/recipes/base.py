@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.space.baselines import epochs
 
@@ -82,7 +83,7 @@ class Recipe:
         if self.available_tokens is None or not self.target_tokens:
             return None
         seen = epochs(self.shares, self.available_tokens, self.target_tokens)
-        return [float(one) if np.isfinite(one) else None for one in seen]
+        return or_null(seen)
 
     @property
     def repetitions(self) -> list[float]:

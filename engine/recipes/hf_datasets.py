@@ -28,7 +28,7 @@ def train_dataset(datasets: dict, seed: int = 42):
 def write(recipe: Recipe) -> Files:
     rows = zip(recipe.places, recipe.document_shares, recipe.shares, recipe.tokens_per_document, strict=True)
     shares = "".join(
-        f"    {quoted(place)}: {rows_share:.9f},  # {share:.6f} of the tokens, at {length:,.1f} tokens a row\n"
+        f"    {quoted(place)}: {rows_share:.9f},  # {share:.6f} of the tokens, at {length:,.1f} tokens per row\n"
         for place, rows_share, share, length in rows
     )
     return {

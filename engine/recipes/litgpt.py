@@ -1,4 +1,4 @@
-"""litgpt's loader as Python: one StreamingDataset a domain, drawn by share from chunks of one length."""
+"""litgpt's loader as Python: one StreamingDataset per domain, drawn by share from chunks of one length."""
 
 import ast
 

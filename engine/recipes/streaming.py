@@ -1,4 +1,4 @@
-"""MosaicML Streaming as Python: a Stream a domain with its proportion of the samples."""
+"""MosaicML Streaming as Python: a Stream per domain with its proportion of the samples."""
 
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 from engine.recipes.litgpt import assigned

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
@@ -108,7 +109,7 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
     if frozen["available"] is not None and tokens:
         used, there = np.array(frozen["point"]) * tokens, np.array(frozen["available"], float)
         known = np.isfinite(there).all()
-        row["epochs"] = [float(one) if np.isfinite(one) else None for one in used / there]
+        row["epochs"] = or_null(used / there)
         row["unique_tokens"] = float(np.minimum(used, there).sum()) if known else None
     return row
 

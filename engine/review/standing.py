@@ -6,6 +6,7 @@ Decisions follow the rules in force at their time: stricter rules later revoke n
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
+from engine.core.short_names import counted
 from store.reviews import Event
 
 VERDICTS = ("approved", "rejected", "superseded")
@@ -30,7 +31,7 @@ class Rules:
         if self.met_by(people, author):
             return ""
         if (more := self.approvals - len(people)) > 0:
-            return f"{more} more {'approval' if more == 1 else 'approvals'}"
+            return counted(more, "more approval")
         return f"an approval from someone other than {author}, who nominated it"
 
 

@@ -3,7 +3,7 @@
 Very many mixtures are drawn around the prior and predicted; a method (engine/search/methods.py) takes the answer from
 them. It comes with the near-optimal set, differences to the baselines with their noise, and a pool of draws for
 trade-offs and targets (engine/search/pool.py). A point chosen because its prediction is lowest will
-measure worse than predicted (the optimiser's curse): the near-optimal set says how arbitrary the choice is.
+measure worse than predicted (the optimiser's curse): the near-optimal set says how much freedom the choice leaves.
 N points, D domains, M metrics; the aggregate is better when lower.
 """
 

@@ -47,7 +47,7 @@ class Question:
     centre: np.ndarray
     metric_weights: np.ndarray
     evaluations: int
-    at_once: int
+    batch_size: int
     surrogate: str = "gp"
     seed: int = 0
     spread: bool = False
@@ -76,7 +76,7 @@ def guided(history: History, question: Question) -> np.ndarray:
     member = SURROGATES[question.surrogate].fit(box.features(history.points), history.losses, question.seed)
     surrogate = OnBox.around(member, box)
     pool = np.concatenate([box.draw(best[0], POOL // 2, rng), box.draw(question.centre, POOL // 2, rng)])
-    return improvement(surrogate, box, metric_weights, pool, history.points, question.at_once, question.seed).points
+    return improvement(surrogate, box, metric_weights, pool, history.points, question.batch_size, question.seed).points
 
 
 def sobol(history: History, question: Question) -> np.ndarray:
@@ -87,7 +87,7 @@ def sobol(history: History, question: Question) -> np.ndarray:
     if history.own:
         sampler.fast_forward(history.own)
     box = question.box
-    return box.lower + sampler.random(question.at_once) * (box.upper - box.lower)
+    return box.lower + sampler.random(question.batch_size) * (box.upper - box.lower)
 
 
 def cma(history: History, question: Question) -> np.ndarray:
@@ -97,7 +97,7 @@ def cma(history: History, question: Question) -> np.ndarray:
 
     width = question.box.upper - question.box.lower
     unit = (question.box.project(question.centre[None])[0] - question.box.lower) / width
-    size = max(question.at_once, 4)
+    size = max(question.batch_size, 4)
     bounds = np.tile([0.0, 1.0], (len(width), 1))
     found = CMA(mean=unit, sigma=SIGMA, bounds=bounds, seed=question.seed, population_size=size)
     points, losses = history.mine()
@@ -112,7 +112,7 @@ def cma(history: History, question: Question) -> np.ndarray:
 
 def at_random(history: History, question: Question) -> np.ndarray:
     """Uniform points: the baseline of every strategy."""
-    return question.box.sample(question.at_once, question.rng(history))
+    return question.box.sample(question.batch_size, question.rng(history))
 
 
 def grid(history: History, question: Question) -> np.ndarray:
@@ -126,7 +126,7 @@ def grid(history: History, question: Question) -> np.ndarray:
     total = steps**size
     order = np.random.default_rng(question.seed)
     places = order.permutation(total) if total <= 1 << 20 else order.integers(total, size=question.evaluations)
-    chosen = places[history.own : history.own + question.at_once]
+    chosen = places[history.own : history.own + question.batch_size]
     digits = np.stack([chosen // steps**k % steps for k in range(size)], axis=1) / (steps - 1)
     return question.box.lower + digits * (question.box.upper - question.box.lower)
 

@@ -20,7 +20,7 @@ log = logging.getLogger("mixdesk.owner")
 
 
 def clear_left(root: Path) -> None:
-    """Remove half-written files of killed writers: of the workspace itself, and of files that were brought."""
+    """Remove half-written files of killed writers: of the workspace itself, and of imported files."""
     for folder in (root, root / "imports", *(root / "imports").glob("*/")):
         for part in folder.glob(".*.part"):
             part.unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
 
 
 def _settle(queued: Path, jobs: str) -> None:
-    """What becomes of jobs that wait. Raises Problem if that is to be asked, and for a wish that is none."""
+    """Decide what becomes of waiting jobs. Raises Problem if nobody said so, or if `jobs` is not one of JOBS."""
     if jobs not in JOBS:
         raise Problem(f"Cannot do {jobs!r} with waiting jobs: choose one of {', '.join(JOBS)}.")
     waiting = sorted(queued.iterdir()) if queued.exists() else []
@@ -88,7 +88,7 @@ def _settle(queued: Path, jobs: str) -> None:
         kinds = Counter(_kind_of(folder) for folder in waiting)
         told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
         raise Problem(
-            f"Cannot restore before it is said what becomes of {len(waiting)} waiting jobs ({told}): a job reads and "
+            f"Cannot restore: say first what should happen to {len(waiting)} waiting jobs ({told}): a job reads and "
             "writes what its settings say as soon as a worker sees it. Restore with --jobs run if the archive is "
             "your own, or with --jobs cancel. Nothing was kept."
         )

@@ -200,7 +200,7 @@ def refuse_without_data(name: object) -> None:
         one = LEARNERS[name]
         raise Problem(
             f"Cannot merge by {name} from weights alone: it needs data ({one.needs}). In a merge study it is "
-            "learned from text: *Learn from text* on the page, or the command learn-merge."
+            "learned from text: *Data-driven merging* on the page, or the command learn-merge."
         )
 
 

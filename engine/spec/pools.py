@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.checks import is_number
+from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 
@@ -58,7 +58,7 @@ class Pools:
     @property
     def plain(self) -> list[float | None]:
         """The tokens as JSON holds them: null where unknown."""
-        return [float(x) if np.isfinite(x) else None for x in self.tokens]
+        return or_null(self.tokens)
 
     @classmethod
     def of_rows(cls, rows: Sequence[Mapping[str, Any]]) -> "Pools":

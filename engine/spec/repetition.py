@@ -68,7 +68,7 @@ def notes_on_repetition(spec: "StudySpec", frame: "Frame") -> list[str]:
     if short:
         found.append(
             f"Proxies of {seen:,} tokens are too short to see {listed(short)} as seldom cut as it should be: they keep "
-            "one sequence of it, and repeat it less than the real run would. Longer proxies mend that."
+            "one sequence of it, and repeat it less than the real run would. Longer proxies fix that."
         )
     small = np.isfinite(wanted) & (_sample(pools) < np.minimum(wanted, seen))
     if small.any():

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.short_names import short_count
+from engine.core.short_names import counted, short_count
 
 SAME = 0.05  # sizes that differ by less, in natural logarithms of either, are one
-WHAT = ("weights", "tokens")
+WHAT = ("parameters", "tokens")
 MOST = 8  # sizes that a sentence lists
 UNITS = 1e5  # times the next smaller one: no study leaves such a gap, so the numbers are in two units
 
@@ -118,16 +118,12 @@ def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
         return [f"{problem} Until then surrogates take all runs as of one size."]
     if len(sizes) < 2:
         return []
-    counted = [f"{_runs(one.runs)} at {one}" for one in sizes]
-    shown = "; ".join(counted[:MOST]) + (f"; and {len(counted) - MOST} sizes more" if len(counted) > MOST else "")
+    told = [f"{counted(one.runs, 'run')} at {one}" for one in sizes]
+    shown = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more sizes" if len(told) > MOST else "")
     own = sizes[own_size(sizes)]
     unknown = int((which == -1).sum())
     return [
-        f"The runs are of {len(sizes)} sizes: {shown}. Surrogates of shares take only the {_runs(own.runs)} at {own}, "
-        "the size with the most runs. All of them serve predictions at a size."
-        + (f" {_runs(unknown)} that tell no size are taken as of that one." if unknown else "")
+        f"The runs are of {len(sizes)} sizes: {shown}. Surrogates of shares take only the "
+        f"{counted(own.runs, 'run')} at {own}, the size with the most runs. All of them serve predictions at a size."
+        + (f" Runs without a size are counted there: {unknown}." if unknown else "")
     ]
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"

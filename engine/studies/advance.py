@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.core.people import need
 from engine.jobs.decisions import PlannedJob, StudyFailed, StudyMetric, StudyPlanned
@@ -169,7 +170,7 @@ def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dic
         metrics=study.metrics,
         runs=measured.ids,
         weights=measured.weights.tolist(),
-        losses=[_plain(row) for row in measured.losses],
+        losses=[or_null(row) for row in measured.losses],
         fingerprint=measured.fingerprint,
         surrogates=surrogates_of(study),
         priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
@@ -177,7 +178,7 @@ def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dic
         prior=frame.prior.tolist(),
         passes=passes_of(study, frame),
         dosed=[
-            {"weights": one.weights.tolist(), "doses": one.doses.tolist(), "losses": _plain(one.losses)}
+            {"weights": one.weights.tolist(), "doses": one.doses.tolist(), "losses": or_null(one.losses)}
             for one in runs.dosed(store, study.id)
         ],
     )
@@ -189,12 +190,7 @@ def passes_of(study: studies.Study, frame: Frame) -> list[float | None] | None:
     them, so that no surrogate can learn what repetition does."""
     if frame.pools is None or not frame.budget or not is_matched(StudySpec.from_dict(study.spec), frame):
         return None
-    return _plain(frame.budget / frame.pools.tokens)
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    """Numbers as JSON holds them: null where one is not known."""
-    return [float(x) if np.isfinite(x) else None for x in values]
+    return or_null(frame.budget / frame.pools.tokens)
 
 
 def surrogates_of(study: studies.Study) -> list[str] | None:

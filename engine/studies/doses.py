@@ -19,12 +19,12 @@ SAME = 1e-6  # shares that differ by less are equal
 
 @dataclass(frozen=True)
 class Dose:
-    """One dose run. twin: the run of the same mixture that saw all; epochs, more_epochs: of the domain at the study's
-    target in the twin, and in the dose run; change: the aggregate of the dose run minus the twin's, better when lower;
-    half: of its 95% interval by the study's repeats, None where these do not tell."""
+    """One dose run. uncut: the run of the same mixture that saw all the text; epochs, more_epochs: of the domain at the
+    study's target in the uncut run, and in the dose run; change: the aggregate of the dose run minus the uncut one's,
+    better when lower; half: of its 95% interval by the study's repeats, None where these do not tell."""
 
     run: str
-    twin: str
+    uncut: str
     domain: str
     epochs: float
     more_epochs: float
@@ -48,7 +48,7 @@ class Worth:
 
 
 def doses(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Dose]:
-    """The finished dose runs of a study whose twins are finished, domain by domain."""
+    """The finished dose runs of a study whose uncut runs are finished, domain by domain."""
     frame, measured = frame_of_study(study), points_measured(store, study.id)
     found = runs.dosed(store, study.id)
     if not found or frame.pools is None or not len(measured.ids):
@@ -56,14 +56,14 @@ def doses(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Dose
     noise, made = aggregate_noise(measured, aggregate), []
     half = None if noise is None else float(t.ppf(0.975, noise.freedom) * np.sqrt(2) * noise.std)
     for one in found:
-        twins = np.flatnonzero(np.abs(measured.weights - one.weights).max(axis=1) < SAME)
-        if not len(twins):
+        same = np.flatnonzero(np.abs(measured.weights - one.weights).max(axis=1) < SAME)
+        if not len(same):
             continue
-        twin, cut = int(twins[0]), int(np.argmin(one.doses))
+        uncut, cut = int(same[0]), int(np.argmin(one.doses))
         epochs = one.weights[cut] * frame.budget / frame.pools.tokens[cut]
-        change = float(aggregate.of(one.losses) - aggregate.of(measured.losses[twin]))
+        change = float(aggregate.of(one.losses) - aggregate.of(measured.losses[uncut]))
         seen = (float(epochs), float(epochs / one.doses[cut]))
-        made.append(Dose(one.id, measured.ids[twin], study.domains[cut], *seen, change, half))
+        made.append(Dose(one.id, measured.ids[uncut], study.domains[cut], *seen, change, half))
     return sorted(made, key=lambda one: (study.domains.index(one.domain), one.more_epochs))
 
 

@@ -6,7 +6,6 @@ read goes into one line of the owner's journal, so an import lands atomically, a
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.checks import is_number
+from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.people import need
@@ -96,11 +95,12 @@ def preview(store: Store, format: str, weights: str, metrics: str | None = None,
         runs = read_runs(reading)
     except Problem as problem:
         return {**shown, "problem": str(problem), "notes": [], "runs": len(reading.weights), "rows": []}
+    metrics_read = [one.metric for one in runs.mapping.objectives]
     rows = [
         {
             "key": runs.keys[i],
             "weights": dict(zip(runs.mapping.weights, runs.weights[i].tolist(), strict=True)),
-            "metrics": {one.metric: _plain(x) for one, x in zip(runs.mapping.objectives, runs.values[i], strict=True)},
+            "metrics": dict(zip(metrics_read, or_null(runs.values[i]), strict=True)),
         }
         for i in range(min(SHOWN, len(runs.weights)))
     ]
@@ -153,14 +153,8 @@ def import_runs(
     frame_of(spec, event["domains"], event["corpus"], event["imported"])  # raises if the constraints leave no mixture
     study = _named(name, event)
     already = _recorded(store, study, name, event)
-    return {
-        **_shown(store, studies.get(store, study)),
-        "already_there": already,
-        "columns": mapping.to_dict(),
-        **reading.to_dict(),
-        "notes": list(runs.notes),
-        "prior": event["imported"]["prior_name"],
-    }
+    guesses = {"columns": mapping.to_dict(), **reading.to_dict(), "notes": list(runs.notes)}
+    return _shown(store, study) | {"already_there": already} | guesses | {"prior": event["imported"]["prior_name"]}
 
 
 def _recorded(store: Store, study: str, name: str, event: dict) -> bool:
@@ -179,8 +173,9 @@ def _recorded(store: Store, study: str, name: str, event: dict) -> bool:
     return False
 
 
-def _shown(store: Store, study: studies.Study) -> dict:
+def _shown(store: Store, study_id: str) -> dict:
     """What became of an import: the study, how it weighs its metrics, and the jobs that fit and search."""
+    study = studies.get(store, study_id)
     return {
         "study": study.id,
         "runs": study.runs,
@@ -243,7 +238,7 @@ def _rows(runs: ImportedRuns) -> list[dict]:
             "number": i + 1,
             "label": runs.keys[i] or None,
             "weights": runs.weights[i].tolist(),
-            "losses": [_plain(x) for x in runs.values[i]],
+            "losses": or_null(runs.values[i]),
             **{name: column[i] for name, column in facts.items()},
         }
         for i in range(count)
@@ -251,10 +246,6 @@ def _rows(runs: ImportedRuns) -> list[dict]:
 
 
 FACTS = {"seed": "seeds", "parameters": "parameters", "tokens": "tokens"}
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowest: float) -> np.ndarray | None:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from engine.analysis.explain import support
+from engine.core.checks import or_null
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import weighted_sum
 from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates.prediction import difference, predict
@@ -71,8 +73,8 @@ def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Ag
         "surrogate": fit.name,
         "fit": fit.fingerprint,
         "weights": aggregate.weights.tolist(),
-        "mean": [float(x) if np.isfinite(x) else None for x in here.mean],
-        "std": [float(x) if np.isfinite(x) else None for x in here.std],
+        "mean": or_null(here.mean),
+        "std": or_null(here.std),
         "aggregate": here.aggregate,
         "aggregate_std": here.aggregate_std,
         "distance": float(near.distance[0]),
@@ -174,8 +176,7 @@ def _entry(one: Registered, confirmed: list[runs.Confirmed], fidelity: dict[str,
 
 def _total(losses: np.ndarray, weights: np.ndarray) -> float | None:
     """The aggregate of losses (M,), None where one that counts is missing."""
-    counted = weights != 0
-    return float(losses[counted] @ weights[counted]) if np.isfinite(losses[counted]).all() else None
+    return or_null([weighted_sum(losses, weights)])[0]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def frame_of_study(study: studies.Study) -> Frame:
         return frame_of(StudySpec.from_dict(study.spec), study.coordinates, study.corpus, study.imported)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise Problem(
-            f"Cannot use {study.name!r}: what is kept of its domains and text is damaged ({type(error).__name__}: "
+            f"Cannot use {study.name!r}: the record of its domains and text is damaged ({type(error).__name__}: "
             f"{error}). Start it again under another name; its runs stay."
         ) from error
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.core.checks import is_whole
+from engine.core.checks import is_whole, or_null
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search.acquisition import PROPOSERS
@@ -45,7 +45,7 @@ def queue_proposal(
         "rounds_done": runs.rounds(store, study.id),
     }
     job_id = job_id_of(study, "propose", settings)
-    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in measured.losses]
+    losses = [or_null(row) for row in measured.losses]
     task = ProposeTask(
         study=study.id,
         file=surrogate_file(store, study, settings),

@@ -8,7 +8,7 @@ from engine.analysis.size_plan import Plan, plan
 from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import lowest
+from engine.spec.statistics import lowest, weighted_sum
 from engine.studies.measured import frame_of_study
 from engine.studies.size_moves import best_at
 from engine.studies.sizes import over_sizes
@@ -16,7 +16,7 @@ from store import studies
 from store.database import Store
 
 DRAWS = 2048  # mixtures that the best at the target is looked for among
-CANDIDATES = 32  # of the predicted best, and as many others, that runs may be of
+CANDIDATES = 24  # of the predicted best, and as many others, that runs may be of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def plan_runs(
     reference, base = next(iter(frame.baselines.items()))
     if np.abs(best - base).max() < 1e-6:
         raise Problem(f"There is nothing to choose: {reference} is predicted to be the best mixture at this target.")
-    elite = draws[lowest(there.mean(draws) @ by.weights, CANDIDATES)]
+    elite = draws[lowest(weighted_sum(there.mean(draws), by.weights), CANDIDATES)]
     others = draws[rng.choice(len(draws), CANDIDATES, replace=False)]
     candidates = np.concatenate([best[None], np.asarray(base, float)[None], elite, others])
     found = plan(sizes, target, np.stack([best, base]), candidates, by.weights, float(flops))

@@ -1,4 +1,4 @@
-"""What a source of text is worth to a study before a proxy saw it. Uses the store."""
+"""What a source of text is worth to a study before a proxy has seen it. Uses the store."""
 
 from dataclasses import dataclass
 
@@ -113,12 +113,16 @@ def verdict_on(moved: Change) -> tuple[str, str]:
     """What may be said of a change, and why."""
     if moved.told < ENOUGH_TOLD:
         return "cannot tell", (
-            f"the runs settle {moved.told:.0%} of what such text could change: too little of it is like theirs. Train "
-            "a few runs with it."
+            f"the runs settle {moved.told:.0%} of what such text could change: too little of it resembles theirs. "
+            "Train a few runs with it."
         )
     if abs(moved.aggregate) <= moved.half:
-        return "cannot tell", "the interval holds 0."
-    return ("better", "the interval is below 0.") if moved.aggregate < 0 else ("worse", "the interval is above 0.")
+        return "cannot tell", "the interval includes 0."
+    return (
+        ("better", "the whole interval is on the better side of 0.")
+        if moved.aggregate < 0
+        else ("worse", "the whole interval is on the worse side of 0.")
+    )
 
 
 def _like(shares: np.ndarray, names: list[str]) -> list[dict[str, float | str]]:
@@ -131,10 +135,10 @@ def _notes(store: Store, study: studies.Study, corpus: str, process: ContentsPro
     """What else has to be known of a value."""
     found = []
     if tokenizer_of(store, study.spec["corpus"]) != tokenizer_of(store, corpus):
-        found.append("The two corpora have other tokenizers: the share is taken as one of this source's own tokens.")
+        found.append("The two corpora have different tokenizers: the share is counted in this source's own tokens.")
     if not process.judged:
         found.append(
-            "Runs of this study alone stand behind it, or of others too few: how well contents carry over to other "
-            "domains was not checked."
+            "This rests on the runs of this study alone, or on too few of others: how well contents carry over to "
+            "other domains was not checked."
         )
     return found

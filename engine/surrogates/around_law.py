@@ -19,7 +19,7 @@ PROCESS = "gp_rational"
 FOLDS = 3
 MANY = 150  # runs from which one fold tells enough
 AS_GOOD = 1.3  # times the process' squared error: a law that misses no more is taken, since it knows what lies beyond
-FEWEST_FOR_A_LAW = 2  # runs a domain: with fewer, a law can fit anything
+FEWEST_FOR_A_LAW = 2  # runs per domain: with fewer, a law can fit anything
 
 
 @dataclass(kw_only=True)

@@ -161,6 +161,22 @@ class Spanned(Surrogate):
         return self.mean(weights), (self.factor(weights) ** 2).sum(axis=2)
 
 
+class Ensemble(Spanned):
+    """A mean of K members, whose disagreement is the posterior variance."""
+
+    @abstractmethod
+    def _predictions(self, weights: np.ndarray) -> np.ndarray:
+        """(N, M, K) what each member predicts."""
+
+    def mean(self, weights: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self._predictions(weights).mean(axis=2)
+        return found
+
+    def factor(self, weights: np.ndarray) -> np.ndarray:
+        predictions = self._predictions(weights)
+        return (predictions - predictions.mean(axis=2, keepdims=True)) / np.sqrt(predictions.shape[2] - 1)
+
+
 def in_blocks(score: Callable[[slice], None], points: int, size: int) -> None:
     """Call `score` on slices of `size` points that cover them all, on as many threads as numpy uses.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.surrogates.base import Spanned, centre_and_spread, noise_of
+from engine.surrogates.base import Ensemble, centre_and_spread, noise_of
 
 MEMBERS, TREES = 3, 40
 SMALLEST_LEAF = 2
@@ -18,7 +18,7 @@ BLOCK = 2048  # points walked at once
 
 
 @dataclass(kw_only=True)
-class ExtraTrees(Spanned):
+class ExtraTrees(Ensemble):
     """roots (M, MEMBERS, T): their nodes; domain, threshold, value (Q,); children (Q, 2): where a share at most the
     threshold leads, and where a larger one does; a leaf leads to itself. depth: steps from a root to any leaf.
     """
@@ -62,13 +62,6 @@ class ExtraTrees(Spanned):
                 node = self.children[node, (block[rows, self.domain[node]] > self.threshold[node]).astype(int)]
             found[start : start + BLOCK] = self.value[node].mean(axis=3)
         return found
-
-    def mean(self, weights):
-        return self._predictions(weights).mean(axis=2)
-
-    def factor(self, weights):
-        predictions = self._predictions(weights)
-        return (predictions - predictions.mean(axis=2, keepdims=True)) / np.sqrt(MEMBERS - 1)
 
 
 def forest(weights: np.ndarray, losses: np.ndarray, seed: int):

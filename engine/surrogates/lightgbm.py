@@ -14,14 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.surrogates.base import Spanned, centre_and_spread, noise_of
+from engine.surrogates.base import Ensemble, centre_and_spread, noise_of
 
 MEMBERS = 3
 RUNS_PER_LEAF = 32  # runs per run in the smallest leaf, up to the library's 20
 
 
 @dataclass(kw_only=True)
-class LightGBM(Spanned):
+class LightGBM(Ensemble):
     """texts: the boosters as LightGBM writes them, [M][MEMBERS], as the bytes of one JSON list.
 
     An array of strings would give each the length of the longest: seconds to unpack.
@@ -104,13 +104,6 @@ class LightGBM(Spanned):
             [np.stack([b.predict(weights, num_threads=threads) for b in members], axis=1) for members in self.boosters],
             axis=1,
         )
-
-    def mean(self, weights):
-        return self._predictions(weights).mean(axis=2)
-
-    def factor(self, weights):
-        predictions = self._predictions(weights)
-        return (predictions - predictions.mean(axis=2, keepdims=True)) / np.sqrt(MEMBERS - 1)
 
     def contributions(self, weights: np.ndarray) -> np.ndarray:
         """(N, M, D + 1) SHAP values of each domain's share, then what they start from; they sum to the mean.

@@ -93,6 +93,7 @@ def runs_started(cursor: Cursor, at: At, e: RunsStarted) -> None:
 
 
 def runs_progress(cursor: Cursor, events: list[tuple[At, RunsProgress]]) -> None:
+    """Points of training curves, many journals at once, and the speed of their jobs."""
     points = [(at.t, e, run, loss) for at, e in events for run, loss in zip(e.runs, e.loss, strict=True)]
     columns = {
         "run": [run for _, _, run, _ in points],
@@ -160,6 +161,7 @@ CHOSEN = {name: MEASURED[name] for name in MEASURED if name not in ("shares", "t
 
 
 def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
+    """A run whose loss is not a number, with what helps."""
     if e.message:  # before 0.2 refused merges were reported this way
         run_refused(cursor, at, RunRefused(e.run, e.message))
         return

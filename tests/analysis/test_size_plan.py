@@ -65,7 +65,7 @@ def test_what_it_expects_is_what_refitting_finds():
 
 
 def test_a_budget_under_one_run_names_what_one_costs():
-    with pytest.raises(Problem, match=r"One run of the cheapest, 100M weights and 2B tokens, takes 1.2e\+18"):
+    with pytest.raises(Problem, match=r"One run of the cheapest, 100M parameters and 2B tokens, takes 1.2e\+18"):
         planned(TWO, flops=1e17)
 
 

@@ -54,7 +54,7 @@ def test_a_size_without_runs_follows_a_law_and_its_interval_holds():
         assert std.mean() < 0.2, size
     near, far = sizes.at(3e9, 2e10), sizes.at(1e11, 2e10)
     assert far.predict(NEW)[1].mean() > 1.5 * near.predict(NEW)[1].mean()
-    assert near.notes == () and any("Far from the runs: 100B weights" in note for note in far.notes)
+    assert near.notes == () and any("Far from the runs: 100B parameters" in note for note in far.notes)
 
 
 def test_differences_at_a_size_do_not_carry_the_level_s_uncertainty():
@@ -68,11 +68,11 @@ def test_differences_at_a_size_do_not_carry_the_level_s_uncertainty():
 @pytest.mark.parametrize(
     ("sizes", "target", "said"),
     [
-        (TWO, (3e8, 2e9), "rise together"),
+        (TWO, (3e8, 2e9), "grow together"),
         ({(1e8, 2e9): 30, (3e8, 2e9): 12}, (3e8, 2e10), "All runs have 2B tokens"),
-        ({(1e8, 2e9): 30, (1e8, 2e10): 12}, (3e8, 2e10), "All runs have 100M weights"),
+        ({(1e8, 2e9): 30, (1e8, 2e10): 12}, (3e8, 2e10), "All runs have 100M parameters"),
         ({(1e8, 2e9): 30, (3e8, 2e10): 3}, (3e8, 2e10), "Few mixtures at the largest size: 3 "),
-        (TWO, (1e6, 2e10), "Far from the runs: 1M weights"),
+        (TWO, (1e6, 2e10), "Far from the runs: 1M parameters"),
     ],
 )
 def test_what_widens_intervals_is_named(sizes, target, said):
@@ -92,7 +92,8 @@ def test_larger_models_that_are_worse_are_named():
     one[large[2]] += 4
     found = Sizes.fit(weights, fidelity, one, BETTER).at(3e8, 2e10)
     assert any(
-        "1 of 12 runs at 300M weights and 20B tokens are worse" in note and "left out" in note for note in found.notes
+        "1 of 12 runs at 300M parameters and 20B tokens are worse" in note and "left out" in note
+        for note in found.notes
     )
     np.testing.assert_allclose(found.mean(NEW), clean.mean(NEW), atol=0.02)
     losses[large] += 4
@@ -106,7 +107,7 @@ def test_larger_models_that_are_worse_are_named():
 @pytest.mark.parametrize(
     ("sizes", "target", "said"),
     [
-        ({(1e8, 2e9): 20}, (3e8, 2e9), "all runs are of 100M weights and 2B tokens"),
+        ({(1e8, 2e9): 20}, (3e8, 2e9), "all runs are of 100M parameters and 2B tokens"),
         ({(1e8, 2e9): 20, (300.0, 2e10): 20}, (3e8, 2e9), "two units"),
         (TWO, (300.0, 2e10), "two units"),
         (TWO, (3e8, 20.0), "two units"),
@@ -131,7 +132,7 @@ def test_runs_of_unknown_size_are_refused_or_named():
     only[:, 1] = np.nan
     sizes = Sizes.fit(weights, only, losses, BETTER)
     assert np.isfinite(sizes.at(1e9, None).predict(NEW)[0]).all()
-    with pytest.raises(Problem, match="no run tells how many"):
+    with pytest.raises(Problem, match="no run states how many"):
         sizes.at(1e9, 2e10)
 
 

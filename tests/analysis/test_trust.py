@@ -93,7 +93,7 @@ def test_one_size_and_few_runs_are_refused(scaled):
     weights, fidelity, losses = scaled
     with pytest.raises(Problem, match="all runs have one size"):
         check(weights[:50], fidelity[:50], losses[:50], np.ones(2) / 2)
-    with pytest.raises(Problem, match="3 runs stand at the largest"):
+    with pytest.raises(Problem, match="3 runs are at the largest"):
         check(weights[:81], fidelity[:81], losses[:81], np.ones(2) / 2)
 
 

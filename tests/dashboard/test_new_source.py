@@ -46,14 +46,14 @@ def script():
 
 def test_a_source_is_chosen_and_priced(owner):
     app = AppTest.from_function(script, default_timeout=60).run()
-    assert not app.exception and "before a proxy saw it" in app.caption[0].value
+    assert not app.exception and "before a proxy has seen it" in app.caption[0].value
     app.selectbox(key="source-corpus").set_value("gamma").run()
     app.selectbox(key="source-domain").set_value("same").run()
     assert not app.exception
     assert app.warning[0].value.startswith("**Worse.** 5.0% of same of gamma, taken from all domains")
     assert "change the mean loss by +0.0" in app.warning[0].value and "bits per byte" in app.warning[0].value
     said = " ".join(one.value for one in app.caption).replace("\\", "")
-    assert "20 runs of 1 of 1 studies stand behind it" in said and "(one: digits 100%)" in said
+    assert "Based on 20 runs from 1 of 1 studies" in said and "(one: digits 100%)" in said
     assert "was not checked" in said
     app.selectbox(key="source-domain").set_value("strange").run()
     assert app.info[0].value.startswith("**Cannot tell.**")

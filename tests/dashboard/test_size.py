@@ -84,25 +84,25 @@ def test_predictions_follow_the_size_where_the_runs_are_of_several(owner, monkey
     assert opened("Many").markdown[0].value == "by shares"
     app = opened("Many", size="3e8", target="2e10")
     assert app.markdown[0].value == "by One process over all sizes"
-    assert app.expander[0].label == "The best mixture at 300M weights and 20B tokens"
+    assert app.expander[0].label == "The best mixture at 300M parameters and 20B tokens"
     assert len(app.dataframe[0].value) == 3 and not app.warning
     monkeypatch.setattr(size_moves, "REFITS", 4)
     app.toggle[0].set_value(True).run()
     assert not app.exception
     moved = app.dataframe[0].value
     assert set(moved["the share"]) <= {"rises", "falls", "cannot tell"}
-    assert moved["best at 300M weights and 20B tokens"].sum() == pytest.approx(1)
+    assert moved["best at 300M parameters and 20B tokens"].sum() == pytest.approx(1)
 
 
 def test_what_has_to_be_known_of_a_far_size_is_said(owner):
     app = opened("Many", size="1e10", target="2e10")
-    assert any("10B weights, and they have 100M to 300M" in one.value for one in app.warning)
+    assert any("10B parameters, and they have 100M to 300M" in one.value for one in app.warning)
 
 
 def test_one_size_tells_nothing_of_others_and_it_is_said(owner):
     app = opened("One", size="1e10")
     assert app.markdown[0].value == "by shares"
-    assert any("all runs are of 100M weights and 2B tokens" in one.value for one in app.caption)
+    assert any("all runs are of 100M parameters and 2B tokens" in one.value for one in app.caption)
 
 
 def plan_script(name: str):
@@ -118,10 +118,11 @@ def plan_script(name: str):
 
 def test_next_runs_plans_a_budget_over_sizes(owner):
     app = AppTest.from_function(plan_script, kwargs={"name": "Many"}, default_timeout=60).run()
-    assert not app.exception
+    assert not app.exception and not app.info
+    app.toggle(key="size-plan").set_value(True).run()
     (said,) = app.info
     assert "is ahead of" in said.value and "expected after them" in said.value
-    assert "this size alone" in app.dataframe[0].value[""].tolist()
+    assert "this size alone" in app.dataframe[0].value["budget"].tolist()
     app.text_input[2].set_value("plenty").run()
     assert "Cannot read 'plenty' as a number" in app.error[0].value
     app.text_input[2].set_value("1").run()

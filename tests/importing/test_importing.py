@@ -103,7 +103,7 @@ def test_olmix_pairs(tmp_path):
         ("w/web", 3, "nan", "row 5 of runs.csv, column 'w/web'"),
         ("w/web", 3, "much", "row 5 of runs.csv, column 'w/web'.*'much'"),
         ("w/web", 3, SHARES[3, 0] + 0.03, "row 5 of runs.csv, columns 'w/web' to 'w/news'.*sum to 1.03.*within 2%"),
-        ("run", 3, "r0", "row 5 of runs.csv, column 'run'.*'r0' already stands in row 2"),
+        ("run", 3, "r0", "row 5 of runs.csv, column 'run'.*'r0' is already in row 2"),
         ("run", 3, "", "row 5 of runs.csv, column 'run'.*empty"),
         ("web_val_loss", 3, "inf", "row 5 of runs.csv, column 'web_val_loss'.*'inf'"),
         ("web_val_loss", 3, "1_0", "row 5 of runs.csv, column 'web_val_loss'.*'1_0'"),

@@ -124,7 +124,7 @@ def test_empty_shares_are_zero_where_the_rest_of_the_row_proves_it(tmp_path):
 
 def test_a_history_is_asked_about_and_is_no_repeat(tmp_path):
     path = written(tmp_path / "runs.csv", made.HISTORY)
-    with pytest.raises(Problem, match=r"'steps'.*3 rows a run.*last"):
+    with pytest.raises(Problem, match=r"'steps'.*3 rows per run.*last"):
         runs_of(path)
     last = runs_of(path, answers={"steps": "last"})
     np.testing.assert_allclose(last.values[:, 0], LOSS)

@@ -25,7 +25,7 @@ REFUSED = {
         '{"weights": [0.5, 0.5], "loss": 1}\n{"weights": [0.4, 0.6], "loss": 2}',
         "'weights' holds lists",
     ),
-    "a title above": ("My runs\nrun,a,b\n1,2,3\n", "remove what stands above"),
+    "a title above": ("My runs\nrun,a,b\n1,2,3\n", "remove what is above"),
     "a workbook": (b"PK\x03\x04" + bytes(40), "workbook"),
     "a pickle": (b"\x80\x04\x95" + bytes(40), "pickle"),
     "an Arrow file": (b"ARROW1" + bytes(40), "Arrow or Feather file. Save the table as Parquet"),

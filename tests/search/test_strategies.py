@@ -17,7 +17,7 @@ def losses_at(points: np.ndarray) -> np.ndarray:
 
 
 def question(**changes) -> Question:
-    wanted = {"evaluations": 64, "at_once": 8, **changes}
+    wanted = {"evaluations": 64, "batch_size": 8, **changes}
     return Question(Box(("a", "b", "c")), np.full(3, 0.3), np.array([0.5, 0.5]), **wanted)
 
 

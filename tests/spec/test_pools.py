@@ -22,7 +22,7 @@ def facts(tokens: float, whole: bool) -> dict:
 
 
 def manifest(*whole: str) -> dict:
-    """A corpus of a megabyte a domain; those of `whole` were read to their end."""
+    """A corpus of a megabyte per domain; those of `whole` were read to their end."""
     return {"fingerprint": "x", "domains": {name: facts(MB, name in whole) for name in DOMAINS}}
 
 

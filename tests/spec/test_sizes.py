@@ -14,8 +14,11 @@ def test_nearly_equal_sizes_are_one_and_the_most_frequent_is_the_study_s():
     assert own_size(sizes) == 1  # the larger of two that have as many
     assert at_own_size(fidelity).tolist() == [False, False, True, True, False, True]
     (note,) = notes_on_sizes(fidelity)
-    assert "of 3 sizes: 2 runs at 100 weights and 1k tokens; 2 runs at 400 weights and 1k tokens; 1 run at" in note
-    assert "only the 2 runs at 400 weights and 1k tokens" in note and "1 run that tell no size" in note
+    assert "of 3 sizes: 2 runs at 100 parameters and 1k tokens; 2 runs at 400 parameters and 1k tokens; 1 run" in note
+    assert (
+        "only the 2 runs at 400 parameters and 1k tokens" in note
+        and "Runs without a size are counted there: 1." in note
+    )
 
 
 @pytest.mark.parametrize(("parameters", "tokens"), [(None, None), ([0, 0, 0], None), ([5, 5, 5], [7, 7, None])])

@@ -67,7 +67,7 @@ def finished(run: str, loss: float, domains: list[str] = DOMAINS) -> bytes:
 
 def test_more_repetition_is_compared_with_the_run_that_saw_all(store, study):
     found = doses(store, study, aggregate_of(store, study))
-    assert [(one.run, one.twin) for one in found] == [(f"doses-{n}", "doses-2") for n in (6, 7, 8)]
+    assert [(one.run, one.uncut) for one in found] == [(f"doses-{n}", "doses-2") for n in (6, 7, 8)]
     assert [round(one.more_epochs, 6) for one in found] == [10, 20, 40] and found[0].epochs == pytest.approx(5)
     assert [round(one.change, 6) for one in found] == [0.001, 0.4, 0.7]
     assert [one.harms for one in found] == [False, True, True]

@@ -64,7 +64,7 @@ def study(store, imported) -> studies.Study:
 def test_surrogates_of_shares_take_one_size_and_it_is_said(store, imported, study):
     assert len(for_fitting(store, study.id).ids) == 24 and study.done == 46
     assert len(runs.measured_at_all_sizes(store, study.id).ids) == 46
-    said = "3 sizes: 24 runs at 100M weights and 2B tokens; 12 runs at 300M weights and 2B tokens; 10 runs at"
+    said = "3 sizes: 24 runs at 100M parameters and 2B tokens; 12 runs at 300M parameters and 2B tokens; 10 runs at"
     assert any(said in note and "only the 24 runs at 100M" in note for note in imported["notes"])
     told = COMMANDS["show"](store, "Sizes")["sizes"]
     assert [one["runs"] for one in told["sizes"]] == [24, 12, 10] and said in told["notes"][0]
@@ -78,7 +78,7 @@ def test_predictions_follow_the_size(store, study):
         mean, std = (np.array([[one[m][what] for m in study.metrics] for one in rows]) for what in ("mean", "std"))
         assert (np.abs(mean - truth(points, *size)) < 2.5 * std).all()
     told = COMMANDS["list_sizes"](store, "Sizes", 3e9, 2e10)
-    assert any("Far from the runs: 3B weights" in note for note in told["notes"])
+    assert any("Far from the runs: 3B parameters" in note for note in told["notes"])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_command_line_predicts_at_a_size(tmp_path):
     engine(home, "import", "--study", "S", "--format", "flat", "--weights", str(runs_file), *answers)
     asked = ["predict", "--study", "S", "--weights", str(new), "--out", str(out)]
     done = engine(home, *asked, "--parameters", "3e9", "--tokens", "2e10")
-    assert "Far from the runs: 3B weights" in done.stderr
+    assert "Far from the runs: 3B parameters" in done.stderr
     with open(out, newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["web_loss_std"]) > 0 for row in rows] == [True, True]

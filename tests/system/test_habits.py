@@ -71,3 +71,118 @@ def test_the_ratchet_only_shrinks():
     assert "write 1" in compared({"a.py": 1}, {"a.py": 2})["a.py"]
     assert "remove its line" in compared({}, {"a.py": 2})["a.py"]
     assert all((ROOT / path).exists() and count > 0 for path, count in allowed().items())
+
+
+# Small files, and one of everything ---------------------------------------------------------------------------
+
+ROOMS = ("engine", "store", "dashboard", "benchmarks", "docs", "tests")
+PRODUCT = ("engine", "store", "dashboard")
+FILE_LINES, FUNCTION_LINES = 350, 42  # without a function's docstring
+LONGER = {"tests/corpus/test_formats.py": 383, "tests/service/test_backup.py": 359}  # to be split; only shrinks
+SAME = 65  # characters of a body, from which on two functions that do the same are one written twice
+
+
+def sources(rooms: tuple[str, ...] = ROOMS) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+def body_of(one: ast.FunctionDef) -> list[ast.stmt]:
+    """A function's statements without its docstring."""
+    return one.body[1:] if ast.get_docstring(one) else one.body
+
+
+def test_files_and_functions_stay_small_and_say_what_they_are_for():
+    wrong = []
+    for path in sources():
+        place, text = path.relative_to(ROOT).as_posix(), path.read_text()
+        if text.strip() and not ast.get_docstring(ast.parse(text)):
+            wrong.append(f"{place} does not say what it is for")
+        if (lines := len(text.splitlines())) > LONGER.get(place, FILE_LINES):
+            wrong.append(f"{place} has {lines} lines")
+        for one in functions(path):
+            described = one.body[0].end_lineno - one.body[0].lineno + 1 if ast.get_docstring(one) else 0
+            if (lines := one.end_lineno - one.lineno + 1 - described) > FUNCTION_LINES:
+                wrong.append(f"{place}: {one.name} has {lines} lines")
+    assert wrong == []
+
+
+def test_public_functions_say_what_they_do():
+    """Those longer than a few lines; a page's `render`, a program's `main` and the like are what their file says."""
+    silent = [
+        f"{path.relative_to(ROOT)}: {one.name}"
+        for path in sources(PRODUCT)
+        for one in ast.parse(path.read_text()).body
+        if isinstance(one, ast.FunctionDef)
+        if not one.name.startswith("_") and one.name.split("_")[0] not in ("render", "main", "add", "write", "read")
+        if one.end_lineno - one.lineno >= 10 and not ast.get_docstring(one)
+    ]
+    assert silent == []
+
+
+def test_the_formatter_is_never_switched_off():
+    switch = re.compile(r"#\s*(fmt|yapf):\s*" + r"(skip|off)")
+    assert [path.name for path in sources() if switch.search(path.read_text())] == []
+
+
+def same_work(one: ast.FunctionDef) -> str:
+    """A function's body with its own names numbered: the same for two functions that do the same."""
+    copy = ast.parse(ast.unparse(one)).body[0]
+    copy.body, numbers = body_of(copy) or [ast.Pass()], {}
+    own = {node.arg for node in ast.walk(copy) if isinstance(node, ast.arg)}
+    own |= {node.id for node in ast.walk(copy) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(copy):
+        if isinstance(node, ast.Name) and node.id in own:
+            node.id = f"_{numbers.setdefault(node.id, len(numbers))}"
+    return "\n".join(map(ast.unparse, copy.body))
+
+
+def test_functions_that_do_the_same_are_found():
+    one, other, third = ast.parse(
+        "def f(a):\n b = a + 1\n return b\ndef g(x):\n 'g.'\n y = x + 1\n return y\ndef h(x): return x"
+    ).body
+    assert same_work(one) == same_work(other) != same_work(third)
+
+
+def test_no_function_is_written_twice():
+    found: dict[str, list[str]] = {}
+    for path in sources((*PRODUCT, "benchmarks")):
+        for one in functions(path):
+            if len(work := same_work(one)) >= SAME:
+                found.setdefault(work, []).append(f"{path.relative_to(ROOT)}: {one.name}")
+    assert [places for places in found.values() if len(places) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern", "homes"),
+    [
+        ("an atomic write", r"os\.replace\(|\bpart\.replace\(path", {"engine/core/files.py"}),
+        ("rank correlation", r"def spearman|spearmanr|def kendall", {"engine/spec/statistics.py"}),
+        ("a knob", r"^class Knob\b", {"engine/spec/merge_knobs.py"}),
+        ("states that have not ended", r"^UNFINISHED\b", {"engine/jobs/spec.py"}),
+        ("null for no number", r"if (np|math)\.isfinite\(\w+\) else None", {"engine/core/checks.py"}),
+        ("a number and its noun", r"else ['\"]s['\"]|== 1 else f?['\"]\{", {"engine/core/short_names.py"}),
+        ("markup that is escaped", r"&lt;", set()),
+        ("a study's kind", r"['\"]merge['\"] (not )?in (\w+\.)?spec\b", set()),
+        ("an aggregate", r"@ (self\.)?(metric_weights|(by|aggregate|here)\.weights)\b", set()),
+    ],
+)
+def test_there_is_one_of_everything(what, pattern, homes):
+    """Of what was there many times; an aggregate is formed by `weighted_sum`, or ties hang on the processor."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources((*PRODUCT, "benchmarks"))
+        if re.search(pattern, path.read_text(), re.M)
+    }
+    assert found == homes, what
+
+
+def test_what_a_kept_project_has():
+    for name in ("LICENSE", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Dockerfile", "docs/LICENSES.md"):
+        assert (ROOT / name).stat().st_size > 200, name
+    assert "Apache License" in (ROOT / "LICENSE").read_text()[:400]
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 50  # one screen

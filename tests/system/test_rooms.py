@@ -228,11 +228,6 @@ def test_the_page_loads_neither_torch_nor_scikit_learn():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_every_file_says_what_it_is_for():
-    looked = [path for room in ("engine", "store", "dashboard") for path in files(room)]
-    assert [path.name for path in looked if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []
-
-
 def test_tests_stand_in_folders_of_the_same_names():
     ours = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
     engines = {name.removeprefix("engine/") for name in ROOMS}

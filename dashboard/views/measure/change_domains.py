@@ -72,13 +72,13 @@ def show(study: studies.Study, plan: domain_changes.Succession) -> None:
     for words, names in said.items():
         if names:
             st.markdown(f"**{words}**: {plain(', '.join(names))}")
-    anew = domain_changes.SPARE * plan.reuse.from_scratch
+    from_scratch = domain_changes.SPARE * plan.reuse.from_scratch
     store, fidelity = state.store(), plan.spec.fidelity
-    minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, anew)]
+    minutes = [cost_of(store, fidelity, count, BYTES, cores).minutes for count in (plan.count, from_scratch)]
     time = "" if None in minutes else f" (about {' instead of '.join(duration(60 * m) for m in minutes)})"
     st.markdown(
         f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new runs and the baselines are trained; "
-        f"starting over would take {anew} runs{time}."
+        f"starting over would take {from_scratch} runs{time}."
     )
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:

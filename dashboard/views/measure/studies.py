@@ -57,6 +57,7 @@ def render(current: str | None) -> None:
 
 
 def all_cards(current: str | None) -> None:
+    """A card per study, the current one first, the newest only where there are many."""
     found = studies.all_studies(state.store())
     found.sort(key=lambda study: study.id != current)  # the current one first, the others as they were
     shown = st.session_state.setdefault("studies-shown", SHOWN)

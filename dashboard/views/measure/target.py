@@ -78,7 +78,7 @@ def ask_repetition(place, known: int) -> dict:
         100,
         min(PROPOSED, known * len(DOSES)),
         help="Mixtures of the design trained again with one domain's text cut to a half, a quarter or an eighth. Only "
-        "they tell the harm of repetition from the good of a larger share; 6 to 12 serve a study.",
+        "they separate the harm of repetition from the benefit of a larger share; 6 to 12 are enough for a study.",
     )
     return {"dose_runs": int(doses)}
 

@@ -123,7 +123,7 @@ def trade_off(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dic
     plot(figure, key="front")
     st.caption(
         f"{known.sum()} models measured, {front.sum()} of them on the Pareto front. A search with *Cover the Pareto "
-        "front* looks for more; single experts lie at the ends."
+        "front* looks for more; single experts are at the ends."
     )
 
 

@@ -15,7 +15,7 @@ def optimism_words(surrogate: str) -> str:
         head = f"The *Ledger* holds {points} that {title} predicted in advance:"
         inside = f"{one.in_95:.0%} of the runs lay inside its 95% intervals"
         if one.half is None:
-            return f"{head} {inside}; one point tells nothing of its optimism."
+            return f"{head} {inside}; one point says nothing of its optimism."
         noise = "beyond noise" if one.claims else "within noise"
         gap = (
             f"{abs(one.optimism):.2f} ± {one.half:.2f} standard deviations {'worse' if one.optimism > 0 else 'better'}"

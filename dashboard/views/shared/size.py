@@ -45,7 +45,7 @@ def best_at_size(
         runs = sizes.over_sizes(state.store(), study).fingerprint
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
         st.caption(
-            f"By all runs of the study's sizes. The {plain(aggregate.title)} is predicted to be "
+            f"From the study's runs of all sizes. The {plain(aggregate.title)} is predicted to be "
             f"{wording.number(aggregate.sign * best.aggregate)} ± {wording.number(1.96 * best.aggregate_std)} (95%)."
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
@@ -59,8 +59,8 @@ def best_at_size(
         if moved:
             st.caption(
                 "Bands: 90% of refits to mixtures drawn with replacement. **Cannot tell**: the two bands overlap. "
-                "Shares move as metrics change their slopes; whether a domain is worth more of one metric in larger "
-                "models is not told by these runs."
+                "Shares move as the metrics' slopes change; whether a domain matters more for one metric in larger "
+                "models cannot be seen in these runs."
             )
 
 

@@ -132,7 +132,7 @@ def repetition(
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
     if frame.pools.known and frame.pools.total * cap < target.tokens:
         st.error(
-            f"No mixture keeps to it: all text together is {short_count(frame.pools.total)} tokens, and "
+            f"No mixture keeps to it: all the text together is {short_count(frame.pools.total)} tokens, and "
             f"{cap:g} epochs of it are {short_count(cap * frame.pools.total)}. Lower the target, or add text.",
             icon=":material/block:",
         )
@@ -156,8 +156,9 @@ def best_there(
     if there is own:
         if frame.pools is not None and target.tokens != frame.budget:
             st.caption(
-                f"{plain(own.title)} does not know how often text is read, so its predictions stay those for the "
-                "study's own budget. *Law of epochs* knows it, where proxies repeated text as the real run will."
+                f"{plain(own.title)} does not take into account how often text is read, so its predictions stay "
+                "those for the study's own budget. *Law of epochs* does, where proxies repeated text as the real run "
+                "will."
             )
         return
     try:
@@ -177,8 +178,8 @@ def best_there(
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
         st.caption(
-            f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they tell how shares and "
-            "epochs matter, and not the level of the losses at another budget. The "
+            f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they show how shares and "
+            "epochs matter, but not the level of the losses at another budget. The "
             f"{plain(aggregate.title)} is predicted with ± {wording.number(1.96 * moved.aggregate_std)} (95%)."
         )
 
@@ -234,7 +235,7 @@ def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, b
             "change": aggregate.sign * one.change,
             "± 95%": one.half,
             "": words[one.harms],
-            "runs": f"{one.run}, {one.twin}",
+            "runs": f"{one.run}, {one.uncut}",
         }
         for one in found
     ]
@@ -244,5 +245,5 @@ def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, b
     st.caption(
         f"Dose runs: the same shares with one domain's text cut. Change of the {plain(aggregate.title)} "
         f"({plain(aggregate.unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "
-        "All runs saw one budget, so this is about repetition, and not about the level at another budget."
+        "All runs saw one budget, so this shows the effect of repetition, not the level at another budget."
     )

@@ -23,6 +23,8 @@ TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
 
 
 def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """A heat map: what a little more of each domain does to each metric, at a mixture (D,). giver: the domain that
+    gives way, None for all."""
     found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)), giver)
     step = float(found.step.max())
     names, scale = named_of(study), common_scale(study.objectives, fit.measured.losses)
@@ -44,6 +46,7 @@ def givers(names: Named, giver: int | None) -> str:
 
 
 def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """One metric along the share of one domain, from a mixture (D,), with 95% bands."""
     names = named_of(study)
     domain = st.pills(
         "Along the share of",
@@ -68,6 +71,7 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
 
 
 def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """A heat map: what two domains do together beyond the sum of both, at a mixture (D,)."""
     names = named_of(study)
     metric = ask_metric(st, study, aggregate, "pairs-metric")
     found = explain.interactions(fit.surrogate, at)
@@ -84,6 +88,7 @@ def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: i
 
 
 def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
+    """One metric over the shares of three domains; the others stay as in a mixture (D,)."""
     if len(study.domains) < 3:
         st.info("A triangle needs three domains, and this study has fewer. *Response* shows all there is.")
         return

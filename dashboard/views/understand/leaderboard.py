@@ -116,6 +116,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
 
 
 def ranking(fit: Fit) -> None:
+    """Held-out rank correlation of every surrogate, with its interval."""
     st.markdown("**Held-out rank correlation**")
     rows = [
         {
@@ -132,6 +133,7 @@ def ranking(fit: Fit) -> None:
 
 
 def margins(fit: Fit, baseline: str) -> None:
+    """How much better every surrogate ranks than the baseline, by its name."""
     st.markdown(f"**Gain over the {baseline}**")
     rows = [
         {
@@ -153,6 +155,7 @@ def margins(fit: Fit, baseline: str) -> None:
 
 
 def per_metric(fit: Fit, metrics: list[str]) -> None:
+    """Rank correlation of every surrogate and metric."""
     st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [SURROGATES[one.name].title for one in fit.league.fitted]
@@ -162,6 +165,7 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
 
 
 def calibration(fit: Fit) -> None:
+    """How many measured values lie in the intervals of every surrogate."""
     st.markdown("**Interval coverage**")
     rows = [
         {
@@ -180,6 +184,7 @@ def calibration(fit: Fit) -> None:
 
 
 def learning_curve(fit: Fit) -> None:
+    """Rank correlation against the number of runs, and whether more are worth it."""
     st.markdown("**Are more runs worth it?**")
     if not fit.league.curve:
         st.info("This fit has no learning curve. Fit the runs again.")
@@ -197,6 +202,7 @@ def learning_curve(fit: Fit) -> None:
 
 
 def stability(fit: Fit, point: str) -> None:
+    """How far apart the mixtures are that refits recommend. point: what the study has, a mixture or a merge."""
     st.markdown("**Stability of the recommendation**")
     found = sorted((one for one in fit.league.fitted if one.stability is not None), key=lambda one: one.stability)
     if not found:

@@ -1,4 +1,4 @@
-"""Ledger: what was predicted of runs before they were measured, and what came of it."""
+"""Ledger: what was predicted of runs before they were measured, and the results."""
 
 import numpy as np
 import streamlit as st
@@ -31,8 +31,8 @@ def render(name: str | None) -> None:
     st.title("Ledger")
     st.markdown(
         "Every prediction is written down **before** its run is trained, or before a run from elsewhere enters a fit, "
-        "with its time and a hash. So what came of it cannot be tuned afterwards. A nomination is a prediction, too: "
-        "it counts once its point is trained."
+        "with its time and a hash. So it cannot be adjusted once the result is known. A nomination is a prediction, "
+        "too: it counts once its point is trained."
     )
     left, right = st.columns(2)
     mine = left.segmented_control(
@@ -58,9 +58,9 @@ def results(scope: str | None, surrogate: str) -> None:
         return
     st.caption(
         f"{wording.counted(len(found), 'prediction')} registered, {len(done)} of them can be compared with a "
-        "measurement. At the proxies' size the prediction itself is compared. At other sizes, where proxies do not "
-        "tell the level, its difference to the first baseline is compared with the one measured there; that baseline "
-        "has no difference to itself."
+        "measurement. At the proxies' size the prediction itself is compared. At other sizes, where proxies say "
+        "nothing of the level, its difference to the first baseline is compared with the one measured there; that "
+        "baseline has no difference to itself."
     )
     if done:
         records(done, "surrogate", {one: SURROGATES[one].title for one in SURROGATES})
@@ -94,7 +94,7 @@ def records(done: list[ledger.Entry], by: str, names: dict[str, str]) -> None:
     if by == "surrogate":
         st.caption(
             "Optimism: how much worse runs measured than predicted, in standard deviations of the prediction; each "
-            "point counts once, whatever its seeds. The interval is Student's t over points; one point tells nothing."
+            "point counts once, whatever its seeds. The interval is Student's t over points; one point says nothing."
         )
 
 
@@ -122,11 +122,11 @@ def table(found: list[ledger.Entry]) -> None:
     st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
     if changed := [one for one in found if not one.registered.whole]:
         st.error(
-            f"{wording.counted(len(changed), 'prediction')} no longer fit their hash: somebody changed what is kept.",
+            f"{wording.counted(len(changed), 'prediction')} no longer fit their hash: somebody changed the record.",
             icon=":material/gpp_bad:",
         )
     more = f" The latest {SHOWN} are shown; `ledger` on the command line has all." if len(found) > SHOWN else ""
-    st.caption(f"A hash is of all that was predicted, kept in the owner's journal with its time.{more}")
+    st.caption(f"Each hash covers the whole prediction, as recorded in the owner's journal with its time.{more}")
 
 
 def row(one: ledger.Entry, aggregate: Aggregate) -> dict:

@@ -1,4 +1,4 @@
-"""What a source of text would be worth before a proxy saw it: asked on Next runs."""
+"""What a source of text would be worth before a proxy has seen it: asked on Next runs."""
 
 import pandas as pd
 import streamlit as st
@@ -24,8 +24,8 @@ def new_source(study: studies.Study, aggregate: Aggregate) -> None:
         share = right.number_input("Share", 0.001, 0.5, SHARE, 0.01, format="%.3f", key="source-share")
         if corpus is None or domain is None:
             st.caption(
-                "What a share of any text would change, before a proxy saw it: from its contents, by the runs of this "
-                "study and of all that compare with it. Build a corpus of the text first."
+                "What a share of any text would change, predicted from its contents before a proxy has seen it, by the "
+                "runs of this study and of all comparable ones. Build a corpus of the text first."
             )
             return
         try:
@@ -41,19 +41,19 @@ def show(told: Value, aggregate: Aggregate) -> None:
     sign = aggregate.sign
     low, high = sorted((sign * told.low, sign * told.high))
     change = (
-        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} in proportion, "
-        f"are predicted to change the {plain(aggregate.title)} by {number(sign * told.change)} "
-        f"({number(low)} to {number(high)}, 95%) {plain(aggregate.unit)}"
+        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} proportionally, "
+        f"is predicted to change the {plain(aggregate.title)} by {sign * told.change:+.4f} "
+        f"({low:+.4f} to {high:+.4f}, 95%) {plain(aggregate.unit)}"
     )
     box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
     box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
     like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in told.like], 4)
     st.caption(
-        f"The runs settle {told.told:.0%} of what such text could change. It lies at {told.distance:.2f} from the "
-        f"nearest mixture of theirs ({like}): 0 is the same, 1 has nothing in common."
+        f"The runs settle {told.told:.0%} of what such text could change. Its distance to the nearest mixture of their "
+        f"text ({like}) is {told.distance:.2f}: 0 is the same, 1 has nothing in common."
     )
     counted = [(one, rank) for one, rank in told.studies if one.runs]
-    st.caption(f"{wording.counted(told.runs, 'run')} of {len(counted)} of {len(told.studies)} studies stand behind it.")
+    st.caption(f"Based on {wording.counted(told.runs, 'run')} from {len(counted)} of {len(told.studies)} studies.")
     rows = [
         {
             "study": one.name,
@@ -71,8 +71,3 @@ def show(told: Value, aggregate: Aggregate) -> None:
     )
     for note in told.notes:
         st.caption(plain(note))
-
-
-def number(value: float) -> str:
-    """A change with its sign, in as many digits as a small one needs."""
-    return f"{value:+.4f}"

@@ -26,7 +26,7 @@ def repetition(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndar
     titles = dict(zip(study.domains, names.domains, strict=True))
     found = curves(state.store(), study, frame_of_study(study), fit, aggregate, at, tokens)
     if not found:
-        st.info("How much text there is of each domain is not known here.")
+        st.info("The amount of text in each domain is unknown here.")
         return
     by_title = {titles[one.domain]: one for one in found}
     most_read = max(by_title, key=lambda title: by_title[title].here)
@@ -44,9 +44,9 @@ def repetition(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndar
     plot(over_epochs(curve, chosen, names.colours[chosen], aggregate.title, unit, sign), key="repetition")
     st.caption(
         f"A real run of {short_count(tokens)} tokens at the faders' mixture, which reads {plain(chosen)} "
-        f"{wording.two_digits(curve.here)} times (dotted); its share grows, the others give way in proportion. The "
-        f"{plain(aggregate.title)} is better when {aggregate.better}. Ticks: how often runs read it; grey: more than "
-        f"any of them. **Worth repeating up to: {wording.worth_told(curve)}.** {plain(fit.title)}."
+        f"{wording.two_digits(curve.here)} times (dotted); as its share grows, the others shrink proportionally. The "
+        f"{plain(aggregate.title)} is better when {aggregate.better}. Ticks: how often runs read it; grey: more often "
+        f"than any of them. **Worth repeating up to: {wording.worth_told(curve)}.** {plain(fit.title)}."
     )
     rows = {
         "domain": list(by_title),

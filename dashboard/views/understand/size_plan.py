@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.text import plain, refusal
+from engine.analysis.size_plan import FLOPS
 from engine.core.errors import Problem
 from engine.core.sheets import as_text
 from engine.spec.objectives import Aggregate
@@ -19,25 +20,27 @@ from store import studies
 
 
 def size_plan(study: studies.Study, aggregate: Aggregate) -> None:
-    """Choose a target and a budget; how many runs of which size tell most of the choice there."""
+    """Choose a target and a budget; how many runs of which size are most informative about it."""
     if not sizes.has_sizes(state.store(), study):
         return
     there = [one for one in sizes.told(state.store(), study)["sizes"] if one["parameters"] and one["tokens"]]
     with st.expander("A few large runs, or many small ones?", icon=":material/straighten:"):
         if not there:
-            st.caption("None of the sizes tells both weights and tokens, so their runs cannot be priced.")
+            st.caption("No size states both parameters and tokens, so their runs cannot be priced.")
             return
-        largest, spent = there[-1], sum(6 * one["parameters"] * one["tokens"] * one["runs"] for one in there)
+        largest, spent = there[-1], sum(FLOPS * one["parameters"] * one["tokens"] * one["runs"] for one in there)
         places = st.columns(3, vertical_alignment="bottom")
         asked = [
             place.text_input(label, f"{value:.3g}", key=f"size-plan-{label}")
             for place, label, value in zip(
                 places,
-                ("Target, weights", "Target, tokens", "Budget, FLOPs"),
+                ("Target parameters", "Target tokens", "Budget, FLOPs"),
                 (largest["parameters"], largest["tokens"], spent / 2),
                 strict=True,
             )
         ]
+        if not st.toggle("Plan the runs (takes some seconds)", key="size-plan"):
+            return
         try:
             choice = plan_runs(state.store(), study, aggregate, *(number(text) for text in asked))
         except Problem as problem:
@@ -61,15 +64,18 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
     unit = plain(aggregate.unit)
     st.info(
         f"**{choice.verdict.capitalize()}.** At {Size(*choice.target, 0)}, the best predicted mixture is ahead of "
-        f"{plain(choice.reference)} by {found.gap:.4f} ± {1.96 * found.before:.4f} {unit} (95%). This budget tells "
-        f"most of that as {counted}: ± {1.96 * found.after:.4f} is expected after them.",
+        f"{plain(choice.reference)} by {found.gap:.4f} ± {1.96 * found.before:.4f} {unit} (95%). The best way to "
+        f"spend this budget is {counted}: ± {1.96 * found.after:.4f} is expected after them.",
         icon=":material/straighten:",
     )
-    options = [(found.buys, found.after, "planned"), *(((one,), std, "this size alone") for one, std in found.alone)]
+    options = [
+        (found.buys, found.after, "planned"),
+        *(((one,), std, "this size alone") for one, std in found.alone if (one,) != found.buys),
+    ]
     rows = [
         {
             "runs": ", ".join(f"{len(one.mixtures)} at {one.size}" for one in buys),
-            "": word,
+            "budget": word,
             f"expected ± ({unit}, 95%)": 1.96 * std,
             "FLOPs": f"{sum(one.flops for one in buys):.2g}",
         }
@@ -85,7 +91,7 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
 
 
 def table(study: studies.Study, choice: Choice) -> str:
-    """A row a run: its size, its mixture."""
+    """One row per run as CSV: its size, its mixture."""
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(["parameters", "tokens", *(as_text(name) for name in study.domains)])

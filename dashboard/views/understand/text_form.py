@@ -19,8 +19,8 @@ def text_form(study: studies.Study, frame: Frame, names: Named, target: Target) 
     """Counts by domain and the faders' target, kept for the study by a button."""
     with st.popover("Give the real counts", icon=":material/edit:"), st.form(f"text-{study.id}", border=False):
         st.caption(
-            "How much text the real run has of each domain; empty: as it is known now. The natural mixture, epochs, "
-            "caps and exports follow, and the study is searched again. Its runs stay what they are."
+            "How much text of each domain the real run has; leave empty what should stay as it is. The natural "
+            "mixture, epochs, caps and exports follow, and the study is searched again. Its runs do not change."
         )
         known = frame.pools.rows() if frame.pools else []
         given = {row["domain"]: row["tokens"] for row in known if row["source"] == GIVEN}

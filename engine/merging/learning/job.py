@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.core.checks import or_null
 from engine.core.workspace import within
 from engine.jobs.events import MeasuredRun, RunsMeasured
 from engine.jobs.spool import Job
@@ -46,8 +47,8 @@ def run(job: Job) -> None:
     file = None if point is not None else kept(job, task, family, learner, found)
     told = {
         "method": asked["method"],
-        "losses": numbers(losses),
-        "losses_se": numbers(errors),
+        "losses": or_null(losses),
+        "losses_se": or_null(errors),
         "file": file,
         "run": None,
         "coefficients": told_coefficients(found),
@@ -169,8 +170,3 @@ def emit_run(
         parameters=size,
     )
     job.emit(RunsMeasured(task.study, [row]))
-
-
-def numbers(values: np.ndarray) -> list[float | None]:
-    """Floats; None for values that are not finite."""
-    return [float(value) if np.isfinite(value) else None for value in values]

@@ -16,7 +16,7 @@ from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack
 from engine.spec.tasks import Merging
 
-AT_ONCE = 16  # validation windows of one pass
+BATCH = 16  # validation windows of one pass
 
 
 class ProxyFamily(Family):
@@ -56,8 +56,8 @@ class ProxyFamily(Family):
     def validation(self, domain: str) -> Iterator[tuple[Tensor, np.ndarray]]:
         kind = self.fidelity
         windows = validation_windows(self.corpus.valid(domain), kind.context, kind.eval_tokens, domain)
-        for start in range(0, len(windows), AT_ONCE):
-            part = windows[start : start + AT_ONCE]
+        for start in range(0, len(windows), BATCH):
+            part = windows[start : start + BATCH]
             tokens = torch.from_numpy(part.astype(np.int64)).to(self.device)
             yield tokens, self.corpus.token_bytes[part[:, 1:]].sum(1)
 

@@ -43,7 +43,7 @@ def measure_all(job: Job, task: MergeTask, left: list[MergeRun]) -> list[str]:
     job.emit(RunsStarted([run.id for run in left], merges.device, merges.parameters))
     refused: list[str] = []
     done = 0
-    for group in batches(left, merges.at_once):
+    for group in batches(left, merges.batch_size):
         job.progress(over + done, len(task.runs), f"measuring merges: {done} of {len(left)}")
         merges.set_method(MergeSpec.from_dict(group[0].merge or task.merge), group[0].names or task.names)
         measure(job, task, merges, group)

@@ -37,7 +37,7 @@ class ModelMerges:
     Raises Problem if a model is missing or does not fit, or the optional package is not installed.
     """
 
-    at_once = 1
+    batch_size = 1
 
     def __init__(self, task: Merging, workspace: Path, device: str = "auto"):
         self.merge, self.names, self.domains = MergeSpec.from_dict(task.merge), task.names, task.domains

@@ -75,7 +75,7 @@ class ProxyMerges:
         return len(self.base)
 
     @property
-    def at_once(self) -> int:
+    def batch_size(self) -> int:
         """How many merges to build and measure as one batch: stacked on CUDA, one after another on a CPU."""
         return group_size(self.fidelity.width) if self.device == "cpu" else 64
 

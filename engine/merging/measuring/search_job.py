@@ -5,6 +5,7 @@ import time
 import numpy as np
 import torch
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.jobs.events import MeasuredRun, RunsMeasured
 from engine.jobs.journal import read_events
@@ -32,7 +33,7 @@ def run(job: Job) -> None:
         np.array(task.prior, float),
         np.array(settings["aggregate"]["weights"], float),
         settings["evaluations"],
-        merges.at_once,
+        merges.batch_size,
         settings["surrogate"],
         settings["seed"],
         settings["spread"],
@@ -100,8 +101,8 @@ class Search:
                 label=task.settings["strategy"],
                 weights=point.tolist(),
                 seed=task.settings["seed"],
-                losses=[float(x) if np.isfinite(x) else None for x in loss],
-                losses_se=[float(x) if np.isfinite(x) else None for x in error],
+                losses=or_null(loss),
+                losses_se=or_null(error),
                 seconds=spent,
                 cpu_seconds=cpu,
                 device=self.merges.device,

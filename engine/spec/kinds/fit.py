@@ -13,8 +13,8 @@ class FitTask(Task):
     """R runs at weights [R][D] with losses [R][M], null where one is missing; domains [D]: the coordinates' names.
 
     fingerprint: of these runs; metrics [M]; surrogates: names, all if null; folds, repeats, seed: of the
-    cross-validation; priorities [M]: signed weights of the metrics, equal if null; space: engine.space.Space as a
-    dict, prior [D]: its centre, if known. passes [D]: over each domain's text that a share of one makes in the
+    cross-validation; priorities [M]: signed weights of the metrics, equal if null; space: engine.space.simplex.Space
+    as a dict, prior [D]: its centre, if known. passes [D]: over each domain's text that a share of one makes in the
     real run, null where its text is unknown; null where proxies do not see the real run's repetition. dosed: runs of
     cut text, {"weights" [D], "doses" [D], "losses" [M]}.
     """

@@ -11,8 +11,8 @@ from engine.jobs.spec import Task
 @dataclass(frozen=True, kw_only=True)
 class ProposeTask(Task):
     """file: the surrogate's path in the workspace; settings: {"proposer", "count", "rounds_done", "seed", and those
-    of a search}; space: engine.space.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null, of
-    the runs so far."""
+    of a search}; space: engine.space.simplex.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null,
+    of the runs so far."""
 
     kind = "propose"
     study: str

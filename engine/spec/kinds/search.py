@@ -12,8 +12,8 @@ from engine.jobs.spec import Task
 class SearchTask(Task):
     """file: the surrogate's path in the workspace; settings: {"surrogate": name, "priorities": {metric: weight},
     "points": draws, "seed", "fingerprint", "method", "prices": {domain: price}, "aggregate":
-    engine.spec.objectives.Aggregate as a dict}; space: engine.space.Space as a dict; prior [D]; baselines: name ->
-    [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
+    engine.spec.objectives.Aggregate as a dict}; space: engine.space.simplex.Space as a dict; prior [D]; baselines: name
+    -> [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
 
     kind = "search"
     study: str

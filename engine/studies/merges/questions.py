@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.checks import is_number, is_whole
+from engine.core.checks import is_number, is_whole, or_null
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.core.workspace import checked_name
@@ -134,7 +134,7 @@ def queue_merge_search(
     }
     learnt = known.fingerprint if strategy == "guided" else ""
     job_id = job_id_of(study, "search-merges", settings | {"learnt": learnt})
-    losses = [[float(x) if np.isfinite(x) else None for x in row] for row in known.losses]
+    losses = [or_null(row) for row in known.losses]
     task = MergeSearchTask(
         **task_of(study, spec).to_dict(),
         space=frame.space.to_dict(),

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -72,25 +73,16 @@ def algorithms():
     from fusion_bench.method.ties_merging import TiesMergingAlgorithm
     from fusion_bench.method.wudi import WUDIMerging
 
-    ones = [1.0] * 3
-    lam = {"lam": 0.4}
-
-    def ties(how):
-        return TiesMergingAlgorithm(scaling_factor=0.4, threshold=0.2, remove_keys=[], merge_func=how)
-
+    ones, uneven, lam = [1.0] * 3, [0.2, 0.5, 0.6], {"lam": 0.4}
+    ties = partial(TiesMergingAlgorithm, scaling_factor=0.4, threshold=0.2, remove_keys=[])
     drop = {"sparsity_ratio": 0.0, "only_on_linear_weights": False, "rescale": True, "scaling_factor": 0.4}
     return {
         "simple average": (SimpleAverageAlgorithm(), "linear", ones, {}),
-        "weighted average": (
-            WeightedAverageAlgorithm(normalize=True, weights=[0.2, 0.5, 0.6]),
-            "linear",
-            [0.2, 0.5, 0.6],
-            {},
-        ),
+        "weighted average": (WeightedAverageAlgorithm(normalize=True, weights=uneven), "linear", uneven, {}),
         "task arithmetic": (TaskArithmeticAlgorithm(scaling_factor=0.4), "task_arithmetic", ones, lam),
-        "TIES, sum": (ties("sum"), "ties_global_sum", ones, lam | {"density": 0.2}),
-        "TIES, mean": (ties("mean"), "ties_global", ones, lam | {"density": 0.2}),
-        "TIES, max": (ties("max"), "ties_global_max", ones, lam | {"density": 0.2}),
+        "TIES, sum": (ties(merge_func="sum"), "ties_global_sum", ones, lam | {"density": 0.2}),
+        "TIES, mean": (ties(merge_func="mean"), "ties_global", ones, lam | {"density": 0.2}),
+        "TIES, max": (ties(merge_func="max"), "ties_global_max", ones, lam | {"density": 0.2}),
         "DARE, nothing dropped": (DareTaskArithmetic(**drop), "dare_linear_paper", ones, lam),
         "DARE and TIES, nothing dropped": (
             DareTiesMerging(**drop, threshold=0.2, remove_keys=[], merge_func="sum"),
