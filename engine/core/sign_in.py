@@ -81,7 +81,8 @@ class Access:
                 f"Cannot let you in: {email!r} is not an address of ASCII letters around one @, and others can look "
                 "like another person's. Ask whoever runs this workspace for a role under such an address."
             )
-        if claims.get("email_verified") not in (True, "true") and not self.unverified_emails:
+        verified = claims.get("email_verified")  # a text with some providers, such as Cognito
+        if verified is not True and verified != "true" and not self.unverified_emails:
             raise Refused(
                 f"Cannot let you in: the provider does not say that {email} is verified. Verify it there; or, where "
                 "the provider hands out its addresses itself, whoever runs this workspace can set unverified_emails."

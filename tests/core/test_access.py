@@ -122,6 +122,7 @@ def test_a_file_that_breaks_or_goes_meanwhile_lets_nobody_in(tmp_path):
         ({"is_logged_in": True, "email": "rob@example.org", "iat": 3600}, NotSignedIn),
         ({"is_logged_in": True, "email": "rob", "iat": 0}, Refused),
         ({"is_logged_in": True, "email": "rob@example.org", "email_verified": False, "iat": 0}, Refused),
+        ({"is_logged_in": True, "email": "rob@example.org", "email_verified": 1, "iat": 0}, Refused),
         ({"is_logged_in": True, "email": "rob@example.org", "iat": 0}, Refused),  # nothing said of it
         ({"is_logged_in": True, "email": "x@elsewhere.org", "email_verified": True, "iat": 0}, Refused),
         ({"is_logged_in": True, "email": "ro\u0431@example.org", "email_verified": True, "iat": 0}, Refused),
