@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -58,6 +59,12 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[path
             build(made)
             (made / "whole").touch()
     return copied(made, factory.mktemp(name) / "copy")
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ async def command(request: Request, person: Person) -> JSONResponse:
 
 
 def number_of(text: str) -> float:
-    """The tokens of a query. Raises Problem for what is no number."""
+    """The tokens of a query. Raises Problem where it is not one."""
     try:
         return float(text)
     except ValueError:

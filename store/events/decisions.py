@@ -55,7 +55,7 @@ def check_settings(spec: dict[str, object]) -> None:
 
 
 def check_study(study: str) -> None:
-    """Raise Problem for what cannot be a study's id: folders are called so."""
+    """Raise Problem unless it can be a study's id, which names a folder."""
     if not names_a_folder(study):
         raise Problem(f"Cannot take a study of the id {shown(study)}: that is no name of a folder.")
 

@@ -123,7 +123,7 @@ def test_what_cannot_be_told_is_refused(sizes, target, said):
 
 def test_runs_of_unknown_size_are_refused_or_named():
     weights, fidelity, losses = runs_at(TWO)
-    with pytest.raises(Problem, match="none of the 52 runs tells"):
+    with pytest.raises(Problem, match="none of the 52 runs states"):
         Sizes.fit(weights, np.full_like(fidelity, np.nan), losses, BETTER)
     some = fidelity.copy()
     some[3] = np.nan

@@ -79,7 +79,7 @@ def test_sizes_whose_numbers_rise_together_are_named_by_every_way(scaled):
     weights, fidelity, losses = scaled
     together = np.stack([fidelity[:, 0], 20 * fidelity[:, 0]], axis=1)
     for way in check(weights, together, losses, np.array([0.5, 0.5])).ways:
-        assert any("rise together" in note for note in way.notes), way.title
+        assert any("grow together" in note for note in way.notes), way.title
 
 
 def test_two_sizes_give_the_order_only(scaled):

@@ -79,10 +79,10 @@ def test_a_corpus_from_a_pipe_is_refused(tmp_path, capsys):
     assert main(wish) == 1 and "Cannot read 'web' from a pipe" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["nowhere", "folder"])
-def test_what_cannot_be_read_is_named(tmp_path, name):
+@pytest.mark.parametrize(("name", "why"), [("nowhere", "there is no such file"), ("folder", "it is a folder")])
+def test_what_cannot_be_read_is_named(tmp_path, name, why):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(Problem, match=f"{name}: there is no such file"), as_file(tmp_path / name):
+    with pytest.raises(Problem, match=f"{name}: {why}"), as_file(tmp_path / name):
         pass
 
 

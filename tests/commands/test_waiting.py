@@ -18,7 +18,7 @@ def test_others_look_and_act_while_a_command_waits(workspace, tmp_path):
         with client.open_endpoint():
             assert answer(workspace.root, "list") == []
             told = answer(workspace.root, "corpus", "--name", "mine", "--folder", str(small_text(tmp_path / "text")))
-            assert told == {"corpus": "mine", "job": "corpus-mine", "state": "queued"}
+            assert told == {"corpus": "mine", "job": "corpus-mine", "already_there": False, "state": "queued"}
             assert client.call("job", job_id="corpus-mine")["state"] == "queued", "it is the same store"
             assert "Cannot find the study 'x'" in said(workspace.root, "show", "x")
         assert "another command owns it" in said(workspace.root, "list")

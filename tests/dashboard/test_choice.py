@@ -1,7 +1,6 @@
 """Select boxes: what is chosen is an id, labels never repeat, the latest is followed, the link holds the choice."""
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
@@ -46,12 +45,6 @@ def script(results: list[tuple[str, str]], link: str | None = None):
 def shown(app: AppTest) -> str:
     assert not app.exception
     return app.markdown[0].value.removeprefix("chosen: ")
-
-
-@pytest.fixture(autouse=True)
-def own_main(monkeypatch):
-    """A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A new source is priced on Next runs: the verdict, what it rests on, and what is said where it cannot be."""
 
-import sys
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -25,12 +23,6 @@ def owner(tmp_path_factory):
     yield opened
     state.use(None)
     opened.close()
-
-
-@pytest.fixture(autouse=True)
-def own_main(monkeypatch):
-    """A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def script():

@@ -1,7 +1,6 @@
 """The size of the target on Explore: what is predicted there, how the best mixture moves, and what is said instead."""
 
 import json
-import sys
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -42,12 +41,6 @@ def fit(store, study) -> None:
     spec = json.loads((folder / "spec.json").read_text()) | {"surrogates": ["own_share", "power_law"], "repeats": 1}
     run_league(Job(folder, store.workspace.root, spec))
     store.ingest()
-
-
-@pytest.fixture(autouse=True)
-def own_main(monkeypatch):
-    """A script that Streamlit runs becomes __main__ and stays it: processes that are spawned later would run it."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def script(name: str):

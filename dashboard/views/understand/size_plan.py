@@ -70,7 +70,11 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
     )
     options = [
         (found.buys, found.after, "planned"),
-        *(((one,), std, "this size alone") for one, std in found.alone if (one,) != found.buys),
+        *(
+            ((one,), std, "this size alone")
+            for one, std in found.alone
+            if len(found.buys) > 1 or one.size != found.buys[0].size
+        ),
     ]
     rows = [
         {
