@@ -10,6 +10,7 @@ N points, D domains, M metrics; the aggregate is better when lower.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -178,7 +179,7 @@ def _clean(point: np.ndarray, space: Space) -> np.ndarray:
     return space.project(np.asarray(point, float)[None])[0]
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Dataclasses and arrays as JSON-able values."""
     if hasattr(value, "__dataclass_fields__"):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
