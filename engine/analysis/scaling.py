@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.analysis.size_notes import notes_at
+from engine.analysis.size_plan import FLOPS
 from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
@@ -84,9 +85,15 @@ class Check:
     refused: dict[str, str]
 
 
+def compute_of(fidelity: np.ndarray) -> np.ndarray:
+    """(R,) FLOPs of runs."""
+    found: np.ndarray = FLOPS * np.prod(np.asarray(fidelity, float), axis=1)
+    return found
+
+
 def groups_of(fidelity: np.ndarray) -> np.ndarray:
     """(R,) number of each run's size, 0 the smallest, by compute 6 N T."""
-    compute = np.log(6 * np.prod(np.asarray(fidelity, float), axis=1))
+    compute = np.log(compute_of(fidelity))
     order = np.argsort(compute, kind="stable")
     steps = np.r_[0, np.diff(compute[order]) > SAME_SIZE].cumsum()
     sizes = np.empty(len(order), int)
@@ -124,7 +131,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
         except Problem as problem:
             refused[title] = str(problem)
     small = LogLinear.fit(weights[next_size], losses[next_size]).mean(weights[held])
-    compute = 6 * np.prod(np.asarray(fidelity, float), axis=1)
+    compute = compute_of(fidelity)
     measured = weighted_sum(losses[held], metric_weights)
     return Check(
         [float(np.median(compute[size == k])) for k in range(size.max() + 1)],

@@ -12,6 +12,7 @@ import numpy as np
 from engine.analysis.explain import with_share
 from engine.core.errors import Problem
 from engine.core.short_names import listed
+from engine.search.acquisition import draws
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
@@ -24,7 +25,7 @@ from engine.surrogates import Surrogate
 from store import runs, studies
 from store.database import Store
 
-POINTS, DRAWS = 33, 400
+POINTS = 33
 AT_LEAST = 8.0  # epochs that a curve goes to, where the text lasts
 BEYOND = 2.0  # times the most that a run, or the mixture, reads: a curve goes no further
 WIDE = 10.0  # times its lower end: an interval whose upper end lies beyond tells nothing
@@ -152,23 +153,12 @@ def _along(surrogate: Surrogate, aggregate: Aggregate, at: np.ndarray, domain: i
     grid = np.unique(np.r_[far * np.linspace(0, 1, POINTS) ** 2, here])
     points = np.array([with_share(at, domain, min(1.0, one / last)) for one in grid])
     own = int(np.searchsorted(grid, here))
-    mean, drawn = drawn_aggregates(surrogate, points, aggregate.weights)
+    mean = weighted_sum(surrogate.mean(points), aggregate.weights)
+    drawn = draws(surrogate, points, aggregate.weights, np.random.default_rng(0))
     fresh = weighted_sum(surrogate.unharmed(domain).mean(points), aggregate.weights)
     low, high = np.quantile(drawn - drawn[:, own, None], [0.025, 0.975], axis=0)
     columns = (grid, mean - mean[own], low, high, fresh - fresh[own])
     return here, *(values.tolist() for values in columns), worth_of(grid, mean, drawn, most)
-
-
-def drawn_aggregates(surrogate: Surrogate, points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The aggregate's mean function at points (P, D): mean (P,), and joint draws (S, P)."""
-    mean, covariance = weighted_sum(surrogate.mean(points), weights), surrogate.covariance(points)
-    values, vectors = np.linalg.eigh(covariance)
-    roots = vectors * np.sqrt(np.maximum(values, 0))[:, None]  # (M, P, P)
-    across, axes = np.linalg.eigh(surrogate.correlation)
-    shared = axes * np.sqrt(np.maximum(across, 0))
-    normal = np.random.default_rng(0).standard_normal((DRAWS, len(weights), len(points)))
-    errors = np.einsum("mk,skp,mqp->smq", shared, normal, roots) * surrogate.scale[:, None]
-    return mean, mean + np.einsum("smq,m->sq", errors, weights)
 
 
 def worth_of(grid: np.ndarray, mean: np.ndarray, drawn: np.ndarray, most: float) -> Worth:

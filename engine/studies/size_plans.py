@@ -55,7 +55,8 @@ def plan_runs(
     others = draws[rng.choice(len(draws), CANDIDATES, replace=False)]
     candidates = np.concatenate([best[None], np.asarray(base, float)[None], elite, others])
     found = plan(sizes, target, np.stack([best, base]), candidates, by.weights, float(flops))
-    return Choice(target, best, reference, found, there.notes)
+    unpriced = (f"Runs of {one} cannot be priced, and none are bought." for one in found.unpriced)
+    return Choice(target, best, reference, found, (*there.notes, *unpriced))
 
 
 def told(study: studies.Study, by: Aggregate, choice: Choice) -> dict:
@@ -81,10 +82,7 @@ def told(study: studies.Study, by: Aggregate, choice: Choice) -> dict:
         "alone": [
             {**_size(one.size.place, len(one.mixtures), one.flops), "std_after": std} for one, std in found.alone
         ],
-        "notes": [
-            *choice.notes,
-            *(f"Runs of {one} cannot be priced, and none are bought." for one in found.unpriced),
-        ],
+        "notes": list(choice.notes),
     }
 
 

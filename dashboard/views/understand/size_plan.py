@@ -88,8 +88,6 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True)
     for note in choice.notes:
         st.caption(plain(note))
-    for size in found.unpriced:
-        st.caption(f"Runs of {size} cannot be priced, and none are bought.")
     name = "planned-runs.csv"
     st.download_button("Download the runs as CSV", table(study, choice), name, "text/csv", icon=":material/download:")
 
