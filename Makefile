@@ -43,7 +43,7 @@ docs: .venv/docs.stamp
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-ray.txt requirements-slurm.txt requirements-hub.txt requirements-transformers.txt requirements-docs.txt
+.venv/test.stamp: .venv/run.stamp requirements-dev.txt requirements-agents.txt requirements-ray.txt requirements-slurm.txt requirements-hub.txt requirements-transformers.txt requirements-docs.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 

@@ -122,7 +122,7 @@ class Chaos:
     def ask(self, command: str, **arguments):
         """A command of the page's API; None where it does not answer, or says no."""
         try:
-            return Remote(Workspace(self.root)).call(command, **arguments)
+            return Remote.owner_of(Workspace(self.root)).call(command, **arguments)
         except (Problem, OSError):
             return None
 

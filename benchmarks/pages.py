@@ -30,7 +30,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 TARGETS = {"first paint": 3.0, "interaction": 0.3}  # seconds
-CHARTS = {"Studies": 1, "Corpus": 1, "Runs": 2, "Explore": 2, "Search": 2, "Export": 1}  # of a finished study
+CHARTS = {"Studies": 1, "Corpus": 1, "Runs": 2, "Explore": 1, "Search": 2, "Export": 1}  # of a finished study
 LOOKS = ("Influence", "Response", "Ternary", "Fit diagnostics")
 REPEATS = 5
 HEADING = "() => document.querySelector('h1')?.checkVisibility() && performance.now() / 1000"

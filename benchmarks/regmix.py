@@ -21,7 +21,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.jobs.process_pool import process_pool
-from engine.league import LEVELS, rank_correlations
+from engine.league import rank_correlations
 from engine.league.optimism import refit
 from engine.league.trial import trial_of
 from engine.league.validation import judged
@@ -86,7 +86,7 @@ def chosen(data: tuple, size: int, seed: int) -> dict:
     fitted = refit(trial, standing, np.ones(size, bool)).calibrated(standing.scale, standing.correlation)
     mean, std = fitted.predict(test[0])
     off = np.abs(test[1] - mean) / std
-    inside = {level: round(100 * float((off <= LEVELS[level]).mean()), 1) for level in ("80", "95")}
+    inside = {level: round(100 * float((off <= standing.widths[level]).mean()), 1) for level in ("80", "95")}
     return {"name": league.default, "inside": inside}
 
 

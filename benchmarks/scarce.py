@@ -40,7 +40,7 @@ from engine.spec.compute import Compute
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
-from engine.spec.repetition import kept
+from engine.spec.repetition import kept_fractions
 from engine.spec.study import StudySpec
 from engine.studies.doses import doses, worth_repeating
 from engine.studies.fits import fit_of
@@ -123,7 +123,7 @@ def trained(client: Local, workspace: Workspace, asked: str, title: str, shares:
     store = client.owner.store
     study, fidelity = studies.get(store, asked), replace(SMALL, tokens=TIMES * SMALL.tokens)
     spec = replace(StudySpec.from_dict(study.spec), fidelity=fidelity, simulated_epoching=True)
-    keep = kept(spec, frame_of_study(study)).tolist()
+    keep = kept_fractions(spec, frame_of_study(study)).tolist()
     weights = np.array([shares[name] for name in DOMAINS])
     weights, name, ended = (weights / weights.sum()).tolist(), f"{asked}-{title.replace(' ', '-')}", []
     for start in range(0, len(SEEDS), FIRST):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from engine.proxies.adam import AdamW
 from engine.proxies.model import Stack
 from engine.spec.fidelity import HEAD, Fidelity
 
@@ -25,7 +26,7 @@ class Stepper:
     def __init__(self, fidelity: Fidelity, members: int, device: str):
         self.device, self.stack = device, Stack(fidelity, VOCABULARY, list(range(members)), device)
         self.losses_of = torch.compile(self.stack.losses) if device == "cuda" else self.stack.losses
-        self.optimiser = torch.optim.AdamW([self.stack.flat], lr=1e-3, fused=True)
+        self.optimiser = AdamW([self.stack.flat], 1e-3, fused=True)
         shape = (members, fidelity.batch, fidelity.context + 1)
         self.tokens = torch.randint(VOCABULARY, shape, device=device)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.core import access
 from engine.core.errors import Problem
 from engine.core.files import check_room
+from engine.core.system import hold_standard_streams
 from engine.core.workspace import Workspace
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
 
@@ -21,6 +22,7 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost"}  # and how this machine
 
 
 def main() -> None:
+    hold_standard_streams()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return

@@ -75,5 +75,6 @@ app = st.App(
         Middleware(TrustedHostMiddleware, allowed_hosts=sorted(HOSTS)),
         Middleware(guard.SameOrigin),
         Middleware(guard.Guard),
+        Middleware(guard.OwnAddress),
     ],
 )

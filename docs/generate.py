@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 GROUPS = {
     "requirements.txt": "What Mixdesk runs on",
+    "requirements-agents.txt": "Optional: tools for agents",
     "requirements-hub.txt": "Optional: the Hugging Face hub",
     "requirements-ray.txt": "Optional: Ray",
     "requirements-slurm.txt": "Optional: Slurm",
@@ -179,7 +180,16 @@ def record_row(kind: type) -> str:
     return f"| `{getattr(kind, 'kind', kind.__name__)}` | {', '.join(own) or 'none'} | {says} |"
 
 
+def glossary() -> str:
+    """The words of the pages, as Help shows them."""
+    from dashboard.models.glossary import GLOSSARY
+
+    rows = [f"**{word}**\n: {meaning}\n" for word, meaning in GLOSSARY.items()]
+    return "\n".join(["# Glossary\n", "Written by `docs/generate.py` from the words under *Help*.\n", *rows])
+
+
 PAGES = {
+    "docs/reference/glossary.md": glossary,
     "docs/reference/command-line.md": command_line,
     "docs/LICENSES.md": licences,
     "docs/EVENTS.md": events,

@@ -6,6 +6,9 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code. A Ctrl-C while Python still reads the files ends as quietly as later."""
     try:
+        from engine.core.system import hold_standard_streams
+
+        hold_standard_streams()
         from engine.cli import command_line
     except KeyboardInterrupt:
         return 130

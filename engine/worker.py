@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.system import hold_standard_streams
 from engine.core.workspace import Workspace
 from engine.jobs import backends
 from engine.jobs.backends import Backend
@@ -38,18 +39,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def cluster_of(options, workspace: Workspace) -> Backend | None:
-    """The cluster of the command line."""
-    if options.backend == "ray":
-        return backends.make("ray", slots=options.jobs, address=options.address, card_mb=options.card_mb)
-    if options.backend == "slurm":
-        folder = workspace.root / "jobs" / "slurm"
-        return backends.make("slurm", slots=options.jobs, folder=folder, settings=options.slurm)
-    return None
+def cluster_of(options: argparse.Namespace, workspace: Workspace) -> Backend | None:
+    """The cluster that the options ask for, None for this machine."""
+    return None if options.backend == "local" else backends.named(options.backend).from_options(options, workspace.root)
 
 
 def main() -> None:
     """Serve one workspace until stopped. A lock ensures one supervisor per workspace."""
+    hold_standard_streams()
     options = parser().parse_args()
     for name in ("slots", "jobs"):
         if getattr(options, name) < 1:

@@ -42,7 +42,10 @@ Answer = TypeVar("Answer")
 Given = ParamSpec("Given")
 Parameters = list[Any] | dict[str, Any] | None  # of a query: by position, or by name
 JOB = "job/"  # begins the key of a job's journal
-AT_ONCE, FOLDERS_AT_ONCE = 5000, 256  # lines, and journals looked at, per transaction, roughly
+# Work (`apply.weight`), bytes, and journals looked at, per transaction: others write in between.
+AT_ONCE, BYTES_AT_ONCE, FOLDERS_AT_ONCE = 1000, 8 << 20, 256
+LINES_READ = AT_ONCE // apply.ONE_BY_ONE  # at once, of one journal
+PATIENCE_SECONDS = 0.25  # with malformed events, before others may write
 TURN_SECONDS = 0.0005
 OLD_RESULTS = {
     "searches": "search.finished",
@@ -67,7 +70,7 @@ class Store:
         self._connection = connect(self.file)
         self.journal = OwnerJournal(workspace.root)
         self.spool = Spool(workspace.root)
-        with self.transaction() as cursor:
+        with self._refusing(), self.transaction() as cursor:
             for statement in SCHEMA.read_text().split(";\n"):
                 cursor.execute(statement)
             gather_results(cursor)
@@ -113,6 +116,17 @@ class Store:
             self.version += 1
 
     @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Raise Unavailable for what the disk or the database refuses inside the block."""
+        try:
+            yield
+        except (OSError, duckdb.Error) as error:
+            reason = str(error).rstrip(".")
+            raise Unavailable(
+                f"Cannot write {self.file}: {reason}. Nothing was lost. Free disk space, then try again."
+            ) from error
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
         """Exclusive writing inside the block: what is read in it is still valid when it writes."""
         with self._writing:
@@ -153,18 +167,28 @@ class Store:
     def ingest(self) -> int:
         """Read new lines of every journal that may have grown; returns the number of new events.
 
-        A job that has ended and is read to its end is sealed: its journal is never looked at again.
+        A job that has ended and is read to its end is sealed: its journal is never looked at again. Raises Unavailable
+        on a full disk: the rest is read the next time.
         """
-        taken = self._take([self.journal.folder])
-        for place in ("queued", "active"):
-            taken += self._take(self.spool.folders(place))
-        ended = self.spool.folders("ended")
-        taken += self._take(ended)
+        with self._refusing():
+            taken = self._take([self.journal.folder])
+            for place in ("queued", "active"):
+                taken += self._take(self.spool.folders(place))
+            ended = self.spool.folders("ended")
+            taken += self._take(ended)
         with self._writing:
             for folder in ended if not self._closing else []:
                 self.spool.move(folder, "sealed")
                 self._rights.pop(folder.name, None)
         return taken
+
+    def forget(self, jobs: list[str]) -> None:
+        """Remove the folders of jobs whose study was deleted: another job may be called so later."""
+        with self._writing:
+            for job in jobs:
+                self._read_to.pop(JOB + job, None)
+                self._rights.pop(job, None)
+                self.spool.remove(job)
 
     def take_sealed(self) -> int:
         """Read the journals of sealed jobs: needed only for a rebuild."""
@@ -181,48 +205,58 @@ class Store:
         return taken
 
     def _take_some(self, waiting: list[Path]) -> int:
-        """Apply about AT_ONCE lines of the last of these journals; those read to their end are taken off the list."""
-        part, batch, lines = waiting[-FOLDERS_AT_ONCE:], [], 0
+        """Apply some lines of the last of these journals; those read to their end are taken off the list."""
+        part, batch, ended, work, size = waiting[-FOLDERS_AT_ONCE:], list[Chunk](), list[Path](), 0, 0
         self._learn_rights([folder.name for folder in part if folder != self.journal.folder])
         for folder in reversed(part):
             own = folder == self.journal.folder
             key = folder.name if own else JOB + folder.name
             rights = OWNER if own else self._rights.get(folder.name, UNPLANNED)
             read_to = self._read_to.get(key, 0)
-            while lines < AT_ONCE and (chunk := read_on(folder, key, read_to, rights, self._torn)):
+            while work < AT_ONCE and size < BYTES_AT_ONCE:
+                if (chunk := read_on(folder, key, read_to, rights, self._torn, LINES_READ)) is None:
+                    break
                 batch.append(chunk)
-                read_to, lines = chunk.read_to, lines + len(chunk.lines) + len(chunk.corrupt)
-            if lines >= AT_ONCE:  # the rest of this journal waits
+                size += chunk.read_to - read_to
+                read_to, work = chunk.read_to, work + apply.weight(chunk)
+            if work >= AT_ONCE or size >= BYTES_AT_ONCE:  # the rest of this journal waits
                 break
-            waiting.pop()
-        self._land_all(batch)
-        return sum(len(chunk.lines) for chunk in batch)
+            ended.append(waiting.pop())
+        if left := self._land_all(batch):
+            waiting += ended[::-1]  # some of their lines are read again
+        return sum(len(chunk.lines) for chunk in batch) - sum(len(chunk.lines) for chunk in left)
 
     def _learn_rights(self, jobs: list[str]) -> None:
         """Look up what the journals of these jobs may hold."""
         if unknown := [job for job in jobs if job not in self._rights]:
             self._rights |= rights_of(self._connection.cursor(), unknown)
 
-    def _land_all(self, batch: list[Chunk]) -> None:
-        """Apply chunks together. A malformed event must not block the others: it is found by bisection."""
-        try:
-            self._land(batch)
-        except UNUSABLE as error:
-            if len(batch) == 1 and len(batch[0].lines) <= 1:
-                self._land([batch[0].set_aside(why(error))])
-                return
-            ones = batch if len(batch) > 1 else list(batch[0].apart())
-            half = (len(ones) + 1) // 2
-            self._land_all(ones[:half])
-            self._land_all(ones[half:])
+    def _land_all(self, batch: list[Chunk]) -> list[Chunk]:
+        """Apply chunks together. An event that the database refuses must not block the others: it is found by
+        bisection, and set aside with the next that land. Returns what is left, to be read again, where there are so
+        many that others would wait."""
+        parts, aside, began, landed = [batch], list[Chunk](), time.monotonic(), False
+        while parts and not ((landed or aside) and time.monotonic() - began > PATIENCE_SECONDS):
+            part = parts.pop()
+            try:
+                self._land([*aside, *part])
+                aside, landed = [], True
+            except UNUSABLE as error:
+                if len(part) == 1 and len(part[0].lines) <= 1:
+                    aside.append(part[0].without({0: why(error)}))
+                    continue
+                ones = part if len(part) > 1 else list(part[0].apart())
+                half = (len(ones) + 1) // 2
+                parts += [ones[half:], ones[:half]]
+        self._land(aside)
+        return [chunk for part in parts for chunk in part]
 
     def _land(self, chunks: list[Chunk]) -> None:
         """Write rows and offsets atomically."""
         if not chunks:
             return
         with self.transaction() as cursor:
-            apply.apply(cursor, chunks)
-            remember(cursor, chunks)
+            remember(cursor, apply.apply(cursor, chunks))
         self._read_to |= {chunk.key: chunk.read_to for chunk in chunks}
 
     def stop_reading(self) -> None:

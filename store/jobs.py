@@ -45,6 +45,12 @@ def of_study(store: Store, study: str) -> list[JobRow]:
     return [JobRow(*row) for row in rows]
 
 
+def left_behind(store: Store) -> list[str]:
+    """The jobs of deleted studies whose ids no later study has."""
+    words = "SELECT DISTINCT unnest(jobs) AS job FROM deleted_studies EXCEPT SELECT id FROM jobs ORDER BY job"
+    return [job for (job,) in store.rows(words)]
+
+
 def find(store: Store, job_id: str) -> JobRow | None:
     """One job, or None."""
     rows = store.rows(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", [job_id])

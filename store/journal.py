@@ -3,20 +3,19 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from engine.core.errors import Problem, Unavailable
 from engine.core.workspace import OWNER_JOURNAL
 from engine.jobs.events import Event, Line, line_of
-from engine.jobs.journal import FILE, append, cut_torn_tail, open_journal, parse
+from engine.jobs.journal import FILE, READ_BYTES, append, cut_torn_tail, line_end, open_journal, parse
 from engine.jobs.kinds import event_kinds
 from store.rights import Rights
 
 DEEPEST = 64  # lists and objects within each other; pages read what is stored from deep inside their own calls
 SHOWN = 2000  # characters kept of a corrupt line
-READ_BYTES = 1 << 20  # read at once, so that a journal of gigabytes costs neither memory nor patience
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,21 @@ class Chunk:
             yield Chunk(self.key, self.name, [line], [span], before, span[1])
         yield Chunk(self.key, self.name, [], [], corrupt, self.read_to)
 
-    def set_aside(self, reason: str) -> "Chunk":
-        """The same lines, all set aside as corrupt."""
-        aside = [
-            SetAside(start, text_of(line.event), reason)
-            for line, (start, _) in zip(self.lines, self.spans, strict=True)
-        ]
-        aside = sorted(self.corrupt + aside, key=lambda one: one.begins)
-        return Chunk(self.key, self.name, [], [], aside, self.read_to)
+    def without(self, unfit: dict[int, str]) -> "Chunk":
+        """The same lines, some of them set aside. unfit: their places among `lines`, and why."""
+        corrupt, lines, spans = list(self.corrupt), list[Line](), list[tuple[int, int]]()
+        for place, (line, span) in enumerate(zip(self.lines, self.spans, strict=True)):
+            if place in unfit:
+                corrupt.append(SetAside(span[0], text_of(line.event), unfit[place][:SHOWN]))
+            else:
+                lines.append(line)
+                spans.append(span)
+        return replace(self, lines=lines, spans=spans, corrupt=sorted(corrupt, key=lambda one: one.begins))
+
+
+def beginning(raw: bytes) -> str:
+    """The first characters of a line."""
+    return raw[: 4 * SHOWN].decode(errors="replace")[:SHOWN]
 
 
 def text_of(event: Event) -> str:
@@ -102,8 +108,8 @@ class OwnerJournal:
         os.close(self._descriptor)
 
 
-def read_on(folder: Path, key: str, offset: int, rights: Rights, torn: dict[str, int]) -> Chunk | None:
-    """The complete lines of `folder/events.jsonl` from `offset` on; None if there is nothing new.
+def read_on(folder: Path, key: str, offset: int, rights: Rights, torn: dict[str, int], most: int) -> Chunk | None:
+    """The complete lines of `folder/events.jsonl` from `offset` on, at most so many; None if there is nothing new.
 
     A torn last line is left for later; torn: key -> how far a long one was looked through, so that nothing of it is
     read again, or held, until its end is there. A line that is no event of a kind and about things that this journal
@@ -123,32 +129,25 @@ def read_on(folder: Path, key: str, offset: int, rights: Rights, torn: dict[str,
                 torn[key] = journal.tell()
                 if ends is None:
                     return None
+                if (length := ends - offset) > rights.longest:
+                    reason = f"Cannot read the line: it has {length:,} bytes, and at most {rights.longest:,} are read."
+                    return Chunk(key, folder.name, [], [], [SetAside(offset, beginning(data), reason)], ends)
                 journal.seek(offset)
                 data = journal.read(ends - offset)
     except FileNotFoundError:
         return None  # moved between folders meanwhile, or not begun
-    end = data.rfind(b"\n") + 1
-    if end == 0:
+    if not (complete := data.split(b"\n", most)[:-1]):
         return None
     lines, spans, corrupt, position = [], [], [], offset
-    for raw in data[:end].split(b"\n")[:-1]:
+    for raw in complete:
         if raw.strip():
             try:
                 lines.append(line_in(raw, rights))
                 spans.append((position, position + len(raw) + 1))
             except Problem as problem:
-                corrupt.append(SetAside(position, raw.decode(errors="replace")[:SHOWN], str(problem)))
+                corrupt.append(SetAside(position, beginning(raw), str(problem)))
         position += len(raw) + 1
-    return Chunk(key, folder.name, lines, spans, corrupt, offset + end)
-
-
-def line_end(journal: BinaryIO, start: int) -> int | None:
-    """Where the first line that ends after `start` ends; None where none does. Holds no more than READ_BYTES."""
-    journal.seek(start)
-    while block := journal.read(READ_BYTES):
-        if (place := block.find(b"\n")) >= 0:
-            return journal.tell() - len(block) + place + 1
-    return None
+    return Chunk(key, folder.name, lines, spans, corrupt, position)
 
 
 def line_in(raw: bytes, rights: Rights) -> Line:
@@ -158,12 +157,22 @@ def line_in(raw: bytes, rights: Rights) -> Line:
         raise Problem("Cannot read the line: it is not a JSON object.")
     if raw.count(b"[") + raw.count(b"{") > DEEPEST and is_deeper(values, DEEPEST):
         raise Problem(f"Cannot read the line: its lists and objects are nested more than {DEEPEST} deep.")
+    if b"\\ud" in raw or b"\\uD" in raw:
+        check_letters(values)
     kind = values.get("kind")
     if isinstance(kind, str) and kind not in rights.kinds and kind in event_kinds():
         raise Problem(f"Cannot take an event of kind {kind!r} from this journal: it is not its writer's to say.")
     line = line_of(values, rights.kinds)
     rights.check(line.event)
     return line
+
+
+def check_letters(values: dict[str, Any]) -> None:
+    """Raise Problem for texts with half of a surrogate pair, which no table can hold."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Problem("Cannot read the line: it holds half of a letter (a surrogate), which is no text.") from error
 
 
 def is_deeper(value: object, levels: int) -> bool:

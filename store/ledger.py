@@ -1,4 +1,4 @@
-"""Queries about registered predictions, and what their runs measured."""
+"""Queries about registered predictions, with what their runs measured, and about prices of new sources."""
 
 import json
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.jobs.ledger import RunPrediction, hash_of
+from engine.jobs.ledger import RunPrediction, SourcePrice, hash_of
 from store.database import Store
 
 FIELDS = tuple(RunPrediction.__dataclass_fields__)
+PRICED = tuple(SourcePrice.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,28 @@ def _registered(
         np.array(losses, float) if state == "done" and losses else None,
         values["hash"] == hash_of(values),
     )
+
+
+@dataclass(frozen=True)
+class Priced:
+    """The price of a new source for a study. t: when it was registered; by: by whom; whole: as of Registered."""
+
+    study: str
+    price: SourcePrice
+    t: float
+    by: str | None
+    whole: bool
+
+
+def source_prices(store: Store, study: str | None = None) -> list[Priced]:
+    """The prices of new sources for a study, or for all, in the order in which they were registered."""
+    rows = store.rows(
+        f"SELECT study, t, by_whom, {', '.join(PRICED)} FROM source_prices "
+        "WHERE study = $study OR $study IS NULL ORDER BY t, hash",
+        {"study": study},
+    )
+    found = []
+    for name, t, by, *values in rows:
+        price = dict(zip(PRICED, values, strict=True))
+        found.append(Priced(name, SourcePrice(**price), t, by, price["hash"] == hash_of(price)))
+    return found

@@ -27,7 +27,7 @@ def since(store: Store, t: float) -> list[Notice]:
     return [Notice(*row) for row in rows]
 
 
-def known(store: Store) -> set[str]:
+def known_ids(store: Store) -> set[str]:
     """The ids of all notices."""
     return {name for (name,) in store.rows("SELECT id FROM notices")}
 

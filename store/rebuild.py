@@ -4,10 +4,12 @@ The old file is kept beside the new one, so nothing is lost if the journals turn
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.system import sentence_of
 from engine.core.workspace import Workspace
 from store.database import Store
 
@@ -31,15 +33,26 @@ def main() -> None:
         for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # left by a killed rebuild
             left.unlink(missing_ok=True)
         events = rebuild(workspace, fresh)
-        kept = live.exists()
-        for old in (live, live.with_name(live.name + ".wal")):
-            if old.exists():
-                old.replace(old.with_name("before-rebuild-" + old.name))
+        kept = put_aside(live)
         fresh.replace(live)
     except Problem as problem:
         sys.exit(f"rebuild: {problem}")
-    told = f" The old file is kept as before-rebuild-{live.name}." if kept else ""
+    except OSError as error:
+        sys.exit(f"rebuild: {sentence_of(error, 'rebuild the database')}")
+    told = f" The old file is kept as {kept}." if kept else ""
     print(f"{live}: rebuilt from {events:,} events.{told}")
+
+
+def put_aside(live: Path) -> str | None:
+    """Rename what stands in a database's place, whatever it is, with its log; the new name, None where nothing was
+    there. What an earlier rebuild kept stays, too: it may be the last whole one."""
+    names = (f"before-rebuild-{number}{live.name}" for number in ("", *(f"{n}-" for n in range(2, 10_000))))
+    kept = next(name for name in names if not os.path.lexists(live.with_name(name)))
+    there = os.path.lexists(live)
+    for ending in ("", ".wal"):
+        if os.path.lexists(old := live.with_name(live.name + ending)):
+            old.replace(live.with_name(kept + ending))
+    return kept if there else None
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.jobs.decisions import DECISIONS
-from engine.jobs.events import SHARED, Event
+from engine.jobs.events import SHARED, Event, RunsMeasured
+from engine.jobs.journal import LONGEST
 from engine.jobs.kinds import KINDS, kind_of
+from engine.jobs.runs import run_id
 from store.events.bulk import Cursor
 
 Kinds = dict[str, type[Event]]
@@ -20,13 +22,14 @@ Kinds = dict[str, type[Event]]
 class Rights:
     """The kinds of events that a journal may hold, and whose they may be.
 
-    runs: None for the owner, who may speak of all; study, corpus: None if the job has none.
+    runs: None for the owner, who may speak of all; study, corpus: None if the job has none; longest: bytes of a line.
     """
 
     kinds: Kinds
     runs: frozenset[str] | None = None
     study: str | None = None
     corpus: str | None = None
+    longest: int = LONGEST
 
     def check(self, event: Event) -> None:
         """Raises Problem if the event is about another run, study or corpus than the job's."""
@@ -36,9 +39,17 @@ class Rights:
             told = getattr(event, what, own)
             if told != own:
                 raise Problem(f"Cannot take {event.kind} from this job: it is about the {what} {told!r}, not its own.")
-        for run in runs_of(event):
+        if isinstance(event, RunsMeasured):
+            for chosen in event.runs:
+                if self.study is None or chosen.id != run_id(self.study, chosen.number):
+                    raise Problem(f"Cannot take {event.kind} from this job: {chosen.id!r} is no id of its study's.")
+            return
+        told = runs_of(event)
+        for run in told:
             if run not in self.runs:
                 raise Problem(f"Cannot take {event.kind} from this job: {run!r} is not one of its runs.")
+        if len(set(told)) < len(told):
+            raise Problem(f"Cannot take {event.kind} from this job: it names a run twice.")
 
 
 def runs_of(event: Event) -> list[str]:
@@ -51,8 +62,7 @@ def named(events: Iterable[type[Event]]) -> Kinds:
     return {event.kind: event for event in events}
 
 
-OWNER = Rights(named(DECISIONS))
-UNPLANNED = Rights(named(SHARED), frozenset())  # of a job that nobody planned here
+OWNER = Rights(named(DECISIONS), longest=256 << 20)  # an import of ten million numbers is one line
 
 
 def rights_of(cursor: Cursor, jobs: list[str]) -> dict[str, Rights]:
@@ -69,4 +79,9 @@ def rights_of(cursor: Cursor, jobs: list[str]) -> dict[str, Rights]:
 
 def kinds_of(job_kind: str) -> Kinds:
     """The kinds of events in the journal of a job of some kind."""
-    return named((*SHARED, *(kind_of(job_kind).events if job_kind in KINDS else ())))
+    own = kind_of(job_kind) if job_kind in KINDS else None
+    shared = [event for event in SHARED if event is not RunsMeasured or (own and own.chooses)]
+    return named((*shared, *(own.events if own else ())))
+
+
+UNPLANNED = Rights(kinds_of(""), frozenset())  # of a job that nobody planned here

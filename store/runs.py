@@ -39,6 +39,11 @@ class Measured:
         return digest.hexdigest()[:16]
 
 
+def ids(store: Store, study: str) -> list[str]:
+    """The ids of all runs of a study, in whatever state."""
+    return [run for (run,) in store.rows("SELECT id FROM runs WHERE study = ? ORDER BY number", [study])]
+
+
 def table(store: Store, study: str) -> pa.Table:
     """One row per run, in the order of their numbers, all columns."""
     return store.arrow("SELECT * FROM runs WHERE study = ? ORDER BY number", [study])
@@ -62,20 +67,25 @@ def measured(store: Store, study: str) -> Measured:
 
 def measured_at_all_sizes(store: Store, study: str) -> Measured:
     """The same of all sizes, which do not compare: to find runs by their ids."""
-    return store.remembered(("measured at all sizes", study), lambda: _measured(store, study)[0])
+    return _of_all_sizes(store, study)[0]
 
 
 def own_fidelity(store: Store, study: str) -> np.ndarray:
     """(R, 2) parameters and tokens of the runs of `measured_at_all_sizes`, NaN where one does not tell."""
-    return store.remembered(("own fidelity", study), lambda: _measured(store, study)[1])
+    return _of_all_sizes(store, study)[1]
+
+
+def _of_all_sizes(store: Store, study: str) -> tuple[Measured, np.ndarray]:
+    """Both by one query: a run that ends between two would be in one of them only."""
+    return store.remembered(("measured at all sizes", study), lambda: _measured(store, study))
 
 
 def _of_one_size(store: Store, study: str) -> Measured:
-    found = measured_at_all_sizes(store, study)
+    found, fidelity = _of_all_sizes(store, study)
     merged = store.rows("SELECT 1 FROM studies WHERE id = ? AND json_extract_string(spec, '$.merge') != ''", [study])
     if merged:  # merges have the size of their base; what their experts saw is another matter
         return found
-    return found.take(np.flatnonzero(at_own_size(own_fidelity(store, study))).tolist())
+    return found.take(np.flatnonzero(at_own_size(fidelity)).tolist())
 
 
 def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
@@ -227,13 +237,14 @@ def last_number(store: Store, study: str) -> int:
     return int(store.rows(f"SELECT coalesce(max(number), 0) FROM ({taken})", [study])[0][0])
 
 
-def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.Table:
-    """Training curves of at most about `most` runs, evenly by number, thinned to about `points` per run:
-    run, number, step, tokens, loss (bits per byte)."""
+def curves(store: Store, study: str, points: int = 120, most: int = 200, numbers: list[int] | None = None) -> pa.Table:
+    """Training curves of at most about `most` runs (of these numbers), evenly by number, thinned to about `points` per
+    run: run, number, step, tokens, loss (bits per byte)."""
     return store.arrow(
         """
         WITH chosen AS (
-            SELECT id, number FROM runs WHERE study = $study
+            SELECT id, number FROM runs
+            WHERE study = $study AND ($numbers IS NULL OR list_contains($numbers, number))
             QUALIFY row_number() OVER (ORDER BY number) % greatest(1, ceil(count(*) OVER () / $most)::INT) = 0
         ), last AS (
             SELECT run, number, curve.step, arg_max(curve.tokens, t) AS tokens, arg_max(loss, t) AS loss
@@ -245,7 +256,7 @@ def curves(store: Store, study: str, points: int = 120, most: int = 200) -> pa.T
         SELECT run, number, step, tokens, loss FROM ranked
         WHERE place % greatest(1, lines // $points) = 0 OR place = lines ORDER BY number, step
         """,
-        {"study": study, "points": points, "most": most},
+        {"study": study, "points": points, "most": most, "numbers": numbers},
     )
 
 

@@ -16,6 +16,16 @@ CREATE TABLE IF NOT EXISTS studies (
 -- Files of version 0.1 lack these two.
 ALTER TABLE studies ADD COLUMN IF NOT EXISTS metrics JSON;
 ALTER TABLE studies ADD COLUMN IF NOT EXISTS imported JSON;
+-- How people filed it (engine/jobs/housekeeping.py); NULL: never said.
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS note VARCHAR;
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS tags VARCHAR[];
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS pinned BOOLEAN;
+ALTER TABLE studies ADD COLUMN IF NOT EXISTS archived BOOLEAN;
+
+-- Studies that somebody deleted, and the jobs whose folders went with them.
+CREATE TABLE IF NOT EXISTS deleted_studies (
+    id VARCHAR NOT NULL, name VARCHAR NOT NULL, jobs VARCHAR[] NOT NULL, t DOUBLE NOT NULL, by_whom VARCHAR
+);
 
 CREATE TABLE IF NOT EXISTS jobs (
     id VARCHAR PRIMARY KEY,
@@ -135,6 +145,18 @@ CREATE TABLE IF NOT EXISTS predictions (
     distance DOUBLE, place VARCHAR,
     candidate VARCHAR, predicted_by VARCHAR, predicted_at DOUBLE,
     t DOUBLE NOT NULL, by_whom VARCHAR
+);
+
+-- What new sources were predicted to be worth, before a proxy saw them (engine/jobs/ledger.py).
+CREATE TABLE IF NOT EXISTS source_prices (
+    hash VARCHAR NOT NULL,         -- as in predictions
+    study VARCHAR NOT NULL, corpus VARCHAR NOT NULL, domain VARCHAR NOT NULL,
+    text VARCHAR NOT NULL,         -- the hash of its training text
+    share DOUBLE NOT NULL, candidate VARCHAR NOT NULL, mixture DOUBLE[] NOT NULL, weights DOUBLE[] NOT NULL,
+    change DOUBLE NOT NULL, std DOUBLE NOT NULL, half DOUBLE NOT NULL, noise DOUBLE NOT NULL,
+    settled DOUBLE NOT NULL, distance DOUBLE NOT NULL, verdict VARCHAR NOT NULL, runs BIGINT NOT NULL,
+    t DOUBLE NOT NULL, by_whom VARCHAR,
+    PRIMARY KEY (study, hash)      -- a copy of a study predicts the same
 );
 
 -- How far each journal has been read, in bytes; written in the transaction of the rows it brought.

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.core.errors import Missing
+from engine.core.errors import Missing, Problem
 from engine.spec.objectives import Objective, domain_losses
 from store.database import Store
 from store.runs import measured
@@ -18,7 +18,7 @@ class Study:
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
     {"train_tokens"}}} of available text, None if unknown; imported: the source of its runs, None if
-    it trains its own.
+    it trains its own. note, tags, pinned, archived: how people filed it.
     """
 
     id: str
@@ -33,6 +33,10 @@ class Study:
     created_at: float
     counts: dict[str, int] = field(default_factory=dict)
     roles: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    pinned: bool = False
+    archived: bool = False
 
     @property
     def domains(self) -> list[str]:
@@ -93,8 +97,8 @@ def all_studies(store: Store) -> list[Study]:
 
 def _all_studies(store: Store) -> list[Study]:
     rows = store.rows(
-        "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at FROM studies "
-        "ORDER BY created_at DESC, id"
+        "SELECT id, name, spec, domains, metrics, corpus, imported, state, message, created_at, note, tags, "
+        "pinned, archived FROM studies ORDER BY created_at DESC, id"
     )
     states: dict[str, Counter[str]] = {}
     roles: dict[str, Counter[str]] = {}
@@ -107,22 +111,45 @@ def _all_studies(store: Store) -> list[Study]:
 
 def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int]) -> Study:
     """A row of the table as a Study."""
-    name, title, spec, domains, metrics, corpus, imported, state, message, created_at = row
+    name, title, spec, domains, metrics, corpus, imported, state, message, created_at, *filed = row
     spec, domains = json.loads(spec), domains or []
     objectives = [Objective(**one) for one in json.loads(metrics)] if metrics else domain_losses(domains)
     priorities = spec.get("priorities", {})
     objectives = [replace(one, priority=priorities.get(one.metric, 1.0)) for one in objectives]
     corpus, imported = (value and json.loads(value) for value in (corpus, imported))
-    return Study(name, title, spec, domains, objectives, corpus, imported, state, message, created_at, counts, roles)
+    note, tags, pinned, archived = filed
+    return Study(
+        name,
+        title,
+        spec,
+        domains,
+        objectives,
+        corpus,
+        imported,
+        state,
+        message,
+        created_at,
+        counts,
+        roles,
+        note or "",
+        tuple(tags or ()),
+        bool(pinned),
+        bool(archived),
+    )
 
 
 def get(store: Store, study: str) -> Study:
-    """One study by id or name. Raises Missing if there is none."""
+    """One study by id or name, or by the name with which it began. Raises Missing if there is none, Problem if several
+    have the name."""
     studies = all_studies(store)
-    for key in ("id", "name"):
-        for candidate in studies:
-            if getattr(candidate, key) == study:
-                return candidate
+    names = [(one.id, one.name, one.spec.get("name")) for one in studies]
+    for known_as in zip(*names, strict=True):
+        found = [one for one, name in zip(studies, known_as, strict=True) if name == study]
+        if len(found) > 1:
+            ids = ", ".join(one.id for one in found)
+            raise Problem(f"Cannot tell which study {study!r} is: {len(found)} have that name. Give an id: {ids}.")
+        if found:
+            return found[0]
     known = ", ".join(s.id for s in studies) or "none yet"
     raise Missing(f"Cannot find the study {study!r}: it may have another name. Studies here: {known}.")
 

@@ -13,11 +13,14 @@ import pytest
 # One thread each, as in jobs, before anything loads numpy: pools of several processes on the same cores spin against
 # each other, and cost a test ten times what it computes.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# Hundreds of processes are started: each would compile this checkout anew where no bytecode may be kept.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from engine.core.workspace import Workspace
 from store.database import Store
 from tests.support.running import CHROMIUM, MERGE, PATIENCE, STUDY, Page, copied, engine, write_domains
 
+sys.dont_write_bytecode = False
 TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
 LONGEST = (  # the first needs no trained workspace: it runs while others wait for that
     *("test_backends", "test_docs", "test_rounds", "test_candidate_pages", "test_merge_pages", "test_pages"),
@@ -105,16 +108,24 @@ def merged(finished, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def learning_desk(merged, tmp_path_factory) -> pathlib.Path:
-    """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
+def tiny_llamas(finished, tmp_path_factory) -> pathlib.Path:
+    """A folder of tiny Llamas, trained on the finished study's text; an empty one without transformers."""
     from tests.support import language_models  # torch takes seconds, and not all tests need it
 
     def build(root: pathlib.Path) -> None:
-        copied(merged, root / "workspace")
+        (root / "checkpoints").mkdir()
         with contextlib.suppress(ImportError):
-            language_models.family(root / "workspace" / "checkpoints", root / "workspace" / "corpora" / "small")
+            language_models.family(root / "checkpoints", finished / "corpora" / "small")
 
-    return built_once(tmp_path_factory, "learning", build) / "workspace"
+    return built_once(tmp_path_factory, "llamas", build) / "checkpoints"
+
+
+@pytest.fixture(scope="session")
+def learning_desk(merged, tiny_llamas, tmp_path_factory) -> pathlib.Path:
+    """A copy for what is learned from text, with tiny Llamas where transformers is installed."""
+    desk = copied(merged, tmp_path_factory.mktemp("learning") / "workspace")
+    shutil.copytree(tiny_llamas, desk / "checkpoints", dirs_exist_ok=True)
+    return desk
 
 
 @pytest.fixture(scope="session")
@@ -135,5 +146,6 @@ def browser():
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        opened.new_context(reduced_motion="reduce")  # of the tab that tests take in turn
         yield opened
         opened.close()

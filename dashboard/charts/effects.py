@@ -2,63 +2,33 @@
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from dashboard.charts.style import (
     DIVERGING,
+    GROUND,
     INK,
+    LEVELS,
     LOSS_SCALE,
     MANY,
+    TEXT,
+    add_metrics,
+    dash,
     escape,
     faded,
     figure,
     oriented,
     triangle,
+    unless,
 )
 
-
-def losses_with_intervals(names, reference, current, best, scale) -> go.Figure:
-    """Predicted metrics at the faders, against a reference: one row per metric, differences on one scale.
-
-    names: dashboard.models.names.Named; reference: (name, values (M,)); current: (mean (M,), std of the difference to
-    the reference (M,)); best: (name, values (M,)) of the best measured run, or None; scale:
-    engine.spec.objectives.Scale.
-    """
-    name, base = reference
-    mean, std = current
-    side = "left" if scale.better == "lower" else "right"
-    fig = figure(
-        70 + 42 * len(base), xaxis_title=f"difference to {escape(name)}, {escape(scale.unit)} ({side} is better)"
-    )
-    labels = [escape(metric) for metric in names.metrics]
-    units = np.array([escape(unit) for unit in names.units])
-    fig.add_vline(x=0, line={"color": INK, "width": 1.2})
-    if best is not None:
-        fig.add_scatter(
-            x=scale.factor * (best[1] - base),
-            y=labels,
-            mode="markers",
-            name=f"measured: {escape(best[0])}",
-            marker={"symbol": "line-ns", "size": 15, "line": {"width": 2, "color": INK}},
-            customdata=np.stack([best[1].astype(object), units], axis=1),
-            hovertemplate=f"{escape(best[0])}, measured: %{{customdata[0]:.3f}} %{{customdata[1]}}<extra></extra>",
-        )
-    fig.add_scatter(
-        x=scale.factor * (mean - base),
-        y=labels,
-        mode="markers",
-        name="predicted at the faders, 95% interval",
-        marker={"size": 13, "color": [names.colours[d] for d in names.metrics]},
-        error_x={"array": 1.96 * std * np.abs(scale.factor), "thickness": 2, "width": 5, "color": INK},
-        customdata=np.stack([mean.astype(object), 1.96 * std, units], axis=1),
-        hovertemplate="%{y}: %{customdata[0]:.3f} ± %{customdata[1]:.3f} %{customdata[2]}<extra></extra>",
-    )
-    return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
+BANDS = 24  # colours of an area
 
 
 def influence(domains: list[str], metrics: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
     """What +`step` of each domain (rows) does to each metric (columns). effect, std: (D, M) in `unit`.
 
-    A question mark where zero lies inside the 95% interval.
+    A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
     text = [
@@ -72,7 +42,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         yaxis={"autorange": "reversed", "title": {"text": f"+{step:.0%} of"}},
     )
     fig.add_heatmap(
-        z=effect,
+        z=unless(known, effect),
         x=[escape(m) for m in metrics],
         y=[escape(d) for d in domains],
         text=text,
@@ -82,9 +52,10 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         zmax=limit,
         xgap=3,
         ygap=3,
-        customdata=1.96 * std,
+        customdata=np.stack([effect, 1.96 * std], -1),
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
-        hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{z:+.4f}} ± %{{customdata:.4f}} {escape(unit)}<extra></extra>",
+        hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} {escape(unit)}"
+        "<extra></extra>",
     )
     fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
@@ -99,6 +70,7 @@ def response(
         340,
         xaxis={"title": {"text": f"share of {escape(domain)}"}, "tickformat": ".0%"},
         yaxis_title=escape(unit),
+        meta={LEVELS: "y"},
     )
     for m, metric in enumerate(metrics):
         low, high = mean[:, m] - 1.96 * std[:, m], mean[:, m] + 1.96 * std[:, m]
@@ -119,7 +91,7 @@ def response(
             x=shares,
             y=mean[:, m],
             mode="lines",
-            line={"color": colours[metric], "width": 2.2},
+            line={"color": colours[metric], "width": 2.2, "dash": dash(m)},
             name=escape(metric),
             hovertemplate=f"{escape(metric)} at %{{x:.1%}}: %{{y:.3f}} {escape(unit)}<extra></extra>",
         )
@@ -128,43 +100,69 @@ def response(
 
 
 def ternary(
-    names: list[str], points: np.ndarray, mean: np.ndarray, std: np.ndarray, runs: np.ndarray, title: str, better: str
+    names: list[str],
+    points: np.ndarray,
+    mean: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    runs: np.ndarray,
+    at: np.ndarray,
+    title: str,
+    better: str,
 ) -> go.Figure:
-    """A predicted metric over three domains. points (N, 3); mean, std (N,); runs (R, 3) measured, as dots."""
+    """A predicted metric over three domains, as an area. points (N, 3): a grid of the triangle; mean, ends
+    (N,): of its 95% interval; runs (R, 3) measured, as circles; at (3,): the faders, as a diamond."""
     fig = figure(470, margin={"l": 40, "r": 40, "t": 40, "b": 40})
     a, b, c = (escape(name) for name in names)
+    scale = oriented(LOSS_SCALE, better)
+    for colour, outline in _areas(points, mean, scale):
+        sides = dict(zip("abc", outline.T, strict=True))
+        line = {"color": colour, "width": 1}  # no seam between two areas
+        fig.add_scatterternary(**sides, mode="lines", fill="toself", fillcolor=colour, line=line, hoverinfo="skip")
     fig.add_scatterternary(
         a=points[:, 0],
         b=points[:, 1],
         c=points[:, 2],
         mode="markers",
-        customdata=np.stack([mean, 1.96 * std], 1),
+        customdata=np.stack([mean, *ends], 1),
         marker={
-            "symbol": "hexagon",
             "size": 9,
             "color": mean,
-            "opacity": 0.9,
-            "colorscale": oriented(LOSS_SCALE, better),
+            "opacity": 0,
+            "colorscale": scale,
             "colorbar": {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10},
         },
-        hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}} ± "
-        "%{customdata[1]:.3f}<extra></extra>",
+        hovertemplate=f"{a} %{{a:.0%}}, {b} %{{b:.0%}}, {c} %{{c:.0%}}<br>%{{customdata[0]:.3f}}, 95%: "
+        "%{customdata[1]:.3f} to %{customdata[2]:.3f}<extra></extra>",
     )
-    fig.add_scatterternary(
-        a=runs[:, 0],
-        b=runs[:, 1],
-        c=runs[:, 2],
-        mode="markers",
-        hoverinfo="skip",
-        marker={"size": 6, "color": "rgba(0,0,0,0)", "line": {"color": "#ffffff", "width": 1.5}},
-    )
+    circle = {"size": 6, "color": GROUND, "line": {"color": TEXT, "width": 1}}
+    diamond = {"symbol": "diamond", "size": 15, "color": TEXT, "line": {"color": GROUND, "width": 2}}
+    for (first, second, third), marker in ((runs.T, circle), (at[:, None], diamond)):
+        fig.add_scatterternary(a=first, b=second, c=third, mode="markers", hoverinfo="skip", marker=marker)
     return fig.update_layout(ternary=triangle((a, b, c)))
+
+
+def _areas(points: np.ndarray, values: np.ndarray, scale: list) -> list[tuple[str, np.ndarray]]:
+    """The small triangles between a grid's points (N, 3), as outlines (K, 3) by colour; NaN ends a triangle."""
+    steps = round(1 / np.min(points[points > 1e-9]))
+    place = {tuple(one): i for i, one in enumerate(np.rint(points * steps).astype(int).tolist())}
+    ends = float(values.min()), float(values.max())
+    found: dict[str, list[np.ndarray]] = {}
+    for (x, y, z), i in place.items():
+        for turn in ((1, -1, 0), (1, 0, -1)), ((0, 1, -1), (1, 0, -1)):  # one triangle that points up, one down
+            others = [place.get((x + dx, y + dy, z + dz)) for dx, dy, dz in turn]
+            if None not in others:
+                corners = [i, *others]
+                level = (float(np.mean(values[corners])) - ends[0]) / ((ends[1] - ends[0]) or 1.0)
+                band = (int(min(level, 0.999) * BANDS) + 0.5) / BANDS
+                outline = np.vstack([points[[*corners, i]], np.full((1, 3), np.nan)])
+                found.setdefault(sample_colorscale(scale, [band])[0], []).append(outline)
+    return [(colour, np.vstack(outlines)) for colour, outlines in found.items()]
 
 
 def interactions(domains: list[str], effect, std, step: float, unit: str, better: str) -> go.Figure:
     """Second differences of pairs of domains on one metric. effect, std: (K, K), NaN on the diagonal.
 
-    A question mark where zero lies inside the 95% interval.
+    A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
     text = [
@@ -175,7 +173,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     labels = [escape(domain) for domain in domains]
     fig = figure(130 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
     fig.add_heatmap(
-        z=effect,
+        z=unless(known, effect),
         x=labels,
         y=labels,
         text=text,
@@ -185,10 +183,10 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
         zmax=limit,
         xgap=3,
         ygap=3,
-        customdata=1.96 * std,
+        customdata=np.stack([effect, 1.96 * std], -1),
         hoverongaps=False,
         colorbar={"title": {"text": escape(unit)}, "thickness": 10, "tickformat": ".1g"},
-        hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{z:+.4f}} ± %{{customdata:.4f}} beyond "
+        hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} beyond "
         "the sum of both alone<extra></extra>",
     )
     return fig.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
@@ -225,6 +223,7 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
         380,
         xaxis_title=f"{escape(metric)} predicted, held out, {escape(unit)}",
         yaxis_title=f"measured minus predicted, {escape(unit)}",
+        meta={LEVELS: "x"},
     )
     reach = 1.25 * max(
         np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8))
@@ -243,8 +242,7 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
             textfont={"size": 10},
             marker={"symbol": symbol, "size": 8, "color": colour},
             error_y={"array": 1.96 * std[which], "color": "rgba(138,130,121,0.25)", "width": 0, "thickness": 1},
-            customdata=np.stack([measured[which], 1.96 * std[which]], axis=1),
-            hovertemplate="%{text}: measured %{customdata[0]:.4f}, predicted %{x:.4f} ± %{customdata[1]:.4f}"
+            hovertemplate="%{text}: predicted %{x:.4f}, measured minus that %{y:+.4f} ± %{error_y.array:.4f}"
             "<extra></extra>",
         )
     return fig.update_layout(showlegend=True)
@@ -252,7 +250,8 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
 
 def predicted_against_measured(metrics, colours, measured, predicted, labels, unit: str) -> go.Figure:
     """Held-out predictions of each run's metrics of one unit against the measurements. Both (R, M)."""
-    fig = figure(380, xaxis_title=f"measured, {escape(unit)}", yaxis_title=f"predicted, held out, {escape(unit)}")
+    titles = {"xaxis_title": f"measured, {escape(unit)}", "yaxis_title": f"predicted, held out, {escape(unit)}"}
+    fig = figure(380, meta={LEVELS: "xy"}, **titles)
     ends = [float(np.nanmin(measured)), float(np.nanmax(measured))]
     fig.add_scatter(
         x=ends,
@@ -262,14 +261,4 @@ def predicted_against_measured(metrics, colours, measured, predicted, labels, un
         hoverinfo="skip",
         showlegend=False,
     )
-    for m, metric in enumerate(metrics):
-        fig.add_scattergl(
-            x=measured[:, m],
-            y=predicted[:, m],
-            mode="markers",
-            name=escape(metric),
-            text=labels,
-            marker={"size": 6, "color": colours[metric], "opacity": 0.75},
-            hovertemplate=f"%{{text}}, {escape(metric)}: measured %{{x:.3f}}, predicted %{{y:.3f}}<extra></extra>",
-        )
-    return fig.update_layout(showlegend=True)
+    return add_metrics(fig, metrics, colours, measured, predicted, labels, ("measured", "predicted"))

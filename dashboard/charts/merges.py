@@ -3,29 +3,45 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, GOOD, INK, LOSS_SCALE, escape, faded, figure, oriented
-from dashboard.models.colours import PALETTE
+from dashboard.charts.style import (
+    BAD,
+    GOOD,
+    GROUND,
+    INK,
+    LEVELS,
+    LOSS_SCALE,
+    SYMBOLS,
+    TEXT,
+    add_metrics,
+    dash,
+    escape,
+    faded,
+    figure,
+    oriented,
+)
+from dashboard.models.colours import nth_colour
 
 
-def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, std, title: str, better: str) -> go.Figure:
+def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, ends, title: str, better: str) -> go.Figure:
     """A predicted metric over two coefficients as a heat map with contours; measured points on it.
 
-    plane: engine.analysis.slices.Slice; at: the faders' (x, y); value, std (N, N); runs: (x (R,), y (R,), off (R,),
-    measured (R,), labels): runs off the plane are drawn smaller and paler.
+    plane: engine.analysis.slices.Slice; at: the faders' (x, y); value (N, N), and the ends of
+    its 95% interval; runs: (x (R,), y (R,), off (R,), measured (R,), labels): those off the plane are drawn smaller and
+    paler.
     """
     fig = figure(470, xaxis_title=escape(names[0]), yaxis_title=escape(names[1]))
     fig.add_contour(
         x=plane.x,
         y=plane.y,
         z=value,
-        customdata=1.96 * std,
+        customdata=np.stack(ends, -1),
         colorscale=oriented(LOSS_SCALE, better),
         ncontours=14,
         line={"width": 0.7, "color": "rgba(255,255,255,0.55)"},
         contours={"coloring": "heatmap"},
         colorbar={"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10},
-        hovertemplate=f"{escape(names[0])} %{{x:.2f}}, {escape(names[1])} %{{y:.2f}}<br>%{{z:.3f}} ± "
-        "%{customdata:.3f} predicted<extra></extra>",
+        hovertemplate=f"{escape(names[0])} %{{x:.2f}}, {escape(names[1])} %{{y:.2f}}<br>%{{z:.3f}} predicted, 95%: "
+        "%{customdata[0]:.3f} to %{customdata[1]:.3f}<extra></extra>",
     )
     x, y, off, measured, labels = runs
     near = np.exp(-2 * off)
@@ -43,11 +59,11 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, std, title: 
             "opacity": 0.15 + 0.85 * near,
             "cmin": float(np.nanmin(value)),
             "cmax": float(np.nanmax(value)),
-            "line": {"color": "#fff", "width": 1},
+            "line": {"color": GROUND, "width": 1},
         },
         hovertemplate="%{text}: measured %{customdata[0]:.3f}; %{customdata[1]:.2f} from this plane<extra></extra>",
     )
-    cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": INK}}
+    cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": TEXT}}
     fig.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name="faders", marker=cross, hoverinfo="skip")
     reach = [[float(axis[0]), float(axis[-1])] for axis in (plane.x, plane.y)]
     return fig.update_layout(xaxis_range=reach[0], yaxis_range=reach[1])
@@ -57,7 +73,7 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
     """Metrics of one unit on the line from one merge to another. mean, std (N, M); measured: (part (R,), (R, M)) of
     merges on the line, or None."""
     title = {"text": f"from {escape(ends[0])} to {escape(ends[1])}"}
-    fig = figure(380, xaxis={"title": title, "tickformat": ".0%"}, yaxis_title=escape(unit))
+    fig = figure(380, xaxis={"title": title, "tickformat": ".0%"}, yaxis_title=escape(unit), meta={LEVELS: "y"})
     for m, metric in enumerate(metrics):
         colour = colours[metric]
         band = {"color": colour, "width": 0}
@@ -77,7 +93,7 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
             x=part,
             y=mean[:, m],
             mode="lines",
-            line={"color": colour, "width": 2.2},
+            line={"color": colour, "width": 2.2, "dash": dash(m)},
             name=escape(metric),
             hovertemplate=f"{escape(metric)} at %{{x:.0%}}: %{{y:.3f}} {escape(unit)} predicted<extra></extra>",
         )
@@ -86,7 +102,7 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
                 x=measured[0],
                 y=measured[1][:, m],
                 mode="markers",
-                marker={"size": 8, "color": colour, "line": {"color": "#fff", "width": 1}},
+                marker={"size": 8, "color": colour, "line": {"color": GROUND, "width": 1}},
                 showlegend=False,
                 hovertemplate=f"{escape(metric)} at %{{x:.0%}}: %{{y:.3f}} {escape(unit)} measured<extra></extra>",
             )
@@ -97,7 +113,7 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
     """Measured merges by two metrics (R, 2); front (R,) bool: the Pareto front. here: (2,) predicted at
     the faders with its std (2,), or None."""
     titles = [f"{escape(name)}, {escape(unit)}" for name, unit in zip(names, units, strict=True)]
-    fig = figure(430, xaxis_title=titles[0], yaxis_title=titles[1])
+    fig = figure(430, xaxis_title=titles[0], yaxis_title=titles[1], meta={LEVELS: "xy"})
     for place, role in enumerate(dict.fromkeys(roles)):
         which = np.array([one == role for one in roles])
         fig.add_scatter(
@@ -106,7 +122,7 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
             mode="markers",
             name=escape(role),
             text=[label for label, is_in in zip(labels, which, strict=True) if is_in],
-            marker={"size": 7, "color": PALETTE[(place + 1) % len(PALETTE)], "opacity": 0.7},
+            marker={"size": 7, "symbol": SYMBOLS[place % len(SYMBOLS)], "color": nth_colour(place), "opacity": 0.7},
             hovertemplate="%{text}: %{x:.3f}, %{y:.3f}<extra></extra>",
         )
     order = np.flatnonzero(front)[np.argsort(values[front, 0])]
@@ -196,14 +212,15 @@ def coefficients(names: list[str], coordinates: list[str], colours, points: np.n
 
 def traces(lines: dict[str, np.ndarray], levels: dict[str, float], unit: str, better: str) -> go.Figure:
     """Best aggregate so far by evaluation, one line per search; baselines as levels."""
-    fig = figure(340, xaxis_title="merges measured", yaxis_title=f"best so far, {escape(unit)} ({better} is better)")
+    title = f"best so far, {escape(unit)} ({better} is better)"
+    fig = figure(340, xaxis_title="merges measured", yaxis_title=title, meta={LEVELS: "y"})
     for place, (name, line) in enumerate(lines.items()):
         fig.add_scatter(
             x=np.arange(1, len(line) + 1),
             y=line,
             mode="lines",
             name=escape(name),
-            line={"width": 2.2, "shape": "hv", "color": PALETTE[place % len(PALETTE)]},
+            line={"width": 2.2, "shape": "hv", "color": nth_colour(place), "dash": dash(place)},
             hovertemplate=f"{escape(name)}, after %{{x}} merges: %{{y:.4f}} {escape(unit)}<extra></extra>",
         )
     for name, level in levels.items():
@@ -218,7 +235,8 @@ def traces(lines: dict[str, np.ndarray], levels: dict[str, float], unit: str, be
 
 def against_mixtures(metrics: list[str], series: dict[str, tuple], unit: str) -> go.Figure:
     """Losses of several models on the same metrics (M,): name -> (losses, 1.96 x standard error, symbol, colour)."""
-    fig = figure(100 + 46 * len(metrics), xaxis_title=escape(unit), yaxis={"autorange": "reversed"})
+    height = 100 + 46 * len(metrics)
+    fig = figure(height, xaxis_title=escape(unit), yaxis={"autorange": "reversed"}, meta={LEVELS: "x"})
     labels = [escape(metric) for metric in metrics]
     for name, (losses, error, symbol, colour) in series.items():
         fig.add_scatter(
@@ -239,15 +257,6 @@ def paired(metrics: list[str], colours, trained: np.ndarray, merged: np.ndarray,
         400,
         xaxis_title=f"proxy trained on the mixture, {escape(unit)}",
         yaxis_title=f"merge at the same numbers, {escape(unit)}",
+        meta={LEVELS: "xy"},
     )
-    for m, metric in enumerate(metrics):
-        fig.add_scatter(
-            x=trained[:, m],
-            y=merged[:, m],
-            mode="markers",
-            name=escape(metric),
-            text=labels,
-            marker={"size": 7, "color": colours[metric], "opacity": 0.75},
-            hovertemplate=f"%{{text}}, {escape(metric)}: proxy %{{x:.3f}}, merge %{{y:.3f}}<extra></extra>",
-        )
-    return fig.update_layout(showlegend=True)
+    return add_metrics(fig, metrics, colours, trained, merged, labels, ("proxy", "merge"))

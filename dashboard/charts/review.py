@@ -4,10 +4,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.mixtures import shares_bar
-from dashboard.charts.style import BAD, FAINT, GOOD, INK, escape, figure
+from dashboard.charts.style import FAINT, GOOD, INK, SYMBOLS, escape, figure
+from dashboard.models.colours import nth_colour
 from dashboard.models.names import Named
-
-SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")
 
 
 def intervals(
@@ -56,13 +55,12 @@ def points(kind: str, labels: list[str], names: Named, values: np.ndarray) -> go
         return shares_bar(labels, names.domains, names.colours, values)
     fig = figure(110 + len(names.domains) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
     for k, label in enumerate(labels):
-        shade = [GOOD, INK, BAD, "#e8a10c", "#7048e8", "#a0622d"][k % 6]
         fig.add_bar(
             x=values[k],
             y=[escape(name) for name in names.domains],
             orientation="h",
             name=escape(label),
-            marker={"color": shade},
+            marker={"color": nth_colour(k)},
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
     return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, escape, faded, figure
+from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, LEVELS, escape, faded, figure, unless
 
 
 def front(
@@ -16,7 +16,7 @@ def front(
 ) -> go.Figure:
     """Predicted metrics (F, 2) of the mixtures on a front, measured runs (R, 2); one is marked, with its std (2,)."""
     one, other = (f"{escape(label)}, {escape(unit)}" for label, unit in zip(labels, units, strict=True))
-    fig = figure(380, xaxis_title=one, yaxis_title=other)
+    fig = figure(380, xaxis_title=one, yaxis_title=other, meta={LEVELS: "xy"})
     fig.add_scattergl(
         x=runs[:, 0],
         y=runs[:, 1],
@@ -90,7 +90,7 @@ def gains(gain: np.ndarray, noise: float, unit: str) -> go.Figure:
 
 
 def relevance(domains: list[str], metrics: list[str], strength: np.ndarray, support: np.ndarray) -> go.Figure:
-    """Lasso relevance (D, M) of domains (rows) to metrics; a question mark where the support is uncertain."""
+    """Lasso relevance (D, M) of domains (rows) to metrics; a question mark, untinted, where that is uncertain."""
     fig = figure(
         90 + 36 * len(domains), xaxis={"side": "top", "title": {"text": "matters for"}}, yaxis={"autorange": "reversed"}
     )
@@ -99,18 +99,18 @@ def relevance(domains: list[str], metrics: list[str], strength: np.ndarray, supp
         for row in zip(strength, support, strict=True)
     ]
     fig.add_heatmap(
-        z=strength,
+        z=unless(support >= 0.9, strength),
         x=[escape(m) for m in metrics],
         y=[escape(d) for d in domains],
         text=text,
         texttemplate="%{text}",
-        customdata=support,
+        customdata=np.stack([strength, support], -1),
         colorscale=[DIVERGING[1], [1, GOOD]],
         xgap=3,
         ygap=3,
         colorbar={"title": {"text": "standardised<br>effect"}, "thickness": 10},
         zmin=0,
-        hovertemplate="%{y} for %{x}: %{z:.3f}, kept in %{customdata:.0%} of resamples<extra></extra>",
+        hovertemplate="%{y} for %{x}: %{customdata[0]:.3f}, kept in %{customdata[1]:.0%} of resamples<extra></extra>",
     )
     fig.data[0].colorscale = [[0, "rgba(138,130,121,0.06)"], [1, GOOD]]
     fig.update_xaxes(showgrid=False)

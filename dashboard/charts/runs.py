@@ -4,8 +4,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import (
+    GOOD,
+    INK,
+    LEVELS,
     LOSS_SCALE,
     MANY,
+    dash,
     escape,
     faded,
     figure,
@@ -15,27 +19,59 @@ from dashboard.charts.style import (
 from engine.spec.objectives import BITS
 
 
-def curves(lines: dict[int, tuple], dominant: dict[int, str], colours: dict[str, str]) -> go.Figure:
-    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's largest domain.
+def curves(
+    lines: dict[int, tuple],
+    group: dict[int, str],
+    colours: dict[str, str],
+    logarithmic: tuple[bool, bool] = (False, False),
+    named: str = "mostly {}",
+) -> go.Figure:
+    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group: its largest domain,
+    say. logarithmic: the axes of tokens and of the loss.
 
-    One trace per domain, its runs separated by gaps: one per run takes Plotly ten times as long. With markers where
-    a run has a single point, which is no line.
+    named: what the runs of a domain are called, such as "mostly {}". One trace per domain, its runs separated by gaps:
+    one per run takes Plotly ten times as long. With markers where a run has a single point, which is no line.
     """
-    fig = figure(340, xaxis_title="tokens seen by each proxy", yaxis_title=f"training loss, {BITS}")
-    for domain, colour in colours.items():
-        own = [lines[number] for number in lines if dominant[number] == domain]
+    titles = {"xaxis_title": "tokens seen by each proxy", "yaxis_title": f"training loss, {BITS}"}
+    fig = figure(340, meta={LEVELS: "y"}, **titles)
+    for axis, is_log in zip((fig.layout.xaxis, fig.layout.yaxis), logarithmic, strict=True):
+        axis.type = "log" if is_log else "linear"
+    for place, (domain, colour) in enumerate(colours.items()):
+        own = [lines[number] for number in lines if group[number] == domain]
         if own:
             fig.add_scatter(
                 x=np.concatenate([np.append(tokens, np.nan) for tokens, _, _ in own]),
                 y=np.concatenate([np.append(loss, np.nan) for _, loss, _ in own]),
                 text=np.concatenate([np.repeat(label, len(tokens) + 1) for tokens, _, label in own]),
                 mode="lines" if all(len(tokens) > 1 for tokens, _, _ in own) else "lines+markers",
-                line={"width": 1.3, "color": colour},
+                line={"width": 1.3, "color": colour, "dash": dash(place)},
                 marker={"size": 6},
                 opacity=0.75,
-                name=f"mostly {escape(domain)}",
+                name=escape(named.format(domain)),
                 hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",
             )
+    return fig.update_layout(showlegend=True)
+
+
+def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title: str) -> go.Figure:
+    """Measured scores (R,) in the order of the runs' numbers (R,), and the best up to each. title: with the unit."""
+    fig = figure(300, xaxis_title="run, in the order of their numbers", yaxis_title=escape(title))
+    fig.add_scatter(
+        x=numbers,
+        y=score,
+        mode="markers",
+        marker={"size": 6, "color": INK, "opacity": 0.6},
+        name="each run",
+        hovertemplate="run %{x}: %{y:.4f}<extra></extra>",
+    )
+    fig.add_scatter(
+        x=numbers,
+        y=best,
+        mode="lines",
+        line={"width": 2.5, "shape": "hv", "color": GOOD},
+        name="best so far",
+        hovertemplate="best up to run %{x}: %{y:.4f}<extra></extra>",
+    )
     return fig.update_layout(showlegend=True)
 
 
@@ -45,7 +81,7 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
 
     title: of the score, with its unit; better: "lower" or "higher".
     """
-    fig = figure(430, margin={"l": 60, "r": 40, "t": 110, "b": 20})
+    fig = figure(460, margin={"l": 40, "r": 60, "t": 100, "b": 70})
     dimensions = []
     for axis in axes:
         one = {"label": escape(axis["label"]), "name": axis["name"], "values": axis["values"]}
@@ -57,7 +93,8 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
             one["constraintrange"] = axis["brush"]
         dimensions.append(one)
     scale = oriented(LOSS_SCALE, better)
-    bar = {"title": {"text": escape(title).replace(", ", ",<br>")}, "thickness": 10}
+    bar = {"title": {"text": escape(title), "side": "top"}, "thickness": 10, "orientation": "h"}
+    bar |= {"y": -0.05, "yanchor": "top", "x": 0, "xanchor": "left", "len": 1}  # beside the axes it would squeeze them
     hidden = {"size": 1, "color": "rgba(0,0,0,0)"}
     fig.add_parcoords(
         dimensions=dimensions,
@@ -77,7 +114,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         axes = [
             {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)
         ]
-        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "r": 70})
+        fig = parallel(axes, largest, "", "lower").update_layout(height=300, margin={"t": 80, "b": 20})
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)

@@ -5,10 +5,15 @@ Backgrounds are transparent and the text colour is set in the browser, so figure
 
 import html
 
+import numpy as np
 import plotly.graph_objects as go
 
 MANY = 10  # domains or metrics from which on charts are laid out for many
 INK, FAINT, GRID = "#8a8279", "rgba(138,130,121,0.35)", "rgba(138,130,121,0.18)"
+TEXT, GROUND = "var(--st-text-color)", "var(--st-background-color)"  # plot.js puts in the page's own
+LEVELS = "levels"  # in a figure's `meta`: which of its axes have losses themselves, not differences (units.py)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of lines, so that none needs its colour
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")  # of points, to the same end
 GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
 DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
 LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
@@ -45,6 +50,31 @@ def triangle(names: tuple[str, str, str]) -> dict:
 def oriented(scale: list, better: str) -> list:
     """A colour scale for losses, reversed if higher is better."""
     return scale if better == "lower" else [[1 - at, colour] for at, colour in scale[::-1]]
+
+
+def dash(place: int) -> str:
+    """The dash of a chart's line by its place."""
+    return DASHES[place % len(DASHES)]
+
+
+def add_metrics(fig: go.Figure, metrics: list[str], colours, x: np.ndarray, y: np.ndarray, labels, axes) -> go.Figure:
+    """Add one point per run and metric, x and y (R, M), to a figure. axes: the words for x and y in a point's text."""
+    for m, metric in enumerate(metrics):
+        fig.add_scattergl(
+            x=x[:, m],
+            y=y[:, m],
+            mode="markers",
+            name=escape(metric),
+            text=labels,
+            marker={"size": 7, "symbol": SYMBOLS[m % len(SYMBOLS)], "color": colours[metric], "opacity": 0.75},
+            hovertemplate=f"%{{text}}, {escape(metric)}: {axes[0]} %{{x:.3f}}, {axes[1]} %{{y:.3f}}<extra></extra>",
+        )
+    return fig.update_layout(showlegend=True)
+
+
+def unless(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values as cells are tinted: 0, the scale's faint middle, where even the sign is uncertain."""
+    return np.where(known | np.isnan(values), values, 0.0)
 
 
 def faded(colour: str, alpha: float = 0.14) -> str:

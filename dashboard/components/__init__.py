@@ -15,8 +15,10 @@ PLOTLY = under("/assets/plotly.min.js")
 
 
 @cache
-def component(name: str):
-    """The component of `name`.js; one with a `name`.css draws, in an element of the class mixdesk-`name`."""
-    script, style = HERE / f"{name}.js", HERE / f"{name}.css"
+def component(name: str, *parts: str):
+    """The component of `name`.js, with other scripts before it that it needs; one with a `name`.css draws, in an
+    element of the class mixdesk-`name`."""
+    script = "\n".join((HERE / f"{one}.js").read_text() for one in (*parts, name))
+    style = HERE / f"{name}.css"
     drawn = {"html": f'<div class="mixdesk-{name}"></div>', "css": style.read_text()} if style.exists() else {}
-    return st.components.v2.component(f"mixdesk_{name}", js=script.read_text(), isolate_styles=False, **drawn)
+    return st.components.v2.component(f"mixdesk_{name}", js=script, isolate_styles=False, **drawn)

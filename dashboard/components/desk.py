@@ -1,24 +1,76 @@
-"""The mixing desk: a row of faders, over a simplex or over a box."""
+"""The mixing desk: rows of faders, over a simplex or over a box, and where they stand."""
+
+from dataclasses import asdict, dataclass
+
+import streamlit as st
 
 from dashboard.components import component
 
 MANY = 8  # faders from which on their tracks are square-root scales (desk.js)
 
 
-def desk(faders: list[dict], key: str, reset: str, giver: int | None = None, locked: list[bool] | None = None):
-    """A mixing desk, one fader per domain; moving one renormalises the unlocked others in proportion, or takes from
-    the fader at the place `giver` alone.
+@dataclass(frozen=True)
+class Fader:
+    """One fader. value, lower, upper: a share, or a coefficient; mark: a tick on its track, and what it is; low, high:
+    the near-optimal range, or None; lit: (value, 0 to 1) along the track, 1 where the prediction is the best."""
 
-    faders: {"name", "colour", "value", "upper", "mark" (share in the prior), "mark_name", "low", "high"
-    (near-optimal range, or None)} each. reset: whenever this text changes, the faders jump to the values given.
-    locked: which are locked when the desk is first drawn. Returns the component's state: `weights`, the list of shares,
-    and `locked`, whether each is locked; in the order of the faders, None before the first change.
+    name: str
+    colour: str
+    value: float
+    lower: float
+    upper: float
+    mark: float
+    mark_name: str
+    low: float | None = None
+    high: float | None = None
+    lit: list[tuple[float, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the faders of a desk stand; settled: they are not being dragged."""
+
+    values: list[float]
+    settled: bool
+
+
+def position_sent(key: str, reset: str, count: int) -> Position | None:
+    """The position that the desk under `key` has sent since it was last set by `reset`; None before it is moved."""
+    sent = (st.session_state.get(key) or {}).get("position")
+    if not sent or sent["reset"] != reset or len(sent["weights"]) != count:
+        return None
+    return Position(sent["weights"], sent["settled"])
+
+
+def desk(
+    faders: list[Fader],
+    key: str,
+    reset: str,
+    *,
+    free: bool = False,
+    giver: int | None = None,
+    locked: list[bool] | None = None,
+    scenes: dict[str, list[float]] | None = None,
+    tried: list[tuple[list[float], float]] = (),
+    needed: float = 1.0,
+):
+    """A mixing desk. On a simplex, moving one fader renormalises the unlocked others in proportion, or takes from the
+    one at the place `giver` alone; with `free`, every fader moves alone, between its own ends.
+
+    reset: whenever this text changes, the faders jump to the values given; `told` ignores what was sent before. locked,
+    scenes: as the desk is first drawn. tried: positions tried, each with 0 (best) to 1 (worst) for its prediction.
+    needed: the share up to which tracks must reach. Returns the component's state: `position`, `locked` (whether each
+    is), `scenes` ({letter: values}), each None before the first change.
     """
-    data = {"faders": faders, "reset": reset, "giver": giver, "free": False, "locked": locked}
-    return component("desk")(key=key, data=data, on_weights_change=lambda: None, on_locked_change=lambda: None)
-
-
-def free_desk(faders: list[dict], key: str, reset: str):
-    """A desk on which every fader moves alone, between its own "lower" and "upper"; otherwise as `desk`."""
-    data = {"faders": faders, "reset": reset, "giver": None, "free": True, "locked": None}
-    return component("desk")(key=key, data=data, on_weights_change=lambda: None)
+    data = {
+        "faders": [asdict(one) for one in faders],
+        "reset": reset,
+        "free": free,
+        "giver": giver,
+        "locked": locked,
+        "scenes": scenes or {},
+        "tried": [{"values": values, "worse": worse} for values, worse in tried],
+        "needed": needed,
+    }
+    nothing = {f"on_{name}_change": lambda: None for name in ("position", "locked", "scenes")}
+    return component("desk", "moves", "scenes")(key=key, data=data, **nothing)

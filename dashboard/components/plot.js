@@ -75,22 +75,45 @@ function titlesOf(layout) {
   return Object.fromEntries(axes.map((name) => [name, layout[name].title.text]));
 }
 
+function dressed(figure, style) {
+  const colour = textColour(style), font = { ...figure.layout.font, color: colour, family: style.fontFamily };
+  const hover = { bgcolor: style.getPropertyValue("--st-secondary-background-color"), font: { color: colour } };
+  const modebar = { bgcolor: "rgba(0,0,0,0)", color: mixed(colour, 0.55, ground(style)), activecolor: colour };
+  return { ...figure.layout, font, modebar, hoverlabel: { ...hover, ...figure.layout.hoverlabel }, uirevision: "keep" };
+}
+
 function textColour(style) {
   return style.getPropertyValue("--st-text-color") || style.color;
 }
 
-function dressed(figure, element) {
-  const style = getComputedStyle(element), colour = textColour(style);
-  const font = { ...figure.layout.font, color: colour, family: style.fontFamily };
-  const hover = { bgcolor: style.getPropertyValue("--st-secondary-background-color"), font: { color: colour } };
-  return { ...figure.layout, font, hoverlabel: { ...hover, ...figure.layout.hoverlabel }, uirevision: "keep" };
+function ground(style) {
+  return style.getPropertyValue("--st-background-color") || "#fff";
 }
 
-// Numbers in cells in the page's colour: Plotly chooses theirs as if a cell that lets the page through lay on white.
-function legible(traces, element) {
-  const colour = textColour(getComputedStyle(element));
+// Red, green, blue (0 to 255) and opacity (0 to 1) of a CSS colour.
+function parts(colour) {
+  pen.fillStyle = colour;
+  const found = pen.fillStyle;  // "#rrggbb" or "rgba(r, g, b, a)", whatever was written
+  if (found.startsWith("#")) return [1, 3, 5].map((at) => parseInt(found.slice(at, at + 2), 16)).concat(1);
+  return found.match(/[\d.]+/g).map(Number);
+}
+
+// The opaque colour that one of this opacity, on top of its own, shows on a ground.
+function mixed(colour, opacity, below) {
+  const [over, under] = [parts(colour), parts(below)], part = opacity * over[3];
+  return `rgb(${[0, 1, 2].map((i) => Math.round(part * over[i] + (1 - part) * under[i])).join(",")})`;
+}
+
+// Cells with numbers in opaque colours: Plotly chooses a number's colour by its cell's, as if it let nothing through.
+function legible(traces, style) {
   const cells = (trace) => trace.type === "heatmap" && trace.texttemplate;
-  return traces.map((trace) => (cells(trace) ? { ...trace, textfont: { color: colour, ...trace.textfont } } : trace));
+  const solid = (scale) => scale.map(([at, colour]) => [at, mixed(colour, 1, ground(style))]);
+  return traces.map((trace) => (cells(trace) ? { ...trace, colorscale: solid(trace.colorscale) } : trace));
+}
+
+// A figure with the page's colours where it names them, as style.py does.
+function read(figure, style) {
+  return JSON.parse(figure.replace(/"var\((--st-[a-z-]+)\)"/g, (_, name) => `"${style.getPropertyValue(name).trim()}"`));
 }
 
 function listen(host, setStateValue) {
@@ -108,6 +131,28 @@ function listen(host, setStateValue) {
   });
 }
 
+// Draw the host's figure in the page's colours. first: it has no size yet; later, titles are broken at once, not after
+// they were seen whole.
+function draw(host, Plotly, first) {
+  const style = getComputedStyle(host), figure = read(host.drawn, style);
+  host.colour = textColour(style);
+  host.titles = titlesOf(figure.layout);
+  if (!first) {
+    for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;
+  }
+  Plotly.react(host, legible(figure.data, style), dressed(figure, style), CONFIG);
+}
+
+// Draw again once the page's theme has changed: the colours were read as the figure was drawn.
+function keepColours(host, redraw) {
+  const look = () => {
+    if (!host.isConnected) watcher.disconnect();
+    else if (textColour(getComputedStyle(host)) !== host.colour) redraw();
+  };
+  const watcher = new MutationObserver(() => setTimeout(look, 100));
+  watcher.observe(document.querySelector('[data-testid="stApp"]'), { attributes: true, attributeFilter: ["class"] });
+}
+
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
   host.style.height = `${data.height}px`;
@@ -119,15 +164,11 @@ export default function ({ data, parentElement, setStateValue }) {
       if (gone || host.drawn === data.figure) return;
       const first = host.drawn === undefined;
       host.drawn = data.figure;
-      const figure = JSON.parse(data.figure);
-      host.titles = titlesOf(figure.layout);
-      if (!first) {  // the plot has a size already: titles are broken at once, not after they were seen whole
-        for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;
-      }
-      Plotly.react(host, legible(figure.data, host), dressed(figure, host), CONFIG);
+      draw(host, Plotly, first);
       if (!first) return;
       listen(host, setStateValue);
       keepFitting(host, Plotly);
+      keepColours(host, () => draw(host, Plotly, false));
     },
     () => { host.textContent = "The chart script did not load. Reload the page."; },
   );

@@ -2,20 +2,19 @@
 
 import colorsys
 
-# Distinct for the colour-blind, equally strong on light and dark; neighbours in the list are far apart.
+# Okabe and Ito's colours (jfly.uni-koeln.de/color), the strongest on both grounds first; grey in place of their
+# yellow, which is lost on a light page, and of their black, lost on a dark one. Beyond these eye and chart need names.
 PALETTE = (
-    "#d9480f",
-    "#1c7ed6",
-    "#2f9e44",
-    "#ae3ec9",
-    "#e8a10c",
-    "#0c8599",
-    "#e64980",
-    "#6b7280",
-    "#5c940d",
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#7a7f87",
     "#7048e8",
+    "#5c940d",
     "#a0622d",
-    "#15aabf",
 )
 
 

@@ -1,4 +1,4 @@
-"""What the page Jobs shows: active jobs, the queue and why each job waits, failures. No streamlit, no plotly."""
+"""What the page Jobs shows: jobs that run, the queue and why each waits, and what ended without a result."""
 
 import json
 import time
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from dashboard.models.progress import Progress, progress_of
 from engine.core.short_names import counted
 from engine.jobs import logs
-from engine.jobs.queue import outcome_of
-from engine.jobs.spec import JobSpec
+from engine.studies.jobs import blocked_on
 from store import jobs, studies
 from store.database import Store
 
@@ -39,8 +38,8 @@ class Running:
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything that is going on. told: jobs that are done and said something; report: what the worker last reported
-    of its devices, {} if nothing recent."""
+    """Everything that is going on. failed, cancelled: jobs that ended without a result; remarked: those that are done
+    and said something; report: what the worker last reported of its devices, {} if nothing recent."""
 
     counts: dict[str, int]
     working: bool
@@ -48,7 +47,8 @@ class Overview:
     running: list[Running]
     waiting: list[tuple[jobs.JobRow, str]]
     failed: list[jobs.JobRow]
-    told: list[jobs.JobRow]
+    cancelled: list[jobs.JobRow]
+    remarked: list[jobs.JobRow]
     studies: list[tuple[studies.Study, Progress]]
 
 
@@ -65,11 +65,11 @@ def overview_of(store: Store) -> Overview:
     found = [study for study in studies.all_studies(store) if study.state in ("active", "paused")]
     busy = {row.study for row in (*waiting, *(job.row for job in running))}
     unfinished = [(study, progress_of(store, study)) for study in found if study.id in busy or study.state == "paused"]
-    paused = {study.id for study in found if study.state == "paused"}
-    reasons = [(row, reason(store, row, paused)) for row in waiting]
+    reasons = [(row, blocked_on(store, row)) for row in waiting]
     working = store.workspace.is_held("worker")
-    failed, told = jobs.in_state(store, ("failed",), SHOWN), jobs.with_words(store, TOLD)
-    return Overview(jobs.counts(store), working, report, running, reasons, failed, told, unfinished)
+    ended = [jobs.in_state(store, (state,), SHOWN) for state in ("failed", "cancelled")]
+    told = jobs.with_words(store, TOLD)
+    return Overview(jobs.counts(store), working, report, running, reasons, *ended, told, unfinished)
 
 
 def worker_report(store: Store) -> dict:
@@ -106,18 +106,6 @@ def resources_of(lease: dict | None, row: jobs.JobRow, report: dict) -> str:
         parts.append(f"{lease['gpus']:g} GPU")
     place = "this machine" if lease["backend"] == "local" else lease["backend"]
     return f"{' + '.join(parts)} on {row.host if lease['backend'] != 'local' and row.host else place}"
-
-
-def reason(store: Store, row: jobs.JobRow, paused: set[str]) -> str:
-    """What a waiting job is blocked on."""
-    if row.study in paused:
-        return "study is paused"
-    if row.message:
-        return f"retrying: {row.message}"
-    for other in JobSpec.read(jobs.spec(store, row.id)).depends_on:
-        if (outcome := outcome_of(store.spool.find(other))) != "done":
-            return f"job {other}" + (", which failed" if outcome == "failed" else "")
-    return "resuming from its checkpoint" if row.attempts else "waiting for resources"
 
 
 def request_of(row: jobs.JobRow) -> str | None:

@@ -1,14 +1,12 @@
 """The progress of a study, and when its results are expected."""
 
 import os
-import time
-from collections import Counter
 from dataclasses import dataclass, replace
 
 from dashboard.models.cost import BYTES, cost_of
-from dashboard.models.wording import counted
 from engine.spec.fidelity import Fidelity
-from engine.spec.study import StudySpec, planned_roles
+from engine.studies.lost import lost_words, lost_work
+from engine.studies.training import expected_roles
 from store import corpora, jobs, studies
 from store.database import Store
 
@@ -17,8 +15,9 @@ CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
 
 FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
+TOLD = 0.1  # fraction of the training from which on its own speed alone says when it ends
+
 ENDED = ("done", "incomplete")
-MANY = ("train", "merge")  # kinds of which every job counts, not the latest alone
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,11 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
     fits, searches = (
         stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search"))
     )
-    left = seconds_left(by_kind["train"])
-    if left is None:
-        left = seconds_planned(store, study)
+    left = seconds_left(by_kind["train"], seconds_planned(store, study))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} runs")
     stages = [corpus, proxies, fits, searches]
-    failures = lost_work(study, [corpus_job, *own])
+    failures = lost_words(study, lost_work(store, study))
     end = None if left is None or failures else left + ANSWER_SECONDS
     first = None if left is None or latest else left * FIRST_FIT + ANSWER_SECONDS
     return Progress(stages, first, end, failures)
@@ -105,8 +102,8 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     fits, search = (stage_of(name, by_kind[kind][-1:]) for name, kind in (("Surrogates", "fit"), ("Search", "search")))
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")
-    failures = lost_work(study, [corpus_job, *own])
-    left = seconds_left(by_kind["train"])
+    failures = lost_words(study, lost_work(store, study))
+    left = seconds_left(by_kind["train"], None)
     return Progress(
         [corpus, experts, merges, fits, search], None, None if failures else left and left + ANSWER_SECONDS, failures
     )
@@ -129,19 +126,6 @@ def stage_of_all(name: str, own: list[jobs.JobRow], note: str) -> Stage:
     return Stage(name, state, done, note)
 
 
-def lost_work(study: studies.Study, own: list[jobs.JobRow | None]) -> list[str]:
-    """Why jobs of an active study failed, and how many were cancelled: what *Retry* would do again."""
-    there = [job for job in own if job]
-    latest = {(job.kind, job.id if job.kind in MANY else ""): job for job in there}  # a later fit replaces an earlier
-    found = [job.message or "failed" for job in latest.values() if job.state == "failed"]
-    cancelled = Counter(job.kind for job in latest.values() if job.state == "cancelled")
-    if cancelled and study.state == "active":
-        kinds = ", ".join(counted(number, f"{kind} job") for kind, number in cancelled.items())
-        runs = f", with {counted(study.counts['cancelled'], 'run')}" if study.counts.get("cancelled") else ""
-        found.append(f"Cancelled: {kinds}{runs}. Retry does them; until then, results are without them.")
-    return found
-
-
 def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -> Progress:
     """The stages of a study of imported runs."""
     stages = [Stage("Imported runs", "done", 1.0, f"{study.done} runs")]
@@ -149,14 +133,13 @@ def imported_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]
         stages.append(stage_of(name, [job for job in own if job.kind == kind][-1:]))
     if (latest := studies.league(store, study.id)) and stages[1].state == "done":
         stages[1] = replace(stages[1], note=f"on {latest['runs']} runs")
-    return Progress(stages, None, None, lost_work(study, own))
+    return Progress(stages, None, None, lost_words(study, lost_work(store, study)))
 
 
 def seconds_planned(store: Store, study: studies.Study) -> float | None:
     """Estimated seconds of training and building the corpus, before either has begun; None if no speed is known."""
-    fidelity, spec = Fidelity.from_dict(study.spec["fidelity"]), study.spec
-    members = study.runs or sum(planned_roles(StudySpec.from_dict(spec), None).values())
-    price = cost_of(store, fidelity, members, BYTES, os.cpu_count() or 1)
+    members = sum(expected_roles(study).values())
+    price = cost_of(store, Fidelity.from_dict(study.spec["fidelity"]), members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
     return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
@@ -185,13 +168,23 @@ def proxies_stage(study: studies.Study, training: list[jobs.JobRow]) -> Stage:
     return Stage("Proxies", state, done / len(training), note)
 
 
-def seconds_left(training: list[jobs.JobRow]) -> float | None:
-    """Seconds until training should end, by its speed so far; None before there is one."""
-    started = [job.started_at for job in training if job.started_at]
-    done = sum(job.done or 0 for job in training)
-    total = sum(job.total or max((other.total or 0 for other in training), default=0) for job in training)
-    if not started or not done or not total:
-        return None
-    ended = all(job.ended_at for job in training)
-    elapsed = time.time() - min(started)
-    return 0.0 if ended else elapsed * (total - done) / done
+def seconds_left(training: list[jobs.JobRow], planned: float | None) -> float | None:
+    """Seconds until training should end: None before anything tells. planned: seconds for all of it, from known speeds.
+
+    By the speed that jobs report, not by the clock since the first began: a pause, or runs added a day later, say
+    nothing about speed. The first steps say little: until TOLD of the work is done, the plan has its part.
+    """
+    ahead = [job for job in training if job.state in jobs.UNFINISHED]
+    if training and not ahead:
+        return 0.0
+    largest = max((job.total or 0.0 for job in training), default=0.0)
+    total = sum(job.total or largest for job in training)
+    left = sum(max(0.0, (job.total or largest) - (job.done or 0.0)) for job in ahead)
+    part = min(1.0, sum(job.done or 0.0 for job in training) / (TOLD * total)) if total else 0.0
+    planned = planned * left / total if planned is not None and total else planned
+    speeds = [job.tokens_per_second for job in training if job.tokens_per_second]
+    if not part or not speeds:
+        return planned
+    together = sum(job.state == "running" for job in ahead) or min(len(ahead), os.cpu_count() or 1)
+    own = left * len(speeds) / sum(speeds) / together
+    return own if planned is None else part * own + (1 - part) * planned

@@ -41,6 +41,7 @@ def run_table(store: Store, study: studies.Study, aggregate: Aggregate | None = 
             "tokens",
             "parameters",
             "seconds",
+            "device",
             "job",
             "message",
         )
@@ -51,9 +52,42 @@ def run_table(store: Store, study: studies.Study, aggregate: Aggregate | None = 
     return RunTable(columns, shares, losses, aggregate.sign * aggregate.of(losses), aggregate)
 
 
-def training_curves(store: Store, study: studies.Study) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Run number -> (tokens (S,), training loss (S,) in bits per byte)."""
-    table = runs.curves(store, study.id)
+def gaps(finished: np.ndarray, metrics: list[str], counted: np.ndarray, title: str, imported: bool) -> list[str]:
+    """Which metrics (M,) some finished runs lack, of losses (R, M), why, and what follows for these runs: sentences.
+
+    counted: (M,) which count in the aggregate of that title.
+    """
+    there, said = np.isfinite(finished), []
+    why = "the file has no number there" if imported else "nothing finite was measured"
+    for name, number, counts in zip(metrics, there.sum(axis=0), counted, strict=True):
+        if number == len(finished):
+            continue
+        lack = "all" if not number else f"{len(finished) - number:,} of"
+        follows = f": these have no {title}, in which it counts" if counts else ""
+        shown = "" if number else ", so it has no column and no axis here"
+        said.append(f"{name} is missing in {lack} {len(finished):,} finished runs ({why}){shown}{follows}.")
+    return said
+
+
+def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
+    """A running mean (S,) in which each value before counts `weight` of the next; it starts at the first value."""
+    total, counted, found = 0.0, 0.0, np.empty(len(values))
+    for place, value in enumerate(values):
+        total, counted = weight * total + value, weight * counted + 1
+        found[place] = total / counted
+    return found
+
+
+def best_so_far(score: np.ndarray, better: str) -> np.ndarray:
+    """(R,) the best of the scores up to each run, in their order; better: "lower" or "higher"."""
+    return (np.minimum if better == "lower" else np.maximum).accumulate(score)
+
+
+def training_curves(
+    store: Store, study: studies.Study, numbers: list[int] | None = None
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Run number -> (tokens (S,), training loss (S,) in bits per byte); of these runs, or of some of each part."""
+    table = runs.curves(store, study.id, numbers=numbers)
     if not len(table):
         return {}
     number, tokens, loss = (table.column(name).to_numpy() for name in ("number", "tokens", "loss"))

@@ -1,7 +1,10 @@
 """How candidates are described: times, predictions, errors, actions. Plain text, for pages and reports alike."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
+import numpy as np
+
+from dashboard.models.units import Shown, number
 from engine.core.short_names import counted
 from engine.review.confirming import EVERYTHING
 from engine.review.evidence import CANDIDATE
@@ -25,11 +28,6 @@ DID = {
 ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", DOSE: "dose run", PAIRED: "paired merge"}
 
 
-def number(value: float, sign: str = "") -> str:
-    """A number with three decimals, or none from 1000 on. sign: "+" to show it always."""
-    return f"{value:{sign}.3f}" if abs(value) < 1000 else f"{value:{sign},.0f}"
-
-
 def two_digits(value: float) -> str:
     """A number rounded to two digits and written out: 0.0012, 2.7, 1,300."""
     return f"{float(f'{value:.2g}'):,.10g}"
@@ -39,6 +37,12 @@ def planned_words(roles: dict[str, int]) -> str:
     """How many runs, and of which roles: what every page says of a study's runs."""
     kinds = [counted(number, ROLES[role]) if role in ROLES else f"{number} {role}" for role, number in roles.items()]
     return counted(sum(roles.values()), "run") + (f" ({', '.join(kinds)})" if len(kinds) > 1 else "")
+
+
+def without(known: np.ndarray) -> str:
+    """How many runs a chart leaves out, of known (R,) bool: those in which what it shows was not measured."""
+    lost = int((~known).sum())
+    return f" ({lost} more {'lacks' if lost == 1 else 'lack'} a value)" if lost else ""
 
 
 def fitted_words(study: Study, fitted: int) -> str:
@@ -62,21 +66,23 @@ def worth_told(curve: Curve) -> str:
     return f"{two_digits(worth.epochs)} epochs, {between}"
 
 
-def moment(t: float) -> str:
-    """A time as people say it, in UTC: everybody in a call reads the same."""
-    return datetime.fromtimestamp(t, UTC).strftime("%d %b %Y, %H:%M UTC")
+def moment(t: float, zone: tzinfo = UTC) -> str:
+    """A time as people say it, with its zone: whoever reads along elsewhere knows which."""
+    there = datetime.fromtimestamp(t, zone)
+    name = there.tzname() or ""
+    return f"{there:%d %b %Y, %H:%M} {name if name.isalpha() else 'UTC' + name}"
 
 
-def predicted_words(predicted: dict, aggregate: Aggregate) -> str:
+def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     """The aggregate with its interval and unit."""
-    value = number(aggregate.sign * predicted["aggregate"])
-    return f"{value} ± {number(1.96 * predicted['aggregate_std'])} {aggregate.unit} predicted"
+    value = read.words(aggregate.sign * predicted["aggregate"], 1.96 * predicted["aggregate_std"])
+    return f"{value} {read.unit} predicted"
 
 
-def against_words(baselines: dict[str, dict], aggregate: Aggregate) -> str:
+def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:
     """The difference to the first baseline, and whether it is within noise."""
     name, gap = next(iter(baselines.items()))
-    words = f"{number(aggregate.sign * gap['aggregate'], '+')} vs. {name}"
+    words = f"{read.gap_words(aggregate.sign * gap['aggregate'])} vs. {name}"
     return f"{words}: within noise" if gap["inside_noise"] else words
 
 
@@ -93,17 +99,16 @@ def size_words(one: dict) -> str:
     return f"{own}: {fidelity_words(fidelity['width'], fidelity['layers'], fidelity['tokens'])}"
 
 
-def gap_words(one: dict, aggregate: Aggregate) -> str:
+def gap_words(one: dict, aggregate: Aggregate, read: Shown) -> str:
     """Measured minus predicted aggregate at the proxies' size, in a sentence."""
     gap, point = one["gap"], one["points"][CANDIDATE]
-    half = point["aggregate_half"]
-    interval = "" if half is None else f" ± {number(half)}"
     direction = "worse" if gap["aggregate"] > 0 else "better"
     where = "outside" if gap["outside"] else "inside"
-    value = number(aggregate.sign * point["aggregate"])
+    unit = f" {read.gap_unit}" if read.exponential else ""
     return (
-        f"Measured {value}{interval} {aggregate.unit}: {number(abs(gap['aggregate']))} ± "
-        f"{number(gap['aggregate_half'])} {direction} than predicted, {where} the predicted interval."
+        f"Measured {read.words(aggregate.sign * point['aggregate'], point['aggregate_half'])} {read.unit}: "
+        f"{number(read.gap(abs(gap['aggregate'])))} ± {number(read.gap(gap['aggregate_half']))}{unit} {direction} than "
+        f"predicted, {where} the predicted interval."
     )
 
 

@@ -8,61 +8,30 @@ import argparse
 import json
 import sys
 from html import escape
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 
-from dashboard.charts import review as review_charts
 from dashboard.models import wording
 from dashboard.models.names import Named, named_in
-from engine.commands.client import connect
+from dashboard.models.units import shown_in
+from dashboard.report import desk as desk_file
 from engine.core.errors import Problem
-from engine.core.workspace import Workspace
 from engine.review.evidence import CANDIDATE
 from engine.space.baselines import epochs
 from engine.spec.objectives import Aggregate
 
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
-STYLE = """
-body { font: 16px/1.55 system-ui, sans-serif; color: #2b2723; background: #fff;
-max-width: 60rem; margin: 2.5rem auto; padding: 0 1.5rem; }
-h1 { font-size: 2.2rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd6cc; }
-table { border-collapse: collapse; margin: .8rem 0; } th, td { text-align: left; padding: .3rem .8rem;
-vertical-align: top; border-bottom: 1px solid #e8e2d9; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.said { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; } .note { color: #6f675e; }
-.state { display: inline-block; padding: .1rem .6rem; border-radius: 1rem; color: #fff; background: #1c6fb8; }
-.approved { background: #2f7d4f; } .rejected { background: #b3401f; } .superseded { background: #777; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f2ed; padding: .8rem; font-size: .85rem; }
-.draft { border: 2px solid #b3401f; padding: .5rem 1rem; }
-@media print { body { margin: 0; max-width: none; font-size: 11pt; } .plot, table, .entry { break-inside: avoid; }
-h2 { break-after: avoid; } .modebar { display: none !important; } }
-"""
-DRAW = """
-const OPTIONS = { displaylogo: false, responsive: true,
-  modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d"] };
-for (const one of document.querySelectorAll(".plot")) {
-  const figure = JSON.parse(one.querySelector("script").textContent);
-  Plotly.newPlot(one.appendChild(document.createElement("div")), figure.data, figure.layout, OPTIONS);
-}
-addEventListener("beforeprint", () => { for (const one of document.querySelectorAll(".js-plotly-plot")) {
-  Plotly.relayout(one, { width: 680, autosize: false }); } });
-addEventListener("afterprint", () => { for (const one of document.querySelectorAll(".js-plotly-plot")) {
-  Plotly.relayout(one, { width: null, autosize: true }); } });
-"""
 
-
-def html(found: dict) -> str:
-    """The report on a candidate, from its dossier (engine/review/dossier.py)."""
+def html(found: dict, desk: dict | str) -> str:
+    """The report on a candidate, from its dossier (engine/review/dossier.py); desk: of its study, from the command
+    `desk`, or the reason why there is none."""
     frozen = found["frozen"]
     names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
+    data = None if isinstance(desk, str) else desk_file.with_names(desk, frozen["point"])
     body = "".join(
         (
             head(found),
             decision(found),
+            faders(frozen, data, desk),
             point(frozen, names),
             predictions(frozen, names, aggregate),
             measured(found, names, aggregate),
@@ -72,12 +41,20 @@ def html(found: dict) -> str:
             reproduce(found),
         )
     )
-    script = resources.files("plotly").joinpath("package_data", "plotly.min.js").read_text("utf-8")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
-        f'content="{POLICY}"><meta name="viewport" content="width=device-width"><title>{escape(frozen["name"])}</title>'
-        f"<style>{STYLE}</style></head><body>{body}<script>{script}</script><script>{DRAW}</script></body></html>"
-    )
+    return desk_file.page(frozen["name"], body, data)
+
+
+def faders(frozen: dict, data: dict | None, reason: dict | str) -> str:
+    """The desk, with a word where it predicts from other runs than the frozen numbers; or the reason without one."""
+    if data is None:
+        return f"<h2>The desk</h2><p>{escape(reason)}</p>"
+    later = ""
+    if data["fingerprint"] != frozen["surrogate"]["runs_hash"]:
+        later = (
+            '<p class="note">The desk predicts from the runs there are today; all numbers below are of the day when '
+        )
+        later += "this was nominated.</p>"
+    return f"<h2>The desk</h2>{later}{desk_file.BODY}{desk_file.about(data)}"
 
 
 def person(name: str) -> str:
@@ -101,11 +78,25 @@ def table(columns: list[str], rows: list[list[str]], numbers: int = 0) -> str:
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 
-def plot(figure: go.Figure) -> str:
-    """A figure as data that the script at the end draws; escaped, so that it cannot end the script early."""
-    figure.update_layout(font={"color": "#2b2723", "family": "system-ui, sans-serif"}, paper_bgcolor="#fff")
-    data = figure.to_json().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return f'<div class="plot"><script type="application/json">{data}</script></div>'
+def bar(shares: list[float], names: Named) -> str:
+    """Shares as one stacked bar."""
+    parts = "".join(
+        f'<i style="width:{100 * share:.3f}%;background:{names.colours[name]}"></i>'
+        for name, share in zip(names.domains, shares, strict=True)
+    )
+    return f'<div class="shares">{parts}</div>'
+
+
+def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
+    """Mixtures as bars, one under the other, with a key; merges, whose coefficients do not add up, as a table."""
+    if kind == "merge":
+        rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in points.items()]
+        return table(["", *names.domains], rows, len(names.domains))
+    key = "".join(
+        f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}' for name in names.domains
+    )
+    lines = "".join(f"<tr><td>{escape(name)}</td><td>{bar(values, names)}</td></tr>" for name, values in points.items())
+    return f"<p>{key}</p><table>{lines}</table>"
 
 
 def head(found: dict) -> str:
@@ -143,8 +134,7 @@ def decision(found: dict) -> str:
 def point(frozen: dict, names: Named) -> str:
     """The point beside its baselines, and its tokens and epochs at the budget."""
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
-    values = np.array([frozen["point"], *others.values()])
-    figure = review_charts.points(frozen["kind"], [frozen["name"], *others], names, values)
+    drawn = bars(frozen["kind"], {frozen["name"]: frozen["point"], **others}, names)
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
     seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.domains)
     rows = [
@@ -155,7 +145,7 @@ def point(frozen: dict, names: Named) -> str:
     columns += ["tokens", "epochs"] if known else []
     note = f'<p class="note">At a budget of {frozen["budget"]:,.0f} tokens.</p>' if known else ""
     title = "The mixture" if mixture else "The merge"
-    return f"<h2>{title}</h2>{plot(figure)}{table(columns, rows, len(columns) - 1)}{note}"
+    return f"<h2>{title}</h2>{drawn}{table(columns, rows, len(columns) - 1)}{note}"
 
 
 def passed(passes: float) -> str:
@@ -166,22 +156,16 @@ def passed(passes: float) -> str:
 def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
     """The predictions when it was nominated, against each baseline."""
     name, base = next(iter(frozen["baselines"].items()))
-    here, gap, colours = frozen["predicted"], base["difference"], [names.colours[metric] for metric in names.metrics]
-    figure = review_charts.intervals(
-        names.metrics,
-        colours,
-        [("predicted", np.array(gap["mean"]), 1.96 * np.array(gap["std"]))],
-        f"predicted, minus {name}, in each metric's unit (95%)",
-        "",
-    )
+    here, gap = frozen["predicted"], base["difference"]
     behind = frozen["surrogate"]
+    told = wording.predicted_words(here, aggregate, shown_in("bits", aggregate.unit))
     return (
         f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
-        f"<b>{escape(wording.predicted_words(frozen['predicted'], aggregate))}</b> (95%), by {escape(behind['title'])} "
+        f"<b>{escape(told)}</b> (95%), by {escape(behind['title'])} "
         f"on {wording.counted(behind['runs'], 'run')}.</p>"
-        f"{table(['vs.', aggregate.title, 'verdict'], by_baseline(frozen, aggregate))}{plot(figure)}"
+        f"{table(['vs.', aggregate.title, 'verdict'], by_baseline(frozen, aggregate))}"
         f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], by_metric(here, gap, names))}"
-        '<p class="note">Hollow marks are within noise: zero lies inside the interval.</p>'
+        '<p class="note">Within noise: zero lies inside the interval (95%).</p>'
     )
 
 
@@ -223,21 +207,16 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
             )
             continue
         if one["gap"]:
-            parts.append(f"<p><b>{escape(wording.gap_words(one, aggregate))}</b></p>")
-            figure = review_charts.intervals(
-                names.metrics,
-                [names.colours[metric] for metric in names.metrics],
-                [("measured minus predicted", np.array(one["gap"]["mean"]), np.array(one["gap"]["half"]))],
-                "measured minus predicted, in each metric's unit (95%)",
-                "",
-            )
-            parts.append(plot(figure))
+            told = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
+            parts.append(f"<p><b>{escape(told)}</b></p>")
+            gaps = zip(names.metrics, names.units, one["gap"]["mean"], one["gap"]["half"], strict=True)
+            rows = [[metric, unit, f"{gap:+.4f}" + plus_minus(half)] for metric, unit, gap, half in gaps]
+            parts.append(table(["metric", "unit", "measured minus predicted"], rows, 1))
         rows = [
             [
                 name,
                 f"{aggregate.sign * gap['predicted']:+.4f} ± {gap['predicted_half']:.4f}",
-                f"{aggregate.sign * gap['measured']:+.4f}"
-                + ("" if gap["measured_half"] is None else f" ± {gap['measured_half']:.4f}"),
+                f"{aggregate.sign * gap['measured']:+.4f}" + plus_minus(gap["measured_half"]),
                 wording.verdict(gap),
             ]
             for name, gap in one["differences"].items()
@@ -246,6 +225,11 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
         parts.append(f'<p class="note">{wording.counted(one["done"], "run")} of the candidate and its baselines.</p>')
     nothing = "<p>Not measured yet: all numbers here are predictions.</p>"
     return f"<h2>Predicted against measured</h2>{''.join(parts) or nothing}"
+
+
+def plus_minus(half: float | None) -> str:
+    """The half width of a 95% interval, empty where it is unknown."""
+    return "" if half is None else f" ± {half:.4f}"
 
 
 def caveats(frozen: dict) -> str:
@@ -296,21 +280,20 @@ def main() -> int:
     """Write the report on one candidate."""
     parser = argparse.ArgumentParser(prog="python -m dashboard.report.html", description=__doc__)
     parser.add_argument("candidate", metavar="ID", help="`python -m engine candidates STUDY` lists them")
-    parser.add_argument("--out", type=Path, default=Path("report.html"), help="default: %(default)s")
-    parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
-    options = parser.parse_args()
-    client = None
+    options = desk_file.with_file(parser, "report.html").parse_args()
+    return desk_file.write_page(options, lambda client: of_candidate(client, options.candidate))
+
+
+def of_candidate(client, candidate: str) -> str:
+    """The report on a candidate, asked of the workspace's client."""
+    found = client.call("dossier", candidate=candidate)
+    frozen = found["frozen"]
+    settings = {"surrogate": frozen["surrogate"]["name"], "priorities": frozen["aggregate"]["priorities"]}
     try:
-        client = connect(Workspace.there(options.workspace))
-        options.out.write_text(html(client.call("dossier", candidate=options.candidate)), "utf-8")
-    except (Problem, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    finally:
-        if client is not None:
-            client.close()
-    print(options.out)
-    return 0
+        desk = client.call("desk", name=frozen["study"], **settings)
+    except Problem as problem:  # no fit by now, or one that no browser can compute
+        desk = str(problem)
+    return html(found, desk)
 
 
 if __name__ == "__main__":

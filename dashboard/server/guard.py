@@ -55,6 +55,52 @@ class PageHeaders:
         return name, value
 
 
+class OwnAddress:
+    """Tells the page where its server is. Streamlit's would ask for it below each part of the address in turn, and
+    what is not there is an error in the browser's console."""
+
+    TELLS = (
+        f"<head><script>window.__streamlit = {{ BACKEND_BASE_URL: location.origin + {json.dumps(under('') + '/')} }}"
+        "</script>"
+    ).encode()
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        held: list[dict] = []  # the page's messages, until all of it is there
+        if scope["type"] == "http" and b"text/html" in dict(scope["headers"]).get(b"accept", b""):  # not compressed
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
+
+        async def send_with_address(message):
+            if message["type"] == "http.response.start" and self.is_page(message["headers"]):
+                held.append(message)
+            elif not held:
+                await send(message)
+            else:
+                held.append(message)
+                if not message.get("more_body"):
+                    await self.send_page(held, send)
+
+        await self.app(scope, receive, send_with_address)
+
+    @staticmethod
+    def is_page(headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether it is a page as text; one that is compressed is left alone."""
+        found = dict(headers)
+        return found.get(b"content-type", b"").startswith(b"text/html") and b"content-encoding" not in found
+
+    async def send_page(self, held: list[dict], send) -> None:
+        """Send a page whose messages are all there, with the script in its head."""
+        body = b"".join(message.get("body", b"") for message in held[1:])
+        if body:  # a HEAD has none
+            body = body.replace(b"<head>", self.TELLS, 1)
+            kept = [pair for pair in held[0]["headers"] if pair[0] != b"content-length"]
+            held[0]["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
+        await send(held[0])
+        await send({"type": "http.response.body", "body": body})
+
+
 class SameOrigin:
     """Refuses what a page of another site, or of another port of this host, sends with somebody's cookies: requests
     that change something, and web sockets."""

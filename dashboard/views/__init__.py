@@ -42,7 +42,7 @@ PAGES = (
     Page("Decide", "Candidates", "how_to_vote", "candidates", ANY, "decide.candidates:render"),
     Page("Decide", "Review", "co_present", "review", ANY, "decide.review:render"),
     Page("Decide", "Export", "ios_share", "export", ANY, "decide.export:render"),
-    Page("Decide", "API tokens", "key", "tokens", ANY, "account.tokens:render"),
+    Page("Settings", "API tokens", "key", "tokens", ANY, "account.tokens:render"),
 )
 FORMER = {"league": "leaderboard"}  # paths of old links -> where they lead today
 

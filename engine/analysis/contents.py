@@ -181,7 +181,7 @@ class ContentsProcess(Surrogate):
             prior[one.metrics], left[one.metrics] = unit * alone, unit * (alone - known.T @ known)
         return prior, left
 
-    def told(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    def settled(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """(M,) the part of what could be between two distributions (C,) that the runs settle, from 0 to 1."""
         prior, left = self._prior_and_left(np.stack([one, other]))
         could, may = (part[:, 0, 0] + part[:, 1, 1] - 2 * part[:, 0, 1] for part in (prior, left))
@@ -289,27 +289,31 @@ def kernel(theta: np.ndarray, product: np.ndarray, distance: np.ndarray) -> np.n
 @dataclass(frozen=True)
 class Change:
     """Of a mixture's mean losses towards another: mean, std (M,); aggregate, aggregate_std by signed weights, better
-    when below 0; half: of its 95% interval; told: the part of what such a change could be that the runs settle."""
+    when below 0; half: of its 95% interval; settled: the part of what such a change could be that the runs settle;
+    noise: standard deviation of one run's aggregate."""
 
     mean: np.ndarray
     std: np.ndarray
     aggregate: float
     aggregate_std: float
     half: float
-    told: float
+    settled: float
+    noise: float
 
 
 def change(process: ContentsProcess, base: np.ndarray, found: np.ndarray, weights: np.ndarray) -> Change:
     """What moving from one distribution (C,) to another changes, for the mean over seeds."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     mean = np.diff(process.mean(np.stack([base, found])), axis=0)[0]
     std = difference_std(process, found, base, noise=False)
     weighed = std * weights
     total_std = float(np.sqrt(max(0.0, weighed @ process.correlation @ weighed)))
-    half = float(t.ppf(0.975, len(process.roots) - 1)) * total_std
-    told = float(process.told(found, base)[weights != 0].min())
-    return Change(mean, std, float(weighted_sum(mean, weights)), total_std, half, told)
+    half = float(stdtrit(len(process.roots) - 1, 0.975)) * total_std
+    settled = float(process.settled(found, base)[weights != 0].min())
+    one_run = process.scale * np.sqrt(process.noise) * weights
+    noise = float(np.sqrt(max(0.0, one_run @ process.correlation @ one_run)))
+    return Change(mean, std, float(weighted_sum(mean, weights)), total_std, half, settled, noise)
 
 
 # How far contents lie from others ------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
-from engine.surrogates import Surrogate
+from engine.surrogates.base import Surrogate
 from engine.surrogates.prediction import difference_std
 
-STEP = 0.1  # share of the tokens that `influence` moves
+STEP = 0.1  # fraction of the tokens that `influence` moves
 MEASURED = 0.005  # nearer than this to a run, a mixture counts as that run
+EXTRAPOLATED = "extrapolated"  # what a point beyond the runs is called
 FARTHEST = 0.95  # quantile of the runs' own gaps up to which a mixture counts as between them
 
 
@@ -32,7 +33,8 @@ class Influence:
 
     @property
     def certain(self) -> np.ndarray:
-        return np.abs(self.effect) > 1.96 * self.std
+        certain: np.ndarray = np.abs(self.effect) > 1.96 * self.std
+        return certain
 
 
 def influence(surrogate: Surrogate, at: np.ndarray, space: Simplex, giver: int | None = None) -> Influence:
@@ -63,19 +65,35 @@ def _longest_step(at: np.ndarray, domain: int, space: Simplex, giver: int | None
 
 
 def with_share(at: np.ndarray, domain: int, share: float, giver: int | None = None) -> np.ndarray:
-    """The mixture (D,) with one domain set to a share, and the others scaled to fill the rest in proportion.
+    """The mixture (D,) of `with_shares` for one share."""
+    found: np.ndarray = with_shares(at, domain, np.array([share]), giver)[0]
+    return found
+
+
+def with_shares(
+    at: np.ndarray, domain: int, shares: np.ndarray, giver: int | None = None, locked: np.ndarray | None = None
+) -> np.ndarray:
+    """The mixtures (N, D) with one domain of `at` (D,) set to each of the shares (N,), and the others scaled to fill
+    the rest in proportion.
 
     Others that are all zero share the rest evenly. With a giver, that domain alone gives or takes the difference, and
-    the share goes no further than what the two hold.
+    the share goes no further than what the two hold. locked (D,) bool: domains that keep their share; where nobody is
+    left to give, nothing moves.
     """
-    if giver is not None and giver != domain:
-        moved = np.array(at, float)
-        moved[domain] = np.clip(share, 0, at[domain] + at[giver])
-        moved[giver] = at[domain] + at[giver] - moved[domain]
-        return moved
-    others = np.delete(at, domain)
-    others = others / others.sum() if others.sum() > 0 else np.full(len(others), 1 / max(1, len(others)))
-    return np.insert(others * (1 - share), domain, share)
+    at, place = np.asarray(at, float), np.arange(len(at))
+    gives = (place != domain) if locked is None else (place != domain) & ~locked
+    if giver is None or giver == domain:
+        left = 1 - at[(place != domain) & ~gives].sum()
+    else:
+        gives, left = gives & (place == giver), at[domain] + at[giver]
+    rows = np.tile(at, (len(shares), 1))
+    if locked is not None and not gives.any():
+        return rows
+    value, held = np.clip(shares, 0, left), at[gives]
+    parts = held / held.sum() if held.sum() > 0 else np.full(len(held), 1 / max(1, len(held)))
+    rows[:, gives] = parts * (left - value)[:, None]
+    rows[:, domain] = value
+    return rows
 
 
 def response(
@@ -84,7 +102,7 @@ def response(
     """Mean and std (N, M) of a run's losses as one domain's share takes the values grid (N,), others in
     proportion, or the domain `giver` alone.
     """
-    return surrogate.predict(np.stack([with_share(np.asarray(at, float), domain, share, giver) for share in grid]))
+    return surrogate.predict(with_shares(at, domain, grid, giver))
 
 
 @dataclass(frozen=True)
@@ -162,7 +180,7 @@ def ternary(surrogate: Surrogate, at: np.ndarray, domains: tuple[int, int, int],
 
 @dataclass(frozen=True)
 class Support:
-    """distance (N,): share of the tokens that differs from the nearest run; nearest (N,): that run's row;
+    """distance (N,): fraction of the tokens that differs from the nearest run; nearest (N,): that run's row;
     badge (N,): "measured", "interpolated" or "extrapolated"; reach: the distance up to which a point is
     interpolated.
     """
@@ -176,7 +194,7 @@ class Support:
 def support(points: np.ndarray, runs: np.ndarray) -> Support:
     """How far points (N, D) lie from the runs measured (R, D).
 
-    The distance is total variation: the share of tokens that would have to change domain. "measured" within
+    The distance is total variation: the fraction of tokens that would have to change domain. "measured" within
     0.005 of a run; "interpolated" while the nearest run is no farther than runs are from each other (the 95%
     quantile of their distances to their nearest fellow: the k-nearest-neighbour rule for a model's domain of
     applicability); beyond that "extrapolated". Raises Problem without runs.
@@ -190,7 +208,7 @@ def support(points: np.ndarray, runs: np.ndarray) -> Support:
     reach = float(np.quantile(gaps.min(axis=1), FARTHEST)) if len(different) > 1 else 0.0
     nearest = distances.argmin(axis=1)
     distance = distances[np.arange(len(points)), nearest]
-    badge = np.where(distance <= MEASURED, "measured", np.where(distance <= reach, "interpolated", "extrapolated"))
+    badge = np.where(distance <= MEASURED, "measured", np.where(distance <= reach, "interpolated", EXTRAPOLATED))
     return Support(distance, nearest, badge.tolist(), reach)
 
 

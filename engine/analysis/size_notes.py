@@ -88,6 +88,13 @@ def at_size(places: np.ndarray, target: np.ndarray) -> np.ndarray:
     return same
 
 
+def outside(places: np.ndarray, target: np.ndarray) -> bool:
+    """Whether a number of the target (2,) lies beyond those of the sizes (S, 2)."""
+    most, least = np.fmax.reduce(places, axis=0), np.fmin.reduce(places, axis=0)  # NaN where no size tells
+    beyond = np.maximum(target / most, least / target)
+    return bool((np.nan_to_num(np.log(beyond), nan=0.0) > SAME).any())
+
+
 def _together(logs: np.ndarray) -> bool:
     """Whether both numbers vary over sizes (S, 2), and one with the other."""
     varied = not np.isnan(logs).any() and bool((np.ptp(logs, axis=0) > SAME).all())

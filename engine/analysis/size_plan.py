@@ -55,12 +55,13 @@ class Plan:
 @dataclass(frozen=True)
 class Known:
     """What is known after some runs. covariance (M, P, P): of what the points are worth; level_var, slope_var (S, M) of
-    the options' lines; told (M,): what runs at the target tell of its slope, as a precision, if it is no size yet."""
+    the options' lines; slope_precision (M,): what runs at the target tell of its slope, if it is no
+    size yet."""
 
     covariance: np.ndarray
     level_var: np.ndarray
     slope_var: np.ndarray
-    told: np.ndarray
+    slope_precision: np.ndarray
 
 
 def plan(
@@ -128,7 +129,7 @@ class _Asked:
         slope_var = lines.slope_var.copy()
         slope_var[self.own] = known.slope_var[: len(self.own)]
         there = replace(self.sizes, lines=replace(lines, slope_var=slope_var)).at(*self.target)
-        steep = 1 / (1 / np.maximum(there.slope_var, 1e-300) + known.told)
+        steep = 1 / (1 / np.maximum(there.slope_var, 1e-300) + known.slope_precision)
         one, two = known.covariance[:, 0], known.covariance[:, 1]
         apart = one[:, 0] + two[:, 1] - 2 * one[:, 1]
         variance = there.slope**2 * apart + steep * (self.off[:, 0] - self.off[:, 1]) ** 2
@@ -138,7 +139,7 @@ class _Asked:
     def bought(self, known: Known, k: int, count: int) -> tuple[Known, list[int]]:
         """What is known after some runs of an option, each at the candidate that tells most; and at which points."""
         covariance, level_var, slope_var = known.covariance, known.level_var.copy(), known.slope_var.copy()
-        told, chosen = known.told.copy(), []
+        told, chosen = known.slope_precision.copy(), []
         for _ in range(count):
             error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
             total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.analysis.curves import curve
-from engine.analysis.size_notes import at_size, check_target, notes_at, worse_than_smaller
+from engine.analysis.size_notes import at_size, check_target, notes_at, outside, worse_than_smaller
 from engine.core.errors import Problem
 from engine.spec.sizes import Size, own_size, sizes_of
 from engine.surrogates.base import Surrogate
@@ -99,6 +99,7 @@ class Sizes:
             slope=slope,
             slope_var=slope_var * widened**2,
             notes=(*self.troubles, *notes),
+            beyond=outside(places, target),
         )
 
     def _line_at(self, places: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -127,7 +128,7 @@ NAMES = ("level", "level_var", "slope", "slope_var", "noise")
 @dataclass(kw_only=True)
 class AtSize(Surrogate):
     """The process at one size: level (M,) + slope (M,) x (process - centre (M,)); what is known of a line is common to
-    all mixtures. notes: what has to be known of these predictions."""
+    all mixtures. notes: what has to be known of these predictions; beyond: whether it lies outside the runs' sizes."""
 
     title = "One process over all sizes"
     extrapolates = True
@@ -139,6 +140,7 @@ class AtSize(Surrogate):
     slope: np.ndarray
     slope_var: np.ndarray
     notes: tuple[str, ...]
+    beyond: bool
 
     @classmethod
     def _learn(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> "AtSize":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.space.box import Box
-from engine.surrogates import Surrogate
+from engine.surrogates.base import Surrogate
 
 STEPS = 33
 
@@ -44,11 +44,13 @@ def line_between(
 def off_plane(points: np.ndarray, at: np.ndarray, across: int, up: int) -> np.ndarray:
     """(R,) how far points (R, D) lie from the plane of a slice, as the sum over its other coordinates."""
     others = np.delete(np.arange(len(at)), [across, up])
-    return np.abs(points[:, others] - np.asarray(at)[others]).sum(axis=1)
+    distance: np.ndarray = np.abs(points[:, others] - np.asarray(at)[others]).sum(axis=1)
+    return distance
 
 
 def front_of(losses: np.ndarray, signs: np.ndarray) -> np.ndarray:
     """(R,) bool: the Pareto front of losses (R, C); signs (C,) -1 where higher is better."""
     costs = losses * signs
     beaten = (costs[None] <= costs[:, None]).all(axis=2) & (costs[None] < costs[:, None]).any(axis=2)
-    return ~beaten.any(axis=1)
+    front: np.ndarray = ~beaten.any(axis=1)
+    return front

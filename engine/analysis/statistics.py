@@ -22,15 +22,16 @@ def pooled_noise(measured: list[np.ndarray]) -> float | None:
 def margin(measured: list[np.ndarray]) -> float:
     """How many standard errors the best must lie below another to be told apart at 95%, whichever of them is best:
     Student's t on the pooled degrees of freedom, for all comparisons at once (Bonferroni)."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     freedom = sum(len(values) - 1 for values in measured)
-    return float(t.ppf(1 - 0.025 / max(1, len(measured) - 1), max(1, freedom)))
+    return float(stdtrit(max(1, freedom), 1 - 0.025 / max(1, len(measured) - 1)))
 
 
 def rank_correlation(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """(...,) Spearman over the last axis; 0 where either does not vary."""
-    return np.nan_to_num(spearman(measured, predicted))
+    found: np.ndarray = np.nan_to_num(spearman(measured, predicted))
+    return found
 
 
 def interval(predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, seed: int = 0) -> tuple[float, float]:

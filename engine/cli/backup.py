@@ -14,7 +14,7 @@ def add(command) -> None:
     one = command("restore", restore, "restore a workspace from an archive")
     one.add_argument("file", type=Path, metavar="FILE.tar.zst", help="the archive")
     one.add_argument("folder", type=Path, metavar="FOLDER", help="the new workspace; it must not exist yet")
-    said = "what becomes of jobs that wait in it: without this, an archive with some is refused"
+    said = "what becomes of its waiting jobs and unfinished studies: without this, an archive with some is refused"
     one.add_argument("--jobs", choices=("run", "cancel"), default="ask", help=said)
     one.set_defaults(alone=True)
     one = command("export-runs", export_runs, "write a study's runs as CSV or Parquet", study=True)

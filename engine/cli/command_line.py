@@ -17,6 +17,7 @@ from pathlib import Path
 
 from engine import VERSION
 from engine.cli import (
+    agents,
     backup,
     corpus,
     importing,
@@ -131,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run, alone=False, makes=makes)  # alone: it needs no workspace
         return one
 
-    subjects = (corpus, studies, importing, rounds, reviews, recipes, merging, merge_studies, jobs, tokens, backup)
-    for subject in subjects:
+    asked = (corpus, studies, importing, rounds, reviews, recipes, merging, merge_studies, jobs, tokens, backup, agents)
+    for subject in asked:
         subject.add(command)
     return root

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.cli.waiting import waited
+from engine.cli.waiting import beside, waited
 from engine.cli.words import pairs, plain
 from engine.core.errors import Problem
 
@@ -30,6 +30,7 @@ def corpus_options(one) -> None:
         "--vocabulary", type=int, default=2048, help="vocabulary size of a bpe tokenizer (default: %(default)s)"
     )
     one.add_argument("--cap-mb", type=float, help="at most this many MB of text per domain")
+    one.add_argument("--private", action="store_true", help="show none of its text, on pages, in files or in answers")
 
 
 def corpus_build(client, workspace, options):
@@ -38,7 +39,7 @@ def corpus_build(client, workspace, options):
         return result
     ended = waited(client, workspace, [result["job"]])
     built = next(one for one in client.call("list_corpora") if one["corpus"] == options.name)
-    return {**ended, "report": built["report"]}
+    return beside(result, {**ended, "report": built["report"]})
 
 
 def corpus_spec(options) -> dict:
@@ -73,6 +74,8 @@ def corpus_spec(options) -> dict:
         spec["tokenizer"] = {"type": "bpe", "vocabulary": options.vocabulary}
     elif options.tokenizer != "bytes":
         spec["tokenizer"] = {"type": "file", "path": str(Path(options.tokenizer).resolve())}
+    if options.private:
+        spec["private"] = True
     if options.cap_mb is not None:
         spec["cap_mb"] = options.cap_mb
     return spec

@@ -8,20 +8,20 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from engine.analysis.explain import EXTRAPOLATED
 from engine.cli.files import as_file, new_output
 from engine.cli.waiting import wait_for_study, waited
 from engine.cli.words import pairs
 from engine.core.checks import once_each
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT, replacing
+from engine.core.settings_text import text_of, toml
 from engine.core.sheets import as_text
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
@@ -30,10 +30,12 @@ from engine.importing import FORMATS, Table, read_points, read_table
 from engine.importing.mapping import KEYS
 from engine.jobs.events import JobFailed
 from engine.jobs.journal import last_event
+from engine.jobs.parts import WHOLE, part_of
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
+from engine.studies.reach import extrapolation_note, places
 from engine.surrogates import load
 
-Predict = Callable[[np.ndarray], Iterable[np.ndarray]]  # points (N, D) -> mean, std (N, M)
+Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, list[str]]]  # (N, D) -> mean, std (N, M), N places
 CHUNK = 4096  # mixtures predicted at once
 REPEATS = 1  # of the cross-validation that calibrates a single fitted surrogate
 
@@ -54,6 +56,8 @@ def add(command) -> None:
     one.add_argument("--target-tokens", type=float, default=0.0, help="budget of the real run")
     one.add_argument("--constraints", type=Path, metavar="TOML", help="bounds and groups, as in a study's file")
     one.add_argument("--epoch-cap", type=float, default=4.0, help="max epochs of a domain in the real run")
+    few = "surrogates to compare, besides the one-share baseline (default: all, which takes minutes on many runs)"
+    one.add_argument("--surrogates", nargs="+", default=[], metavar="NAME", help=few)
     predict_options(command("predict", predict, "predict the metrics of new mixtures"))
 
 
@@ -123,6 +127,7 @@ def import_runs(client, workspace, options):
         priorities=priorities,
         target_tokens=options.target_tokens,
         epoch_cap=options.epoch_cap,
+        surrogates=options.surrogates,
     )
     if options.wait:
         wait_for_study(client, workspace, result["study"])
@@ -152,13 +157,15 @@ def what_was_read(shown: dict) -> list[str]:
 
 def check_answers(shown: dict) -> None:
     """Raise Problem where the tables cannot be read, or a question has no answer."""
-    if shown["problem"]:
-        raise Problem(shown["problem"])
+    problem = shown["problem"]
     if unanswered := [one["id"] for one in shown["questions"] if one["answer"] is None]:
         raise Problem(
             f"Cannot import before {'this question is' if len(unanswered) == 1 else 'these questions are'} answered: "
             f"{', '.join(unanswered)}. Repeat the command with an --answer to each, as listed above."
+            + (f" With the first of all answers it would be refused: {problem}" if problem else "")
         )
+    if problem:
+        raise Problem(problem)
 
 
 def copied(workspace: Workspace, study: str, path: Path, role: str) -> str:
@@ -195,7 +202,7 @@ def numbers_in(path: Path) -> dict[str, float]:
 def constraints_in(path: Path) -> dict:
     """Bounds and groups of a TOML file. Raises Problem if it is not valid, or has other keys."""
     try:
-        found = tomllib.loads(path.read_text())
+        found = toml(text_of(path))
     except UNREADABLE as error:
         raise Problem(f"Cannot read the constraints in {path}: {read_fault(error, 'Fix the file.')}") from error
     if unknown := set(found) - {"bounds", "groups"}:
@@ -204,7 +211,8 @@ def constraints_in(path: Path) -> dict:
 
 
 def predict(client, workspace, options):
-    """One row per input row, in its order: the key's column, then <metric> and <metric>_std for every metric."""
+    """One row per input row, in its order: the key's column, then <metric> and <metric>_std for every metric, and
+    `place`: whether the runs reach there."""
     new_output(options.out, options.force)
     with as_file(options.weights) as file:
         table = read_table(file)
@@ -218,19 +226,23 @@ def predict(client, workspace, options):
     points, notes = read_points(table, told["columns"], told["scale"])
     for note in [*told["notes"], *table.notes, *notes]:
         print(note, file=sys.stderr)
-    write_predictions(options.out, table, told, told["predict"], points)
+    there = write_predictions(options.out, table, told, told["predict"], points)
+    if beyond := extrapolation_note(there):
+        print(beyond, file=sys.stderr)
     return {
         "study": told["study"],
         "surrogate": told["surrogate"],
         **({**size, "notes": told["notes"]} if size else {}),
         "rows": len(points),
+        "extrapolated": there.count(EXTRAPOLATED),
         "metrics": told["metrics"],
         "written": str(options.out),
     }
 
 
 def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
-    """What predictions at a size need; "predict": points (N, D) -> mean, std (N, M), by the process that owns them."""
+    """What predictions at a size need; "predict": points (N, D) -> mean, std (N, M) and their N places, by
+    the process that owns them."""
     shown = client.call("show", name=study)
     told = dict.fromkeys(("key", "scale")) | {"columns": {name: name for name in shown["domains"]}}
     told |= {name: shown["imported"].get(name) for name in ("columns", "key", "scale")} if shown["imported"] else {}
@@ -239,7 +251,8 @@ def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
     def at_size(points):
         rows = [dict(zip(shown["domains"], point, strict=True)) for point in points.tolist()]
         found = client.call("predict", name=study, weights=rows, **size)
-        return (np.array([[row[m][what] for m in metrics] for row in found]) for what in ("mean", "std"))
+        mean, std = (np.array([[row[m][what] for m in metrics] for row in found]) for what in ("mean", "std"))
+        return mean, std, [row[metrics[0]]["place"] for row in found]
 
     notes = client.call("list_sizes", name=study, **size)["notes"]
     return {
@@ -263,7 +276,8 @@ def fitted(client, workspace, options) -> dict:
         waited(client, workspace, [told["job"]])
         told = client.call("fitted", name=options.study)
     notes = client.call("list_sizes", name=options.study)["notes"]
-    return {**told, "notes": notes, "predict": load(workspace.root / told["file"]).predict}
+    surrogate, runs = load(workspace.root / told["file"]), np.array(told["runs"], float)
+    return {**told, "notes": notes, "predict": lambda points: (*surrogate.predict(points), places(points, runs))}
 
 
 def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
@@ -272,12 +286,13 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
     Nothing of it goes into the study's journals: the full fit runs when a worker does.
     """
     spec = {**spec, "surrogates": [surrogate], "repeats": REPEATS}
-    with tempfile.TemporaryDirectory(dir=workspace.root) as name:
-        folder = Path(name)
+    with part_of(workspace.root / "alone") as part:  # a killed one is cleared by the next, and in no backup
+        folder = part / WHOLE
+        folder.mkdir()
         (folder / "spec.json").write_text(json.dumps(spec))
         (folder / "lease.json").write_text(json.dumps({"attempt": "alone"}))
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.jobs.run", name, str(workspace.root), "alone"],
+            [sys.executable, "-m", "engine.jobs.run", str(folder), str(workspace.root), "alone"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **CHILD_ENVIRONMENT},
@@ -294,17 +309,20 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
     return f"surrogates/{spec['study']}/{spec['fingerprint']}/{surrogate}.npz"
 
 
-def write_predictions(path: Path, table: Table, told: dict, predicted: Predict, points: np.ndarray) -> None:
-    """Write the file atomically."""
+def write_predictions(path: Path, table: Table, told: dict, predicted: Predict, points: np.ndarray) -> list[str]:
+    """Write the file atomically; returns the place of every row."""
+    found: list[str] = []
     wanted = dict.fromkeys([told["key"], *KEYS])
     carried = [name for name in wanted if name in table.columns and name not in told["columns"].values()]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, open(part, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         named = (name for metric in told["metrics"] for name in (metric, f"{metric}_std"))
-        rows.writerow([as_text(name) for name in (*carried, *named)])
+        rows.writerow([as_text(name) for name in (*carried, *named, "place")])
         for start in range(0, len(points), CHUNK):
-            mean, std = predicted(points[start : start + CHUNK])
-            for place, (m, s) in enumerate(zip(mean.tolist(), std.tolist(), strict=True), start):
-                kept = [as_text(str(table.columns[name][place])) for name in carried]
-                rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair)])
+            mean, std, there = predicted(points[start : start + CHUNK])
+            found += there
+            for row, (m, s, place) in enumerate(zip(mean.tolist(), std.tolist(), there, strict=True), start):
+                kept = [as_text(str(table.columns[name][row])) for name in carried]
+                rows.writerow([*kept, *(number for pair in zip(m, s, strict=True) for number in pair), place])
+    return found

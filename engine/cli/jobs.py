@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from engine.cli.waiting import waited
+from engine.cli.waiting import beside, waited
 from engine.core.errors import Problem
+from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
 from engine.jobs.spec import renamed
 
@@ -42,14 +43,14 @@ def jobs(client, workspace, options):
 
 def submit(client, workspace, options):
     try:
-        spec = json.loads(options.file.read_text())
+        spec = json.loads(text_of(options.file))
     except UNREADABLE as error:
         raise Problem(f"Cannot read the spec {options.file}: {read_fault(error, 'Fix it.')}") from error
     if options.depends_on:
         spec = renamed(spec)
         spec["depends_on"] = [*spec.get("depends_on", []), *options.depends_on]
     result = client.call("submit_job", spec=spec, job_id=options.id)
-    return waited(client, workspace, [result["job"]]) if options.wait else result
+    return beside(result, waited(client, workspace, [result["job"]])) if options.wait else result
 
 
 def about(command: str):

@@ -1,12 +1,13 @@
 """Commands about merge studies: measure a merge, search for a better one, compare merges with mixtures."""
 
-from engine.cli.waiting import waited
-from engine.cli.words import numbers, plain
+from engine.cli.waiting import beside, waited
+from engine.cli.words import numbers, plain, priorities, priority_option
 
 
 def add(command) -> None:
     one = command("measure-merge", measure, "measure one merge of a merge study", True, True)
     one.add_argument("--at", action="append", default=[], metavar="NAME=VALUE", help="a coefficient or knob; repeat")
+    one.add_argument("--label", help="what its run is called")
     search_options(command("search-merges", search, "measure merges until a budget is spent", True, True))
     learn_options(command("learn-merge", learn, "data-driven merging: learn a merge from training text", True, True))
     command("learned-merges", plain("learned_merges"), "data-driven merges and their measured losses", study=True)
@@ -30,20 +31,22 @@ def search_options(one) -> None:
     one.add_argument(
         "--spread", action="store_true", help="search for a Pareto front: draw new metric weights every round"
     )
+    priority_option(one)
     one.add_argument("--seed", type=int, default=0, help="default: %(default)s")
 
 
 def learn_options(one) -> None:
     from engine.spec.merge_learners import LEARNERS
 
-    one.add_argument("--by", choices=list(LEARNERS), required=True, help="the method (docs/MERGING.md)")
+    one.add_argument("--by", choices=list(LEARNERS), required=True, help="the method (docs/reference/merge-methods.md)")
     one.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="one of its knobs; repeat")
     one.add_argument("--at", action="append", default=[], metavar="EXPERT=VALUE", help="the coefficient of one expert")
     one.add_argument("--large", default="", help="logit_fusion: a checkpoint that the experts steer")
 
 
 def measure(client, workspace, options):
-    result = client.call("measure_merge", name=options.study, coefficients=[numbers(options.at)])
+    wanted = {"coefficients": [numbers(options.at)], "label": options.label}
+    result = client.call("measure_merge", name=options.study, **wanted)
     if not options.wait:
         return result
     waited(client, workspace, sorted({run["job"] for run in measured(client, options.study, result["runs"])}))
@@ -78,13 +81,16 @@ def learn(client, workspace, options):
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])
-    return next(one for one in client.call("learned_merges", name=options.study) if one["job"] == result["job"])
+    done = client.call("learned_merges", name=options.study)
+    return beside(result, next(one for one in done if one["job"] == result["job"]))
 
 
 def search(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("evaluations", "minutes", "surrogate", "spread", "seed")}
-    result = client.call("search_merges", name=options.study, strategy=options.by, **wanted)
+    wanted |= {"strategy": options.by, "priorities": priorities(options)}
+    result = client.call("search_merges", name=options.study, **wanted)
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])
-    return next(one for one in client.call("merge_searches", name=options.study) if one["job"] == result["job"])
+    done = client.call("merge_searches", name=options.study)
+    return beside(result, next(one for one in done if one["job"] == result["job"]))

@@ -1,7 +1,7 @@
 """Commands about candidates: nominate, show, comment, vote, decide, confirm, compare."""
 
-from engine.cli.waiting import wait_for_study
-from engine.cli.words import numbers
+from engine.cli.waiting import beside, wait_for_study
+from engine.cli.words import numbers, priorities, priority_option
 
 
 def add(command) -> None:
@@ -14,6 +14,7 @@ def add(command) -> None:
     one.add_argument("--candidate", help="best, a baseline, or a run's id (as in export)")
     one.add_argument("--point", action="append", default=[], metavar="NAME=VALUE", help="or its values; repeat")
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
+    priority_option(one)
     candidate_of(command("candidate", dossier, "show everything about one candidate"))
     said = candidate_of(command("comment", comment, "comment on a candidate"))
     said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
@@ -53,6 +54,7 @@ def listed(client, workspace, options):
 
 
 def nominate(client, workspace, options):
+    """Freeze a point, named or given by its values, as a candidate."""
     return client.call(
         "nominate",
         name=options.study,
@@ -61,6 +63,7 @@ def nominate(client, workspace, options):
         candidate=options.candidate,
         point=numbers(options.point) or None,
         surrogate=options.surrogate,
+        priorities=priorities(options),
     )
 
 
@@ -97,7 +100,7 @@ def confirm(client, workspace, options):
     if not options.wait:
         return result
     wait_for_study(client, workspace, result["study"])
-    return client.call("dossier", candidate=options.candidate)["evidence"]
+    return beside(result, client.call("dossier", candidate=options.candidate)["evidence"])
 
 
 def compare(client, workspace, options):

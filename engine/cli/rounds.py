@@ -1,7 +1,7 @@
 """Commands about rounds: trade-offs, targets, next runs, confirmations, scale, new sources, changed domains."""
 
-from engine.cli.waiting import wait_for_study, waited
-from engine.cli.words import numbers, pairs, plain
+from engine.cli.waiting import beside, wait_for_study, waited
+from engine.cli.words import numbers, pairs, plain, priorities, priority_option
 from engine.core.errors import Problem
 
 
@@ -15,11 +15,13 @@ def add(command) -> None:
     said = "mixtures predicted to meet target losses or scores"
     one = command("targets", targets, said, study=True, aliases=("wish",))
     one.add_argument("--limit", action="append", required=True, metavar="METRIC=VALUE", help="repeat for more")
+    one.add_argument("--most", type=int, default=10, help="mixtures to show (default: %(default)s)")
     propose_options(command("propose", propose, "the runs worth training next, with their expected gain", True, True))
     confirm_options(command("confirm", confirm, "confirm with several seeds, next to the baselines", True, True))
     one = command("ledger", ledger, "predictions registered before their runs were measured, and the results")
     one.add_argument("study", metavar="STUDY", nargs="?", help="the study's id or name (default: all studies)")
-    command("trust", plain("trust"), "how well proxies predict the larger models", study=True)
+    one = command("trust", trust, "how well proxies predict the larger models", study=True)
+    one.add_argument("--surrogate", help="whose predictions (default: the best on the leaderboard)")
     command(
         "scale", plain("scale"), "ways to extrapolate over shares and size, checked at the largest size", study=True
     )
@@ -35,6 +37,8 @@ def propose_options(one) -> None:
 
     one.add_argument("--by", choices=list(PROPOSERS), default="improvement", help="default: %(default)s")
     one.add_argument("--count", type=int, default=8, help="runs (default: %(default)s)")
+    one.add_argument("--surrogate", help="default: the best on the leaderboard")
+    priority_option(one)
     one.add_argument("--start", action="store_true", help="wait for it, then train its runs")
 
 
@@ -63,16 +67,14 @@ def source_options(one) -> None:
     one.add_argument("--domain", required=True, help="one of its domains")
     one.add_argument("--share", type=float, default=SHARE, help="of its text in the mixture (default: %(default)g)")
     one.add_argument("--candidate", help="the mixture it joins, as in export (default: the first baseline)")
-    priority = "repeat; default: the study's own"
-    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
+    priority_option(one)
 
 
 def plan_options(one) -> None:
     one.add_argument("--parameters", type=float, required=True, metavar="N", help="of the model at the target")
     one.add_argument("--tokens", type=float, required=True, metavar="T", help="that it trains on")
     one.add_argument("--flops", type=float, required=True, help="budget of all further runs; a run takes 6 N T")
-    priority = "repeat; default: the study's own"
-    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=priority)
+    priority_option(one)
 
 
 def change_options(one) -> None:
@@ -92,19 +94,24 @@ def repetition(client, workspace, options):
 
 
 def targets(client, workspace, options):
-    return client.call("targets", name=options.study, limits=numbers(options.limit))
+    return client.call("targets", name=options.study, limits=numbers(options.limit), most=options.most)
 
 
 def propose(client, workspace, options):
-    result = client.call("propose", name=options.study, proposer=options.by, count=options.count)
+    """Propose the next runs, and with --start train them."""
+    wanted = {key: getattr(options, key) for key in ("count", "surrogate")}
+    wanted |= {"proposer": options.by, "priorities": priorities(options)}
+    result = client.call("propose", name=options.study, **wanted)
     if not (options.wait or options.start):
         return result
     waited(client, workspace, [result["job"]])
     found = next(one for one in client.call("list_proposals", name=options.study) if one["job"] == result["job"])
     if not options.start:
-        return found
+        return beside(result, found)
     started = client.call("start_proposed", name=options.study, points=found["found"]["points"])
-    return wait_for_study(client, workspace, result["study"]) if options.wait else {**found, **started}
+    if not options.wait:
+        return {**found, **started}
+    return beside(started, wait_for_study(client, workspace, result["study"]))
 
 
 def confirm(client, workspace, options):
@@ -115,7 +122,11 @@ def confirm(client, workspace, options):
     if not options.wait:
         return result
     wait_for_study(client, workspace, result["study"])
-    return client.call("trust", name=options.study)
+    return beside(result, client.call("trust", name=options.study))
+
+
+def trust(client, workspace, options):
+    return client.call("trust", name=options.study, surrogate=options.surrogate)
 
 
 def ledger(client, workspace, options):
@@ -124,12 +135,12 @@ def ledger(client, workspace, options):
 
 def value_source(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("corpus", "domain", "share", "candidate")}
-    return client.call("value_source", name=options.study, **wanted, priorities=numbers(options.priority) or None)
+    return client.call("value_source", name=options.study, **wanted, priorities=priorities(options))
 
 
 def plan_runs(client, workspace, options):
     wanted = {key: getattr(options, key) for key in ("parameters", "tokens", "flops")}
-    return client.call("plan_runs", name=options.study, **wanted, priorities=numbers(options.priority) or None)
+    return client.call("plan_runs", name=options.study, **wanted, priorities=priorities(options))
 
 
 def change(client, workspace, options):

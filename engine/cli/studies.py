@@ -1,11 +1,12 @@
-"""Commands about studies: start, show, wait, cancel, fit, search."""
+"""Commands about studies: start, show, wait, cancel, label, delete, fit, search."""
 
+from argparse import BooleanOptionalAction
 from dataclasses import replace
 from pathlib import Path
 
 from engine.cli.importing import numbers_in
-from engine.cli.waiting import wait_for_study, waited
-from engine.cli.words import numbers, plain
+from engine.cli.waiting import beside, wait_for_study, waited
+from engine.cli.words import numbers, plain, priorities, priority_option
 
 
 def add(command) -> None:
@@ -18,13 +19,22 @@ def add(command) -> None:
     one = command("text", give_text, said, study=True)
     one.add_argument("--available-tokens", type=Path, metavar="FILE", help="CSV or JSON: domain, available tokens")
     one.add_argument("--target-tokens", type=float, help="budget of the real run (default: as before)")
-    command("list", plain("list_studies"), "list the studies")
+    one = command("list", list_studies, "list the studies")
+    one.add_argument("--archived", action="store_true", help="list archived studies, too")
     command("show", plain("show"), "show one study: settings, jobs, leaderboard of surrogates", study=True)
     command("runs", plain("list_runs"), "list a study's runs with shares and losses", study=True)
     command("wait", wait, "show progress until a study is done", study=True)
     command("cancel", plain("cancel"), "stop a study's jobs; finished runs stay", study=True)
     command("pause", plain("pause"), "pause a study: its jobs stop at a checkpoint and wait", study=True)
     command("resume", plain("resume"), "resume a paused or cancelled study and retry its failed jobs", study=True)
+    one = command("label", label, "rename, annotate, tag, pin or archive a study", study=True)
+    one.add_argument("--name", help="its new name")
+    one.add_argument("--note", help="a note of your own; an empty one takes it away")
+    one.add_argument("--tag", action="append", metavar="TAG", help="all its tags; repeat; an empty one takes them away")
+    one.add_argument("--pinned", action=BooleanOptionalAction, help="list it before the others")
+    one.add_argument("--archived", action=BooleanOptionalAction, help="hide it from lists and the page")
+    one = command("delete", delete, "delete a study, with its runs, jobs and candidates, for good", study=True)
+    one.add_argument("--called", required=True, metavar="NAME", help="its name again, to confirm")
     command("fit", fit, "fit and cross-validate the surrogates on the finished runs", study=True, wait=True)
     search_options(
         command("search", search, "score simulated mixtures and find the lowest prediction", study=True, wait=True)
@@ -36,7 +46,7 @@ def search_options(one) -> None:
     from engine.search.methods import DEFAULT_METHOD, METHODS
 
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
-    one.add_argument("--priority", action="append", default=[], metavar="DOMAIN=WEIGHT", help="repeat; default: all 1")
+    priority_option(one)
     one.add_argument("--method", choices=list(METHODS), default=DEFAULT_METHOD, help="default: %(default)s")
     price = "of a million unique tokens, for the cheapest near-optimal mixture; repeat; default: all 1"
     one.add_argument("--price", action="append", default=[], metavar="DOMAIN=PRICE", help=price)
@@ -52,13 +62,30 @@ def start(client, workspace, options):
     if options.target_tokens is not None:
         spec = replace(spec, target_tokens=options.target_tokens)
     result = client.call("start", spec=spec.to_dict())
-    return wait_for_study(client, workspace, result["study"]) if options.wait else result
+    return beside(result, wait_for_study(client, workspace, result["study"])) if options.wait else result
 
 
 def give_text(client, workspace, options):
     given = {} if options.available_tokens is None else numbers_in(options.available_tokens)
     target = options.target_tokens
     return client.call("give_text", name=options.study, available_tokens=given, target_tokens=target)
+
+
+def list_studies(client, workspace, options):
+    """The studies; archived ones where they are asked for."""
+    return client.call("list_studies", archived=options.archived)
+
+
+def label(client, workspace, options):
+    """Change what was given; an empty tag alone takes all tags away."""
+    tags = options.tag if options.tag is None else [tag for tag in options.tag if tag]
+    changes = {"new_name": options.name, "note": options.note, "pinned": options.pinned, "archived": options.archived}
+    return client.call("label_study", name=options.study, tags=tags, **changes)
+
+
+def delete(client, workspace, options):
+    """Delete a study by its name, given twice."""
+    return client.call("delete_study", name=options.study, called=options.called)
 
 
 def wait(client, workspace, options):
@@ -69,17 +96,16 @@ def fit(client, workspace, options):
     result = client.call("fit", name=options.study)
     if options.wait:
         waited(client, workspace, [result["job"]])
-    return client.call("show", name=options.study)["league"] if options.wait else result
+    return beside(result, client.call("show", name=options.study)["league"]) if options.wait else result
 
 
 def search(client, workspace, options):
     """Queue a search; with --wait, show its result."""
-    priorities = numbers(options.priority) or None
     result = client.call(
         "search",
         name=options.study,
         surrogate=options.surrogate,
-        priorities=priorities,
+        priorities=priorities(options),
         points=options.points,
         method=options.method,
         prices=numbers(options.price),
@@ -87,4 +113,5 @@ def search(client, workspace, options):
     if not options.wait:
         return result
     waited(client, workspace, [result["job"]])
-    return next(one for one in client.call("list_searches", name=options.study) if one["job"] == result["job"])
+    done = client.call("list_searches", name=options.study)
+    return beside(result, next(one for one in done if one["job"] == result["job"]))

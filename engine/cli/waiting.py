@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections import Counter
 
 from tqdm import tqdm
 
@@ -11,45 +12,69 @@ from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
 from engine.core.workspace import Workspace
 from engine.jobs.spec import UNFINISHED
+from engine.studies.jobs import PAUSED
+from engine.studies.lost import MANY
 
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 5.0  # that a page's own worker has to come up
 
 
+def beside(asked: dict, answer):
+    """The answer of a command that waited, with whether what it asked for was there already: in the answer, or, where
+    that is a list, on standard error."""
+    if "already_there" not in asked:
+        return answer
+    if isinstance(answer, dict):
+        return answer | {"already_there": asked["already_there"]}
+    if asked["already_there"]:
+        print("This was asked for before: it is there already, and nothing new was begun.", file=sys.stderr)
+    return answer
+
+
 def wait_for_study(client, workspace, study: str):
-    """Show progress until the study is done; returns its summary. Raises Problem if a job failed."""
+    """Show progress until the study is done; returns its summary. Raises Problem where it ended without a part of its
+    work, or waits for a person: it is paused or was cancelled."""
     with client.open_endpoint(), working(client, workspace) as worker, tqdm(unit="run", file=sys.stderr) as bar:
         while True:
             worker.check()
             shown = client.call("show", name=study)
             bar.total = sum(shown["counts"].values())
             bar.n = bar.total - sum(shown["counts"].get(state, 0) for state in ("planned", "running"))
-            open_jobs = [job for job in shown["jobs"] if job["state"] in UNFINISHED]
-            note = next((job["note"] for job in open_jobs if job["state"] == "running"), "")
-            bar.set_postfix_str(note or "", refresh=True)
-            failed = [job for job in shown["jobs"] if job["state"] == "failed"]
-            if failed:
-                raise Problem(f"Job {failed[0]['id']} of {study!r} failed: {failed[0]['message']}")
-            if shown["state"] == "failed":
-                raise Problem(shown["message"])
-            corpus_failed(client, shown)
+            bar.set_postfix_str(doing(shown["jobs"]), refresh=True)
+            check_study(shown)
             if shown["settled"]:
                 return {key: shown[key] for key in ("study", "state", "counts", "domains")}
             time.sleep(POLL_SECONDS)
 
 
-def corpus_failed(client, shown) -> None:
-    """Raise Problem when the corpus that a study waits for could not be built."""
-    for corpus in client.call("list_corpora"):
-        job = corpus["job"]
-        ended = job and job["state"] in ("failed", "cancelled")
-        if corpus["corpus"] == shown["corpus"] and not shown["domains"] and ended:
-            why = job["message"] or "its job was cancelled. Build it again."
-            raise Problem(f"The corpus {corpus['corpus']!r} could not be built: {why}")
+def check_study(shown: dict) -> None:
+    """Raise Problem where a study (as `show` tells it) will not be done by itself."""
+    study = shown["study"]
+    if shown["state"] == "failed":
+        raise Problem(shown["message"])
+    if shown["state"] != "active":
+        raise Problem(f"Cannot wait for {study!r}: it is {shown['state']}. `resume {study}` goes on with it.")
+    replaceable = {job["id"] for job in shown["jobs"] if job["kind"] in MANY}  # a study goes on without some of them
+    ends = shown["settled"] or set(shown["lost"]["jobs"]) - replaceable
+    if shown["lost"]["told"] and ends and not any(job["state"] in UNFINISHED for job in shown["jobs"]):
+        raise Problem(f"{' '.join(shown['lost']['told'])} `resume {study}` retries.")
+    if shown["settled"] and not shown["domains"]:
+        raise Problem(
+            f"Cannot wait for {study!r}: it has no runs yet, and the study that it is compared with, or its corpus, "
+            "does not go on by itself. Resume that first."
+        )
+
+
+def doing(found: list[dict]) -> str:
+    """What jobs do, for a progress bar: what one says that runs, else how many are in which state."""
+    if note := next((job["note"] for job in found if job["state"] == "running" and job["note"]), ""):
+        return note
+    there = Counter(job["state"] for job in found if job["state"] != "done")
+    return ", ".join(f"{number} {state}" for state, number in there.items())
 
 
 def waited(client, workspace, job_ids: list[str]):
-    """Show progress until the jobs have ended. Raises Problem when one failed."""
+    """Show progress until the jobs are done. Raises Problem when one failed, was cancelled or is paused."""
     with (
         client.open_endpoint(),
         working(client, workspace) as worker,
@@ -60,13 +85,23 @@ def waited(client, workspace, job_ids: list[str]):
             found = [client.call("job", job_id=job_id) for job_id in job_ids]
             progress = [job["done"] / job["total"] if job["total"] else 0.0 for job in found]
             bar.n = sum(progress) / len(progress)
-            bar.set_postfix_str(next((job["note"] for job in found if job["note"]), ""))
-            bad = [job for job in found if job["state"] in ("failed", "cancelled")]
-            if bad:
-                raise Problem(bad[0]["message"] or f"Job {bad[0]['id']} was cancelled.")
+            bar.set_postfix_str(doing(found))
+            for job in found:
+                check_job(job)
             if all(job["state"] == "done" for job in found):
                 return {"jobs": [{key: job[key] for key in ("id", "state")} for job in found]}
             time.sleep(POLL_SECONDS)
+
+
+def check_job(job: dict) -> None:
+    """Raise Problem where a job will not be done by itself."""
+    again = f"`job-retry {job['id']}` tries it again."
+    if job["state"] == "failed":
+        raise Problem(f"{job['message'] or 'Job ' + job['id'] + ' failed: its log says why.'} {again}")
+    if job["state"] == "cancelled":
+        raise Problem(f"Job {job['id']} was cancelled. {again}")
+    if job["blocked_on"] == PAUSED:
+        raise Problem(f"Cannot wait for job {job['id']}: its {PAUSED}. `resume {job['study']}` goes on with it.")
 
 
 class working:

@@ -1,4 +1,4 @@
-"""What commands share: reading NAME=VALUE pairs, and commands that only ask."""
+"""What commands share: reading NAME=VALUE pairs, priorities of metrics, and commands that only ask."""
 
 from engine.core.errors import Problem
 
@@ -22,6 +22,17 @@ def numbers(entries) -> dict[str, float]:
         return {name: float(value) for name, value in pairs(entries).items()}
     except ValueError as error:
         raise Problem(f"Cannot read the numbers: {error}. Write them as NAME=NUMBER, such as python=2.") from error
+
+
+def priority_option(one) -> None:
+    """--priority, for commands that weigh the metrics; `priorities` reads it."""
+    said = "how much a metric counts; repeat (default: the study's own)"
+    one.add_argument("--priority", action="append", default=[], metavar="METRIC=WEIGHT", help=said)
+
+
+def priorities(options) -> dict[str, float] | None:
+    """{metric: weight} of the options; None for the study's own."""
+    return numbers(options.priority) or None
 
 
 def plain(command: str):

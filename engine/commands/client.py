@@ -35,12 +35,17 @@ class Local:
 
 
 class Remote:
-    """Asks the process that owns the workspace, on this machine, with the token that only this user can read."""
+    """Asks the process that owns a workspace."""
 
-    def __init__(self, workspace: Workspace):
+    def __init__(self, url: str, token: str):
+        self.url, self.token = url.rstrip("/"), token
+
+    @classmethod
+    def owner_of(cls, workspace: Workspace) -> "Remote":
+        """The process on this machine, with the token that only this user can read."""
         try:
             server = json.loads((workspace.root / "web.json").read_text())
-            self.url, self.token = server["url"], server["token"]
+            return cls(server["url"], server["token"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise Problem(
                 f"Cannot use {workspace.root}: another command owns it at the moment. Wait until it has ended."
@@ -92,4 +97,4 @@ def reason(error: urllib.error.HTTPError) -> str:
 
 def connect(workspace: Workspace) -> Local | Remote:
     """The client for this workspace's store."""
-    return Remote(workspace) if workspace.is_held("owner") else Local(workspace)
+    return Remote.owner_of(workspace) if workspace.is_held("owner") else Local(workspace)

@@ -4,6 +4,7 @@
 """
 
 import inspect
+import json
 import math
 from collections.abc import Callable
 from functools import cache
@@ -14,13 +15,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from engine import VERSION
 from engine.commands import ALIASES, COMMANDS, READ_ONLY
 from engine.commands.once import once
-from engine.core.errors import Missing, Problem
+from engine.core.checks import once_each
+from engine.core.errors import Missing, Problem, TooLarge
 from engine.core.people import need_for
 from engine.core.records import LARGEST, shown
 from store.database import Store
 
+SMALLEST = 1e-100  # of a number but 0: what is divided by less, or squared, is no number any more
 DEEPEST, LONGEST, NAME = 32, 1_000_000, 200  # levels of lists and objects; letters of a text, and of one on one line
 SMALL, LARGE = 1 << 18, 16 << 20  # bytes of a command's arguments
+MOST_VALUES = 1_000_000  # in them: millions of empty lists, small as bytes, hold up everybody while they are read
+TOO_LARGE = "Cannot accept this request: it is too large. Send less at once."
 WITH_ROWS = {"predict", "submit_runs", "measure_merge", "start_proposed", "submit_job"}  # take many numbers at once
 Command = Callable[..., Any]
 
@@ -47,6 +52,18 @@ def call(store: Store, name: str, arguments: object, key: str | None = None) -> 
     if key is not None and name not in READ_ONLY:
         return once(store, key, name, arguments, lambda: command(store, **arguments))
     return command(store, **arguments)
+
+
+def arguments_in(body: bytes) -> object:
+    """What a request's JSON holds. Raises Problem if it is none, TooLarge if it may hold over MOST_VALUES values."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise TooLarge(TOO_LARGE)
+    try:
+        return json.loads(body or b"{}", object_pairs_hook=lambda pairs: once_each(pairs, "the arguments"))
+    except (ValueError, RecursionError) as error:
+        raise Problem(
+            f"Cannot read the arguments: they are not JSON ({error}). Send an object of names and values."
+        ) from error
 
 
 def command_of(name: str) -> tuple[str, Command]:
@@ -88,7 +105,8 @@ def sentence(error: ValidationError) -> str:
 
 
 def check_json(value: object, what: str) -> None:
-    """Raise Problem for what no command could use: texts that are not Unicode, numbers beyond 64 bits, deep nesting."""
+    """Raise Problem for what no command could use: texts that are not Unicode, numbers that are too large or
+    too small, deep nesting."""
     level = [("", value)]
     for _ in range(DEEPEST):
         below: list[tuple[str, object]] = []
@@ -101,13 +119,19 @@ def check_json(value: object, what: str) -> None:
                 below += [(f"{where}[]", inner) for inner in one]
             elif isinstance(one, str):
                 check_text(one, where, what)
-            elif isinstance(one, int | float) and not (-LARGEST <= one < LARGEST and math.isfinite(one)):
-                cure = "give a finite number" if is_infinite(one) else "use smaller numbers"
-                raise Problem(f"Cannot read the arguments of {what}: {where!r} is {shown(one)}; {cure}.")
+            elif isinstance(one, int | float) and not (one == 0 or SMALLEST <= abs(one) < LARGEST):
+                raise Problem(f"Cannot read the arguments of {what}: {where!r} is {shown(one)}; {cure_of(one)}.")
         level = below
         if not level:
             return
     raise Problem(f"Cannot read the arguments of {what}: they are nested more than {DEEPEST} levels deep.")
+
+
+def cure_of(number: float) -> str:
+    """What to give in place of a number that nothing could compute with."""
+    if is_infinite(number):
+        return "give a finite number"
+    return "use smaller numbers" if abs(number) > 1 else f"give 0, or a number of at least {SMALLEST:g}"
 
 
 def is_infinite(number: float) -> bool:

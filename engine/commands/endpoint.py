@@ -6,7 +6,7 @@ import secrets
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from engine.commands.contract import LARGE, call
+from engine.commands.contract import LARGE, arguments_in, call
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import Workspace
@@ -17,18 +17,18 @@ class Endpoint:
     """Answers commands on a port of this machine, for who can read its token in web.json, while the block runs."""
 
     def __init__(self, workspace: Workspace, store: Store):
-        self.told, self.token = workspace.root / "web.json", secrets.token_urlsafe(32)
+        self.file, self.token = workspace.root / "web.json", secrets.token_urlsafe(32)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), answering(store, self.token))
         self.server.daemon_threads = True
 
     def __enter__(self) -> "Endpoint":
         threading.Thread(target=self.server.serve_forever, name="endpoint", daemon=True).start()
         url = f"http://127.0.0.1:{self.server.server_port}"
-        write_json(self.told, {"url": url, "token": self.token}, mode=0o600)
+        write_json(self.file, {"url": url, "token": self.token}, mode=0o600)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.told.unlink(missing_ok=True)
+        self.file.unlink(missing_ok=True)
         self.server.shutdown()
         self.server.server_close()
 
@@ -45,7 +45,7 @@ def answering(store: Store, token: str) -> type[BaseHTTPRequestHandler]:
             if not 0 <= length <= LARGE:
                 return self.answer(413, {"error": f"Cannot accept {length} bytes: at most {LARGE} are allowed."})
             try:
-                name, arguments = self.path.removeprefix("/api/v1/"), json.loads(self.rfile.read(length) or b"{}")
+                name, arguments = self.path.removeprefix("/api/v1/"), arguments_in(self.rfile.read(length))
                 self.answer(200, {"result": call(store, name, arguments, self.headers.get("idempotency-key"))})
             except Problem as problem:
                 self.answer(400, {"error": str(problem)})

@@ -30,13 +30,13 @@ def predict(
     parameters: float | None = None,
     tokens: float | None = None,
 ) -> list[dict]:
-    """Predicted metrics, mean and std, of a few mixtures {domain: share}, at the study's size or at another one."""
+    """Predicted metrics (mean, std, place) of a few mixtures {domain: share}, at the study's size or another."""
     return imports.predict(store, name, weights, surrogate, parameters, tokens)
 
 
 def list_sizes(store: Store, name: str, parameters: float | None = None, tokens: float | None = None) -> dict:
     """How many runs stand at each size, and what to know of them, or of predictions at the named size."""
-    return sizes.told(store, studies.get(store, name), parameters, tokens)
+    return sizes.summary(store, studies.get(store, name), parameters, tokens)
 
 
 COMMANDS = (

@@ -15,11 +15,12 @@ JOBS = 500  # most jobs of one state in a list
 
 
 def job(store: Store, job_id: str) -> dict:
-    """The progress of one job."""
+    """The progress of one job; blocked_on: what it waits for, where it waits."""
     found = table.find(store, job_id)
     if found is None:
         raise Missing(f"Cannot find the job {job_id!r}. `show STUDY` lists the jobs of a study.")
-    return asdict(found)
+    waits = found.state in ("queued", "paused")
+    return asdict(found) | {"blocked_on": jobs.blocked_on(store, found) if waits else None}
 
 
 def list_jobs(store: Store, name: str | None = None) -> list[dict]:

@@ -90,7 +90,8 @@ def set_rules(store: Store, name: str, approvals: int, author_alone: bool = Fals
 def confirm_candidate(store: Store, candidate: str, times: float = 4, seeds: int = 3) -> dict:
     """Measure a candidate beside the baselines with several seeds, at the study's size and `times` as large."""
     runs = confirming.confirm(store, candidate, times, seeds)
-    return {"candidate": candidate, "study": reviews.get(store, candidate).study, "runs": runs}
+    found = reviews.get(store, candidate)
+    return {"candidate": candidate, "study": found.study, "runs": runs, "already_there": not runs}
 
 
 def compare_candidates(store: Store, candidates: list[str], reference: str, tokens: float | None = None) -> dict:

@@ -5,16 +5,19 @@ from dataclasses import asdict
 import numpy as np
 
 from engine.commands.jobs import answer_of
+from engine.core.checks import check, is_whole
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search import plain
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.space.baselines import epochs
-from engine.studies import confirmations, domain_changes, proposals, repeating, size_plans, source_value
+from engine.studies import confirmations, domain_changes, price_ledger, proposals, repeating, size_plans, source_value
 from engine.studies.claims import claims
+from engine.studies.desk_file import desk_of
 from engine.studies.fits import fit_of, load, named_points, point_of
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.reach import places_in
 from engine.studies.targets import checked_tokens, fit_at
 from engine.studies.training import vocabulary_of
 from store import results, studies
@@ -44,8 +47,13 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
         found = repeating.curves(store, study, frame, there, aggregate, at, tokens)
         told["domains"] = [repeating.as_json(one, aggregate) for one in found]
         passes = epochs(at, frame.pools.tokens, tokens)
-        told["extrapolated"] = repeating.beyond(study.domains, passes, repeating.seen(store, study, frame))
+        told["extrapolated"] = repeating.beyond(study.domains, passes, repeating.epochs_read(store, study, frame))
     return told
+
+
+def desk(store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None) -> dict:
+    """What a desk needs to work on its own: runs, the numbers of a surrogate, named points; no text of a corpus."""
+    return desk_of(store, studies.get(store, name), surrogate, priorities)
 
 
 def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
@@ -60,12 +68,14 @@ def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
     """The Pareto front of the latest search's draws, along the first metric."""
     study, _, pool = latest_search(store, name)
     columns, signs = columns_of(study, metrics)
+    rows = front(pool, columns, signs)
     return [
         {
             "shares": dict(zip(study.domains, pool.points[row].round(6).tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
+            "place": place,
         }
-        for row in front(pool, columns, signs)
+        for row, place in zip(rows, places_in(store, study.id, pool.points[rows]), strict=True)
     ]
 
 
@@ -79,6 +89,7 @@ def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.
 
 def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
     """Inverse search: the likeliest mixtures for losses of at most (scores of at least) `limits` {metric: value}."""
+    check(is_whole(most, 1), most, "the number of mixtures", "a whole number of at least 1")
     study, search, pool = latest_search(store, name)
     columns, signs = columns_of(study, list(limits))
     wanted = np.full(len(study.metrics), np.nan)
@@ -92,13 +103,17 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
             domain: [float(low), float(high)]
             for domain, low, high in zip(study.domains, found.lowest, found.highest, strict=True)
         }
+    rows = found.rows[:most]
     mixtures = [
         {
             "chance": round(float(chance), 4),
             "shares": dict(zip(study.domains, pool.points[row].tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
+            "place": place,
         }
-        for row, chance in zip(found.rows[:most], found.chance[:most], strict=True)
+        for row, chance, place in zip(
+            rows, found.chance[:most], places_in(store, study.id, pool.points[rows]), strict=True
+        )
     ]
     return {
         "predicted_to_keep_all": found.expected,
@@ -133,7 +148,7 @@ def list_proposals(store: Store, name: str) -> list[dict]:
 def start_proposed(store: Store, name: str, points: list[list[float]]) -> dict:
     """Train proxies at proposed mixtures; the leaderboard refits when they are in."""
     found = studies.get(store, name)
-    return {"study": found.id, "runs": proposals.start_proposed(store, found, np.array(points, float))}
+    return {"study": found.id, **proposals.start_proposed(store, found, np.array(points, float))._asdict()}
 
 
 @takes("operator", "confirm mixtures")
@@ -187,6 +202,7 @@ def scale(store: Store, name: str) -> dict:
     return plain(confirmations.scale_check(store, studies.get(store, name)))
 
 
+@takes("viewer", "price a source")
 def value_source(
     store: Store,
     name: str,
@@ -196,12 +212,15 @@ def value_source(
     candidate: str | None = None,
     priorities: dict[str, float] | None = None,
 ) -> dict:
-    """What a share of a domain of any built corpus is predicted to change before a proxy saw it, with the evidence."""
+    """What a share of a domain of any built corpus is predicted to change before a proxy saw it, with the evidence;
+    written into the ledger for a reviewer or an operator."""
     found = studies.get(store, name)
     by = aggregate_of(store, found, priorities)
     told = source_value.value_source(store, found, corpus, domain, by, share, candidate)
     beside = [{**asdict(one), "rank": rank} for one, rank in told.studies]
-    return {"study": found.id, **asdict(told), "studies": beside}
+    answer = {**asdict(told), "told": told.settled}  # told: as versions before 0.4 called it
+    registered = price_ledger.register(store, found, corpus, domain, told, by)
+    return {"study": found.id, **answer, "studies": beside, "registered": registered}
 
 
 def plan_runs(
@@ -210,7 +229,7 @@ def plan_runs(
     """Which sizes to buy further runs at, by information per FLOP about the choice at a target."""
     study = studies.get(store, name)
     by = aggregate_of(store, study, priorities)
-    return size_plans.told(study, by, size_plans.plan_runs(store, study, by, parameters, tokens, flops))
+    return size_plans.as_json(study, by, size_plans.plan_runs(store, study, by, parameters, tokens, flops))
 
 
 @takes("viewer", "change the domains of a study")
@@ -229,7 +248,7 @@ def change_domains(
         "frozen": plan.change.unchanged,
         "runs_that_count": len(plan.ids),
         "of": found.done,
-        "new_runs": plan.count,
+        "new_runs": plan.count + len(plan.priced),
         "runs_if_started_anew": domain_changes.SPARE * plan.reuse.from_scratch,
     }
     return told | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
@@ -239,6 +258,7 @@ COMMANDS = (
     trade_off,
     targets,
     repetition,
+    desk,
     propose,
     list_proposals,
     start_proposed,

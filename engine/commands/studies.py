@@ -9,18 +9,21 @@ from engine.league import FEWEST_RUNS
 from engine.search.methods import DEFAULT_METHOD
 from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
-from engine.studies import advance, doses, lifecycle, sizes
+from engine.studies import advance, doses, housekeeping, lifecycle, sizes
 from engine.studies import text as texts
+from engine.studies.lost import lost_words, lost_work
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.questions import queue_search, with_optimism
-from engine.studies.training import costs
+from engine.studies.reach import with_places
+from engine.studies.training import costs, expected_roles
 from store import jobs, results, runs, studies
 from store.database import Store
 
 
-def list_studies(store: Store) -> list[dict]:
-    """All studies, newest first."""
-    return [summary(found) for found in studies.all_studies(store)]
+def list_studies(store: Store, archived: bool = False) -> list[dict]:
+    """All studies, pinned ones first, then the newest; archived: those that were archived too."""
+    found = [one for one in studies.all_studies(store) if archived or not one.archived]
+    return [summary(one) for one in sorted(found, key=lambda one: not one.pinned)]
 
 
 def summary(found: studies.Study) -> dict:
@@ -29,6 +32,10 @@ def summary(found: studies.Study) -> dict:
         "study": found.id,
         "name": found.name,
         "state": found.state,
+        "note": found.note,
+        "tags": list(found.tags),
+        "pinned": found.pinned,
+        "archived": found.archived,
         "message": found.message,
         "corpus": found.spec["corpus"],
         "domains": found.coordinates,
@@ -51,12 +58,19 @@ def show(store: Store, name: str) -> dict:
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
         **text(found),
-        "sizes": sizes.told(store, found),
+        "sizes": sizes.summary(store, found),
         "costs": costs(store, found),
         "doses": repetition(store, found),
         "settled": advance.is_settled(store, found),
+        "lost": lost(store, found),
         "corrupt_journal_lines": runs.corrupt_count(store),
     }
+
+
+def lost(store: Store, found: studies.Study) -> dict:
+    """Jobs that failed or were cancelled and that nothing has replaced, and what that means in sentences."""
+    gone = lost_work(store, found)
+    return {"jobs": [job.id for job in gone], "told": lost_words(found, gone)}
 
 
 def repetition(store: Store, found: studies.Study) -> dict | None:
@@ -108,10 +122,16 @@ def list_runs(store: Store, name: str) -> list[dict]:
 
 @takes("operator", "start a study")
 def start(store: Store, spec: dict) -> dict:
-    """Create a study from its settings (engine.spec.study.StudySpec) and start it; its text, as known, and its runs."""
+    """Create a study from its settings (engine.spec.study.StudySpec) and start it; its text, as known, and its runs.
+
+    Until its corpus is built, it is at most so many.
+    """
     begun = lifecycle.begin(store, StudySpec.from_dict(spec))
     found = studies.get(store, begun.id)
-    return {"study": found.id, "already_there": begun.already_there, "costs": costs(store, found), **text(found)}
+    roles = expected_roles(found)
+    known = sum(roles.values()) or None  # of a merge study nothing is known before it is planned
+    facts = {"runs": known, "roles": roles, "costs": costs(store, found)}
+    return {"study": found.id, "already_there": begun.already_there, **facts, **text(found)}
 
 
 @takes("operator", "say how much text a study has")
@@ -145,6 +165,31 @@ def resume(store: Store, name: str) -> dict:
     return {"study": name, "state": "active"}
 
 
+@takes("operator", "label a study")
+def label_study(
+    store: Store,
+    name: str,
+    new_name: str | None = None,
+    note: str | None = None,
+    tags: list[str] | None = None,
+    pinned: bool | None = None,
+    archived: bool | None = None,
+) -> dict:
+    """Rename, annotate, tag, pin or archive a study; what is left out stays as it is."""
+    found = studies.get(store, name)
+    housekeeping.label(store, found, new_name, note, tags, pinned, archived)
+    return summary(studies.get(store, found.id))
+
+
+@takes("operator", "delete a study")
+def delete_study(store: Store, name: str, called: str) -> dict:
+    """Delete a study, with its runs, jobs and candidates, for good; `called`: its name again, to confirm."""
+    found = studies.get(store, name)
+    gone = housekeeping.hanging(store, found)
+    housekeeping.delete(store, found, called)
+    return {"study": found.id, "deleted": {"runs": gone.runs, "jobs": gone.jobs, "candidates": gone.candidates}}
+
+
 @takes("operator", "fit surrogates")
 def fit(store: Store, name: str) -> dict:
     """Queue the leaderboard's fit on the runs that are there now, or name the job that has done so; with its state."""
@@ -175,9 +220,13 @@ def search(
 
 
 def list_searches(store: Store, name: str) -> list[dict]:
-    """The results of a study's searches, latest first; optimism: how far above its prediction the best measures."""
+    """The results of a study's searches, latest first; optimism: how far above its prediction the best measures.
+
+    Each mixture says its place: measured, interpolated, or extrapolated.
+    """
     study = studies.get(store, name)
-    return [with_optimism(store, study, one) for one in results.searches(store, study.id)]
+    found = with_places(store, study.id, results.searches(store, study.id))
+    return [with_optimism(store, study, one) for one in found]
 
 
 COMMANDS = (
@@ -189,6 +238,8 @@ COMMANDS = (
     cancel,
     pause,
     resume,
+    label_study,
+    delete_study,
     fit,
     search,
     list_searches,

@@ -1,20 +1,25 @@
 """Checks of values that people, files and journals give: numbers, texts, and the Problem that names a wrong one."""
 
 import math
-import sys
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
 from engine.core.errors import Problem
 
+LARGEST = 1e100  # of a number that is computed with: its square, summed over millions of runs, is one too
 
-def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
-    """Whether it is a finite number from low to high. True and False are none."""
+
+def is_number(value: object, low: float = -LARGEST, high: float = LARGEST) -> bool:
+    """Whether it is a number from low to high, of any numeric tower (numpy's, too). True and False are none, nor is
+    what is larger than LARGEST."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    number: Any = value  # of any numeric tower: numpy's, too
-    return bool(-sys.float_info.max <= number <= sys.float_info.max and low <= number <= high)
+    try:
+        number = float(value)
+    except OverflowError:
+        return False
+    return low <= number <= high and abs(number) <= LARGEST
 
 
 def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
@@ -36,6 +41,18 @@ def check(fine: object, value: object, what: str, wanted: str) -> None:
     """Raise Problem unless it is fine: what it was to be used as, the value, and what it must be."""
     if not fine:
         raise Problem(f"Cannot use {value!r:.80} as {what}: it must be {wanted}.")
+
+
+def check_fields(values: object, needed: Iterable[str], optional: Iterable[str], what: str) -> None:
+    """Raise Problem unless it is a dict with all of the needed fields and nothing but these and the optional ones."""
+    must = [*needed]
+    known = [*must, *optional]
+    if not isinstance(values, dict):
+        raise Problem(f"Cannot read {what}: it is {values!r:.80}, and must be a table of {', '.join(known)}.")
+    if missing := [name for name in must if name not in values]:
+        raise Problem(f"Cannot read {what}: its {missing[0]!r} is missing. Its fields: {', '.join(known)}.")
+    if unknown := [name for name in values if name not in known]:
+        raise Problem(f"Cannot read {what}: it has no field {unknown[0]!r}. Its fields: {', '.join(known)}.")
 
 
 def once_each(pairs: Iterable[tuple[str, Any]], what: str) -> dict[str, Any]:

@@ -16,6 +16,10 @@ class Conflict(Problem):
     """It was asked for before, or has changed meanwhile."""
 
 
+class TooLarge(Problem):
+    """What was sent is larger than is read at once."""
+
+
 class Unavailable(Problem):
     """It cannot be done now, and nothing of it was done: the disk is full, say. The same request may pass later."""
 

@@ -14,14 +14,15 @@ Annotations may be bool, int, float, str, None, dict, list, object, a Record, an
 dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
 """
 
-import math
 import types
 import typing
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, Self
 
+from engine.core.checks import LARGEST as LARGEST_NUMBER
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 
@@ -93,6 +94,26 @@ def contract(record: Any) -> tuple[dict[str, Check], tuple[str, ...]]:
     return {one.name: check_of(hints[one.name]) for one in fields(record)}, tuple(needed)
 
 
+def check_plain(made: Any, what: str) -> None:
+    """Raise Problem if a field of a dataclass is not what its annotation says. what: owns the fields, in the message.
+
+    For settings that are no records: those of their fields that hold other classes check themselves.
+    """
+    for name, check in plain_fields(type(made)).items():  # type: ignore[arg-type]  # a class is hashable
+        if not check.fits(value := getattr(made, name)):
+            raise Problem(f"Cannot use {shown(value)} as {what} {name}: it must be {check.one}.")
+
+
+@cache
+def plain_fields(kind: Any) -> dict[str, Check]:
+    """The checks of those fields of a dataclass whose annotation is of JSON values."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        with suppress(TypeError):
+            found[name] = check_of(hint)
+    return found
+
+
 def check_of(hint: Any) -> Check:
     """The check of an annotation. Raises TypeError for one that no JSON value can have."""
     if hint in PLAIN:
@@ -160,7 +181,9 @@ PLAIN: dict[Any, Check] = {
     bool: Check(lambda value: type(value) is bool, "true or false", "booleans", whole=frozenset({bool})),
     int: Check(lambda value: type(value) is int and -LARGEST <= value < LARGEST, "a whole number", "whole numbers"),
     float: Check(
-        lambda value: (type(value) is float and -math.inf < value < math.inf) or is_number(value), "a number", "numbers"
+        lambda value: (type(value) is float and -LARGEST_NUMBER <= value <= LARGEST_NUMBER) or is_number(value),
+        "a number",
+        "numbers",
     ),
     str: Check(lambda value: isinstance(value, str), "a text", "texts", whole=frozenset({str})),
     dict: Check(lambda value: isinstance(value, dict), "an object", "objects", whole=frozenset({dict})),

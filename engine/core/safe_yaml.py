@@ -1,17 +1,26 @@
 """Merge files as YAML: what a plain reader drops silently, or never finishes reading, is refused. No torch."""
 
+from typing import Any
+
 import yaml
 
 DEPTH = 50  # lists and tables inside each other; a merge file has six
 LONGEST = 3500  # characters of one value; a longer number could not even be told
-NODES = 4_000_000  # with aliases written out; coefficients of every tensor of 64 experts are fewer
+LARGEST = 4 << 20  # characters of the text
+NODES = 500_000  # with aliases written out; coefficients of 400 tensors of 64 experts are 130,000
+# libyaml's are ten times faster, and read or refuse alike; Python's own stand in where it was not built in.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def parsed(text: str) -> object:
-    """What a YAML text holds. Raises ValueError for what is no YAML, a key that stands twice in one table, and aliases
-    or nesting without end."""
+def parsed(text: str) -> Any:
+    """What a YAML text holds. Raises ValueError for what is no YAML, or very long, a key that stands twice in one
+    table, and aliases or nesting without end."""
+    if len(text) > LARGEST:
+        raise ValueError(f"it has {len(text):,} characters, and at most {LARGEST:,} are read")
     try:
-        loader = yaml.SafeLoader(text)
+        check_events(text)
+        loader = LOADER(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -21,6 +30,24 @@ def parsed(text: str) -> object:
         raise ValueError(" ".join(str(error).split())) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def written(values: object) -> str:
+    """Values as YAML, tables in their own order, a line for each item."""
+    return yaml.dump(values, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def check_events(text: str) -> None:
+    """Raise ValueError for nesting without end and for very many values, before anything is built of them: libyaml
+    builds what is nested by calls inside calls, which end the process where they are too deep."""
+    depth, nodes = 0, 0
+    for event in yaml.parse(text, LOADER):
+        nodes += isinstance(event, yaml.NodeEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise ValueError("it is nested too deeply")
+        if nodes > NODES:
+            raise ValueError(f"it has over {NODES:,} values")
 
 
 def weighed(node: yaml.Node, known: dict[int, int], depth: int) -> int:
@@ -37,10 +64,12 @@ def weighed(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     known[id(node)] = 0
     inside = node.value if isinstance(node, yaml.CollectionNode) else []
     if isinstance(node, yaml.MappingNode):
-        keys = [(key.tag, key.value) for key, _ in inside if isinstance(key, yaml.ScalarNode)]
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"{line}: the table that begins there names {twice[1]!r} twice")
+        seen: set[tuple[str, str]] = set()
+        for key, _ in inside:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise ValueError(f"{line}: the table that begins there names {key.value!r:.80} twice")
+                seen.add((key.tag, key.value))
         inside = [one for pair in inside for one in pair]
     known[id(node)] = size = 1 + sum(weighed(one, known, depth + 1) for one in inside)
     if size > NODES:

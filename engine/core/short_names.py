@@ -66,3 +66,8 @@ def short_count(count: float) -> str:
         if count >= size * 0.9995:
             return f"{count / size:.3g}{letter}"
     return f"{count:.3g}"
+
+
+def slug(name: str, otherwise: str = "study") -> str:
+    """A name as part of an id or a file's name: lower case, digits and hyphens, 40 at most."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or otherwise

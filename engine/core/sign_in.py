@@ -92,7 +92,9 @@ class Access:
     def _groups(self, claims: dict[str, Any]) -> tuple[str, ...]:
         """Those of somebody's groups that have a role here. Raises Refused where the provider held them back."""
         told = claims.get(self.groups_claim)
-        if self.groups and told is None and self.groups_claim in (claims.get("_claim_names") or {}):
+        elsewhere = claims.get("_claim_names")  # Entra: where they could be asked for, or only that there are some
+        held_back = (isinstance(elsewhere, dict) and self.groups_claim in elsewhere) or claims.get("hasgroups")
+        if self.groups and told is None and held_back in (True, "true"):
             raise Refused(
                 "Cannot let you in: you are in more groups than the provider sends. Ask whoever runs this workspace to "
                 "have it send only the groups that are assigned to this application."

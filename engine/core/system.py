@@ -1,6 +1,7 @@
-"""What the system refuses, in a sentence: the path, what was tried, and the cure."""
+"""What the system refuses, in a sentence (the path, what was tried, the cure), and the streams that it must have."""
 
 import errno
+import os
 
 CURES = {
     errno.ENOSPC: "Free disk space, then try again",
@@ -44,3 +45,11 @@ def sentence_of(error: OSError, doing: str = "do that") -> str:
     where = f" with {' and '.join(names)}" if names else ""
     cure = CURES.get(error.errno or 0, OTHERWISE)
     return f"Cannot {doing}{where}: {error.strerror or error}. {cure}."
+
+
+def hold_standard_streams() -> None:
+    """Open what was closed of standard input, output and errors (`2>&-`) to nothing: the next file that is opened would
+    take its number, and what a library prints would be written into a lock or the database."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        os.set_inheritable(number, True)
+    os.close(number)

@@ -11,7 +11,7 @@ The manifest (`manifest.json`, and the `manifest` of the event `corpus.built`) i
         available_bytes   of text without the cap (estimate by file sizes); null: unknown
         whole             whether the cap was not reached: the tokens are all there are (manifests of before lack it)
         duplicates        {"exact", "near"}: documents dropped; {"blocks"}: repeated blocks dropped in others
-        leak              {"own", "any"}: share of 48-byte validation windows in its own, any training text
+        leak              {"own", "any"}: fraction of 48-byte validation windows in its own, any training text
         examples          beginnings of three validation documents
         filtered, cut     files that were no clean text; documents cut in pieces of 1 MB
         skipped_count     files, and kinds of bad lines in files, that could not be read
@@ -74,8 +74,7 @@ class Domain:
 def run(job: Job) -> None:
     """The background job of a CorpusTask."""
     task = job.task(CorpusTask)
-    asked = {"source": task.source, "cap_mb": task.cap_mb, "tokenizer": task.tokenizer}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    asked = {name: value for name, value in task.to_dict().items() if name != "corpus" and value is not None}
     out = Workspace(job.workspace).corpus(task.corpus)
     manifest = build(CorpusSpec.from_dict(asked), out, job.progress, job.folder / "parts")
     job.emit(CorpusBuilt(task.corpus, manifest))
@@ -135,7 +134,7 @@ def same_corpus(spec: CorpusSpec, out: Path) -> dict:
 
 
 def reading_progress(spec: CorpusSpec, domains: list[str], progress: Progress) -> Callable[[str, int], None]:
-    """Progress while domains are read: bytes of each so far -> share of the whole work."""
+    """Progress while domains are read: bytes of each so far -> fraction of the whole work."""
     sizes, caps = dict.fromkeys(domains, 0), {domain: cap_of(spec, domain) for domain in domains}
 
     def report(domain: str, size: int) -> None:
@@ -270,7 +269,10 @@ def make_manifest(
             "vocabulary": len(tokenizer.token_bytes),
             "end": "newline" if tokenizer.json is None else int(tokenizer.end),
         },
-        "domains": {domain.name: fact for domain, fact in zip(domains, facts, strict=True)},
+        "domains": {
+            domain.name: {**fact, "examples": [] if spec.private else fact["examples"]}
+            for domain, fact in zip(domains, facts, strict=True)
+        },
         "skipped": [{"domain": domain.name, **skip} for domain in domains for skip in domain.part.tally.skipped],
         "noticed": [{"domain": domain.name, **one} for domain in domains for one in domain.part.tally.noticed],
         "packages": used,

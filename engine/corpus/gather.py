@@ -102,7 +102,7 @@ class Readers:
         self.running[ours] = (domain, process)
 
     def receive(self, pipe: Connection) -> None:
-        """Take one report: a size, a problem in words, or the end."""
+        """Take one report: a size, a problem in words, what the system refused (it is raised here), or the end."""
         domain, process = self.running[pipe]
         try:
             message = pipe.recv()
@@ -116,6 +116,8 @@ class Readers:
                     "The machine may be out of memory; the job's log may say more. Retry, or lower cap_mb."
                 ) from None
             return
+        if isinstance(message, OSError):
+            raise message
         if isinstance(message, str):
             self.faults[domain] = message
         else:
@@ -139,3 +141,5 @@ def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
         pipe.send(str(problem))
     except BrokenPipeError:
         pass  # the parent is gone
+    except OSError as error:
+        pipe.send(error)

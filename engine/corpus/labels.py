@@ -39,7 +39,7 @@ class Labels:
             self.closed.add(name)
             del self.counts[name]
 
-    def told(self) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """A sentence for each field that tells several domains apart."""
         for name, counts in self.counts.items():
             if len(counts) > 1 and counts.total() >= FEWEST * len(counts):

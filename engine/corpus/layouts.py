@@ -2,7 +2,8 @@
 
 A folder may hold a sub-folder per domain, a file per domain, numbered files (`web-0.jsonl`, ...), or some of each. All
 of it may stand in `train/` with validation in `valid/`, which is how RegMix lays out its data
-(https://github.com/sail-sg/regmix, model_training/preprocess). One scan gives every path below the folder a verdict:
+(https://github.com/sail-sg/regmix, model_training/preprocess); or each domain may come split (split_names.py). One scan
+gives every path below the folder a verdict:
 it belongs to a domain, or is left out for a reason. Links, pipes, devices and sockets are neither followed nor opened.
 """
 
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from engine.core.errors import Problem
 from engine.core.files import special
+from engine.corpus.split_names import SPLITS, VALID, sides_of, split_files, split_of
 from engine.corpus.streams import PACKED
 
 PLAIN = (".txt", ".md")
@@ -23,8 +25,6 @@ RECORDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 TABLES = (".parquet", ".arrow", ".feather", ".ipc")  # they pack themselves
 KINDS = (*PLAIN, *RECORDS, *TABLES)
 READ = f"{', '.join(KINDS)}, all but the last {len(TABLES)} also packed as {', '.join(PACKED)}"
-VALID_FOLDERS = ("valid", "validation", "val")
-SPLITS = {"train", "training", *VALID_FOLDERS, "dev", "test", "eval"}
 NUMBER = re.compile(r"(.+?)[-_.]\d+(?:-of-\d+)?")
 NOTES = re.compile(  # files about a folder, not of it
     r"(readme|licen[cs]e|copying|notice|changelog|citation|contributing)([._-].*)?|dataset_(dict|infos?)\.json", re.I
@@ -96,7 +96,7 @@ def of_folder(folder: str) -> Scan:
     sides = {"": root}
     if real_folder(root / "train"):
         sides = {"train": root / "train"}
-        if valid := next((root / name for name in VALID_FOLDERS if real_folder(root / name)), None):
+        if valid := next((root / name for name in VALID if real_folder(root / name)), None):
             sides["valid"] = valid
     scan = grouped(root, sides)
     if not scan.domains:
@@ -135,6 +135,11 @@ def grouped(root: Path, sides: dict[str, Path]) -> Scan:
                 files += [(place.name, file) for file in below(root, place, place.name, side, scan)]
             else:
                 alone.append(SourceFile(place, name, side))
+    for domain, of_one in split_files(
+        [(unnumbered(file.path), file) for file in alone if not reason_of(file.path)]
+    ).items():
+        files += [(domain, file) for file in with_sides(of_one, domain, scan)]
+        alone = [file for file in alone if file not in {file for _, file in of_one}]
     domains = names_of([file.path for file in alone], {domain for domain, _ in files})
     for domain, file in zip(domains, alone, strict=True):
         if reason := reason_of(file.path):
@@ -151,9 +156,14 @@ def beside(root: Path, taken: set[Path]) -> Iterator[Left]:
     for place in sorted(root.iterdir()):
         if place in taken:
             continue
-        plain = place.name.startswith(".") or NOTES.fullmatch(place.name) or place.stem.lower() in SPLITS
+        plain = place.name.startswith(".") or NOTES.fullmatch(place.name)
         reason = "it is next to train/, and domains are looked for inside it"
-        yield Left(place.name, reason_of(place) if plain and reason_of(place) else reason, "" if plain else place.name)
+        if place.stem.lower() in SPLITS:
+            yield Left(place.name, "it is another split than those for training and validation")
+        else:
+            yield Left(
+                place.name, reason_of(place) if plain and reason_of(place) else reason, "" if plain else place.name
+            )
 
 
 def below(root: Path, folder: Path, domain: str, side: str, scan: Scan) -> list[SourceFile]:
@@ -177,7 +187,32 @@ def below(root: Path, folder: Path, domain: str, side: str, scan: Scan) -> list[
                 found.append(SourceFile(entry, shown(entry, root), side))
     if not some:
         scan.left.append(Left(shown(folder, root), "it is an empty folder", domain))
-    return sorted(found, key=lambda file: file.path)
+    found.sort(key=lambda file: file.path)
+    return found if side else with_sides([(split_in(file.path, folder), file) for file in found], domain, scan)
+
+
+def split_in(path: Path, folder: Path) -> str:
+    """Which split of its domain a file below the domain's folder is, by the folder that it is in, or by its name."""
+    first, *inner = path.relative_to(folder).parts
+    return split_of(first if inner else unnumbered(path))[1]
+
+
+def unnumbered(path: Path) -> str:
+    """The name of a file without its kind, its packing and the number that ends it."""
+    stem = stem_of(path)
+    match = NUMBER.fullmatch(stem)
+    return match.group(1) if match else stem
+
+
+def with_sides(files: list[tuple[str, SourceFile]], domain: str, scan: Scan) -> list[SourceFile]:
+    """The files (split, file) of a domain, with their sides where one of the splits is for training. Splits for neither
+    training nor validation are noted in the scan."""
+    sides = sides_of({split for split, _ in files})
+    if not sides:
+        return [file for _, file in files]
+    other = "it is another split ({}) than those for training and validation"
+    scan.left += [Left(file.name, other.format(split), domain) for split, file in files if split and split not in sides]
+    return [file._replace(side=sides.get(split, "")) for split, file in files if not split or split in sides]
 
 
 def shown(path: Path, root: Path) -> str:
@@ -217,7 +252,7 @@ def of_files(chosen: dict) -> Scan:
             place = existing(path, f"a file of {domain!r}")
             if place.is_dir():
                 inside = below(place.resolve(), place.resolve(), domain, "", scan)
-                files += [SourceFile(file.path, str(place / file.name)) for file in inside]
+                files += [SourceFile(file.path, str(place / file.name), file.side) for file in inside]
             elif reason := reason_of(place.resolve()):
                 raise Problem(f"Cannot read {place}: {reason}. Read are {READ}.")
             else:
@@ -242,7 +277,7 @@ def names_of(files: list[Path], others: set[str]) -> list[str]:
     if there is a domain of that name, and else by its whole name.
     """
     stems = [stem_of(path) if kind_of(path) else path.name for path in files]
-    numbered = [match.group(1) if (match := NUMBER.fullmatch(stem)) else stem for stem in stems]
+    numbered = [unnumbered(path) if kind_of(path) else path.name for path in files]
     named = numbered if len(others | set(numbered)) > 1 else stems
     known = others | {name for name, path in zip(named, files, strict=True) if kind_of(path)}
     return [known_name(name, known) if not kind_of(path) else name for name, path in zip(named, files, strict=True)]

@@ -27,7 +27,7 @@ def leaks(parts: list[Part], train: list[np.ndarray], valid: list[np.ndarray]) -
     wanted = np.unique(np.concatenate(asked))
     if not len(wanted):
         return [{"own": None, "any": None} for _ in parts]
-    seen = np.stack([found(part, mask, wanted) for part, mask in zip(parts, train, strict=True)])
+    seen = np.stack([which_occur(part, mask, wanted) for part, mask in zip(parts, train, strict=True)])
     rows = [np.searchsorted(wanted, hashes) for hashes in asked]
     return [
         {"own": float(own[row].mean()), "any": float(seen[:, row].any(axis=0).mean())}
@@ -51,7 +51,7 @@ def sample(part: Part, mask: np.ndarray) -> np.ndarray:
     return window_hashes(windows.reshape(-1), WINDOW, np.arange(len(starts)) * WINDOW)
 
 
-def found(part: Part, mask: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def which_occur(part: Part, mask: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Which of the sorted hashes `wanted` (W,) stand in the documents of the mask: (W,) bool."""
     shift = np.uint64(64 - BUCKET_BITS)
     possible = np.zeros(1 << BUCKET_BITS, bool)

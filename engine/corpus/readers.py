@@ -28,8 +28,10 @@ OTHER = {  # how files begin that are no text
     b"SQLite format 3": "a database",
     b"%PDF-": "a PDF",
     b"\x89HDF": "an HDF5 file",
+    b"FEA1": "a Feather file of the first version",
     b"\x93NUMPY": "a NumPy array",
 }
+TAR = slice(257, 262)  # where a tar archive says that it is one
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 UNITS = {".jsonl": "line", ".ndjson": "line", ".json": "record", **dict.fromkeys(PLAIN, "line")}  # others: rows
 
@@ -91,12 +93,15 @@ def placed_documents(
 ) -> Iterator[tuple[Document, int]]:
     """(document, bytes of the file read so far) of one file. Raises Unreadable where it cannot be read on."""
     if kind in TABLES:
+        if other := other_kind(raw.read(4)) if kind != ".parquet" else "":
+            raise Unreadable(f"it is {other}: write it again as Arrow IPC")
+        raw.seek(0)
         for number, (text, progress) in enumerate(TABLES[kind](raw, column, faults)):
             for document in record(file, number, text, tally):
                 yield document, int(progress * file.size)
         return
     stream, inside = stream_of(raw, file.path)
-    if other := next((what for magic, what in OTHER.items() if stream.peek(1).startswith(magic)), ""):
+    if other := other_kind(stream.peek(1)):
         raise Unreadable(f"it is {other}, whatever its name says")
     if kind in PLAIN:
         limit = PIECE_BYTES if whole_files else SMALL_PIECE
@@ -109,6 +114,13 @@ def placed_documents(
                 yield document, raw.tell()
     if inside.fault:
         raise Unreadable(inside.fault)
+
+
+def other_kind(head: bytes) -> str:
+    """What a file is that begins so, where that is no text; else ""."""
+    if head[TAR] == b"ustar":
+        return "a tar archive"
+    return next((what for magic, what in OTHER.items() if head.startswith(magic)), "")
 
 
 def record_texts(kind: str, stream: io.BufferedReader, column: str, faults: Faults) -> Iterator[str]:

@@ -4,12 +4,14 @@ What is wrong with one record costs that record; `Faults` counts it by reason.
 """
 
 import codecs
+import contextlib
 import csv
 import io
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from engine.corpus.document import Tally
@@ -21,6 +23,8 @@ EMPTY = "empty"
 NOT_UTF8 = "not UTF-8"
 BINARY = "zero bytes: binary data, or UTF-16 without its mark"
 NO_TEXT = re.compile("[\0\udc80-\udcff]")  # the latter: bytes that were not UTF-8
+DELIMITERS = ",;\t|"
+SEPARATOR = re.compile(r'"?sep=([^"])"?', re.I)  # a spreadsheet's first line
 SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -50,7 +54,7 @@ class Faults:
         for reason, count in self.counts.items():
             where = f"{count:,} of its {self.unit}s: {reason} (first: {self.unit} {self.first[reason]:,})"
             tally.skip(name, where, count)
-        for sentence in self.labels.told():
+        for sentence in self.labels.sentences():
             tally.notice(name, sentence)
 
 
@@ -200,7 +204,8 @@ class Text:
 
 
 def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Faults) -> Iterator[str]:
-    """The text of each row, by the header's name of the column. Raises Unreadable if it is missing."""
+    """The text of each row, by the header's name of the column; delimiter: where neither a first line `sep=;` nor the
+    header tells another. Raises Unreadable if the column is missing."""
     csv.field_size_limit(MOST_LINE)
 
     def decoded() -> Iterator[str]:
@@ -209,7 +214,18 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
                 faults.add(f"longer than {MOST_LINE:,} bytes", number)
             yield "" if line is None else line.decode("utf-8", "surrogateescape")
 
-    rows = csv.reader(decoded(), delimiter=delimiter, strict=True)
+    told = decoded()
+    first = next(told, "")
+    named = SEPARATOR.fullmatch(first.rstrip("\r\n"))
+    before = int(named is not None)  # lines above the header
+    first = next(told, "") if named else first
+    delimiter = named[1] if named else delimiter_of(first, column, delimiter)
+    rows = csv.reader(chain([first], told), delimiter=delimiter, strict=True)
+    yield from rows_texts(rows, column, before, faults)
+
+
+def rows_texts(rows: Any, column: str, before: int, faults: Faults) -> Iterator[str]:
+    """The same of a reader of rows; before: how many lines stand above its header."""
     try:
         names = next(rows, [])
         place = column_place(names, column)
@@ -217,11 +233,11 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
     except csv.Error as error:
         raise Unreadable(f"its header cannot be read: {error}") from error
     while True:
-        began = rows.line_num + 1
+        began = before + rows.line_num + 1
         try:
             row = next(rows, None)
         except csv.Error as error:
-            faults.add(f"no row of a table ({error})", began, rows.line_num - began + 1)
+            faults.add(f"no row of a table ({error})", began, before + rows.line_num - began + 1)
             continue
         if row is None:
             return
@@ -232,6 +248,15 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
                 if at < len(row):
                     faults.labels.count(name, row[at])
             yield row[place]
+
+
+def delimiter_of(header: str, column: str, usual: str) -> str:
+    """The delimiter that makes a cell of a header the column's name: the usual one, unless only another does."""
+    for one in (usual, *DELIMITERS):
+        with contextlib.suppress(csv.Error):  # of a damaged header, which whoever reads it names
+            if column in next(csv.reader([header], delimiter=one), []):
+                return one
+    return usual
 
 
 def row_fault(row: list[str], place: int) -> str:

@@ -39,6 +39,11 @@ class Corpus:
         """The bytes behind each token id: (V,) int64."""
         return self.tokenizer.token_bytes
 
+    @property
+    def private(self) -> bool:
+        """Whether none of its text may be shown."""
+        return bool(self.manifest["spec"].get("private"))
+
     def train(self, domain: str) -> np.memmap:
         """The training tokens of a domain: (T,), unsigned."""
         return self._shard(domain, "train")

@@ -31,12 +31,14 @@ class CorpusSpec:
         | {"type": "huggingface", "datasets": {domain: {"name", "config", "split", "text"}}}
     cap_mb: megabytes (10^6 bytes) of text to read for each domain; the default corpus' smaller domains take a part
     of it (sources.DOMAINS).
+    private: none of its text is shown, on pages, in files or in answers.
     tokenizer: "bytes" | {"type": "bpe", "vocabulary": tokens} | {"type": "file", "path": tokenizer.json}
     """
 
     source: dict[str, Any] = field(default_factory=lambda: {"type": "default"})
     cap_mb: float = 8.0
     tokenizer: dict[str, Any] | str = "bytes"
+    private: bool = False
 
     def __post_init__(self):
         if isinstance(self.tokenizer, str):
@@ -46,6 +48,8 @@ class CorpusSpec:
         without = self.source.get("without", [])
         if not isinstance(without, list) or not all(isinstance(name, str) for name in without):
             raise Problem(f"Cannot leave out {without!r}. Give without as a list of the domains' names.")
+        if not isinstance(self.private, bool):
+            raise Problem(f"Cannot read private = {self.private!r}: it is true or false.")
         if not (is_number(self.cap_mb) and self.cap_mb > 0):
             raise Problem(
                 f"Cannot cap a domain at {self.cap_mb!r} MB: a cap is a positive number. "
@@ -64,8 +68,9 @@ class CorpusSpec:
         return cls(**values)
 
     def to_dict(self) -> dict:
-        """The spec as JSON-able values, with all defaults filled in."""
-        return asdict(self)
+        """The spec as JSON-able values, with all defaults filled in; private only where it is, as older specs do
+        not have it."""
+        return {name: value for name, value in asdict(self).items() if value or name != "private"}
 
     @property
     def fingerprint(self) -> str:

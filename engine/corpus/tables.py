@@ -5,8 +5,11 @@ are joined by line ends. A text that rows refer to by number stands in memory on
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
+from engine.core.row_groups import batches
+from engine.corpus.arrow_sizes import check_unpacked
 from engine.corpus.labels import is_label
 from engine.corpus.records import EMPTY, MOST_LINE, NOT_UTF8, Faults, Unreadable, column_place
 
@@ -14,7 +17,7 @@ ROWS = 256  # of a Parquet file read at a time
 
 
 def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
-    """(text, share of the file's rows read so far) of each row. Raises Unreadable."""
+    """(text, fraction of the file's rows read so far) of each row. Raises Unreadable."""
     import pyarrow
     from pyarrow import parquet
 
@@ -26,7 +29,8 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
             schema = about.schema.to_arrow_schema()
             check_column(schema, column)
             done, named = 0, label_fields(schema)
-            for batch in parquet_batches(raw, file, [column, *named]):
+            columns = [column, *named]
+            for batch in batches(file, ROWS, partial(delta_batches, raw, file, columns), columns=columns):
                 see_labels(batch, named, faults)
                 for text in column_texts(batch.column(batch.schema.get_field_index(column)), faults, done):
                     done += 1
@@ -36,52 +40,36 @@ def parquet_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[
         raise Unreadable(damage(error)) from error
 
 
-def parquet_batches(raw: BinaryIO, file: Any, columns: list[str]) -> Iterator[Any]:
-    """Batches of rows of some columns, whose texts are numbers and the texts that they stand for.
-
-    In a delta encoding texts have no numbers: no one is longer than its group of rows, so few are read at once.
-    Raises Unreadable for lists of them, of which one row may hold any number.
-    """
+def delta_batches(raw: BinaryIO, file: Any, columns: list[str], group: int) -> Iterator[Any]:
+    """Batches of a group of rows whose texts continue each other: no one is longer than the group, so few are read at
+    once. Raises Unreadable for lists of them, of which one row may hold any number."""
     from pyarrow import parquet
 
-    for place in range(file.num_row_groups):  # a batch of two groups would hold two dictionaries, which lists cannot
-        begun = False
-        try:
-            for batch in file.iter_batches(batch_size=ROWS, row_groups=[place], columns=columns):
-                begun = True
-                yield batch
-        except OSError as error:
-            if begun or "Not yet implemented" not in str(error):
-                raise
-            group = file.metadata.row_group(place)
-            if any(is_list(file.schema_arrow.field(one.partition(".")[0]).type) for one in columns):
-                raise Unreadable(
-                    "its lists of texts are in a delta encoding: write it without that encoding"
-                ) from error
-            rows = max(1, min(ROWS, MOST_LINE // (group.total_byte_size + 1)))
-            yield from parquet.ParquetFile(raw).iter_batches(batch_size=rows, row_groups=[place], columns=columns)
+    if any(is_list(file.schema_arrow.field(one.partition(".")[0]).type) for one in columns):
+        raise Unreadable("its lists of texts are in a delta encoding: write it without that encoding")
+    rows = max(1, min(ROWS, MOST_LINE // (file.metadata.row_group(group).total_byte_size + 1)))
+    yield from parquet.ParquetFile(raw).iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
 def arrow_texts(raw: BinaryIO, column: str, faults: Faults) -> Iterator[tuple[str, float]]:
-    """(text, share of the file read so far) of each row of an Arrow file, or of a stream in a file."""
+    """(text, fraction of the file read so far) of each row of an Arrow file, or of a stream in a file."""
     import pyarrow
 
     size = raw.seek(0, 2)
     raw.seek(0)
-    is_file = raw.read(6) == b"ARROW1"
-    raw.seek(0)
+    begins = 8 if raw.read(6) == b"ARROW1" else 0  # a file is a stream between its first and its last bytes
+    check_unpacked(raw, begins)
+    raw.seek(begins)
     try:
-        with pyarrow.ipc.open_file(raw) if is_file else pyarrow.ipc.open_stream(raw) as file:
-            place = check_column(file.schema, column)
-            count = file.num_record_batches if is_file else None
-            batches = map(file.get_batch, range(count)) if is_file else file
-            done, named = 0, label_fields(file.schema)
-            for number, batch in enumerate(batches, 1):
+        with pyarrow.ipc.open_stream(raw) as stream:
+            place = check_column(stream.schema, column)
+            done, named = 0, label_fields(stream.schema)
+            for batch in stream:
                 see_labels(batch, named, faults)
                 for text in column_texts(checked(batch.column(place)), faults, done):
                     done += 1
                     if text:
-                        yield text, number / count if count else raw.tell() / size
+                        yield text, raw.tell() / size
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:  # names that are not UTF-8
         raise Unreadable(damage(error)) from error
 

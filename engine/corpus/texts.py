@@ -1,9 +1,11 @@
 """The source of every domain's text: one table over the types of source."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.core.workspace import checked_name
 from engine.corpus import layouts, readers, sources
 from engine.corpus.document import Document, Tally, printable
@@ -39,10 +41,24 @@ def sources_of(spec: CorpusSpec) -> dict[str, Source]:
     if len(found) < FEWEST_DOMAINS:
         raise Problem(
             f"Cannot make a mixture of {len(found)} domain ({', '.join(found) or 'none'}): it needs at least "
-            f"{FEWEST_DOMAINS}. Give a folder with a sub-folder, or a file, for each domain. Where a "
-            "field of the records says the domain, write the records of each into a file of their own first."
+            f"{FEWEST_DOMAINS}. {inner_folder(options, found)}Give a folder with a sub-folder, or a file, for each "
+            "domain. Where a field of the records says the domain, write the records of each into a file of their own "
+            "first."
         )
     return {checked_name(domain, "domain"): partial(begin, read) for domain, read in found.items()}
+
+
+def inner_folder(options: dict, domains: Iterable[str]) -> str:
+    """What to say where the one domain of a folder is a folder that holds several; else ""."""
+    for folder in (
+        [Path(options["path"]).expanduser() / name for name in domains] if options["type"] == "folder" else ()
+    ):
+        inside = (
+            sorted(place.name for place in folder.iterdir() if layouts.real_folder(place)) if folder.is_dir() else []
+        )
+        if len(inside) >= FEWEST_DOMAINS:
+            return f"{folder} holds {listed(inside, NAMED)}: give that if these are the domains. "
+    return ""
 
 
 def scan_of(spec: CorpusSpec) -> Scan:

@@ -9,7 +9,7 @@ would leave out what they drop, and they are refused with that reason.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,10 @@ def from_json(text: str, name: str) -> BytePairs:
     if not ends:
         raise Problem(f"Cannot use {name}: it has no token for the end of a document ({', '.join(ENDS)}).")
     count = bytes_of_tokens if is_byte_level(layout) else bytes_of_pieces
-    return BytePairs(model, ends[0], count(model, ends[0]), text)
+    try:
+        return BytePairs(model, ends[0], count(model, ends[0]), text)
+    except Problem as problem:
+        raise Problem(f"Cannot use {name}: {problem}. Choose a tokenizer whose ids are its own.") from problem
 
 
 def steps(part: dict | None, key: str) -> Iterator[dict]:
@@ -165,24 +168,36 @@ def why_not_bytes(layout: Any) -> str:
     return ""
 
 
+def counted(model: Any, count: Callable[[str, int], int]) -> np.ndarray:
+    """The bytes of each id, (V,), by `count` of its token and the id; 1 for ids that no token has. Raises Problem for
+    ids that are spread too far, and for one of two tokens of different lengths."""
+    vocabulary = model.get_vocab(with_added_tokens=True)
+    size = 1 + max(vocabulary.values(), default=-1)
+    if size > 2 * len(vocabulary) + MOST:
+        raise Problem(f"it has {len(vocabulary):,} tokens, and one of them has the id {size - 1:,}")
+    found = np.zeros(size, np.int64)
+    for token, index in vocabulary.items():
+        length = count(token, index)
+        if found[index] not in (0, length):
+            raise Problem(f"its id {index:,} stands for two tokens of different lengths")
+        found[index] = length
+    return np.maximum(found, 1)
+
+
 def bytes_of_pieces(model: Any, end: int) -> np.ndarray:
     """The number of bytes of each piece: (V,). The mark of a blank is one byte, and so is `<0x0A>`.
 
     Where a blank is put before every document, it is counted in place of the document's end, so that documents have
     one byte more than their text, as with every tokenizer.
     """
-    count = np.ones(model.get_vocab_size(with_added_tokens=True), np.int64)
-    for token, index in model.get_vocab(with_added_tokens=True).items():
-        count[index] = 1 if token in BYTE_PIECES else len(token.replace(BLANK, " ").encode())
-    count[end] = 0 if model.encode("a", add_special_tokens=False).tokens[0].startswith(BLANK) else 1
-    return count
+    found = counted(model, lambda token, _: 1 if token in BYTE_PIECES else len(token.replace(BLANK, " ").encode()))
+    found[end] = 0 if model.encode("a", add_special_tokens=False).tokens[0].startswith(BLANK) else 1
+    return found
 
 
 def bytes_of_tokens(model: Any, end: int) -> np.ndarray:
     """The number of bytes of each token: (V,). A byte-level token has one character for each of its bytes."""
-    count = np.ones(model.get_vocab_size(with_added_tokens=True), np.int64)
     added = model.get_added_tokens_decoder()
-    for token, index in model.get_vocab(with_added_tokens=True).items():
-        count[index] = len(token.encode()) if index in added else len(token)
-    count[end] = 1
-    return count
+    found = counted(model, lambda token, index: len(token.encode()) if index in added else len(token))
+    found[end] = 1
+    return found

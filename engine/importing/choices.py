@@ -14,6 +14,7 @@ from engine.importing.names import (
     SHARE_WORDS,
     SOFT,
     bare,
+    is_across,
     kind_of,
     leaf,
     measures,
@@ -23,7 +24,7 @@ from engine.importing.names import (
 from engine.importing.points import DIVIDE, SCALES, SOFTMAX
 from engine.importing.questions import Question, Talk
 from engine.importing.shares import COUNTS, ROUNDED, SIGNED, Family, common_prefix, domains_of, families, scale_of
-from engine.importing.tables import Table
+from engine.importing.tables import Table, text_of
 
 OFFERED = 24  # families, metrics, sizes and budgets to choose from
 NAMELESS = ("Unnamed:", "__index_level_")  # as pandas calls columns without a name
@@ -83,7 +84,8 @@ def choose_shares(
         best = next(one for one in found if one.id == chosen)
     others = [one for one in found if one is not best and set(one.columns) - set(best.columns)]
     told_apart = any(_leaves(one) == _leaves(best) for one in others)
-    return Shares(best, domains_of(best.columns, best.prefix or common_prefix(best.columns), told_apart), tuple(others))
+    prefix = best.prefix or common_prefix(best.columns)
+    return Shares(best, domains_of(best.columns, prefix, told_apart, best.suffix), tuple(others))
 
 
 def _scale(table: Table, columns: list[str]) -> tuple[str, float]:
@@ -130,24 +132,41 @@ def _may_be_share(table: Table, name: str) -> bool:
 
 def _no_shares(table: Table) -> Problem:
     """Why no shares were found, and what can be done about it."""
-    texts = [name for name in table.columns if not table.is_numeric(name)]
-    for name in texts:
+    texts = [name for name in table.columns if not table.is_numeric(name) and any(map(text_of, table.columns[name]))]
+    columns = 'Give each domain a column of its own, or write {"domain": share, ...}.'
+    for name in filter(_named_like_shares, texts):
+        said = next(text for cell in table.columns[name] if (text := text_of(cell)))
         lists = [cell for cell in table.columns[name] if isinstance(cell, list) or str(cell).strip()[:1] == "["]
-        if 2 * len(lists) > len(table) and _named_like_shares(name):
+        if 2 * len(lists) > len(table) and not re.search("[{'\"]", said):
             return Problem(
                 f"Cannot import {table.name}: column {name!r} holds lists of numbers, without the names of their "
                 "domains. Give each domain a column of its own."
             )
+        return Problem(
+            f"Cannot import {table.name}: column {name!r} is named like shares, and holds text that is read as none: "
+            f"{said[:60]!r}. {columns}"
+        )
     for name in texts:
         if found := re.search(IN_NAMES, str(table.columns[name][0])):
             return Problem(
                 f"Cannot import {table.name}: no columns hold shares. {found[1]!r} in column {name!r} may be some: "
                 "give each domain a column of its own."
             )
+    if len(table.columns) == 1:
+        return Problem(
+            f"Cannot import {table.name}: it has one column, {next(iter(table.columns))[:60]!r}. Cells are told apart "
+            "by commas, semicolons, tabs or bars: save it with one of these."
+        )
+    if about := [name for name in texts if is_across(name)]:
+        return Problem(
+            f"Cannot import {table.name}: it has a row for each {about[0]!r}, and no column that names the runs, so "
+            "nothing tells which rows are one mixture. Add a column with the run."
+        )
     numbers = listed([name for name in table.columns if table.is_numeric(name)]) or "none"
     return Problem(
         f"Cannot tell which columns of {table.name} are shares: none are named like weights, and no neighbours sum to "
-        f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares."
+        f"1 or to 100 in every row. Its columns of numbers are {numbers}. Say which ones are the shares, or give the "
+        "table that has them as the first file of a pair."
     )
 
 

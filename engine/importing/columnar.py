@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from engine.core.errors import Problem
+from engine.core.row_groups import batches
 from engine.importing.limits import BYTES, CELLS, COLUMNS, ROWS
 from engine.importing.text_files import Columns
 
@@ -115,17 +116,8 @@ def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
     _check_size(name, max(sum(groups), widths * values))
     file = parquet.ParquetFile(path, read_dictionary=[one.path for one in texts])
     _refuse_twice(name, file.schema_arrow.names)
-    lists = any(one.max_repetition_level for one in texts)
-    for group, size in enumerate(groups):  # a batch of two groups would hold two dictionaries, which lists cannot
-        begun = False
-        try:
-            for batch in file.iter_batches(BATCH, row_groups=[group]):
-                begun = True
-                yield batch
-        except OSError as error:
-            if begun or "Not yet implemented" not in str(error):
-                raise
-            yield from _delta_batches(path, name, group, size, values if lists else 1)
+    most = values if any(one.max_repetition_level for one in texts) else 1  # values of a row
+    yield from batches(file, BATCH, lambda group: _delta_batches(path, name, group, groups[group], most))
 
 
 def _delta_batches(path: Path, name: str, group: int, size: int, values: int) -> Iterator[pa.RecordBatch]:

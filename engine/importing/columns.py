@@ -7,7 +7,7 @@ from engine.core.short_names import listed
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import REASONS, kind_of, measures, noise_of
+from engine.importing.names import ABOUT, MAYBE_NOISE, REASONS, kind_of, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")
@@ -38,14 +38,14 @@ class Column:
 def explained(mapping: Mapping, shares: Shares, weights: Table, metrics: Table | None) -> tuple[Column, ...]:
     """Every column of the table, or of both."""
     tables = [weights] if metrics is None else [weights, metrics]
-    return tuple(_column(mapping, shares, table, name) for table in tables for name in table.columns)
+    return tuple(_column(mapping, shares, table, name, table is weights) for table in tables for name in table.columns)
 
 
-def _column(mapping: Mapping, shares: Shares, table: Table, name: str) -> Column:
+def _column(mapping: Mapping, shares: Shares, table: Table, name: str, is_first: bool) -> Column:
     used = {mapping.key: "key", mapping.label: "label", mapping.seed: "seed"}
     used |= {mapping.model_size: "size", mapping.n_tokens: "budget"}
     metric = {one.metric for one in mapping.objectives}
-    if name in mapping.weights.values():
+    if name in mapping.weights.values() and (name not in metric or is_first):
         return Column(table.name, name, "share", shares.family.why)
     if name in metric:
         return Column(
@@ -68,7 +68,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "nameless", "it has no name"
     of = noise_of(name, set(table.columns))
     if of is not None and table.is_numeric(name):
-        return "noise", f"the spread of {of!r}, no metric" if of else "named like a spread, no metric"
+        what = "about" if of and ABOUT.search(name) and not MAYBE_NOISE.search(name) else "the spread of"
+        return "noise", f"{what} {of!r}, no metric" if of else "named like a spread, no metric"
     if is_training(name):
         return "training", "measured on each run's own mixture, so it compares none"
     if kind := kind_of(name):
@@ -79,7 +80,7 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "row number", "numbers the rows"
     if len(set(table.keys(name))) == 1:
         return "other", "the same number in every run"
-    return "other", MAY_MEASURE
+    return "other", "metrics are read from the other file" if measures(name) else MAY_MEASURE
 
 
 def varied_settings(columns: tuple[Column, ...], weights: Table, metrics: Table | None) -> list[str]:

@@ -42,15 +42,15 @@ def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Quest
     Raises Problem, naming the line, for bytes that are no text in any encoding known here.
     """
     coding = next((coding for mark, coding in MARKS.items() if data.startswith(mark)), None)
-    if coding is None and b"\x00" in data[:4096]:
-        head = data[:4096]
+    head = data[:4096]
+    if coding is None and 4 * max(head[::2].count(0), head[1::2].count(0)) > len(head):  # every other byte, or nearly
         coding = "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
     try:
         text, question = data.decode(coding or "utf-8"), None
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         where = f"line {line} holds the byte 0x{data[error.start]:02x}, which is no {error.encoding} text"
-        question = None if coding else asked(data, f"{name} is no UTF-8 ({where}).", answers)
+        question = None if coding else encoding_question(data, f"{name} is no UTF-8 ({where}).", answers)
         if question is None:
             raise Problem(f"Cannot read {name}: {where}. Save the file as UTF-8.") from error
         text = data.decode(OLDER[question.answer(answers)], "replace")
@@ -61,7 +61,7 @@ def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Quest
     return text, question
 
 
-def asked(data: bytes, why: str, answers: dict[str, str]) -> Question | None:
+def encoding_question(data: bytes, why: str, answers: dict[str, str]) -> Question | None:
     """Which encoding bytes are in that are no UTF-8; None where they are damaged UTF-8, or text in none of them."""
     sample = b"\n".join(line.group() for line in islice(LINE.finditer(data), LINES))
     told = sample.decode("utf-8", "replace")

@@ -36,6 +36,7 @@ OTHER = {
     b"\x80\x04": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
     b"\x80\x05": "a pickle, which can run code when it is read. Save the table as CSV or Parquet",
     b"\x28\xb5\x2f\xfd": "packed with Zstandard. Unpack it, or pack it with gzip",
+    b"FEA1": "a Feather file of the first version. Save the table as Parquet",
     b"ARROW1": "an Arrow or Feather file. Save the table as Parquet",
     b"%PDF": "a PDF. Give the table itself, as CSV",
     b"<": "a web page or XML. Give the table itself, as CSV",

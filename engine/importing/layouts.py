@@ -1,4 +1,4 @@
-"""Tables in other layouts, turned into one row per run: long tables, histories, runs that did not finish."""
+"""Tables in other layouts, turned into one row per run: long tables and histories."""
 
 import re
 from collections.abc import Hashable, Sequence
@@ -7,31 +7,11 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.mapping import run_column
-from engine.importing.names import kind_of, leaf
+from engine.importing.names import is_across, kind_of, leaf
 from engine.importing.questions import Question
 from engine.importing.tables import Table, text_of
 
-ACROSS = re.compile(  # names of columns that say what a row of a long table is about
-    r"(domain|source|data_?set|sub_?set|task|metric|eval|benchmark|variable|valid(ation)?(_?(set|split))?|split|corpus|"
-    r"slice|category|lang(uage)?|measure|param(eter)?)s?(_?names?)?",
-    re.I,
-)
 VALUES = {"value", "values", "val", "result"}
-FAILED = {
-    *("crashed", "failed", "fail", "killed", "pruned", "running", "waiting", "scheduled", "cancelled", "canceled"),
-    *(
-        "preempted",
-        "preempting",
-        "timeout",
-        "timed out",
-        "error",
-        "aborted",
-        "interrupted",
-        "pending",
-        "deleted",
-        "lost",
-    ),
-}
 SUMMARY = re.compile(  # how rows are called that sum up the rows above them
     r"(grand |over)?(all|mean|average|avg|median|total|sum|std|st\.?dev|standard deviation|min|max|minimum|maximum|"
     r"count|mittelwert|summe|durchschnitt|moyenne|promedio)\.?:?",
@@ -39,27 +19,6 @@ SUMMARY = re.compile(  # how rows are called that sum up the rows above them
 )
 LISTED = 8  # steps that are offered
 LAST = "the last row of each run; a column without a value there keeps the last one it had"
-
-
-def without_failed(table: Table) -> tuple[Table, list[str]]:
-    """The table without the rows whose state says that they did not finish, and what was left out.
-
-    Raises Problem where no row is left.
-    """
-    for column, cells in table.columns.items():
-        if kind_of(column) != "state":
-            continue
-        states = [text_of(cell).lower().rpartition(".")[2] for cell in cells]
-        kept = [place for place, state in enumerate(states) if state not in FAILED]
-        if len(kept) == len(table):
-            continue
-        lost = [table.lines[place] for place, state in enumerate(states) if state in FAILED]
-        why = listed(sorted({state for state in states if state in FAILED}))
-        if not kept:
-            raise Problem(f"Cannot import {table.name}: no row is finished: column {column!r} says {why} in every one.")
-        rows = f"rows {listed(list(map(str, lost)), 8)}" if len(lost) > 1 else f"row {lost[0]}"
-        return table.only(kept), [f"{rows} of {table.name}: column {column!r} says {why}"]
-    return table, []
 
 
 def without_summaries(table: Table) -> tuple[Table, list[str]]:
@@ -83,7 +42,7 @@ def widened(table: Table, answers: dict[str, str]) -> tuple[Table, list[Question
     What differs within a run becomes a column for each domain: `loss/web`. Raises Problem for a pair that stands twice.
     """
     text = [name for name in table.columns if not table.is_numeric(name) and any(map(text_of, table.columns[name]))]
-    about = [name for name in text if ACROSS.fullmatch(leaf(name)) and len(set(table.keys(name))) > 1]
+    about = [name for name in text if is_across(name) and len(set(table.keys(name))) > 1]
     for column in about:
         if groups := _groups(table, column):
             return _spread(table, column, groups), []
@@ -142,7 +101,8 @@ def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Tab
         spread.append(name)
         found = [{keys[place]: cells[place] for place in places} for places in rows]
         for value in values:
-            columns[value if leaf(name).lower() in VALUES else f"{name}/{value}"] = [one.get(value) for one in found]
+            told = value if kind_of(value) is None else f"{across}={value}"  # a phase called decay is no setting
+            columns[value if leaf(name).lower() in VALUES else f"{name}/{told}"] = [one.get(value) for one in found]
     note = (
         f"{table.name} has a row for each {across!r}: {listed(spread)} became a column for each of {listed(values, 6)}."
     )

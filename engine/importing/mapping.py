@@ -102,7 +102,7 @@ def _shared(weights: Table, metrics: Table) -> str:
     both = [name for name in weights.columns if name in metrics.columns]
     both.sort(key=lambda name: RUNS.index(name.lower()) if name.lower() in RUNS else len(RUNS))
     single = [name for name in both if len(set(weights.keys(name))) == len(weights)]
-    same = [name for name in single if set(weights.keys(name)) == set(metrics.keys(name))]
+    same = [name for name in single if set(weights.meeting(name)) == set(metrics.meeting(name))]
     known = [name for name in single if name.lower() in RUNS]
     if found := [*same, *known]:
         return found[0]

@@ -7,23 +7,28 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.short_names import listed
-from engine.importing.choices import OFFERED, Shares, left
+from engine.importing.choices import OFFERED, left
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, is_up, kind_of, measures, noise_of, unit_of
+from engine.importing.names import bare, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
-from engine.importing.tables import Table
+from engine.importing.tables import Table, text_of
 from engine.spec.objectives import Objective
 
 SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.I)
+TRAINED_ON = re.compile(r"token|budget|data|corpus", re.I)  # in the name of a column that tells budgets, not sizes
 TRAINING = ("train_loss", "train/loss", "train.loss", "training_loss", "loss/train")
 ALL_KEPT = "all runs: surrogates of shares take the size with the most of them, predictions at a size take all"
 ALL_AS_ONE = "all runs: surrogates take them as one, and differences between them as noise"
 
 
 def fact_of(kind: str, *tables: Table) -> str | None:
-    """The column of a "seed", "size" or "budget"; of several the one with the most different values."""
+    """The column of a "seed", "size" or "budget"; of several the one with the most different values.
+
+    What stands under `mixture.` is about a domain: mixture.web.tokens is no budget.
+    """
     for table in tables:
-        if there := [name for name in table.columns if kind_of(name) == kind and table.is_numeric(name)]:
+        own = [name for name in table.columns if kind_of(name) == kind and not is_inside(name)]
+        if there := [name for name in own if table.is_numeric(name)]:
             return max(there, key=lambda name: (len(set(table.keys(name))), np.isfinite(table.loose(name)).sum()))
     return None
 
@@ -35,20 +40,27 @@ def choose_metrics(
     higher: list[str] | None,
     unit: str | None,
     taken: set[str | None],
-    shares: Shares,
+    own: set[str],
     talk: Talk,
 ) -> list[Objective]:
     """The metrics with their units and directions: the given columns, those named so, or what is answered.
 
+    own: the table's columns that are shares.
+
     Raises Problem where there are none, and for directions of what is no metric.
     """
-    columns = globbed(table, given) or _measured(format, table, taken | set(shares.family.columns), talk)
-    if overlap := set(shares.family.columns) & set(columns):
+    columns = globbed(table, given) or _measured(format, table, taken | own, talk)
+    if overlap := own & set(columns):
         raise Problem(f"Cannot use the column {min(overlap)!r} as a share and as a metric. Name the columns of each.")
     ups = set(globbed(table, higher))
     if astray := ups - set(columns):
         raise Problem(f"Cannot say that {min(astray)!r} is better when higher: it is none of the metrics.")
     known = unit or FORMATS[format][2]
+    if trained := [name for name in columns if is_training(name)]:
+        talk.notes.append(
+            f"{listed(trained)}: a run's loss on its own mixture, which is low where the mixture is easy. It compares "
+            "no mixtures: import losses on text that is the same for all runs."
+        )
     if higher is None:
         ups = {name for name in columns if is_up(name)}
         untold = [name for name in columns if is_up(name) is None and not is_own_loss(name, table)]
@@ -83,11 +95,22 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         answer = talk.ask(Question("metrics", text, options))
         free = free if answer == "all" else [answer]
     if not free:
-        raise Problem(
-            f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns "
-            f"are {listed(list(table.columns))}. Say which ones are metrics."
-        )
+        raise _no_metrics(table, taken)
     return free
+
+
+def _no_metrics(table: Table, taken: set[str | None]) -> Problem:
+    """Why no metrics were found, and what can be done about it."""
+    for name in table.columns:
+        if name not in taken and measures(name) and (said := next(filter(None, map(text_of, table.columns[name])), "")):
+            return Problem(
+                f"Cannot import {table.name}: column {name!r} is named like a metric, and holds no numbers but "
+                f"{said[:60]!r}. Write plain numbers, and a spread in a column of its own."
+            )
+    return Problem(
+        f"Cannot find metrics in {table.name}: no column of numbers is left that measures anything. Its columns are "
+        f"{listed(list(table.columns))}. Say which ones are metrics."
+    )
 
 
 def is_own_loss(name: str, table: Table) -> bool:
@@ -124,7 +147,7 @@ def choose_one(mapping: Mapping, weights: Table, metrics: Table | None, talk: Ta
         options = {f"{value:.15g}": f"{short(value)}: {counts[value]:,} of {len(values):,} runs" for value in often}
         known = column in (mapping.model_size, mapping.n_tokens)
         options["all"] = ALL_KEPT if known else ALL_AS_ONE
-        name = "model sizes" if what == "size" else "budgets"
+        name = "budgets" if what == "budget" or TRAINED_ON.search(column) else "model sizes"
         text = f"The runs are of {len(counts)} {name} (column {column!r}). Only runs of one compare. Which ones count?"
         answer = talk.ask(Question(what, text, options))
         if answer != "all":

@@ -16,12 +16,12 @@ SOFT = re.compile(r"[/.:|_\- ]")
 SETS = "metrics?|eval|val|valid|validation|test"
 AROUND = re.compile(rf"^({SETS}|summary)[/_.:]|[/_.:]({SETS})$", re.I)
 LOSS = re.compile(
-    r"(?<![a-z])(loss(es)?|bpb|bits_per_\w+|bpc|ppl|perplexity|nll|ce|cross_?entropy|error|err|rmse|mse|mae|wer|cer)"
+    r"(?<![a-z])(loss(es)?|bpb|bits_per_\w+|bpc|ppl|perplexity|nll|ce|cross_?entropy|error|err|rmse|mse|mae|wer|cer|brier|ece)"
     r"(?![a-z])",
     re.I,
 )
 SCORE = re.compile(
-    r"(?<![a-z])(acc|accuracy|acc_norm|scores?|f1|em|exact_match|bleu|rouge\w*|pass|pass@?\d*|reward|win_?rate|mcc|auc|precision|"
+    r"(?<![a-z])(acc|accuracy|acc_norm|scores?|f1|em|exact_match|bleu|chrf|meteor|rouge\w*|pass|pass@?\d*|reward|win_?rate|mcc|auc|precision|"
     r"recall|\w*log_?prob|log_?likelihood|choice_prob\w*)(?![a-z])",
     re.I,
 )
@@ -29,7 +29,19 @@ UNITS = {"bpb": BITS, "bits_per_byte": BITS, "ppl": "perplexity", "perplexity": 
 UNITS |= {"acc_norm": "accuracy", "accuracy": "accuracy"}
 SHARE_WORDS = {
     *("train", "weight", "weights", "w", "share", "shares", "mix", "mixture", "mixtures", "prop", "proportion"),
-    *("proportions", "ratio", "ratios", "fraction", "fractions", "frac", "sampling", "probs", "tokens"),
+    *(
+        "proportions",
+        "ratio",
+        "ratios",
+        "fraction",
+        "fractions",
+        "frac",
+        "sampling",
+        "probs",
+        "tokens",
+        "logit",
+        "logits",
+    ),
 }
 # Words that stand in front of shares, but of much else as well: the sum must say so too.
 LOOSE_WORDS = {"train", "tokens", "ratio", "ratios", "frac", "fraction", "fractions"}
@@ -42,6 +54,25 @@ MAYBE_NOISE = re.compile(
     r"|ci(_?\d\d)?(_?(low|high|lower|upper|half))?|lower|upper|min|max|plus_?minus)(?![a-z\d])|±|\+/-",
     re.I,
 )
+# Words that make of a metric's name that of something else about it: how often, how sure, compared with what.
+ABOUT = re.compile(
+    r"(?<![a-z])(n|num|count|samples|examples|rank|delta|diff|baseline|pred(icted|iction)?|p_?value|z_?score|t_?stat"
+    r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])",
+    re.I,
+)
+BOUNDS = {"lo": "hi", "hi": "lo"}  # names of languages, too: they count where both stand beside the metric
+# How much a part of the loss counts in training: a setting, though it is called after a loss.
+COEFFICIENT = re.compile(
+    r"\w*(loss|kl|entropy|reg(ulari[sz]ation|ularizer)?)_(weight|scale|factor|lambda|ratio|alpha|beta)s?|"
+    r"\w+_(coef|coeff|coefficient|penalty|multiplier)s?",
+    re.I,
+)
+ACROSS = re.compile(  # names of columns that say what a row of a long table is about
+    r"(domain|source|data_?set|sub_?set|task|metric|eval|benchmark|variable|valid(ation)?(_?(set|split))?|split|corpus|"
+    r"slice|category|lang(uage)?|measure|param(eter)?)s?(_?names?)?",
+    re.I,
+)
+SYSTEM = re.compile(r"(sys|system|monitoring|host|hardware)[/.]", re.I)  # what a tracker says of the machine
 COMPUTE = re.compile(r"(?<![a-z])(total_)?(flops?|flos)(?![a-z]|_per_)", re.I)  # what a run cost in arithmetic
 REMARK = re.compile(  # names of texts about a run
     r"role|label|job(_?id)?|user(_?name)?|author|owner|entity|notes?|comments?|description|message|\w*uri|url|"
@@ -56,14 +87,17 @@ _KINDS = {
     "step": r"_?step|global_?step|iter|iteration|_?epoch|num_updates|checkpoint_?step",
     "key": r"index|id|#|number|trial(_?(id|number))?|run_?(id|name|number)?|name|key|uuid|experiment(_?(id|name))?"
     r"|mlflow\.runname|runname|display_?name|(log|space)_id",
-    "state": r"state|status",
-    "time": r"_?runtime|_?timestamp|(created|updated|started|ended|finished)(_?at)?|(\w+_)?time|duration|datetime_\w+|"
+    "state": r"state|status|outcome|(exit|return)_?(code|status)|"
+    r"(is_)?(success(ful)?|succeeded|finished|completed|converged|failed|crashed|diverged|oom)",
+    "time": r"_?runtime|_?timestamp|(created|updated|started|ended)(_?at)?|finished_?at|(\w+_)?time|duration|"
+    r"datetime_\w+|"
     r"(\w+_)?(seconds|minutes|hours)|elapsed(_\w+)?|wall time|relative time.*|heartbeat(_\w+)?|date",
     "machine": r"\w+_per_sec(ond)?|throughput|mfu|t?flops?|total_flos|memory(_\w+)?|gpus?(_\w+)?|num_?gpus|n_?gpus|"
     r"world_size|cost|device|host(name)?|(\w+_)?grad(ient)?_?norm|_wandb.*|system[/.].*|sweep|git(_\w+)?",
     "count": r"((n|num|number_of|total)_)?(examples|samples|questions)|(n|num)_docs|(example|sample|doc)_(count|len)|"
     r"count|n_shot|num_fewshot|n|batch|workers",
     "setting": r"((max|min|peak|base|init|initial|final|end)_)?(lr|learning_?rate)(_\w+)?|\w*warm_?up(_\w+)?|"
+    rf"{COEFFICIENT.pattern}|(\w+_)?(mask|mlm|keep|drop)_?prob(ability)?|rope_\w+|"
     r"(\w+_)?weight_?decay|wd|(\w+_)?dropout(_\w+)?|(\w+_)?beta_?[12]?s?|adamw?(_\w+)?|optim(izer)?(_\w+)?|momentum|"
     r"eps(ilon)?|(\w+_)?batch_?size(_\w+)?|bs|grad(ient)?_?accum\w*|(grad(ient)?_)?clip(ping)?(_\w+)?|max_grad_norm|"
     r"(seq|sequence|context|ctx|block|max)_?(len|length|size)|(\w+_)?layers?|depth|width|n_embd|d_(model|ff)|"
@@ -99,14 +133,26 @@ def leaf(name: str) -> str:
 def kind_of(name: str) -> str | None:
     """What a column is by its name, as in REASONS; None where the name tells nothing of that."""
     last, whole = leaf(name), bare(name)
-    for kind, pattern in KINDS.items():
-        if pattern.fullmatch(last) or pattern.fullmatch(whole):
-            return kind
-    return None
+    found = [kind for kind, pattern in KINDS.items() if pattern.fullmatch(last) or pattern.fullmatch(whole)]
+    if SYSTEM.match(name):  # a file's size is none of a model's
+        return next((kind for kind in found if kind in ("key", "state", "time")), "machine")
+    return next(iter(found), None)
+
+
+def is_across(name: str) -> bool:
+    """Whether a column is called like what a row of a long table is about."""
+    return bool(ACROSS.fullmatch(leaf(name)))
+
+
+def is_inside(name: str) -> bool:
+    """Whether a column's path goes through shares: mixture.web.tokens."""
+    return bool({part.lower() for part in HARD.split(bare(name))[:-1]} & (SHARE_WORDS - LOOSE_WORDS))
 
 
 def measures(name: str) -> bool:
     """Whether a column is called like a metric."""
+    if COEFFICIENT.fullmatch(leaf(name)) or SYSTEM.match(name):
+        return False
     return bool(LOSS.search(name) or SCORE.search(name) or re.match(r"metrics?[/_.:]|values?(_\w+)?$", name))
 
 
@@ -130,14 +176,20 @@ def core(metric: str) -> str:
 
 
 def noise_of(name: str, others: set[str]) -> str | None:
-    """What a column's numbers are the spread of, by its name: the metric beside it, "" for an unknown one; else None.
+    """The metric of which a column's numbers are the spread, or something else, by its name: the one beside it, "" for
+    an unknown one; None for any other column.
 
     Short words (se, sd, var) are names of languages too: they count where a column without them stands beside.
     """
     if found := SURE_NOISE.search(name):
         return next(iter(_without(name, found) & others), "")
-    if found := MAYBE_NOISE.search(name):
-        return next(iter(sorted(_without(name, found) & others)), None)
+    for words in (MAYBE_NOISE, ABOUT):
+        if (found := words.search(name)) and (of := sorted(_without(name, found) & others)):
+            return of[0]
+    for one, other in BOUNDS.items():
+        found = re.search(rf"(?<![a-z]){one}(?![a-z\d])", name, re.I)
+        if found and name[: found.start()] + other + name[found.end() :] in others:
+            return next(iter(sorted(_without(name, found) & others)), None)
     return None
 
 

@@ -15,6 +15,8 @@ DEEPEST = 8
 BARE = re.compile(r"(?<=[:,\[\s])(nan|-?inf)(?=\s*[,}\]])")  # as Python prints them
 PAIR = re.compile(r"\s*([^\W\d][^:=,;|{}\[\]]*)[:=]\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?%?)\s*", re.I)
 PAIRS = re.compile(rf"(?:{PAIR.pattern}[,;|])+{PAIR.pattern}", re.I)  # web:0.3,code:0.7
+SPACED = re.compile(r"\s+(?=[^\W\d][^\s:=]*[:=]\s*[+-]?[\d.])")  # web=0.3 code=0.7
+PRINTED = re.compile(r"\b(?:np|numpy)\.(?:float|int)\d*\(([^()]*)\)")  # as NumPy prints its numbers
 BEGIN = {"{", "[", " "}
 WRAPPED = {"value", "desc"}  # how Weights & Biases stores a setting
 
@@ -93,13 +95,18 @@ def _letters(cell: Any) -> int:
 
 
 def _may_be_object(text: str) -> bool:
-    return text[:1] in BEGIN or PAIRS.fullmatch(text) is not None
+    return text[:1] in BEGIN or PAIRS.fullmatch(_separated(text)) is not None
+
+
+def _separated(text: str) -> str:
+    """Pairs with commas between them, where blanks alone stand there."""
+    return text if re.search("[,;|]", text) else SPACED.sub(",", text)
 
 
 def _object(cell: Any) -> dict[str, Any] | None:
     """A cell as an object, None where it is none."""
     if isinstance(cell, str):
-        text = cell.strip()
+        text = _separated(cell.strip())
         if PAIRS.fullmatch(text):
             pairs = [(one[1].strip(), one[2]) for one in PAIR.finditer(text)]
             return dict(pairs) if len(dict(pairs)) == len(pairs) else None
@@ -121,7 +128,7 @@ def _parsed(text: str) -> Any:
         pass
     try:
         with warnings.catch_warnings(action="ignore"):  # Python warns of odd text that is none of its own
-            return ast.literal_eval(BARE.sub("None", text))
+            return ast.literal_eval(BARE.sub("None", PRINTED.sub(r"\1", text)))
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # TypeError: {{}}, a set of dicts
         return None
 

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from engine.core.errors import Problem
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
-from engine.importing.layouts import collapsed, widened, without_failed, without_summaries
+from engine.importing.endings import without_failed
+from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
@@ -72,13 +75,15 @@ def read(
     given = {"seed": seed, "size": model_size, "budget": n_tokens}
     facts = {kind: name or fact_of(kind, second, weights) for kind, name in given.items()}
     taken = {key, *facts.values(), *FORMATS[format][1]}
-    shares = choose_shares(format, weights, weight_columns, metric_columns, taken, talk)
+    named = metric_columns if metrics is None else None  # of the other table, they are none of this one's
+    shares = choose_shares(format, weights, weight_columns, named, taken, talk)
     scale = choose_scale(weights, shares.family, talk)
     if metrics is None and run_column(weights) is None:
         weights = second = _without_steps(weights, list(shares.family.columns), talk)
     if metrics is None:
         weights = second = without_history(weights, list(shares.family.columns), key, talk)
-    measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, shares, talk)
+    own = _shares_in(second, weights, shares.family.columns)
+    measured = choose_metrics(format, second, metric_columns, higher_is_better, unit, taken, own, talk)
     objectives = linked(measured, list(shares.domains))
     facts = {"seed": facts["seed"], "model_size": facts["size"], "n_tokens": facts["budget"]}
     mapping = Mapping(shares.domains, objectives, key, label_of(weights, key), scale=scale, **facts)
@@ -107,12 +112,12 @@ def _rows(
 
 def _one_row_a_run(table: Table, talk: Talk) -> Table:
     """The table without failed runs, and widened where it is long; what was asked while it was read comes along."""
-    talk.questions += table.asked
-    for without in (without_failed, without_summaries):
-        table, dropped = without(table)
-        talk.dropped += dropped
+    table, failed, unclear = without_failed(table, talk.answers)
+    table, summed = without_summaries(table)
+    talk.dropped += [*failed, *summed]
+    before = table.asked
     table, asked = widened(table, talk.answers)
-    talk.questions += asked
+    talk.questions += [*before, *unclear, *asked]
     talk.notes += table.notes
     return table
 
@@ -127,6 +132,17 @@ def _without_steps(table: Table, runs: Sequence[str | None], talk: Talk) -> Tabl
     talk.questions += asked
     talk.notes += table.notes[before:]
     return table
+
+
+def _shares_in(table: Table, weights: Table, columns: tuple[str, ...]) -> set[str]:
+    """The columns of shares in a table: of the second of a pair, those that repeat the first one's. What is called as a
+    domain there may well be its loss."""
+    there = [name for name in columns if name in table.columns]
+    return {
+        name
+        for name in there
+        if table is weights or np.allclose(table.loose(name), weights.loose(name), equal_nan=True)
+    }
 
 
 def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table, Table]:
@@ -159,7 +175,7 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
 def _places(table: Table, key: str) -> dict[str, int]:
     """Key -> row. Raises Problem for an empty key and for one that stands twice."""
     places: dict[str, int] = {}
-    for place, name in enumerate(table.keys(key)):
+    for place, name in enumerate(table.meeting(key)):
         if not name:
             raise Problem(f"Cannot import {table.row(place)}, column {key!r}: it is empty. Every run needs a key.")
         if name in places:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.short_names import counted, short_names
+from engine.core.short_names import counted, listed, short_names
 from engine.importing.columns import varied_settings
 from engine.importing.mapping import Mapping
 from engine.importing.points import read_points
@@ -16,6 +16,7 @@ from engine.spec.sizes import facts, notes_on_sizes
 
 FEWEST = 3  # values that a metric needs before anything can be fitted to it
 Facts = list[int | None] | None  # of each run, where a column tells them
+FAR = 100.0  # interquartile ranges from the median, from which on a value is told
 RULED = 100.0  # times the spread of another metric of its unit, from which on one metric rules the mean
 
 
@@ -57,6 +58,7 @@ def read_runs(reading: Reading) -> ImportedRuns:
     unseen = tuple(np.array(list(mapping.weights))[(shares == 0).all(axis=0)].tolist())
     settings = varied_settings(reading.columns, reading.weights, reading.metrics)
     notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
+    notes += tuple(_far_off(mapping, second, values))
     return ImportedRuns(mapping, keys, shares, values, seeds, parameters, tokens, (*notes, *settings), unseen)
 
 
@@ -107,23 +109,32 @@ def _notes(
 ) -> tuple[str, ...]:
     """What was done and what to beware of."""
     runs, domains = shares.shape
+    different = len(np.unique(np.round(shares, 6), axis=0))
     notes = []
     if runs < 5:
         notes.append(f"Too few runs ({runs}) for cross-validation, which takes 5: nothing can be fitted yet.")
-    if runs < domains:
+    what = "runs" if different == runs else "different mixtures"
+    if different == 1 < runs:
+        notes.append("All runs are of one mixture: they say nothing of any other.")
+    elif different < domains:
         notes.append(
-            f"Fewer runs ({runs}) than domains ({domains}): predictions will be little better than the mean. "
+            f"Fewer {what} ({different}) than domains ({domains}): predictions will be little better than the mean. "
             f"{3 * (domains + 1)} runs are enough for the smooth laws."
         )
-    elif runs < 3 * (domains + 1):
-        notes.append(f"{counted(runs, 'run')} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
+    elif different < 3 * (domains + 1):
+        told = counted(different, what.removesuffix("s"))
+        notes.append(f"{told} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
     if unseen:
         notes.append(
             f"{', '.join(unseen)}: the share is 0 in every run, so nothing is known of it, and no search proposes it."
         )
     notes += _repeats(shares, parameters, tokens)
-    if gaps := int(np.isnan(values).any(axis=1).sum()):
-        notes.append(f"Without some metric: {counted(gaps, 'run')}. Each metric is fitted to the runs that have it.")
+    lost = dict(zip([one.metric for one in mapping.objectives], np.isnan(values).sum(axis=0).tolist(), strict=True))
+    if missing := [f"{name} in {counted(count, 'run')}" for name, count in lost.items() if count]:
+        notes.append(
+            f"Empty cells: {listed(missing)}. Each metric is fitted to the runs that have it, and a run without one "
+            "that counts has no mean."
+        )
     notes += notes_on_sizes(facts(parameters, tokens, runs))
     return (*notes, *_ruled(mapping, values))
 
@@ -139,15 +150,28 @@ def _repeats(shares: np.ndarray, parameters: Facts, tokens: Facts) -> list[str]:
     return notes
 
 
+def _far_off(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
+    """A note on values so far from all others of their metric that one run would rule every fit."""
+    notes = []
+    for one, column in zip(mapping.objectives, values.T, strict=True):
+        low, middle, high = np.nanpercentile(column, (25, 50, 75))
+        if far := np.flatnonzero(np.abs(column - middle) > FAR * (high - low)).tolist() if high > low else []:
+            rows = listed([f"{column[place]:.4g} in {table.row(place)}" for place in far], 4)
+            told = f"{one.metric} is {rows}. Leave out what diverged."
+            notes.append(f"Far from all other runs, whose median is {middle:.4g}: {told}")
+    return notes
+
+
 def _ruled(mapping: Mapping, values: np.ndarray) -> list[str]:
     """A warning where one metric's spread drowns the others of its unit in a plain mean."""
     units = {(one.unit, one.higher_is_better) for one in mapping.objectives}
     spread = deviations(values)
     largest, least = int(spread.argmax()), int(spread.argmin())
-    if len(units) > 1 or spread[largest] < RULED * spread[least]:
+    times = spread[largest] / spread[least]
+    if len(units) > 1 or times < RULED:
         return []
     names = short_names([one.metric for one in mapping.objectives])
     return [
-        f"Wildly different scales: {names[largest]} varies {spread[largest] / spread[least]:,.0f} times as much as "
+        f"Wildly different scales: {names[largest]} varies {times:{',.0f' if times < 1e9 else '.0e'}} times as much as "
         f"{names[least]} and rules the plain mean. Turn its priority down."
     ]

@@ -63,7 +63,7 @@ def choose_alike(mapping: Mapping, weights: Table, metrics: Table | None, talk: 
     facts = [name for name in (mapping.model_size, mapping.n_tokens) if name]
     read = {*mapping.weights.values(), *(one.metric for one in mapping.objectives), *facts}
     read |= {name for name in (mapping.key, mapping.label, mapping.seed) if name}
-    same = grouped([table.keys(name) for name in (*mapping.weights.values(), *facts)])
+    same = grouped([weights.keys(name) for name in mapping.weights.values()] + [table.keys(name) for name in facts])
     repeats = [places for places in same.values() if len(places) > 1]
     if not repeats:
         return weights, metrics
@@ -72,7 +72,11 @@ def choose_alike(mapping: Mapping, weights: Table, metrics: Table | None, talk: 
         return weights, metrics
     cells = zip(*(table.keys(name) for name in differing), strict=True)
     kinds = [", ".join(f"{name}={cell}" for name, cell in zip(differing, row, strict=True)) for row in cells]
-    options = {kind: f"{count:,} of {len(kinds):,} runs" for kind, count in Counter(kinds).most_common(OFFERED)}
+    second = weights if metrics is None else metrics
+    some = np.isfinite(np.stack([second.loose(one.metric) for one in mapping.objectives])).any(axis=0).tolist()
+    measured = Counter(kind for kind, there in zip(kinds, some, strict=True) if there)
+    counts = sorted(Counter(kinds).items(), key=lambda pair: (-measured[pair[0]], -pair[1]))[:OFFERED]
+    options = {kind: f"{count:,} of {len(kinds):,} runs" for kind, count in counts}
     options["all"] = "all runs: surrogates take them as one, and differences between them as noise"
     text = f"Runs of one mixture differ in {listed(differing)}. Only runs of one kind compare. Which ones count?"
     answer = talk.ask(Question("alike", text, options))

@@ -14,6 +14,7 @@ from engine.importing.tables import Table
 SUM = 0.02  # by which shares may miss 1: tables are rounded
 EXACT = 1e-6  # an error of sums below which nothing is told apart
 ALIKE = 1.5  # errors of sums that differ by less than this factor do not tell families apart
+FEWEST = 3  # rows with shares: with fewer, the others count as zeros
 THIRDS = 3  # parts of the rows that are looked at where all of them show nothing
 KEPT = 12  # runs of neighbours that are told
 NARROWING = 64  # rows by which the runs of neighbours are narrowed down
@@ -32,7 +33,8 @@ SUMS = {
 
 @dataclass(frozen=True)
 class Family:
-    """columns: in the table's order; prefix: what they begin with, "" for neighbours; named: whether it says shares.
+    """columns: in the table's order; prefix: what they begin with; suffix: what they end with; both "" for neighbours;
+    named: whether these say shares.
 
     scale: see SUMS; error: how far their sums miss, as a root of the mean square.
     """
@@ -42,10 +44,12 @@ class Family:
     named: bool
     scale: str
     error: float
+    suffix: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.prefix}*" if self.prefix else f"{self.columns[0]}..{self.columns[-1]}"
+        apart = self.prefix or self.suffix
+        return f"{self.prefix}*{self.suffix}" if apart else f"{self.columns[0]}..{self.columns[-1]}"
 
     @property
     def sums(self) -> bool:
@@ -55,6 +59,8 @@ class Family:
     @property
     def why(self) -> str:
         """The reasons to take these columns for shares, as words."""
+        if self.suffix:
+            return f"all that end in {self.suffix!r}, {SUMS[self.scale]}"
         name = f"named {self.prefix!r}, like weights, and " if self.named else ""
         return f"{name}{SUMS[self.scale]}" + ("" if self.prefix else ", as neighbours")
 
@@ -70,11 +76,14 @@ class Family:
 
 
 def scale_of(values: np.ndarray) -> tuple[str, float]:
-    """How numbers (R, D) are scaled (see SUMS), and the error of their sums. NaN counts as 0, rows with infinity not.
+    """How numbers (R, D) are scaled (see SUMS), and the error of their sums. NaN counts as 0; rows of nothing else, and
+    rows with infinity, do not count.
 
     Where most rows sum to 1 or to 100, the others are wrong rows, not another scale.
     """
-    whole = np.nan_to_num(values[~np.isinf(values).any(axis=1)])
+    known = ~np.isinf(values).any(axis=1)
+    some = known & ~np.isnan(values).all(axis=1)
+    whole = np.nan_to_num(values[some if some.sum() >= FEWEST else known])
     good = whole[(whole >= 0).all(axis=1)]
     if 2 * len(good) <= len(whole) or not len(good):
         return SIGNED, np.inf
@@ -105,6 +114,7 @@ def families(table: Table, names: list[str]) -> list[Family]:
     found = [one for one in _by_prefix(table, names) if one.sums or one.scale in (ROUNDED, COUNTS) or one.named]
     values = np.stack([table.loose(name) for name in names], axis=1) if names else np.zeros((1, 0))
     found += [one for one in _neighbours(values, names) if not any(other.explains(one) for other in found)]
+    found += [one for one in _by_suffix(table, names) if not any(other.columns == one.columns for other in found)]
     found = found or _in_most_rows(values, names)
     return sorted(found, key=lambda one: (not one.sums, not one.named, max(one.error, EXACT), -len(one.columns)))
 
@@ -125,6 +135,23 @@ def _by_prefix(table: Table, names: list[str]) -> list[Family]:
         if scale in (RAW, SIGNED) and not words & (SHARE_WORDS - LOOSE_WORDS):
             continue
         found.append(Family(members, prefix, named, scale, error))
+    return found
+
+
+def _by_suffix(table: Table, names: list[str]) -> list[Family]:
+    """The families with a common end that says shares, or that sum to 1 or to 100: phases, column by column."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        marks = list(SOFT.finditer(name))
+        if marks and 0 < marks[-1].start() < len(name) - 1:
+            groups.setdefault(name[marks[-1].start() :], []).append(name)
+    found = []
+    for suffix, members in groups.items():
+        scale, error = scale_of(np.stack([table.loose(name) for name in members], axis=1))
+        says = words_of(suffix[1:]) & (SHARE_WORDS - LOOSE_WORDS)
+        if len(members) > 1 and (says or (scale in (ONE, PERCENT) and np.isfinite(error))):
+            named = bool((words_of(common_prefix(members)) | words_of(suffix[1:])) & SHARE_WORDS)
+            found.append(Family(tuple(members), "", named, scale, error, suffix))
     return found
 
 
@@ -215,16 +242,19 @@ def _best(found: list[Family]) -> list[Family]:
     return kept
 
 
-def domains_of(columns: list[str] | tuple[str, ...], prefix: str, told_apart: bool = False) -> dict[str, str]:
+def domains_of(
+    columns: list[str] | tuple[str, ...], prefix: str, told_apart: bool = False, suffix: str = ""
+) -> dict[str, str]:
     """domain -> column: names without the words in front that say that they are shares, or whose they are.
 
-    told_apart: other families have the same names behind another prefix, so the whole prefix is none of the domains'.
+    told_apart: other families have the same names behind another prefix, so the whole prefix is none of the domains';
+    suffix: what the columns of the family, and no others, end with.
     """
     marks = list(SOFT.finditer(prefix))
     words = [mark.end() for mark in marks if SOFT.split(prefix[: mark.start()])[-1].lower() in SHARE_WORDS]
     paths = [mark.end() for mark in marks if HARD.match(mark.group())]
     cut = len(prefix) if told_apart else (words or paths or [0])[-1]
-    names = [name[cut:] for name in columns]
+    names = [name[cut:].removesuffix(suffix) for name in columns]
     return dict(zip(names if len(set(names)) == len(names) and all(names) else columns, columns, strict=True))
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.checks import LARGEST
 from engine.core.errors import Problem
 from engine.importing.questions import Question
 
 MISSING = {"", "nan", "na", "n/a", "none", "null", "-"}
 LONGEST = 64  # characters of a number
 WHOLE = re.compile(r"([+-]?\d+)\.0*")
+NUMBER = re.compile(r"^([+-]?)0*(\d+)(\.\d*|)$")
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,21 @@ class Table:
             found = [whole[1] if (whole := WHOLE.fullmatch(text)) else text for text in found]
         return found
 
+    def meeting(self, column: str) -> list[str]:
+        """A column as the keys that another table may write otherwise: numbers are the same as 7, 007 and 7.50 as 7.5.
+
+        Unless two of the column's own keys would be one then.
+        """
+        keys = self.keys(column)
+        plain = [NUMBER.sub(lambda one: one[1] + one[2] + one[3].rstrip("0").rstrip("."), key) for key in keys]
+        same = np.isfinite(self.loose(column)).all() and len(set(plain)) == len(set(keys))
+        return plain if same else keys
+
     def loose(self, column: str) -> np.ndarray:
-        """A column as numbers (rows,): NaN for missing cells, infinity for what is no finite number."""
+        """A column as numbers (rows,): NaN for missing cells, infinity for text and for numbers beyond LARGEST."""
         if column not in self._numbers:
-            self._numbers[column] = numbers_of(self.columns[column])
+            found = numbers_of(self.columns[column])
+            self._numbers[column] = np.where(np.abs(found) > LARGEST, np.inf, found)
         return self._numbers[column]
 
     def numbers(self, column: str, missing: bool = False) -> np.ndarray:
@@ -61,6 +74,11 @@ class Table:
         if wrong.any():
             place = int(np.flatnonzero(wrong)[0])
             said = text_of(self.columns[column][place])
+            if math.isfinite(number_of(self.columns[column][place])):
+                raise Problem(
+                    f"Cannot import {self.row(place)}, column {column!r}: {said} is too large to compute with (at most "
+                    f"{LARGEST:g}). Leave the row out: its run diverged, or the cell is damaged."
+                )
             empty = " or an empty cell" if missing else ""
             raise Problem(
                 f"Cannot import {self.row(place)}, column {column!r}: it holds "
@@ -90,7 +108,7 @@ class Table:
     def counts_rows(self, column: str) -> bool:
         """Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
         found = self.loose(column)
-        return len(found) > 2 and found[0] in (0, 1) and bool((np.diff(found) == 1).all())
+        return len(found) > 2 and found[0] in (0, 1) and bool(np.array_equal(found, found[0] + np.arange(len(found))))
 
     def only(self, places: Sequence[int], note: str | None = None) -> "Table":
         """The table of these rows, in this order, which keep the names that people know them by."""

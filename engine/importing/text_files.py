@@ -14,7 +14,7 @@ from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, boun
 from engine.importing.tables import number_of
 
 SEPARATORS = ",;\t|"
-NAMED = re.compile(r"^\s*sep=(.)\s*$", re.I)  # a spreadsheet's first line
+NAMED = re.compile(r'^\s*"?sep=([^"])"?\s*$', re.I)  # a spreadsheet's first line
 CHART = re.compile(r" - .*__(MIN|MAX)$")
 
 Columns = tuple[dict[str, list[Any]], list[int]]  # name -> cells, and what people call each row
@@ -157,6 +157,13 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
     if set(found) >= {"columns", "data"} and isinstance(found["data"], list):
         records = [dict(zip(found["columns"], row, strict=True)) for row in found["data"]]
         return _of_records(records, range(1, len(records) + 1), name)
+    tables = [key for key, one in found.items() if isinstance(one, list) and one and isinstance(one[0], dict)]
+    beside = {key: one for key, one in found.items() if key not in tables and key != "schema"}  # as pandas calls it
+    if len(tables) == 1 and not any(isinstance(one, (dict, list)) for one in beside.values()):
+        rows = found[tables[0]]  # what stands beside the list holds for each of its rows
+        return _of_records(
+            [beside | one if isinstance(one, dict) else one for one in rows], range(1, len(rows) + 1), name
+        )
     if len(inner) == 1 and isinstance(inner[0], list):
         return _of_records(inner[0], range(1, len(inner[0]) + 1), name)
     if inner and all(isinstance(one, list) and len(one) == len(inner[0]) for one in inner):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.jobs.events import Event
-from engine.jobs.ledger import PredictionsRegistered
+from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
+from engine.jobs.ledger import PredictionsRegistered, SourcePriced
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
 # What decisions hold -----------------------------------------------------------------------------------------
@@ -306,9 +307,12 @@ DECISIONS: tuple[type[Event], ...] = (
     StudyPaused,
     StudyResumed,
     StudyFailed,
+    StudyLabelled,
+    StudyDeleted,
     RunsAdded,
     RunsSubmitted,
     PredictionsRegistered,
+    SourcePriced,
     JobPlanned,
     JobPrioritised,
     JobCancelAsked,

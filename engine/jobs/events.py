@@ -10,8 +10,12 @@ from typing import Any, ClassVar
 
 from engine.core.errors import Problem
 from engine.core.records import Record
+from engine.jobs.runs import NumberedRun
 
 FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
+LARGEST_STEP = 2**31  # steps are stored in 32 bits
+LATEST = 2.5e11  # seconds since 1970: no calendar goes beyond the year 9999
+MOST = 1e18  # of whatever a job counts
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,19 @@ def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
     t: Any = values.get("t")
     if not isinstance(kind, str) or kind not in kinds:
         raise Problem(f"Cannot read an event of kind {kind!r}: this version does not know it.")
-    if type(t) not in (int, float) or not -1e12 < t < 1e12 or not (by is None or isinstance(by, str)):
+    if type(t) not in (int, float) or not 0 <= t < LATEST or not (by is None or isinstance(by, str)):
         raise Problem(f"Cannot read the event {kind}: its time is {t!r}, written by {by!r}.")
     own = dict(values)
     for name in FRAME:
         own.pop(name, None)
     return Line(kinds[kind].read(own, f"the event {kind}"), float(t), by)
+
+
+def check_amounts(told: Record, *names: str) -> None:
+    """Raise Problem for an amount below 0 or beyond MOST: pages add them up, and turn them into shares and times."""
+    for name in names:
+        if not 0 <= (getattr(told, name) or 0) <= MOST:
+            raise Problem(f"Cannot read {type(told).__name__}: its {name!r} is {getattr(told, name)}, which cannot be.")
 
 
 # States of a job ---------------------------------------------------------------------------------------
@@ -80,6 +91,10 @@ class JobProgress(Event):
     done: float
     total: float
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises Problem for what no page could show."""
+        check_amounts(self, "done", "total")
 
 
 @dataclass(frozen=True)
@@ -150,6 +165,12 @@ class RunsStarted(Event):
     parameters: int
 
 
+def check_as_many(event: "RunsProgress | RunsEvaluated", told: list[Any]) -> None:
+    """Raise Problem unless an event tells one thing of each of its runs."""
+    if len(told) != len(event.runs):
+        raise Problem(f"Cannot read the event {event.kind}: it tells {len(told)} results of {len(event.runs)} runs.")
+
+
 @dataclass(frozen=True)
 class RunsProgress(Event):
     """Training losses (bits per byte) of runs since the last report; null where a loss is not a number."""
@@ -162,6 +183,13 @@ class RunsProgress(Event):
     loss: list[float | None]
     tokens_per_second: float
 
+    def __post_init__(self) -> None:
+        """Raises Problem for a report that no table could hold."""
+        check_as_many(self, self.loss)
+        check_amounts(self, "tokens", "tokens_per_second")
+        if not 0 <= self.step < LARGEST_STEP or not 0 <= self.steps < LARGEST_STEP:
+            raise Problem(f"Cannot read the event {self.kind}: step {self.step} of {self.steps} cannot be.")
+
 
 @dataclass(frozen=True)
 class RunsEvaluated(Event):
@@ -171,6 +199,10 @@ class RunsEvaluated(Event):
     runs: list[str]
     tokens: int
     losses: list[list[float]]
+
+    def __post_init__(self) -> None:
+        """Raises Problem if it does not tell of each run."""
+        check_as_many(self, self.losses)
 
 
 @dataclass(frozen=True)
@@ -188,6 +220,10 @@ class RunFinished(Event):
     cpu_seconds: float
     device: str
     parameters: int
+
+    def __post_init__(self) -> None:
+        """Raises Problem for what no page could add up."""
+        check_amounts(self, "tokens", "seconds", "cpu_seconds", "parameters")
 
 
 @dataclass(frozen=True)
@@ -211,15 +247,12 @@ class RunRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeasuredRun(Record):
-    """A run that its job chose and measured at weights (D,). losses, losses_se (M,): null where one is not a number;
-    refused: why the method refuses the merge, null if it does not; parameters: of the model."""
+class MeasuredRun(NumberedRun):
+    """A run that its job chose and measured. losses, losses_se (M,): null where one is not a number; refused: why the
+    method refuses the merge, null if it does not; parameters: of the model."""
 
-    id: str
-    number: int
     role: str
     label: str | None
-    weights: list[float]
     seed: int
     losses: list[float | None]
     losses_se: list[float | None]
@@ -228,6 +261,11 @@ class MeasuredRun(Record):
     device: str
     parameters: int
     refused: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a number, or an amount, that no table or page could hold."""
+        super().__post_init__()
+        check_amounts(self, "seconds", "cpu_seconds", "parameters")
 
     @property
     def state(self) -> str:

@@ -7,14 +7,17 @@ the last newline; a torn tail is cut off before the next line is written.
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.core.errors import Problem
 from engine.jobs.events import Event, line_of
 
 FILE = "events.jsonl"
 TAIL_BYTES = 65536
+LONGEST = 32 << 20  # bytes of a job's line: results take a few megabytes, and once parsed many times as much
+READ_BYTES = 1 << 20  # read at once, so that a journal of gigabytes costs neither memory nor patience
 
 
 def open_journal(folder: Path, mode: int = 0o644) -> int:
@@ -51,7 +54,7 @@ def write_event(folder: Path, event: Event) -> None:
 def parse(line: bytes) -> dict[str, Any] | None:
     """The JSON object on one line; None if there is none (torn by a kill, or damaged)."""
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode())  # UTF-8 alone: of bytes, json guesses other encodings too
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
@@ -72,10 +75,30 @@ def read_events(folder: Path, *kinds: type[Event], begins: int = 0) -> list[Even
     """The events of these kinds in a job's journal, from a byte offset; damaged lines are left out."""
     wanted = {kind.kind: kind for kind in kinds}
     try:
-        lines = (folder / FILE).read_bytes()[begins:].split(b"\n")[:-1]
+        with open(folder / FILE, "rb") as journal:
+            journal.seek(begins)
+            return [event for line in complete_lines(journal) if (event := event_of(line, wanted)) is not None]
     except FileNotFoundError:
         return []
-    return [event for line in lines if (event := event_of(line, wanted)) is not None]
+
+
+def complete_lines(journal: BinaryIO) -> Iterator[bytes]:
+    """The lines from where a journal stands on, without a torn last one, and those that are longer than LONGEST."""
+    while line := journal.readline(LONGEST):
+        if line.endswith(b"\n"):
+            yield line
+        elif line_end(journal, journal.tell()) is None:
+            return
+
+
+def line_end(journal: BinaryIO, start: int) -> int | None:
+    """Where the line that stands at `start` ends, and leaves the journal there; None where it has no end yet. Holds no
+    more than READ_BYTES."""
+    journal.seek(start)
+    while block := journal.read(READ_BYTES):
+        if (place := block.find(b"\n")) >= 0:
+            return journal.seek(place + 1 - len(block), os.SEEK_CUR)
+    return None
 
 
 def last_event(folder: Path, *kinds: type[Event]) -> Event | None:

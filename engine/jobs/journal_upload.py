@@ -17,6 +17,7 @@ from engine.jobs.run import attempt_of
 from engine.jobs.spool import HEARTBEAT, Spool, try_lock
 
 LARGEST = 8 << 20  # bytes in one post
+LONGEST = 256 << 20  # bytes of a posted journal: `hand_out` holds it whole, and a real one has a hundredth
 TRIES = 40
 
 
@@ -45,9 +46,12 @@ def hand_out(spool: Spool, job_id: str, attempt: str) -> dict[str, Any]:
 def receive(spool: Spool, job_id: str, attempt: str, offset: int, data: bytes) -> int:
     """Append the new part of posted bytes; returns the length of the journal, synced to disk.
 
-    Raises Gone, and OSError if it cannot be written (a full disk): then the node posts it again.
+    Raises Gone, also for a journal longer than LONGEST, and OSError if it cannot be written (a full disk): then the
+    node posts it again.
     """
     folder = active_folder(spool, job_id, attempt)
+    if offset + len(data) > LONGEST:
+        raise Gone(f"The journal of {job_id} is longer than {LONGEST:,} bytes, which no job writes: stop it.")
     for _ in range(TRIES):  # the worker may hold it briefly to check whether the job lives
         with try_lock(folder) as lock:
             if lock is not None:

@@ -32,7 +32,8 @@ KINDS = {
 @dataclass(frozen=True)
 class JobKind:
     """A kind of job. work: "module:function" that does a Job of it; events: its own kinds of events, each with the row
-    in which it `lands`; on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page).
+    in which it `lands`; on_cluster: it runs on the cluster if there is one (jobs of seconds run beside the page);
+    chooses: it measures runs that it chose itself, and tells of them by `runs.measured`.
 
     Raises TypeError for an event that does not say how it lands.
     """
@@ -41,6 +42,7 @@ class JobKind:
     work: str
     events: tuple[type[Event], ...] = ()
     on_cluster: bool = False
+    chooses: bool = False
 
     def __post_init__(self) -> None:
         for event in self.events:

@@ -5,7 +5,15 @@ Fields that not every run has are null. D coordinates, M metrics.
 
 from dataclasses import dataclass
 
+from engine.core.errors import Problem
 from engine.core.records import Record
+
+MOST = 2**31 - 1  # runs are numbered and counted in 32 bits
+
+
+def run_id(study: str, number: int) -> str:
+    """The id of a study's run: a job may tell of runs of its own study alone (store/rights.py)."""
+    return f"{study}-{number:05d}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +28,26 @@ class TaskRun(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedRun(Record):
-    """A run that is to be measured at weights (D,). number: 1, 2, ... within its study; role: as in store/schema.sql;
-    job: that measures it; fidelity: engine.spec.fidelity.Fidelity as a dict, null for the study's own; doses (D,): the
-    part of each domain's text that it sees of what others see, null for all."""
+class NumberedRun(Record):
+    """A run of a study at weights (D,). number: 1, 2, ... within its study."""
 
     id: str
     number: int
-    role: str
     weights: list[float]
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a number that no table could hold."""
+        if not 0 <= self.number <= MOST:
+            raise Problem(f"Cannot read the run {self.id[:80]!r}: its number {self.number} cannot be.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun(NumberedRun):
+    """A run that is to be measured. role: as in store/schema.sql; job: that measures it; fidelity:
+    engine.spec.fidelity.Fidelity as a dict, null for the study's own; doses (D,): the part of each domain's text that
+    it sees of what others see, null for all."""
+
+    role: str
     seed: int
     label: str | None = None
     job: str | None = None
@@ -37,26 +56,20 @@ class PlannedRun(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarriedRun(Record):
-    """A run of the study that this one continues, at its weights (D,) here; losses (M,), null where they do not
-    carry over."""
+class CarriedRun(NumberedRun):
+    """A run of the study that this one continues, at its weights here; losses (M,), null where they do not carry
+    over."""
 
-    id: str
-    number: int
     role: str
     label: str
-    weights: list[float]
     seed: int
     losses: list[float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportedRun(Record):
-    """A run that was trained elsewhere. weights (D,), losses (M,); label: its key in the file."""
+class ImportedRun(NumberedRun):
+    """A run that was trained elsewhere. losses (M,); label: its key in the file."""
 
-    id: str
-    number: int
-    weights: list[float]
     losses: list[float | None]
     label: str | None = None
     seed: int | None = None

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import time
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,12 +81,17 @@ def names_a_folder(text: str) -> bool:
     return bool(text) and named and len(text.encode(errors="replace")) <= LONGEST_ID
 
 
+def is_reserved(job_id: str) -> bool:
+    """Whether a job's id reads, or is on some systems, the name of the owner's journal."""
+    return unicodedata.normalize("NFKC", job_id).casefold().strip(". ") == OWNER
+
+
 def check_id(job_id: str, free: bool = True) -> None:
     """Raise Problem if a job's id is invalid. free: for a new job, not only to look one up."""
     if not names_a_folder(job_id):
         raise Problem(f"Cannot use {job_id[:80]!r}: that is not a job's id, a name of up to {LONGEST_ID} bytes.")
-    if free and job_id == OWNER:
-        raise Problem(f"Cannot call a job {OWNER!r}: that is the name of the owner's journal. Choose another id.")
+    if free and is_reserved(job_id):
+        raise Problem(f"Cannot call a job {job_id!r}: {OWNER!r} is the name of the owner's journal. Choose another id.")
 
 
 class Spool:
@@ -139,6 +145,11 @@ class Spool:
         except FileNotFoundError:
             return None
         return target
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job that has ended, with all that it kept."""
+        if (folder := self.find(job_id)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. A queued one ends at once; a running one is stopped by the supervisor."""

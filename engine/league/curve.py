@@ -6,6 +6,7 @@ line through the points gives the number from which doubling the runs gains less
 """
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Curve:
                 f"More runs are worth it: more than {(FARTHEST - 1) * self.runs} further runs before {worth}, further "
                 "than this curve can be extrapolated."
             )
+        assert self.between is not None and self.enough is not None  # as its two other states have them
         low, high = self.between
         if self.state == "enough":
             fewest = " or fewer" if self.enough <= rounded(self.sizes[0]) else ""
@@ -61,7 +63,7 @@ class Curve:
         more, least, most = self.enough - self.runs, max(0, low - self.runs), max(0, high - self.runs)
         return f"More runs are worth it: about {more} of them ({least} to {most}), then {worth}."
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         return asdict(self)
 
@@ -86,7 +88,7 @@ def learning_curve(trial: Trial, default: str, held_out: dict[str, np.ndarray], 
     return Curve(default, len(trial.weights), sizes, scores, *_verdict(len(trial.weights), sizes, default, drawn))
 
 
-def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int):
+def _fit_some(trial: Trial, name: str, size: int, repeat: int, fold: int) -> np.ndarray:
     """Mean of the fold's runs by a fit to `size` of the others; NaN if that is too few."""
     test = trial.parts[repeat, fold]
     rows = np.random.default_rng([trial.seed, repeat, fold]).permutation(np.flatnonzero(~test))[:size]
@@ -103,14 +105,17 @@ def _drawn(trial: Trial, mean: np.ndarray) -> np.ndarray | None:
     if np.isnan(mean).any():
         return None
     ranks = rank_correlations(np.broadcast_to(trial.losses, mean.shape), mean, trial.metric_weights)
-    return np.r_[score_of(ranks).mean(), bootstrap(trial.losses, mean[0], trial.metric_weights, trial.seed)[:, 0]]
+    resampled = bootstrap(trial.losses, mean[0], trial.metric_weights, trial.seed)[:, 0]
+    return np.concatenate([[score_of(ranks).mean()], resampled])
 
 
 def _summary(drawn: np.ndarray | None) -> list[float] | None:
     return None if drawn is None else [float(drawn[0]), *np.nanquantile(drawn[1:], [0.025, 0.975]).tolist()]
 
 
-def _verdict(runs: int, sizes: list[int], name: str, drawn: dict) -> tuple[str, int | None, list[int] | None]:
+def _verdict(
+    runs: int, sizes: list[int], name: str, drawn: dict[tuple[str, int], np.ndarray | None]
+) -> tuple[str, int | None, list[int] | None]:
     """State, enough and between of a Curve."""
     known = [size for size in sizes if drawn[name, size] is not None]
     if len(known) < 3:

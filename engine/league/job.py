@@ -14,10 +14,11 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.workspace import checked_name
-from engine.jobs.process_pool import process_pool
+from engine.jobs.process_pool import Do, process_pool
 from engine.jobs.spool import Job
 from engine.league.curve import learning_curve
 from engine.league.optimism import optimism_of
+from engine.league.racing import Progress
 from engine.league.standing import BASELINE, League, Standing
 from engine.league.trial import Dosed, Trial, trial_of, with_members
 from engine.league.validation import judged
@@ -26,6 +27,7 @@ from engine.space.dirichlet import dirichlet
 from engine.space.simplex import STRENGTHS, Space, space_from
 from engine.spec.kinds.fit import FitTask, LeagueFinished
 from engine.surrogates import SURROGATES, load, save
+from engine.surrogates.base import Surrogate
 from engine.surrogates.stack import Stack
 
 PROCESSES = 2
@@ -75,11 +77,11 @@ def conditions_of(task: FitTask) -> dict[str, Any]:
     """The `repeats` and `dosed` of the task's Trial."""
     if task.passes is None:
         return {}
-    columns = (np.array([run[key] for run in task.dosed], float) for key in ("weights", "doses", "losses"))
+    columns = (np.array([getattr(run, key) for run in task.dosed], float) for key in ("weights", "doses", "losses"))
     return {"repeats": np.array(task.passes, float), "dosed": Dosed(*columns) if task.dosed else None}
 
 
-def phase(job: Job, name: str):
+def phase(job: Job, name: str) -> Progress:
     """A progress function for one phase of the job."""
     start, end = PHASES[name]
     return lambda done, total, note: job.progress(start + (end - start) * done / max(1, total), 1 + 1e-9, note)
@@ -93,15 +95,15 @@ def candidates_of(prior: list[float] | None, space: Space | None, weights: np.nd
     return space.features(space.draw(np.array(prior, float), CANDIDATES, rng))
 
 
-def save_fits(league: League, do, folder: Path, space: Space | None, progress) -> None:
+def save_fits(league: League, do: Do, folder: Path, space: Space | None, progress: Progress) -> None:
     """Fit all but the stack to all runs, calibrate and save them; the stack combines these."""
     single = [standing for standing in league.fitted if standing.name != "stack"]
     list(do(_save_fit, [(one, folder) for one in single], lambda done, total: progress(done, total, "final fits")))
     for standing in league.fitted:
         if standing.name == "stack":
-            members = {name: load(folder / f"{name}.npz") for name in standing.members}
-            stack = Stack.combined(members, standing.members)
-            save(stack.calibrated(standing.scale, standing.correlation), folder / "stack.npz")
+            weights = standing.members or {}
+            members = {name: load(folder / f"{name}.npz") for name in weights}
+            save(calibrated(Stack.combined(members, weights), standing), folder / "stack.npz")
     if isinstance(space, Box):
         for standing in league.fitted:
             save(load(folder / f"{standing.name}.npz"), folder / f"{standing.name}.npz", space)
@@ -110,7 +112,13 @@ def save_fits(league: League, do, folder: Path, space: Space | None, progress) -
 def _save_fit(trial: Trial, standing: Standing, folder: Path) -> None:
     """Fit one surrogate to all runs, calibrate it by its standing, and save it as `<name>.npz`."""
     fitted = trial.fitted(standing.name, np.ones(len(trial.weights), bool))
-    save(fitted.calibrated(standing.scale, standing.correlation), folder / f"{standing.name}.npz")
+    save(calibrated(fitted, standing), folder / f"{standing.name}.npz")
+
+
+def calibrated(fitted: Surrogate, standing: Standing) -> Surrogate:
+    """A surrogate with the errors of its standing, which every one that was fitted has."""
+    assert standing.scale is not None and standing.correlation is not None
+    return fitted.calibrated(np.array(standing.scale), np.array(standing.correlation))
 
 
 def save_held_out(held_out: dict[str, np.ndarray], folder: Path) -> None:

@@ -3,7 +3,12 @@
 The lowest of many noisy predictions is low by luck too (the winner's curse). Refits say how much: the default surrogate
 is fitted without each fifth of the runs, each refit looks for its own lowest prediction, and the others judge what
 it found. Refits share most of their runs and so agree more than fits to new runs would: their deviations are
-stretched as the jackknife of groups stretches them (Kunsch 1989), by the root of the folds less one. K folds, N points.
+stretched as the jackknife of groups stretches them (Kunsch 1989), by the root of the folds less one.
+
+Random folds leave neighbours in, so refits agree where all of them go astray: a law that does not quite hold, a process
+far from its runs. One more refit does without the runs nearest to the answer, as many as a fold has (blocked
+cross-validation: Roberts et al. 2017): what it predicts there instead shows how far predictions can be trusted where
+there are no runs; stretched like the others. K folds, N points.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,16 +19,17 @@ from engine.league.standing import Standing
 from engine.league.trial import Trial
 from engine.search.methods import evolve_from
 from engine.space.simplex import Simplex, Space
-from engine.spec.statistics import first_lowest, weighted_sum
-from engine.surrogates.base import Surrogate
+from engine.spec.statistics import first_lowest, ordered, weighted_sum
+from engine.surrogates.base import FEWEST, Surrogate
 from engine.surrogates.stack import Stack
 
 
 @dataclass(frozen=True)
 class Optimism:
     """Of the surrogate `of`, from so many refits. bias: by how much the chosen mixture's aggregate is expected to
-    measure above its prediction, in the aggregate's unit; spread: the standard deviation of that over refits. Both the
-    judgement of the others and the bias are medians: one refit that fails to settle says little."""
+    measure above its prediction, in the aggregate's unit; spread: the standard deviation of that, over refits and by
+    what the nearest runs change. Both the judgement of the others and the bias are medians: one refit that fails to
+    settle says little."""
 
     of: str
     refits: int
@@ -41,15 +47,30 @@ def optimism_of(trial: Trial, standing: Standing, space: Space | None) -> Optimi
     if trial.candidates is None:
         return None
     refits = [refit(trial, standing, ~part) for part in trial.parts[0]]
-    points = [trial.candidates]
+    points = trial.candidates
     if isinstance(space, Simplex):
-        points += [_lowest(trial, one, space, trial.candidates)[None] for one in refits]
-    values = np.array([_aggregate(trial, one, np.concatenate(points)) for one in refits])
+        points = np.concatenate([points, [_lowest(trial, one, space, trial.candidates) for one in refits]])
+    values = np.array([_aggregate(trial, one, points) for one in refits])
     centre = np.median(values, axis=0)
-    stretched = centre + np.sqrt(len(values) - 1) * (values - centre)
+    stretch = np.sqrt(len(values) - 1)
+    stretched = centre + stretch * (values - centre)
     chosen = first_lowest(stretched)
     misses = centre[chosen] - stretched[np.arange(len(values)), chosen]
-    return Optimism(standing.name, len(values), float(np.median(misses)), float(misses.std(ddof=1)))
+    answer = int(first_lowest(centre))
+    there = points[[answer]]
+    blind = _aggregate(trial, _without_nearest(trial, standing, there[0]), there)[0]
+    spread = np.hypot(misses.std(ddof=1), stretch * (blind - centre[answer]))
+    return Optimism(standing.name, len(values), float(np.median(misses)), float(spread))
+
+
+def _without_nearest(trial: Trial, standing: Standing, point: np.ndarray) -> Surrogate:
+    """A refit without the runs nearest to a point (D,) by Hellinger's distance: as many as a fold has, or fewer where a
+    metric would lack runs."""
+    distance = ((np.sqrt(np.maximum(trial.weights, 0)) - np.sqrt(np.maximum(point, 0))) ** 2).sum(axis=1)
+    count, order = len(distance) // len(trial.parts[0]), ordered(distance)
+    while count and (~np.isnan(trial.losses[order[count:]])).sum(axis=0).min() < FEWEST:
+        count //= 2
+    return refit(trial, standing, ~np.isin(np.arange(len(order)), order[:count]))
 
 
 def refit(trial: Trial, standing: Standing, rows: np.ndarray) -> Surrogate:

@@ -1,6 +1,7 @@
 """The leaderboard's content: one standing per surrogate, and the choice of the default."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +22,10 @@ class Standing:
     interval `interval`; aggregate_spearman: of the metrics' weighted mean, None where no run has all that count.
     score: the mean of the two, the leaderboard's sort key. margin: score above the trivial baseline's, and its 95%
     interval (None for the baseline itself). coverage: nominal percent -> fraction of measured losses inside, before and
-    after calibration. regret: how much worse the run it would have picked is than the best run, in the aggregate's
-    unit. stability: mean L1 between the mixtures that its refits on 80% of the runs recommend, 0 to 2. seconds: CPU
+    after calibration (by other folds' widths). widths: nominal percent -> half the interval of a metric, in calibrated
+    standard deviations (scores.py; None in earlier versions). regret: how much worse the run it would have picked is
+    than the best run, in the aggregate's unit. stability: mean L1 between the mixtures that its refits on 80% of the
+    runs recommend, 0 to 2. seconds: CPU
     seconds of all its `fits`; repeats: of cross-validation. raced: why it was not held out from all folds (racing.py);
     its numbers are of those that it had, and it is neither tied nor the default. level: tied with the best, by WORTH or
     within noise. correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack.
@@ -39,6 +42,7 @@ class Standing:
     rmse: list[float] | None = None
     coverage: dict[str, float] | None = None
     calibrated_coverage: dict[str, float] | None = None
+    widths: dict[str, float] | None = None
     regret: float | None = None
     stability: float | None = None
     seconds: float = 0.0
@@ -66,9 +70,9 @@ class League:
     folds: int
     repeats: int
     seed: int
-    curve: dict | None = None
+    curve: dict[str, Any] | None = None
     why: str | None = None
-    optimism: dict | None = None
+    optimism: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Standing:
         return next(standing for standing in self.standings if standing.name == name)
@@ -78,12 +82,12 @@ class League:
         """Those without a problem."""
         return [standing for standing in self.standings if standing.problem is None]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON-able values: no NaN, no arrays."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, value: dict) -> "League":
+    def from_dict(cls, value: dict[str, Any]) -> "League":
         """The inverse of `to_dict`, also of earlier versions, with fewer fields."""
         known = Standing.__dataclass_fields__
         standings = tuple(

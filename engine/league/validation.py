@@ -14,6 +14,7 @@ from engine.core.errors import Problem
 from engine.jobs.process_pool import Do, process_pool
 from engine.league.racing import HeldOut, Progress, all_fits
 from engine.league.scores import (
+    LEVELS,
     bootstrap,
     coverage,
     drawn_regrets,
@@ -23,6 +24,7 @@ from engine.league.scores import (
     regret_of,
     scale_of,
     score_of,
+    widths_of,
 )
 from engine.league.standing import League, Standing, ranked
 from engine.league.trial import Trial, trial_of, with_members
@@ -99,7 +101,8 @@ def _stacked(trial: Trial, held_out: dict[str, HeldOut]) -> tuple[HeldOut, dict[
         variance = stds[:, test] ** 2 + (means[:, test] - mean[test]) ** 2
         std[test] = np.sqrt(np.tensordot(weights, variance, 1))
         if aggregates is not None:
-            aggregates[fold] = weights @ [one.aggregates[fold] for one in held_out.values()]
+            scored = [one.aggregates[fold] for one in held_out.values() if one.aggregates is not None]  # all have them
+            aggregates[fold] = weights @ scored
     weights = convex_weights(means, trial.losses)
     members = {name: float(weight) for name, weight in zip(held_out, weights, strict=True) if weight > 0}
     seconds = sum(one.seconds / len(one.mean) for name, one in held_out.items() if name in members)
@@ -124,7 +127,8 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
         interval=np.nanquantile(drawn[:, 1], [0.025, 0.975]).tolist(),
         rmse=np.sqrt(np.nanmean(missed**2, axis=(0, 1))).tolist(),
         coverage=coverage(missed / std),
-        calibrated_coverage=coverage(standardised),
+        calibrated_coverage=_checked_coverage(standardised, trial.parts[0][:, one.tested]),
+        widths=widths_of(standardised),
         regret=regret_of(losses, mean, trial.metric_weights),
         stability=_stability(trial, one.aggregates),
         seconds=one.seconds,
@@ -138,10 +142,21 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
     return standing, drawn[:, 0], regrets
 
 
+def _checked_coverage(standardised: np.ndarray, parts: np.ndarray) -> dict[str, float]:
+    """Coverage of errors (F, R, M) by the widths that the errors in other folds (folds, R) ask for."""
+    counts = np.array([np.isfinite(standardised[:, part]).sum() for part in parts])
+    inside = [
+        coverage(standardised[:, part], widths_of(standardised[:, ~part]))
+        for part, count in zip(parts, counts, strict=True)
+        if count
+    ]
+    return {level: float(np.average([one[level] for one in inside], weights=counts[counts > 0])) for level in LEVELS}
+
+
 def _stability(trial: Trial, aggregates: np.ndarray | None) -> float | None:
     """Mean L1 between the mixtures that refits recommend, each the mean of the best candidates by aggregates (F, N),
     NaN where there was no fit; None with fewer than two."""
-    if aggregates is None or np.isnan(aggregates[:, 0]).sum() > len(aggregates) - 2:
+    if trial.candidates is None or aggregates is None or np.isnan(aggregates[:, 0]).sum() > len(aggregates) - 2:
         return None
     aggregates = aggregates[~np.isnan(aggregates[:, 0])]
     count = max(1, round(RECOMMENDED * aggregates.shape[1]))

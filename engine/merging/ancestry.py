@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from engine.merging.checkpoints.quantised import codes
 from engine.merging.config import MergeConfig, experts_of
 from engine.merging.layout import Model, Planned
 from engine.merging.methods import Tensors
@@ -17,7 +18,7 @@ APART = 0.9  # |d| / |base| of a matrix above which two models were probably tra
 
 @dataclass
 class Ancestry:
-    """One expert against the base. tensors: name -> (|d| / |base|, share of elements unchanged)."""
+    """One expert against the base. tensors: name -> (|d| / |base|, fraction of elements unchanged)."""
 
     model: str
     base: str
@@ -36,7 +37,7 @@ class Ancestry:
 
     @property
     def unchanged(self) -> float:
-        """Share of all elements that equal the base's."""
+        """Fraction of all elements that equal the base's."""
         return self.same / self.count if self.count else 1.0
 
     @property
@@ -159,8 +160,10 @@ def not_finite(model: Model, theirs: str, name: str) -> str:
 
 
 def differing(models: dict[str, Model], one: Planned) -> list[str]:
-    """A refusal if an integer tensor differs between models, else None."""
+    """A refusal if an integer tensor differs between models, or stands for weights."""
     first, *others = one.inputs.items()
+    if said := codes(one.slot.name, one.slot.shape, str(one.slot.dtype).removeprefix("torch."), first[0]):
+        return [said]
     own = models[first[0]].flat(first[1])
     for model, name in others:
         if not torch.equal(own, models[model].flat(name)):

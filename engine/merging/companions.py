@@ -20,7 +20,7 @@ MODULES, TEMPLATES = "modules.json", "additional_chat_templates"  # what names f
 BY_LAYER = ("layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers")
 
 
-def kept(lead: Model) -> dict[str, Path]:
+def files_to_copy(lead: Model) -> dict[str, Path]:
     """The files to copy: name in the output's folder -> file.
 
     They are the lead's; an adapter's own tokenizer and chat template stand for the base's. Folders come along that
@@ -28,19 +28,19 @@ def kept(lead: Model) -> dict[str, Path]:
     """
     if not lead.path.is_dir():
         return {}
-    found = {file.name: file for file in carried(lead.path.iterdir(), KEPT)}
+    found = {file.name: file for file in copied_files(lead.path.iterdir(), KEPT)}
     if isinstance(lead, Adapted):
-        own = {file.name: file for file in carried(lead.folder.iterdir(), KEPT) if of_tokenizer(file.name)}
+        own = {file.name: file for file in copied_files(lead.folder.iterdir(), KEPT) if of_tokenizer(file.name)}
         if lead.home != lead.path:
             found = {name: file for name, file in found.items() if not of_tokenizer(name)} | own
         found |= {name: file for name, file in own.items() if "chat_template" in name}
     for folder in inner_folders(lead.path):
-        files = carried((lead.path / folder).rglob("*"), (*KEPT, ".safetensors"))
+        files = copied_files((lead.path / folder).rglob("*"), (*KEPT, ".safetensors"))
         found |= {str(file.relative_to(lead.path)): file for file in files}
     return found
 
 
-def carried(files: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+def copied_files(files: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
     """Of some files those that are copied, by name."""
     return sorted(file for file in files if file.suffix in suffixes and file.name not in DROPPED and file.is_file())
 
@@ -70,7 +70,7 @@ def modules_of(path: Path) -> list[str] | None:
 def lost(lead: Model, out: Path) -> list[str]:
     """Warnings about parts of a complete model that the output will lack, or that are not merged."""
     if out.suffix == ".safetensors":
-        found = list(kept(lead))
+        found = list(files_to_copy(lead))
         return [f"{out} is one file: {', '.join(found)} of {lead.path} are not written beside it."] if found else []
     said = []
     if lead.config is None:
@@ -82,7 +82,7 @@ def lost(lead: Model, out: Path) -> list[str]:
         )
     if (lead.path / MODULES).is_file() and modules_of(lead.path) is None:
         said.append(f"{lead.path / MODULES} cannot be read: the folders of its modules are not copied.")
-    if weights := [name for name in kept(lead) if name.endswith(".safetensors")]:
+    if weights := [name for name in files_to_copy(lead) if name.endswith(".safetensors")]:
         said.append(f"{', '.join(weights)} is copied from {lead.path} as it is: only the model itself is merged.")
     folders = inner_folders(lead.path) if lead.path.is_dir() else []
     pickles = [file for folder in folders for file in (lead.path / folder).rglob("*") if file.suffix in PICKLES]
@@ -96,7 +96,7 @@ def companions(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict
     """The other files of the output folder by name; none for a merge of bare files."""
     if not lead.path.is_dir():
         return {}
-    found = {name: file.read_bytes() for name, file in kept(lead).items()}
+    found = {name: file.read_bytes() for name, file in files_to_copy(lead).items()}
     if lead.config is not None:
         found["config.json"] = json.dumps(changed(config, lead, planned), indent=2).encode()
     found["README.md"] = card(config).encode()

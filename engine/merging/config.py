@@ -13,6 +13,7 @@ from pathlib import Path
 from engine.core.checks import check, is_whole
 from engine.core.errors import Problem
 from engine.core.safe_yaml import parsed
+from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
 from engine.merging.methods import METHODS, Method
 from engine.merging.methods.knobs import knobs_of
@@ -80,12 +81,26 @@ class MergeConfig:
 def read_config(path: Path) -> MergeConfig:
     """Read a merge file. Raises Problem that names the unknown, missing or invalid key."""
     try:
-        values = parsed(path.read_text())
+        values = table_of(text_of(path))
     except UNREADABLE as error:
         raise Problem(f"Cannot read {path}: {read_fault(error, 'Fix it.')}") from error
-    if not isinstance(values, dict):
-        raise Problem(f"Cannot read {path}: it holds {str(values)[:80]!r}, not a table of settings.")
     return from_dict(values, path.parent)
+
+
+def from_text(text: str) -> MergeConfig:
+    """A merge from a file's text with whole paths. Raises Problem as `read_config` does."""
+    try:
+        return from_dict(table_of(text), Path("/"))
+    except ValueError as error:
+        raise Problem(f"Cannot read the merge file: {error}. Fix it and try again.") from error
+
+
+def table_of(text: str) -> dict:
+    """The settings in a merge file's text. Raises ValueError for anything else."""
+    values = parsed(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"it holds {str(values)[:80]!r}, not a table of settings")
+    return values
 
 
 def from_dict(values: dict, folder: Path) -> MergeConfig:

@@ -18,7 +18,7 @@ from engine.core.errors import Problem
 from engine.merging.ancestry import Ancestry, Scan, scan
 from engine.merging.checkpoints import vocabulary
 from engine.merging.checkpoints.aligned import is_copy
-from engine.merging.companions import kept, lost
+from engine.merging.companions import files_to_copy, lost
 from engine.merging.config import MergeConfig, cancelled, experts_of, idle_filters, values_for
 from engine.merging.layout import Layout, Model, Planned, fitted, lead_of, opened
 from engine.merging.merge import misplaced
@@ -188,7 +188,9 @@ def add_cost(config: MergeConfig, models: dict[str, Model], layout: Layout, out:
     """Add memory, disk and seconds. Refuses if `out` cannot be written or the method rejects its values."""
     planned, lead = layout.planned, models[lead_of(config)]
     found.tensors, found.parameters = len(planned), sum(one.slot.size for one in planned)
-    found.disk = sum(one.slot.bytes for one in planned) + sum(file.stat().st_size for file in kept(lead).values())
+    found.disk = sum(one.slot.bytes for one in planned) + sum(
+        file.stat().st_size for file in files_to_copy(lead).values()
+    )
     parent = next(one for one in out.absolute().parents if one.exists())
     found.free = shutil.disk_usage(parent).free
     if said := misplaced(out, models):

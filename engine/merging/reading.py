@@ -1,12 +1,17 @@
-"""A merge file as a point of a study: method, experts, coefficients and knobs (engine/spec/merge_file.py)."""
+"""A merge file as a point of a study: method, experts, coefficients and knobs (engine/spec/merge_file.py).
+
+A page runs it as a process of its own: `python -m engine.merging.reading FILE MODELS`, the latter JSON of
+{path: name}, all that the file may name.
+"""
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
 
 from engine.core.errors import Problem
-from engine.merging.config import MergeConfig, experts_of, read_config, values_for
+from engine.merging.config import MergeConfig, experts_of, from_dict, table_of, values_for
 from engine.merging.layout import opened, plan
 from engine.merging.methods.knobs import knobs_of
 from engine.spec.merge_file import ALL
@@ -55,13 +60,37 @@ def simplest(weights: dict[str, list[float]]) -> list[float] | dict[str, list[fl
     return others | {ALL: common} if others else common
 
 
-def main(path: Path) -> None:
-    """`python -m engine.merging.reading FILE`: the point as JSON, or why there is none."""
+def study_models(values: dict, models: dict[str, str]) -> dict:
+    """The same settings with the study's own paths. Raises Problem if a model is not one of `models` {path: name}."""
+    known = {os.path.basename(path).removesuffix(".safetensors"): path for path in models}
+    known |= {path: path for path in models} | {name: path for path, name in models.items()}
+
+    def own(value: object) -> str:
+        short = os.path.basename(str(value).rstrip("/")).removesuffix(".safetensors")
+        for key in (str(value), str(value).rpartition("+")[2], short):
+            if key in known:
+                return known[key]
+        there = ", ".join(models.values())
+        raise Problem(f"Cannot open the merge file: {str(value)[:80]!r} is not a model of this study. It has: {there}.")
+
+    listed = values.get("models")
+    if not isinstance(listed, list):
+        raise Problem("Cannot open the merge file: it must name its `models`, as mergekit's files do (and no slices).")
+    named = [{**one, "model": own(one.get("model"))} if isinstance(one, dict) else one for one in listed]
+    based = {"base_model": own(values["base_model"])} if values.get("base_model") else {}
+    return {**values, "models": named, **based}
+
+
+def main(file: Path, models: Path) -> None:
+    """Print the point as JSON, or end with why there is none."""
     try:
-        print(json.dumps(point_of(read_config(path))))
+        values = study_models(table_of(file.read_text()), json.loads(models.read_text()))
+        print(json.dumps(point_of(from_dict(values, Path("/")))))
     except Problem as problem:
         sys.exit(str(problem))
+    except ValueError as error:
+        sys.exit(f"Cannot read the merge file: {error}. Fix it and try again.")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

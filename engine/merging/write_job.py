@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import yaml
-
 from engine.core.errors import Problem
 from engine.core.files import write_json
 from engine.core.workspace import within
 from engine.jobs.events import JobNote
 from engine.jobs.spool import Job
-from engine.merging.config import from_dict
+from engine.merging.config import from_dict, from_text
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight
 from engine.spec.kinds.merge_write import MergeWriteTask
@@ -47,7 +45,7 @@ def write(job: Job) -> None:
     task = job.task(MergeWriteTask)
     out = within(job.workspace / "exports", task.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    config = from_dict(yaml.safe_load(task.file), Path("/"))
+    config = from_text(task.file)
     checked = preflight(config, out, job.progress)
     if checked.refusals:
         raise Problem(" ".join(checked.refusals))

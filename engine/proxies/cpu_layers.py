@@ -94,11 +94,11 @@ class Attend(Function):
             weights,
             strict=True,
         )
-        for (q, k, v, grad), (grad_q, grad_k, grad_v, _), share in parts:
+        for (q, k, v, grad), (grad_q, grad_k, grad_v, _), attention in parts:
             scale = q.shape[-1] ** -0.5
-            torch.bmm(share.mT, grad, out=grad_v)
-            scores = torch.bmm(grad, v.mT)  # gradient at the shares, then at the scores: (S, T, T)
-            torch._softmax_backward_data(scores, share, -1, scores.dtype, grad_input=scores)
+            torch.bmm(attention.mT, grad, out=grad_v)
+            scores = torch.bmm(grad, v.mT)  # gradient at the attention weights, then at the scores: (S, T, T)
+            torch._softmax_backward_data(scores, attention, -1, scores.dtype, grad_input=scores)
             scores.mul_(scale)
             torch.bmm(scores, k, out=grad_q)
             torch.bmm(scores.mT, q, out=grad_k)

@@ -46,6 +46,14 @@ def window_sums(
     return np.concatenate(sums, -1), text
 
 
+def passage_bits(stack: Stack, tokens: np.ndarray) -> np.ndarray:
+    """Bits of every target of passages (P, T + 1), by every member: (G, P, T)."""
+    with torch.no_grad():
+        own = torch.from_numpy(tokens).to(stack.flat.device).expand(stack.members, -1, -1)
+        nats: np.ndarray = stack.token_nll(own).double().cpu().numpy()
+    return nats / np.log(2)
+
+
 def prediction_of(stack: Stack, tokens: Tensor) -> Prediction:
     """Predictions of tokens (G, W, T + 1). Losses need no logits, which a CPU never stores in full."""
     return Prediction(tokens[..., 1:], lambda: stack.forward(tokens[..., :-1]), lambda: stack.token_nll(tokens))

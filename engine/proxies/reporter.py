@@ -9,11 +9,11 @@ from safetensors.torch import save_file
 
 from engine.core.files import replacing
 from engine.core.workspace import within
-from engine.corpus import windows
+from engine.corpus import passages, windows
 from engine.jobs.events import RunDiverged, RunFinished, RunsEvaluated, RunsProgress, RunsStarted
 from engine.jobs.spool import Job
 from engine.metrics import LOSS, Text, measured_by, names_of, values_of
-from engine.proxies.evaluate import evaluate, window_sums
+from engine.proxies.evaluate import evaluate, passage_bits, window_sums
 from engine.spec.kinds.train import TrainTask
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ class Reporter:
         names = names_of(self.metrics, self.domains)
         self.clock()
         members, shares = len(training.ids), training.sampler.shares()
+        context = training.fidelity.context
+        found = passages.places(self.corpus, self.domains, context)
+        bits = passage_bits(training.stack, passages.tokens_of(self.corpus, found, context))
         for g in self.living():
+            passages.save(passages.file_of(self.job.workspace, training.ids[g]), context, bits[g])
             if self.task.save is not None:
                 self.save_model(g)
             if self.task.keep_windows:

@@ -27,6 +27,7 @@ from engine.jobs.journal import read_events
 from engine.jobs.runs import TaskRun
 from engine.jobs.spool import Job
 from engine.metrics import measured_by
+from engine.proxies.adam import KEYS, AdamW
 from engine.proxies.device import choose_device, sized_to_card
 from engine.proxies.evaluate import validation_windows
 from engine.proxies.model import Stack
@@ -62,9 +63,7 @@ class Training:
         self.sampler = Sampler(shards, domains, weights, seeds, fidelity.context, slots, np.asarray(keep) * doses)
         self.stack = Stack(fidelity, corpus.vocabulary, seeds, device)
         betas = (fidelity.beta1, fidelity.beta2)
-        self.optimiser = torch.optim.AdamW(
-            [self.stack.flat], fidelity.learning_rate, betas, weight_decay=fidelity.weight_decay, fused=True
-        )
+        self.optimiser = AdamW([self.stack.flat], fidelity.learning_rate, betas, fidelity.weight_decay, fused=True)
         self.losses_of = self.stack.losses
         if device == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32 for operations that autocast leaves in fp32
@@ -94,8 +93,7 @@ class Training:
         self.stack.backward(losses)
         losses = losses.detach()
         self.contain(losses)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.fidelity.rate(self.step)
+        self.optimiser.rate = self.fidelity.rate(self.step)
         self.optimiser.step()
         self.nats += losses * tokens[0, :, 1:].numel()
         self.bytes += self.token_bytes[tokens[..., 1:]].sum((1, 2))
@@ -121,7 +119,7 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically: weights and moments as safetensors, the rest in its header."""
         state = self.optimiser.state[self.stack.flat]
-        tensors = {name: state[name].cpu() for name in ("exp_avg", "exp_avg_sq", "step")}
+        tensors = {name: state[name].cpu() for name in KEYS}
         tensors |= {"weights": self.stack.flat.cpu(), "diverged_at": self.diverged_at.cpu()}
         notes = {"step": self.step, "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "ids": self.ids}
         with replacing(path) as part:
@@ -139,7 +137,7 @@ class Training:
                 return
             self.stack.flat.copy_(file.get_tensor("weights"))
             self.diverged_at = file.get_tensor("diverged_at")
-            moments = {name: file.get_tensor(name) for name in ("exp_avg", "exp_avg_sq", "step")}
+            moments = {name: file.get_tensor(name) for name in KEYS}
         self.optimiser.state[self.stack.flat] = moments
         self.alive = self.diverged_at < 0
         self.step, self.seconds, self.cpu_seconds = notes["step"], notes["seconds"], notes["cpu_seconds"]

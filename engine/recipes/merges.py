@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from engine.core.errors import Problem
+from engine.core.safe_yaml import parsed
 from engine.core.sheets import as_typed
 from engine.recipes.base import Files, Format, shown
 from engine.spec.merge import MergeSpec, setting_of
@@ -157,7 +156,7 @@ def read_yaml(files: Files) -> dict[str, float]:
     """Both kinds of YAML."""
     text = next(content for name, content in files.items() if name.endswith(".yaml"))
     found = {}
-    for model in yaml.safe_load(text)["models"]:
+    for model in parsed(text)["models"]:
         weight = model.get("parameters", {}).get("weight", 1.0)
         for one in weight if isinstance(weight, list) else [{"value": weight}]:
             found[f"{one.get('filter', ALL)} {model['model']}"] = one["value"]

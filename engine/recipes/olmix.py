@@ -5,6 +5,7 @@ import io
 
 import yaml
 
+from engine.core.sheets import as_text, as_typed
 from engine.recipes.base import Files, Format, Recipe, comment, quoted
 
 
@@ -26,15 +27,15 @@ def table(recipe: Recipe, names, values) -> str:
     """One of the pair: run, name, index and a column per domain or metric."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["run", "name", "index", *names])
-    rows.writerow(["mixdesk", f"{recipe.name} ({recipe.state})", 0, *values])
+    rows.writerow(["run", "name", "index", *map(as_text, names)])
+    rows.writerow(["mixdesk", as_text(f"{recipe.name} ({recipe.state})"), 0, *values])
     return text.getvalue()
 
 
 def read(files: Files) -> dict[str, float]:
     mix = {str(name): one["weight"] for name, one in yaml.safe_load(files["mix.yaml"])["mix"].items()}
     header, row = csv.reader(io.StringIO(files["ratios.csv"], newline=""))
-    if any(abs(mix[name] - float(share)) > 1e-9 for name, share in zip(header[3:], row[3:], strict=True)):
+    if any(abs(mix[as_typed(name)] - float(share)) > 1e-9 for name, share in zip(header[3:], row[3:], strict=True)):
         raise ValueError("the files differ")
     return mix
 

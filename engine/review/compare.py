@@ -13,6 +13,7 @@ from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
+from engine.review.freeze import FAR
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import load
 from engine.surrogates import Surrogate
@@ -28,10 +29,11 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
 
     tokens: the target budget (default: the first candidate's), 0 where unknown. Returns {"study", "names", "kind",
     "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
-    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "difference": {"mean", "std",
-    "inside_noise" (M,), "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself,
-    "epochs", "unique_tokens", "measured": see `measured_since`}]}. Raises Problem if their number is not allowed, they
-    are of two studies, or the reference is unknown.
+    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "extrapolated": whether no run was
+    near when it was frozen, "difference": {"mean", "std", "inside_noise" (M,), "aggregate", "aggregate_std",
+    "aggregate_inside_noise"}, None for the reference itself, "epochs", "unique_tokens", "measured": see
+    `measured_since`}]}. Raises Problem if their number is not allowed, they are of two studies, or the reference is
+    unknown.
     """
     ids = list(dict.fromkeys(candidates))
     if not FEWEST <= len(ids) <= MOST:
@@ -102,6 +104,7 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
         "point": frozen["point"],
         **_values(frozen["predicted"]),
         "aggregate": float(aggregate.of(frozen["predicted"]["mean"])),
+        "extrapolated": FAR in frozen["caveats"],
         "epochs": None,
         "unique_tokens": None,
         "aggregate_std": aggregate_std(frozen, aggregate),

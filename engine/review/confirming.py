@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine.core.errors import Problem
 from engine.core.people import acting, takes
 from engine.jobs.decisions import ReviewAdded
+from engine.jobs.runs import run_id
 from engine.review.evidence import at_point, points_of
 from engine.studies import confirmations, ledger
 from engine.studies.jobs import add_to
@@ -70,7 +71,7 @@ def confirm_merge(store: Store, study: studies.Study, found: reviews.Candidate) 
     first = runs.last_number(store, study.id) + 1
     rows = [
         {
-            "id": f"{study.id}-{number:05d}",
+            "id": run_id(study.id, number),
             "number": number,
             "role": "confirm",
             "label": label,

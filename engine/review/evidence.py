@@ -96,13 +96,13 @@ def _at_one_size(rows: list[runs.Confirmed], frozen: dict) -> dict:
 def noise_of(groups: list[np.ndarray]) -> tuple[np.ndarray | None, float]:
     """(M,) standard deviation between seeds, pooled over groups of runs (S, M), None if no group has two; and
     the quantile of Student's t for its 95% interval."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     freedom = sum(len(group) - 1 for group in groups)
     if not freedom:
         return None, float("nan")
     columns = [pooled_noise([group[:, m] for group in groups]) for m in range(groups[0].shape[1])]
-    return np.array(columns), float(t.ppf(0.975, freedom))
+    return np.array(columns), float(stdtrit(freedom, 0.975))
 
 
 def prediction_error(measured: dict, predicted: dict, aggregate: Aggregate) -> dict:
@@ -113,8 +113,8 @@ def prediction_error(measured: dict, predicted: dict, aggregate: Aggregate) -> d
     own = noise / np.sqrt(seeds) if measured["half"] is None else np.array(measured["half"]) / 1.96
     ci_half_width = 1.96 * np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)
     one = measured["aggregate"] - predicted["aggregate"]
-    share = measured["aggregate_half"]
-    aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if share is None else share))
+    measured_half = measured["aggregate_half"]
+    aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if measured_half is None else measured_half))
     return {
         "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(),
         "half": ci_half_width.tolist(),

@@ -99,7 +99,7 @@ def texts(store: Store, corpus: str | None, like: Windows):
         opened = None
 
     def text(domain: str, place: int) -> str | None:
-        if opened is None or domain not in opened.domains:
+        if opened is None or opened.private or domain not in opened.domains:
             return None
         shard = opened.valid(domain)
         begin = windows.starts(len(shard), like.context, like.tokens)

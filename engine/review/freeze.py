@@ -27,6 +27,7 @@ from store import studies
 from store.database import Store
 
 FORM = 1  # version of the record; a newer one is refused
+FAR = "It is extrapolated: it is farther from every run than runs are from each other."  # also read from old records
 PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")  # that surrogates and proxies depend on
 
 
@@ -155,8 +156,8 @@ def caveats(study: studies.Study, frame: Frame, fit: Fit, point: np.ndarray) -> 
     found = []
     if study.spec["fidelity"]:
         found.append("Predictions hold at proxy size. Larger models may differ: confirm it first.")
-    if explain.support(point[None], fit.measured.weights).badge[0] == "extrapolated":
-        found.append("It is extrapolated: it is farther from every run than runs are from each other.")
+    if explain.support(point[None], fit.measured.weights).badge[0] == explain.EXTRAPOLATED:
+        found.append(FAR)
     if not frame.space.contains(point[None])[0]:
         found.append("It violates the study's constraints (bounds, groups or the epoch cap).")
     if len(fit.measured.ids) < study.enough:

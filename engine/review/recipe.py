@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe
 from engine.recipes.merges import tensor_names
@@ -158,8 +159,10 @@ def lengths(study: studies.Study, given: dict[str, float] | None) -> tuple[float
     given = dict(given or {})
     if unknown := [name for name in given if name not in study.domains]:
         raise Problem(f"Cannot count documents of {unknown[0]!r}: the domains are {', '.join(study.domains)}.")
+    for name, length in given.items():
+        check(is_number(length, 1), length, f"the length of a document of {name!r}", "a number of tokens of at least 1")
     facts = (study.corpus or {}).get("domains", {})
-    found = [given.get(name) or per_document(facts.get(name, {})) for name in study.domains]
+    found = [given[name] if name in given else per_document(facts.get(name, {})) for name in study.domains]
     return None if any(one is None for one in found) else tuple(map(float, found))
 
 

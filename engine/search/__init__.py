@@ -19,7 +19,7 @@ from engine.search.methods import DEFAULT_METHOD, METHODS, check_method
 from engine.search.pool import Collector, Pool
 from engine.space.simplex import Space
 from engine.spec.statistics import first_lowest, lowest, ranks, weighted_sum
-from engine.surrogates import Surrogate
+from engine.surrogates.base import Surrogate
 from engine.surrogates.prediction import Difference, Prediction, checked_priorities, difference, predict
 
 CHUNK = 16_384  # mixtures at once: a few MB, and a few progress reports a second
@@ -42,7 +42,8 @@ class Price:
 
     def of(self, shares: np.ndarray) -> np.ndarray:
         """(N,) cost of mixtures (N, D)."""
-        return np.minimum(np.asarray(shares, float) * self.budget, self.available) @ self.prices / 1e6
+        cost: np.ndarray = np.minimum(np.asarray(shares, float) * self.budget, self.available) @ self.prices / 1e6
+        return cost
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ class Found:
     seconds: float
     price: float | None
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return plain(self)
+        values: dict[str, Any] = plain(self)
+        return values
 
 
 def search(
@@ -123,7 +125,15 @@ def search(
     return Found(predict(surrogate, answer, metric_weights), top, near, differences, method, n, seconds, cost), pool
 
 
-def _draw(surrogate, space, prior, metric_weights, n, rng, progress) -> tuple[np.ndarray, np.ndarray, Pool]:
+def _draw(
+    surrogate: Surrogate,
+    space: Space,
+    prior: np.ndarray,
+    metric_weights: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> tuple[np.ndarray, np.ndarray, Pool]:
     """float32 draws (n, D), their predicted aggregates (n,), and the pool of some of them with all metrics."""
     points, scores = np.empty((n, len(prior)), np.float32), np.empty(n)
     collector = None
@@ -136,6 +146,7 @@ def _draw(surrogate, space, prior, metric_weights, n, rng, progress) -> tuple[np
         scores[start : start + len(chunk)] = weighted_sum(mean, metric_weights)
         if progress:
             progress(min(n, start + CHUNK), n, f"{min(n, start + CHUNK):,} mixtures predicted")
+    assert collector is not None  # n is at least 1
     return points, scores, collector.pool()
 
 
@@ -150,7 +161,16 @@ def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: i
     return (time.perf_counter() - started) * n / size
 
 
-def _near_optimal(surrogate, space, prior, metric_weights, points, scores, top: Prediction, price) -> NearOptimal:
+def _near_optimal(
+    surrogate: Surrogate,
+    space: Space,
+    prior: np.ndarray,
+    metric_weights: np.ndarray,
+    points: np.ndarray,
+    scores: np.ndarray,
+    top: Prediction,
+    price: Price | None,
+) -> NearOptimal:
     threshold = top.aggregate + top.aggregate_std
     inside = points[(scores <= threshold) | (scores == scores.min())]
     distance = np.abs(inside - prior.astype(np.float32)).sum(axis=1, dtype=float)
@@ -176,7 +196,8 @@ def _near_optimal(surrogate, space, prior, metric_weights, points, scores, top: 
 
 def _clean(point: np.ndarray, space: Space) -> np.ndarray:
     """A float32 draw as exact shares (D,)."""
-    return space.project(np.asarray(point, float)[None])[0]
+    exact: np.ndarray = space.project(np.asarray(point, float)[None])[0]
+    return exact
 
 
 def plain(value: Any) -> Any:

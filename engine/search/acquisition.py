@@ -13,12 +13,12 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.space.simplex import Space
 from engine.spec.statistics import first_lowest, lowest, ordered, weighted_sum
-from engine.surrogates import Surrogate
+from engine.surrogates.base import Surrogate
 
 DRAWS = 1024  # of the joint posterior
 CANDIDATES = 320  # candidate mixtures for the batch
 INCUMBENTS = 16  # best measured mixtures
-NARROWED = (0.25, 0.1, 0.04)  # CLIMB: share of the pool that is left in the first, second and later rounds
+NARROWED = (0.25, 0.1, 0.04)  # CLIMB: fraction of the pool that is left in the first, second and later rounds
 RESAMPLES = 24
 FEWEST_RUNS = 12  # for the relevance of domains
 
@@ -53,11 +53,12 @@ def improvement(
     candidates = space.project(np.unique(np.round(space.project(np.concatenate([best, others])), 6), axis=0))
     measured = np.unique(runs, axis=0)
     aggregates = weighted_sum(surrogate.mean(measured), metric_weights)
-    candidates = candidates[known(surrogate, candidates, metric_weights, aggregates.std())]
+    candidates = candidates[is_informed(surrogate, candidates, metric_weights, aggregates.std())]
     measured = measured[lowest(aggregates, INCUMBENTS)]
     drawn = draws(surrogate, np.concatenate([measured, candidates]), metric_weights, rng)  # (S, I + N)
     bar, drawn = drawn[:, : len(measured)].min(axis=1), drawn[:, len(measured) :]
-    chosen, gain = [], []
+    chosen: list[int] = []
+    gain: list[float] = []
     for _ in range(min(count, len(candidates))):
         value = np.maximum(bar[:, None] - drawn, 0).mean(axis=0)
         value[chosen] = -1
@@ -100,12 +101,13 @@ TITLES = {
 }
 
 
-def known(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, spread: float) -> np.ndarray:
+def is_informed(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, spread: float) -> np.ndarray:
     """(N,) where the surrogate is informative: its posterior std is below the standard deviation of the runs. Beyond,
     a law's linearised error promises losses that no model has."""
     std = surrogate.scale * np.sqrt(np.maximum(surrogate.moments(points)[1], 0)) * metric_weights
     posterior_std = np.sqrt(np.maximum(np.einsum("nm,mk,nk->n", std, surrogate.correlation, std), 0))
-    return posterior_std <= max(spread, posterior_std.min())
+    informed: np.ndarray = posterior_std <= max(spread, posterior_std.min())
+    return informed
 
 
 def draws(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -126,7 +128,8 @@ def draws(surrogate: Surrogate, points: np.ndarray, metric_weights: np.ndarray, 
 def root_of(covariance: np.ndarray) -> np.ndarray:
     """(N, K) with root @ root.T = covariance (N, N), which may be singular: trees and laws span few directions."""
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    return vectors * np.sqrt(np.maximum(values, 0))
+    root: np.ndarray = vectors * np.sqrt(np.maximum(values, 0))
+    return root
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ class Relevance:
     @property
     def idle(self) -> np.ndarray:
         """(D,) domains that no counted metric depends on in at least half of the resamples."""
-        return (self.support < 0.5).all(axis=1)
+        idle: np.ndarray = np.less(self.support, 0.5).all(axis=1)
+        return idle
 
 
 def relevance(weights: np.ndarray, losses: np.ndarray, metric_weights: np.ndarray, seed: int = 0) -> Relevance:

@@ -7,6 +7,7 @@ from engine.jobs.spool import Job
 from engine.search import Price, search
 from engine.space.simplex import space_from
 from engine.spec.kinds.search import SearchFinished, SearchTask
+from engine.spec.objectives import Aggregate
 
 
 def run(job: Job) -> None:
@@ -17,16 +18,16 @@ def run(job: Job) -> None:
         surrogates.load(job.workspace / task.file),
         space,
         np.array(task.prior),
-        np.array(settings["aggregate"]["weights"]),
-        method=settings["method"],
+        Aggregate.from_dict(settings.aggregate).weights,
+        method=settings.method,
         baselines={name: np.array(shares) for name, shares in task.baselines.items()},
-        n=settings["points"],
-        seed=settings["seed"],
+        n=settings.points,
+        seed=settings.seed,
         price=price_of(task, space.names),
         progress=job.progress,
     )
     pool.save(job.workspace / draws_file(job.id))
-    job.emit(SearchFinished(study=task.study, settings=settings, found=found.to_dict()))
+    job.emit(SearchFinished(study=task.study, settings=settings.to_dict(), found=found.to_dict()))
 
 
 def draws_file(job_id: str) -> str:
@@ -41,6 +42,6 @@ def price_of(task: SearchTask, domains: tuple[str, ...]) -> Price | None:
     """
     if "groups" not in task.space:
         return None
-    prices = np.array([task.settings["prices"].get(name, 1.0) for name in domains])
+    prices = np.array([task.settings.prices.get(name, 1.0) for name in domains])
     available = np.array(task.available or [None] * len(domains), float)
     return Price(prices, np.where(np.isnan(available), np.inf, available), task.budget or 1e6)

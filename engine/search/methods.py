@@ -25,7 +25,8 @@ Score = Callable[[np.ndarray], np.ndarray]
 
 def simulate(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """RegMix (arXiv:2407.01492, section 3): the average of the best draws."""
-    return space.project(elite[:AVERAGED].mean(axis=0)[None])[0]
+    average: np.ndarray = space.project(elite[:AVERAGED].mean(axis=0)[None])[0]
+    return average
 
 
 def convex(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -38,7 +39,8 @@ def convex(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng
 
     def regularised(points: np.ndarray) -> np.ndarray:
         shares = np.maximum(points, 0)
-        return score(points) + KL_WEIGHT * (shares * np.log((shares + KL_FLOOR) / centre)).sum(axis=1)
+        divergence: np.ndarray = (shares * np.log((shares + KL_FLOOR) / centre)).sum(axis=1)
+        return score(points) + KL_WEIGHT * divergence
 
     return descend(regularised, space, prior)
 
@@ -63,7 +65,8 @@ def evolve(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rng
         parents[better], scores[better] = children[better], born[better]
         if np.ptp(parents, axis=0).max() < 1e-4:
             break
-    return parents[first_lowest(scores)]
+    best: np.ndarray = parents[first_lowest(scores)]
+    return best
 
 
 def evolve_from(
@@ -88,7 +91,12 @@ def optimum(score: Score, space: Space, prior: np.ndarray, elite: np.ndarray, rn
     return found
 
 
-METHODS: dict[str, Callable] = {"optimum": optimum, "simulate": simulate, "convex": convex, "evolve": evolve}
+METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "optimum": optimum,
+    "simulate": simulate,
+    "convex": convex,
+    "evolve": evolve,
+}
 DEFAULT_METHOD = "optimum"
 TITLES = {
     "optimum": "Lowest prediction: evolution and descent",
@@ -115,9 +123,10 @@ def descend(score: Score, space: Space, start: np.ndarray, steps: int = 400) -> 
     The step follows Barzilai and Borwein; the line search looks at all halvings at once and may climb above the
     last value, not above the last ten.
     """
-    at = space.project(np.asarray(start, float)[None])[0]
+    at: np.ndarray = space.project(np.asarray(start, float)[None])[0]
     halvings = 0.5 ** np.arange(25)
-    value, gradient, step, recent = score(at[None])[0], slope_of(score, at), 0.1, []
+    value, gradient, step = score(at[None])[0], slope_of(score, at), 0.1
+    recent: list[float] = []
     for _ in range(steps):
         recent = [*recent[-9:], value]
         direction = space.project((at - step * gradient)[None])[0] - at

@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.files import replacing
-from engine.spec.statistics import first_lowest, groups, lowest, ordered, weighted_sum
-from engine.surrogates import Surrogate
+from engine.spec.statistics import first_lowest, groups, lowest, near, ordered, weighted_sum
+from engine.surrogates.base import Surrogate
 
 WEIGHTINGS = 48  # random directions between the metrics
 FRONT = 60  # members of a front that are kept
@@ -64,12 +64,17 @@ class Collector:
     def add(self, points: np.ndarray, mean: np.ndarray) -> None:
         """Add a chunk: points (n, D), their metrics (n, M)."""
         for k, quota in enumerate(self.quota):
-            first = lowest(weighted_sum(mean, self.directions[k]), min(quota, len(points) - 1))
-            if len(self.points[k]):
-                first_points = np.concatenate([self.points[k], points[first]])
-                first_mean = np.concatenate([self.mean[k], mean[first]])
+            values, kept = weighted_sum(mean, self.directions[k]), len(self.points[k])
+            if kept == quota:  # later chunks have little that is lower than what is kept
+                low, high = weighted_sum(self.mean[k][[0, -1]], self.directions[k])
+                first = np.flatnonzero(near(values, low, high))
+                if not len(first):
+                    continue
+                first = first[lowest(values[first], quota)]
             else:
-                first_points, first_mean = points[first], mean[first]
+                first = lowest(values, min(quota, len(points) - 1))
+            first_points = np.concatenate([self.points[k], points[first]]) if kept else points[first]
+            first_mean = np.concatenate([self.mean[k], mean[first]]) if kept else mean[first]
             order = ordered(weighted_sum(first_mean, self.directions[k]))[:quota]
             self.points[k], self.mean[k] = first_points[order], first_mean[order]
         some = self.rng.integers(len(points), size=24)
@@ -145,5 +150,6 @@ def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np
     chance = kept.all(axis=2).mean(axis=1)
     order = ordered(-chance)
     shares = pool.points[inside]
-    ranges = (shares.min(axis=0), shares.max(axis=0)) if len(shares) else (None, None)
-    return Targets(rows[order], chance[order], int(inside.sum()), *ranges, int(asked[first_lowest(margin[order[0]])]))
+    low, high = (shares.min(axis=0), shares.max(axis=0)) if len(shares) else (None, None)
+    binding = int(asked[first_lowest(margin[order[0]])])
+    return Targets(rows[order], chance[order], int(inside.sum()), low, high, binding)

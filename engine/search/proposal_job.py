@@ -8,6 +8,7 @@ from engine.jobs.spool import Job
 from engine.search.acquisition import PROPOSERS, relevance
 from engine.space.simplex import space_from
 from engine.spec.kinds.propose import ProposalFinished, ProposeTask
+from engine.spec.objectives import Aggregate
 
 POOL = 20_000  # mixtures drawn around the prior, and as many uniformly
 RELEVANCE = ("strength", "support", "effort", "idle")
@@ -19,14 +20,14 @@ def run(job: Job) -> None:
     settings = task.settings
     surrogate, space = surrogates.load(job.workspace / task.file), space_from(task.space)
     weights, losses = np.array(task.weights, float), np.array(task.losses, float)
-    metric_weights, rng = np.array(settings["aggregate"]["weights"]), np.random.default_rng(settings["seed"])
+    metric_weights, rng = Aggregate.from_dict(settings.aggregate).weights, np.random.default_rng(settings.seed)
     job.progress(0, 3, "drawing mixtures")
     drawn = space.draw(np.array(task.prior), POOL, rng)
     pool = np.concatenate([drawn, space.sample(POOL, rng)])
     job.progress(1, 3, "choosing the runs that would help most")
-    more = {"rounds_done": settings["rounds_done"]} if settings["proposer"] == "climb" else {}
-    found = PROPOSERS[settings["proposer"]](
-        surrogate, space, metric_weights, pool, weights, settings["count"], settings["seed"], **more
+    more = {"rounds_done": settings.rounds_done} if settings.proposer == "climb" else {}
+    found = PROPOSERS[settings.proposer](
+        surrogate, space, metric_weights, pool, weights, settings.count, settings.seed, **more
     )
     mean, std = surrogate.predict(found.points)
     job.progress(2, 3, "estimating which domains matter")
@@ -44,4 +45,4 @@ def run(job: Job) -> None:
         "relevance": matter and {name: getattr(matter, name).tolist() for name in RELEVANCE},
         "problem": problem,
     }
-    job.emit(ProposalFinished(study=task.study, settings=settings, found=answer))
+    job.emit(ProposalFinished(study=task.study, settings=settings.to_dict(), found=answer))

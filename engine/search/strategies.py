@@ -87,7 +87,8 @@ def sobol(history: History, question: Question) -> np.ndarray:
     if history.own:
         sampler.fast_forward(history.own)
     box = question.box
-    return box.lower + sampler.random(question.batch_size) * (box.upper - box.lower)
+    points: np.ndarray = box.lower + sampler.random(question.batch_size) * (box.upper - box.lower)
+    return points
 
 
 def cma(history: History, question: Question) -> np.ndarray:
@@ -105,9 +106,10 @@ def cma(history: History, question: Question) -> np.ndarray:
     for start in range(0, len(points) - size + 1, size):
         asked = [found.ask() for _ in range(size)]
         found.tell(list(zip(asked, scores[start : start + size].tolist(), strict=True)))
-    asked = np.array([found.ask() for _ in range(size)])
+    batch: np.ndarray = np.array([found.ask() for _ in range(size)])
     done = len(points) % size  # of a generation that was cut off: the same draws come again
-    return question.box.lower + asked[done:] * width
+    proposed: np.ndarray = question.box.lower + batch[done:] * width
+    return proposed
 
 
 def at_random(history: History, question: Question) -> np.ndarray:
@@ -128,7 +130,8 @@ def grid(history: History, question: Question) -> np.ndarray:
     places = order.permutation(total) if total <= 1 << 20 else order.integers(total, size=question.evaluations)
     chosen = places[history.own : history.own + question.batch_size]
     digits = np.stack([chosen // steps**k % steps for k in range(size)], axis=1) / (steps - 1)
-    return question.box.lower + digits * (question.box.upper - question.box.lower)
+    points: np.ndarray = question.box.lower + digits * (question.box.upper - question.box.lower)
+    return points
 
 
 STRATEGIES: dict[str, Callable[[History, Question], np.ndarray]] = {

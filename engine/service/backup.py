@@ -25,20 +25,26 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from engine.core.errors import Problem
-from engine.core.files import clear_parts, refuse_taken, replacing
+from engine.core.files import refuse_taken
 from engine.core.people import need
 from engine.core.workspace import VERSION, Workspace
-from engine.jobs.spool import PLACES
+from engine.jobs.journal import FILE
+from engine.jobs.parts import WHOLE, part_of, placed
+from engine.jobs.spool import PLACES, is_reserved, names_a_folder
 
 FORMAT = 1  # of the archive
 MANIFEST = "manifest.json"
 OF_A_PROCESS = ("lock", "lease.json", "beat")  # in a job's folder: of the process that runs it
 CHECKPOINTS = ("checkpoint-", "models")  # there, too: what a killed job goes on from, and trained weights
+KEPT = ("queued", "ended", "sealed")  # places of jobs in an archive: what runs waits there
+FILES = ("version", "secret")  # of a workspace, besides those whose names have an ending: no folder is called so
+SHOWN = 5
 MODELS = {"checkpoints", "exports"}  # external models, and merged ones: of any size
 
 
 def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dict:
-    """Write the archive, atomically. Returns {"file", "files", "bytes", "archive_bytes"}.
+    """Write the archive, atomically. Returns {"file", "files", "bytes", "archive_bytes", "left_out": the first paths
+    that belong to no workspace, with their number}.
 
     checkpoints: with those of jobs, external models, and merged ones, which may be large. Raises Problem
     where the file exists.
@@ -48,30 +54,50 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
     if workspace.root in (target.resolve().parent, *target.resolve().parents):
         raise Problem(f"Cannot write {target}: it lies inside the workspace. Choose a place outside.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    kept = {}
-    with (
-        _alone_beside(target),
-        replacing(target, sync=True) as part,
-        pa.CompressedOutputStream(str(part), "zstd") as out,
-        tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for name, file in members(workspace.root, checkpoints):
-            kept[name] = _add(archive, name, file)
-        about = {"format": FORMAT, "workspace_version": VERSION, "checkpoints": checkpoints, "files": kept}
-        _add_bytes(archive, MANIFEST, json.dumps(about).encode())
+    kept, left_out = {}, []
+    with _alone_beside(target), part_of(target) as part:
+        whole = part / WHOLE
+        with (
+            pa.CompressedOutputStream(str(whole), "zstd") as out,
+            tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for name, file in members(workspace.root, checkpoints):
+                if belongs(name.split("/")):
+                    kept[name] = _add(archive, name, file)
+                else:
+                    left_out.append(name)
+            about = {"format": FORMAT, "workspace_version": VERSION, "checkpoints": checkpoints, "files": kept}
+            _add_bytes(archive, MANIFEST, json.dumps(about).encode())
+        with open(whole, "rb") as file:
+            os.fsync(file.fileno())
+        placed(whole, target)
     size = sum(entry["bytes"] for entry in kept.values())
-    return {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
+    told = {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
+    return told | {"left_out": {"files": len(left_out), "first": left_out[:SHOWN]}}
+
+
+def belongs(parts: list[str]) -> bool:
+    """Whether a file that lies there is one of a workspace: of what lies in its folders, all but hidden files."""
+    if len(parts) < 2 or len("/".join(parts)) > 1000 or "." in parts[0] or parts[0] in FILES:
+        return False
+    if any(not part or part.startswith(".") or {"\\", "\0"} & set(part) for part in parts) or FILE in parts[:-1]:
+        return False
+    if parts[0] != "jobs":
+        return True
+    if parts[1] == "paused":
+        return len(parts) == 3
+    named = len(parts) > 3 and names_a_folder(parts[2]) and not is_reserved(parts[2])
+    return named and parts[1] in KEPT and parts[3] not in OF_A_PROCESS
 
 
 @contextmanager
 def _alone_beside(target: Path) -> Iterator[None]:
     """Wait until no other backup is written into the folder: the same one asked for twice at once is one. Raises
-    Problem where it is there then; what a killed one left is removed."""
+    Problem where it is there then."""
     descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         refuse_taken(target)
-        clear_parts(target)
         yield
     finally:
         os.close(descriptor)
@@ -81,7 +107,7 @@ def members(root: Path, checkpoints: bool) -> Iterator[tuple[str, BinaryIO]]:
     """(name in the archive, open file) of everything that is kept, in the order in which it may be copied."""
     yield from _jobs(root / "jobs", checkpoints)
     left_out = {"jobs", "journal"} | (set() if checkpoints else MODELS)
-    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in left_out)
+    others = sorted({path.name for path in root.iterdir() if path.is_dir() and path.name[0] != "."} - left_out)
     for folder in ("journal", *others):
         for inside, file in _opened(root / folder):
             yield f"{folder}/{inside}", file

@@ -30,7 +30,7 @@ log = logging.getLogger("mixdesk.notices")
 def raise_due(store: Store) -> None:
     """Record a notice for every study that has come to its end, or cannot go on, since the last look."""
     need("operator", "raise notices")
-    known = notices.known(store)
+    known = notices.known_ids(store)
     found = {study.id: study for study in studies.all_studies(store)}
     due = [over(found[rest.study], rest) for rest in notices.at_rest(store)]
     due += [stopped(study, why) for study in found.values() if (why := why_stopped(store, study))]

@@ -5,6 +5,7 @@ It opens the store, reads the journals as they grow and lets `engine.studies.adv
 
 import logging
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from engine.core.people import SYSTEM, as_person
 from engine.core.workspace import Workspace
 from engine.service import notices
 from engine.studies import advance
+from engine.studies.corpora import UPLOADS
 from store.database import Store
 
 POLL_SECONDS = 0.25
@@ -20,8 +22,12 @@ log = logging.getLogger("mixdesk.owner")
 
 
 def clear_left(root: Path) -> None:
-    """Remove half-written files of killed writers: of the workspace itself, and of imported files."""
-    for folder in (root, root / "imports", *(root / "imports").glob("*/")):
+    """Remove what killed writers left half-written: in the workspace itself, of uploaded files, and of jobs that were
+    being submitted. Only for the owner, who alone writes there."""
+    for half in (root / "jobs" / "incoming").glob("*/"):
+        shutil.rmtree(half, ignore_errors=True)
+    uploads = (root / UPLOADS, *(root / UPLOADS).rglob("*/"))
+    for folder in (root, root / "imports", *(root / "imports").glob("*/"), *uploads):
         for part in folder.glob(".*.part"):
             part.unlink(missing_ok=True)
 
@@ -30,7 +36,7 @@ class Owner:
     """Holds the workspace's owner lock and its store; a thread of its own keeps the store up to date."""
 
     def __init__(self, workspace: Workspace):
-        """Raises Problem when another process owns the workspace."""
+        """Raises Problem when another process owns the workspace, and Unavailable where its disk is full."""
         self.workspace = workspace
         self._lock = workspace.lock("owner")
         try:

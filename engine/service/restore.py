@@ -7,21 +7,23 @@ import errno
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import tarfile
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import pyarrow as pa
 
 from engine.core.errors import Problem
 from engine.core.people import SYSTEM, as_person, need
 from engine.core.workspace import VERSION, Workspace
-from engine.jobs.events import JobCancelled
-from engine.jobs.journal import write_event
-from engine.jobs.spool import OWNER, PLACES
-from engine.service.backup import FORMAT, MANIFEST
+from engine.jobs.decisions import StudyPaused
+from engine.jobs.parts import WHOLE, part_of, placed
+from engine.service.backup import FORMAT, KEPT, MANIFEST, belongs
+from engine.studies.advance import is_settled
+from store import jobs as jobs_there
+from store import studies
+from store.database import UNUSABLE, Store
 from store.rebuild import rebuild
 
 LONGEST_HEADER = 1 << 20
@@ -37,8 +39,9 @@ DAMAGED = (tarfile.TarError, pa.ArrowException, EOFError, ValueError, TypeError,
 def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
     """Put a workspace up again from an archive; atomically. Returns its folder and counts.
 
-    jobs: what becomes of jobs that wait in it, one of JOBS; "ask" refuses an archive with some: a job reads and writes
-    what its settings say as soon as a worker sees it. Raises Problem where the target exists and is not empty, and for
+    jobs: what becomes of jobs that wait in it, and of studies that queue some by themselves, one of JOBS; "ask" refuses
+    an archive with some, since a job reads and writes what its settings say as soon as a worker sees it; "cancel"
+    cancels the jobs and pauses the studies. Raises Problem where the target exists and is not empty, and for
     an archive that is damaged, cut off, of a newer Mixdesk, larger than the disk, or with anything in it but regular
     files inside the workspace.
     """
@@ -47,55 +50,89 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
         raise Problem(f"Cannot read {source}: it is a folder. Name the archive.")
     if not source.exists():
         raise Problem(f"Cannot read {source}: there is no such file. Check the path.")
+    if target.is_symlink() and not target.exists():
+        raise Problem(f"Cannot restore into {target}: it is a link to what is not there. Name the folder itself.")
     target = target.expanduser().resolve()
     if target.exists() and not target.is_dir():
         raise Problem(f"Cannot restore into {target}: it is no folder. Choose one that does not exist yet.")
     if target.exists() and any(target.iterdir()):
         raise Problem(f"Cannot restore into {target}: it is not empty. Choose a folder that does not exist yet.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.restoring-*"):  # by a restore that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    part = target.with_name(f".{target.name}.restoring-{secrets.token_hex(4)}")
-    part.mkdir(mode=0o700)
+    with part_of(target) as part:
+        whole = part / WHOLE
+        whole.mkdir(mode=0o700)
+        found, events = _restored(source, whole, jobs)
+        placed(whole, target)
+    return {"workspace": str(target), "files": len(found["files"]), "events": events}
+
+
+def _restored(source: Path, root: Path, jobs: str) -> tuple[dict, int]:
+    """Make the workspace in an empty folder; returns the archive's list, and how many events its journals hold."""
     try:
-        found = _unpack(source, part)
-        _settle(part / "jobs" / "queued", jobs)
-        workspace = Workspace.open(part)
+        found = _unpack(source, root)
+        _check_places(source, found["files"])
+        workspace = Workspace.open(root)
         with as_person(SYSTEM):
-            events = rebuild(workspace, part / "mixdesk.duckdb")
-        if target.exists():
-            target.rmdir()
-        part.rename(target)
+            events = rebuild(workspace, root / "mixdesk.duckdb")
+            _settle(workspace, jobs)
+        return found, events
     except (*DAMAGED, RecursionError, OSError) as error:
         names = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTEMPTY)
         if isinstance(error, OSError) and error.errno not in (None, *names):
             raise  # the disk, not the archive
         damaged = f"Cannot restore {source}: it is damaged, or no backup of Mixdesk ({error}). Nothing was kept."
         raise Problem(damaged) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return {"workspace": str(target), "files": len(found["files"]), "events": events}
 
 
-def _settle(queued: Path, jobs: str) -> None:
-    """Decide what becomes of waiting jobs. Raises Problem if nobody said so, or if `jobs` is not one of JOBS."""
+def _check_places(source: Path, names: Iterable[str]) -> None:
+    """Raise Problem for a job that is in two places: each has a journal, and one job has one."""
+    places = {tuple(name.split("/")[1:3]) for name in names if name.startswith(tuple(f"jobs/{p}/" for p in KEPT))}
+    if twice := [job for job, times in Counter(job for _, job in places).items() if times > 1]:
+        raise Problem(f"Cannot restore {source}: the job {twice[0]!r} is in two places. Nothing was kept.")
+
+
+def _settle(workspace: Workspace, jobs: str) -> None:
+    """Decide what becomes of waiting jobs, and of studies that go on by themselves. Raises Problem if nobody said so,
+    or if `jobs` is not one of JOBS."""
     if jobs not in JOBS:
         raise Problem(f"Cannot do {jobs!r} with waiting jobs: choose one of {', '.join(JOBS)}.")
-    waiting = sorted(queued.iterdir()) if queued.exists() else []
-    if jobs == "run" or not waiting:
-        return
-    if jobs == "ask":
-        kinds = Counter(_kind_of(folder) for folder in waiting)
-        told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
-        raise Problem(
-            f"Cannot restore: say first what should happen to {len(waiting)} waiting jobs ({told}): a job reads and "
-            "writes what its settings say as soon as a worker sees it. Restore with --jobs run if the archive is "
-            "your own, or with --jobs cancel. Nothing was kept."
-        )
-    for folder in waiting:
-        write_event(folder, JobCancelled("it waited when the backup was restored"))
-        (queued.parent / "ended").mkdir(exist_ok=True)
-        folder.rename(queued.parent / "ended" / folder.name)
+    store = Store(workspace)
+    try:
+        folders = store.spool.folders("queued")
+        planned = [(name, spec) for name, spec, _ in jobs_there.never_started(store) if not store.spool.find(name)]
+        kinds = [_kind_of(folder) for folder in folders] + [str(spec["kind"])[:40] for _, spec in planned]
+        going_on = [study for study in studies.all_studies(store) if _goes_on(store, study)]
+        if jobs == "run" or not (kinds or going_on):
+            return
+        if jobs == "ask":
+            _refuse(Counter(kinds), len(going_on))
+        for study in going_on:
+            store.write(StudyPaused(study.id))
+        for name, spec in planned:
+            store.spool.submit(spec, name)
+        for name in [*(folder.name for folder in folders), *(name for name, _ in planned)]:
+            store.spool.cancel(name)
+        store.ingest()
+    finally:
+        store.close()
+
+
+def _goes_on(store: Store, study: studies.Study) -> bool:
+    """Whether a study would queue jobs by itself."""
+    try:
+        return not is_settled(store, study)
+    except UNUSABLE:  # nothing can use its settings: whatever it is, it does not go on unasked
+        return True
+
+
+def _refuse(waiting: Counter[str], going_on: int) -> None:
+    kinds = ", ".join(f"{number} {kind}" for kind, number in waiting.items())
+    told = [f"{waiting.total()} waiting jobs ({kinds})"] if waiting else []
+    told += [f"{going_on} unfinished studies"] if going_on else []
+    raise Problem(
+        f"Cannot restore: say first what should happen to {' and '.join(told)}: a job reads and writes what its "
+        "settings say as soon as a worker sees it, and an unfinished study queues jobs by itself. Restore with --jobs "
+        "run if the archive is your own, or with --jobs cancel, which pauses such studies. Nothing was kept."
+    )
 
 
 def _kind_of(folder: Path) -> str:
@@ -145,13 +182,7 @@ def _entries(about: dict) -> set:
 
 def _check(source: Path, member: tarfile.TarInfo, folder: Path) -> None:
     """Raises Problem for what does not belong into a workspace, and for what the disk cannot take."""
-    path = PurePosixPath(member.name)
-    inside = path.parts and not path.is_absolute() and not {"..", "", "."} & set(member.name.split("/"))
-    fine = len(path.parts) > 1 or member.name == MANIFEST  # all that belongs into a workspace lies in a folder of it
-    job = path.parts[2] if len(path.parts) > 2 and path.parts[0] == "jobs" and path.parts[1] in PLACES else ""
-    fine = fine and job != OWNER and not (path.parts[:1] == ("jobs",) and path.parts[1] not in (*PLACES, "paused"))
-    hidden = any(part.startswith(".") or {"\\", "\0"} & set(part) for part in path.parts)
-    if not member.isreg() or not inside or not fine or hidden or len(member.name) > 1000:
+    if not member.isreg() or not (member.name == MANIFEST or belongs(member.name.split("/"))):
         raise Problem(f"Cannot restore {source}: {member.name!r} does not belong into a workspace. Nothing was kept.")
     usage = os.statvfs(folder)
     most = min(usage.f_bavail * usage.f_frsize - SPARE, LARGEST_MANIFEST if member.name == MANIFEST else 1 << 62)

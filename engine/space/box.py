@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine.core.checks import check_fields
 from engine.core.errors import Problem
 
 WIDTHS = (0.02, 0.5)  # of the draws around the prior, in ranges of a coordinate
@@ -38,7 +39,8 @@ class Box:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Box":
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. Raises Problem for a field that is missing or unknown."""
+        check_fields(value, ("names", "lower", "upper"), (), "the box")
         return cls(tuple(value["names"]), value["lower"], value["upper"])
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -73,7 +73,7 @@ class Reuse:
 
     def caps(self, caps: np.ndarray) -> np.ndarray:
         """(V,) largest share of each virtual domain: of the group, min_j cap_j / ratio_j; caps (E,)."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             largest: np.ndarray = np.minimum(1, np.where(self.virtual > 0, caps / self.virtual, np.inf).min(axis=1))
         return largest
 

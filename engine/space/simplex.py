@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.checks import check_fields
 from engine.core.errors import Problem
 from engine.space.box import Box, refuse_where, set_bounds
 from engine.space.dirichlet import dirichlet, normalised
@@ -96,7 +97,8 @@ class Simplex:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Simplex":
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. Raises Problem for a field that is missing or unknown."""
+        check_fields(value, ("names", "lower", "upper", "groups"), (), "the simplex")
         groups = [
             Group(**{**one, "members": tuple(one["members"]), "ratios": one["ratios"] and tuple(one["ratios"])})
             for one in value["groups"]
@@ -150,6 +152,8 @@ class Simplex:
 
     def _nearest(self, x: np.ndarray) -> np.ndarray:
         """The projection of points (n, D) that are outside."""
+        if len(self._blocks) == 1:  # its sum is known
+            return self._onto(self._blocks[0], x, np.ones((len(x), 1)))
         low, high = x.min(axis=1, keepdims=True) - 1, x.max(axis=1, keepdims=True)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2

@@ -28,7 +28,7 @@ class Fidelity:
     """One size of proxy and how it is trained.
 
     width: channels d; layers; heads (each width / heads channels, an even number); context: positions T of a
-    sequence; batch: sequences B of a step; tokens: training budget, rounded up to whole steps; warmup: share
+    sequence; batch: sequences B of a step; tokens: training budget, rounded up to whole steps; warmup: fraction
     of the steps with a rising rate; clip: largest gradient norm of a member; eval_tokens: validation tokens
     per domain. Raises Problem for invalid values.
     """

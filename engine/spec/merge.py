@@ -4,7 +4,6 @@ A coordinate of its space is the coefficient of an expert ("python"), of an expe
 ("python @ layer 3"), or a knob of the method ("density"). K experts, D coordinates.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -14,12 +13,13 @@ import numpy as np
 
 from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.core.records import check_plain
 from engine.core.system import UNREADABLE, read_fault
 from engine.core.workspace import checked_name, within
 from engine.space.box import Box
 from engine.spec.merge_catalogue import card_of
 from engine.spec.merge_knobs import LARGEST
-from engine.spec.stacks import stacks_of, tensor_names
+from engine.spec.stacks import json_of, stacks_of, tensor_names
 
 SOUP, USUAL = "uniform soup", "task arithmetic at 0.3"  # baselines
 # Roles of runs that are not points of the study's space: the training of a base and experts, and the reference merges
@@ -62,16 +62,16 @@ class MergeSpec:
     of: str = ""
 
     def __post_init__(self) -> None:
+        check_plain(self, "a merge study's")
         self._check_knobs()
         if self.by not in ("model", "layer"):
             raise Problem(f"Cannot vary coefficients by {self.by!r}: choose model or layer.")
-        numbers = is_number(self.lower) and is_number(self.upper)
-        if not numbers or not -LARGEST <= self.lower < self.upper <= LARGEST:
+        if not -LARGEST <= self.lower < self.upper <= LARGEST:
             raise Problem(f"Cannot bound coefficients by {self.lower!r} and {self.upper!r}: give two rising numbers.")
         for name in ("token_fraction", "rate"):
-            if not is_number(getattr(self, name)) or not 0 < getattr(self, name) <= 10:
+            if not 0 < getattr(self, name) <= 10:
                 raise Problem(f"Cannot use {getattr(self, name)!r} as {name}: give a number above 0, up to 10.")
-        if not is_number(self.eval_bytes, 1024, 1 << 30):
+        if not 1024 <= self.eval_bytes <= 1 << 30:
             raise Problem(f"Cannot measure on {self.eval_bytes!r} bytes per domain: use 1,024 to {1 << 30:,}.")
         if bool(self.experts) != bool(self.base):
             raise Problem("Cannot merge external checkpoints: give both a base and experts, or neither.")
@@ -210,6 +210,11 @@ def knob_start(merge: MergeSpec, name: str) -> float:
     return float(default) if default is not None and low <= default <= high else (low + high) / 2
 
 
+def usual_of(merge: MergeSpec, name: str) -> tuple[float, str]:
+    """A usual value of a coordinate, and what it is called: the start of a tuned knob, or task arithmetic's."""
+    return (knob_start(merge, name), "its default") if name in merge.tuned else (0.3, "0.3, common in task arithmetic")
+
+
 def box_of(merge: MergeSpec, names: list[str]) -> Box:
     """The space of the study."""
     bounds = [merge.tuned.get(name, (merge.lower, merge.upper)) for name in names]
@@ -285,7 +290,7 @@ def layers_of(folder: Path) -> int:
     if stacks:
         return next(iter(stacks.values()))
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json_of(folder / "config.json")
         for key in ("num_hidden_layers", "n_layer", "num_layers"):
             if isinstance(found := config.get(key), int):
                 return found

@@ -11,9 +11,8 @@ import json
 import math
 from typing import Any
 
-import yaml
-
 from engine.core.errors import Problem
+from engine.core.safe_yaml import written
 from engine.core.sheets import as_text
 from engine.spec.merge_catalogue import Card, catalogue
 
@@ -97,7 +96,7 @@ def merge_yaml(
     told |= {"parameters": shared} if shared else {}
     told |= {"dtype": dtype} | ({"out_dtype": out_dtype} if out_dtype else {})
     told |= {"seed": seed} if seed is not None else {}
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=1000)
+    return written(told)
 
 
 def coefficients_at(weight: Coefficients, tensor: str) -> list[float]:

@@ -56,7 +56,7 @@ def descent(steps: int, rate: float) -> dict[str, Knob]:
 
 
 ADA = descent(500, 1e-3) | knobs(start=(0.3, 0.0, 1.0, "Coefficients at the start."))
-TRIM = knobs(density=(0.2, 0.01, 1.0, "Share of each task vector that the trim leaves."))
+TRIM = knobs(density=(0.2, 0.01, 1.0, "Fraction of each task vector that the trim leaves."))
 
 LEARNERS: dict[str, Learner] = {
     "fisher": Learner("fisher:learn", "Fisher merging", "arXiv:2111.09832", OWN, WRITTEN, WINDOWS | SEED, weighs=True),
@@ -166,7 +166,7 @@ LEARNERS: dict[str, Learner] = {
         "shared weights, factors and a router; no checkpoint",
         descent(300, 1e-2)
         | knobs(
-            rank=(0.1, 0.001, 1.0, "Share of each exclusive part's rank that is kept."),
+            rank=(0.1, 0.001, 1.0, "Fraction of each exclusive part's rank that is kept."),
             lam=(0.3, 0.0, 2.0, "Coefficient of every expert in the shared part."),
         )
         | SEED,

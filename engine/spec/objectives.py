@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.core.checks import is_number
+from engine.core.checks import check_fields, is_number
 from engine.core.errors import Problem
 from engine.spec.statistics import first_lowest, weighted_sum
 
@@ -84,7 +84,8 @@ class Aggregate:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Aggregate":
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. Raises Problem for a field that is missing or unknown."""
+        check_fields(value, ("weights", "sign", "title", "unit", "priorities"), ("note",), "the aggregate")
         unit = value["unit"]
         if value.get("note") and unit == "spreads":  # as versions before 0.3 called them
             unit = DEVIATIONS

@@ -32,7 +32,7 @@ def is_matched(spec: "StudySpec", frame: "Frame") -> bool:
     return bool(spec.target_tokens) and bool(np.isfinite(frame.pools.tokens).any())
 
 
-def kept(spec: "StudySpec", frame: "Frame") -> np.ndarray:
+def kept_fractions(spec: "StudySpec", frame: "Frame") -> np.ndarray:
     """(D,) the part of each domain's sample that proxies see: 1 where they see all of it.
 
     Raises Problem where the study asks for the target's repetition and a domain would be cut to less than a sequence;

@@ -5,10 +5,13 @@ import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from engine.core.files import open_regular
 
 LAYER = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block|resblocks)\.(\d+)\.")
 INDEX = "model.safetensors.index.json"
-LONGEST = 100 << 20  # bytes of a header
+LONGEST = 100 << 20  # bytes of a header, an index, a config.json
 
 
 def layer_of(name: str) -> int:
@@ -32,11 +35,17 @@ def stacks_of(names: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def json_of(file: Path) -> Any:
+    """What a model's JSON holds. Raises OSError or ValueError, also for what is no file or very long."""
+    with open_regular(file) as opened:
+        return json.loads(opened.read(LONGEST))
+
+
 def tensor_names(folder: Path) -> list[str]:
     """The names of the tensors in a model's folder, by its index or its files' headers; none where they are damaged."""
     try:
         if (folder / INDEX).is_file():
-            return list(json.loads((folder / INDEX).read_bytes())["weight_map"])
+            return list(json_of(folder / INDEX)["weight_map"])
         whole = folder / "model.safetensors"
         files = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
         return [name for file in files for name in _header(file) if name != "__metadata__"]
@@ -45,7 +54,7 @@ def tensor_names(folder: Path) -> list[str]:
 
 
 def _header(file: Path) -> dict[str, object]:
-    with open(file, "rb") as opened:
+    with open_regular(file) as opened:
         (length,) = struct.unpack("<Q", opened.read(8))
         found: dict[str, object] = json.loads(opened.read(min(length, LONGEST)))
     return found

@@ -55,11 +55,15 @@ def lowest(values: np.ndarray, count: int) -> np.ndarray:
     """The first `count` of `ordered` values (N,), without sorting all of them if few are wanted."""
     if 4 * count >= len(values):
         return ordered(values)[:count]
-    bound = np.partition(values, count)[count]
-    reach = 2 * (ROUNDING * abs(bound) + TIED * (bound - values.min()))
-    near = np.flatnonzero(values <= bound + reach)
-    places: np.ndarray = near[ordered(values[near])][:count]
+    found = np.flatnonzero(near(values, values.min(), np.partition(values, count)[count]))
+    places: np.ndarray = found[ordered(values[found])][:count]
     return places
+
+
+def near(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(N,) where values may be no higher than `high`, ties among values from `low` to `high` counted."""
+    reached: np.ndarray = values <= high + 2 * (ROUNDING * abs(high) + TIED * (high - low))
+    return reached
 
 
 def first_lowest(values: np.ndarray) -> np.ndarray:
@@ -82,6 +86,17 @@ def spearman(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     missing = np.isnan(measured)
     left, right = (ranks(np.where(missing, np.nan, values)) for values in (measured, predicted))
     return correlation(left, right, (~missing).astype(float))
+
+
+def counted_ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(C, K, N) ranks of values (C, N) that count (C, K, N) times, as in K resamples: those of `ranks` on each resample
+    less a half, without sorting any. NaN is last."""
+    found = np.empty(counts.shape)
+    for column, group in enumerate(groups(values)):
+        of_group = counts[column] @ (group[:, None] == np.arange(group.max() + 1))  # (K, groups)
+        middle = of_group.cumsum(axis=1) - of_group / 2
+        found[column] = middle[:, group]
+    return found
 
 
 def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> np.ndarray:

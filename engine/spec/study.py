@@ -1,7 +1,6 @@
 """A study: its settings, and the runs that it plans. Plain data; engine/studies/advance.py acts on it."""
 
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.core import checks
-from engine.core.checks import is_number, is_texts, is_whole
+from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.core.records import check_plain
+from engine.core.settings_text import text_of, toml
 from engine.core.system import UNREADABLE, read_fault
+from engine.jobs.runs import run_id
 from engine.space.design import DESIGNS, Around
 from engine.space.simplex import Space
 from engine.spec.compute import Compute
@@ -87,14 +89,14 @@ class StudySpec:
     merge: MergeSpec | None = None
 
     def __post_init__(self) -> None:
+        check_plain(self, "a study's")
         check(self.name.strip() and len(self.name) <= 80, "name", self.name, "1 to 80 characters")
         check(self.design in DESIGNS, "design", self.design, f"one of {', '.join(DESIGNS)}")
         fewest, most = (8, 100_000) if self.corpus is not None else (1, 1_000_000)  # trained here, or imported
         check(fewest <= self.runs <= most, "runs", self.runs, f"{fewest} to {most:,}")
         check(0 < self.largest_share <= 1, "largest_share", self.largest_share, "above 0 and at most 1")
-        check(is_whole(self.seed, 0), "seed", self.seed, "a whole number of at least 0")
-        named = is_texts(self.domains)
-        check(named, "domains", self.domains, "a list of names of the corpus' domains")
+        check(self.seed >= 0, "seed", self.seed, "a whole number of at least 0")
+        check(len(self.strength) == 2, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
         low, high = self.strength
         check(0.01 <= low <= high <= 1000, "strength", self.strength, "two numbers, rising, from 0.01 to 1000")
         check(0.01 <= self.temperature <= 10, "temperature", self.temperature, "a number from 0.01 to 10")
@@ -102,17 +104,11 @@ class StudySpec:
         check(0 <= self.smallest_share < 0.5, "smallest_share", self.smallest_share, "at least 0 and under 0.5")
         check_constraints(self.bounds, self.groups)
         check(0 <= self.repeats <= 100, "repeats", self.repeats, "0 to 100")
-        check(is_number(self.target_tokens, 0), "target_tokens", self.target_tokens, "a number of tokens, or 0")
+        check(self.target_tokens >= 0, "target_tokens", self.target_tokens, "a number of tokens, or 0")
         check_counts(self.available_tokens)
-        matched = self.simulated_epoching
-        check(matched is None or isinstance(matched, bool), "simulated_epoching", matched, "true or false")
-        check(is_whole(self.dose_runs, 0, 100), "dose_runs", self.dose_runs, "a whole number from 0 to 100")
-        check(0 < self.epoch_cap < math.inf, "epoch_cap", self.epoch_cap, "a positive number")
-        check(isinstance(self.priorities, dict), "priorities", self.priorities, "a table of numbers by domain")
+        check(0 <= self.dose_runs <= 100, "dose_runs", self.dose_runs, "a whole number from 0 to 100")
+        check(self.epoch_cap > 0, "epoch_cap", self.epoch_cap, "a positive number")
         check_priorities(self.priorities)
-        texts = all(isinstance(name, str) for name in self.metrics)
-        check(texts, "metrics", self.metrics, "a list of metrics' names")
-        check(is_texts(self.surrogates), "surrogates", self.surrogates, "a list of surrogates' names")
 
     @property
     def kind(self) -> str:
@@ -161,7 +157,7 @@ class StudySpec:
     def from_toml(cls, path: Path) -> "StudySpec":
         """Read a study file. Raises Problem, with the line if it is not valid TOML."""
         try:
-            return cls.from_dict(tomllib.loads(path.read_text()))
+            return cls.from_dict(toml(text_of(path)))
         except UNREADABLE as error:
             raise Problem(f"Cannot read the study file {path}: {read_fault(error, 'Fix it.')}") from error
 
@@ -229,7 +225,7 @@ def plan_runs(spec: StudySpec, study: str, frame: "Frame") -> list[dict[str, Any
     seeds = seeds_of(rows, spec)
     return [
         {
-            "id": f"{study}-{number:05d}",
+            "id": run_id(study, number),
             "number": number,
             "role": role,
             "label": label,

@@ -1,9 +1,30 @@
-"""Fields shared by the tasks of several kinds of jobs. Plain data; each kind's own are in engine/spec/kinds/."""
+"""Fields shared by the tasks of several kinds of jobs. Plain data; each kind's own are in engine/spec/kinds/.
+
+A field that is a bare dict is read by the `from_dict` that its docstring names, which refuses what it does not know.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.records import Record
 from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings(Record):
+    """A request to a study's latest fit. surrogate: its name; priorities: metric -> weight; fingerprint: of the runs
+    that were fitted; aggregate: engine.spec.objectives.Aggregate as a dict; text: the revision of the counts of text,
+    where these were given later: it makes a request after that another one."""
+
+    surrogate: str
+    priorities: dict[str, float]
+    fingerprint: str
+    aggregate: dict[str, Any]
+    text: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name; text only where it is known: a request without it keeps the id that it had before."""
+        return {name: value for name, value in super().to_dict().items() if value is not None or name != "text"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,17 +16,18 @@ from engine.jobs.runs import PlannedRun
 from engine.league import BASELINE, FEWEST_RUNS, with_members
 from engine.metrics import objectives_of
 from engine.spec.frame import Frame, frame_of
-from engine.spec.kinds.fit import FitTask
+from engine.spec.kinds.fit import DosedRun, FitTask
 from engine.spec.objectives import aggregate, check_weighed
 from engine.spec.repetition import is_matched
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 from engine.studies import merge_jobs
 from engine.studies.corpora import DEFAULT_CORPUS, build_corpus
+from engine.studies.housekeeping import finish_deletions
 from engine.studies.jobs import queue_runs
 from engine.studies.measured import for_fitting, frame_of_study
-from engine.studies.questions import Asked, ask_once, queue_search
+from engine.studies.questions import Asked, ask_once, search_job
 from engine.studies.training import training_jobs
-from store import corpora, jobs, results, runs, studies
+from store import corpora, jobs, runs, studies
 from store.database import Store
 
 REFIT_GROWTH = 2.5  # while runs still come in, refit when there are this many times more
@@ -52,6 +53,7 @@ def recover(store: Store) -> None:
     """After a start: read all journals, carry out decisions that a killed owner only recorded, and go on."""
     need("operator", "go on with the studies")
     store.ingest()
+    finish_deletions(store)
     for job_id, spec, priority in jobs.never_started(store):
         store.spool.submit(spec, job_id)
         if priority != spec.get("priority", 0):
@@ -109,11 +111,17 @@ def text_of(frame: Frame, manifest: dict) -> dict:
 
 
 def fit_if_due(store: Store, study: studies.Study) -> None:
-    """Queue a fit when all runs are in, or many more than at the last one; then the default search.
+    """Queue a fit when all runs are in, or many more than at the last one; then the default search."""
+    need("operator", "fit surrogates")
+    if fit_is_due(store, study):
+        queue_fit(store, study)
+
+
+def fit_is_due(store: Store, study: studies.Study) -> bool:
+    """Whether all runs are in, or many more than at the last fit.
 
     Merges are measured so fast that they are fitted only once all are in.
     """
-    need("operator", "fit surrogates")
     last = studies.league(store, study.id)
     newer = study.done >= study.enough and study.done >= REFIT_GROWTH * (last["runs"] if last else 0)
     newer = newer and study.kind == "mixture"
@@ -121,8 +129,7 @@ def fit_if_due(store: Store, study: studies.Study) -> None:
         enough = 2 * FEWEST_RUNS  # so that every fold's other runs have a few
         newer = bool((np.isfinite(for_fitting(store, study.id).losses).sum(axis=0) >= enough).all())
     complete = study.open == 0 and study.done >= fewest(study)
-    if (newer or complete) and can_fit(store, study):
-        queue_fit(store, study)
+    return bool(newer or complete) and can_fit(store, study)
 
 
 def fewest(study: studies.Study) -> int:
@@ -178,7 +185,7 @@ def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dic
         prior=frame.prior.tolist(),
         passes=passes_of(study, frame),
         dosed=[
-            {"weights": one.weights.tolist(), "doses": one.doses.tolist(), "losses": or_null(one.losses)}
+            DosedRun(weights=one.weights.tolist(), doses=one.doses.tolist(), losses=or_null(one.losses))
             for one in runs.dosed(store, study.id)
         ],
     )
@@ -202,26 +209,47 @@ def surrogates_of(study: studies.Study) -> list[str] | None:
 def search_if_due(store: Store, study: studies.Study) -> None:
     """Queue the default search once for every new fit."""
     need("operator", "search")
-    if studies.league(store, study.id) is not None:
-        queue_search(store, study)
+    if (job := due_search(store, study)) is not None:
+        job_id, spec = job
+        store.submit(job_id, spec, study.id)
+
+
+def due_search(store: Store, study: studies.Study) -> tuple[str, dict] | None:
+    """The id and spec of the default search on the latest fit, which nobody has queued; None where there is none. One
+    that failed or was cancelled is not tried again unasked: it would fail without end."""
+    if studies.league(store, study.id) is None:
+        return None
+    job_id, spec = search_job(store, study)
+    return (job_id, spec) if jobs.find(store, job_id) is None else None
 
 
 def is_settled(store: Store, study: studies.Study) -> bool:
-    """Whether nothing is left to do: all runs are over, fitted, and the default search on that fit is there."""
+    """Whether nothing more will happen by itself: no job of the study waits or runs, and `advance` would queue none."""
     if study.state != "active":
         return True
-    busy = any(job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id))
-    if not study.coordinates or study.open or busy:
+    if any(job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
         return False
-    last = studies.league(store, study.id)
-    return (
-        study.done < fewest(study)
-        or not can_fit(store, study)
-        or (
-            last is not None
-            and last["fingerprint"] == for_fitting(store, study.id).fingerprint
-            and any(
-                found["settings"]["fingerprint"] == last["fingerprint"] for found in results.searches(store, study.id)
-            )
-        )
-    )
+    try:
+        return not (goes_on(store, study) if study.coordinates else will_be_planned(store, study))
+    except Problem:  # for which `advance` calls the study failed
+        return True
+
+
+def goes_on(store: Store, study: studies.Study) -> bool:
+    """Whether a planned study of which no job is under way has runs that are awaited, or a fit or search to queue."""
+    if study.open or due_search(store, study) is not None:
+        return True
+    return fit_is_due(store, study) and jobs.find(store, fit_id(study, for_fitting(store, study.id))) is None
+
+
+def will_be_planned(store: Store, study: studies.Study) -> bool:
+    """Whether a study gets its runs by itself: its corpus is there, is being built or will be, and so it is with the
+    mixture study that a merge study is compared with."""
+    spec = StudySpec.from_dict(study.spec)
+    build = corpora.job(store, spec.corpus)
+    if corpora.manifest(store, spec.corpus) is None and build is not None and build.state not in jobs.UNFINISHED:
+        return False
+    other = studies.get(store, spec.merge.of) if spec.merge and spec.merge.of else None
+    if other is None or other.coordinates:
+        return True
+    return other.kind == "mixture" and other.state == "active" and will_be_planned(store, other)

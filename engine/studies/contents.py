@@ -100,7 +100,7 @@ class Part(NamedTuple):
 
 def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[str | None]) -> Part:
     """The runs of a study that count for the asking one. taken: ids of runs that count already; its own are added."""
-    keys, theirs, measured = _keys(study), _keys(other), for_fitting(store, other.id)
+    keys, theirs, measured = keys_of(study), keys_of(other), for_fitting(store, other.id)
     fresh = [i for i, one in enumerate(measured.ids) if one not in taken and measured.labels[i] not in taken]
     shared = [name for name, key in zip(study.metrics, keys, strict=True) if key in theirs]
     try:
@@ -145,7 +145,7 @@ def _contents(folder: Path, domains: tuple[str, ...], text: tuple[str, ...]) -> 
     return contents_of(corpus)[[corpus.domains.index(name) for name in domains]]
 
 
-def _keys(study: studies.Study) -> list[Key]:
+def keys_of(study: studies.Study) -> list[Key]:
     """What each metric of a study measures, in the order of its losses; none where its text is unknown."""
     if study.imported or not study.coordinates or study.corpus is None:
         return []

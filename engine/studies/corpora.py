@@ -1,10 +1,14 @@
-"""Build corpora for people and studies. Uses the store."""
+"""Build corpora for people and studies, and keep text that was uploaded for them. Uses the store."""
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from engine.core.errors import Problem
+from engine.core.files import check_room, replacing
 from engine.core.people import need
+from engine.core.workspace import Workspace, within
 from engine.corpus.layouts import existing
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
@@ -15,6 +19,7 @@ from store import corpora
 from store.database import Store
 from store.jobs import JobRow
 
+UPLOADS = "uploads"  # of the workspace: text that came through the browser
 DEFAULT_CORPUS = {"source": {"type": "default"}}
 
 
@@ -32,19 +37,54 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
         existing(asked.tokenizer["path"], "the tokenizer")
     with store.alone():
         old, before = corpora.spec(store, name), corpora.job(store, name)
-        if old is not None and old != spec and not _is_free(store, name, before):
+        is_same = old is not None and CorpusSpec.from_dict(old) == asked
+        if old is not None and not is_same and not _is_free(store, name, before):
             raise Problem(
                 f"Cannot build the corpus {name!r}: there is one of that name with another source. Choose a new name."
             )
-        if old != spec:
+        if not is_same:
             store.write(CorpusPlanned(name, spec))
         if before is None:
             job_id = f"corpus-{folder.name}"
-        elif old == spec:
+        elif is_same:
             job_id = before.id
         else:
             job_id = f"corpus-{folder.name}~{_short_digest(spec)}"  # no name of a corpus has this mark
         return ask_once(store, job_id, CorpusTask(name, **spec).spec())
+
+
+def keep_text(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> str:
+    """Save uploaded text, (path, bytes) each, in a folder of the workspace that its hash names; returns that folder.
+
+    A folder that all of it stands in is left out of the paths. Raises Problem for two files of one path, and for a path
+    that would leave the folder.
+    """
+    need("operator", "bring files")
+    check_room(workspace.root)
+    counts = Counter(name for name, _ in files)
+    if twice := next((name for name, count in counts.items() if count > 1), None):
+        raise Problem(
+            f"Cannot keep two files of the name {twice!r}. Rename one of them, or upload a folder that holds both."
+        )
+    top = {name.partition("/")[0] for name in counts}
+    cut = len(top.pop()) + 1 if len(top) == 1 and all("/" in name for name in counts) else 0
+    short = {name[cut:]: data for name, data in files}
+    folder = workspace.root / UPLOADS / _digest_of(short)
+    for name, data in short.items():
+        target = within(folder, name)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as part:
+                part.write_bytes(data)
+    return str(folder)
+
+
+def _digest_of(files: Mapping[str, bytes]) -> str:
+    """Sixteen characters that stand for files, path -> bytes."""
+    whole = hashlib.sha256()
+    for name in sorted(files):
+        whole.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
+    return whole.hexdigest()[:16]
 
 
 def _is_free(store: Store, name: str, job: JobRow | None) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.jobs.decisions import PlannedJob, StudyCreated, StudyMetric, StudyPlanned
-from engine.jobs.runs import CarriedRun, PlannedRun
+from engine.jobs.runs import CarriedRun, PlannedRun, run_id
 from engine.metrics import objectives_of
 from engine.space.domain_change import Change, Reuse, reuse
 from engine.space.simplex import Simplex
@@ -17,7 +17,8 @@ from engine.studies.advance import advance, text_of
 from engine.studies.fits import BEST_PREDICTED, named_points
 from engine.studies.jobs import queue_runs
 from engine.studies.lifecycle import same_study
-from engine.studies.measured import for_fitting
+from engine.studies.measured import for_fitting, frame_of_study
+from engine.studies.price_ledger import priced_points
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
 from store.database import Store, in_turn
@@ -30,7 +31,8 @@ class Succession:
     """A change of domains before it starts.
 
     spec: of the new study; reuse: engine.space.domain_change.Reuse; ids: the runs that still count; known:
-    (E,) whether a domain's loss was measured on the same held-out text; count: new runs that will be trained.
+    (E,) whether a domain's loss was measured on the same held-out text; count: new runs that will be trained; priced:
+    mixtures (E,) that are trained besides, by what they are called: they measure what new sources were priced at.
     """
 
     spec: StudySpec
@@ -40,6 +42,7 @@ class Succession:
     losses: np.ndarray
     known: np.ndarray
     count: int
+    priced: dict[str, np.ndarray]
 
 
 def plan_change(
@@ -69,12 +72,15 @@ def plan_change(
     change = Change(tuple(study.domains), tuple(new), stays | said)
     measured = for_fitting(store, study.id)
     best = named_points(store, study)
-    kept = reuse(change, measured.weights, best.get(BEST_PREDICTED, next(iter(best.values()))))
+    frozen = best.get(BEST_PREDICTED, next(iter(best.values())))  # a baseline may lie outside the bounds
+    kept = reuse(change, measured.weights, frame_of_study(study).space.project(frozen[None])[0])
     losses = np.full((len(kept.rows), len(new)), np.nan)
     for name in same:
         losses[:, new.index(name)] = measured.losses[kept.rows, study.metrics.index(name)]
     ids = [measured.ids[row] for row in kept.rows]
-    return Succession(spec, change, kept, ids, losses, np.isin(new, list(same)), SPARE * kept.needed)
+    space, priced = frame_of(spec, new, manifest).design_space, priced_points(store, study, new, manifest["domains"])
+    inside = {label: point for label, point in priced.items() if space.contains(point[None])[0]}
+    return Succession(spec, change, kept, ids, losses, np.isin(new, list(same)), SPARE * kept.needed, inside)
 
 
 def spec_on(spec: StudySpec, study: studies.Study, corpus: str, manifest: dict, name: str | None) -> StudySpec:
@@ -127,9 +133,10 @@ def start_change(store: Store, study: studies.Study, plan: Succession) -> str:
         for run, weights, losses in zip(plan.ids, plan.reuse.weights, plan.losses, strict=True)
     ]
     fresh = [{"role": "baseline", "label": name, "weights": p.tolist()} for name, p in frame.baselines.items()]
+    fresh += [{"role": "proposed", "label": label, "weights": p.tolist()} for label, p in plan.priced.items()]
     fresh += [{"role": "design", "label": None, "weights": p.tolist()} for p in opened(plan, frame)]
     for number, row in enumerate([*rows, *fresh], 1):
-        row |= {"id": f"{successor}-{number:05d}", "number": number, "seed": plan.spec.seed}
+        row |= {"id": run_id(successor, number), "number": number, "seed": plan.spec.seed}
     planned = training_jobs(successor, plan.spec, frame, fresh, vocabulary_of(store, plan.spec.corpus))
     store.write(StudyCreated(successor, plan.spec.name, plan.spec.to_dict()))
     decided = StudyPlanned(

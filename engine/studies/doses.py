@@ -7,7 +7,6 @@ repetition alone.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_noise, frame_of_study, points_measured
@@ -49,12 +48,14 @@ class Worth:
 
 def doses(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Dose]:
     """The finished dose runs of a study whose uncut runs are finished, domain by domain."""
+    from scipy.special import stdtrit
+
     frame, measured = frame_of_study(study), points_measured(store, study.id)
     found = runs.dosed(store, study.id)
     if not found or frame.pools is None or not len(measured.ids):
         return []
     noise, made = aggregate_noise(measured, aggregate), []
-    half = None if noise is None else float(t.ppf(0.975, noise.freedom) * np.sqrt(2) * noise.std)
+    half = None if noise is None else float(stdtrit(noise.freedom, 0.975) * np.sqrt(2) * noise.std)
     for one in found:
         same = np.flatnonzero(np.abs(measured.weights - one.weights).max(axis=1) < SAME)
         if not len(same):

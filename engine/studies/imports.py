@@ -6,7 +6,6 @@ read goes into one line of the owner's journal, so an import lands atomically, a
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,18 +16,20 @@ from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.people import need
+from engine.core.short_names import slug
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
 from engine.importing.questions import checked_answers
 from engine.jobs.decisions import StudyImported, StudyMetric
-from engine.jobs.runs import ImportedRun
-from engine.league import FEWEST_RUNS
+from engine.jobs.runs import ImportedRun, run_id
+from engine.league import FEWEST_RUNS, with_members
 from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
 from engine.studies import advance, sizes
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, for_fitting
+from engine.studies.reach import places
 from engine.surrogates import SURROGATES, Surrogate
 from store import jobs, studies
 from store.database import Store
@@ -121,12 +122,13 @@ def import_runs(
     epoch_cap: float = 4.0,
     bounds: dict | None = None,
     groups: list[dict] | None = None,
+    surrogates: list[str] | None = None,
     **given,
 ) -> dict:
     """Import runs as a study, which fits and searches automatically; returns its guesses and notes.
 
     weights, metrics: files in the imports folder; available_tokens, prior: by domain or column of shares; priorities
-    to groups: as in engine.spec.study.StudySpec; given: corrections and answers (engine.importing.read). The same
+    to surrogates: as in engine.spec.study.StudySpec; given: corrections and answers (engine.importing.read). The same
     runs under the same name are one study. Raises Problem, and changes nothing, if any row is invalid, or a question
     is open.
     """
@@ -136,17 +138,11 @@ def import_runs(
     reading = read(format, *tables, **given)
     refuse_open(reading.questions, reading.answers)
     mapping, runs = reading.mapping, read_runs(reading)
-    spec = StudySpec(
-        name=name,
-        corpus=None,
-        fidelity=None,
-        runs=len(runs.weights),
-        priorities=priorities or {},
-        target_tokens=target_tokens,
-        epoch_cap=epoch_cap,
-        bounds=bounds or {},
-        groups=tuple(groups or ()),
-    )
+    settings = {"priorities": priorities or {}, "target_tokens": target_tokens, "epoch_cap": epoch_cap}
+    settings |= {"bounds": bounds or {}, "groups": groups or [], "surrogates": surrogates or []}
+    about = {"name": name, "corpus": None, "fidelity": None, "runs": len(runs.weights)}
+    spec = StudySpec.from_dict(about | settings)
+    with_members(list(spec.surrogates))  # raises for unknown ones
     aggregate(list(mapping.objectives), runs.values, spec.priorities)  # raises for priorities of unknown metrics
     files = [table.name for table in tables if table]
     event = _event(spec, reading, runs, files, available_tokens, prior)
@@ -160,7 +156,7 @@ def import_runs(
 def _recorded(store: Store, study: str, name: str, event: dict) -> bool:
     """Record an import as the study of that id; whether it was there already. Raises Problem if its name is another
     study's."""
-    rows = [ImportedRun(id=f"{study}-{number:05d}", **run) for number, run in enumerate(event["runs"], 1)]
+    rows = [ImportedRun(id=run_id(study, number), **run) for number, run in enumerate(event["runs"], 1)]
     objectives = [StudyMetric(**one) for one in event["metrics"]]
     with store.alone():  # the same import asked for twice at once is one
         known = {one.name: one.id for one in studies.all_studies(store)}
@@ -188,7 +184,7 @@ def _shown(store: Store, study_id: str) -> dict:
 def _named(name: str, event: dict) -> str:
     """The id of an imported study: its name and a hash of its content."""
     digest = hashlib.sha256(json.dumps([name, event], sort_keys=True).encode()).hexdigest()[:6]
-    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'study'}-{digest}"
+    return f"{slug(name)}-{digest}"
 
 
 def _event(spec: StudySpec, reading: Reading, runs: ImportedRuns, files, available_tokens, prior) -> dict:
@@ -269,18 +265,20 @@ def _by_domain(mapping: Mapping, given: dict[str, float] | None, what: str, lowe
 
 
 def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
-    """The file of a study's fitted surrogate, and its columns' names: all that predictions need.
+    """The file of a study's fitted surrogate, its columns' names and the points of its runs: all that predictions need.
 
     file: relative to the workspace; None if it is not fitted yet, and then job: the job that will fit it, and
     fit: the spec of a job that would fit `surrogate` alone (engine/league/job.py).
     """
     study = studies.get(store, name)
     columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}
-    told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "job": None}
-    told |= {name: (study.imported or {}).get(name) for name in ("key", "scale")} | {"file": None, "fit": None}
+    told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "runs": []}
+    told |= dict.fromkeys(("job", "file", "fit", "key", "scale"))
+    told |= {name: study.imported.get(name) for name in ("key", "scale")} if study.imported else {}
     if (fit := fit_of(store, study, surrogate)) is not None:
         file = store.workspace.surrogates(study.id, fit.fingerprint) / f"{fit.name}.npz"
-        return {**told, "surrogate": fit.name, "file": str(file.relative_to(store.workspace.root))}
+        there = {"file": str(file.relative_to(store.workspace.root)), "runs": fit.measured.weights.tolist()}
+        return {**told, "surrogate": fit.name, **there}
     if surrogate is not None and surrogate not in SURROGATES:
         raise Problem(f"Cannot use the surrogate {surrogate!r}: choose one of {', '.join(SURROGATES)}.")
     measured = for_fitting(store, study.id)
@@ -292,7 +290,8 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
         there = str(file.relative_to(store.workspace.root)) if file.exists() else None
-        return {**told, "file": there, "fit": advance.fit_task(store, study, measured)}
+        told |= {"file": there, "runs": measured.weights.tolist()}
+        return told | {"fit": advance.fit_task(store, study, measured)}
     advance.queue_fit(store, study)
     waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
     return {**told, "job": waiting[-1]}
@@ -306,36 +305,40 @@ def predict(
     parameters: float | None = None,
     tokens: float | None = None,
 ) -> list[dict]:
-    """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std"}} each; absent domains are 0.
+    """Predictions for a few mixtures {domain: share}: {metric: {"mean", "std", "place"}} each; absent domains are 0;
+    place: measured, interpolated or extrapolated, as the runs reach (engine/studies/reach.py).
 
     parameters, tokens: of another size than the study's own, where its runs are of several. Raises Problem before the
     first fit, if shares are not a mixture, and where the runs do not tell of that size.
     """
     study = studies.get(store, name)
-    predictor = _predictor(store, study, surrogate, parameters, tokens)
+    predictor, behind, beyond = _predictor(store, study, surrogate, parameters, tokens)
     points = np.array([[float(row.get(domain, 0.0)) for domain in study.domains] for row in weights])
     for row, point in zip(weights, points, strict=True):
         if set(row) - set(study.domains) or (point < 0).any() or not abs(point.sum() - 1) <= 1e-3:
             raise Problem(f"Cannot predict for {row}: give shares of {', '.join(study.domains)} that sum to 1.")
-    mean, std = predictor.predict(points / points.sum(axis=1, keepdims=True))
-    return [
-        {metric: {"mean": float(m), "std": float(s)} for metric, m, s in zip(study.metrics, *row, strict=True)}
-        for row in zip(mean, std, strict=True)
-    ]
+    points = points / points.sum(axis=1, keepdims=True)
+    rows = []
+    for *row, place in zip(*predictor.predict(points), places(points, behind, beyond), strict=True):
+        by_metric = zip(study.metrics, *row, strict=True)
+        rows.append({name: {"mean": float(m), "std": float(s), "place": place} for name, m, s in by_metric})
+    return rows
 
 
 def _predictor(
     store: Store, study: studies.Study, surrogate: str | None, parameters: float | None, tokens: float | None
-) -> Surrogate:
-    """The surrogate in use or the named one, or the one of a size. Raises Problem."""
+) -> tuple[Surrogate, np.ndarray, bool]:
+    """The surrogate in use or the named one, or the one of a size; the points of its runs (R, D), and whether the size
+    is beyond theirs. Raises Problem."""
     if parameters is None and tokens is None:
         if (fit := fit_of(store, study, surrogate)) is None:
             raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. {study.way_on}")
-        return fit.surrogate
+        return fit.surrogate, fit.measured.weights, False
     if surrogate is not None:
         fit_of(store, study, surrogate)  # raises if there is none of that name
         raise Problem(
             f"Cannot predict at a size with {surrogate!r}: it knows shares alone, and one process over all sizes "
             "predicts at a size. Leave the surrogate or the size out."
         )
-    return sizes.at(store, study, parameters, tokens)
+    at_size = sizes.at(store, study, parameters, tokens)
+    return at_size, sizes.over_sizes(store, study).mixtures, at_size.beyond

@@ -7,10 +7,13 @@ from engine.core.people import need, takes
 from engine.core.workspace import checked_name
 from engine.jobs.decisions import JobCancelAsked, JobPrioritised, PlannedJob, RunsAdded, StudyPlanned
 from engine.jobs.kinds import kind_of
+from engine.jobs.queue import outcome_of
 from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from store import jobs, studies
 from store.database import Store, in_turn
+
+PAUSED = "study is paused"
 
 
 def submit_job(store: Store, spec: dict, job_id: str | None = None) -> str:
@@ -60,6 +63,18 @@ def prioritise(store: Store, job_id: str, priority: float) -> None:
         raise Problem(f"Cannot move job {job_id!r} in the queue: it is no longer queued.")
     store.spool.reprioritise(job_id, priority)
     store.write(JobPrioritised(job_id, priority))
+
+
+def blocked_on(store: Store, row: jobs.JobRow) -> str:
+    """What a waiting job is blocked on."""
+    if row.study is not None and studies.get(store, row.study).state == "paused":
+        return PAUSED
+    if row.message:
+        return f"retrying: {row.message}"
+    for other in JobSpec.read(jobs.spec(store, row.id)).depends_on:
+        if (outcome := outcome_of(store.spool.find(other))) != "done":
+            return f"job {other}" + (", which failed" if outcome == "failed" else "")
+    return "resuming from its checkpoint" if row.attempts else "waiting for resources"
 
 
 def known_job(store: Store, job_id: str) -> jobs.JobRow:

@@ -209,13 +209,13 @@ def records(found: list[Entry], by: str) -> list[Record]:
 
 
 def _record(name: str, group: list[Entry]) -> Record:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     off = np.array([one.deviations for one in group])
     keys = [(one.registered.study, one.registered.point.round(6).tobytes()) for one in group]
     points = [np.mean([x for x, other in zip(off, keys, strict=True) if other == key]) for key in dict.fromkeys(keys)]
     count = len(points)
-    half = float(t.ppf(0.975, count - 1) * np.std(points, ddof=1) / np.sqrt(count)) if count > 1 else None
+    half = float(stdtrit(count - 1, 0.975) * np.std(points, ddof=1) / np.sqrt(count)) if count > 1 else None
     inside = [float((np.abs(off) <= z).mean()) for z in (Z80, Z95)]
     runs = len({one.registered.prediction.run for one in group})
     return Record(name, runs, count, *inside, float(np.mean(points)), half)

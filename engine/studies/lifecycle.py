@@ -1,16 +1,17 @@
 """Start, pause, resume and cancel studies. Uses the store."""
 
 import json
-import re
 import uuid
 
 from engine.core.errors import Problem
 from engine.core.people import need, takes
+from engine.core.short_names import slug
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPaused, StudyResumed
 from engine.league import with_members
 from engine.metrics import measured_by
 from engine.spec.study import DEMO, DEMO_MERGE, StudySpec
 from engine.studies.advance import advance, planned
+from engine.studies.lost import jobs_behind
 from engine.studies.questions import Asked
 from store import corpora, jobs, studies
 from store.database import Store, in_turn
@@ -47,8 +48,7 @@ def begin(store: Store, spec: StudySpec, study: str | None = None) -> Asked:
     with store.alone():  # the same study asked for twice at once is one
         if (there := same_study(store, spec)) is not None:
             return Asked(there, True)
-        slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "study"
-        study = study or f"{slug}-{uuid.uuid4().hex[:4]}"
+        study = study or f"{slug(spec.name)}-{uuid.uuid4().hex[:4]}"
         store.write(StudyCreated(study, spec.name, spec.to_dict()))
         advance(store)
     return Asked(study, False)
@@ -87,7 +87,7 @@ def resume(store: Store, study: str) -> None:
     """Resume a paused or cancelled study, and retry failed jobs."""
     store.write(StudyResumed(study))
     store.spool.unpause(study)
-    for job in jobs.of_study(store, study):
+    for job in jobs_behind(store, studies.get(store, study)):
         if job.state in ("failed", "cancelled"):
             store.spool.retry(job.id, "the study was resumed")
     store.ingest()

@@ -49,6 +49,14 @@ def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float
     return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
 
 
+def aggregate_in(store: Store, study: studies.Study, search: dict) -> Aggregate:
+    """How a search weighed the metrics (version 0.1 did not record it: it was the plain mean)."""
+    settings = search["settings"]
+    if "aggregate" in settings:
+        return Aggregate.from_dict(settings["aggregate"])
+    return aggregate_of(store, study, settings["priorities"])
+
+
 def for_fitting(store: Store, study: str) -> runs.Measured:
     """The runs that surrogates learn from: the points of the space without repeats, which measure the noise: one in the
     training folds would leak the answer for its duplicate in the test fold.

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from engine.jobs.decisions import PlannedJob, StudyMetric, StudyPlanned
-from engine.jobs.runs import PlannedRun, TaskRun
+from engine.jobs.runs import PlannedRun, TaskRun, run_id
 from engine.metrics import objectives_of
 from engine.space.baselines import natural
 from engine.spec.frame import merge_frame
@@ -80,7 +80,7 @@ def training(spec: StudySpec, study: str, domains: list[str], names: list[str], 
     shares |= {name: np.eye(len(domains))[i] for i, name in enumerate(domains)}
     rows = [
         {
-            "id": f"{study}-{number:05d}",
+            "id": run_id(study, number),
             "number": number,
             "role": EXPERT,
             "label": name,
@@ -135,7 +135,7 @@ def merges(store, spec: StudySpec, study: str, experts: list[str], names: list[s
     rows += [("design", None, point) for point in first_points(spec.merge, experts, names, spec.runs, spec.seed)]
     return [
         {
-            "id": f"{study}-{number:05d}",
+            "id": run_id(study, number),
             "number": number,
             "role": role,
             "label": label,
@@ -186,7 +186,7 @@ def merging_of(spec: StudySpec, study: str, experts: list[str], names: list[str]
     merge = spec.merge
     base, files = f"checkpoints/{merge.base}", {name: f"checkpoints/{file}" for name, file in merge.experts.items()}
     if not merge.external:
-        paths = [expert_file(study, f"{study}-{number:05d}") for number in range(1, len(experts) + 2)]
+        paths = [expert_file(study, run_id(study, number)) for number in range(1, len(experts) + 2)]
         base, files = paths[0], dict(zip(experts, paths[1:], strict=True))
     return Merging(
         study=study,

@@ -1,12 +1,14 @@
 """Propose the next runs, and queue proposed runs. Uses the store."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.core.checks import is_whole, or_null
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search.acquisition import PROPOSERS
-from engine.spec.kinds.propose import ProposeTask
+from engine.spec.kinds.propose import ProposalSettings, ProposeTask
 from engine.spec.study import StudySpec
 from engine.studies.confirmations import SAME
 from engine.studies.measured import for_fitting, frame_of_study
@@ -16,6 +18,13 @@ from store import runs, studies
 from store.database import Store, in_turn
 
 MOST = 512  # runs of one proposal
+
+
+class Started(NamedTuple):
+    """The runs that train what was asked for, by id, and whether all of them were there already."""
+
+    runs: list[str]
+    already_there: bool
 
 
 def queue_proposal(
@@ -35,16 +44,12 @@ def queue_proposal(
         raise Problem(f"Cannot propose by {proposer!r}: choose one of {', '.join(PROPOSERS)}.")
     if not is_whole(count, 1, MOST):
         raise Problem(f"Cannot propose {count!r} runs: ask for 1 to {MOST}.")
-    question, measured = question_of(store, study, surrogate, priorities), for_fitting(store, study.id)
+    asked, measured = question_of(store, study, surrogate, priorities), for_fitting(store, study.id)
     frame = frame_of_study(study)
-    settings = {
-        **question,
-        "proposer": proposer,
-        "count": count,
-        "seed": 0,
-        "rounds_done": runs.rounds(store, study.id),
-    }
-    job_id = job_id_of(study, "propose", settings)
+    settings = ProposalSettings(
+        **asked, proposer=proposer, count=count, seed=0, rounds_done=runs.rounds(store, study.id)
+    )
+    job_id = job_id_of(study, "propose", settings.to_dict())
     losses = [or_null(row) for row in measured.losses]
     task = ProposeTask(
         study=study.id,
@@ -60,11 +65,11 @@ def queue_proposal(
 
 @takes("operator", "train proposed mixtures")
 @in_turn
-def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> list[str]:
+def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> Started:
     """Train proxies at proposed mixtures (B, D), as further runs of the study; surrogates are refitted afterwards.
 
-    Returns the runs' ids; a mixture that was proposed and queued before is not trained again. Raises Problem if the
-    constraints forbid a mixture, or the study cannot train.
+    A mixture that was proposed and queued before is not trained again. Raises Problem if the constraints forbid a
+    mixture, or the study cannot train.
     """
     points = np.atleast_2d(np.asarray(points, float))
     space = frame_of_study(study).space
@@ -83,4 +88,4 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> li
         if run is None
     ]
     added = iter(add_runs(store, study, rows, trainable(study).fidelity) if rows else [])
-    return [run or next(added) for run in known]
+    return Started([run or next(added) for run in known], not rows)

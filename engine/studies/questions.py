@@ -11,7 +11,8 @@ from engine.core.errors import Problem
 from engine.core.people import need
 from engine.search import LARGEST
 from engine.search.methods import DEFAULT_METHOD, check_method
-from engine.spec.kinds.search import SearchTask
+from engine.spec.kinds.search import SearchSettings, SearchTask
+from engine.spec.tasks import FitSettings
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates import SURROGATES
 from store import jobs, studies
@@ -36,20 +37,33 @@ def queue_search(
     method: str = DEFAULT_METHOD,
     prices: dict[str, float] | None = None,
 ) -> Asked:
-    """Queue a search on the latest fit; the same request is one job.
+    """Queue a search on the latest fit; the same request is one job. Raises Problem as `search_job` does."""
+    need("operator", "start a search")
+    job_id, spec = search_job(store, study, surrogate, priorities, points, method, prices)
+    return ask_once(store, job_id, spec, study.id)
+
+
+def search_job(
+    store: Store,
+    study: studies.Study,
+    surrogate: str | None = None,
+    priorities: dict | None = None,
+    points: int = SEARCH_POINTS,
+    method: str = DEFAULT_METHOD,
+    prices: dict[str, float] | None = None,
+) -> tuple[str, dict]:
+    """The id and spec of the job of a search on the latest fit.
 
     surrogate: by default the leaderboard's choice; priorities: metric -> weight, 1 where absent (default: the study's);
     method: of engine.search.methods; prices: domain -> price of a million unique tokens, 1 where absent. Raises
     Problem before the first fit, and if a setting is invalid or the method does not fit the surrogate.
     """
-    need("operator", "start a search")
     if not 1000 <= points <= LARGEST:
         raise Problem(f"Cannot search {points!r} mixtures: use 1,000 to {LARGEST:,}.")
-    question = question_of(store, study, surrogate, priorities)
-    check_method(method, SURROGATES[question["surrogate"]], np.array(question["aggregate"]["weights"]))
-    settings = {**question, "points": points, "seed": 0, "method": method, "prices": checked_prices(study, prices)}
-    job_id = job_id_of(study, "search", settings)
-    return ask_once(store, job_id, search_task(store, study, settings), study.id)
+    asked = question_of(store, study, surrogate, priorities)
+    check_method(method, SURROGATES[asked["surrogate"]], np.array(asked["aggregate"]["weights"]))
+    settings = SearchSettings(**asked, points=points, seed=0, method=method, prices=checked_prices(study, prices))
+    return job_id_of(study, "search", settings.to_dict()), search_task(store, study, settings)
 
 
 def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
@@ -65,17 +79,15 @@ def with_optimism(store: Store, study: studies.Study, search: dict) -> dict:
 
 
 def question_of(store: Store, study: studies.Study, surrogate: str | None, priorities: dict | None) -> dict:
-    """The settings shared by searches and proposals: {"surrogate", "priorities", "fingerprint", "aggregate"}, and
-    "text" where its counts were given later."""
+    """The fields of FitSettings, which searches and proposals share."""
     latest = studies.league(store, study.id)
     if latest is None:
         raise Problem(f"Cannot search {study.name!r}: no surrogate is fitted yet. {study.way_on}")
     fitted = [standing["name"] for standing in latest["league"]["standings"] if not standing["problem"]]
     if surrogate is not None and surrogate not in fitted:
         raise Problem(f"Cannot search with {surrogate!r}: the surrogates fitted here are {', '.join(fitted)}.")
-    revision = (study.corpus or {}).get("revision")  # of the counts of text, where these were given later
     return {
-        **({"text": revision} if revision else {}),
+        "text": (study.corpus or {}).get("revision"),
         "surrogate": surrogate or latest["league"]["default"],
         "priorities": study.spec["priorities"] if priorities is None else priorities,
         "fingerprint": latest["fingerprint"],
@@ -114,7 +126,7 @@ def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dic
     return dict(prices or {})
 
 
-def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
+def search_task(store: Store, study: studies.Study, settings: SearchSettings) -> dict:
     """The spec of a search job (engine/search/job.py)."""
     frame = frame_of_study(study)
     task = SearchTask(
@@ -130,7 +142,7 @@ def search_task(store: Store, study: studies.Study, settings: dict) -> dict:
     return task.spec(priority=-1)
 
 
-def surrogate_file(store: Store, study: studies.Study, settings: dict) -> str:
+def surrogate_file(store: Store, study: studies.Study, settings: FitSettings) -> str:
     """The file of a request's surrogate, relative to the workspace."""
-    folder = store.workspace.surrogates(study.id, settings["fingerprint"]).relative_to(store.workspace.root)
-    return str(folder / f"{settings['surrogate']}.npz")
+    folder = store.workspace.surrogates(study.id, settings.fingerprint).relative_to(store.workspace.root)
+    return str(folder / f"{settings.surrogate}.npz")

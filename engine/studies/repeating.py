@@ -83,7 +83,7 @@ class Seen:
         return most
 
 
-def seen(store: Store, study: studies.Study, frame: Frame) -> Seen:
+def epochs_read(store: Store, study: studies.Study, frame: Frame) -> Seen:
     """What the finished runs of a study with pools read."""
     tokens = _pools(frame)
     read = epochs(for_fitting(store, study.id).weights.reshape(-1, len(tokens)), tokens, frame.budget)
@@ -134,7 +134,7 @@ def curves(
     """
     if (why := why_not(study, frame, fit)) is not None:
         raise Problem(why)
-    pools, found, cut = _pools(frame), seen(store, study, frame), runs.dosed(store, study.id)
+    pools, found, cut = _pools(frame), epochs_read(store, study, frame), runs.dosed(store, study.id)
     made = []
     for i in map(int, np.flatnonzero(np.isfinite(pools) & (pools > 0))):
         read = [one for one in found.read[:, i].tolist() if one == one]

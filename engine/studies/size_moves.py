@@ -30,7 +30,7 @@ class Moves:
     after_band: np.ndarray
 
     @property
-    def told(self) -> np.ndarray:
+    def is_clear(self) -> np.ndarray:
         """(D,) whether a share moves beyond what refits differ by: its bands do not overlap."""
         apart: np.ndarray = (self.before_band[0] > self.after_band[1]) | (self.after_band[0] > self.before_band[1])
         return apart

@@ -59,7 +59,7 @@ def plan_runs(
     return Choice(target, best, reference, found, (*there.notes, *unpriced))
 
 
-def told(study: studies.Study, by: Aggregate, choice: Choice) -> dict:
+def as_json(study: studies.Study, by: Aggregate, choice: Choice) -> dict:
     """A choice as JSON: what is bought, and how far the difference at the target would be known."""
     found = choice.plan
     sizes = [

@@ -28,7 +28,7 @@ def notes(store: Store, study: studies.Study) -> list[str]:
     return notes_on_sizes(runs.own_fidelity(store, study.id)) if study.kind == "mixture" else []
 
 
-def told(store: Store, study: studies.Study, parameters: float | None = None, tokens: float | None = None) -> dict:
+def summary(store: Store, study: studies.Study, parameters: float | None = None, tokens: float | None = None) -> dict:
     """{"sizes": [{"parameters", "tokens", "runs", "in_use": surrogates of shares take these}], "notes"}.
 
     notes: of the sizes, or of predictions at the one that is named; then raises Problem as `at` does.

@@ -25,26 +25,30 @@ class Value:
     """What a share of a source, taken from all domains of a mixture in proportion, is predicted to change: the mean
     over seeds of the aggregate, better below 0.
 
-    candidate, at: the mixture; low, high: 95%; verdict: "better", "worse" or "cannot tell", why; metrics: name ->
-    {"change", "std"}; told: the part of what such a change could be that the runs settle, from 0 to 1; distance:
+    text: the hash of its training text; candidate, at: the mixture; low, high: 95%, std of the change, noise: standard
+    deviation of one run's aggregate; verdict: "better", "worse" or "cannot tell", why; metrics: name ->
+    {"change", "std"}; settled: the part of what such a change could be that the runs settle, from 0 to 1; distance:
     Hellinger's from the nearest mixture of known text (0 the same, 1 nothing in common), like: the known domains of
     that mixture, {"domain", "share"}; runs: how many stand behind it; studies: each with the rank correlation by which
     the others' runs order its own, None where that is not known; notes: what else has to be known.
     """
 
     source: str
+    text: str
     share: float
     candidate: str
     at: dict[str, float]
     change: float
     low: float
     high: float
+    std: float
+    noise: float
     unit: str
     verdict: str
     why: str
     metrics: dict[str, dict[str, float]]
     distance: float
-    told: float
+    settled: float
     like: list[dict[str, float | str]]
     runs: int
     studies: list[tuple[Beside, float | None]]
@@ -66,7 +70,7 @@ def value_source(
     Raises Problem where the source is not there, contents are unknown, or too few runs compare.
     """
     check(is_number(share) and 0 < share < 1, share, "the share of a source", "a number between 0 and 1")
-    source = source_contents(store, corpus, domain)
+    text, source = text_and_contents(store, corpus, domain)
     table = table_of(store, study)
     process, candidate = table.process(), candidate or next(iter(frame_of_study(study).baselines))
     at = point_of(store, study, candidate)
@@ -78,18 +82,21 @@ def value_source(
     named = zip(study.metrics, moved.mean, moved.std, strict=True)
     return Value(
         source=f"{domain} of {corpus}",
+        text=text,
         share=share,
         candidate=candidate,
         at=dict(zip(study.domains, map(float, at), strict=True)),
         change=moved.aggregate,
         low=moved.aggregate - moved.half,
         high=moved.aggregate + moved.half,
+        std=moved.aggregate_std,
+        noise=moved.noise,
         unit=by.unit,
         verdict=verdict,
         why=why,
         metrics={name: {"change": float(mean), "std": float(std)} for name, mean, std in named},
         distance=distance,
-        told=moved.told,
+        settled=moved.settled,
         like=_like(shares, table.names),
         runs=len(table.points),
         studies=[(one, ranks.get(place)) for place, one in enumerate(table.studies)],
@@ -97,23 +104,23 @@ def value_source(
     )
 
 
-def source_contents(store: Store, corpus: str, domain: str) -> np.ndarray:
-    """(C,) the contents of a domain of a built corpus. Raises Problem where it is not there."""
+def text_and_contents(store: Store, corpus: str, domain: str) -> tuple[str, np.ndarray]:
+    """The hash of the training text of a domain of a built corpus, and its contents (C,). Raises Problem where it is
+    not there."""
     manifest = corpora.manifest(store, corpus)
     if manifest is None:
         built = ", ".join(name for name in corpora.names(store) if corpora.manifest(store, name)) or "none"
         raise Problem(f"Cannot read the corpus {corpus!r}: it is not built. Corpora here: {built}.")
     if domain not in manifest["domains"]:
         raise Problem(f"Cannot price {domain!r}: the corpus {corpus!r} has {', '.join(manifest['domains'])}.")
-    found: np.ndarray = contents_in(store.workspace.corpus(corpus), (domain,))[0]
-    return found
+    return manifest["domains"][domain]["sha256"]["train"], contents_in(store.workspace.corpus(corpus), (domain,))[0]
 
 
 def verdict_on(moved: Change) -> tuple[str, str]:
     """What may be said of a change, and why."""
-    if moved.told < ENOUGH_TOLD:
+    if moved.settled < ENOUGH_TOLD:
         return "cannot tell", (
-            f"the runs settle {moved.told:.0%} of what such text could change: too little of it resembles theirs. "
+            f"the runs settle {moved.settled:.0%} of what such text could change: too little of it resembles theirs. "
             "Train a few runs with it."
         )
     if abs(moved.aggregate) <= moved.half:

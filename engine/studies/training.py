@@ -6,13 +6,13 @@ from dataclasses import replace
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.jobs import devices
-from engine.jobs.runs import TaskRun
+from engine.jobs.runs import TaskRun, run_id
 from engine.spec.compute import group_and_lanes
 from engine.spec.fidelity import Fidelity
 from engine.spec.frame import Frame
 from engine.spec.kinds.train import TrainTask
-from engine.spec.repetition import kept
-from engine.spec.study import StudySpec, split_evenly
+from engine.spec.repetition import kept_fractions
+from engine.spec.study import StudySpec, planned_roles, split_evenly
 from engine.studies import ledger
 from engine.studies.jobs import add_to
 from engine.studies.measured import frame_of_study
@@ -25,7 +25,7 @@ TRAINED = ("id", "weights", "seed", "doses")  # of a run, what its training has 
 def training_jobs(study: str, spec: StudySpec, frame: Frame, runs: list[dict], vocabulary: int) -> list[dict]:
     """The jobs [{"job", "spec"}] for runs {"id", "number", "weights", "seed", "doses"}; sets each run's "job"."""
     domains, fidelity, gpus = list(frame.space.names), spec.fidelity, devices.find().gpus
-    keep = kept(spec, frame).tolist()
+    keep = kept_fractions(spec, frame).tolist()
     made = []
     for group in split_evenly(runs, *group_and_lanes(spec.compute, fidelity, vocabulary, gpus, os.cpu_count() or 1)):
         job_id = f"{study}-train-{group[0]['number']:05d}"
@@ -58,6 +58,13 @@ def costs(store: Store, study: studies.Study) -> dict[str, dict[str, float]]:
     }
 
 
+def expected_roles(study: studies.Study) -> dict[str, int]:
+    """How many runs of each role a study has; until its corpus is built, how many it will have at most."""
+    if study.roles or study.kind == "merge":
+        return study.roles
+    return planned_roles(StudySpec.from_dict(study.spec), None)
+
+
 def vocabulary_of(store: Store, corpus: str) -> int:
     """The vocabulary size of a built corpus' tokenizer."""
     return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
@@ -82,7 +89,7 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
         told = None if own and row["role"] != "confirm" else fidelity.to_dict()
-        row |= {"id": f"{study.id}-{number:05d}", "number": number, "fidelity": told}
+        row |= {"id": run_id(study.id, number), "number": number, "fidelity": told}
     ledger.register(store, study, rows)
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)

@@ -69,7 +69,11 @@ class AroundLaw(Conditioned, Composed):
         return sum(means) - self.offset * (len(means) - 1), sum(variances)
 
     def covariance(self, weights):
-        return sum(one.covariance(weights) for one in self.members.values())
+        return self.joint(weights)[1]
+
+    def joint(self, weights):
+        means, covariances = zip(*(one.joint(weights) for one in self.members.values()), strict=True)
+        return sum(means) - self.offset * (len(means) - 1), sum(covariances)
 
     def _trend(self, weights: np.ndarray) -> np.ndarray | float:
         laws = {name: one for name, one in self.members.items() if name != PROCESS}

@@ -107,6 +107,10 @@ class Surrogate(ABC):
     def covariance(self, weights: np.ndarray) -> np.ndarray:
         """(M, N, N) covariance of the mean function's errors between a few points (N, D)."""
 
+    def joint(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`mean` (N, M) and `covariance` (M, N, N) at a few points (N, D), at once."""
+        return self.mean(weights), self.covariance(weights)
+
     @abstractmethod
     def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance (N, M) of the mean function: `mean` and the diagonal of `covariance` together."""

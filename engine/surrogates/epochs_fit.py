@@ -98,7 +98,7 @@ def columns_of(
     """(R, 2 D + 1): one, minus the benefits, the harms of shares and doses (R, D), repeats (D,) and a shape."""
     rho, kappa, tau = shape
     passes = passes_of(weights, repeats)
-    harms = np.where(repeats > 0, harm(passes / doses, tau, most), 0)
+    harms = np.where(repeats > 0, harm(passes / doses, tau, most), 0) if repeats.any() else np.zeros_like(passes)
     return np.concatenate([np.ones((len(weights), 1)), -benefit(passes, rho, kappa), harms], axis=1)
 
 
@@ -133,8 +133,9 @@ class Panel(NamedTuple):
     def best(self, fold: np.ndarray) -> tuple[Law, float]:
         """The law that predicts held-out folds (R,) best, and its penalty."""
         shape, tried, parts = Shape(), {}, [fold != k for k in range(FOLDS) if 0 < (fold == k).sum() < len(fold)]
+        grid = GRID if self.repeats.any() else {name: GRID[name] for name in GRID if name != "tau"}  # no harms, no tau
         for _ in range(ROUNDS):
-            for name, values in GRID.items():
+            for name, values in grid.items():
                 for value in values:
                     one = shape._replace(**{name: value})
                     if one not in tried:

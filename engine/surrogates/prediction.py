@@ -52,11 +52,18 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
 def predict(surrogate: Surrogate, shares: np.ndarray, metric_weights: np.ndarray) -> Prediction:
     """The prediction at one mixture (D,); metric_weights (M,): signed weights."""
     mean, std = surrogate.predict(shares[None])
-    total = float(weighted_sum(mean[0], metric_weights))
-    return Prediction(shares, mean[0], std[0], total, _aggregate_std(surrogate, std[0], metric_weights))
+    return _prediction(surrogate, shares, mean[0], std[0], metric_weights)
 
 
-def _aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:
+def _prediction(
+    surrogate: Surrogate, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metric_weights: np.ndarray
+) -> Prediction:
+    """The same of a mean and a standard deviation (M,)."""
+    total = float(weighted_sum(mean, metric_weights))
+    return Prediction(shares, mean, std, total, aggregate_std(surrogate, std, metric_weights))
+
+
+def aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:
     """Standard deviation of the weighted mean of metrics, with their cross-validated error correlations."""
     weighted = std * metric_weights
     return float(np.sqrt(max(0.0, weighted @ surrogate.correlation @ weighted)))
@@ -65,13 +72,22 @@ def _aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.nda
 def difference(surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, metric_weights: np.ndarray) -> Difference:
     """The predicted difference of a run at `found` (D,) from one at `baseline` (D,). Errors common to both
     points cancel; measurement noise does not: it counts twice."""
-    mean, _ = surrogate.predict(np.stack([found, baseline]))
-    std = difference_std(surrogate, found, baseline, noise=True)
-    gap = mean[0] - mean[1]
-    aggregate_std = _aggregate_std(surrogate, std, metric_weights)
-    total = float(weighted_sum(gap, metric_weights))
-    inside = abs(total) <= 1.96 * aggregate_std
-    return Difference(predict(surrogate, baseline, metric_weights), gap, std, total, aggregate_std, inside)
+    return predict_beside(surrogate, found, baseline, metric_weights)[1]
+
+
+def predict_beside(
+    surrogate: Surrogate, found: np.ndarray, baseline: np.ndarray, metric_weights: np.ndarray
+) -> tuple[Prediction, Difference]:
+    """`predict` at `found` (D,) and its `difference` from `baseline` (D,), in one question to the surrogate."""
+    mean, covariance = surrogate.joint(np.stack([found, baseline]))
+    variances = np.maximum(np.einsum("maa->am", covariance), 0)
+    here, there = (
+        _prediction(surrogate, *one, metric_weights)
+        for one in zip((found, baseline), mean, surrogate.scale * np.sqrt(variances + surrogate.noise), strict=True)
+    )
+    std, gap = _difference_std(surrogate, covariance, noise=True), mean[0] - mean[1]
+    spread, total = aggregate_std(surrogate, std, metric_weights), float(weighted_sum(gap, metric_weights))
+    return here, Difference(there, gap, std, total, spread, abs(total) <= 1.96 * spread)
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:
@@ -79,6 +95,10 @@ def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noi
 
     noise: of two measured runs; without it, of the mean function alone.
     """
-    covariance = surrogate.covariance(np.stack([one, other]))
+    return _difference_std(surrogate, surrogate.covariance(np.stack([one, other])), noise)
+
+
+def _difference_std(surrogate: Surrogate, covariance: np.ndarray, noise: bool) -> np.ndarray:
+    """The same of the covariance (M, 2, 2) between the two points."""
     variance = np.maximum(covariance[:, 0, 0] + covariance[:, 1, 1] - 2 * covariance[:, 0, 1], 0)
     return surrogate.scale * np.sqrt(variance + 2 * surrogate.noise * noise)

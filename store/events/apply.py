@@ -1,5 +1,5 @@
 """Apply journal events to the tables, in whatever order journals are read: an event becomes the row that it declares,
-or decisions.py and outcomes.py have a function for its kind.
+or decisions.py, housekeeping.py and outcomes.py have a function for its kind.
 
 Within one journal events apply in their order. Tables that several journals touch are written so that the result is
 the same whichever is read first: the owner's journal inserts rows, a job's own journal alone moves the state of the job
@@ -8,21 +8,36 @@ and of its runs.
 
 from collections.abc import Sequence
 
+from engine.core.errors import Problem
 from engine.jobs.events import Event
-from store.events import decisions, outcomes
+from store.events import decisions, housekeeping, outcomes
 from store.events.bulk import At, Cursor, Handler, land
+from store.events.fitting import There
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
-EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **outcomes.EVENTS}
+ONE_BY_ONE = 4  # times the work of an event that is applied in bulk
+EVENTS: dict[type[Event], Handler] = {**decisions.EVENTS, **housekeeping.EVENTS, **outcomes.EVENTS}
 
 
-def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> None:
-    """Apply chunks of journals to the tables."""
+def weight(chunk: Chunk) -> int:
+    """How much work its lines are, in lines of a kind that is applied in bulk."""
+    return len(chunk.corrupt) + sum(1 if type(line.event) in BULK else ONE_BY_ONE for line in chunk.lines)
+
+
+def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Apply chunks of journals to the tables; returns them with what does not fit set aside."""
     bulk: dict[type[Event], list[tuple[At, Event]]] = {}
-    for chunk in chunks:
-        for line in chunk.lines:
+    unfit: list[dict[int, str]] = [{} for _ in chunks]  # of each chunk: the place of a line, and why it does not fit
+    there = There(cursor, (line.event for chunk in chunks for line in chunk.lines))
+    for chunk, wrong in zip(chunks, unfit, strict=True):
+        for place, line in enumerate(chunk.lines):
             at, kind = At(chunk.name, line.t, line.by), type(line.event)
+            try:
+                there.check(line.event)
+            except Problem as problem:
+                wrong[place] = str(problem)
+                continue
             if kind in BULK:
                 bulk.setdefault(kind, []).append((at, line.event))
             elif line.event.lands is not None:
@@ -31,3 +46,4 @@ def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> None:
                 EVENTS[kind](cursor, at, line.event)
     for kind, events in bulk.items():
         BULK[kind](cursor, events)
+    return [chunk.without(wrong) if wrong else chunk for chunk, wrong in zip(chunks, unfit, strict=True)]

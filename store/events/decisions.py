@@ -3,12 +3,9 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from types import NoneType
 
 import pyarrow as pa
 
-from engine.core.errors import Problem
-from engine.core.records import shown
 from engine.jobs.decisions import (
     CandidatePut,
     CorpusPlanned,
@@ -39,30 +36,12 @@ from engine.jobs.decisions import (
     TokenUsed,
 )
 from engine.jobs.events import Event
-from engine.jobs.ledger import PredictionsRegistered, RunPrediction
+from engine.jobs.ledger import PredictionsRegistered, RunPrediction, SourcePrice, SourcePriced
 from engine.jobs.spec import JobSpec
-from engine.jobs.spool import check_id, names_a_folder
 from store.events.bulk import At, Columns, Cursor, Handler, insert
 
 
-def check_settings(spec: dict[str, object]) -> None:
-    """Raise Problem for settings of a study that nothing could show. Their details are read where they are used."""
-    for name, kinds in {"corpus": (str, NoneType), "merge": (dict, NoneType), "fidelity": (dict, NoneType)}.items():
-        if not isinstance(spec.get(name), kinds):
-            raise Problem(f"Cannot take the settings of a study: {name!r} is {shown(spec.get(name))}.")
-    if "corpus" not in spec:
-        raise Problem("Cannot take the settings of a study: 'corpus' is missing.")
-
-
-def check_study(study: str) -> None:
-    """Raise Problem unless it can be a study's id, which names a folder."""
-    if not names_a_folder(study):
-        raise Problem(f"Cannot take a study of the id {shown(study)}: that is no name of a folder.")
-
-
 def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
-    check_study(e.study)
-    check_settings(e.spec)
     values = [e.study, e.name, json.dumps(e.spec), at.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
@@ -137,7 +116,6 @@ RUN_COLUMNS = {
 
 def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
     """A study of runs that were trained elsewhere, with their results."""
-    check_study(e.study)
     corpus = e.corpus and json.dumps(e.corpus)
     values = [
         e.study,
@@ -183,6 +161,13 @@ def predictions_registered(cursor: Cursor, at: At, e: PredictionsRegistered) -> 
     insert(cursor, "predictions", columns | {"study": e.study, "t": at.t, "by_whom": at.by}, PREDICTED, "OR IGNORE")
 
 
+def source_priced(cursor: Cursor, at: At, e: SourcePriced) -> None:
+    """What was predicted of a new source; a repeated price stays one row."""
+    columns: Columns = {one.name: [getattr(e.price, one.name)] for one in fields(SourcePrice)}
+    types = {"mixture": pa.list_(pa.float64()), "weights": pa.list_(pa.float64()), "by_whom": pa.string()}
+    insert(cursor, "source_prices", columns | {"study": e.study, "t": at.t, "by_whom": at.by}, types, "OR IGNORE")
+
+
 # Columns of a prediction whose type Arrow cannot infer where all are null or empty.
 PREDICTED = {name: pa.list_(pa.float64()) for name in ("weights", "mean", "std", "reference")}
 PREDICTED |= {name: pa.float64() for name in ("gap", "gap_std", "distance", "predicted_at")}
@@ -196,20 +181,17 @@ def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
 
 
 def jobs_planned(cursor: Cursor, study: str | None, jobs: Sequence[PlannedJob | JobPlanned], t: float) -> None:
-    """Jobs to spool; a repeated one stays one row."""
-    specs = [JobSpec.read(job.spec) for job in jobs]
-    for job in jobs:
-        check_id(job.job)
+    """Jobs to spool, whose settings fitting.py has read; a repeated one stays one row."""
     columns = {
         "id": [job.job for job in jobs],
-        "kind": [spec.kind for spec in specs],
+        "kind": [job.spec["kind"] for job in jobs],
         "spec": [json.dumps(job.spec) for job in jobs],
-        "priority": [float(spec.priority) for spec in specs],
+        "priority": [job.spec.get("priority", JobSpec.priority) for job in jobs],
         "study": study,
         "state": "queued",
         "planned_at": t,
     }
-    insert(cursor, "jobs", columns, {"study": pa.string()}, "OR IGNORE")
+    insert(cursor, "jobs", columns, {"study": pa.string(), "priority": pa.float64()}, "OR IGNORE")
 
 
 def job_prioritised(cursor: Cursor, at: At, e: JobPrioritised) -> None:
@@ -303,6 +285,7 @@ EVENTS: dict[type[Event], Handler] = {
     StudyImported: study_imported,
     RunsSubmitted: runs_submitted,
     PredictionsRegistered: predictions_registered,
+    SourcePriced: source_priced,
     JobPlanned: job_planned,
     JobPrioritised: job_prioritised,
     CorpusPlanned: corpus_planned,

@@ -105,7 +105,7 @@ def test_contents_far_from_all_runs_leave_the_change_open(fitted):
     near, far = (
         change(fitted, base, mixed(np.array([[0.9, 0.1]]), np.stack([base, one]))[0], WEIGHTS) for one in (known, other)
     )
-    assert far.aggregate_std > 2 * near.aggregate_std and far.told < 0.5 < 0.9 < near.told
+    assert far.aggregate_std > 2 * near.aggregate_std and far.settled < 0.5 < 0.9 < near.settled
 
 
 def test_metrics_of_one_study_alone_are_learned_from_it():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engine.analysis.explain import influence, interactions, response, with_share
+from engine.analysis.explain import influence, interactions, response, with_share, with_shares
 from engine.core.errors import Problem
 from engine.league.notes import notes
 from engine.space.simplex import Simplex
@@ -120,3 +120,13 @@ def test_limits_of_the_runs_are_named(weights, losses, said):
 )
 def test_merges_are_called_merges(weights, said):
     assert said in notes(weights, PLAIN[: len(weights)], NAMES, METRICS, "merge")[0]
+
+
+def test_locked_domains_keep_their_share():
+    locked = np.array([False, True, False])
+    found = with_shares(AT, 0, np.array([0.0, 0.5, 1.0]), locked=locked)
+    left = 1 - AT[1]
+    np.testing.assert_allclose(found, [[0, AT[1], left], [0.5, AT[1], left - 0.5], [left, AT[1], 0]])
+    nobody = with_shares(AT, 0, np.array([0.0, 1.0]), locked=np.array([False, True, True]))
+    np.testing.assert_allclose(nobody, [AT, AT], err_msg="nobody is left to give")
+    np.testing.assert_allclose(with_shares(AT, 0, np.array([0.9]), 1, locked), [AT], err_msg="the giver is locked")

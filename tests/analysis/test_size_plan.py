@@ -1,5 +1,7 @@
 """A budget for runs of several sizes goes where it tells most of the choice at the target."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,12 @@ FEW_LARGE = {(1e8, 2e9): 40, (3e8, 2e10): 2}
 
 
 def planned(sizes: dict, target=(3e8, 2e10), flops=2e20):
-    return plan(Sizes.fit(*runs_at(sizes), BETTER), target, PAIR, CANDIDATES, EVEN, flops)
+    return _planned(tuple(sizes.items()), target, flops)
+
+
+@cache
+def _planned(sizes: tuple, target: tuple, flops: float):
+    return plan(Sizes.fit(*runs_at(dict(sizes)), BETTER), target, PAIR, CANDIDATES, EVEN, flops)
 
 
 def counts(found) -> dict[float | None, int]:

@@ -1,5 +1,6 @@
 """The page below a path of its host, as behind a proxy that serves other things beside it."""
 
+import gzip
 import urllib.error
 import urllib.request
 
@@ -30,7 +31,7 @@ def tab(browser):
 
 
 def test_pages_and_links_stay_below_the_path(tab, below):
-    tab.goto(f"{below.url}/")
+    below.show(tab)
     expect(tab.locator("h1")).to_have_text("Studies")
     tab.get_by_role("link", name="Jobs").click()
     expect(tab.locator("h1")).to_have_text("Jobs")
@@ -49,6 +50,20 @@ def test_the_api_and_what_charts_load_are_below_it(below):
         urllib.request.urlopen(below.url.replace("/group/mixdesk", "/api/v1/health"))
 
 
+def test_the_script_of_charts_is_packed_for_who_can_unpack_it_and_sent_once(below):
+    url, scripts = f"{below.url}/assets/plotly.min.js", []
+    for encoding, packed in (("gzip", "gzip"), ("identity", None)):
+        asked = urllib.request.Request(url, headers={"Accept-Encoding": encoding})
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.headers["content-encoding"] == packed
+            asked.add_header("If-None-Match", answer.headers["etag"])
+            body = answer.read()
+        scripts.append(gzip.decompress(body) if packed else body)
+        with pytest.raises(urllib.error.HTTPError, match="304"):
+            urllib.request.urlopen(asked)
+    assert scripts[0] == scripts[1]
+
+
 def test_people_sign_in_below_the_path_of_the_url_in_access_toml(tab, tmp_path):
     with run_server_in_thread(
         user_claims=[User(sub="olga", claims={"email": "olga@example.org", "email_verified": True})]
@@ -57,14 +72,13 @@ def test_people_sign_in_below_the_path_of_the_url_in_access_toml(tab, tmp_path):
         write_access(tmp_path / "w", EXAMPLE.format(url=f"http://127.0.0.1:{port}/desk", provider=provider))
         running = Page(tmp_path / "w", port=port, base="/desk")
         try:
-            tab.goto(f"{running.url}/jobs")
+            running.show(tab, "jobs")
             tab.get_by_role("button", name="Sign in").click()
             tab.get_by_placeholder("sub").fill("olga")
             tab.get_by_role("button", name="Authorize").click()
             expect(tab.locator("h1")).to_have_text("Jobs")
             assert {cookie["path"] for cookie in tab.context.cookies() if "user" in cookie["name"]} == {"/desk"}
         finally:
-            tab.goto("about:blank")  # a page whose server goes complains to its console
             running.stop()
 
 

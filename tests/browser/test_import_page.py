@@ -3,10 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_pages import settled, visit
 from tests.importing import made
 from tests.importing.test_importing import FLAT, changed, write
-from tests.support.running import Page, engine, watched_tab
+from tests.support.running import Page, engine, settled, visit, watched_tab
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +15,9 @@ def desk(tmp_path_factory):
     """A page on a workspace with one imported study of a loss and an accuracy, fitted and searched."""
     folder = tmp_path_factory.mktemp("imported")
     path = write(folder / "runs.csv", FLAT)
-    engine(folder / "workspace", "import", "--study", "Mine", "--format", "flat", "--weights", str(path), "--wait")
+    few = ("--surrogates", "ridge", "gp_rational", "power_law", "lightgbm", "stack")  # all of them take a minute
+    told = ("--study", "Mine", "--format", "flat", "--weights", str(path), "--wait")
+    engine(folder / "workspace", "import", *told, *few)
     running = Page(folder / "workspace")
     running.folder = folder
     yield running

@@ -11,7 +11,7 @@ from engine.jobs.spool import Job, Spool
 from engine.spec.study import StudySpec
 from store.database import Store
 from tests.service.test_notices import MEASURED
-from tests.support.running import PATIENCE, Page, until
+from tests.support.running import PATIENCE, Page, until, visit
 from tests.support.working import place, read_events
 
 pytestmark = pytest.mark.browser
@@ -54,13 +54,13 @@ def tab(browser, server):
     opened = context.new_page()
     opened.frames_seen = []
     opened.on("websocket", lambda socket: socket.on("framereceived", lambda data: opened.frames_seen.append(len(data))))
-    opened.goto(f"{server.url}/jobs")
+    server.show(opened, "jobs")
     expect(opened.get_by_role("heading", name="Queue")).to_be_visible()
     yield opened
     context.close()
 
 
-def test_running_jobs_are_live_without_a_reload(tab, spool):
+def test_running_jobs_are_live_without_a_reload(tab, spool, server):
     job = Job(spool.find("s-train"), spool.workspace, {})
     job.emit(JobStarted(pid=1, host="node-7"))
     job.emit(JobProgress(done=25, total=100, note="step 25"))
@@ -71,7 +71,9 @@ def test_running_jobs_are_live_without_a_reload(tab, spool):
     expect(tab.get_by_text("step 50")).to_be_visible()
     expect(tab.get_by_text("12,345 tokens/s")).to_be_visible()
     expect(tab.get_by_text("node-7")).to_be_visible()
-    expect(tab.get_by_text("No worker is running")).to_be_visible()
+    for path in ("jobs", "corpus"):  # and every other page
+        visit(tab, server, path)
+        expect(tab.get_by_text("No worker is running")).to_be_visible()
 
 
 def test_a_failure_says_why_and_what_to_do_and_shows_its_log_as_it_was_printed(tab, spool):

@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_pages import settled, tab, visit  # noqa: F401  (tab is a fixture)
+from tests.browser.test_pages import tab  # noqa: F401  (a fixture)
+from tests.support.running import settled, visit
 
 pytestmark = pytest.mark.browser
 POINTS = "document.querySelector('[role=dialog] .mixdesk-plot')._fullData[0].a.length"

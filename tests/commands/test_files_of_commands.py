@@ -2,12 +2,14 @@
 
 import os
 import threading
+from argparse import Namespace
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
+from dashboard.report.desk import write_page
 from engine.__main__ import main
 from engine.cli.files import as_file, new_output
 from engine.cli.importing import copied, numbers_in
@@ -115,6 +117,24 @@ def test_what_is_no_file_is_never_written_over(tmp_path, special, force):
     assert os.lstat(path)[:4] == before[:4] and (tmp_path / "there").read_text() == "mine"
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_no_report_is_written_over_what_is_no_file(tmp_path, special, force, capsys):
+    Workspace.open(tmp_path / "workspace")
+    path, kind = special
+    before = os.lstat(path)
+    options = Namespace(out=path, force=force, workspace=tmp_path / "workspace")
+    assert write_page(options, lambda client: "x") == 1 and f"it is {kind}" in capsys.readouterr().err
+    assert os.lstat(path)[:4] == before[:4] and (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_report_is_written_over_when_asked(tmp_path, capsys):
+    options = Namespace(out=tmp_path / "a.html", force=False, workspace=Workspace.open(tmp_path / "workspace").root)
+    assert write_page(options, lambda client: "one") == 0 and write_page(options, lambda client: "two") == 1
+    assert options.out.read_text() == "one" and "it exists" in capsys.readouterr().err
+    options.force = True
+    assert write_page(options, lambda client: "two") == 0 and options.out.read_text() == "two"
+
+
 def test_a_file_is_written_over_when_asked(tmp_path):
     (tmp_path / "out.csv").write_text("mine")
     with pytest.raises(Problem, match=r"it exists.* add --force"):
@@ -140,7 +160,17 @@ def test_a_folder_in_place_of_a_file_is_called_one(tmp_path):
         numbers_in(tmp_path)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), 10**400])
-def test_a_number_is_refused_with_its_own_cure(number):
-    with pytest.raises(Problem, match="finite" if isinstance(number, float) else "smaller"):
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (float("nan"), "finite"),
+        (float("inf"), "finite"),
+        (10**400, "smaller"),
+        (-1e300, "smaller"),
+        (5e-324, "give 0, or a number of at least"),
+    ],
+)
+def test_a_number_is_refused_with_its_own_cure(number, cure):
+    with pytest.raises(Problem, match=cure):
         check_json({"tokens": number}, "repetition")
+    check_json({"tokens": [0, -0.0, 1e-9, 1e18]}, "repetition")

@@ -1,8 +1,12 @@
 """Commands that cannot be carried out: exit code 1, and one sentence that names what is wrong."""
 
+import ast
+import inspect
+
 import pytest
 
-from tests.support.running import TINY
+from engine.commands import COMMANDS
+from tests.support.running import ROOT, TINY
 
 
 @pytest.mark.parametrize("command", ["show", "runs", "wait", "cancel", "resume", "fit", "search", "searches"])
@@ -102,3 +106,22 @@ def test_a_corpus_that_cannot_be_built_is_a_sentence(refused, tmp_path, monkeypa
             (tmp_path / domain / f"{part}.txt").write_text(words)
     sentence = refused("corpus", "--name", "c", "--wait", *wish)
     assert said in sentence and sentence.startswith("Cannot ")
+
+
+def test_the_command_line_gives_every_command_what_it_takes():
+    """By name: a keyword that a command does not take would be found only by whoever uses that option."""
+    wrong, seen = [], set()
+    for path in [*(ROOT / "engine" / "cli").glob("*.py"), *(ROOT / "dashboard").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "call"):
+                continue
+            if not (node.args and isinstance(node.args[0], ast.Constant)):
+                continue  # the name comes from the command line itself
+            name = node.args[0].value
+            takes = inspect.signature(COMMANDS[name]).parameters
+            seen.add(name)
+            if not any(one.kind == one.VAR_KEYWORD for one in takes.values()):
+                wrong += [
+                    f"{path.name}: {name}({one.arg})" for one in node.keywords if one.arg and one.arg not in takes
+                ]
+    assert wrong == [] and len(seen) > 40

@@ -28,9 +28,15 @@ def test_trade_offs_and_targets_come_from_the_draws(desk):
     python, prose = (np.array([row["predicted"][name] for row in rows]) for name in ("python", "prose"))
     assert len(rows) > 2 and (np.diff(python) > 0).all() and (np.diff(prose) < 0).all()
     assert all(sum(row["shares"].values()) == pytest.approx(1, abs=1e-4) for row in rows)
+    assert {row["place"] for row in rows} <= {"measured", "interpolated", "extrapolated"}
     limit = float(np.median(python))
     found = answer(desk, "wish", "Small", "--limit", f"python={limit}")
     assert found["predicted_to_keep_all"] > 0 and found["mixtures"][0]["predicted"]["python"] <= limit
+    assert found["mixtures"][0]["place"] in ("measured", "interpolated", "extrapolated")
+    result = answer(desk, "searches", "Small")[0]["found"]
+    baselines = [gap["baseline"] for gap in result["differences"].values()]
+    places = [one["place"] for one in [result["found"], result["near_optimal"]["nearest_prior"], *baselines]]
+    assert set(places) <= {"measured", "interpolated", "extrapolated"} and "measured" in places[2:]
     assert 0 <= found["mixtures"][-1]["chance"] <= found["mixtures"][0]["chance"] <= 1
     nothing = answer(desk, "wish", "Small", "--limit", "python=0.01", "--limit", "prose=9")
     assert nothing["predicted_to_keep_all"] == 0 and nothing["in_the_way"] == "python" and nothing["ranges"] is None
@@ -111,6 +117,12 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
     for path in sorted((text / "prose").glob("*.txt")):
         (text / "twice" / path.name).write_text(path.read_text()[::-1])
     answer(desk, "corpus", "--name", "four", "--folder", str(text), "--wait")
+    price = ("value-source", "Small", "--corpus", "four", "--domain", "twice", "--share", "0.1")
+    told = answer(desk, *price)
+    assert answer(desk, *price)["registered"] == told["registered"], "asked twice is written once"
+    (source,) = [one for one in answer(desk, "ledger", "Small")["sources"] if one["domain"] == "twice"]
+    assert source["hash"] == told["registered"] and source["change"] == told["change"] and source["unchanged"]
+    assert source["measured"] is None and "no study of the same proxies" in source["why_not"]
     plan = answer(desk, "change", "Small", "--corpus", "four")
     assert plan["opened"] == ["twice"] and plan["frozen"] == ["digits", "prose", "python"] and not plan["removed"]
     assert plan["runs_that_count"] > 16 and plan["new_runs"] < plan["runs_if_started_anew"]
@@ -123,6 +135,12 @@ def test_a_study_goes_on_when_a_domain_is_added(desk, finished):
     assert all(row["losses"]["twice"] is None and row["losses"]["prose"] > 0 for row in carried)
     assert all(row["losses"]["twice"] > 0 for row in rows if row["role"] != "carried")
     assert shown["league"]["runs"] == len(rows)
+    (source,) = [one for one in answer(desk, "ledger")["sources"] if one["domain"] == "twice"]
+    labels = {row["label"]: row["losses"] for row in rows if row["role"] == "proposed"}
+    base, moved = labels["natural, as priced"], labels["natural, 10.0% of twice"]
+    change = np.mean([moved[name] - base[name] for name in ("prose", "python")])
+    assert source["measured"] == pytest.approx(change) and source["measured_in"] == study
+    assert source["error"] == pytest.approx(source["change"] - change) and source["deviations"] is not None
     assert "not built" in said(desk, "change", "Small", "--corpus", "five")
     assert "nothing changes" in said(desk, "change", "Small", "--corpus", "small")
 
@@ -134,25 +152,25 @@ def test_the_pages_show_the_rounds(desk, browser):
     tab = browser.new_page(viewport={"width": 1360, "height": 1800})
     tab.set_default_timeout(PATIENCE)
     try:
-        tab.goto(f"{page.url}/search?study={study}&search-look=Trade-off")
+        page.show(tab, f"search?study={study}&search-look=Trade-off")
         expect(tab.get_by_text("At this point: ")).to_contain_text("bits per byte")
         before = tab.get_by_text("At this point: ").inner_text()
         tab.get_by_role("slider", name="Along the front").focus()
         tab.keyboard.press("ArrowLeft")
         expect(tab.get_by_text("At this point: ")).not_to_have_text(before)
-        tab.goto(f"{page.url}/next-runs?study={study}")
+        page.show(tab, f"next-runs?study={study}")
         expect(tab.get_by_text(re.compile("CLIMB narrows|Worth training|You can stop"))).to_be_visible()
         expect(tab.get_by_role("button", name=re.compile("Train these"))).to_be_enabled()
-        tab.goto(f"{page.url}/confirm?study={study}")
+        page.show(tab, f"confirm?study={study}")
         expect(tab.get_by_text("Rank correlation, small to large")).to_be_visible()
         expect(tab.get_by_text(re.compile("measures best, beyond noise|Within noise of each other"))).to_be_visible()
         expect(tab.get_by_text("Two-sided at 95%")).to_contain_text("from repeats at the proxies' size")
-        tab.goto(f"{page.url}/search?study={study}")
+        page.show(tab, f"search?study={study}")
         expect(tab.get_by_text("predicted in advance")).to_be_visible()
-        tab.goto(f"{page.url}/ledger?study={study}")
+        page.show(tab, f"ledger?study={study}")
         expect(tab.get_by_text("predictions registered")).to_be_visible()
         expect(tab.get_by_text("By distance from the runs")).to_be_visible()
-        tab.goto(f"{page.url}/confirm?study={study}")
+        page.show(tab, f"confirm?study={study}")
         expect(tab.get_by_text(re.compile(r"runs \(\d+ mixtures × 3 seeds\)"))).to_be_visible()
     finally:
         tab.close()

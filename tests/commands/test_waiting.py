@@ -37,9 +37,9 @@ def test_the_endpoint_answers_its_token_alone(workspace):
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 urllib.request.urlopen(request, timeout=5)
             with pytest.raises(Problem, match="no_command"):
-                Remote(workspace).call("no_command")
+                Remote.owner_of(workspace).call("no_command")
             with pytest.raises(Problem, match="there is no 'wrong'"):
-                Remote(workspace).call("list_studies", wrong=1)
+                Remote.owner_of(workspace).call("list_studies", wrong=1)
     finally:
         client.close()
 

@@ -76,6 +76,8 @@ def test_a_url_may_have_a_path(tmp_path):
         ("[roles]", '[groups]\nx = "boss"\n[roles]', "the role of 'x' is 'boss'"),
         ("[roles]", "deep = " + "[" * 5000 + "]" * 5000 + "\n[roles]", "access.toml"),
         ("[sign_in]", "[sign_in", "line"),
+        ("[roles]", ".".join(["a"] * 20_000) + " = 1\n[roles]", "a key has 20,000 parts"),
+        ("[roles]", "x = '" + "y" * (1 << 20) + "'\n[roles]", "larger than"),
     ],
 )
 def test_a_file_that_is_wrong_is_a_sentence(tmp_path, old, new, said):
@@ -198,9 +200,10 @@ def test_groups_give_roles(tmp_path, email, groups, role):
         assert access.read(tmp_path).person(claims).role == role
 
 
-def test_groups_that_the_provider_held_back_are_a_sentence(tmp_path):
+@pytest.mark.parametrize("said", [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}, {"hasgroups": "true"}])
+def test_groups_that_the_provider_held_back_are_a_sentence(tmp_path, said):
     write_access(tmp_path, FINE + GROUPS)
-    claims = signed_in(email="x@elsewhere.org", email_verified=True, _claim_names={"groups": "src1"})
+    claims = signed_in(email="x@elsewhere.org", email_verified=True, **said)
     with pytest.raises(Refused, match="more groups than the provider sends"):
         access.read(tmp_path).person(claims)
 
@@ -311,6 +314,7 @@ def test_tokens_that_cannot_be(store, wish):
     assert api_tokens.listed(store) == []
 
 
+@pytest.mark.slow
 def test_tokens_survive_a_restart_and_roles_hold_over_http(tmp_path):
     """Made on the command line, used on a server that starts later."""
     workspace = tmp_path / "workspace"

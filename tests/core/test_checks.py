@@ -6,7 +6,7 @@ import pytest
 from engine.core.checks import check, is_number, is_texts, is_whole
 from engine.core.errors import Problem
 
-ODD = [None, True, "1", [], float("nan"), float("inf"), 10**400]
+ODD = [None, True, "1", [], float("nan"), float("inf"), 10**400, 1e200, np.float32("inf"), np.float16("nan")]
 
 
 @pytest.mark.parametrize("value", ODD)

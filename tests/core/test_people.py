@@ -47,26 +47,39 @@ from tests.store.test_store import everything
 from tests.support.running import STUDY, until, write_domains
 from tests.support.working import worker
 
-# What a viewer may do: these change nothing but, by the last three, a viewer's own tokens.
-READS = READ_ONLY | {"change_domains", "create_token", "revoke_token"}  # a viewer may, if not start it; for their own
+# What a viewer may do: these change nothing for a viewer (a change is not started, a price not written down), or a
+# viewer's own tokens.
+READS = READ_ONLY | {"change_domains", "value_source", "create_token", "revoke_token"}
 HEADLESS_READS = {
     advance: {
         "can_fit",
+        "due_search",
         "fewest",
         "fit_id",
+        "fit_is_due",
         "fit_task",
+        "goes_on",
         "is_settled",
         "passes_of",
         "planned",
         "surrogates_of",
         "text_of",
+        "will_be_planned",
     },
     lifecycle: {"same_study"},
-    jobs: {"known_job", "add_to"},
+    jobs: {"known_job", "blocked_on", "add_to"},
     corpora: set(),
-    training: {"training_jobs", "vocabulary_of", "trainable", "costs"},
+    training: {"training_jobs", "expected_roles", "vocabulary_of", "trainable", "costs"},
     proposals: set(),
-    questions: {"question_of", "job_id_of", "checked_prices", "search_task", "surrogate_file", "with_optimism"},
+    questions: {
+        "question_of",
+        "job_id_of",
+        "checked_prices",
+        "search_job",
+        "search_task",
+        "surrogate_file",
+        "with_optimism",
+    },
     imports: {"imported_file", "tables_of", "preview", "fitted", "predict"},
     domain_changes: {"plan_change", "same_text", "opened", "carried", "spec_on"},
     confirmations: {"plan_confirmation", "spread_of", "confirmations", "scale_check"},
@@ -185,6 +198,7 @@ def test_who_acts():
         ask_first(lambda: None)
 
 
+@pytest.mark.slow
 def test_the_owners_thread_goes_on_where_nobody_is_signed_in(workspace, tmp_path):
     """Its own thread is the system, whatever the page says of its sessions; people's lines bear their names, and a
     rebuild gives the same tables."""

@@ -8,6 +8,7 @@ import pytest
 
 from engine.cli.importing import constraints_in, numbers_in
 from engine.core.errors import Problem
+from engine.core.settings_text import text_of, toml
 from engine.corpus.tokenizers import from_file
 from engine.merging.config import read_config
 from engine.spec.study import StudySpec
@@ -41,6 +42,50 @@ def test_a_file_that_cannot_be_read_is_told_with_a_cure_that_fits(tmp_path, read
     assert not any("Errno" in one or "codec" in one or "recursion" in one.lower() for one in said), said
 
 
+@pytest.mark.parametrize("reader", [name for name in READERS if name != "a tokenizer"])
+def test_what_has_no_end_is_not_read_to_it(reader):
+    with pytest.raises(Problem, match=r"larger than|it is a device"):
+        READERS[reader][0](Path("/dev/zero"))
+
+
+LONG = ".".join(["a"] * 20_000)
+
+
+@pytest.mark.parametrize("reader", ["a study", "constraints"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG} = 1",
+        f"[{LONG}]\nb = 1",
+        f"[[{LONG}]]",
+        f"a = {{{LONG} = 1}}",
+        LONG.replace(".", " . ") + "= 1",
+        LONG.replace("a", "'a'") + "= 1",
+        f's = "a\\" # b"  # "\n{LONG} = 1',
+        f's = """a"b""c\\"""\n"""""\n{LONG} = 1',
+        f"s = '''a'b''\n'''\n{LONG} = 1",
+    ],
+)
+def test_a_key_of_thousands_of_parts_is_refused_before_it_is_parsed(tmp_path, reader, text):
+    """Each takes over a minute otherwise."""
+    (tmp_path / "file.toml").write_text(text)
+    with pytest.raises(Problem, match="a key has 20,000 parts"):
+        READERS[reader][0](tmp_path / "file.toml")
+
+
+def test_dots_in_texts_and_comments_are_no_parts(tmp_path):
+    dots, three = "." * 500, "'" * 3
+    lines = [
+        f'name = "a{dots}"  # {dots} "',
+        f'note = """\n{dots}"{dots}\n"""',
+        f"last = {three}{dots}{three}",
+        f"x = '{dots}'",
+    ]
+    (tmp_path / "file.toml").write_text("\n".join(lines))
+    found = toml(text_of(tmp_path / "file.toml"))
+    assert found == {"name": f"a{dots}", "note": f'{dots}"{dots}\n', "last": dots, "x": dots}
+
+
 def test_a_spec_that_is_gone_is_told_so(tmp_path):
     done = engine(tmp_path / "workspace", "submit", str(tmp_path / "gone.json"), check=False)
     assert done.returncode == 1 and "There is nothing of that name: check the path." in done.stderr
@@ -60,3 +105,15 @@ def test_a_mistyped_start_makes_nothing(tmp_path, words, code, told):
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == code and told in done.stdout + done.stderr
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_place_for_a_file(tmp_path, closed):
+    """Or what a library prints at its end would be written into the database."""
+    code = (
+        "import os, sys; from engine.core.system import hold_standard_streams; hold_standard_streams(); "
+        "sys.exit(10 + os.open(sys.argv[1], os.O_CREAT | os.O_RDWR))"
+    )
+    command = f'exec "$0" -c "$1" "$2" {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable, code, str(tmp_path / "file")], cwd=ROOT, check=False)
+    assert done.returncode == 13

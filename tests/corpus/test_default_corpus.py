@@ -45,6 +45,7 @@ def test_default_manifest_names_packages_and_is_json(default):
     assert default.manifest["missing"] == []
 
 
+@pytest.mark.slow
 def test_default_domains_are_distinct(default):
     """A byte model of each domain predicts validation text of its own domain best, and junk tells nothing."""
     bits = {}
@@ -95,6 +96,7 @@ def test_default_text_is_what_it_says(default):
     assert not any("Licensed under the Apache License" in text for text in texts.values())
 
 
+@pytest.mark.slow
 def test_one_process_and_two_build_the_same(default, tmp_path):
     manifest = build(CorpusSpec(cap_mb=SMALL_CAP), tmp_path / "again", processes=1)
     for domain, facts in manifest["domains"].items():

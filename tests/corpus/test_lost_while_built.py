@@ -93,8 +93,9 @@ def ended(store, job_id, event):
 
 
 def test_a_build_that_failed_leaves_its_name_free(store, folder):
-    whole = {"source": {"type": "folder", "path": str(folder)}}
-    less = {"source": {"type": "folder", "path": str(folder), "without": ["web"]}}
+    source = {"type": "folder", "path": str(folder)}
+    whole = CorpusSpec.from_dict({"source": source}).to_dict()
+    less = CorpusSpec.from_dict({"source": source | {"without": ["web"]}}).to_dict()
     (folder / "code.jsonl").write_text(lines(texts(2000)))
     first = build_corpus(store, "mine", whole).id
     with pytest.raises(Problem, match="Choose a new name"):

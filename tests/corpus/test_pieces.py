@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.core.errors import Problem
-from engine.corpus.tokenizers import from_json
+from engine.corpus.tokenizers import from_json, train_bpe
 
 
 def pieces_tokenizer(normalizer, **model):
@@ -66,3 +66,26 @@ def test_pieces_that_fall_back_to_bytes_count_the_bytes_of_the_text():
 def test_pieces_that_lose_text_are_refused_with_the_reason(text, why):
     with pytest.raises(Problem, match=why):
         from_json(text, "lossy")
+
+
+def with_ids(change) -> str:
+    """A byte-level tokenizer.json whose ids were changed: change(vocab) does it in place."""
+    layout = json.loads(train_bpe(["one two three"] * 9, 270).json)
+    change(layout["model"]["vocab"])
+    return json.dumps(layout)
+
+
+def test_ids_may_have_gaps():
+    """As vocabularies have from which tokens were taken."""
+    made = from_json(with_ids(lambda vocab: vocab.update({"xyz": 400})), "it")
+    assert len(made.token_bytes) == 401 and made.token_bytes[400] == 3 and made.token_bytes[399] == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [({"xyz": 10}, "its id 10 stands for two tokens"), ({"xyz": 4_000_000_000}, "has the id 4,000,000,000")],
+)
+def test_ids_that_cannot_be_counted_are_refused(ids, said):
+    """One id of two lengths would give wrong bits per byte, and a far one a table of gigabytes."""
+    with pytest.raises(Problem, match=said):
+        from_json(with_ids(lambda vocab: vocab.update(ids)), "it")

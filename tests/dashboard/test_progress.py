@@ -1,9 +1,10 @@
 """The progress of a study: every run that has ended counts, whatever came of it."""
 
-from dashboard.models.progress import progress_of
+from dashboard.models.progress import progress_of, seconds_left
 from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.spec.study import StudySpec
 from store import studies
+from store.jobs import JobRow
 from tests.store.test_store import journal_of, line
 
 MERGE = {"base": "base", "experts": {"python": "a", "prose": "b"}, "method": "multislerp"}
@@ -35,3 +36,20 @@ def test_a_refused_merge_has_ended(store):
     stage = next(one for one in progress.stages if one.name == "Merges")
     assert (stage.state, stage.note) == ("done", "2 of 3 measured, 1 refused")
     assert progress.failures == [] and progress.current == "Surrogates"
+
+
+def training(done: float, speed: float | None, state: str = "running", begun: float = 0.0) -> JobRow:
+    """A training job of 1000 tokens."""
+    seen = {"planned_at": begun, "started_at": begun, "ended_at": None, "tokens_per_second": speed}
+    return JobRow("t", "s", "train", state, 1, done, 1000.0, None, None, **seen)
+
+
+def test_an_estimate_does_not_swing():
+    """A slow first step leaves it near the plan, and neither a pause nor runs added a day later count as slowness."""
+    assert seconds_left([training(0.0, None)], 100.0) == 100.0
+    assert seconds_left([training(0.0, None)], None) is None
+    assert seconds_left([training(1.0, 0.5)], 100.0) < 1.5 * 100.0  # by that step alone: 2,000 seconds
+    assert seconds_left([training(500.0, 10.0)], 100.0) == 50.0
+    yesterday = training(1000.0, 10.0, "done", begun=-86400.0)
+    assert seconds_left([yesterday, training(500.0, 10.0)], 100.0) == 50.0
+    assert seconds_left([yesterday], 100.0) == 0.0

@@ -57,6 +57,8 @@ def test_the_same_import_twice_is_one_study_and_another_one_needs_another_name(s
         ({"bounds": {"latin": 0.1}}, "'latin'"),
         ({"groups": [{"name": "g", "domains": ["web"], "share": [0.9, 1.0]}], "bounds": {"code": 0.5}}, "group g 0.9"),
         ({"seed": "quiz_acc"}, "whole number"),
+        ({"surrogates": ["magic"]}, "magic"),
+        ({"surrogates": "gp"}, "surrogates"),
         ({"weights": "../../etc/passwd"}, "no such file"),
     ],
 )
@@ -109,21 +111,23 @@ def test_import_and_predict_without_a_server(tmp_path):
         told["columns"]["metrics"]["quiz_acc"]["better"] == "higher"
         and told["aggregate"]["unit"] == "standard deviations"
     )
-    columns = {"w/news": [0.2, 0.1], "index": ["x", "y"], "w/web": [0.5, 0.1], "w/code": [0.3, 0.8]}
+    columns = {"w/news": [0.2, 0.1, 1], "index": ["x", "y", "z"], "w/web": [0.5, 0.1, 0], "w/code": [0.3, 0.8, 0]}
     new, out = write(tmp_path / "new.csv", columns), tmp_path / "p.csv"
     wish = ("predict", "--study", "Mine", "--surrogate", "linear", "--weights", str(new), "--out", str(out))
     done = engine(workspace, *wish)
     assert "linear is not fitted yet" in done.stderr
     rows = table_of(out)
-    assert list(rows[0]) == ["index", "web_val_loss", "web_val_loss_std", "quiz_acc", "quiz_acc_std"]
-    assert [row["index"] for row in rows] == ["x", "y"]
+    assert list(rows[0]) == ["index", "web_val_loss", "web_val_loss_std", "quiz_acc", "quiz_acc_std", "place"]
+    assert [row["index"] for row in rows] == ["x", "y", "z"]
     assert float(rows[0]["web_val_loss"]) == pytest.approx(2.5, abs=0.05)
     assert float(rows[1]["quiz_acc"]) == pytest.approx(0.62, abs=0.05) and float(rows[0]["quiz_acc_std"]) > 0
+    assert [row["place"] for row in rows] == ["interpolated", "interpolated", "extrapolated"], "as Explore says"
+    assert "1 of 3 predictions are extrapolated" in done.stderr and json.loads(done.stdout)["extrapolated"] == 1
     assert "add --force" in engine(workspace, *wish, check=False).stderr and table_of(out) == rows
     assert "not fitted yet" not in engine(workspace, *wish, "--force").stderr, "it is kept"
     bad = write(tmp_path / "bad.csv", {"w/news": [0.2], "w/web": [0.5], "w/code": [0.5]})
     failed = engine(workspace, *wish[:-3], str(bad), *wish[-2:], "--force", check=False)
-    assert failed.returncode == 1 and "row 2 of bad.csv" in failed.stderr and len(rows) == 2
+    assert failed.returncode == 1 and "row 2 of bad.csv" in failed.stderr and len(rows) == 3
 
 
 @pytest.mark.slow
@@ -154,7 +158,8 @@ def test_import_and_predict_through_the_page(tmp_path):
 @pytest.mark.slow
 def test_predict_waits_for_the_league_where_no_surrogate_is_named(tmp_path):
     path, workspace = write(tmp_path / "runs.csv", FLAT), tmp_path / "workspace"
-    engine(workspace, "import", "--study", "Mine", "--format", "flat", "--weights", str(path), "--wait")
+    few = ("--surrogates", "ridge", "gp", "power_law", "lightgbm")
+    engine(workspace, "import", "--study", "Mine", "--format", "flat", "--weights", str(path), "--wait", *few)
     new = write(tmp_path / "new.csv", {name: FLAT[name] for name in FLAT if name.startswith("w/")})
     done = engine(workspace, "predict", "--study", "Mine", "--weights", str(new), "--out", str(tmp_path / "p.csv"))
     assert json.loads(done.stdout)["rows"] == 24

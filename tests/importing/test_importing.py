@@ -161,10 +161,10 @@ def test_warnings_are_said(tmp_path):
     found = read(write(tmp_path / "runs.csv", table))
     said = " ".join(found.notes)
     for words in (
-        "Fewer runs (6) than domains (10)",
+        "Fewer different mixtures (5) than domains (10)",
         "never: the share is 0 in every run",
         "mixture: 1 run.",
-        "Without some metric: 1 run.",
+        "Empty cells: b_loss in 1 run.",
         "Wildly different scales",
     ):
         assert words in said

@@ -59,6 +59,7 @@ def test_it_is_refused_by_its_name(tmp_path, name):
         runs_of(written(tmp_path / "runs.csv", content))
 
 
+@pytest.mark.slow
 def test_parquet_is_bounded_by_what_it_says_of_itself(tmp_path):
     """A few kilobytes that would unpack to gigabytes."""
     zeros = pa.table({f"c{i}": np.zeros(200_000) for i in range(60)})
@@ -72,6 +73,7 @@ def test_parquet_is_bounded_by_what_it_says_of_itself(tmp_path):
         read_table(written(tmp_path / "runs.csv.gz", gzip.compress(bytes(270 << 20), 1)))
 
 
+@pytest.mark.slow
 def test_thousands_of_columns_are_explained_at_once(tmp_path):
     rows = 20
     shares = np.random.default_rng(0).dirichlet(np.ones(4), rows)

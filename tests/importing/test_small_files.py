@@ -90,6 +90,7 @@ FILES = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read where Linux tells them")
+@pytest.mark.slow
 def test_files_of_a_few_kilobytes_never_take_gigabytes(tmp_path):
     for name, (write, _) in FILES.items():
         write(tmp_path / name)

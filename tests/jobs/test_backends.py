@@ -12,12 +12,14 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.jobs import backends
+from engine.jobs.decisions import PlannedJob, RunsAdded
 from engine.jobs.devices import Lease
+from engine.jobs.runs import PlannedRun
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import Spool
 from tests.support.clusters import RayCluster
 from tests.support.running import Page, until
-from tests.support.working import corpus_job, kinds, last, place, read_events, small_text, worker
+from tests.support.working import corpus_job, kinds, last, place, read_events, small_text, training_job, worker
 
 pytestmark = pytest.mark.slow
 
@@ -37,15 +39,6 @@ signal.signal(signal.SIGTERM, leave)
 pathlib.Path(sys.argv[1]).write_text("there")
 time.sleep(1000)
 """
-FIDELITY = {
-    "width": 16,
-    "layers": 1,
-    "heads": 1,
-    "context": 32,
-    "batch": 4,
-    "eval_tokens": 1024,
-    "learning_rate": 0.01,
-}
 
 
 @pytest.fixture(scope="session")
@@ -160,18 +153,16 @@ def test_no_more_commands_than_slots(make):
 
 
 @pytest.fixture
-def spool(tmp_path) -> Spool:
-    """A workspace, whose corpus is the job `corpus`."""
-    made = Spool(tmp_path / "workspace")
-    made.submit(corpus_job(small_text(tmp_path / "text"), "small"), "corpus")
-    return made
+def spool(spool, tmp_path) -> Spool:
+    """Its corpus is the job `corpus`."""
+    spool.submit(corpus_job(tmp_path / "text", "small"), "corpus")
+    return spool
 
 
 def train(tokens: int, prefix: str, **settings) -> dict:
-    runs = [{"id": f"{prefix}-{n}", "weights": [0.3, 0.7], "seed": n} for n in range(2)]
-    fidelity = {**FIDELITY, "tokens": tokens}
-    fields = {"study": "s", "corpus": "small", "domains": ["ones", "twos"], "runs": runs, "fidelity": fidelity}
-    return {"kind": "train", "after": ["corpus"], "checkpoint_seconds": 0.2, "device": "auto", **fields, **settings}
+    own = {"after": ["corpus"], "checkpoint_seconds": 0.2, "device": "auto"}
+    ids = [f"{prefix}-{n}" for n in range(2)]
+    return training_job("small", {"ones": 0.3, "twos": 0.7}, ids, tokens, **own, **settings)
 
 
 def pid_in(spool: Spool, job_id: str) -> int:
@@ -232,7 +223,9 @@ def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
     spec = train(300_000, "posted")
     store = Store(Workspace.open(workspace))
     store.submit("corpus", corpus_job(small_text(tmp_path / "text"), "small"))
-    store.submit("posted", spec)
+    planned = [PlannedRun(**run, number=n, role="design", job="posted") for n, run in enumerate(spec["runs"], 1)]
+    store.write(RunsAdded("s", planned, [PlannedJob(job="posted", spec=spec)]))
+    store.spool.submit(spec, "posted")
     store.close()
     page, spool = Page(workspace), Spool(workspace)
     try:
@@ -251,7 +244,9 @@ def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
     assert len(lines) == len(found) == len({json.dumps(event) for event in read_events(spool.find("posted"))})
     store = Store(Workspace.open(workspace))
     assert store.rows("SELECT count(*) FROM corrupt_lines") == [(0,)]
-    assert store.rows("SELECT read_to FROM journals WHERE name = 'posted'")[0][0] == sum(len(li) + 1 for li in lines)
+    assert store.rows("SELECT read_to FROM journals WHERE name = 'job/posted'")[0][0] == sum(
+        len(li) + 1 for li in lines
+    )
     store.close()
 
 

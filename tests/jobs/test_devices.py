@@ -10,11 +10,10 @@ import pytest
 
 from engine.jobs import devices
 from engine.jobs.devices import Gpu, Lease
-from engine.jobs.spool import Spool
 from engine.spec.compute import Compute, group_and_lanes, member_bytes, members_that_fit
 from engine.spec.fidelity import Fidelity
 from tests.support.running import until
-from tests.support.working import corpus_job, faults, kinds, last, place, read_events, small_text, worker
+from tests.support.working import corpus_job, faults, kinds, last, place, read_events, training_job, worker
 
 pytestmark = pytest.mark.slow
 CARDS = """0, GPU-aaa, NVIDIA H100 80GB HBM3, 81559, 4, 0
@@ -108,12 +107,6 @@ def test_a_group_sizes_itself_to_the_card():
 # Jobs on leased cards ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def spool(tmp_path) -> Spool:
-    small_text(tmp_path / "text")
-    return Spool(tmp_path / "workspace")
-
-
 def leases(spool) -> dict:
     return {path.name: json.loads((path / "lease.json").read_text()) for path in spool.folders("active")}
 
@@ -167,16 +160,4 @@ def test_a_card_whose_driver_torch_cannot_use_is_said_and_the_cpu_trains(smi, sp
 def finished_corpus(spool, tmp_path) -> dict:
     """A training job on the corpus `small`, which a job of its own builds first."""
     spool.submit(corpus_job(tmp_path / "text", "small"), "corpus")
-    fidelity = {
-        "width": 16,
-        "layers": 1,
-        "heads": 1,
-        "context": 32,
-        "batch": 4,
-        "eval_tokens": 1024,
-        "learning_rate": 0.01,
-        "tokens": 10_000,
-    }
-    run = {"id": "r", "weights": [0.5, 0.5], "seed": 0}
-    fields = {"corpus": "small", "domains": ["ones", "twos"], "runs": [run], "fidelity": fidelity}
-    return {"kind": "train", "study": "s", "after": ["corpus"], **fields}
+    return training_job("small", {"ones": 0.5, "twos": 0.5}, ["r"], 10_000, after=["corpus"])

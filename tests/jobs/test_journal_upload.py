@@ -81,3 +81,9 @@ def test_a_token_opens_one_attempt_at_one_job_of_one_workspace(tmp_path):
     }
     assert len(tokens) == 8 and job_token(tmp_path / "a", "x", "1") in tokens
     assert (tmp_path / "a" / "secret").stat().st_mode & 0o077 == 0 and len(secret(tmp_path / "a")) == 32
+
+
+def test_a_journal_longer_than_any_job_writes_ends_the_attempt(spool):
+    with pytest.raises(journal_upload.Gone, match="longer than"):
+        journal_upload.receive(spool, "one", "second", journal_upload.LONGEST, NEXT)
+    assert journal_upload.receive(spool, "one", "second", len(FIRST), NEXT) == len(FIRST + NEXT)

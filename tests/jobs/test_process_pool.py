@@ -24,11 +24,13 @@ def forever(shared):
     time.sleep(600)
 
 
+@pytest.mark.slow
 def test_a_pool_does_every_task_once():
     with process_pool(2, 100) as do:
         assert sorted(do(slowly, [(n,) for n in range(6)], lambda *_: None)) == [(n, 100 + n) for n in range(6)]
 
 
+@pytest.mark.slow
 def test_a_pool_ends_when_told(tmp_path):
     """In the middle of a task, and with all of its processes."""
     place = tmp_path / "pid"
@@ -42,6 +44,7 @@ def test_a_pool_ends_when_told(tmp_path):
     until(lambda: not alive(int(place.read_text())))
 
 
+@pytest.mark.slow
 def test_a_pool_ends_when_its_parent_is_killed(tmp_path):
     place = tmp_path / "pid"
     code = (
@@ -58,6 +61,7 @@ def test_a_pool_ends_when_its_parent_is_killed(tmp_path):
     until(lambda: not alive(int(place.read_text())))
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_of_a_job_leaves_its_end_to_the_parent(tmp_path):
     """A worker that stops tells a job's whole group: the parent says so, and no child ends before it."""
     place = tmp_path / "pid"

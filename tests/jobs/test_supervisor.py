@@ -17,16 +17,10 @@ from engine.jobs.backends.local import Local
 from engine.jobs.events import JobDied, JobStarted
 from engine.jobs.journal import write_event
 from engine.jobs.spec import VERSION, JobSpec
-from engine.jobs.spool import Job, Spool
+from engine.jobs.spool import Job
 from engine.jobs.supervisor import Supervisor
 from tests.support.running import ROOT, until
-from tests.support.working import corpus_job, faults, kinds, last, pid_of, place, read_events, small_text, worker
-
-
-@pytest.fixture
-def spool(tmp_path) -> Spool:
-    small_text(tmp_path / "text")
-    return Spool(tmp_path / "workspace")
+from tests.support.working import corpus_job, faults, kinds, last, pid_of, place, read_events, worker
 
 
 @pytest.fixture
@@ -46,6 +40,7 @@ def started(spool, name) -> float:
 # The queue ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_priorities_and_dependencies_and_a_later_move_decide_the_order(spool, job):
     job("a-last", after=["z-first", "b-second"])
     job("b-second", priority=5.0)
@@ -73,6 +68,7 @@ def test_a_job_that_waits_in_vain_says_for_which_and_can_be_retried(spool, job):
     assert started(spool, "first") < started(spool, "second")
 
 
+@pytest.mark.slow
 def test_a_job_waits_for_one_that_is_not_there_yet(spool, job):
     job("second", after=["first"])
     job("other")
@@ -83,6 +79,7 @@ def test_a_job_waits_for_one_that_is_not_there_yet(spool, job):
         until(lambda: all_ended(spool, "first", "second"))
 
 
+@pytest.mark.slow
 def test_max_parallel_limits_a_study_and_nobody_else(spool, job, tmp_path):
     for n in range(3):
         job(f"silent-{n}", study="s", max_parallel=2)
@@ -93,6 +90,7 @@ def test_max_parallel_limits_a_study_and_nobody_else(spool, job, tmp_path):
         assert len(spool.folders("active")) == 2
 
 
+@pytest.mark.slow
 def test_a_paused_study_stops_and_goes_on_and_others_do_not_notice(spool, job, tmp_path):
     job("silent-1", study="s")
     job("waits", study="s", after=["silent-1"])

@@ -16,19 +16,9 @@ from engine.jobs.spool import Spool, try_lock
 from store import jobs, studies
 from store.database import Store
 from tests.support.running import ROOT, until
-from tests.support.working import read_events
+from tests.support.working import kinds, pid_of, place, read_events, training_job
 
-DOMAINS = ["digits", "prose", "python"]
-FIDELITY = {
-    "width": 16,
-    "layers": 1,
-    "heads": 1,
-    "context": 32,
-    "batch": 4,
-    "tokens": 200_000,
-    "eval_tokens": 2048,
-    "learning_rate": 0.01,
-}
+SHARES = {"digits": 0.2, "prose": 0.3, "python": 0.5}
 
 
 @pytest.fixture
@@ -62,26 +52,8 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def pid_of(folder) -> int:
-    """The process of an active job; 0 before the worker has noted it."""
-    try:
-        return int(json.loads((folder / "lease.json").read_text())["handle"] or 0)
-    except FileNotFoundError:
-        return 0
-
-
-def train(count: int = 2, **changes) -> dict:
-    runs = [{"id": f"run-{n}", "weights": [0.2, 0.3, 0.5], "seed": n} for n in range(count)]
-    fidelity = {**FIDELITY, **changes}
-    return {"kind": "train", "study": "s", "corpus": "small", "domains": DOMAINS, "runs": runs, "fidelity": fidelity}
-
-
-def kinds(spool, job_id):
-    return [event["kind"] for event in read_events(spool.find(job_id))]
-
-
-def place(spool, job_id):
-    return spool.find(job_id).parent.name
+def train(tokens: int = 200_000) -> dict:
+    return training_job("small", SHARES, ["run-0", "run-1"], tokens)
 
 
 def pid_once_it_trains(spool, job_id) -> int:
@@ -186,7 +158,7 @@ def test_the_store_ends_up_with_what_the_journals_say(spool, workers):
     runs = [{**run, "number": n, "role": "design", "job": "t"} for n, run in enumerate(members, 1)]
     store.write(StudyCreated(study="s", name="S", spec={"corpus": "small"}))
     plan = {"job": "t", "spec": train()}
-    store.write(StudyPlanned(study="s", domains=DOMAINS, corpus={}, runs=runs, jobs=[plan]))
+    store.write(StudyPlanned(study="s", domains=list(SHARES), corpus={}, runs=runs, jobs=[plan]))
     spool.submit(plan["spec"], "t")
     workers()
     pid = pid_once_it_trains(spool, "t")

@@ -65,6 +65,7 @@ def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
         assert found[0] == chosen and why in found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["power_law", "gp_rational"])
 def test_optimism_is_what_the_choice_of_the_lowest_costs(name):
     """Over repeated experiments, the chosen mixture measures above its prediction, by about what refits say."""
@@ -81,3 +82,25 @@ def test_optimism_is_what_the_choice_of_the_lowest_costs(name):
     assert all(one.bias >= 0 and one.refits == 5 for one in stated)
     assert np.mean(truth) > 0
     assert 0.2 < np.mean([one.bias for one in stated]) / np.mean(truth) < 5
+
+
+def test_optimism_sees_what_refits_on_random_parts_share():
+    """A line through losses that bend where the lowest is predicted: five refits agree, and are wrong together."""
+    space, spread = Simplex(("a", "b")), {}
+    for bend in (0, 6):
+        rng = np.random.default_rng(0)
+        share = rng.uniform(size=60)
+        losses = 1 - share + bend * np.maximum(share - 0.75, 0) ** 2 + 0.01 * rng.normal(size=60)
+        trial = trial_of(np.c_[share, 1 - share], losses[:, None], repeats=1, candidates=space.sample(200, rng))
+        spread[bend] = optimism_of(trial, Standing("linear"), space).spread
+    assert spread[0] < 0.02 < 0.12 < spread[6], "refits alone give .004 and .034"
+
+
+def test_no_metric_loses_its_runs_to_the_question_of_optimism():
+    """A metric that only the runs nearest to the answer have."""
+    rng = np.random.default_rng(0)
+    share = np.sort(rng.uniform(size=40))
+    losses = np.c_[1 - share, np.where(share > share[-11], 1 - share, np.nan)]
+    losses += 0.01 * rng.normal(size=losses.shape)
+    trial = trial_of(np.c_[share, 1 - share], losses, repeats=1, candidates=Simplex(("a", "b")).sample(200, rng))
+    assert np.isfinite(optimism_of(trial, Standing("linear"), None).spread)

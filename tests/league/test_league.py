@@ -13,7 +13,7 @@ from engine.jobs.spool import Job
 from engine.league import League, cross_validate, held_out_of, rank_correlations
 from engine.league import run as run_league
 from engine.league.curve import Curve, enough_runs
-from engine.league.scores import DRAWS, bootstrap, regret_of, scale_of, score_of
+from engine.league.scores import DRAWS, LEVELS, bootstrap, coverage, regret_of, scale_of, score_of, widths_of
 from engine.surrogates import load
 from tests.league.made import FAST, runs
 from tests.support.working import read_events
@@ -301,3 +301,25 @@ def test_few_runs_make_intervals_wider():
     for count, wider in ((16, 2.131 / 1.96), (2000, 1.0)):
         found = scale_of(missed[:, :count], np.ones((1, count, 1)))[0]
         assert found == pytest.approx(wider * np.sqrt((missed[:, :count] ** 2).mean()), rel=2e-3)
+
+
+@pytest.mark.parametrize("freedom", [3, 300], ids=["heavy tails", "normal"])
+def test_every_level_holds_what_it_says(freedom):
+    """Errors of Student's t: where 95% lie within 1.96 deviations, a normal curve's 80% intervals hold 86 of 100."""
+    from scipy.stats import t
+
+    rng, wide = np.random.default_rng(0), t(freedom).ppf(0.975) / LEVELS["95"]
+    held_out, later = rng.standard_t(freedom, (2, 1, 400, 5)) / wide
+    widths = widths_of(held_out)
+    assert widths["80"] == pytest.approx(t(freedom).ppf(0.9) / wide, rel=0.06)
+    for level, inside in coverage(later, widths).items():
+        assert abs(inside - float(level) / 100) < 0.025, level
+    assert (coverage(later)["80"] > 0.84) == (freedom == 3)
+
+
+def test_widths_are_checked_on_other_folds(league):
+    for one in league.fitted:
+        assert 0 < one.widths["50"] <= one.widths["80"] <= one.widths["95"] == LEVELS["95"]
+    one = league["log_linear"]
+    assert abs(one.calibrated_coverage["80"] - 0.8) < 0.08
+    assert one.calibrated_coverage["80"] != 0.8, "its own quantile would hold exactly that"

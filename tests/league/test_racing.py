@@ -63,11 +63,13 @@ def test_the_others_are_judged_as_without_the_race(raced):
         )
 
 
+@pytest.mark.slow
 def test_few_runs_are_no_evidence():
     league, _ = cross_validate(*runs(20), ["log_linear", "lightgbm", "extra_trees"], repeats=1)
     assert not any(one.raced for one in league.standings)
 
 
+@pytest.mark.slow
 def test_what_ended_early_is_fitted_and_can_be_chosen(tmp_path):
     weights, losses = (values[:, :3] if values.shape[1] == 4 else values[:, :1] for values in runs(70))
     weights /= weights.sum(axis=1, keepdims=True)

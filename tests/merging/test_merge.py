@@ -199,7 +199,7 @@ def test_forty_experts(zoo, tmp_path):
 @pytest.mark.parametrize("name", ["ties_global", "pcb", "emr_task", "doge_ta"])
 def test_a_method_that_looks_at_the_whole_model_gives_the_same_from_files_and_in_memory(zoo, tmp_path, name):
     """In memory the tensors come in another order than in the files' headers."""
-    task = {"task": 2} if name == "emr_task" else {}
+    task = {"emr_task": {"task": 2}, "doge_ta": {"steps": 20}}.get(name, {})
     models = [{"model": one, "parameters": {"weight": weight}} for one, weight in (("one", 0.6), ("two", 0.9))]
     config = {"merge_method": name, "base_model": "base", "models": models, "parameters": task}
     told = []

@@ -99,6 +99,7 @@ def test_one_model_under_two_names(zoo):
     assert any("are one model" in said for said in preflight(merging(zoo, ["one", "link"]), zoo / "out").refusals)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_found_before_the_merge(zoo):
     """The merge says that it needs more than there is; a disk's free bytes are the system's to tell."""
     found = preflight(merging(zoo), zoo / "out")

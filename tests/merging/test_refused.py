@@ -147,6 +147,7 @@ def test_what_stands_there_is_kept(capsys, zoo, tmp_path):
     assert "it exists" in capsys.readouterr().err and list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(zoo, tmp_path):
     """A file-size limit stands for the disk: the room is taken before anything is merged."""
     config = zoo / "full.yml"

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.core.errors import Problem
+from engine.jobs.parts import part_of
 from engine.merging.checkpoints.reader import Checkpoint
-from engine.merging.checkpoints.writer import part_of
 from engine.merging.config import from_dict
 from engine.merging.merge import merge
 from engine.merging.preflight import preflight

@@ -272,6 +272,7 @@ def test_learning_rates_are_those_of_the_sweep():
     assert {int(width): rate for width, rate in best.items()} == LEARNING_RATES
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_fit_is_halved_and_says_so(workspace, tmp_path, monkeypatch):
     """There is no card here: the error that torch raises is injected for every stack of more than one."""
 
@@ -294,6 +295,7 @@ def test_a_group_that_does_not_fit_is_halved_and_says_so(workspace, tmp_path, mo
         assert halved[name]["losses"] == pytest.approx(whole[name]["losses"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_other_metrics_are_measured_beside_the_losses(workspace, tmp_path):
     plain, more = tmp_path / "plain", tmp_path / "more"
     run(make_job(workspace, plain))

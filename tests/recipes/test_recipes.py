@@ -1,14 +1,21 @@
 """Recipes: every format comes back with its weights, by our readers and by the loaders' own packages or rules."""
 
 import ast
+import csv
+import io
 import json
+import math
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 import yaml
 
+from engine.core.checks import is_number
 from engine.core.errors import Problem
+from engine.core.sheets import STARTS
 from engine.recipes import FORMATS, Recipe, export, standing
+from engine.review.recipe import lengths
 
 LENGTHS = (400.0, 100.0, 250.0)  # mean tokens of a document
 
@@ -68,6 +75,26 @@ def test_odd_names_survive_or_are_refused(format, name):
         assert FORMATS[format].read(files) == pytest.approx({name: 0.25, "web": 0.75})
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "\t=1"])
+def test_no_cell_of_a_table_is_a_formula(format, name):
+    """Names of candidates, domains and metrics, in every CSV file that any format writes."""
+    told = [{"metric": name, "unit": "bits", "mean": -1.5, "std": 0.1}]
+    draft = Recipe(
+        name,
+        name,
+        (name.strip(), "web"),
+        (0.25, 0.75),
+        1e9,
+        None,
+        approved=True,
+        predictions=told,
+        tokens_per_document=(9.0, 9.0),
+    )
+    tables = [text for file, text in export(draft, format).items() if file.endswith(".csv")]
+    for cell in (cell for text in tables for row in csv.reader(io.StringIO(text, newline="")) for cell in row):
+        assert not cell.startswith(STARTS) or is_number(float(cell))
+
+
 @pytest.mark.parametrize("name", ["end\nweb: 1.0", "\u202egnp", "next\u2028line", "</script><b>", "\"'\\ %s {x}"])
 def test_what_people_call_a_candidate_cannot_end_a_comment(format, name):
     """Names of candidates and studies may be anything; in files they stay inside their comment or string."""
@@ -105,6 +132,7 @@ def test_paths_stand_where_a_loader_reads_them():
 # By the loaders' own packages and rules --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_megatron_core_reads_its_arguments():
     utils = pytest.importorskip("megatron.core.datasets.utils")
     files = export(recipe(), "megatron")
@@ -215,3 +243,13 @@ def test_unknown_format():
 def test_nan_is_refused(format):
     with pytest.raises(Problem, match="Remove that value"):
         export(recipe(provenance={"mean": float("nan")}), format)
+
+
+@pytest.mark.parametrize("given", [0.0, 5e-324, -1.0, math.nan, math.inf])
+def test_documents_of_no_length_are_refused_and_not_replaced_by_the_corpus(given):
+    """Shares of documents would be no numbers, or of another length than the one that was given."""
+    facts = {"train_tokens": 10, "train_documents": 2}
+    study = SimpleNamespace(domains=["web", "code"], corpus={"domains": {"web": facts, "code": facts}})
+    assert lengths(study, None) == (5.0, 5.0) and lengths(study, {"web": 2.5}) == (2.5, 5.0)
+    with pytest.raises(Problem, match=r"length of a document of 'web'.* at least 1"):
+        lengths(study, {"web": given})

@@ -5,7 +5,7 @@ import pytest
 
 from engine.core.errors import Problem
 from engine.search import search
-from engine.search.acquisition import PROPOSERS, draws, known, relevance, worth
+from engine.search.acquisition import PROPOSERS, draws, is_informed, relevance, worth
 from engine.space.simplex import Simplex
 from engine.surrogates import SURROGATES
 
@@ -81,7 +81,7 @@ def test_joint_draws_have_the_surrogates_moments(fitted):
 
 
 def test_what_is_beyond_all_knowledge_is_not_proposed(fitted):
-    assert known(fitted, PRIOR[None], SHARE, 0.05).all()
+    assert is_informed(fitted, PRIOR[None], SHARE, 0.05).all()
 
 
 def test_relevance_finds_the_domains_that_matter():

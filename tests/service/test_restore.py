@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 
 import pyarrow as pa
@@ -12,11 +14,13 @@ from hypothesis import strategies as st
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCreated
+from engine.jobs.parts import WHOLE, part_of
 from engine.service import backup
 from engine.service.restore import restore
 from store import jobs
 from store.database import Store
 from tests.support.mutations import CHANGES, FUZZ, damaged, json_values
+from tests.support.running import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +58,52 @@ def test_they_run_or_are_cancelled_as_said(archive, tmp_path, wish, state):
     store.close()
 
 
-def test_what_a_killed_restore_left_is_cleared(archive, tmp_path):
-    left = tmp_path / ".w.restoring-0123abcd"
-    (left / "jobs").mkdir(parents=True)
-    restore(archive[0], tmp_path / "w", "cancel")
-    assert [one.name for one in tmp_path.iterdir()] == ["w"]
+HALF = """
+import sys, time
+from pathlib import Path
+from engine.jobs.parts import WHOLE, part_of
+
+with part_of(Path(sys.argv[1])) as part:
+    (part / WHOLE).mkdir()
+    print("begun", flush=True)
+    time.sleep(60)
+"""
 
 
-def test_what_a_killed_backup_left_is_cleared(tmp_path):
-    (tmp_path / ".b.tar.zst.0123abcd.part").write_bytes(b"half")
+def left_by_the_killed(target):
+    """What a process leaves that is killed while it writes there."""
+    with subprocess.Popen([sys.executable, "-c", HALF, str(target)], stdout=subprocess.PIPE, cwd=ROOT) as half:
+        assert half.stdout.readline() == b"begun\n"
+        half.kill()
+    return list(target.parent.glob(f".{target.name}.part-*/whole"))
+
+
+def test_what_a_killed_restore_left_is_cleared_whatever_its_name(archive, tmp_path):
+    assert left_by_the_killed(tmp_path / "monday")
+    restore(archive[0], tmp_path / "tuesday", "cancel")
+    assert [one.name for one in tmp_path.iterdir()] == ["tuesday"]
+
+
+def test_what_a_killed_backup_left_is_cleared_whatever_its_name(tmp_path):
+    assert left_by_the_killed(tmp_path / "monday.tar.zst")
     store = Store(Workspace.open(tmp_path / "workspace"))
-    backup.backup(store.workspace, tmp_path / "b.tar.zst")
+    backup.backup(store.workspace, tmp_path / "tuesday.tar.zst")
     store.close()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["b.tar.zst", "workspace"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["tuesday.tar.zst", "workspace"]
+
+
+def test_a_link_to_nothing_is_no_place(archive, tmp_path):
+    (tmp_path / "w").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(Problem, match="a link to what is not there"):
+        restore(archive[0], tmp_path / "w", "cancel")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_another_restore_is_writing_stays(archive, tmp_path):
+    with part_of(tmp_path / "w") as part:
+        (part / WHOLE).mkdir()
+        restore(archive[0], tmp_path / "w", "cancel")
+        assert (part / WHOLE).is_dir()
 
 
 def unharmed(path, root) -> None:

@@ -10,7 +10,7 @@ from engine.space.dirichlet import dirichlet
 from engine.space.simplex import Group, Simplex
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
-from engine.spec.repetition import kept
+from engine.spec.repetition import kept_fractions
 from engine.spec.study import StudySpec, plan_runs
 
 PRIOR = np.array([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
@@ -194,7 +194,7 @@ def test_bad_constraints_are_sentences(settings):
 def test_simulated_epoching_cuts_by_the_budget():
     def cut(budget: float, **settings):
         made = spec(target_tokens=budget, epoch_cap=1e6, **settings)
-        return kept(made, frame_of(made, DOMAINS, CORPUS))
+        return kept_fractions(made, frame_of(made, DOMAINS, CORPUS))
 
     np.testing.assert_array_equal(cut(1e8, simulated_epoching=False), 1)
     np.testing.assert_array_equal(cut(524_288 * 4, simulated_epoching=True), 0.25)

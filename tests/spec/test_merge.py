@@ -39,7 +39,7 @@ EXPERTS = ["digits", "prose", "python"]
         ({"method": "slerp"}, "must be fixed or tuned"),
         ({"by": "neuron"}, "model or layer"),
         ({"lower": 1.0, "upper": 0.5}, "rising"),
-        ({"upper": float("nan")}, "rising"),
+        ({"upper": float("nan")}, "must be a number"),
         ({"share": 0}, "above 0"),
         ({"base": "llama"}, "both a base and experts"),
         ({"base": "llama", "experts": {"a @ b": "x"}}, "a @ b"),

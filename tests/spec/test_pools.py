@@ -10,7 +10,7 @@ from engine.recipes.plain import CSV
 from engine.space.baselines import epochs
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import SAMPLED, frame_of
-from engine.spec.repetition import design_centre, dose_runs, kept, notes_on_repetition
+from engine.spec.repetition import design_centre, dose_runs, kept_fractions, notes_on_repetition
 from engine.spec.study import StudySpec, chosen_domains, plan_runs
 
 DOMAINS = ["web", "code", "books"]
@@ -123,15 +123,19 @@ def test_proxies_see_the_targets_repetition_where_it_is_known():
     asked = spec(target_tokens=1e9, available_tokens={"web": 8e8, "code": 1e7})
     one = frame_of(asked, DOMAINS, manifest())
     seen = PRESETS["demo"].tokens / 1e9
-    np.testing.assert_allclose(kept(asked, one), [8e8 * seen / MB, 1e7 * seen / MB, 1], err_msg="books are unknown")
-    assert (kept(spec(), frame_of(spec(), DOMAINS, manifest())) == 1).all(), "a study about its sample repeats nothing"
+    np.testing.assert_allclose(
+        kept_fractions(asked, one), [8e8 * seen / MB, 1e7 * seen / MB, 1], err_msg="books are unknown"
+    )
+    assert (kept_fractions(spec(), frame_of(spec(), DOMAINS, manifest())) == 1).all(), (
+        "a study about its sample repeats nothing"
+    )
 
 
 def test_text_too_scarce_to_be_cut_keeps_a_sequence_and_it_is_said():
     asked = spec(target_tokens=1e12, available_tokens={"web": 8e11, "code": 3e11, "books": 1e7})
     one = frame_of(asked, DOMAINS, manifest())
     least = PRESETS["demo"].context + 1
-    assert kept(asked, one)[2] == pytest.approx(least / MB)
+    assert kept_fractions(asked, one)[2] == pytest.approx(least / MB)
     assert "books" in notes_on_repetition(asked, one)[0]
     short = spec(target_tokens=1e4)
     assert (

@@ -111,6 +111,9 @@ def test_kinds_are_spelt_as_they_always_were():
     assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", name) for name in event_kinds())
 
 
+SPEED = {"tokens": 1, "loss": [1.0], "tokens_per_second": 1.0}
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -120,6 +123,17 @@ def test_kinds_are_spelt_as_they_always_were():
         (line("runs.started", runs="demo-1", device="cpu", parameters=1), "must be a list of texts"),
         (line("job.progress", done=10**400, total=1), "its 'done' is 1"),
         (line("job.note", text="x", t="now"), "its time is 'now'"),
+        (line("job.note", text="x", t=9e11), "its time is 9"),
+        (line("job.note", text="x", t=-1.0), "its time is -1"),
+        (line("job.progress", done=-5, total=10), "'done' is -5"),
+        (line("job.progress", done=5, total=1e300), "'total' is 1e+300"),
+        (line("runs.progress", runs=["demo-1"], step=1, steps=2, **SPEED | {"tokens_per_second": -1.0}), "is -1"),
+        (finished("demo-2", 1.0).replace(b'"seconds": 2.0', b'"seconds": 1e300'), "'seconds' is 1e+300"),
+        (line("runs.evaluated", runs=["demo-1"], tokens=5, losses=[[1.0], [2.0]]), "tells 2 results of 1 runs"),
+        (
+            line("runs.progress", runs=["demo-1"], step=2**40, steps=2**41, **SPEED),
+            f"step {2**40} of",
+        ),
         (b'{"t": 1.0}\n', "kind None"),
         (b"[1, 2]\n", "not a JSON object"),
         (b"[" * 100_000 + b"\n", "not a JSON object"),
@@ -181,9 +195,9 @@ def test_a_misspelt_run_is_set_aside_and_its_neighbours_are_applied(store):
 def test_a_search_says_which_merges_were_refused_and_which_diverged(store):
     planned(store, kind="merge_search")
     rows = [
-        {**MEASURED, "id": "demo-7", "number": 7},
-        {**MEASURED, "id": "demo-8", "number": 8, "losses": [None, None], "refused": "directions cancel"},
-        {**MEASURED, "losses": [1.0, None]},
+        {**MEASURED, "id": "demo-00007", "number": 7},
+        {**MEASURED, "id": "demo-00008", "number": 8, "losses": [None, None], "refused": "directions cancel"},
+        {**MEASURED, "id": "demo-00009", "losses": [1.0, None]},
     ]
     with journal_of(store, "demo-merge_search") as journal:
         journal.write(line("runs.measured", study="demo", runs=rows))
@@ -264,6 +278,7 @@ def test_the_demo_of_the_version_before_rebuilds_to_the_same_tables(old_journals
     store.close()
 
 
+@pytest.mark.slow
 def test_the_demo_of_the_version_before_opens_from_the_command_line(old_journals, tmp_path):
     """Without its corpora and surrogates, which no journal holds; what was measured and decided is all there."""
     root = shutil.copytree(old_journals[0], tmp_path / "workspace")

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import tracemalloc
 
 import pytest
 
@@ -13,7 +12,7 @@ from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPlanned
 from store import jobs, runs, studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.rebuild import put_aside, rebuild
 
 DOMAINS = ["prose", "code"]
 
@@ -91,105 +90,6 @@ def test_losses_stand_in_the_order_of_the_domains(store):
     assert measured.weights.tolist() == [[0.2, 0.8]]
 
 
-def test_a_torn_line_waits_for_its_end(store):
-    planned(store)
-    whole = finished("demo-1", 1.0)
-    with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started") + whole[:20])
-        journal.flush()
-        store.ingest()
-        assert jobs.find(store, "demo-train").state == "running"
-        assert studies.get(store, "demo").done == 0
-        journal.write(whole[20:])
-    store.ingest()
-    assert studies.get(store, "demo").done == 1
-    assert runs.corrupt_lines(store) == []
-
-
-def test_a_long_torn_line_is_not_read_again(store):
-    planned(store)
-    key, size = "job/demo-train", 5 << 20
-    with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started"))
-        journal.flush()
-        store.ingest()
-        begins = journal.tell()
-        journal.write(b"x" * size)
-        journal.flush()
-        tracemalloc.start()
-        assert store.ingest() == 0 and store._torn[key] == begins + size
-        assert store.ingest() == 0 and tracemalloc.get_traced_memory()[1] < 4 << 20, "a block at a time"
-        tracemalloc.stop()
-        journal.write(b"\n" + finished("demo-1", 1.0))
-    store.ingest()
-    assert studies.get(store, "demo").done == 1
-    assert [len(text) for _, _, text, _ in runs.corrupt_lines(store)] == [2000]
-
-
-def test_a_long_torn_line_that_is_cut_off_hides_nothing(store):
-    planned(store)
-    with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started"))
-        journal.flush()
-        begins = journal.tell()
-        journal.write(b"x" * (5 << 20))
-        journal.flush()
-        store.ingest()
-        journal.truncate(begins)
-        journal.seek(begins)
-        journal.write(finished("demo-1", 1.0))
-    store.ingest()
-    assert studies.get(store, "demo").done == 1
-
-
-def test_a_corrupt_line_is_set_aside_and_shown(store):
-    planned(store)
-    with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started") + b"\xff{ garbage\n" + b"[1, 2]\n" + finished("demo-1", 1.0))
-    store.ingest()
-    assert studies.get(store, "demo").done == 1
-    assert [text for _, _, text, _ in runs.corrupt_lines(store)] == ["\ufffd{ garbage", "[1, 2]"]
-
-
-def test_each_line_lands_once_however_often_it_is_looked_at(workspace):
-    store = Store(workspace)
-    planned(store)
-    progress = line(
-        "runs.progress",
-        runs=["demo-1", "demo-2"],
-        step=5,
-        steps=10,
-        tokens=50,
-        loss=[4.0, None],
-        tokens_per_second=9.0,
-    )
-    with journal_of(store, "demo-train") as journal:
-        journal.write(progress * 3)
-    store.ingest()
-    store.ingest()
-    store.close()
-    store = Store(workspace)
-    assert store.rows("SELECT count(*), count(loss) FROM curve") == [(6, 3)]
-    store.ingest()
-    assert store.rows("SELECT count(*), count(loss) FROM curve") == [(6, 3)]
-    store.close()
-
-
-def test_an_event_of_the_wrong_shape_is_set_aside_and_its_neighbours_land(store):
-    planned(store)
-    wrong = line("runs.started", runs=["demo-1"])  # lacks its device
-    progress = line("runs.progress", runs=["demo-1"], step="x", steps=1, tokens=1, loss=[1.0], tokens_per_second=1.0)
-    with journal_of(store, "demo-train") as journal:
-        journal.write(line("job.started") + b"garbage\n" + wrong + progress + finished("demo-1", 1.0))
-    store.ingest()
-    assert jobs.find(store, "demo-train").state == "running"
-    assert studies.get(store, "demo").done == 1
-    aside = [json.loads(text)["kind"] for _, _, text, _ in runs.corrupt_lines(store)[1:]]
-    assert aside == ["runs.started", "runs.progress"]
-    store.ingest()
-    assert len(runs.corrupt_lines(store)) == 3
-
-
 def test_states_follow_the_job(store):
     planned(store)
     states = []
@@ -252,11 +152,38 @@ def test_a_rebuild_equals_the_live_database(store, workspace, tmp_path):
 
 def test_a_second_process_is_refused_with_a_sentence(store, workspace):
     code = (
-        "import sys, pathlib; from store.database import Store; from engine.core.workspace import Workspace;"
+        "import sys, pathlib; from store.database import AT_ONCE, Store; from engine.core.workspace import Workspace;"
         "Store(Workspace(pathlib.Path(sys.argv[1])))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(workspace.root)], capture_output=True, text=True)
     assert "another process owns it" in done.stderr
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from engine.core.errors import Unavailable
+from engine.core.workspace import Workspace
+from store.database import Store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # what a full disk or a quota refuses
+try:
+    Store(Workspace(Path(sys.argv[1])))
+except Unavailable as refused:
+    print(refused)
+"""
+
+
+def test_a_workspace_that_can_no_longer_be_written_says_so(workspace):
+    """Every command opens it, also one that only looks: no traceback."""
+    store = Store(workspace)
+    planned(store)
+    store.close()
+    done = subprocess.run([sys.executable, "-c", FULL, str(workspace.root)], capture_output=True, text=True)
+    assert "Cannot write" in done.stdout and "Free disk space" in done.stdout, done.stderr[-1000:]
+    store = Store(workspace)
+    assert [one.id for one in studies.all_studies(store)] == ["demo"]
+    store.close()
 
 
 def test_two_threads_write_and_nothing_is_lost(store):
@@ -277,6 +204,23 @@ def test_a_newer_workspace_is_refused_and_left_alone(workspace):
     with pytest.raises(Problem, match=r"version is '99'.*Update Mixdesk"):
         Workspace.open(workspace.root)
     assert (workspace.root / "version").read_text() == "99\n"
+
+
+def test_whatever_stands_in_its_place_is_put_aside_and_what_was_kept_before_stays(workspace):
+    """A folder, a link to nothing, a log: each rebuild keeps the one that it replaces under a name of its own."""
+    live = workspace.root / "mixdesk.duckdb"
+    assert put_aside(live) is None
+    live.mkdir()
+    assert put_aside(live) == "before-rebuild-mixdesk.duckdb"
+    live.symlink_to("nowhere")
+    live.with_name("mixdesk.duckdb.wal").write_text("log")
+    assert put_aside(live) == "before-rebuild-2-mixdesk.duckdb"
+    live.write_text("whole")
+    assert put_aside(live) == "before-rebuild-3-mixdesk.duckdb"
+    assert (workspace.root / "before-rebuild-mixdesk.duckdb").is_dir()
+    assert (workspace.root / "before-rebuild-2-mixdesk.duckdb.wal").read_text() == "log"
+    assert (workspace.root / "before-rebuild-3-mixdesk.duckdb").read_text() == "whole"
+    assert not live.exists()
 
 
 def test_a_damaged_database_says_how_to_rebuild(workspace):
@@ -300,3 +244,12 @@ def test_the_owner_lock_is_exclusive_and_ends_with_its_holder(workspace):
 def test_names_cannot_leave_the_workspace(workspace, name):
     with pytest.raises(Problem, match="Cannot use"):
         workspace.corpus(name)
+
+
+def test_a_name_that_two_studies_have_is_not_guessed(store):
+    """Whoever cancels by name cancels what they mean."""
+    for study in ("s-1", "s-2"):
+        store.write(StudyCreated(study, "Same", {"corpus": "default"}))
+    with pytest.raises(Problem, match=r"2 have that name\. Give an id: s-1, s-2|s-2, s-1"):
+        studies.get(store, "Same")
+    assert studies.get(store, "s-2").id == "s-2"

@@ -5,15 +5,22 @@ import json
 import numpy as np
 import pytest
 
+from dashboard.models.jobs import overview_of
 from dashboard.models.progress import progress_of
+from dashboard.views.measure.jobs import reason_of
 from dashboard.views.shared.study import too_few
+from engine.cli.waiting import check_job, check_study, doing
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
+from engine.core.people import acting
 from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.service.backup import backup
+from engine.service.restore import restore
 from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import jobs, studies
 from store.database import Store
+from tests.support.working import small_text
 
 DOMAINS = ["prose", "code", "digits"]
 FIDELITY = {"width": 16, "layers": 1, "heads": 1, "context": 32, "tokens": 32768}
@@ -101,3 +108,122 @@ def test_what_needs_runs_that_were_cancelled_says_how_they_come(half, command):
     ends(half, "half-train-1", range(0), done=False)
     with pytest.raises(Problem, match=r"15 of its runs failed or were cancelled: resume the study\.$"):
         COMMANDS[command](half, "half")
+
+
+def test_waiting_ends_where_a_person_must_go_on(half):
+    """Not at once with nothing, and not never: paused, cancelled or lost work is named, with what goes on with it."""
+    show, job = COMMANDS["show"], COMMANDS["job"]
+    check_study(show(half, "half"))
+    check_job(job(half, "half-train-1"))
+    assert doing(show(half, "half")["jobs"]) == "2 queued"
+    COMMANDS["pause"](half, "half")
+    with pytest.raises(Problem, match=r"Cannot wait for 'half': it is paused. `resume half`"):
+        check_study(show(half, "half"))
+    with pytest.raises(Problem, match=r"half-train-1: its study is paused. `resume half`"):
+        check_job(job(half, "half-train-1"))
+    COMMANDS["resume"](half, "half")
+    ends(half, "half-train-1", range(0), done=False)
+    check_study(show(half, "half"))  # the other one can still be waited for
+    with pytest.raises(Problem, match=r"half-train-1 was cancelled. `job-retry half-train-1`"):
+        check_job(job(half, "half-train-1"))
+    ends(half, "half-train-0", range(1, 6))
+    with pytest.raises(Problem, match=r"Cancelled: 1 train job, with 15 runs.* `resume half`"):
+        check_study(show(half, "half"))
+    COMMANDS["cancel"](half, "half")
+    with pytest.raises(Problem, match=r"it is cancelled. `resume half`"):
+        check_study(show(half, "half"))
+
+
+def test_a_cancelled_fit_is_not_waited_for_and_a_later_one_replaces_it(half):
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 21))
+    advance.advance(half)
+    fit = next(job.id for job in jobs.of_study(half, "half") if job.kind == "fit")
+    COMMANDS["cancel_job"](half, fit)
+    with pytest.raises(Problem, match="Cancelled: 1 fit job"):
+        check_study(COMMANDS["show"](half, "half"))
+    half.submit("half-fit-later", {"kind": "fit"}, "half")
+    assert COMMANDS["show"](half, "half")["lost"] == {"jobs": [], "told": []}
+
+
+def tells(store: Store, job: str, *told: dict) -> None:
+    """A job's journal gets these lines."""
+    with open(store.spool.find(job) / "events.jsonl", "a") as file:
+        file.writelines(json.dumps({**one, "t": 1.0}) + "\n" for one in told)
+    store.ingest()
+    assert not store.rows("SELECT * FROM corrupt_lines")
+
+
+@pytest.fixture
+def fitted(half) -> tuple[Store, str]:
+    """All runs measured and fitted; with the id of the default search, which waits."""
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 21))
+    advance.advance(half)
+    fit = next(job.id for job in jobs.of_study(half, "half") if job.kind == "fit")
+    league = {"default": "gp", "standings": [{"name": "gp", "problem": None}]}
+    about = {"study": "half", "fingerprint": fit.removeprefix("half-fit-"), "runs": 20, "league": league}
+    tells(half, fit, {"kind": "job.started", "pid": 1}, {"kind": "league.finished", **about}, {"kind": "job.finished"})
+    half.spool.move(half.spool.find(fit), "ended")
+    half.ingest()
+    assert not advance.is_settled(half, studies.get(half, "half")), "a search is due"
+    advance.advance(half)
+    return half, next(job.id for job in jobs.of_study(half, "half") if job.kind == "search")
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_search_that_failed_or_was_cancelled_is_not_tried_without_end(fitted, tmp_path, end):
+    """Nothing would run by itself, so nothing is asked about when an archive is restored."""
+    store, search = fitted
+    if end == "cancelled":
+        COMMANDS["cancel_job"](store, search)
+    else:
+        tells(store, search, {"kind": "job.started", "pid": 1}, {"kind": "job.failed", "message": "It broke."})
+        store.spool.move(store.spool.find(search), "ended")
+    store.ingest()
+    for _ in range(2):
+        advance.advance(store)
+        assert jobs.find(store, search).state == end
+    assert advance.is_settled(store, studies.get(store, "half"))
+    with pytest.raises(Problem, match=r"`resume half` retries"):
+        check_study(COMMANDS["show"](store, "half"))
+    backup(store.workspace, tmp_path / "b.tar.zst")
+    restore(tmp_path / "b.tar.zst", tmp_path / "restored")
+    COMMANDS["resume"](store, "half")
+    assert jobs.find(store, search).state == "queued"
+    backup(store.workspace, tmp_path / "c.tar.zst")
+    with pytest.raises(Problem, match="1 waiting jobs"):
+        restore(tmp_path / "c.tar.zst", tmp_path / "asked")
+
+
+def test_a_study_whose_corpus_failed_does_not_go_on_by_itself(store, tmp_path):
+    small_text(tmp_path / "text")
+    COMMANDS["build_corpus"](store, "mine", {"source": {"type": "folder", "path": str(tmp_path / "text")}})
+    study = COMMANDS["start"](store, {"name": "On mine", "corpus": "mine", "fidelity": FIDELITY})["study"]
+    assert not advance.is_settled(store, studies.get(store, study))
+    COMMANDS["cancel_job"](store, "corpus-mine")
+    assert advance.is_settled(store, studies.get(store, study))
+    backup(store.workspace, tmp_path / "b.tar.zst")
+    restore(tmp_path / "b.tar.zst", tmp_path / "restored")
+
+
+def test_jobs_that_were_cancelled_are_counted_and_listed_with_who_asked(half):
+    COMMANDS["cancel_job"](half, "half-train-1")
+    overview = overview_of(half)
+    assert overview.counts == {"queued": 1, "cancelled": 1}
+    told = [(row.id, reason_of(row)) for row in overview.cancelled]
+    assert told == [("half-train-1", f"Cancelled by {acting().name}.")]
+
+
+def test_a_resume_builds_the_corpus_that_was_cancelled(store, tmp_path):
+    """It is no job of the study, and nothing else would ever build it."""
+    small_text(tmp_path / "text")
+    source = {"source": {"type": "folder", "path": str(tmp_path / "text")}}
+    COMMANDS["build_corpus"](store, "mine", source)
+    study = COMMANDS["start"](store, {"name": "On mine", "corpus": "mine", "fidelity": FIDELITY})["study"]
+    COMMANDS["cancel_job"](store, "corpus-mine")
+    with pytest.raises(Problem, match="Cancelled: 1 corpus job"):
+        check_study(COMMANDS["show"](store, study))
+    COMMANDS["resume"](store, study)
+    assert COMMANDS["job"](store, "corpus-mine")["state"] == "queued"
+    check_study(COMMANDS["show"](store, study))

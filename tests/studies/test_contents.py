@@ -4,6 +4,8 @@ Real corpora of made text; the runs' losses follow a law of their contents, so n
 """
 
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +13,27 @@ import pytest
 
 from engine.commands import COMMANDS
 from engine.core.errors import Problem
+from engine.core.people import Person, as_person
 from engine.core.workspace import Workspace
 from engine.corpus import contents as counted
 from engine.corpus.build import run as build
 from engine.corpus.shelf import load
 from engine.jobs.decisions import StudyCreated, StudyPlanned
+from engine.jobs.ledger import SourcePriced
 from engine.jobs.runs import CarriedRun
 from engine.jobs.spool import Job
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
+from engine.spec.objectives import BITS, Objective
 from engine.spec.study import StudySpec
 from engine.studies import imports
 from engine.studies.advance import text_of
 from engine.studies.contents import table_of
 from engine.studies.corpora import build_corpus
-from store import corpora, runs, studies
+from engine.studies.price_ledger import aggregate_of_price
+from store import corpora, ledger, runs, studies
 from store.database import Store
+from store.rebuild import rebuild
 from tests.importing.flat import write
 
 LETTERS = {"a": "abcdefgh", "b": "klmnopqr", "d": "0123456789", "z": "ABCDEFGHIJKLMNOP"}
@@ -34,10 +41,12 @@ CORPORA = {  # domain -> the topics of its text; its seed
     "alpha": {"letters": ("ab", 1), "digits": ("d", 2)},
     "beta": {"mixed": ("aad", 3), "words": ("ab", 4), "numbers": ("bd", 5)},
     "gamma": {"same": ("d", 2), "likely": ("bbd", 6), "strange": ("z", 7)},
+    "delta": {"letters": ("ab", 1), "digits": ("d", 2), "likely": ("bbd", 6)},
 }
 RUNS, SHARE = 20, 0.2
 
 
+@cache
 def text(topics: str, seed: int, records: int = 60) -> str:
     """Records of made words, each of one topic: about 90 kB."""
     rng, lines = np.random.default_rng(seed), []
@@ -172,6 +181,7 @@ def test_runs_of_studies_that_compare_are_one_table_and_the_others_say_why(store
     assert table.names == ["one: digits", "one: letters", "two: mixed", "two: numbers", "two: words"]
 
 
+@pytest.mark.slow
 def test_a_source_that_helps_is_told_from_one_that_does_not(store):
     likely, same = value(store, "likely"), value(store, "same")
     assert likely["verdict"] == "better" and likely["low"] < likely["change"] < likely["high"] < 0
@@ -200,7 +210,7 @@ def test_a_known_domain_under_another_name_is_priced_as_itself(store):
 def test_text_unlike_all_that_was_seen_cannot_be_told(store):
     told = value(store, "strange")
     assert told["verdict"] == "cannot tell" and "Train a few runs" in told["why"]
-    assert told["told"] < 0.5 and told["distance"] > 0.3
+    assert told["settled"] == told["told"] < 0.5 and told["distance"] > 0.3
 
 
 @pytest.mark.parametrize(
@@ -233,3 +243,82 @@ def test_a_corpus_that_is_gone_leaves_its_study_out(store):
         assert alone["runs"] == RUNS and "was not checked" in alone["notes"][0]
     finally:
         gone.rename(folder)
+
+
+# What prices were worth -------------------------------------------------------------------------------------
+
+
+def priced(store: Store, **asked) -> dict:
+    """The ledger's row of a price, just asked for."""
+    told = value(store, **asked)
+    (row,) = [one for one in COMMANDS["ledger"](store)["sources"] if one["hash"] == told["registered"]]
+    return row
+
+
+def test_a_price_is_written_down_once_with_its_hash_and_survives_a_rebuild(store, tmp_path):
+    first = priced(store, domain="strange")
+    before = len(COMMANDS["ledger"](store, "one")["sources"])
+    assert priced(store, domain="strange") == first and len(COMMANDS["ledger"](store, "one")["sources"]) == before
+    assert first["unchanged"] and first["share"] == SHARE and first["verdict"] == "cannot tell"
+    assert first["measured"] is None and first["why_not"] == "no study of the same proxies has it among its domains"
+    with as_person(Person("vera@example.org", "viewer")):
+        assert value(store, "strange", share=0.3)["registered"] is None, "a viewer's question changes nothing"
+    assert len(COMMANDS["ledger"](store, "one")["sources"]) == before
+    rebuild(store.workspace, tmp_path / "again.duckdb")
+    again = Store(store.workspace, tmp_path / "again.duckdb")
+    assert COMMANDS["ledger"](again)["sources"] == COMMANDS["ledger"](store)["sources"]
+    again.close()
+
+
+def test_a_copy_of_a_study_has_the_same_price_of_its_own(store):
+    """Its runs have the same losses, so its price has the same hash."""
+    told = value(store, "strange", share=0.31)["registered"]
+    (one,) = [one.price for one in ledger.source_prices(store, "one") if one.price.hash == told]
+    for _ in range(2):
+        store.write(SourcePriced("copy", one))
+    assert [found.price for found in ledger.source_prices(store, "copy")] == [one]
+    assert one in [found.price for found in ledger.source_prices(store, "one")]
+
+
+def test_a_price_has_the_sign_and_unit_of_what_counted_in_it(store):
+    told = value(store, "strange", share=0.32)["registered"]
+    (price,) = [one.price for one in ledger.source_prices(store, "one") if one.price.hash == told]
+    study = studies.get(store, "one")
+    by = aggregate_of_price(study, price)
+    assert (by.sign, by.unit) == (1, BITS) and len(price.weights) == len(study.metrics)
+    mixed = replace(study, objectives=[Objective("score", "accuracy", True), *study.objectives[1:]])
+    alone = [-1.0] + [0.0] * (len(study.metrics) - 1)
+    by = aggregate_of_price(mixed, replace(price, weights=alone))
+    assert (by.sign, by.unit) == (-1, "accuracy"), "whatever the study's own priorities are"
+
+
+def test_a_price_is_measured_by_the_study_that_adds_the_domain(store):
+    """Its change of domains trains the mixture with the source and without; both ends, and nothing else, count."""
+    asked = priced(store, domain="likely", candidate="one-0")
+    plan = COMMANDS["change_domains"](store, "one", "delta", new_name="More")
+    study = COMMANDS["change_domains"](store, "one", "delta", new_name="More", start=True)["study"]
+    rows = {row["label"]: row for row in COMMANDS["list_runs"](store, study) if row["role"] == "proposed"}
+    assert plan["new_runs"] >= len(rows) >= 2
+    base, moved = rows["one-0, as priced"], rows[f"one-0, {SHARE:.1%} of likely"]
+    assert moved["shares"] is None and moved["weights"]["likely"] == pytest.approx(SHARE)
+    assert moved["weights"]["letters"] == pytest.approx((1 - SHARE) * base["weights"]["letters"])
+    (waiting,) = [one for one in COMMANDS["ledger"](store)["sources"] if one["hash"] == asked["hash"]]
+    assert waiting["measured_in"] == study and "with it or without" in waiting["why_not"]
+    end(store, base["id"], 3.0)
+    end(store, moved["id"], 2.9)
+    (found,) = [one for one in COMMANDS["ledger"](store)["sources"] if one["hash"] == asked["hash"]]
+    assert found["measured"] == pytest.approx(-0.1) and found["measured_runs"] == [1, 1]
+    assert found["error"] == pytest.approx(asked["change"] + 0.1)
+    wide = np.sqrt(asked["std"] ** 2 + 2 * asked["noise"] ** 2)
+    assert found["deviations"] == pytest.approx((-0.1 - asked["change"]) / wide)
+
+
+def end(store: Store, run: str, loss: float) -> None:
+    """End a queued run, with this loss of every domain."""
+    ((job, study),) = store.rows("SELECT job, study FROM runs WHERE id = ?", [run])
+    losses = dict.fromkeys(studies.get(store, study).domains, loss)
+    facts = {"tokens": 524_288, "seconds": 1.0, "cpu_seconds": 1.0, "device": "cpu", "parameters": 20_000}
+    line = {"kind": "run.finished", "t": 1.0, "run": run, "losses": losses, "losses_se": losses}
+    with open(store.spool.find(job) / "events.jsonl", "ab") as journal:
+        journal.write(json.dumps({**line, **facts, "shares": [0.25] * len(losses)}).encode() + b"\n")
+    store.ingest()

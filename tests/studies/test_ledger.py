@@ -107,7 +107,9 @@ def test_runs_from_elsewhere_and_next_runs_are_predicted_by_a_fit_that_lacks_the
     (one,) = ledger.entries(desk, study.id)
     assert one.registered.prediction.fit == before.fingerprint and one.registered.prediction.origin == "submitted"
     assert one.measured == pytest.approx(3.5)
-    (run,) = proposals.start_proposed(desk, small(desk), np.array([[0.3, 0.2, 0.5]]))
+    (run,) = proposals.start_proposed(desk, small(desk), np.array([[0.3, 0.2, 0.5]])).runs
+    again = proposals.start_proposed(desk, small(desk), np.array([[0.3, 0.2, 0.5]]))
+    assert again == ([run], True), "asked twice is one"
     mine = [one for one in ledger.entries(desk) if one.registered.prediction.run == run]
     assert {one.registered.prediction.origin for one in mine} == {"proposed"} and len(mine) > 1
 

@@ -77,6 +77,11 @@ def test_predictions_follow_the_size(store, study):
         rows = COMMANDS["predict"](store, "Sizes", NEW, parameters=size[0], tokens=size[1])
         mean, std = (np.array([[one[m][what] for m in study.metrics] for one in rows]) for what in ("mean", "std"))
         assert (np.abs(mean - truth(points, *size)) < 2.5 * std).all()
+    own = runs.measured_at_all_sizes(store, study.id).weights[0]
+    at_a_run = [dict(zip(study.domains, own.tolist(), strict=True))]
+    for parameters, place in ((3e8, "measured"), (2e8, "measured"), (3e9, "extrapolated")):
+        (row,) = COMMANDS["predict"](store, "Sizes", at_a_run, parameters=parameters, tokens=2e10)
+        assert {row[m]["place"] for m in study.metrics} == {place}, "no run had the size beyond"
     told = COMMANDS["list_sizes"](store, "Sizes", 3e9, 2e10)
     assert any("Far from the runs: 3B parameters" in note for note in told["notes"])
 

@@ -16,7 +16,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Seen, beyond, curves, seen, worth_of
+from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -62,7 +62,7 @@ def study(store: Store) -> studies.Study:
     store.ingest()
     found = studies.get(store, "targets")
     folder = store.spool.find(advance.queue_fit(store, found))
-    run_league(Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text())))
+    run_league(Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text()) | {"repeats": 1}))
     store.ingest()
     return found
 
@@ -127,7 +127,7 @@ def test_who_knows_shares_alone_says_so(store, study):
 
 
 def test_a_mixture_beyond_the_runs_is_called_extrapolated(store, study):
-    found = seen(store, study, frame_of_study(study))
+    found = epochs_read(store, study, frame_of_study(study))
     assert beyond(DOMAINS, np.array([9.0, 0.1]), found) is None
     told = beyond(DOMAINS, np.array([200.0, 0.1]), found)
     assert "scarce is read 200 times, and no run read it more than 9.9" in told and "plenty" not in told

@@ -60,6 +60,25 @@ def corpus_job(text: Path, name: str, **settings) -> dict:
     return {"kind": "corpus", "corpus": name, "source": {"type": "folder", "path": str(text)}, **settings}
 
 
+# Of the smallest proxies that learn something.
+FIDELITY = {
+    "width": 16,
+    "layers": 1,
+    "heads": 1,
+    "context": 32,
+    "batch": 4,
+    "eval_tokens": 1024,
+    "learning_rate": 0.01,
+}
+
+
+def training_job(corpus: str, weights: dict[str, float], ids: list[str], tokens: int, **settings) -> dict:
+    """A job that trains tiny proxies on a corpus, each at these shares with a seed of its own."""
+    runs = [{"id": one, "weights": list(weights.values()), "seed": n} for n, one in enumerate(ids)]
+    task = {"corpus": corpus, "domains": list(weights), "runs": runs, "fidelity": {**FIDELITY, "tokens": tokens}}
+    return {"kind": "train", "study": "s", **task, **settings}
+
+
 def faults(folder: Path) -> dict[str, str]:
     """The environment of a worker whose jobs misbehave by their names."""
     folder.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
-"""What CONTRIBUTING promises: a metric, a kind of job, a merge method, a page: each is one file and a row of a table.
+"""What CONTRIBUTING promises: a metric, a surrogate, a kind of job, a page ...: each is one file and a row of a table.
 
-Each is added to a copy of the checkout and used as a user would; the tables that it names are all that changes.
+Each is added to a copy of the checkout and used as a user would; the tables that it names are all that changes. The
+copy holds what the Dockerfile copies into the image, and nothing else: so all of this shows that the image has enough.
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from playwright.sync_api import expect
@@ -20,6 +22,13 @@ from tests.support.running import ROOT, STUDY, Page, copied, watched_tab
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 SHOWN = re.compile(r"<!-- run by tests/system/test_additions\.py as (\S+) -->\n```python\n(.*?)^```$", re.M | re.S)
 ADDED = dict(SHOWN.findall(TEXT))  # path -> the file that CONTRIBUTING shows
+EVEN = re.search(r"^def even\(.*?(?=^```$)", TEXT, re.M | re.S)[0]  # a design: a function in the file of its table
+IMAGE = [
+    name
+    for line in (ROOT / "Dockerfile").read_text().splitlines()
+    if line.startswith("COPY ")
+    for name in line.split()[1:-1]
+]
 # Another kind of job, whose event is no Result: it says itself in which row it lands.
 NOTED = '''"""The job that notes how many letters there are."""
 
@@ -64,6 +73,28 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
             '    "count": "engine.spec.kinds.count",\n    "note": "engine.spec.kinds.note",\n    "search": "engine',
         ),
     ],
+    "engine/surrogates/__init__.py": [
+        ("from engine.surrogates.on_box", "from engine.surrogates.mean import Mean\nfrom engine.surrogates.on_box"),
+        ('    "linear": Linear,\n', '    "mean": Mean,\n    "linear": Linear,\n'),
+    ],
+    "engine/space/design.py": [
+        ("class Design(NamedTuple):", f"{EVEN}\n\nclass Design(NamedTuple):"),
+        (
+            "DESIGNS = {\n",
+            'DESIGNS = {\n    "even": Design("Uniform", "Every mixture is as likely as any other.", False, even),\n',
+        ),
+    ],
+    "engine/recipes/__init__.py": [
+        ("    streaming,\n", "    streaming,\n    tabs,\n"),
+        ('    "csv": plain.CSV,\n', '    "tabs": tabs.FORMAT,\n    "csv": plain.CSV,\n'),
+    ],
+    "engine/commands/__init__.py": [
+        ("import corpora, imports", "import corpora, counting, imports"),
+        ("in (corpora, jobs", "in (corpora, counting, jobs"),
+    ],
+    "engine/jobs/backends/__init__.py": [
+        ('    "ray": "engine', '    "gentle": "engine.jobs.backends.gentle:Gentle",\n    "ray": "engine'),
+    ],
     "engine/merging/methods/__init__.py": [
         ("    magmax,\n", "    magmax,\n    median,\n"),
         ('    "magmax": ', '    "median": median.METHOD,\n    "magmax": '),
@@ -79,12 +110,11 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> pathlib.Path:
-    """A copy of the checkout with the four additions."""
+    """A copy of what the image holds of the checkout, with the additions."""
     root = tmp_path_factory.mktemp("checkout")
-    for name in ("engine", "store", "dashboard", ".streamlit", "pyproject.toml"):
-        place = ROOT / name
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(place, root / name, ignore=ignore) if place.is_dir() else shutil.copy(place, root / name)
+    for place in (place for name in IMAGE for place in ROOT.glob(name)):
+        ignore, there = shutil.ignore_patterns("__pycache__"), root / place.name
+        shutil.copytree(place, there, ignore=ignore) if place.is_dir() else shutil.copy(place, there)
     for name, text in {**ADDED, "engine/spec/kinds/note.py": NOTED}.items():
         assert not (root / name).exists()
         (root / name).write_text(text)
@@ -112,15 +142,32 @@ def workspace(finished, tmp_path_factory) -> pathlib.Path:
 
 
 def test_contributing_names_the_tables_and_shows_the_rows():
-    assert len(ADDED) == len(ROWS) == 4
+    assert len(ADDED) + 1 == len(ROWS) == TEXT.partition("## Add something")[2].count("\n### ")  # 1: the design
     assert all(str(pathlib.Path(path).parent) in TEXT for path in ROWS)
     for row in (
+        '"mean": Mean',
+        '"even": Design("Uniform", "Every mixture is as likely as any other.", False, even)',
+        '"tabs": tabs.FORMAT',
+        "counting",
+        '"gentle": "engine.jobs.backends.gentle:Gentle"',
         '"count": "engine.spec.kinds.count"',
         '"median": median.METHOD',
         "sure.METRIC",
         'Page("Measure", "Counts", "tag", "counts", ANY, "measure.counts:render")',
     ):
         assert row in TEXT and any(row in after for rows in ROWS.values() for _, after in rows), row
+
+
+def test_the_image_gets_what_it_copies_and_installs():
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {line[1:] for line in ignored if line.startswith("!")} == set(IMAGE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    dynamic = project["tool"]["setuptools"]["dynamic"]
+    files = [dynamic["dependencies"], *dynamic["optional-dependencies"].values()]
+    named = {one["file"] for one in files} | {project["project"]["readme"], *project["project"]["license-files"]}
+    assert named | {"Procfile"} <= {place.name for name in IMAGE for place in ROOT.glob(name)}
+    packages = {one.rstrip("*") for one in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert packages <= set(IMAGE)
 
 
 def test_the_tables_are_read_without_torch(checkout):
@@ -132,15 +179,21 @@ def test_the_tables_are_read_without_torch(checkout):
     subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
-def test_a_metric_is_measured_by_proxies_and_reaches_the_runs(checkout, workspace, tmp_path):
-    study = STUDY.replace('"Small"', '"Sure"').replace("runs = 16", 'runs = 8\nmetrics = ["sure"]')
-    (tmp_path / "study.toml").write_text(study.replace("repeats = 3", "repeats = 0"))
+def test_a_study_of_a_design_a_metric_and_a_surrogate_of_ones_own(checkout, workspace, tmp_path):
+    """And its export, in a format of one's own."""
+    settings = 'runs = 8\ndesign = "even"\nmetrics = ["sure"]'
+    study = STUDY.replace('"Small"', '"Sure"').replace("runs = 16", settings).replace("repeats = 3", "repeats = 0")
+    (tmp_path / "study.toml").write_text(re.sub("surrogates = .*", 'surrogates = ["mean"]', study))
     mixdesk(checkout, workspace, "start", str(tmp_path / "study.toml"), "--wait")
     rows = mixdesk(checkout, workspace, "runs", "Sure")
     assert rows and all(set(row["losses"]) >= {"prose", "prose sure", "digits sure"} for row in rows)
     assert all(0 <= row["losses"]["prose sure"] <= 1 for row in rows)
-    shown = mixdesk(checkout, workspace, "show", "Sure")
-    assert len(shown["league"]["league"]["standings"][0]["spearman"]) == 6
+    standings = mixdesk(checkout, workspace, "show", "Sure")["league"]["league"]["standings"]
+    assert {one["name"]: one["problem"] for one in standings} == {"own_share": None, "mean": None}
+    assert len(standings[0]["spearman"]) == 6
+    asked = ("--candidate", "uniform", "--format", "tabs", "--out", str(tmp_path / "out"))
+    mixdesk(checkout, workspace, "export", "Sure", *asked)
+    assert "0.333333333\tprose\n" in (tmp_path / "out" / "draft_mixture.tsv").read_text()
 
 
 def test_a_kind_of_job_runs_and_its_result_is_kept(checkout, workspace, tmp_path):
@@ -181,6 +234,30 @@ assert store.rows("SELECT message FROM studies") == [("3 letters",)], store.rows
     subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
+def test_a_command_answers_and_a_backend_runs_what_it_is_given(checkout, tmp_path):
+    code = f"""
+import pathlib, sys, time
+from engine.commands.contract import call, openapi
+from engine.core.people import local_user, as_person
+from engine.core.workspace import Workspace
+from engine.jobs import backends
+from engine.jobs.devices import Lease
+from engine.worker import cluster_of, parser
+from store.database import Store
+workspace = Workspace.open(pathlib.Path({str(tmp_path)!r}))
+with as_person(local_user()):
+    assert call(Store(workspace), "count_studies", {{}}) == {{"studies": 0}}
+assert "/api/v1/count_studies" in openapi()["paths"]
+one, log = cluster_of(parser().parse_args(["--backend", "gentle"]), workspace), workspace.root / "log"
+handle = one.submit("it", [sys.executable, "-c", "import os; print(os.nice(0))"], {{}}, Lease("gentle"), log)
+while one.status(handle).state != "ended":
+    time.sleep(0.01)
+assert log.read_text() == "19\\n", log.read_text()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
+
+
+@pytest.mark.slow
 def test_a_merge_method_merges_checkpoints(checkout, tmp_path):
     checkpoints.family(tmp_path)
     names = [name for name in sorted(os.listdir(tmp_path)) if (tmp_path / name).is_dir()][:3]
@@ -200,7 +277,7 @@ def tab(browser):
 def test_a_page_stands_in_the_navigation_and_draws(checkout, workspace, tab):
     running = Page(workspace, checkout=checkout)
     try:
-        tab.goto(running.url)
+        running.show(tab)
         tab.get_by_role("link", name="Counts").click()
         expect(tab.get_by_role("table").get_by_text("Small", exact=True)).to_be_visible()
     finally:

@@ -106,6 +106,7 @@ def run(number: int, **changed) -> dict:
     return {"id": f"job-{number}", "weights": {"web": share, "code": 1 - share}, "losses": losses, **changed}
 
 
+@pytest.mark.slow
 def test_the_same_run_is_one_run_and_two_at_once_lose_nothing(examples, server, tmp_path):
     """Forty posts, each twice, eight at a time: forty runs, numbered once each, and a rebuild gives the same."""
     with ThreadPoolExecutor(8) as pool:

@@ -8,6 +8,7 @@ Pages speak of "My study" and "My merges"; here these are the small finished one
 
 import gzip
 import json
+import os
 import re
 import runpy
 import shlex
@@ -180,13 +181,18 @@ def test_commands_do_what_the_page_says(path, merged, tmp_path):
 
 
 def run(line: str, workspace: Path, folder: Path, last: str) -> str | None:
-    """Run one line, `mixdesk ...`; ID stands for the last thing that was made. Returns the id of what it made."""
-    words = shlex.split(line, comments=True)
+    """Run one line, `mixdesk ...` or `python -m ...`; ID stands for the last thing that was made. Returns the id of
+    what it made."""
+    words = [last if word == "ID" else NAMES.get(word, word) for word in shlex.split(line, comments=True)]
     if not words:
         return None
-    assert words[0] == "mixdesk", f"{line!r}: say why it is not run"
-    words = [last if word == "ID" else NAMES.get(word, word) for word in words[1:]]
-    done = engine(workspace, *words, check=False, folder=folder)
+    assert words[0] == "mixdesk" or words[:2] == ["python", "-m"], f"{line!r}: say why it is not run"
+    if words[0] == "mixdesk":
+        done = engine(workspace, *words[1:], check=False, folder=folder)
+    else:
+        here = {"MIXDESK_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
+        words = [sys.executable, *words[1:]]
+        done = subprocess.run(words, cwd=folder, env=os.environ | here, capture_output=True, text=True)
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     try:
         made = json.loads(done.stdout)

@@ -57,7 +57,8 @@ def test_plain_words_are_left_alone(text):
 def test_words_are_the_fields():
     found = []
     for path in (*PAGES, *CODE):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = path.read_text()
+        for number, line in enumerate(text.splitlines() if words_in(text) else [], 1):
             found += [f"{path.relative_to(ROOT)}:{number}: {one}" for one in words_in(line)]
     assert found == []
 

@@ -1,4 +1,4 @@
-"""Toasts: a study has finished or needs attention. Each browser session sees each notice once."""
+"""What every page says: that a study has finished or needs attention, once each; and that nobody runs its jobs."""
 
 import time
 
@@ -6,9 +6,15 @@ import streamlit as st
 
 from dashboard.server import state
 from dashboard.views.shared.text import plain
-from store import notices
+from store import jobs, notices
 
 ICONS = {"finished": ":material/task_alt:", "failed": ":material/error:"}
+
+
+def show() -> None:
+    """All of them."""
+    toast()
+    worker()
 
 
 def toast() -> None:
@@ -17,3 +23,14 @@ def toast() -> None:
     for notice in notices.since(state.store(), since):
         st.toast(plain(notice.text), icon=ICONS[notice.outcome], duration="long")
         st.session_state["notices_since"] = notice.t
+
+
+def worker() -> None:
+    """Say on every page that jobs wait and nobody runs them."""
+    store = state.store()
+    if jobs.any_busy(store) and not store.workspace.is_held("worker"):
+        st.warning(
+            "No worker is running, so queued jobs do not start. `make run` starts one along with the page, "
+            "`python -m engine.worker` on its own.",
+            icon=":material/power_off:",
+        )

@@ -6,8 +6,8 @@ import streamlit as st
 
 from dashboard.components import drafts
 from dashboard.server import state
-from dashboard.views.shared.text import plain, refusal
-from engine.core.errors import Problem
+from dashboard.views.shared.refused import attempt, show_refusal
+from dashboard.views.shared.text import local, plain
 from engine.core.people import ROLES, acting, allows
 from engine.service import api_tokens
 from store.api_tokens import TokenRow
@@ -41,21 +41,17 @@ def ask() -> None:
     role = middle.selectbox("Role", mine, key="token-role")
     days = right.selectbox("Days valid", [7, 30, 90, 365], 2, key="token-days")
     button.button("Create token", type="primary", width="stretch", on_click=create, args=(role, days))
-    if problem := st.session_state.pop("token-refused", None):
-        refusal(problem)
+    show_refusal("token")
 
 
 def create(role: str, days: int) -> None:
     """Create the token in the button's callback, where the box can still be emptied."""
     st.session_state.pop("token-made", None)
-    try:
+    with attempt("token"):
         label = st.session_state["token-label"]
         st.session_state["token-made"], _ = api_tokens.create(state.store(), label, role, days)
-    except Problem as problem:
-        st.session_state["token-refused"] = str(problem)
-        return
-    st.session_state["token-label"] = ""
-    drafts.forget("token-label")
+        st.session_state["token-label"] = ""
+        drafts.forget("token-label")
 
 
 def card(row: TokenRow) -> None:
@@ -64,8 +60,8 @@ def card(row: TokenRow) -> None:
         words, button = st.columns([5, 1], vertical_alignment="center")
         whose = "" if row.person == acting().name else f" · of {row.person}"
         words.markdown(f"**{plain(row.label)}** · {row.role}{plain(whose)}")
-        used = f"last used about {day(row.used_at)}" if row.used_at else "never used"
-        words.caption(f"{row.id} · created {day(row.created_at)} · {used} · {ends(row)}")
+        used = f"last used about {local(row.used_at)}" if row.used_at else "never used"
+        words.caption(f"{row.id} · created {local(row.created_at)} · {used} · {ends(row)}")
         if is_open(row) and button.button("Revoke", key=f"revoke-{row.id}", icon=":material/block:", width="stretch"):
             api_tokens.revoke(state.store(), row.id)
             st.session_state.pop("token-made", None)
@@ -78,12 +74,7 @@ def is_open(row: TokenRow) -> bool:
 
 def ends(row: TokenRow) -> str:
     if row.revoked_at is not None:
-        return f"revoked {day(row.revoked_at)}"
+        return f"revoked {local(row.revoked_at)}"
     if row.expires_at is None:
         return "never expires"
-    return f"{'expires' if is_open(row) else 'expired'} {day(row.expires_at)}"
-
-
-def day(t: float) -> str:
-    """A moment, to the minute, in UTC."""
-    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{'expires' if is_open(row) else 'expired'} {local(row.expires_at)}"

@@ -5,20 +5,23 @@ import streamlit as st
 
 from dashboard.charts import review as review_charts
 from dashboard.components import drafts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import Named, named_in
 from dashboard.report import html as report
 from dashboard.server import state
 from dashboard.views.decide import evidence
 from dashboard.views.shared.buttons import needs_role
-from dashboard.views.shared.text import named_as, plain, refusal
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.refused import attempt, show_refusal
+from dashboard.views.shared.text import local, named_as, plain, refusal
+from dashboard.views.shared.units import reading, scale_of
 from engine.core.errors import Problem
 from engine.core.people import acting
-from engine.core.short_names import told_apart
+from engine.core.short_names import slug, told_apart
 from engine.review import acts
 from engine.review.dossier import dossier
-from engine.spec.objectives import Aggregate, Objective, common_scale
+from engine.spec.objectives import Aggregate, Objective
+from engine.studies.desk_file import desk_of
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -78,9 +81,7 @@ def head(found: dict) -> None:
     """Name, state, who and why."""
     frozen, standing = found["frozen"], found["standing"]
     st.title(named_as(frozen["name"]), anchor=False)
-    st.markdown(
-        f"{BADGES[standing['state']]} nominated by **{named_as(frozen['author'])}**, {wording.moment(found['t'])}"
-    )
+    st.markdown(f"{BADGES[standing['state']]} nominated by **{named_as(frozen['author'])}**, {local(found['t'])}")
     st.text(frozen["rationale"])
 
 
@@ -88,7 +89,7 @@ def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggre
     """Every metric against a baseline, as it was frozen."""
     baseline = st.selectbox("Predicted, compared with", list(frozen["baselines"]), key="candidate-baseline")
     gap = frozen["baselines"][baseline]["difference"]
-    scale = common_scale([Objective(**one) for one in frozen["metrics"]], for_fitting(state.store(), study.id).losses)
+    scale = scale_of([Objective(**one) for one in frozen["metrics"]], for_fitting(state.store(), study.id).losses)
     side = "left" if scale.better == "lower" else "right"
     figure = review_charts.intervals(
         names.metrics,
@@ -98,25 +99,25 @@ def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggre
         scale.unit,
     )
     plot(figure, key="candidate-predicted")
-    behind = frozen["surrogate"]
+    behind, read = frozen["surrogate"], reading(aggregate.unit)
     verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
-        f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate))}, "
-        f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])} vs. "
+        f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
+        f"{read.gap_words(aggregate.sign * gap['aggregate'], 1.96 * gap['aggregate_std'])} vs. "
         f"{plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
-        f"({behind['runs_hash']}); hollow marks are within noise."
+        f"({behind['runs_hash']}); hollow marks are within noise.{read.note}"
     )
 
 
 def discussion(found: dict) -> None:
     """The comments, oldest first, and a box for another one; refused text stays in the box."""
-    st.subheader("Discussion", anchor=False)
+    st.header("Discussion", anchor=False)
     earlier = found["comments"][:-SHOWN]
     if earlier and not st.toggle(f"Show {len(earlier)} earlier comments", key=f"earlier-{found['id']}"):
         earlier = []
     for one in earlier + found["comments"][-SHOWN:]:
         with st.container(border=True):
-            st.caption(f"**{named_as(one['author'])}**, {wording.moment(one['t'])}")
+            st.caption(f"**{named_as(one['author'])}**, {local(one['t'])}")
             st.text(one["text"])
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
@@ -125,30 +126,21 @@ def discussion(found: dict) -> None:
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
     drafts.keep(box, box)
-    show_problem(box)
+    show_refusal(box)
 
 
 def say(candidate: str, box: str) -> None:
     """Store a comment and empty its box; refused text stays in it."""
-    try:
+    with attempt(box):
         acts.comment(state.store(), candidate, st.session_state[box])
-    except Problem as problem:
-        st.session_state[f"{box}-problem"] = str(problem)
-        return
-    st.session_state[box] = ""
-    drafts.forget(box)
-
-
-def show_problem(box: str) -> None:
-    """Why the text in a box was refused."""
-    if problem := st.session_state.pop(f"{box}-problem", None):
-        refusal(problem)
+        st.session_state[box] = ""
+        drafts.forget(box)
 
 
 def decision(study: studies.Study, found: dict) -> None:
     """Where it stands, and a form to decide."""
     seen = found["revision"]
-    st.subheader("Decision", anchor=False)
+    st.header("Decision", anchor=False)
     standing = found["standing"]
     stands(standing)
     box = f"reason-{found['id']}"
@@ -170,20 +162,17 @@ def decision(study: studies.Study, found: dict) -> None:
             "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **needs_role("reviewer")
         )
     drafts.keep(box, box)
-    show_problem(box)
+    show_refusal(box)
 
 
 def settle(candidate: str, box: str, seen: str) -> None:
     """Decide on what was shown, and empty the box; refused text stays in it."""
     typed = st.session_state
     verdict, successor = typed.get(f"{box}-verdict") or "", typed.get(f"{box}-successor")
-    try:
+    with attempt(box):
         acts.decide(state.store(), candidate, verdict, typed[box], seen, successor)
-    except Problem as problem:
-        typed[f"{box}-problem"] = str(problem)
-        return
-    typed[box], typed[f"{box}-verdict"] = "", None
-    drafts.forget(box)
+        typed[box], typed[f"{box}-verdict"] = "", None
+        drafts.forget(box)
 
 
 def stands(standing: dict) -> None:
@@ -191,15 +180,23 @@ def stands(standing: dict) -> None:
     st.markdown(BADGES[standing["state"]])
     for person, one in standing["approvals"].items():
         with st.container(border=True):
-            st.caption(f":material/check: **{named_as(person)}** approved, {wording.moment(one['t'])}")
+            st.caption(f":material/check: **{named_as(person)}** approved, {local(one['t'])}")
             st.text(one["reason"])
     last = standing["decided"]
     if last and last["verdict"] != "approved":
         with st.container(border=True):
-            st.caption(f"**{named_as(last['author'])}**: {last['verdict']}, {wording.moment(last['t'])}")
+            st.caption(f"**{named_as(last['author'])}**: {last['verdict']}, {local(last['t'])}")
             st.text(last["reason"])
     if standing["missing"]:
         st.caption(f"Not approved yet: {plain(wording.needed(standing['missing']))}.")
+
+
+def desk_or_reason(study: studies.Study, frozen: dict) -> dict | str:
+    """What the report's faders need, or why it has none."""
+    try:
+        return desk_of(state.store(), study, frozen["surrogate"]["name"], frozen["aggregate"]["priorities"])
+    except Problem as problem:
+        return str(problem)
 
 
 def take_along(study: studies.Study, found: dict) -> None:
@@ -207,11 +204,11 @@ def take_along(study: studies.Study, found: dict) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Download report",
-            lambda: report.html(found),
-            f"{found['id']}-report.html",
+            lambda: report.html(found, desk_or_reason(study, found["frozen"])),
+            f"{slug(found['frozen']['name'])}.html",
             "text/html",
             icon=":material/description:",
-            help="One HTML file that opens offline and prints well.",
+            help="One HTML file with working faders, that opens offline and prints well.",
         )
         query = {"study": study.id, "candidate": found["frozen"]["name"]}
         if st.button("Export", icon=":material/ios_share:"):
@@ -223,7 +220,7 @@ def history(found: dict) -> None:
     with st.expander(f"History ({len(found['history'])})", icon=":material/history:"):
         rows = [
             {
-                "when": wording.moment(one["t"]),
+                "when": local(one["t"]),
                 "who": one["author"],
                 "action": wording.did(one),
                 "details": wording.words(one),

@@ -4,15 +4,16 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import review as review_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.decide import candidate, comparing
 from dashboard.views.decide.candidate import BADGES
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import watch
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
-from dashboard.views.shared.text import named_as, plain, refusal
+from dashboard.views.shared.text import local, named_as, plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.core.short_names import told_apart
@@ -51,10 +52,10 @@ def listed(study: studies.Study, found: dict) -> None:
         return
     states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
-    shown = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
-    chosen = [row["id"] for row in shown[:SHOWN] if card(study, row)]
-    if len(shown) > SHOWN:
-        st.caption(f"Showing the newest {SHOWN} of {len(shown)}; filter them by state.")
+    wished = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
+    chosen = [row["id"] for row in wished[:SHOWN] if card(study, row)]
+    if len(wished) > SHOWN:
+        st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     compare_button(chosen)
     ballot(rows)
     preferences(rows, found["votes"])
@@ -65,13 +66,14 @@ def listed(study: studies.Study, found: dict) -> None:
 def card(study: studies.Study, row: dict) -> bool:
     """One candidate in a line; returns whether it is selected."""
     aggregate = Aggregate.from_dict(row["aggregate"])
+    read = reading(aggregate.unit)
     with st.container(border=True):
         tick, name, prediction, counts, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
         name.markdown(f"**{named_as(row['name'])}** {BADGES[row['standing']['state']]}")
-        name.caption(f"{named_as(row['author'])}, {wording.moment(row['t'])}")
-        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate)))
-        prediction.caption(plain(wording.against_words(row["baselines"], aggregate)))
+        name.caption(f"{named_as(row['author'])}, {local(row['t'])}")
+        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate, read)))
+        prediction.caption(plain(wording.against_words(row["baselines"], aggregate, read)))
         counts.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"
             + (f" · {wording.needed(row['standing']['missing'])}" if row["standing"]["missing"] else "")
@@ -96,7 +98,7 @@ def ballot(rows: list[dict]) -> None:
     """Which of two would you train?"""
     if len(rows) < 2:
         return
-    st.subheader("Which would you train?", anchor=False)
+    st.header("Which would you train?", anchor=False)
     names = told_apart({row["id"]: row["name"] for row in rows})
     left, middle, right, button = st.columns([3, 2, 3, 1], vertical_alignment="bottom")
     one = left.selectbox("This one", list(names), format_func=names.get, key="vote-one")
@@ -164,7 +166,7 @@ def history(rows: list[dict], found: list[dict]) -> None:
     with st.expander(f"History ({len(found)})", icon=":material/history:"):
         table = [
             {
-                "when": wording.moment(one["t"]),
+                "when": local(one["t"]),
                 "who": one["author"],
                 "action": wording.did(one),
                 "candidate": names.get(one["candidate"], ""),

@@ -8,16 +8,18 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import review as review_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import Named, named
+from dashboard.models.units import Shown
 from dashboard.server import state
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, refusal
+from dashboard.views.shared.units import reading, scale_of
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
-from engine.spec.objectives import Aggregate, Objective, common_scale
+from engine.spec.objectives import Aggregate, Objective
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -88,7 +90,7 @@ def ask(ids: list[str], found: dict) -> None:
 
 def weights(found: dict, names: Named) -> None:
     """The points themselves."""
-    st.subheader("Shares of tokens" if found["kind"] == "mixture" else "Coefficients", anchor=False)
+    st.header("Shares of tokens" if found["kind"] == "mixture" else "Coefficients", anchor=False)
     rows = [(row["name"], row["point"]) for row in found["rows"]]
     if found["reference"]["id"] not in [row["id"] for row in found["rows"]]:
         rows.append((found["reference"]["name"], found["reference"]["point"]))
@@ -98,9 +100,9 @@ def weights(found: dict, names: Named) -> None:
 
 def losses(study: studies.Study, found: dict, names: Named) -> None:
     """Differences to the reference with intervals."""
-    st.subheader(f"Predicted, compared with {named_as(found['reference']['name'])}", anchor=False)
+    st.header(f"Predicted, compared with {named_as(found['reference']['name'])}", anchor=False)
     objectives = [Objective(**one) for one in found["metrics"]]
-    scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
+    scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
     series = [
         (
             row["name"],
@@ -130,15 +132,17 @@ def losses(study: studies.Study, found: dict, names: Named) -> None:
 def table(study: studies.Study, found: dict, names: Named) -> None:
     """All numbers, each with its verdict."""
     aggregate = Aggregate.from_dict(found["aggregate"])
+    read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
     rows = {
-        f"{aggregate.title} [{aggregate.unit}]": [],
-        **{f"{name} [{unit}]": [] for name, unit in zip(names.metrics, names.units, strict=True)},
+        f"{aggregate.title} [{read.unit}]": [],
+        **{f"{name} [{one.unit}]": [] for name, one in zip(names.metrics, own, strict=True)},
     }
     keys = list(rows)
     for row in found["rows"]:
         gap = row["difference"]
         rows[keys[0]].append(
             cell(
+                read,
                 aggregate.sign * row["aggregate"],
                 row["aggregate_std"],
                 gap and aggregate.sign * gap["aggregate"],
@@ -147,9 +151,10 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
         )
         for m, key in enumerate(keys[1:]):
             claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
-            rows[key].append(cell(row["mean"][m], row["std"][m], *claim))
+            rows[key].append(cell(own[m], row["mean"][m], row["std"][m], *claim))
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
-    frame.loc["measured since"] = [gap_words(study, row["id"], aggregate) for row in found["rows"]]
+    frame.loc["runs reach there"] = ["no: extrapolated" if row["extrapolated"] else "yes" for row in found["rows"]]
+    frame.loc["measured since"] = [measured_since(study, row["id"], aggregate) for row in found["rows"]]
     for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
         title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
         frame.loc[title] = [measured_words(row, size, aggregate) for row in found["rows"]]
@@ -160,16 +165,16 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
     st.dataframe(frame, column_config={"_index": "metric"})
     st.caption(
         f"Predicted value ± 95%, and the difference to {named_as(found['reference']['name'])}, with the priorities "
-        "that the reference was frozen with."
+        f"that the reference was frozen with.{read.note}"
     )
 
 
-def cell(value: float, std: float, gap: float | None, inside: bool | None) -> str:
+def cell(read: Shown, value: float, std: float, gap: float | None, inside: bool | None) -> str:
     """A value, its interval, and its difference with the verdict."""
-    text = f"{wording.number(value)} ± {wording.number(1.96 * std)}"
+    text = read.words(value, 1.96 * std)
     if gap is None:
         return f"{text}  (reference)"
-    return f"{text}  ({wording.number(gap, '+')}{', within noise' if inside else ''})"
+    return f"{text}  ({read.gap_words(gap)}{', within noise' if inside else ''})"
 
 
 def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
@@ -177,15 +182,15 @@ def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
-    text = wording.number(aggregate.sign * one["aggregate"])
+    read = reading(aggregate.unit)
+    text = read.words(aggregate.sign * one["aggregate"])
     if one["difference"] is None:
         return text
-    half = "" if one["half"] is None else f" ± {wording.number(one['half'])}"
     verdict = ", within noise" if one["inside_noise"] else "" if one["half"] else ", noise unknown"
-    return f"{text}  ({wording.number(aggregate.sign * one['difference'], '+')}{half}{verdict})"
+    return f"{text}  ({read.gap_words(aggregate.sign * one['difference'], one['half'])}{verdict})"
 
 
-def gap_words(study: studies.Study, candidate: str, aggregate: Aggregate) -> str:
+def measured_since(study: studies.Study, candidate: str, aggregate: Aggregate) -> str:
     """Measured minus predicted at the proxies' size."""
     found = evidence(state.store(), study, reviews.get(state.store(), candidate).frozen)
     own = next((one for one in found if one["own"] and one["gap"]), None)
@@ -193,15 +198,16 @@ def gap_words(study: studies.Study, candidate: str, aggregate: Aggregate) -> str
         return "not yet"
     value = aggregate.sign * own["points"][CANDIDATE]["aggregate"]
     outside = ", outside the predicted interval" if own["gap"]["outside"] else ""
-    difference = wording.number(aggregate.sign * own["gap"]["aggregate"], "+")
-    return f"{wording.number(value)} ({difference} vs. predicted{outside})"
+    read = reading(aggregate.unit)
+    difference = read.gap_words(aggregate.sign * own["gap"]["aggregate"])
+    return f"{read.words(value)} ({difference} vs. predicted{outside})"
 
 
 def epochs(found: dict, names: Named) -> None:
     """How often each domain would be repeated."""
     if found["kind"] != "mixture":
         return
-    st.subheader("Epochs at the target budget", anchor=False)
+    st.header("Epochs at the target budget", anchor=False)
     known = [row for row in found["rows"] if row["epochs"]]
     if not known:
         st.caption("Unknown: this needs the available tokens of each domain and a target budget.")
@@ -214,7 +220,7 @@ def epochs(found: dict, names: Named) -> None:
 
 def regressions(study: studies.Study, found: dict) -> None:
     """Negative flips of one candidate, with the text."""
-    st.subheader("Regressions (negative flips)", anchor=False)
+    st.header("Regressions (negative flips)", anchor=False)
     ids = told_apart({row["id"]: row["name"] for row in found["rows"] if row["difference"]})
     linked = st.query_params.get("text")
     now = list(ids).index(linked) if linked in ids else 0
@@ -240,7 +246,7 @@ def flips(size: dict) -> None:
     rows = [
         {
             "domain": one["domain"],
-            "change of the mean": one["change"],
+            "change of the mean": reading().gap(one["change"]),
             "text windows": one["windows"],
             "worse beyond noise": one["worse"],
             "expected by chance": one["by_chance"],
@@ -257,8 +263,9 @@ def flips(size: dict) -> None:
     )
     st.caption(
         f"Validation text in windows of {size['fidelity']['context']} tokens, measured by the largest models confirmed "
-        f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; bits per byte, candidate minus "
-        "reference. " + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
+        f"for both (width {size['fidelity']['width']}), {size['seeds']} common seeds; "
+        f"{reading().gap_unit}, candidate minus reference. "
+        + ("With one seed, the noise is unknown." if size["seeds"] < 2 else "")
     )
 
 
@@ -269,9 +276,9 @@ def examples(domains: list[dict]) -> None:
         improved = "although the average improved" if one["change"] < 0 else "as did the average"
         with st.expander(plain(f"{one['domain']}: text that got worse, {improved}")):
             for example in one["examples"]:
-                st.caption(f"{example['change']:+.3f} bits per byte")
+                st.caption(f"{reading().gap_words(example['change'])} {reading().gap_unit}")
                 st.code(
-                    example["text"] or "The corpus was rebuilt or removed, so the text is not available.",
+                    example["text"] or "The text is not available: the corpus is private, rebuilt or removed.",
                     language=None,
                     wrap_lines=True,
                 )

@@ -6,14 +6,15 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import review as review_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.names import Named
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.claims import claims_table
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import duration, plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.review import confirming
 from engine.review.evidence import CANDIDATE
@@ -24,7 +25,7 @@ from store import corpora, studies
 
 def measured(study: studies.Study, found: dict, names: Named, aggregate: Aggregate) -> None:
     """What confirmations measured, beside the predictions."""
-    st.subheader("Predicted against measured", anchor=False)
+    st.header("Predicted against measured", anchor=False)
     if not found["evidence"]:
         st.info("Not measured yet: these are predictions.", icon=":material/science:")
     for place, one in enumerate(found["evidence"]):
@@ -41,22 +42,25 @@ def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, pla
     if CANDIDATE not in one["points"]:
         return
     if one["gap"]:
-        text = plain(wording.gap_words(one, aggregate))
+        read = reading(aggregate.unit)
+        text = plain(wording.gap_words(one, aggregate, read))
         (st.warning if one["gap"]["outside"] else st.success)(text, icon=":material/balance:")
     differences(one, aggregate)
     seeds = one["points"][CANDIDATE]["seeds"]
     st.caption(
-        f"{aggregate.title.capitalize()}, {plain(aggregate.unit)} ({aggregate.better} is better), minus the "
-        f"baseline's. {wording.counted(seeds, 'seed')} of the candidate, {wording.counted(one['done'], 'run')} in all; "
-        "only confirmation runs count."
+        f"{aggregate.title.capitalize()}, {plain(reading(aggregate.unit).gap_unit)} ({aggregate.better} is better), "
+        f"minus the baseline's. {wording.counted(seeds, 'seed')} of the candidate, "
+        f"{wording.counted(one['done'], 'run')} in all; only confirmation runs count."
     )
     if one["gap"]:
-        gap = one["gap"]
+        gap, own = one["gap"], [reading(unit) for unit in names.units]
+        factors, units = np.array([by.factor for by in own]), {by.gap_unit for by in own}
+        unit = units.pop() if len(units) == 1 else "in each metric's unit"
         figure = review_charts.intervals(
             names.metrics,
             [names.colours[metric] for metric in names.metrics],
-            [("measured minus predicted", np.array(gap["mean"]), np.array(gap["half"]))],
-            "measured minus predicted, in each metric's unit (0: as predicted)",
+            [("measured minus predicted", factors * np.array(gap["mean"]), factors * np.array(gap["half"]))],
+            f"measured minus predicted, {unit} (0: as predicted)",
             "",
         )
         plot(figure, key=f"candidate-gap-{place}")
@@ -64,13 +68,14 @@ def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, pla
 
 def differences(one: dict, aggregate: Aggregate) -> None:
     """Predicted and measured differences to each baseline at one size, with the verdict."""
+    read = reading(aggregate.unit).gap
     rows = [
         {
             "vs.": name,
-            "predicted": aggregate.sign * gap["predicted"],
-            "± 95%": gap["predicted_half"],
-            "measured": aggregate.sign * gap["measured"],
-            "± 95% ": gap["measured_half"],
+            "predicted": read(aggregate.sign * gap["predicted"]),
+            "± 95%": read(gap["predicted_half"]),
+            "measured": read(aggregate.sign * gap["measured"]),
+            "± 95% ": None if gap["measured_half"] is None else read(gap["measured_half"]),
             "": wording.verdict(gap),
         }
         for name, gap in one["differences"].items()
@@ -129,8 +134,9 @@ def confirm_button(found: dict, times: float, seeds: int) -> None:
     """Queue the confirmation, or say why it is refused."""
     if st.button("Confirm", type="primary", icon=":material/verified:", **needs_role("operator")):
         try:
-            confirming.confirm(state.store(), found["id"], times, seeds)
+            new = confirming.confirm(state.store(), found["id"], times, seeds)
         except Problem as problem:
             refusal(problem)
             return
+        say_if_there(not new)
         st.rerun()

@@ -9,13 +9,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import review as review_charts
-from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.faders import linked_point
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import named_as, plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
@@ -37,14 +38,14 @@ def render(name: str | None) -> None:
     label, point = chosen_point(study)
     recipe = settings(study, label, point)
     approval(recipe)
-    st.subheader("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
+    st.header("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
     names = named_of(study)
     kind = "merge" if isinstance(recipe, MergeRecipe) else "mixture"
     plot(review_charts.points(kind, [label], names, point[None]), key="shares")
     if isinstance(recipe, Recipe):
         exposure(study, recipe)
     if recipe.predictions:
-        st.subheader("Predicted metrics", anchor=False)
+        st.header("Predicted metrics", anchor=False)
         st.dataframe(predictions_table(recipe, names), hide_index=True, column_config=COLUMNS)
     download(study, recipe)
 
@@ -63,8 +64,8 @@ def chosen_point(study: studies.Study) -> tuple[str, np.ndarray]:
 def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | MergeRecipe:
     """The budget of the real run, its data paths, and the resulting recipe."""
     if study.kind == "merge":
-        return made(study, label, point, None)
-    start = made(study, label, point, None).target_tokens
+        return recipe_chosen(study, label, point, None)
+    start = recipe_chosen(study, label, point, None).target_tokens
     budget = st.number_input(
         "Target budget, tokens",
         0.0,
@@ -93,10 +94,10 @@ def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | Me
         )
     paths = {row["domain"]: row["path"] for row in edited if row["path"] and row["path"] != row["domain"]}
     lengths = {row["domain"]: row["tokens per document"] for row in edited if row["tokens per document"]}
-    return made(study, label, point, budget or None, paths=paths, tokens_per_document=lengths)
+    return recipe_chosen(study, label, point, budget or None, paths=paths, tokens_per_document=lengths)
 
 
-def made(study: studies.Study, label: str, point: np.ndarray, tokens: float | None, **options):
+def recipe_chosen(study: studies.Study, label: str, point: np.ndarray, tokens: float | None, **options):
     """The recipe of what was chosen."""
     if label == FADERS:
         return recipe_at(state.store(), study, point, label, tokens, **options)
@@ -155,19 +156,21 @@ def epochs_table(recipe: Recipe) -> pd.DataFrame:
 
 def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFrame:
     """Every metric with its interval and unit."""
+    read = [reading(unit) for unit in names.units]
     return pd.DataFrame(
         {
             "metric": names.metrics,
-            "predicted": [row["mean"] for row in recipe.predictions],
-            "± 95%": [1.96 * row["std"] for row in recipe.predictions],
-            "unit": names.units,
+            "predicted, 95%": [
+                one.words(row["mean"], 1.96 * row["std"]) for one, row in zip(read, recipe.predictions, strict=True)
+            ],
+            "unit": [one.unit for one in read],
         }
     )
 
 
 def download(study: studies.Study, recipe: Recipe | MergeRecipe) -> None:
     """One format with a preview and its limitations; or all in a zip."""
-    st.subheader("Files", anchor=False)
+    st.header("Files", anchor=False)
     formats = standing(recipe)
     titles = {name: one["title"] for name, one in formats.items()}
     name = choose(st, "Format", titles, "format", link="format")

@@ -4,16 +4,17 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import review as review_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.names import named_in
 from dashboard.server import state
 from dashboard.views.decide.candidate import BADGES
 from dashboard.views.shared.live import watch
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import named_as, plain
+from dashboard.views.shared.units import reading, scale_of
 from engine.review.dossier import dossier
-from engine.spec.objectives import Aggregate, Objective, common_scale
+from engine.spec.objectives import Aggregate, Objective
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -22,6 +23,10 @@ LARGE = """<style>
 .st-key-session h1 { font-size: 3.6rem; }
 .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 2.7rem; }
 .st-key-session [data-testid="stMetricLabel"] p, .st-key-session [data-testid="stMetricDelta"] { font-size: 1.25rem; }
+@media (max-width: 640px) {
+  .st-key-session h1 { font-size: 2.4rem; }
+  .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 1.9rem; }
+}
 </style>"""
 ORDER = ("open", "approved", "rejected", "superseded")  # undecided ones first
 
@@ -48,20 +53,18 @@ def render(name: str | None) -> None:
 
 def navigated(ids: list[str], at: int) -> int:
     """Buttons and keys to go back and forth; the link keeps the place."""
-    back, place, forth, open_ = st.columns([1, 3, 1, 1], vertical_alignment="center")
-    if back.button("Back", shortcut="Left", icon=":material/arrow_back:", disabled=at == 0, width="stretch"):
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")  # one line, also on a phone
+    if row.button("Back", shortcut="Left", icon=":material/arrow_back:", disabled=at == 0):
         at -= 1
-    if forth.button(
-        "Next", shortcut="Right", icon=":material/arrow_forward:", disabled=at == len(ids) - 1, width="stretch"
-    ):
+    if row.button("Next", shortcut="Right", icon=":material/arrow_forward:", disabled=at == len(ids) - 1):
         at += 1
-    if open_.button("Open", shortcut="O", icon=":material/forum:", width="stretch", help="Discuss and decide"):
+    if row.button("Open", shortcut="O", icon=":material/forum:", help="Discuss and decide"):
         query = {"study": st.query_params["study"], "candidate": ids[at]}
         st.switch_page(st.session_state["pages"]["candidates"], query_params=query)
     if st.query_params.get("candidate") != ids[at]:
         st.query_params["candidate"] = ids[at]
         st.rerun()  # so that the buttons know where they are
-    place.markdown(f"{at + 1} of {len(ids)} · arrow keys to navigate, **O** opens the discussion")
+    row.markdown(f"{at + 1} of {len(ids)} · arrow keys to navigate, **O** opens the discussion", width="content")
     return at
 
 
@@ -83,7 +86,7 @@ def show(study: studies.Study, found: dict) -> None:
         plot(large(figure), key="session-point")
     with right:
         gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
-        scale = common_scale(objectives, for_fitting(state.store(), study.id).losses)
+        scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
         colours = [names.colours[metric] for metric in names.metrics]
         half = np.abs(scale.factor) * 1.96 * np.array(gap["std"])
         series = [("predicted", scale.factor * np.array(gap["mean"]), half)]
@@ -107,39 +110,43 @@ def large(figure):
 def numbers(found: dict, aggregate: Aggregate) -> None:
     """Predicted, against the first baseline, and measured, each with its verdict."""
     frozen = found["frozen"]
-    columns = st.columns(3)
+    line = st.container(horizontal=True, gap="large")  # breaks where numbers would be cut
     value, half = aggregate.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
-    columns[0].metric(f"{aggregate.title.capitalize()}, predicted", f"{wording.number(value)} ± {wording.number(half)}")
+    read = reading(aggregate.unit)
+    title = f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})"
+    line.metric(title, read.words(value, half), width="content")
     name, base = next(iter(frozen["baselines"].items()))
     gap = base["difference"]
     inside, better = gap["inside_noise"], gap["aggregate"] < 0
-    columns[1].metric(
+    line.metric(
         f"vs. {name}, predicted",
-        f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
+        read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
         "within noise" if inside else "better" if better else "worse",
         delta_color="off" if inside else "normal" if better else "inverse",
         delta_arrow="off",
+        width="content",
     )
     own = next((one for one in found["evidence"] if one["own"] and one["gap"]), None)
     if own is None:
-        elsewhere(columns[2], found["evidence"], name, aggregate)
+        elsewhere(line, found["evidence"], name, aggregate)
         return
     measured = own["gap"]
-    columns[2].metric(
+    line.metric(
         "Measured minus predicted",
-        f"{wording.number(aggregate.sign * measured['aggregate'], '+')} ± {wording.number(measured['aggregate_half'])}",
+        read.gap_words(aggregate.sign * measured["aggregate"], measured["aggregate_half"]),
         "outside the predicted interval" if measured["outside"] else "as predicted",
         delta_color="inverse" if measured["outside"] else "normal",
         delta_arrow="off",
+        width="content",
     )
 
 
-def elsewhere(column, evidence: list[dict], name: str, aggregate: Aggregate) -> None:
+def elsewhere(line, evidence: list[dict], name: str, aggregate: Aggregate) -> None:
     """If not measured at the proxies' size: the difference to the first baseline at another size, or "not yet"."""
     gap = next((one["differences"][name] for one in evidence[::-1] if name in one["differences"]), None)
     if gap is None:
-        column.metric("Measured", "not yet", "these are predictions", delta_color="off", delta_arrow="off")
+        said = {"delta": "these are predictions", "delta_color": "off", "delta_arrow": "off"}
+        line.metric("Measured", "not yet", **said, width="content")
         return
-    half = gap["measured_half"]
-    interval = "" if half is None else f" ± {wording.number(half)}"
-    column.metric(f"vs. {name}, measured", f"{wording.number(aggregate.sign * gap['measured'], '+')}{interval}")
+    told = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
+    line.metric(f"vs. {name}, measured", told, width="content")

@@ -7,13 +7,15 @@ import streamlit as st
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
+from engine.core.short_names import counted
 from engine.studies import domain_changes
 from store import corpora, studies
 
 
-@st.dialog("Change domains", width="large")
+@dialog("Change domains", width="large")
 def change_domains(study: studies.Study) -> None:
     """Ask for the corpus and what replaces each domain; show the plan; start it."""
     store = state.store()
@@ -80,6 +82,11 @@ def show(study: studies.Study, plan: domain_changes.Succession) -> None:
         f"**{len(plan.ids)} of {study.done} runs still count.** {plan.count} new runs and the baselines are trained; "
         f"starting over would take {from_scratch} runs{time}."
     )
+    if plan.priced:
+        st.caption(
+            f"Besides, {counted(len(plan.priced), 'mixture')} at which new sources were priced: *Ledger* then shows "
+            "what was measured there."
+        )
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:
         st.caption(

@@ -1,26 +1,31 @@
 """Corpus: sizes, examples and train/validation overlap of each domain; and the form that builds one from own text."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboard.charts import runs as run_charts
-from dashboard.components.plot import plot
 from dashboard.models.colours import colour_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role, say_if_there
+from dashboard.views.shared.buttons import cancel_button, needs_role, say_if_there
+from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.live import live
-from dashboard.views.shared.text import refusal
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.refused import act, show_refusal
+from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.corpus.layouts import of_folder
+from engine.core.short_names import counted
+from engine.corpus.layouts import READ, of_folder
 from engine.corpus.report import report
+from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import WholeDomainsLeft
-from engine.studies.corpora import build_corpus
+from engine.studies.corpora import build_corpus, keep_text
 from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
+
+ACTS = "corpus"  # under which refusals of what is done to a build are kept
 
 
 def render(study: str | None) -> None:
@@ -46,6 +51,7 @@ def one_corpus(name: str) -> None:
     """A corpus: the progress of its build, or its contents."""
     job = corpora.job(state.store(), name)
     manifest = corpora.manifest(state.store(), name)
+    show_refusal(ACTS)
     if job and job.state in jobs.UNFINISHED:
         building(name, job)
     elif job and job.state in ("failed", "cancelled"):
@@ -56,8 +62,7 @@ def one_corpus(name: str) -> None:
             folder = not manifest and spec.get("source", {}).get("type") == "folder"
             change = folder and st.button("Change", icon=":material/edit:", **needs_role("operator"))
         if again:
-            retry(state.store(), job.id)
-            st.rerun()
+            act(ACTS, lambda: retry(state.store(), job.id))
         if change:
             st.session_state[CHANGED] = name
             st.rerun(scope="app")
@@ -68,9 +73,8 @@ def one_corpus(name: str) -> None:
 def building(name: str, job: jobs.JobRow) -> None:
     """Progress of a build."""
     st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=job.note or job.state)
-    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel-corpus-{name}", **needs_role("operator")):
-        cancel_job(state.store(), job.id)
-        st.rerun()
+    if cancel_button(job, f"cancel-corpus-{name}"):
+        act(ACTS, lambda: cancel_job(state.store(), job.id))
 
 
 def built(manifest: dict) -> None:
@@ -80,20 +84,23 @@ def built(manifest: dict) -> None:
     colours = colour_of(names)
     left, right = st.columns([3, 2])
     with left:
-        st.subheader("Text per domain", anchor=False)
+        st.header("Text per domain", anchor=False)
         train, valid = (np.array([domains[n][f"{side}_bytes"] for n in names]) for side in ("train", "valid"))
         plot(run_charts.sizes(names, colours, train, valid), key="sizes")
     with right:
-        st.subheader("How it was built", anchor=False)
+        st.header("How it was built", anchor=False)
         st.markdown(summary(manifest))
-    st.subheader("Domains", anchor=False)
+    st.header("Domains", anchor=False)
     st.dataframe(table(domains), hide_index=True, column_config=COLUMNS)
     st.caption(
         "Overlap: the fraction of 48-byte windows of validation text that also occur in training text, of the same "
         "domain or of any. Duplicates were dropped before the split, which is by a hash of each file's path."
     )
     files(report(manifest))
-    st.subheader("Examples of validation text", anchor=False)
+    if manifest["spec"].get("private"):
+        st.caption(":material/lock: This corpus is private: none of its text is shown.")
+        return
+    st.header("Examples of validation text", anchor=False)
     for tab, name in zip(st.tabs(names), names, strict=True):
         for example in domains[name]["examples"]:
             tab.code(example, language=None, wrap_lines=True)
@@ -103,7 +110,7 @@ def files(told: dict) -> None:
     """Which files were read, which were left out, and why."""
     if not told["text"]:
         return
-    st.subheader("Files", anchor=False)
+    st.header("Files", anchor=False)
     st.text(told["text"])
     left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
     bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
@@ -164,27 +171,19 @@ def summary(manifest: dict) -> str:
     return "\n".join(lines)
 
 
-@st.dialog("New corpus", width="large")
+@dialog("New corpus", width="large")
 def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
     """Ask for the source of the text, then queue the build. before: the spec of a build that failed."""
-    st.markdown("Your files stay where they are; the workspace gets token shards. Nothing leaves this machine.")
-    left, right = st.columns(2)
-    first = (before or {}).get("source", {"type": "folder"})
-    name = left.text_input("Name", name, max_chars=64)
-    kind = right.selectbox("Source", list(SOURCES), list(SOURCES).index(first["type"]), format_func=SOURCES.get)
-    source = ask_source(kind, first if kind == first["type"] else {}, before is not None)
-    left, right = st.columns(2)
-    tokens = left.selectbox("Tokenizer", ["bytes", "bpe", "file"], format_func=TOKENIZERS.get)
-    cap = right.number_input("Limit, MB per domain", 0.1, 1e6, 8.0)
-    tokenizer = {"type": tokens}
-    if tokens == "bpe":
-        tokenizer["vocabulary"] = st.number_input("Vocabulary", 300, 100_000, 2048)
-    if tokens == "file":
-        tokenizer["path"] = st.text_input("Path to tokenizer.json")
+    st.markdown(
+        "The workspace gets token shards. Files on the machine of Mixdesk stay where they are; those "
+        "from your own computer are kept in the workspace. Nothing goes anywhere else."
+    )
+    name, spec = ask(name, before)
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
         try:
-            asked = build_corpus(state.store(), name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap})
+            asked = build_corpus(state.store(), name, spec)
         except WholeDomainsLeft as problem:
+            source = spec["source"]
             st.session_state[LOST] = {"path": source["path"], "domains": [*source.get("without", ()), *problem.domains]}
             st.session_state[REFUSED] = str(problem)
             st.rerun(scope="fragment")
@@ -194,6 +193,28 @@ def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
         st.session_state["corpus"] = name
         say_if_there(asked.already_there)
         st.rerun()
+
+
+def ask(name: str, before: dict | None) -> tuple[str, dict]:
+    """The form: a name, and every setting of a CorpusSpec, at first as they were in a build that failed."""
+    start = CorpusSpec(**{"source": {"type": "folder", "path": ""}, **(before or {})})
+    left, right = st.columns(2)
+    name = left.text_input("Name", name, max_chars=64)
+    kind = right.selectbox("Source", list(SOURCES), list(SOURCES).index(start.source["type"]), format_func=SOURCES.get)
+    source = ask_source(kind, start.source if kind == start.source["type"] else {}, before is not None)
+    left, right = st.columns(2)
+    place = list(TOKENIZERS).index(start.tokenizer["type"])
+    tokenizer = {"type": left.selectbox("Tokenizer", list(TOKENIZERS), place, format_func=TOKENIZERS.get)}
+    cap = right.number_input(
+        "Limit, MB per domain", min(0.1, start.cap_mb), max(1e6, start.cap_mb), float(start.cap_mb)
+    )
+    if tokenizer["type"] == "bpe":
+        size = start.tokenizer.get("vocabulary", 2048)
+        tokenizer["vocabulary"] = st.number_input("Vocabulary", min(300, size), max(100_000, size), size)
+    if tokenizer["type"] == "file":
+        tokenizer["path"] = st.text_input("Path to tokenizer.json", start.tokenizer.get("path", ""))
+    private = st.checkbox("Private", start.private, help="None of its text is shown, on pages, in files or in answers.")
+    return name, {"source": source, "tokenizer": tokenizer, "cap_mb": cap, "private": private}
 
 
 # {"path", "domains"} that cannot be read; the refusal; the name of a corpus whose failed build is to be changed.
@@ -212,6 +233,45 @@ def ask_without(path: str, chosen: list[str], known: bool) -> list[str]:
     return st.multiselect("Without", names, chosen, help="The corpus is built without the domains that you choose.")
 
 
+def uploaded() -> str:
+    """Ask for files or a folder of this computer; the folder of the workspace that they are kept in, "" before."""
+    whole = st.toggle("A whole folder", key="corpus-upload-folder")
+    files = st.file_uploader(
+        "Text", accept_multiple_files="directory" if whole else True, key=f"corpus-upload-{whole}", help=READ
+    )
+    if not files:
+        return ""
+    there = [one.file_id for one in files]
+    if st.session_state.get("corpus-uploaded", {}).get("files") != there:  # else they are kept already
+        kept = keep_text(state.store().workspace, [(one.name, one.getvalue()) for one in files])
+        st.session_state["corpus-uploaded"] = {"files": there, "folder": kept}
+    return st.session_state["corpus-uploaded"]["folder"]
+
+
+def preview(path: str) -> None:
+    """Which domains a folder would give, with how much text, and what is left out, before it is read."""
+    if not path:
+        st.caption("Each folder or file becomes a domain.")
+        return
+    try:
+        scan = of_folder(path)
+    except Problem as problem:
+        refusal(problem)
+        return
+    st.caption(f"{counted(len(scan.domains), 'domain')} found:")
+    rows = [
+        {"domain": name, "files": len(files), "MB": sum(one.size for one in files) / 1e6}
+        for name, files in scan.domains.items()
+    ]
+    st.dataframe(rows, hide_index=True, height="content" if len(rows) < 8 else 260, column_config=SIZES)
+    if scan.left:
+        reasons = "; ".join(f"{one.path} ({one.reason})" for one in scan.left[:5])
+        st.caption(plain(f"Left out: {reasons}{f' and {len(scan.left) - 5:,} more' if len(scan.left) > 5 else ''}."))
+
+
+SIZES = {"MB": st.column_config.NumberColumn(format="%.2f", help="As the files are, packed ones too.")}
+
+
 def domains_in(path: str) -> list[str]:
     """The domains of a folder, also those that cannot be read; none where it has gone."""
     try:
@@ -221,7 +281,9 @@ def domains_in(path: str) -> list[str]:
     return [*scan.domains, *scan.lost]
 
 
+UPLOAD = "upload"  # becomes a folder of the workspace
 SOURCES = {
+    UPLOAD: "Files from this computer",
     "folder": "One folder (or file) per domain",
     "files": "Individual files",
     "default": "Text on this machine (as in the demo)",
@@ -234,13 +296,19 @@ def ask_source(kind: str, before: dict, known: bool) -> dict:
     """The fields of one kind of source. before: what they were in a build that failed; known: there was one."""
     if kind == "default":
         return {"type": "default"}
+    path = uploaded() if kind == UPLOAD else ""
     column = st.text_input(
         "Text column", before.get("text", "text"), help="Of records and tables: JSON, CSV, TSV, Parquet, Arrow."
     )
-    if kind == "folder":
-        path = st.text_input(
-            "Folder", before.get("path", str(Path.home())), help="With one folder or file per domain inside."
-        )
+    if kind in ("folder", UPLOAD):
+        if kind == "folder":
+            path = st.text_input(
+                "Folder",
+                before.get("path", ""),
+                placeholder="/data/text",
+                help="On the machine that Mixdesk runs on, with one folder or file per domain inside.",
+            )
+        preview(os.path.expanduser(path.strip()))
         source = {"type": "folder", "path": os.path.expanduser(path), "text": column}
         without = ask_without(source["path"], before.get("without", []), known and source["path"] == before.get("path"))
         return {**source, "without": without} if without else source

@@ -12,6 +12,7 @@ from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import listed, told_apart
 from engine.studies import imports
+from engine.surrogates import SURROGATES
 
 FORMATS = {
     "flat": "One table",
@@ -40,9 +41,11 @@ def render(study: str | None) -> None:
         st.caption(f"You can also put files into {plain(state.store().workspace.root / 'imports')}.")
         return
     try:
-        guessed, _ = asked(format, files, {}, {})
+        guessed, _ = ask_questions(format, files, {}, {})
         columns = corrected(guessed, format, files)
-        shown, answers = asked(format, files, columns, {one["id"]: one["answer"] for one in guessed["questions"]})
+        shown, answers = ask_questions(
+            format, files, columns, {one["id"]: one["answer"] for one in guessed["questions"]}
+        )
     except Problem as problem:
         refusal(problem)
         return
@@ -98,7 +101,7 @@ def stored(upload) -> str:
     return imports.keep_file(state.store().workspace, name, [upload.getvalue()])
 
 
-def asked(format: str, files: dict, columns: dict, known: dict) -> tuple[dict, dict]:
+def ask_questions(format: str, files: dict, columns: dict, known: dict) -> tuple[dict, dict]:
     """A preview with the answers to its questions, which are asked here: an answer may raise another question.
 
     columns: corrections; known: question -> answer of those that stand on the page already.
@@ -235,7 +238,14 @@ def ask_more(shown: dict) -> dict:
         edited = st.data_editor(table, hide_index=True, disabled=["domain"], key=f"tokens-{len(domains)}")
         budget = st.number_input("Target budget, tokens (0: unknown)", 0.0, 1e15, 0.0, format="%.4g")
         cap = st.number_input("Epoch cap", 0.1, 100.0, 4.0)
-    more = {"target_tokens": budget, "epoch_cap": cap}
+    titles = told_apart({name: one.title for name, one in SURROGATES.items()})
+    compared = st.multiselect(
+        "Surrogates to compare (empty: all)",
+        list(titles),
+        format_func=titles.get,
+        help="Comparing all of them takes minutes where there are many runs, domains and metrics.",
+    )
+    more = {"target_tokens": budget, "epoch_cap": cap, "surrogates": compared}
     given = edited["available tokens"]
     if given.notna().any():
         more["available_tokens"] = {d: t for d, t in zip(domains, given.tolist(), strict=True) if t == t}

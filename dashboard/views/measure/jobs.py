@@ -1,20 +1,22 @@
-"""Jobs: what is running, the queue, failures and their reasons, devices. Live only while something is active."""
+"""Jobs: what is running, the queue, what ended without a result and why, devices. Live only while something runs."""
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.models.jobs import Overview, advice, log_of, overview_of, request_of
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import ICONS, expected
+from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import duration, plain, refusal
-from engine.core.errors import Problem
 from engine.studies import jobs, lifecycle
 from store import notices
+from store.jobs import JobRow
 from store.studies import Study
 
 LISTED = 12  # running or failed jobs shown as cards
+ACTS = "jobs"  # under which refusals of what is done here are kept
 
 
 def render(name: str | None) -> None:
@@ -25,20 +27,22 @@ def render(name: str | None) -> None:
 def now() -> None:
     """Everything on this page, redrawn every two seconds while jobs run."""
     overview = overview_of(state.store())
+    show_refusal(ACTS)
     headline(overview)
     devices(overview)
     for study, progress in overview.studies:
         study_row(study, progress)
     running(overview)
     queue(overview)
-    failures(overview)
-    told(overview)
+    ended(overview, "failed", overview.failed)
+    ended(overview, "cancelled", overview.cancelled)
+    remarks(overview)
     unsent()
 
 
 def headline(overview: Overview) -> None:
-    """Counts, and whether a worker is running."""
-    counts, columns = overview.counts, st.columns(4)
+    """Counts, and what the worker is in trouble with."""
+    counts, columns = overview.counts, st.columns(5)
     waiting = counts.get("queued", 0) + counts.get("paused", 0)
     for column, (label, value) in zip(
         columns,
@@ -47,16 +51,11 @@ def headline(overview: Overview) -> None:
             ("Waiting", waiting),
             ("Done", counts.get("done", 0)),
             ("Failed", counts.get("failed", 0)),
+            ("Cancelled", counts.get("cancelled", 0)),
         ),
         strict=True,
     ):
         column.metric(label, f"{value:,}")
-    if not overview.working and (waiting or counts.get("running")):
-        st.warning(
-            "No worker is running, so queued jobs do not start. `make run` starts one along with the page, "
-            "`python -m engine.worker` on its own.",
-            icon=":material/power_off:",
-        )
     for trouble in overview.report.get("troubles", ()):
         refusal(trouble)
 
@@ -95,16 +94,16 @@ def study_row(study: Study, progress) -> None:
     allowed = needs_role("operator")
     if study.state == "paused":
         if button.button("Resume", key=f"go-{study.id}", icon=":material/play_circle:", width="stretch", **allowed):
-            act(lambda: lifecycle.resume(state.store(), study.id))
+            act(ACTS, lambda: lifecycle.resume(state.store(), study.id))
     elif button.button("Pause", key=f"hold-{study.id}", icon=":material/pause_circle:", width="stretch", **allowed):
-        act(lambda: lifecycle.pause(state.store(), study.id))
+        act(ACTS, lambda: lifecycle.pause(state.store(), study.id))
 
 
 def running(overview: Overview) -> None:
     """One card per job: progress, speed, expected end, where it runs."""
     if not overview.running:
         return
-    st.subheader("Running", anchor=False)
+    st.header("Running", anchor=False)
     for job in overview.running[:LISTED]:
         row = job.row
         with st.container(border=True):
@@ -121,9 +120,8 @@ def running(overview: Overview) -> None:
             words.caption(plain(" · ".join(filter(None, [job.resources, row.message, request_of(row)]))))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
-                allowed = needs_role("operator")
-                if st.button("Cancel", key=f"cancel-{row.id}", icon=":material/stop_circle:", **allowed):
-                    act(lambda job_id=row.id: jobs.cancel_job(state.store(), job_id))
+                if cancel_button(row, f"cancel-{row.id}"):
+                    act(ACTS, lambda job_id=row.id: jobs.cancel_job(state.store(), job_id))
             if shown:
                 log(row.id)
     total = overview.counts.get("running", 0)
@@ -135,7 +133,7 @@ def queue(overview: Overview) -> None:
     """The waiting jobs in their order, and a form to change it."""
     if not overview.waiting:
         return
-    st.subheader("Queue", anchor=False)
+    st.header("Queue", anchor=False)
     frame = pd.DataFrame(
         {
             "job": [row.id for row, _ in overview.waiting],
@@ -155,41 +153,49 @@ def queue(overview: Overview) -> None:
     first = min(row.priority or 0.0 for row, _ in overview.waiting) - 1
     allowed = needs_role("operator")
     if buttons[0].button("Move", width="stretch", **allowed):
-        act(lambda: jobs.prioritise(state.store(), chosen, value))
+        act(ACTS, lambda: jobs.prioritise(state.store(), chosen, value))
     if buttons[1].button("To the front", width="stretch", **allowed):
-        act(lambda: jobs.prioritise(state.store(), chosen, first))
+        act(ACTS, lambda: jobs.prioritise(state.store(), chosen, first))
     if buttons[2].button("Cancel", key="queue-cancel", width="stretch", **allowed):
-        act(lambda: jobs.cancel_job(state.store(), chosen))
+        act(ACTS, lambda: jobs.cancel_job(state.store(), chosen))
 
 
-def failures(overview: Overview) -> None:
-    """What failed, why, and what to do about it."""
-    if not overview.failed:
+def ended(overview: Overview, how: str, rows: list[JobRow]) -> None:
+    """Jobs that ended without a result, why, and what to do about it. how: failed or cancelled."""
+    if not rows:
         return
-    st.subheader("Failed", anchor=False)
-    for row in overview.failed[:LISTED]:
+    st.header(how.capitalize(), anchor=False)
+    for row in rows[:LISTED]:
         with st.container(border=True):
             words, buttons = st.columns([5, 2], vertical_alignment="center")
             attempts = f"{row.attempts} attempt{'s' * (row.attempts != 1)}"
             words.markdown(f"{ICONS['failed']} **{plain(row.id)}** · {row.kind} · {attempts}")
-            message = row.message or "No error message."
-            words.markdown(plain(f"{message} {advice(message)}".strip()))
+            words.markdown(plain(reason_of(row)))
             with buttons.container(horizontal=True, horizontal_alignment="right"):
                 shown = st.toggle("Log", key=f"log-{row.id}")
                 if st.button("Retry", key=f"retry-{row.id}", icon=":material/replay:", **needs_role("operator")):
-                    act(lambda job_id=row.id: jobs.retry(state.store(), job_id))
+                    act(ACTS, lambda job_id=row.id: jobs.retry(state.store(), job_id))
             if shown:
                 log(row.id)
-    if (total := overview.counts.get("failed", 0)) > LISTED:
-        st.caption(f"Showing the last {LISTED} of {total:,} failed jobs.")
+    if (total := overview.counts.get(how, 0)) > LISTED:
+        st.caption(f"Showing the last {LISTED} of {total:,} {how} jobs.")
 
 
-def told(overview: Overview) -> None:
+def reason_of(row: JobRow) -> str:
+    """Why a job ended without a result, in words."""
+    if row.state == "failed":
+        message = row.message or "No error message."
+        return f"{message} {advice(message)}".strip()
+    asked = f"Cancelled by {row.asked_by}." if row.asked == "cancel" and row.asked_by else "Cancelled."
+    return f"{asked} {row.message or ''}".strip()
+
+
+def remarks(overview: Overview) -> None:
     """What finished jobs said: where a checkpoint was written, and what to beware of in it."""
-    if not overview.told:
+    if not overview.remarked:
         return
-    st.subheader("Done, with a remark", anchor=False)
-    for row in overview.told:
+    st.header("Done, with a remark", anchor=False)
+    for row in overview.remarked:
         st.markdown(f"{ICONS['done']} **{plain(row.id)}** · {plain(row.message or '')}")
 
 
@@ -203,13 +209,3 @@ def unsent() -> None:
     for notice in notices.since(state.store(), 0.0)[-20:]:
         if notice.trouble:
             st.caption(f":material/notifications_off: {plain(f'Not sent: {notice.text} ({notice.trouble})')}")
-
-
-def act(command) -> None:
-    """Carry out a command and redraw the page, or say why it was refused."""
-    try:
-        command()
-    except Problem as problem:
-        refusal(problem)
-        return
-    st.rerun()

@@ -4,12 +4,13 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import merges as merge_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.progress import Progress
 from dashboard.server import state
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, plain
+from dashboard.views.shared.units import reading
 from engine.spec.merge_catalogue import card_of
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from store import runs, studies
@@ -47,7 +48,8 @@ def answer(study: studies.Study) -> None:
     gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
-    size = f"{wording.number(abs(gap))} ± {wording.number(half)} {plain(aggregate.unit)}"
+    read = reading(aggregate.unit)
+    size = f"{wording.number(read.gap(abs(gap)))} ± {wording.number(read.gap(half))} {plain(read.gap_unit)}"
     if abs(gap) < 1e-9:
         verdict = f"{baseline_phrase(name)} is itself the best"
     else:
@@ -58,7 +60,9 @@ def answer(study: studies.Study) -> None:
         f"Of {len(merges.ids)} merges measured on the same text, {verdict}. ± is 95% over windows that both share, so "
         "the difference is more certain; but the best of many looks slightly better than it is."
     )
-    points = np.array([merges.weights[best], measured.weights[row]])
-    names = named_of(study)
-    figure = merge_charts.coefficients(["best measured", name], names.domains, names.colours, points)
+    shown = {"best measured": merges.weights[best], name: measured.weights[row]}
+    if not measured.weights[row].any():  # the base: a row of zeros says nothing
+        del shown[name]
+    names, points = named_of(study), np.array(list(shown.values()))
+    figure = merge_charts.coefficients(list(shown), names.domains, names.colours, points)
     plot(figure, key=f"answer-{study.id}")

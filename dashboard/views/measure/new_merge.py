@@ -1,10 +1,13 @@
 """New merge study: its experts, method, coordinates, and how many merges are measured first."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.metrics import ask_metrics
 from dashboard.views.shared.text import refusal
 from engine.core.errors import Problem
@@ -18,11 +21,14 @@ from store import corpora, studies
 NONE = "no study"
 
 
-@st.dialog("New merge", width="large")
-def new_merge() -> None:
-    """Ask for a merge study's settings, say how large its space is, start it."""
+FRESH = StudySpec("Merge", None, runs=96, repeats=0, merge=MergeSpec())
+
+
+@dialog("New merge", width="large")
+def new_merge(start: StudySpec = FRESH) -> None:
+    """Ask for a merge study's settings, say how large its space is, start it. start: what stands there at first."""
     try:
-        spec, names = ask()
+        spec, names = ask(start)
     except Problem as problem:
         refusal(problem)
         return
@@ -41,41 +47,47 @@ def training_of(spec: StudySpec) -> str:
     return f"a proxy of {tokens}, then one expert per domain on {spec.merge.token_fraction:g}× as many, in one stack"
 
 
-def ask() -> tuple[StudySpec, list[str]]:
-    """The form. Returns the study's settings and the names of its coordinates. Raises Problem if they are invalid."""
+def ask(start: StudySpec) -> tuple[StudySpec, list[str]]:
+    """The form, with another study's settings at first. Returns the study's settings and the names of its coordinates.
+    Raises Problem if they are invalid."""
     store = state.store()
     left, right = st.columns(2)
-    name = left.text_input("Name", "Merge")
+    name = left.text_input("Name", start.name, max_chars=80)
     built = [one for one in corpora.names(store) if corpora.manifest(store, one)]
     if not built:
         raise Problem("Cannot start a merge study yet: no corpus has been built. Build one on Corpus, or wait for it.")
-    corpus = right.selectbox("Corpus to measure on", built)
+    corpus = right.selectbox("Corpus to measure on", built, place(built, start.corpus))
     domains = list(corpora.manifest(store, corpus)["domains"])
-    external, folders = ask_source()
+    external, folders = ask_source(start.merge.external)
     if external:
-        base, experts = ask_checkpoints(folders)
+        base, experts = ask_checkpoints(folders, start.merge)
         of, fidelity, names = "", None, list(experts)
     else:
         base, experts, names = "", {}, domains
-        of, fidelity = ask_mixture(corpus)
-    merge = ask_method(names, base=base, experts=experts, of=of)
+        of, fidelity = ask_mixture(corpus, start)
+    merge = ask_method(names, start.merge, base=base, experts=experts, of=of)
     layers = fidelity.layers if fidelity else 0
     if external and merge.by == "layer":
         layers = layers_of(checkpoint(store.workspace.root, base))
     a, b = st.columns(2)
-    runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external else 96)
-    seed = b.number_input("Seed", 0, 10**6, 1)
-    measured = {"metrics": ask_metrics(), "runs": int(runs), "repeats": 0, "seed": int(seed)}
-    spec = StudySpec(name, fidelity, corpus, merge=merge, **measured)
+    runs = a.number_input("Merges to measure first", 8, 10_000, 32 if external and start is FRESH else start.runs)
+    seed = b.number_input("Seed", 0, max(10**6, start.seed), start.seed)
+    measured = {"metrics": ask_metrics(start.metrics), "runs": int(runs), "seed": int(seed)}
+    spec = replace(start, name=name, fidelity=fidelity, corpus=corpus, merge=merge, **measured)
     return spec, coordinates(merge, names, layers)
 
 
-def ask_source() -> tuple[bool, list[str]]:
-    """Whether the experts are external, and the folders in checkpoints/."""
+def place(options: list[str], wanted: str) -> int:
+    """The place of an option; that of the first, if it is none of them."""
+    return options.index(wanted) if wanted in options else 0
+
+
+def ask_source(external: bool) -> tuple[bool, list[str]]:
+    """Whether the experts are external, at first as given, and the folders in checkpoints/."""
     root = state.store().workspace.root / "checkpoints"
     folders = sorted(one.name for one in root.glob("*") if (one / "config.json").exists())
     choices = {"Trained here: a base proxy and one expert per domain": False, "External checkpoints": True}
-    external = choices[st.radio("Experts", list(choices))]
+    external = choices[st.radio("Experts", list(choices), int(external))]
     if external and len(folders) < 2:
         raise Problem(
             f"Cannot merge external checkpoints yet: {root} has {len(folders)} of them. Put the folders of a base and "
@@ -84,18 +96,20 @@ def ask_source() -> tuple[bool, list[str]]:
     return external, folders
 
 
-def ask_checkpoints(folders: list[str]) -> tuple[str, dict[str, str]]:
+def ask_checkpoints(folders: list[str], start: MergeSpec) -> tuple[str, dict[str, str]]:
     """The base and the experts among the folders."""
     left, right = st.columns(2)
-    base = left.selectbox("Base", folders)
+    base = left.selectbox("Base", folders, place(folders, start.base))
     others = [one for one in folders if one != base]
-    experts = right.multiselect("Experts", others, default=others)
+    own = [one for one in others if one in start.experts.values()]
+    experts = right.multiselect("Experts", others, default=own or others)
     if not experts:
         raise Problem("Cannot merge without experts. Choose at least one.")
-    return base, {one: one for one in experts}
+    names = {folder: name for name, folder in start.experts.items()}
+    return base, {names.get(one, one): one for one in experts}
 
 
-def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
+def ask_mixture(corpus: str, start: StudySpec) -> tuple[str, Fidelity]:
     """The mixture study that the merges are compared with, and the proxies' size."""
     mixtures = {
         study.id: study
@@ -107,6 +121,7 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
     of = left.selectbox(
         "Compare with study",
         list(titles),
+        index=place(list(titles), start.merge.of if start is not FRESH else ""),
         format_func=titles.get,
         help="Merges are also measured at the shares of its runs, to see whether merges can replace proxies.",
     )
@@ -114,10 +129,11 @@ def ask_mixture(corpus: str) -> tuple[str, Fidelity]:
         fidelity = Fidelity.from_dict(mixtures[of].spec["fidelity"])
         right.markdown(f"Same proxies: width {fidelity.width}, {wording.counted(fidelity.layers, 'layer')}.")
         return of, fidelity
-    return "", PRESETS[right.select_slider("Proxies", list(PRESETS), "demo")]
+    sizes = {f"of {start.name}": start.fidelity, **PRESETS} if start.fidelity else PRESETS
+    return "", sizes[right.select_slider("Proxies", list(sizes), next(iter(sizes)) if start.fidelity else "demo")]
 
 
-def ask_method(names: list[str], **source) -> MergeSpec:
+def ask_method(names: list[str], start: MergeSpec, **source) -> MergeSpec:
     """The method, and which of its parameters are coordinates."""
     fits = [
         name
@@ -128,20 +144,24 @@ def ask_method(names: list[str], **source) -> MergeSpec:
     method = left.selectbox(
         "Method",
         fits,
-        index=fits.index("task_arithmetic") if "task_arithmetic" in fits else 0,
+        index=place(fits, start.method),
         format_func=told_apart({one: catalogue()[one].title for one in fits}).get,
     )
     card = card_of(method)
-    by = right.radio("One coefficient", ["per expert", "per expert and layer"], horizontal=True)
-    upper = left.number_input("Maximum coefficient", 0.1, 10.0, 1.0)
+    by = right.radio(
+        "One coefficient", ["per expert", "per expert and layer"], int(start.by == "layer"), horizontal=True
+    )
+    upper = left.number_input("Maximum coefficient", min(0.1, start.upper), max(10.0, start.upper), float(start.upper))
     numeric = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.kind != "bool"]
+    own = start.method == method
     chosen = right.multiselect(
         "Also tune",
         [knob.name for knob in numeric],
-        default=[knob.name for knob in numeric if knob.required],
+        default=[knob.name for knob in numeric if knob.required or (own and knob.name in start.tuned)],
         help=f"{card.title}: {card.paper}",
     )
-    tuned = {name: (card.knobs[name].low, card.knobs[name].high) for name in chosen}
-    return MergeSpec(
-        method=method, by="model" if by == "per expert" else "layer", upper=float(upper), tuned=tuned, **source
-    )
+    usual = {name: (card.knobs[name].low, card.knobs[name].high) for name in chosen}
+    tuned = {name: start.tuned.get(name, ends) if own else ends for name, ends in usual.items()}
+    knobs = {name: value for name, value in start.knobs.items() if own and name not in tuned}
+    by = "model" if by == "per expert" else "layer"
+    return replace(start, method=method, by=by, upper=float(upper), tuned=tuned, knobs=knobs, **source)

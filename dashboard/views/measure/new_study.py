@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import runs as run_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.colours import colour_of
 from dashboard.models.cost import (
@@ -22,31 +21,39 @@ from dashboard.models.cost import (
     Cost,
     confirmation_cost,
     cost_of,
+    hours_words,
 )
 from dashboard.server import state
 from dashboard.views.measure.target import ask_target, cut_words
 from dashboard.views.shared.buttons import start_button
+from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.metrics import ask_metrics
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.target import text_notes
-from dashboard.views.shared.text import duration, refusal
+from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.space.design import DESIGNS
 from engine.spec.fidelity import PRESETS, Fidelity, learning_rate
 from engine.spec.frame import frame_of
 from engine.spec.repetition import DOSE
-from engine.spec.study import StudySpec, chosen_domains, plan_runs, planned_roles
+from engine.spec.study import StudySpec, chosen_domains, ends, plan_runs, planned_roles
 from store import corpora
 
 SHOWN = 128  # points of a preview
+SHARE = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, step=0.01)
 TEXT = ("train_tokens", "train_documents", "whole")  # what a manifest says of how much text there is
 
 
-@st.dialog("New study", width="large")
-def new_study() -> None:
-    """Ask for a study's settings, show its points and what it will cost, start it."""
+SCHEDULES, ACTIVATIONS = ["cosine", "wsd", "constant"], ["swiglu", "gelu"]
+FRESH = StudySpec(name="My study", fidelity=PRESETS["demo"])
+
+
+@dialog("New study", width="large")
+def new_study(start: StudySpec = FRESH) -> None:
+    """Ask for a study's settings, show its points and what it will cost, start it. start: what stands there first."""
     try:
-        spec, manifest = ask()
+        spec, manifest = ask(start)
     except Problem as problem:
         refusal(problem)
         return
@@ -86,6 +93,8 @@ def cost(spec: StudySpec, vocabulary: int, roles: dict[str, int]) -> None:
         f"{wording.planned_words(roles)}, proxies of {spec.fidelity.parameters(vocabulary):,} parameters: "
         f"{price.tokens / 1e6:,.1f} million tokens, {price.flops:.2g} FLOPs."
     )
+    if price.minutes is not None:
+        st.caption(f"That is about {plain(hours_words(price.minutes * slots / 60))}.")
     if doses := roles.get(DOSE):
         part = cost_of(state.store(), spec.fidelity, doses, vocabulary, slots)
         st.caption(
@@ -104,59 +113,79 @@ def minutes_of(price: Cost) -> str:
     return "unknown" if price.minutes is None else f"about {duration(60 * price.minutes)}"
 
 
-def ask() -> tuple[StudySpec, dict | None]:
-    """The form. Returns the study's settings and the corpus' manifest, None while that is not built."""
+def ask(start: StudySpec) -> tuple[StudySpec, dict | None]:
+    """The form, with another study's settings at first. Returns the study's settings and the corpus' manifest, None
+    while that is not built."""
     store = state.store()
     left, right = st.columns(2)
-    name = left.text_input("Name", "My study", max_chars=80)
-    corpus = right.selectbox("Corpus", corpora.names(store) or ["default"], help="Built on the page Corpus.")
+    name = left.text_input("Name", start.name, max_chars=80)
+    known = corpora.names(store) or ["default"]
+    place = known.index(start.corpus) if start.corpus in known else 0
+    corpus = right.selectbox("Corpus", known, place, help="Built on the page Corpus.")
     manifest = corpora.manifest(store, corpus)
     there = list(manifest["domains"]) if manifest else []
-    domains = st.multiselect("Domains", there, default=there) if there else []
+    own = [domain for domain in there if domain in start.domains] or there
+    domains = st.multiselect("Domains", there, default=own) if there else []
     left, right = st.columns(2)
-    runs = left.slider("Mixtures to train", 8, 512, 64, help="One proxy per mixture of the design.")
-    preset_name = right.select_slider("Proxy size and budget", list(PRESETS), value="demo")
-    metrics = ask_metrics()
+    most = max(512, start.runs)
+    runs = left.slider("Mixtures to train", 8, most, start.runs, help="One proxy per mixture of the design.")
+    sizes = PRESETS if start is FRESH else {f"of {start.name}": start.fidelity, **PRESETS}
+    first = next(name for name, one in sizes.items() if one == start.fidelity)
+    preset_name = right.select_slider("Proxy size and budget", list(sizes), value=first)
+    metrics = ask_metrics(start.metrics)
     design_tab, limits_tab, proxy_tab = st.tabs(["Design", "Constraints and target", "Proxies"])
     with proxy_tab:
-        fidelity, proxies = ask_proxies(PRESETS[preset_name], preset_name)
+        fidelity, proxies = ask_proxies(sizes[preset_name], preset_name, start)
     with limits_tab:
-        limits = ask_target(domains, manifest) | ask_bounds(domains)
+        limits = ask_target(domains, manifest, start if start is not FRESH else None) | ask_bounds(domains, start)
     with design_tab:
-        design = ask_design()
+        design = ask_design(start)
         chosen = () if domains == there else tuple(domains)
-        settings = {**proxies, **limits, **design, "metrics": metrics}
-        spec = StudySpec(name=name, corpus=corpus, domains=chosen, runs=runs, fidelity=fidelity, **settings)
+        settings = {**proxies, **limits, **design, "metrics": metrics, "domains": chosen, "fidelity": fidelity}
+        spec = dataclasses.replace(start, name=name, corpus=corpus, runs=runs, **settings)
         preview(spec, domains, manifest)
     return spec, manifest
 
 
-def ask_design() -> dict:
+def ask_design(start: StudySpec) -> dict:
     """Which design, and the parameters of its Dirichlet."""
     left, right = st.columns([2, 1])
     titles = told_apart({name: one.title for name, one in DESIGNS.items()})
-    design = left.selectbox("Design", list(titles), format_func=titles.get)
+    design = left.selectbox("Design", list(titles), list(titles).index(start.design), format_func=titles.get)
+    largest = float(start.largest_share)
     largest = right.slider(
-        "Largest share of one domain", 0.3, 1.0, 0.95, help="Nearly pure mixtures are not very informative."
+        "Largest share of one domain",
+        min(0.3, largest),
+        1.0,
+        largest,
+        help="Nearly pure mixtures are not very informative.",
     )
     left.caption(DESIGNS[design].summary)
     found = {"design": design, "largest_share": largest}
     if not DESIGNS[design].draws:
         return found
     a, b, c, d = st.columns(4)
+    low, high = map(float, start.strength)
     found["strength"] = a.slider(
         "Strength",
-        0.1,
-        20.0,
-        (0.1, 5.0),
+        min(0.1, low),
+        max(20.0, high),
+        (low, high),
         help="Concentration of the Dirichlet. Low: a few domains per mixture; high: all of them.",
     )
+    temperature = float(start.temperature)
     found["temperature"] = b.slider(
-        "Temperature", 0.05, 1.0, 0.5, help="The prior is raised to this power: 1 keeps it, 0 makes it uniform."
+        "Temperature",
+        min(0.05, temperature),
+        max(1.0, temperature),
+        temperature,
+        help="The prior is raised to this power: 1 keeps it, 0 makes it uniform.",
     )
-    found["max_ratio"] = c.number_input("Largest ratio to the prior", 1.0, 1e6, 15.0)
+    ratio = float(start.max_ratio)
+    found["max_ratio"] = c.number_input("Largest ratio to the prior", 1.0, max(1e6, ratio), ratio)
+    most = max(0.1, start.smallest_share)
     found["smallest_share"] = d.number_input(
-        "Smallest share", 0.0, 0.1, 2e-4, format="%.4f", help="Smaller shares become 0."
+        "Smallest share", 0.0, most, start.smallest_share, format="%.4f", help="Smaller shares become 0."
     )
     return found
 
@@ -189,7 +218,7 @@ def points_of(spec: str, corpus: str) -> np.ndarray:
     return np.array([run["weights"] for run in plan_runs(spec, "preview", frame) if run["role"] == "design"])
 
 
-def ask_bounds(domains: list[str]) -> dict:
+def ask_bounds(domains: list[str], start: StudySpec) -> dict:
     """Bounds of single domains and of groups."""
     if not domains:
         return {}
@@ -197,46 +226,62 @@ def ask_bounds(domains: list[str]) -> dict:
         "Minimum and maximum share of each domain (equal: fixed). Domains with the same *group* can be bounded "
         "together below, and can keep their natural ratios within the group."
     )
-    table = pd.DataFrame({"domain": domains, "min": 0.0, "max": 1.0, "group": ""})
-    share = st.column_config.NumberColumn(min_value=0.0, max_value=1.0, step=0.01)
+    low, high = zip(*(ends(start.bounds.get(domain, (0.0, 1.0))) for domain in domains), strict=True)
+    before = {group["name"]: group for group in start.groups}
+    member = {domain: name for name, group in before.items() for domain in group["domains"]}
+    own = [member.get(domain, "") for domain in domains]
+    table = pd.DataFrame({"domain": domains, "min": low, "max": high, "group": own}).astype(
+        {"min": float, "max": float}
+    )
     rows = st.data_editor(
         table,
         hide_index=True,
         disabled=["domain"],
         key=f"bounds-{'-'.join(domains)}",
-        column_config={"min": share, "max": share},
+        column_config={"min": SHARE, "max": SHARE},
     )
     bounds = {
         domain: [float(low), float(high)]
         for domain, low, high, _ in rows.itertuples(index=False)
         if (low, high) != (0, 1)
     }
+    return {"bounds": bounds, "groups": ask_groups(rows, before)}
+
+
+def ask_groups(rows: pd.DataFrame, before: dict[str, dict]) -> tuple[dict, ...]:
+    """Bounds of the groups that the domains' table names. before: the groups at first, by name."""
     named = [name for name in dict.fromkeys(str(x).strip() for x in rows["group"] if x) if name]
     if not named:
-        return {"bounds": bounds}
-    table = pd.DataFrame({"group": named, "min": 0.0, "max": 1.0, "keep ratios": False})
+        return ()
+    low, high = zip(*(ends(before.get(name, {}).get("share", (0.0, 1.0))) for name in named), strict=True)
+    ratios = {name: before.get(name, {}).get("ratios") for name in named}
+    kept = [ratios[name] is not None for name in named]
+    table = pd.DataFrame({"group": named, "min": low, "max": high, "keep ratios": kept}).astype(
+        {"min": float, "max": float}
+    )
     groups = st.data_editor(
         table,
         hide_index=True,
         disabled=["group"],
         key=f"groups-{'-'.join(named)}",
-        column_config={"min": share, "max": share},
+        column_config={"min": SHARE, "max": SHARE},
     )
     found = []
     for name, low, high, keep in groups.itertuples(index=False):
         members = [row.domain for row in rows.itertuples() if str(row.group).strip() == name]
-        kept = {"ratios": "prior"} if keep else {}
+        kept = {"ratios": ratios[name] or "prior"} if keep else {}
         found.append({"name": name, "domains": members, "share": [float(low), float(high)], **kept})
-    return {"bounds": bounds, "groups": tuple(found)}
+    return tuple(found)
 
 
-def ask_proxies(preset: Fidelity, preset_name: str) -> tuple[Fidelity, dict]:
+def ask_proxies(preset: Fidelity, preset_name: str, start: StudySpec) -> tuple[Fidelity, dict]:
     """Every setting of the proxies, and the seeds."""
     a, b, c = st.columns(3)
-    width = a.select_slider("Width", [16, 32, 64, 128, 256, 512], value=preset.width, key=f"width-{preset_name}")
+    widths = sorted({16, 32, 64, 128, 256, 512, preset.width})
+    width = a.select_slider("Width", widths, value=preset.width, key=f"width-{preset_name}")
     changes = {
         "width": width,
-        "heads": max(1, width // 32),
+        "heads": preset.heads if width == preset.width else max(1, width // 32),
         "layers": b.number_input("Layers", 1, 48, preset.layers, key=f"layers-{preset_name}"),
         "context": c.number_input("Context, tokens", 8, 8192, preset.context, key=f"context-{preset_name}"),
         "batch": a.number_input("Batch, sequences", 1, 4096, preset.batch, key=f"batch-{preset_name}"),
@@ -245,23 +290,25 @@ def ask_proxies(preset: Fidelity, preset_name: str) -> tuple[Fidelity, dict]:
             "Learning rate",
             1e-6,
             1.0,
-            learning_rate(width),
+            preset.learning_rate if width == preset.width else learning_rate(width),
             format="%.1e",
             key=f"rate-{preset_name}-{width}",
             help="Default: the optimum for this width in the sweep that ships with Mixdesk.",
         ),
-        "schedule": a.selectbox("Schedule", ["cosine", "wsd", "constant"], key=f"schedule-{preset_name}"),
-        "activation": b.selectbox("Activation", ["swiglu", "gelu"], key=f"activation-{preset_name}"),
+        "schedule": a.selectbox("Schedule", SCHEDULES, SCHEDULES.index(preset.schedule), key=f"schedule-{preset_name}"),
+        "activation": b.selectbox(
+            "Activation", ACTIVATIONS, ACTIVATIONS.index(preset.activation), key=f"activation-{preset_name}"
+        ),
         "tie_embeddings": c.checkbox("Tie embeddings", preset.tie_embeddings, key=f"tie-{preset_name}"),
     }
     rest = {
         "repeats": a.number_input(
-            "Repeats of natural", 0, 100, 4, help="With other seeds, to estimate the seed noise."
+            "Repeats of natural", 0, 100, start.repeats, help="With other seeds, to estimate the seed noise."
         ),
-        "seed": b.number_input("Seed", 0, 10**6, 1),
+        "seed": b.number_input("Seed", 0, max(10**6, start.seed), start.seed),
         "common_random_numbers": c.checkbox(
             "Common random numbers",
-            True,
+            start.common_random_numbers,
             help="Same data order and initialisation for every mixture, which makes differences far less noisy.",
         ),
     }

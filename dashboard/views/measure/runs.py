@@ -1,6 +1,6 @@
 """Runs: curves and progress while jobs run, the table with filters, parallel coordinates with brushing."""
 
-import contextlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,32 +8,36 @@ import streamlit as st
 
 from dashboard.charts import runs as run_charts
 from dashboard.charts import style
-from dashboard.components.plot import plot
 from dashboard.models.colours import colour_of
 from dashboard.models.names import Named
 from dashboard.models.progress import progress_of
-from dashboard.models.runs import RunTable, run_table, training_curves
+from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves
 from dashboard.models.wording import ROLES
 from dashboard.server import state
-from dashboard.views.shared.buttons import needs_role
+from dashboard.views.measure import brushing
+from dashboard.views.measure.brushing import Ranges
+from dashboard.views.measure.run import MOST, ask_look, look_at
+from dashboard.views.shared.buttons import cancel_button, needs_role
 from dashboard.views.shared.live import live
-from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import ICONS, expected, stages
+from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.commands import COMMANDS
-from engine.core.short_names import told_apart
+from engine.core.short_names import counted
 from engine.importing import run_table as run_file
 from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
 from engine.studies.jobs import cancel_job, retry
 from store import jobs, studies
+from store.runs import measured
 
-MOST_AXES = 16  # of parallel coordinates: more are unreadable
-AXIS_PIXELS = 56  # of parallel coordinates, at least: labels of nearer ones would overlap
-MOST_DRAWN = 2000  # lines of parallel coordinates; filters see all runs
 MOST_JOBS = 12  # shown here; Jobs has more
+CURVES_OF = "curves-of"  # in the session: what the curves on the page are of
+FACTS = ("seed", "parameters", "tokens", "seconds", "message")
 
 
 def render(name: str | None) -> None:
@@ -44,13 +48,13 @@ def render(name: str | None) -> None:
         st.info("Runs are planned once the corpus is built. *Studies* shows its progress.")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
-    live(lambda: progress_and_curves(study.id))
     aggregate = priorities_of(study)
+    live(lambda: progress_and_curves(study.id, aggregate))
     live(lambda: table_and_parallel(study.id, aggregate))
 
 
-def progress_and_curves(name: str) -> None:
-    """The study's progress, and every proxy's training curve."""
+def progress_and_curves(name: str, aggregate: Aggregate) -> None:
+    """The study's progress, and the training curves of the runs that are brushed, or of all."""
     store = state.store()
     study = studies.get(store, name)
     progress = progress_of(store, study)
@@ -59,22 +63,35 @@ def progress_and_curves(name: str) -> None:
         st.caption(f":material/hourglass_top: {words}")
     job_controls(study)
     if study.imported:
+        st.session_state.pop(CURVES_OF, None)
         st.caption(imported_from(study))
         return
-    st.subheader("Training curves", anchor=False)
-    table = run_table(store, study)
-    lines = training_curves(store, study)
+    st.header("Training curves", anchor=False)
+    table, names = run_table(store, study, aggregate), named_of(study)
+    axes = brushing.axes_of(table, names, study.kind == "merge")
+    brush = brushing.brush_now(study.id, axes)
+    st.session_state[CURVES_OF] = asked = brushing.asked(brush)
+    kept = brushing.within(table, axes, brush)
+    lines = training_curves(store, study, np.array(table.columns["number"])[kept].tolist() if asked else None)
     if not lines:
-        st.caption("The first points appear a few seconds after the first proxies start.")
+        st.caption(
+            "None of the runs that are brushed or chosen below has a curve."
+            if asked
+            else "The first points appear a few seconds after the first proxies start."
+        )
         return
-    names = named_of(study)
     dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
-    plot(run_charts.curves(labelled, dominant, colour_of(names.domains)), key="curves")
+    smoothing, *logarithmic = ask_look("all")
+    labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}
+    called = "expert of {}" if study.kind == "merge" else "mostly {}"
+    figure = run_charts.curves(labelled, dominant, colour_of(names.domains), logarithmic, called)
+    plot(figure, key=f"curves-{logarithmic}")  # zoom in one scale means nothing in the other
     trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"
+    only = ", those that are brushed or chosen below" if asked else ""
     st.caption(
-        f"{len(lines):,}{of} runs. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
+        f"{len(lines):,}{of} runs{only}. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
     )
 
@@ -95,6 +112,7 @@ def label_of(table: RunTable, number: int) -> str:
 def job_controls(study: studies.Study) -> None:
     """Running and failed jobs, with cancel and retry."""
     store, allowed = state.store(), needs_role("operator")
+    show_refusal("runs")
     shown = [job for job in jobs.of_study(store, study.id) if job.state in ("running", "failed", "cancelled", "paused")]
     if len(shown) > MOST_JOBS:
         st.caption(f"Showing {MOST_JOBS} of {len(shown):,} running and failed jobs; *Jobs* has more.")
@@ -105,172 +123,122 @@ def job_controls(study: studies.Study) -> None:
         what.caption(f"{icon} {job.id} · {job.state} · {progress or 'starting'}")
         if job.message:
             what.caption(plain(job.message))
-        if job.state == "running" and button.button("Cancel", key=f"cancel-{job.id}", **allowed):
-            cancel_job(store, job.id)
-            st.rerun()
+        if job.state == "running" and cancel_button(job, f"cancel-{job.id}", button):
+            act("runs", lambda job_id=job.id: cancel_job(store, job_id))
         if job.state in ("failed", "cancelled") and button.button("Retry", key=f"retry-{job.id}", **allowed):
-            retry(store, job.id)
-            st.rerun()
+            act("runs", lambda job_id=job.id: retry(store, job_id))
 
 
 def table_and_parallel(name: str, aggregate: Aggregate) -> None:
-    """Finished runs: brushing the parallel coordinates filters the table under them."""
+    """Finished runs: brushing the parallel coordinates filters the table under them, and the curves."""
     study = studies.get(state.store(), name)
     table, names = run_table(state.store(), study, aggregate), named_of(study)
     done = np.isfinite(table.score)
-    title = f"{table.aggregate.title}, {table.aggregate.unit}"
     merges = study.kind == "merge"
     point = "Coefficients" if merges else "Shares"
-    st.subheader(f"{point} and metrics" if study.imported else f"{point} and losses", anchor=False)
-    kept = np.ones(len(done), bool)
+    st.header(f"{point} and metrics" if study.imported else f"{point} and losses", anchor=False)
+    finished = table.losses[np.array(table.columns["state"]) == "done"]
+    counted = table.aggregate.weights != 0
+    for gap in gaps(finished, names.metrics, counted, table.aggregate.title, study.imported is not None):
+        st.caption(f":material/info: {plain(gap)}")
+    axes, brush = brushing.axes_of(table, names, merges), {}
     if done.sum() >= 2:
-        linked = linked_brush(study.id)
-        wanted = chosen_axes(table, names, merges) | set(linked)
-        axes = [axis for axis in axes_of(table, names, merges) if axis["name"] in wanted]
-        drawn = evenly(np.flatnonzero(done), MOST_DRAWN)
-        shown = [{**axis, "values": axis["values"][drawn]} for axis in axes]
-        score = {"label": table.aggregate.title, "name": "score", "values": table.score[drawn], "percent": False}
-        drawn_axes = [{**axis, "brush": linked.get(axis["name"])} for axis in (*shown, score)]
-        figure = run_charts.parallel(drawn_axes, table.score[drawn], title, table.aggregate.better)
-        brush = plot(figure, key="parallel", narrowest=AXIS_PIXELS * len(drawn_axes)).brush
-        brush = linked if brush is None else brush
-        keep_brush_in_link(brush)
-        kept = done.copy() if brush else kept
-        values = {axis["name"]: axis["values"] for axis in axes} | {"score": table.score}
-        for axis, ranges in brush.items():
-            if axis in values:
-                kept &= np.any([(values[axis] >= low) & (values[axis] <= high) for low, high in ranges], axis=0)
-        part = "" if len(drawn) == done.sum() else f" ({len(drawn):,} drawn)"
-        st.caption(
-            f"{done.sum():,} finished runs{part}; colour: {plain(title)} ({table.aggregate.better} is better). Drag "
-            "along an axis to filter the table below."
-        )
-        if table.aggregate.note:
-            st.caption(table.aggregate.note)
-    filters_and_table(study, table, names, kept)
+        brush = brushing.brush_now(study.id, axes)
+        brushing.parallel(study, table, names, axes, brush)
+        inside = brushing.within(table, axes, brush)
+        brushing.count(study.id, int(inside.sum()), int(done.sum()), brush)
+    filters_and_table(study, table, names, axes, brush)
+    progress_of_the_best(study, table)
+    if st.session_state.get(CURVES_OF, brushing.asked(brush)) != brushing.asked(brush):
+        st.rerun()  # the curves above are of other runs
 
 
-def linked_brush(study: str) -> dict[str, list[list[float]]]:
-    """The ranges of axes in the link with which the page was opened: {axis: [[low, high], ...]}."""
-    found: dict[str, list[list[float]]] = {}
-    for text in st.session_state.setdefault(f"brush-{study}", st.query_params.get_all("brush")):
-        axis, _, ends = text.partition(":")
-        with contextlib.suppress(ValueError):  # of a link that somebody typed
-            low, high = (float(end) for end in ends.split(","))
-            found.setdefault(axis, []).append([low, high])
-    return found
+def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
+    """The best score so far over the runs that compare: those of the study's own size."""
+    read = reading(table.aggregate.unit)
+    comparable = set(measured(state.store(), study.id).ids)
+    rows = [i for i, run in enumerate(table.columns["id"]) if run in comparable and np.isfinite(table.score[i])]
+    if len(rows) < 2:
+        return
+    score, numbers = table.score[rows], np.array(table.columns["number"])[rows]
+    st.subheader("Best so far", anchor=False)
+    best = best_so_far(score, table.aggregate.better)
+    title = f"{table.aggregate.title}, {read.unit}"
+    plot(run_charts.best_so_far(numbers, read.level(score), read.level(best), title), key="best-so-far")
+    last = numbers[np.flatnonzero(best == best[-1])[0]]
+    st.caption(
+        f"{counted(len(rows), 'run')} of one size. The best is run {last}; the best of many looks a little too good."
+    )
 
 
-def keep_brush_in_link(brush: dict[str, list[list[float]]]) -> None:
-    """Write the brushed ranges into the link."""
-    written = [f"{axis}:{low!r},{high!r}" for axis, ranges in brush.items() for low, high in ranges]
-    if written != st.query_params.get_all("brush"):
-        st.query_params["brush"] = written
-
-
-def evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the rows, in equal steps."""
-    return rows[:: -(-len(rows) // most)] if len(rows) > most else rows
-
-
-def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
-    """All possible axes of the parallel coordinates: shares (or coefficients) first, then metrics."""
-    metrics = [
-        {"label": name, "name": f"loss {i}", "values": table.losses[:, i], "percent": False}
-        for i, name in enumerate(names.metrics)
-    ]
-    for axis in metrics:
-        if axis["label"] in names.domains:
-            axis["label"] = f"loss {axis['label']}"
-    shares = [
-        {
-            "label": name if merges else f"share {name}",
-            "name": f"share {i}",
-            "values": table.shares[:, i],
-            "percent": not merges,
-        }
-        for i, name in enumerate(names.domains)
-    ]
-    return shares + metrics
-
-
-def chosen_axes(table: RunTable, names: Named, merges: bool) -> set[str]:
-    """The axes to draw: all if they are few, else the shares that vary most and the first metrics, or as chosen."""
-    everything = told_apart({axis["name"]: axis["label"] for axis in axes_of(table, names, merges)})
-    if len(everything) <= MOST_AXES:
-        return set(everything)
-    widest = np.argsort(-table.shares.std(axis=0), kind="stable")[: MOST_AXES // 2]
-    start = [f"share {i}" for i in sorted(widest)] + [f"loss {i}" for i in range(len(names.metrics))][: MOST_AXES // 3]
-    with st.expander(f"Axes, of {len(everything)}", icon=":material/tune:"):
-        chosen = st.multiselect(
-            "Axes", list(everything), default=start, format_func=everything.get, key="axes", bind="query-params"
-        )
-    return set(chosen or start)
-
-
-def filters_and_table(study: studies.Study, table: RunTable, names: Named, kept: np.ndarray) -> None:
-    """The table of runs, filtered by state and role."""
-    left, right = st.columns(2)
-    chosen = {}
-    for column, name in ((left, "state"), (right, "role")):
-        options = sorted(set(table.columns[name]))
-        if len(options) > 1:
-            titles = told_apart({one: ROLES.get(one, one) for one in options})
-            chosen[name] = column.pills(
-                name.capitalize(),
-                options,
-                selection_mode="multi",
-                format_func=titles.get,
-                key=f"filter-{name}",
-                bind="query-params",
-            )
-        if chosen.get(name):
-            kept = kept & np.isin(table.columns[name], chosen[name])
+def filters_and_table(study: studies.Study, table: RunTable, names: Named, axes: list[dict], brush: Ranges) -> None:
+    """The table of runs within a brush, filtered by state and role; and which groups of columns it has."""
+    row = st.container(horizontal=True, gap="large")
+    brushing.ask_filters(row, table)
+    groups = columns_of(study, table, names)
+    look = {"selection_mode": "multi", "key": "columns", "bind": "query-params", "width": "content"}
+    wanted = row.pills("Columns", list(groups), **look)
+    kept = brushing.within(table, axes, brush)
     rows = np.flatnonzero(kept)
-    frame, formats = columns_of(study, table, names, rows)
+    frame, formats = shown_columns(study, table, groups, wanted or list(groups), rows)
+    numbers = [str(table.columns["number"][row]) for row in rows]
+    linked = [place for place, number in enumerate(numbers) if number in st.query_params.get_all("run")]
     picked = st.dataframe(
         frame,
         hide_index=True,
         column_config=formats,
         height=380,
         on_select="rerun",
-        selection_mode="single-row",
-        key="runs-table",
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": linked}},
+        key=f"runs-table-{hash(tuple(numbers))}",  # with other rows, the places of those that are selected are others
     ).selection.rows
     st.caption(
-        f"{len(rows)} of {len(kept)} runs. Losses and scores with units in brackets. Select a run to nominate it."
+        f"{len(rows)} of {len(kept)} runs. Losses and scores with units in brackets. Select a run to look at it, or up "
+        f"to {MOST} to compare them."
     )
     downloads(study)
-    if picked and picked[0] < len(rows):
-        row = rows[picked[0]]
-        nominate(study, {f"run {table.columns['number'][row]}": table.shares[row]}, "runs")
+    picked = [place for place in picked if place < len(rows)][:MOST]
+    chosen = [numbers[place] for place in picked]
+    if chosen != st.query_params.get_all("run"):
+        st.query_params["run"] = chosen
+    if picked:
+        look_at(study, table, names, [int(rows[place]) for place in picked])
 
 
-def columns_of(study: studies.Study, table: RunTable, names: Named, rows: np.ndarray) -> tuple[pd.DataFrame, dict]:
-    """Some rows of the table of runs as a frame, without empty columns, and the formats of its columns."""
-    score = f"{table.aggregate.title}, {table.aggregate.unit}"
-    titles = [f"{name} [{unit}]" for name, unit in zip(names.metrics, names.units, strict=True)]
-    metrics = dict(zip(titles, table.losses[rows].T, strict=True))
-    part, times = ("", 1) if study.kind == "merge" else ("share ", 100)
-    points = {f"{part}{d}": times * table.shares[rows, j] for j, d in enumerate(names.domains)}
-    facts = ("seed", "parameters", "tokens", "seconds", "message")
+def columns_of(study: studies.Study, table: RunTable, names: Named) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """The groups of columns of the table of runs: group -> title -> (values (R,), format)."""
+    number, merges = st.column_config.NumberColumn, study.kind == "merge"
+    four, short, part = number(format="%.4f"), number(format="compact"), "" if merges else "share "
+    by, read = reading(table.aggregate.unit), [reading(unit) for unit in names.units]
+    metrics = {f"{table.aggregate.title}, {by.unit}": (by.level(table.score), four)}
+    for name, one, column in zip(names.metrics, read, table.losses.T, strict=True):
+        metrics[f"{name} [{one.unit}]"] = (one.level(column), four)
+    share = number(format="%.3f" if merges else "%.1f%%")
+    points = {
+        f"{part}{name}": ((1 if merges else 100) * column, share)
+        for name, column in zip(names.domains, table.shares.T, strict=True)
+    }
+    formats = {"parameters": short, "tokens": short, "seconds": number(format="%.1f s")}
+    facts = {name: (table.columns[name], formats.get(name)) for name in FACTS}
+    return {"metrics": metrics, "coefficients" if merges else "shares": points, "facts": facts}
+
+
+def shown_columns(
+    study: studies.Study, table: RunTable, groups: dict, wanted: list[str], rows: np.ndarray
+) -> tuple[pd.DataFrame, dict]:
+    """Some rows of the table of runs as a frame with some groups of columns, empty ones left out; and their formats."""
     roles = [ROLES.get(role, role) for role in table.columns["role"]]
+    chosen = {title: one for group in groups if group in wanted for title, one in groups[group].items()}
     frame = pd.DataFrame(
         {
             "run": [table.columns["number"][i] for i in rows],
             "key" if study.imported else "role": [table.columns["label"][i] or roles[i] for i in rows],
             "state": [table.columns["state"][i] for i in rows],
-            score: table.score[rows],
-            **metrics,
-            **points,
-            **{name: [table.columns[name][i] for i in rows] for name in facts},
+            **{title: [values[i] for i in rows] for title, (values, _) in chosen.items()},
         }
     ).dropna(axis="columns", how="all")
-    number = st.column_config.NumberColumn
-    formats = {name: number(format="%.4f") for name in (score, *metrics)}
-    formats |= dict.fromkeys(points, number(format="%.1f%%" if part else "%.3f"))
-    formats |= {"seconds": number(format="%.1f s")} | dict.fromkeys(("parameters", "tokens"), number(format="compact"))
-    return frame, formats
+    return frame, {title: form for title, (_, form) in chosen.items() if form is not None}
 
 
 def downloads(study: studies.Study) -> None:

@@ -4,25 +4,28 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import mixtures as mixture_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
+from dashboard.models.cost import device_hours, hours_words
 from dashboard.models.progress import Progress, progress_of
-from dashboard.models.searches import aggregate_in
 from dashboard.server import state
-from dashboard.views.measure import merge_card
+from dashboard.views.measure import house, merge_card, side_by_side
 from dashboard.views.measure.change_domains import change_domains
 from dashboard.views.measure.new_merge import new_merge
 from dashboard.views.measure.new_study import new_study
+from dashboard.views.shared import tour
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.headline import show_headline
 from dashboard.views.shared.live import live
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import expected, stages
+from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.study import named_of, too_few
-from dashboard.views.shared.text import baseline_phrase, plain, refusal
+from dashboard.views.shared.text import plain, refusal
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
-from engine.spec.study import StudySpec, planned_roles
 from engine.studies import lifecycle
 from engine.studies.fits import BEST_PREDICTED
+from engine.studies.training import expected_roles
 from store import results, runs, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
@@ -35,18 +38,28 @@ INTRODUCTION = (
 
 
 def render(current: str | None) -> None:
-    head, merge, button = st.columns([4, 1, 1], vertical_alignment="bottom")
+    if side_by_side.LINK in st.query_params and side_by_side.render():
+        return
+    head, buttons = st.columns([3, 2], vertical_alignment="bottom")
     head.title("Studies")
-    style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New study", **style, **needs_role("operator")):
-        new_study()
-    if merge.button("New merge", icon=":material/merge:", width="stretch"):
-        new_merge()
+    with buttons.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("New merge", icon=":material/merge:"):
+            new_merge()
+        if st.button("New study", type="primary", icon=":material/add:", **needs_role("operator")):
+            new_study()
     st.markdown(INTRODUCTION + " Runs trained elsewhere can be added on *Import*.")
     found = studies.all_studies(state.store())
-    if not found:
+    if found:
+        with st.container(horizontal=True):
+            st.button("Take the tour", icon=":material/tour:", type="tertiary", on_click=tour.start)
+            if len(found) > 1 and st.button("Compare two studies", icon=":material/compare:", type="tertiary"):
+                second = next(one.id for one in found if one.id != current)
+                st.query_params[side_by_side.LINK] = f"{current},{second}"
+                st.rerun()
+    else:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
-    live(lambda: all_cards(current))
+    asked = house.ask_order(found)
+    live(lambda: all_cards(current, *asked))
     if count := runs.corrupt_count(state.store()):
         with st.expander(f"{count:,} journal lines could not be read and were set aside", icon=":material/report:"):
             lines = runs.corrupt_lines(state.store())
@@ -56,15 +69,16 @@ def render(current: str | None) -> None:
                 st.caption(f"The first {len(lines)} of them.")
 
 
-def all_cards(current: str | None) -> None:
-    """A card per study, the current one first, the newest only where there are many."""
-    found = studies.all_studies(state.store())
-    found.sort(key=lambda study: study.id != current)  # the current one first, the others as they were
+def all_cards(current: str | None, words: str, order: str, archived: bool) -> None:
+    """A card per study that is looked for, the first only where there are many."""
+    found = house.in_order(studies.all_studies(state.store()), words, order, archived)
+    if words and not found:
+        st.info(f"No study has {plain(words)} in its name, tags or note.")
     shown = st.session_state.setdefault("studies-shown", SHOWN)
     for study in found[:shown]:
         card(study, study.id == current)
     if len(found) > shown:
-        st.caption(f"Showing {shown} of {len(found)} studies; the sidebar lists all of them.")
+        st.caption(f"Showing {shown} of {len(found)} studies; *Find* looks through all of them.")
         st.button(f"Show {SHOWN} more", icon=":material/expand_more:", on_click=show_more)
 
 
@@ -78,10 +92,15 @@ def card(study: studies.Study, is_current: bool) -> None:
     with st.container(border=True, key=f"card-{study.id}"):
         head, buttons = st.columns([4, 2], vertical_alignment="center")
         with head:
-            st.subheader(plain(study.name), anchor=False)
+            marks = ":material/keep: " * study.pinned + ":material/archive: " * study.archived
+            st.header(marks + plain(study.name), anchor=False)
             st.caption(describe(study))
+            if hours := device_hours(state.store(), study.id):
+                st.caption(f"Used {plain(hours_words(hours))}.")
+            house.labels(study)
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
+        show_refusal(study.id)
         for note in (study.imported or {}).get("notes", ()):
             st.caption(f":material/info: {plain(note)}")
         stages(progress)
@@ -90,6 +109,8 @@ def card(study: studies.Study, is_current: bool) -> None:
             (merge_card.answer if study.kind == "merge" else answer)(study)
         if study.state == "paused":
             st.warning("Paused. Its jobs wait at their checkpoints; **Resume** continues them.")
+        elif study.state == "cancelled" and progress.busy:
+            st.warning("Cancelling: running jobs save their checkpoints first. **Resume** takes it back.")
         elif study.state == "cancelled":
             st.warning("Cancelled. Its measurements are kept; **Resume** continues where it stopped.")
         elif words := expected(progress):
@@ -121,20 +142,13 @@ def status(study: studies.Study, progress: Progress) -> str:
 
 
 def answer(study: studies.Study) -> None:
-    """The result of a finished study in one line and one bar; never a winner within noise."""
+    """The result of a finished study in one sentence and one bar; never a winner within noise."""
     if few := too_few(study):
         st.warning(few)
         return
-    latest = results.searches(state.store(), study.id)[0]
-    found, aggregate, names = latest["found"], aggregate_in(state.store(), study, latest), named_of(study)
+    show_headline(study, "card")
+    found, names = results.searches(state.store(), study.id)[0]["found"], named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
-    better = "**better** than" if gap["aggregate"] < 0 else "worse than"
-    words = "**within noise** of" if gap["inside_noise"] else better
-    size = f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}"
-    st.markdown(
-        f"The best predicted mixture is {words} {baseline_phrase(baseline)}: {size} {plain(aggregate.unit)} "
-        f"predicted (95%), from {studies.league(state.store(), study.id)['runs']} runs."
-    )
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
     figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.domains, names.colours, shares)
     plot(figure, key=f"answer-{study.id}")
@@ -152,8 +166,7 @@ def describe(study: studies.Study) -> str:
         return merge_card.describe(study)
     fidelity = Fidelity.from_dict(study.spec["fidelity"])
     domains = f"{len(study.domains)} domains of " if study.domains else ""
-    planned = study.roles or planned_roles(StudySpec.from_dict(study.spec), None)
-    runs = ("" if study.roles else "up to ") + wording.planned_words(planned)
+    runs = ("" if study.roles else "up to ") + wording.planned_words(expected_roles(study))
     budget = f"{fidelity.tokens / 1e6:.2g} million tokens"
     return f"{domains}corpus {study.spec['corpus']} · {runs}, proxies of width {fidelity.width}, {budget} each"
 
@@ -185,14 +198,12 @@ def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
         and unfinished
         and st.button("Cancel", key=f"cancel-{study.id}", icon=":material/stop_circle:", **allowed)
     ):
-        lifecycle.cancel(store, study.id)
-        st.rerun()
+        act(study.id, lambda: lifecycle.cancel(store, study.id))
     pausable = study.state == "active" and unfinished
     if pausable and st.button("Pause", key=f"pause-{study.id}", icon=":material/pause_circle:", **allowed):
-        lifecycle.pause(store, study.id)
-        st.rerun()
+        act(study.id, lambda: lifecycle.pause(store, study.id))
     word = "Resume" if study.state in ("cancelled", "paused") else "Retry"
     can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **allowed):
-        lifecycle.resume(store, study.id)
-        st.rerun()
+        act(study.id, lambda: lifecycle.resume(store, study.id))
+    house.menu(study)

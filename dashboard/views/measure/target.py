@@ -7,46 +7,58 @@ from dashboard.views.shared.text import plain
 from engine.core.short_names import listed
 from engine.spec.frame import Frame
 from engine.spec.pools import SOURCES, pools_of
-from engine.spec.repetition import DOSES, is_matched, kept
+from engine.spec.repetition import DOSES, is_matched, kept_fractions
 from engine.spec.study import StudySpec
 
 PROPOSED = 8  # dose runs: 6 to 12 serve a study
 
 
-def ask_target(domains: list[str], manifest: dict | None) -> dict:
-    """The real run that the study is for, and which losses count."""
+def ask_target(domains: list[str], manifest: dict | None, start: StudySpec | None = None) -> dict:
+    """The real run that the study is for, and which losses count. start: the study whose answers stand there at first;
+    None: what a new study proposes."""
     a, b = st.columns(2)
+    before = start or StudySpec(name="new", fidelity=None)
     found = {
         "target_tokens": a.number_input(
             "Target budget, tokens",
             0.0,
             1e15,
-            0.0,
+            float(before.target_tokens),
             format="%.3g",
             help="Of the real training run; 0: the size of the corpus.",
         ),
-        "epoch_cap": b.number_input("Epoch cap", 0.1, 100.0, 4.0, help="How often the real run may repeat a domain."),
-        "cap_design": a.checkbox("Apply the epoch cap to proxies too", False, help="Searches always apply it."),
+        "epoch_cap": b.number_input(
+            "Epoch cap",
+            min(0.1, before.epoch_cap),
+            max(100.0, before.epoch_cap),
+            float(before.epoch_cap),
+            help="How often the real run may repeat a domain.",
+        ),
+        "cap_design": a.checkbox(
+            "Apply the epoch cap to proxies too", before.cap_design, help="Searches always apply it."
+        ),
     }
     known = 0
     if manifest is not None and domains:
-        found["available_tokens"] = ask_counts(domains, manifest)
+        found["available_tokens"] = ask_counts(domains, manifest, before)
         text = pools_of(domains, manifest, found["available_tokens"], found["target_tokens"])
         known = len(domains) - len(text.unknown)
-    found |= ask_repetition(b, known if found["target_tokens"] else 0)
+    found |= ask_repetition(b, known if found["target_tokens"] else 0, start)
     if manifest is not None:
         control = [name for name in domains if name == "junk" and manifest["spec"]["source"]["type"] == "default"]
+        zeros = [name for name in domains if before.priorities.get(name) == 0]
         uncounted = st.multiselect(
             "Domains to train on but not to score",
             domains,
-            default=control,
+            default=zeros if start else control,
             help="Their losses get priority 0. Priorities can be changed later.",
         )
-        found["priorities"] = dict.fromkeys(uncounted, 0.0)
+        counted = {name: value for name, value in before.priorities.items() if value}
+        found["priorities"] = counted | dict.fromkeys(uncounted, 0.0)
     return found
 
 
-def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
+def ask_counts(domains: list[str], manifest: dict, start: StudySpec) -> dict[str, float]:
     """Tokens of each domain that the real run can draw on, where that is not what was read."""
     st.caption(
         "How much text the real run has of each domain. Proxies read the corpus; where that is only a sample, give the "
@@ -54,39 +66,40 @@ def ask_counts(domains: list[str], manifest: dict) -> dict[str, float]:
     )
     pools = pools_of(domains, manifest, budget=1.0)
     facts = {"tokens read": pools.sample, "known": [SOURCES[source] for source in pools.sources]}
-    return edited_counts(domains, domains, {}, facts, f"pools-{'-'.join(domains)}")
+    return edited_counts(domains, domains, start.available_tokens, facts, f"pools-{'-'.join(domains)}")
 
 
-def ask_repetition(place, known: int) -> dict:
+def ask_repetition(place, known: int, start: StudySpec | None) -> dict:
     """Whether proxies repeat text as the real run will, and the runs that measure what repetition costs.
 
-    known: of how many domains it is known how often the real run repeats them.
+    known: of how many domains it is known how often the real run repeats them; start: as in `ask_target`.
     """
     matched = place.checkbox(
         "Repeat text as the real run will",
-        True,
+        start is None or start.simulated_epoching is not False,
         help="Where budget and tokens are known, every domain is cut for the proxies so that they see it as many times "
         "as the real run (simulated epoching).",
     )
     if not matched:
-        return {"simulated_epoching": False}
+        return {"simulated_epoching": False, "dose_runs": 0}
+    always = {"simulated_epoching": True if start is not None and start.simulated_epoching else None}
     if not known:
-        return {}
+        return {**always, "dose_runs": 0}
     doses = st.number_input(
         "Dose runs",
         0,
         100,
-        min(PROPOSED, known * len(DOSES)),
+        min(PROPOSED, known * len(DOSES)) if start is None else start.dose_runs,
         help="Mixtures of the design trained again with one domain's text cut to a half, a quarter or an eighth. Only "
         "they separate the harm of repetition from the benefit of a larger share; 6 to 12 are enough for a study.",
     )
-    return {"dose_runs": int(doses)}
+    return {**always, "dose_runs": int(doses)}
 
 
 def cut_words(spec: StudySpec, frame: Frame) -> str:
     """How much of each domain's sample proxies see."""
     if not is_matched(spec, frame):
         return ""
-    part = kept(spec, frame)
+    part = kept_fractions(spec, frame)
     cut = [f"{plain(name)} {one:.3%}" for name, one in zip(frame.space.names, part, strict=True) if one < 1]
     return f" Proxies see {listed(cut)} of what was read, repeated as often as in the real run." if cut else ""

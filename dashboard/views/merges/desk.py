@@ -4,19 +4,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.errors import StreamlitAPIException
 
 from dashboard.charts import style
-from dashboard.components.desk import free_desk
+from dashboard.components.desk import Fader, Position
+from dashboard.components.desk import desk as draw_desk
 from dashboard.server import state
-from dashboard.views.shared.faders import keep_in_link, linked_point, presets, set_desk
+from dashboard.views.shared.faders import (
+    keep_locks_in_link,
+    keep_scenes_in_link,
+    linked_locks,
+    linked_point,
+    linked_scenes,
+    position,
+    presets,
+    reset_of,
+    set_desk,
+    tried,
+)
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain, refusal
+from engine.analysis.tracks import box_tracks, light
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
-from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, knob_start
+from engine.spec.merge import AT, MergeSpec, baselines_of, box_of, coordinates, usual_of
 from engine.spec.merge_catalogue import card_of, catalogue
 from engine.spec.merge_knobs import Knob
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit
 from engine.studies.merges import opening
 from store import studies
 
@@ -24,12 +40,20 @@ from store import studies
 @dataclass(frozen=True)
 class Setting:
     """What the desk is set to. merge, names: the study's own method and coordinates, or others on the same experts;
-    point (D,); own: whether the study's surrogate covers it."""
+    at: where its faders stand; key: under which the session keeps that; own: the study's surrogate covers it; told:
+    where a refusal of its parameters is read."""
 
     merge: MergeSpec
     names: list[str]
-    point: np.ndarray
+    at: Position
+    key: str
     own: bool
+    told: DeltaGenerator | None
+
+    @property
+    def point(self) -> np.ndarray:
+        """The coefficients (D,)."""
+        return np.array(self.at.values, float)
 
 
 def draw_again() -> None:
@@ -40,8 +64,10 @@ def draw_again() -> None:
         st.rerun()
 
 
-def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
-    """The study's method, or another one to try on the same experts, with its parameters."""
+def ask_method(study: studies.Study, own: MergeSpec, row: list) -> tuple[MergeSpec, DeltaGenerator | None]:
+    """The study's method, or another one to try on the same experts, with its parameters; row: three containers.
+
+    Also a place inside the open parameters, for refusals of them: they hide the page; None where there are none."""
     take_opened(study, own)
     experts = len(study.corpus["experts"])
     fits = [
@@ -49,31 +75,29 @@ def ask_method(study: studies.Study, own: MergeSpec) -> MergeSpec:
         for name, card in catalogue().items()
         if card.min_experts <= experts and (not card.max_experts or experts <= card.max_experts)
     ]
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
     key = f"method-{study.id}"
     st.session_state.setdefault(key, own.method)
     titles = told_apart({one: catalogue()[one].title + " · the study's" * (one == own.method) for one in fits})
-    method = left.selectbox(
+    method = row[0].selectbox(
         "Method",
         fits,
         key=key,
         format_func=titles.get,
         help="Other methods are measured live on the same experts; the study's surrogate only covers its own method.",
     )
-    by_layer = right.toggle("One fader per layer", own.by == "layer", key=f"layers-{study.id}")
+    by_layer = row[1].toggle("One fader per layer", own.by == "layer", key=f"layers-{study.id}")
     by = "layer" if by_layer else "model"
     card = card_of(method)
     fixed, tuned = (own.knobs, own.tuned) if method == own.method else ({}, {})
     others = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.name not in tuned]
+    told = None
     if others:
-        with st.expander(f"Parameters of {card.title} ({plain(card.paper)})"):
-            columns = st.columns(min(4, len(others)))
-            chosen = {
-                knob.name: ask_knob(columns[place % len(columns)], study, method, knob, fixed.get(knob.name))
-                for place, knob in enumerate(others)
-            }
+        with row[2].popover("Parameters", icon=":material/tune:"):
+            st.caption(f"{card.title} ({plain(card.paper)})")
+            chosen = {knob.name: ask_knob(study, method, knob, fixed.get(knob.name)) for knob in others}
+            told = st.container()
         fixed = {name: value for name, value in chosen.items() if name in fixed or value != start_of(card.knobs[name])}
-    return replace(own, method=method, knobs=fixed, tuned=tuned, by=by)
+    return replace(own, method=method, knobs=fixed, tuned=tuned, by=by), told
 
 
 def start_of(knob: Knob):
@@ -81,22 +105,25 @@ def start_of(knob: Knob):
     return (knob.low + knob.high) / 2 if knob.required else knob.default
 
 
-def ask_knob(place, study: studies.Study, method: str, knob: Knob, fixed):
+def ask_knob(study: studies.Study, method: str, knob: Knob, fixed):
     """One knob as a widget; returns its value."""
     key, start = f"knob-{study.id}-{method}-{knob.name}", start_of(knob) if fixed is None else fixed
     if knob.kind == "bool":
-        return place.checkbox(knob.name, bool(start), key=key)
+        return st.checkbox(knob.name, bool(start), key=key)
     if isinstance(start, list | tuple):
-        place.caption(f"{knob.name}: {list(start)}, one per expert")
+        st.caption(f"{knob.name}: {list(start)}, one per expert")
         return start
     if knob.kind == "int":
-        return place.number_input(knob.name, int(knob.low), int(knob.high), int(start), key=key)
+        return st.number_input(knob.name, int(knob.low), int(knob.high), int(start), key=key)
     low, high = min(knob.low, start), max(knob.high, start)
-    return place.number_input(knob.name, float(low), float(high), float(start), format="%.4g", key=key)
+    return st.number_input(knob.name, float(low), float(high), float(start), format="%.4g", key=key)
 
 
-def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[str, np.ndarray]) -> Setting:
-    """The faders, and buttons that set them."""
+def setting_of(
+    study: studies.Study, own: MergeSpec, asked: tuple[MergeSpec, DeltaGenerator | None], points: dict[str, np.ndarray]
+) -> Setting:
+    """Where the faders stand, and buttons that set them; asked: by `ask_method`."""
+    merge, told = asked
     experts = study.corpus["experts"]
     layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
     if layers < 0:
@@ -105,38 +132,51 @@ def desk(study: studies.Study, own: MergeSpec, merge: MergeSpec, points: dict[st
         names = study.domains if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
         refusal(problem)
-        return Setting(own, study.domains, start_point(study, points), True)
+        merge, names = own, study.domains
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
     chosen = st.session_state.setdefault(key, start_values(study, names, merge, points))
     if wanted := st.session_state.pop(f"wanted-{study.id}", None):
         set_desk(key, [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)])
     presets(key, points if merge == own else baselines_of(merge, experts, names))
-    chosen = st.session_state[key]
-    reset = f"{key}-{st.session_state.get('desk-reset', 0)}"
-    moved = free_desk(faders(study, merge, names, chosen), key=f"desk-{reset}", reset=reset).weights
-    if moved is not None and len(moved) == len(names):
-        st.session_state[key] = chosen = moved
-    if merge == own:
-        st.session_state[key] = chosen = keep_in_link(chosen)
-    st.caption("0 = off, 1 = full expert. Drag a fader, or use the arrow keys.")
-    return Setting(merge, names, np.array(chosen, float), merge == own)
+    return Setting(merge, names, position(study, key, chosen, merge == own), key, merge == own, told)
 
 
-def faders(study: studies.Study, merge: MergeSpec, names: list[str], chosen: list[float]) -> list[dict]:
+def desk(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: Aggregate) -> None:
+    """The faders. fit: what predicts at this setting, None where nothing does; then no track is lit."""
+    key, names = setting.key, setting.names
+    sent = st.session_state.get(f"desk-{key}") or {}
+    told = draw_desk(
+        faders(study, setting, fit, aggregate),
+        f"desk-{key}",
+        reset_of(key),
+        free=True,
+        locked=sent.get("locked") or linked_locks(names),
+        scenes=linked_scenes(len(names)),
+        tried=tried(key, setting.at, fit.surrogate, aggregate) if fit else (),
+    )
+    keep_locks_in_link(names, told.locked)
+    keep_scenes_in_link(told.scenes)
+
+
+def faders(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: Aggregate) -> list[Fader]:
     """The faders of the desk, as the component takes them."""
+    merge, names, point = setting.merge, setting.names, setting.point
     box, colours = box_of(merge, names), named_of(study).colours
+    lower, upper = np.minimum(box.lower, point), np.maximum(box.upper, point)
+    values, tracks = box_tracks(point, lower, upper)
+    usual = [usual_of(merge, name) for name in names]
+    lit = light(fit.surrogate, tracks, aggregate, None, fit.measured.losses) if fit else None
     return [
-        {
-            "name": name,
-            "colour": colours.get(name.partition(AT)[0], style.INK),
-            "value": chosen[i],
-            "lower": float(min(box.lower[i], chosen[i])),
-            "upper": float(max(box.upper[i], chosen[i])),
-            "mark": 0.3 if name not in merge.tuned else knob_start(merge, name),
-            "mark_name": "0.3, common in task arithmetic" if name not in merge.tuned else "its default",
-            "low": None,
-            "high": None,
-        }
+        Fader(
+            name=name,
+            colour=colours.get(name.partition(AT)[0], style.INK),
+            value=float(point[i]),
+            lower=float(lower[i]),
+            upper=float(upper[i]),
+            mark=usual[i][0],
+            mark_name=usual[i][1],
+            lit=None if lit is None else list(zip(values[i].tolist(), lit[i].tolist(), strict=True)),
+        )
         for i, name in enumerate(names)
     ]
 
@@ -152,10 +192,7 @@ def start_values(
 ) -> list[float]:
     """Where a desk starts: at the study's own faders, an expert's value for all of its layers."""
     own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
-    return [
-        float(own.get(name, own.get(name.partition(AT)[0], knob_start(merge, name) if name in merge.tuned else 0.3)))
-        for name in names
-    ]
+    return [float(own.get(name, own.get(name.partition(AT)[0], usual_of(merge, name)[0]))) for name in names]
 
 
 def open_file(study: studies.Study, own: MergeSpec) -> None:

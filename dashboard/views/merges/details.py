@@ -7,20 +7,22 @@ import streamlit as st
 
 from dashboard.charts import merges as merge_charts
 from dashboard.charts.style import BAD, GOOD, INK
-from dashboard.components.plot import plot
 from dashboard.models.names import Named
+from dashboard.models.wording import without
 from dashboard.server import state
 from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.analysis import slices
 from engine.core.errors import Problem
 from engine.spec.merge import EXPERT, PAIRED, REFERENCE, anatomy_file, block_of
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study, points_measured
-from engine.studies.merges.paired_comparison import paired_comparison
+from engine.studies.merges.paired_comparison import PairedComparison, paired_comparison
 from store import runs, studies
 
 ROLES = {
@@ -49,10 +51,12 @@ def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -
     found = slices.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
     title, value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights
-    _, shown, _, _, _ = chosen_metric(study, fit, aggregate, metric, measured, np.zeros_like(measured))
+    _, there, _, _, _ = chosen_metric(study, fit, aggregate, metric, measured, np.zeros_like(measured))
     off = slices.off_plane(weights, at, i, j)
-    dots = (weights[:, i], weights[:, j], off, shown, fit.measured.ids)
-    figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, value, std, f"{title}, {unit}", better)
+    read = reading(unit)
+    dots = (weights[:, i], weights[:, j], off, read.level(there), fit.measured.ids)
+    values, title = (read.level(value), read.ends(value, 1.96 * std)), f"{title}, {read.unit}"
+    figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, *values, title, better)
     plot(figure, key="slice")
     st.caption(
         f"Predicted by {fit.title}; the other coefficients are those of the faders. Dots: {len(off)} measured merges, "
@@ -122,8 +126,8 @@ def trade_off(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dic
     )
     plot(figure, key="front")
     st.caption(
-        f"{known.sum()} models measured, {front.sum()} of them on the Pareto front. A search with *Cover the Pareto "
-        "front* looks for more; single experts are at the ends."
+        f"{known.sum()} models measured{without(known)}, {front.sum()} of them on the Pareto front. A search with "
+        "*Cover the Pareto front* looks for more; single experts are at the ends."
     )
 
 
@@ -158,8 +162,9 @@ def layers(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) 
 def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """The best mixture, the best merge and the experts on one chart; and whether merges can replace proxy runs."""
     store = state.store()
-    found, other = paired_comparison(store, study), studies.get(store, study.spec["merge"]["of"])
+    other = studies.get(store, study.spec["merge"]["of"] or study.id)
     own, theirs = runs.measured(store, study.id), runs.measured(store, other.id)
+    found = compared_once(study, (study.id, own.ids, own.losses, theirs.ids, theirs.losses))
     merges = points_measured(store, study.id)
     columns = [other.metrics.index(metric) for metric in study.metrics]
     trained = theirs.losses[:, columns]
@@ -176,15 +181,22 @@ def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict
     plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = aggregate.sign * (aggregate.of(merges.losses[best_merge]) - aggregate.of(trained[best_mixture]))
     half = 1.96 * aggregate.error_of([of_merge, of_mixture])
+    read = reading(aggregate.unit)
     noise = f"{'within' if abs(gap) <= half else 'beyond'} the noise of the validation text"
     st.caption(
         f"The best of {len(merges.ids)} merges and of {len(trained)} proxies by the sidebar's priorities; "
-        f"{aggregate.title} of the merge minus the mixture: {gap:+.3f} ± {half:.3f} {plain(aggregate.unit)}, {noise}. "
-        "Intervals are 95% over validation windows; both share these, so the difference is more certain. Each is the "
-        "best of many, so both look slightly better than they are. Experts have seen more tokens than a proxy (the "
-        "base's and their own)."
+        f"{aggregate.title} of the merge minus the mixture: {read.gap_words(gap, half)} {plain(read.gap_unit)}, "
+        f"{noise}. Intervals are 95% over validation windows; both share these, so the difference is more certain. "
+        "Each is the best of many, so both look slightly better than they are. Experts have seen more tokens than a "
+        "proxy (the base's and their own)."
     )
     paired(found, names, aggregate.title, unit)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def compared_once(_study: studies.Study, measured: tuple) -> PairedComparison:
+    """`paired_comparison`, once for the same measurements: its resamples take seconds, and a fader does not move it."""
+    return paired_comparison(state.store(), _study)
 
 
 def base_and_experts(own: runs.Measured, errors: dict, colours: dict[str, str]) -> dict[str, tuple]:

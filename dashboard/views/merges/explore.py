@@ -6,26 +6,27 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from dashboard.charts import effects as effect_charts
-from dashboard.components.plot import plot
-from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.merges.desk import Setting, ask_method, desk, draw_again, open_file
+from dashboard.views.merges.desk import Setting, ask_method, desk, draw_again, open_file, setting_of
 from dashboard.views.merges.details import details
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.nominate import nominate
-from dashboard.views.shared.predicted import against_a_reference
+from dashboard.views.shared.predicted import Compared, ask_reference, compared, headline, levels
+from dashboard.views.shared.refused import fragment
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
+from dashboard.views.shared.take_desk import take_desk
 from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.merge_catalogue import card_of
-from engine.spec.objectives import Aggregate, common_scale
+from engine.spec.objectives import Aggregate
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit, named_points
+from engine.studies.measured import reference_runs
 from engine.studies.merges import questions as asking
 from engine.studies.merges.live import Measured
-from store import studies
+from store import runs, studies
 
 POLL_SECONDS = 0.1  # per check for the measurement: a fader that moves meanwhile is heard in between
 POLLS = 120
@@ -40,21 +41,46 @@ def render(name: str | None) -> None:
     preflight(study)
     own = StudySpec.from_dict(study.spec).merge
 
-    @st.fragment
+    @fragment
     def desk_and_predictions():
-        points = named_points(state.store(), study, aggregate)
-        setting = desk(study, own, ask_method(study, own), points)
-        open_file(study, own)
-        if setting.own and fit is not None:
-            predictions(study, fit, aggregate, setting, points)
-            with st.container(horizontal=True):
-                save_button(study, setting.point)
-                nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
-            details(study, fit, aggregate, setting.point, points)
-        else:
+        points = named(study, aggregate)
+        row = st.columns([3, 2, 2, 3], vertical_alignment="bottom")
+        setting = setting_of(study, own, ask_method(study, own, row), points)
+        covered = fit if setting.own else None
+        with row[3]:
+            reference = ask_reference(points) if covered else ""
+        live = measured_now(study, setting, patience=0.0) if covered else None
+        with st.container(key="mixdesk-top"):
+            left, right = st.columns([3, 2], gap="medium")
+            with left:
+                desk(study, setting, covered, aggregate)
+            if covered:
+                one = compared(covered, aggregate, setting.point, (reference, points[reference]))
+                with right:
+                    predictions(study, covered, aggregate, one, live)
+        st.caption(LEGEND + (LEGEND_PREDICTED if covered else ""))
+        if not covered:
+            open_file(study, own)
             measured_only(study, aggregate, setting)
+            return
+        st.caption(reach_words(covered, one))
+        open_file(study, own)
+        with st.container(horizontal=True):
+            save_button(study, setting.point)
+            nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
+            take_desk(study, fit.name, aggregate)
+        details(study, fit, aggregate, setting.point, points)
+        if live is None:
+            wait_for(study, setting)
 
     desk_and_predictions()
+
+
+def named(study: studies.Study, aggregate: Aggregate) -> dict[str, np.ndarray]:
+    """The named points, the best measured baseline first: that is what the faders are compared with at first."""
+    points = named_points(state.store(), study, aggregate)
+    usual = reference_runs(runs.measured(state.store(), study.id), aggregate)
+    return {name: points[name] for name in usual if name in points} | points
 
 
 def preflight(study: studies.Study) -> None:
@@ -87,35 +113,33 @@ def summary(study: studies.Study) -> str:
 # Predicted and measured ------------------------------------------------------------------------------------------
 
 
-def predictions(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict[str, np.ndarray]) -> None:
-    """Predicted losses at once, measured ones beside them as soon as they arrive."""
-    live = measured_now(study, setting, patience=0.0)
-    left, right = st.columns([2, 3])  # narrower, the prediction with its interval would be cut
-    with left:
-        reference, here, gap, support = against_a_reference(fit, aggregate, setting.point, points, bool(too_few(study)))
-        if isinstance(live, Measured):
-            st.metric(
-                f"{aggregate.title.capitalize()}, measured now",
-                wording.number(aggregate.sign * aggregate.of(live.losses)),
-            )
-        elif live is not None:
-            st.caption(f":material/info: {plain(live)}")
-        st.caption(
-            f"The nearest of {len(fit.measured.ids)} measured merges is {2 * support.distance[0]:.2f} away (sum of "
-            f"coefficient differences; they are up to {2 * support.reach:.2f} apart). Intervals are 95%. Measuring a "
-            "merge again gives the same result: the uncertainty is the surrogate's, not training noise."
+LEGEND = "0 = off, 1 = full expert."
+LEGEND_PREDICTED = (
+    " Lit: moving that fader alone there is predicted to come near the best merge. Small marks: positions tried, from "
+    "better to worse."
+)
+
+
+def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Measured | Problem | None) -> None:
+    """Predicted losses at once, and the measured ones as soon as they are there."""
+    headline(one, aggregate, bool(too_few(study)))
+    if isinstance(live, Measured):
+        st.metric(
+            f"{aggregate.title.capitalize()}, measured now",
+            reading(aggregate.unit).words(aggregate.sign * aggregate.of(live.losses)),
         )
-    with right:
-        figure = effect_charts.losses_with_intervals(
-            named_of(study),
-            (reference, gap.baseline.mean),
-            (here.mean, gap.std),
-            ("this merge, now", live.losses) if isinstance(live, Measured) else None,
-            common_scale(study.objectives, fit.measured.losses),
-        )
-        plot(figure, key="losses")
-    if live is None:
-        wait_for(study, setting)
+    elif live is not None:
+        st.caption(f":material/info: {plain(live)}")
+    levels(study, fit, aggregate, one, ("this merge, now", live.losses) if isinstance(live, Measured) else None)
+
+
+def reach_words(fit: Fit, one: Compared) -> str:
+    """How far the faders are from measured merges, and what the intervals are of."""
+    return (
+        f"The nearest of {len(fit.measured.ids)} measured merges is {2 * one.support.distance[0]:.2f} away (sum of "
+        f"coefficient differences; they are up to {2 * one.support.reach:.2f} apart). Intervals are 95%. Measuring a "
+        "merge again gives the same result: the uncertainty is the surrogate's, not training noise."
+    )
 
 
 def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) -> None:
@@ -133,12 +157,12 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
     elif live is None:
         st.caption("Measuring this merge; its losses appear here in a moment.")
     else:
-        shown = aggregate.sign * aggregate.of(live.losses)
-        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(aggregate.unit)})", wording.number(shown))
-        st.dataframe(
-            {"metric": names.metrics, "measured": live.losses, "± (95%, over windows)": 1.96 * live.losses_se},
-            hide_index=True,
-        )
+        read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
+        value = read.words(aggregate.sign * aggregate.of(live.losses))
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", value)
+        told = [one.words(*pair) for one, *pair in zip(own, live.losses, 1.96 * live.losses_se, strict=True)]
+        titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
+        st.dataframe({"metric": titles, "measured, 95% over windows": told}, hide_index=True)
         if not setting.own:
             st.caption(
                 "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "
@@ -162,6 +186,8 @@ def measured_now(study: studies.Study, setting: Setting, patience: float) -> Mea
     try:
         return state.live().measure(task, setting.point, spec.fidelity.eval_tokens, patience)
     except Problem as problem:
+        if setting.told is not None:
+            setting.told.error(plain(problem), icon=":material/error:")
         return problem
 
 

@@ -8,6 +8,7 @@ from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.spec.merge import USUAL
@@ -22,7 +23,7 @@ COLUMNS = 4
 def render(study: studies.Study) -> None:
     """A form for a new merge, and the results of the others."""
     ask(study)
-    live(lambda: found_so_far(study.id))
+    live(lambda: results_so_far(study.id))
 
 
 def ask(study: studies.Study) -> None:
@@ -101,7 +102,7 @@ def large_of(study: studies.Study, learner: Learner) -> str:
     )
 
 
-def found_so_far(name: str) -> None:
+def results_so_far(name: str) -> None:
     """Running and finished merges, against task arithmetic at 0.3 and the best measured merge."""
     store = state.store()
     study = studies.get(store, name)
@@ -116,31 +117,32 @@ def found_so_far(name: str) -> None:
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
     rows = reference_rows(study, measured, aggregate) + [learned_row(one, aggregate) for one in found]
     usual = next((row["losses"] for row in rows if row["merge"] == USUAL), None)
-    shown = []
+    read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
+    told = []
     for row in rows:
         losses = row.pop("losses")
         value = aggregate.sign * aggregate.of(losses)
         against = None if usual is None else value - aggregate.sign * aggregate.of(usual)
-        shown.append(
+        told.append(
             {
                 "merge": row["merge"],
-                aggregate.title: value,
-                "±": row["error"],
-                f"vs. {USUAL}": against,
-                **dict(zip(study.metrics, losses, strict=True)),
+                aggregate.title: read.level(value),
+                "±": None if row["error"] is None else read.gap(row["error"]),
+                f"vs. {USUAL}": None if against is None else read.gap(against),
+                **{name: by.level(x) for name, by, x in zip(study.metrics, own, losses, strict=True)},
                 "seconds": row["seconds"],
                 "saved as": row["saved"],
                 "note": row["note"],
             }
         )
     formats = {key: st.column_config.NumberColumn(format="%.3f") for key in (aggregate.title, *study.metrics)}
-    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(shown[0])[3:4]}
+    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(told[0])[3:4]}
     formats |= {"±": formats[aggregate.title], "seconds": st.column_config.NumberColumn(format="%.1f")}
-    st.dataframe(shown, hide_index=True, column_config=formats, key="learned-merges")
+    st.dataframe(told, hide_index=True, column_config=formats, key="learned-merges")
     st.caption(
-        f"Unit: {plain(aggregate.unit)}, with the study's own priorities. ± is the standard error over validation "
-        "windows; all merges share these, so differences between them are more certain. Runs can be set on the faders; "
-        "files are in the workspace's exports folder."
+        f"Unit: {plain(read.unit)}, with the study's own priorities.{read.note} ± is the standard error over "
+        "validation windows; all merges share these, so differences between them are more certain. Runs can be set on "
+        "the faders; files are in the workspace's exports folder."
     )
 
 

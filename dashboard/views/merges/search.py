@@ -4,16 +4,17 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import merges as merge_charts
-from dashboard.components.plot import plot
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.live import live
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.sidebar import priorities_asked, priorities_of
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
@@ -37,7 +38,7 @@ def render(name: str | None) -> None:
         return
     aggregate = priorities_of(study)
     ask(study, aggregate)
-    live(lambda: found_so_far(study.id))
+    live(lambda: results_so_far(study.id))
 
 
 def ask(study: studies.Study, aggregate: Aggregate) -> None:
@@ -84,24 +85,28 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
         st.rerun()
 
 
-def found_so_far(name: str) -> None:
+NONE_YET = (
+    "No searches yet. **Guided by a surrogate** finds good merges with the fewest measurements; CMA-ES needs no "
+    "surrogate; random and grid are baselines."
+)
+
+
+def results_so_far(name: str) -> None:
     """Running searches, and the best merge of the finished ones."""
     store = state.store()
     study = studies.get(store, name)
-    under_way(jobs.of_study(store, name), "merge_search", "searching")
+    waiting = under_way(jobs.of_study(store, name), "merge_search", "searching")
     found = results.merge_searches(store, name)
     if not found:
-        st.info(
-            "No searches yet. **Guided by a surrogate** finds good merges with the fewest measurements; CMA-ES needs "
-            "no surrogate; random and grid are baselines."
-        )
+        if not waiting:
+            st.info(NONE_YET)
         return
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
     levels = {
         label: float(aggregate.of(measured.losses[row])) for label, row in reference_runs(measured, aggregate).items()
     }
     table(study, found, aggregate, levels)
-    st.subheader("Best so far", anchor=False)
+    st.header("Best so far", anchor=False)
     lines = {}
     for number, search in enumerate(found):
         own = Aggregate.from_dict(search["settings"]["aggregate"])
@@ -110,8 +115,8 @@ def found_so_far(name: str) -> None:
             known = search["found"].get("known", 0)  # merges of earlier searches
             label += f", starting from {known} merges" if known else ""
             lines[label] = aggregate.sign * np.array(search["found"]["trace"])
-    shown = {key: aggregate.sign * value for key, value in list(levels.items())[:3]}
-    plot(merge_charts.traces(lines, shown, aggregate.unit, aggregate.better), key="traces")
+    usual = {key: aggregate.sign * value for key, value in list(levels.items())[:3]}
+    plot(merge_charts.traces(lines, usual, aggregate.unit, aggregate.better), key="traces")
     st.caption(
         f"{len(points_measured(store, name).ids)} merges measured in this study, all on the same validation windows, "
         "so differences contain no training noise. The best of many is still a little lucky on these windows. Pause "
@@ -121,7 +126,7 @@ def found_so_far(name: str) -> None:
 
 def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels: dict[str, float]) -> None:
     """The best merge of each search against the best baseline, and a button that sets the faders to it."""
-    best = next(iter(levels), None)
+    best, read = next(iter(levels), None), reading(aggregate.unit)
     rows = []
     for search in found:
         own = aggregate.of(np.array(search["found"]["losses"], float))
@@ -132,8 +137,8 @@ def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels:
                 "surrogate": SURROGATES[settings["surrogate"]].title if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],
-                f"{aggregate.title}, best measured": aggregate.sign * own,
-                f"vs. {best}": aggregate.sign * (own - levels[best]) if best else None,
+                f"{aggregate.title}, best measured": read.level(aggregate.sign * own),
+                f"vs. {best}": read.gap(aggregate.sign * (own - levels[best])) if best else None,
                 **dict(zip(study.domains, search["found"]["weights"], strict=True)),
             }
         )
@@ -147,5 +152,5 @@ def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels:
         if st.button("Set faders to this merge", icon=":material/tune:"):
             set_faders(study, point)
     else:
-        unit = plain(aggregate.unit)
-        st.caption(f"Unit: {unit}, with the study's own priorities. Select a row to set the faders to it.")
+        unit = f"{plain(read.unit)}, with the study's own priorities.{read.note}"
+        st.caption(f"Unit: {unit} Select a row to set the faders to it.")

@@ -8,6 +8,7 @@ from engine.core.errors import Problem
 from engine.core.people import acting, allows
 from engine.spec.study import StudySpec
 from engine.studies import lifecycle
+from store.jobs import UNFINISHED, JobRow
 
 
 def needs_role(role: str, disabled: bool = False) -> dict:
@@ -16,6 +17,14 @@ def needs_role(role: str, disabled: bool = False) -> dict:
     if allows(person, role):
         return {"disabled": disabled}
     return {"disabled": True, "help": f"This needs the role {role}. You are signed in as a {person.role}."}
+
+
+def cancel_button(job: JobRow, key: str, place=st, **looks) -> bool:
+    """The button that cancels a job, and says so until it has ended: a running one saves its checkpoint first."""
+    if job.asked == "cancel" and job.state in UNFINISHED:
+        place.button("Cancelling", key=key, icon=":material/hourglass_top:", disabled=True, **looks)
+        return False
+    return place.button("Cancel", key=key, icon=":material/stop_circle:", **looks, **needs_role("operator"))
 
 
 def say_if_there(already_there: bool) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.models import wording
 from dashboard.views.shared.text import baseline_phrase, plain
+from dashboard.views.shared.units import reading
 from engine.analysis.power import MOST
 from engine.spec.objectives import Aggregate
 from engine.studies.claims import Claims
@@ -22,11 +23,12 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
             "the noise. A first confirmation with several seeds measures it."
         )
         return
+    read = reading(aggregate.unit)
     mixtures = f"mixtures at {wording.counted(plan.seeds, 'seed')}"
     rows = [
         {
             "claim": f"beats {baseline_phrase(one.against)}",
-            "predicted difference": aggregate.sign * one.gap,
+            "predicted difference": read.gap(aggregate.sign * one.gap),
             "seeds each": one.seeds,
             "at most": one.seeds_at_most,
             mixtures: one.mixtures,
@@ -44,10 +46,10 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
     }
     st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
     least = next((one.detectable for one in found.claims if one.detectable is not None), None)
-    finds = "" if least is None else f" It finds differences from {least:.4f} {plain(aggregate.unit)} on."
+    finds = "" if least is None else f" It finds differences from {read.gap(least):.4f} {plain(read.gap_unit)} on."
     st.caption(
-        f"Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {found.noise.std:.4f} "
-        f"{plain(aggregate.unit)}, from {found.source} ({wording.counted(found.noise.freedom, 'degree')} of freedom); "
+        f"Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {read.gap(found.noise.std):.4f} "
+        f"{plain(read.gap_unit)}, from {found.source} ({wording.counted(found.noise.freedom, 'degree')} of freedom); "
         f"*at most*: at the upper end of that noise. –: more than {MOST:,}, or no number is enough.{finds} The "
         "differences are those predicted at the proxies' size; a candidate is chosen for its prediction, so the real "
         "one may well be smaller."

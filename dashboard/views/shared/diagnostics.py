@@ -5,10 +5,12 @@ import streamlit as st
 
 from dashboard.charts import effects as effect_charts
 from dashboard.charts import leaderboard as leaderboard_charts
-from dashboard.components.plot import plot
 from dashboard.server import state
 from dashboard.views.shared.metrics import metrics_of_one_unit
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
@@ -49,15 +51,20 @@ def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: in
 def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> None:
     """Numbers of the surrogate in use per metric, beside the seed noise."""
     standing, names = fit.standing, named_of(study)
+    read = [reading(unit) for unit in names.units]
+
+    def gaps(values) -> list[float]:
+        return [one.gap(value) for one, value in zip(read, values, strict=True)]
+
     table = {
         "metric": names.metrics,
-        "unit": names.units,
+        "unit": [one.gap_unit for one in read],
         "Spearman, held out": standing.spearman,
-        "RMSE": standing.rmse,
+        "RMSE": gaps(standing.rmse),
     }
     if noise is not None:
-        table["seed noise"] = noise
-    table["standard deviation over runs"] = spread
+        table["seed noise"] = gaps(noise)
+    table["standard deviation over runs"] = gaps(spread)
     formats = {key: st.column_config.NumberColumn(format="%.4f") for key in list(table)[2:]}
     st.dataframe(table, hide_index=True, column_config=formats)
     cover = ", ".join(f"{level}%: {inside:.0%}" for level, inside in standing.calibrated_coverage.items())
@@ -68,7 +75,11 @@ def measures(study, fit: Fit, noise: np.ndarray | None, spread: np.ndarray) -> N
             f"With the study's own priorities ({own.title}): held-out Spearman {standing.aggregate_spearman:.3f}"
         )
     if standing.regret is not None:
-        facts.append(f"the run it would have chosen is {standing.regret:.3f} {own.unit} worse than the best run")
+        by = reading(own.unit)
+        facts.append(
+            f"the run it would have chosen is {by.gap(standing.regret):.3f} {plain(by.gap_unit)} worse than the best "
+            "run"
+        )
     facts.append(f"interval coverage: {cover}")
     st.caption(
         "; ".join(facts)

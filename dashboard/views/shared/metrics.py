@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.metrics import LOSS, METRICS
 from engine.spec.objectives import Aggregate
@@ -15,13 +16,14 @@ from store import studies
 AGGREGATE = "aggregate"  # the id of all metrics together; a metric's is its place
 
 
-def ask_metrics() -> tuple[str, ...]:
-    """The names of the metrics that a new study measures; the loss is always among them."""
+def ask_metrics(start: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The names of the metrics that a new study measures, some at first; the loss is always among them."""
     titles = told_apart({name: one.title for name, one in METRICS.items() if name != LOSS.name})
     return tuple(
         st.multiselect(
             "Metrics besides the loss",
             list(titles),
+            default=[name for name in start if name in titles],
             format_func=titles.get,
             help="Each is measured on every domain, as the loss always is, and can be given a priority later.",
         )
@@ -36,7 +38,8 @@ def metrics_of_one_unit(study: studies.Study, key: str, most: int | None = None)
     units = list(dict.fromkeys(one.unit for one in study.objectives))
     unit = units[0]
     if len(units) > 1:
-        unit = st.pills("Unit", units, default=unit, format_func=plain, key=f"unit-{key}", required=True)
+        titles = {one: plain(reading(one).unit) for one in units}
+        unit = st.pills("Unit", units, default=unit, format_func=titles.get, key=f"unit-{key}", required=True)
     places = [place for place, one in enumerate(study.objectives) if one.unit == unit]
     if most is None or len(places) <= most:
         return places, unit

@@ -6,8 +6,7 @@ import streamlit as st
 from dashboard.components import drafts
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
-from dashboard.views.shared.text import refusal
-from engine.core.errors import Problem
+from dashboard.views.shared.refused import attempt, show_refusal
 from engine.review import acts
 from engine.spec.objectives import Aggregate
 from store import studies
@@ -24,7 +23,7 @@ def nominate(
 
     surrogate, aggregate: what the page predicts with and how it weighs; by default as the study does.
     """
-    boxes = {name: f"nominate-{name}-{key}" for name in ("point", "name", "why", "made", "problem")}
+    boxes = {name: f"nominate-{name}-{key}" for name in ("point", "name", "why", "made")}
     priorities = None if aggregate is None else aggregate.priorities
     with (
         st.popover("Nominate", icon=":material/how_to_vote:", key=f"nominate-{key}"),
@@ -37,8 +36,7 @@ def nominate(
         st.text_area("Why should it be trained?", key=boxes["why"], height=100)
         given = (study, points, boxes, surrogate, priorities)
         st.form_submit_button("Nominate", type="primary", on_click=freeze, args=given, **needs_role("reviewer"))
-        if problem := st.session_state.pop(boxes["problem"], None):
-            refusal(problem)
+        show_refusal(boxes["made"])
         drafts.keep(boxes["why"], boxes["why"])
     if candidate := st.session_state.pop(boxes["made"], None):
         query = {"study": study.id, "candidate": candidate}
@@ -50,10 +48,7 @@ def freeze(study, points: dict[str, np.ndarray], boxes: dict[str, str], surrogat
     typed = st.session_state
     point = points[typed.get(boxes["point"], next(iter(points)))]
     name, why = typed[boxes["name"]], typed[boxes["why"]]
-    try:
+    with attempt(boxes["made"]):
         typed[boxes["made"]] = acts.nominate(state.store(), study, point, name, why, surrogate, priorities)
-    except Problem as problem:
-        typed[boxes["problem"]] = str(problem)
-        return
-    typed[boxes["name"]] = typed[boxes["why"]] = ""
-    drafts.forget(boxes["why"])
+        typed[boxes["name"]] = typed[boxes["why"]] = ""
+        drafts.forget(boxes["why"])

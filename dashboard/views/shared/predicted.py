@@ -1,14 +1,20 @@
 """The prediction at a point beside a chosen reference, for shares and coefficients alike."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
-from dashboard.models import wording
+from dashboard.components.meters import Meter, meters
+from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading, scale_of
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import BEST_PREDICTED, Fit
-from engine.surrogates.prediction import Difference, Prediction, difference, predict
+from engine.studies.reach import places
+from engine.surrogates.prediction import Difference, Prediction, predict_beside
+from store import studies
 
 SUPPORT = {
     "measured": ":green-badge[:material/verified: measured]",
@@ -17,29 +23,89 @@ SUPPORT = {
 }
 
 
-def against_a_reference(
-    fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray], few: bool, elsewhere: bool = False
-) -> tuple[str, Prediction, Difference, explain.Support]:
-    """Show the prediction at a point (D,), whether it differs from a reference, and how far it is from measured runs.
+@dataclass(frozen=True)
+class Compared:
+    """reference: its name; here: the prediction at the point; gap: its difference to the reference; support: how far
+    the point is from measured runs; place: what that makes the prediction, a key of SUPPORT."""
 
-    points: possible references, by name; few: there are fewer runs than a fit needs; elsewhere: the prediction is for
-    another budget than all runs had. Returns the chosen one's name, the prediction, the difference to it, and the
-    support of the point, for the text beside them.
-    """
+    reference: str
+    here: Prediction
+    gap: Difference
+    support: explain.Support
+    place: str
+
+
+def ask_reference(points: dict[str, np.ndarray]) -> str:
+    """Which of the named points to compare with."""
     names = [name for name in points if name != BEST_PREDICTED] + [BEST_PREDICTED] * (BEST_PREDICTED in points)
-    reference = st.selectbox("Compare with", names, key="reference", bind="query-params")
-    here = predict(fit.surrogate, at, aggregate.weights)
-    gap = difference(fit.surrogate, at, points[reference], aggregate.weights)
-    change = f"{wording.number(aggregate.sign * gap.aggregate, '+')} ± {wording.number(1.96 * gap.aggregate_std)}"
+    return st.selectbox("Compare with", names, key="reference", bind="query-params")
+
+
+def compared(
+    fit: Fit, aggregate: Aggregate, at: np.ndarray, reference: tuple[str, np.ndarray], elsewhere: bool = False
+) -> Compared:
+    """The prediction at a point (D,) against that at a reference, its name and point (D,); elsewhere: for another size
+    or budget than any run had."""
+    here, gap = predict_beside(fit.surrogate, at, reference[1], aggregate.weights)
+    return Compared(
+        reference[0],
+        here,
+        gap,
+        explain.support(at[None], fit.measured.weights),
+        places(at[None], fit.measured.weights, elsewhere)[0],
+    )
+
+
+def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
+    """The aggregate with its interval, whether it differs from the reference, and whether runs support it; few: there
+    are fewer runs than a fit needs."""
+    gap, here = one.gap, one.here
+    read = reading(aggregate.unit)
+    change = read.gap_words(aggregate.sign * gap.aggregate, 1.96 * gap.aggregate_std)
+    unit = f" {read.gap_unit}" if read.exponential else ""
     st.metric(
-        f"{aggregate.title.capitalize()}, predicted ({plain(aggregate.unit)})",
-        f"{wording.number(aggregate.sign * here.aggregate)} ± {wording.number(1.96 * here.aggregate_std)}",
-        f"{change} vs. {reference}",
+        f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})",
+        read.words(aggregate.sign * here.aggregate, 1.96 * here.aggregate_std),
+        f"{change}{unit} vs. {one.reference}",
         delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )
-    support = explain.support(at[None], fit.measured.weights)
-    noise = "**Within noise**: no difference can be claimed." if gap.inside_noise else "Beyond noise (95%)."
+    noise = (
+        "**Within noise**: one run of each would not tell them apart." if gap.inside_noise else "Beyond noise (95%)."
+    )
     if few:
         noise = "**Too few runs** to claim a difference."
-    st.markdown(f"{noise} {SUPPORT['extrapolated' if elsewhere else support.badge[0]]}")
-    return reference, here, gap, support
+    st.markdown(f"{noise} {SUPPORT[one.place]}")
+
+
+def levels(
+    study: studies.Study, fit: Fit, aggregate: Aggregate, one: Compared, tick: tuple[str, np.ndarray] | None
+) -> None:
+    """A meter per metric; tick: (name, values (M,)) that were measured, or None."""
+    names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
+    read = [reading(unit) for unit in names.units]
+    base, mean = one.gap.baseline.mean, one.here.mean
+    change, half = scale.factor * (mean - base), np.abs(scale.factor) * 1.96 * one.gap.std
+    ticks = None if tick is None else scale.factor * (tick[1] - base)
+    rows = [
+        Meter(
+            name=name,
+            colour=names.colours[name],
+            value=read[m].words(mean[m], 1.96 * one.here.std[m]),
+            words=f"{name}: {read[m].words(mean[m], 1.96 * one.here.std[m])} {read[m].unit}; "
+            f"{read[m].gap_words(mean[m] - base[m], 1.96 * one.gap.std[m])} {read[m].gap_unit} vs. {one.reference}",
+            change=float(change[m]),
+            half=float(half[m]),
+            best=None if ticks is None or not np.isfinite(ticks[m]) else float(ticks[m]),
+            better=bool((change[m] < 0) == (scale.better == "lower")),
+            counted=bool(aggregate.weights[m]),
+        )
+        for m, name in enumerate(names.metrics)
+    ]
+    side = "left" if scale.better == "lower" else "right"
+    tick_words = "" if tick is None else f" The tick: {tick[0]}, measured."
+    meters(
+        rows,
+        f"Difference to {one.reference} with its 95% interval, {scale.unit}; {side} is better, pale is within noise."
+        + tick_words,
+        key="levels",
+    )

@@ -32,11 +32,15 @@ def expected(progress: Progress) -> str:
     return f"{first}all done in about {duration(progress.end)}"
 
 
-def under_way(own: list[jobs.JobRow], kind: str, word: str) -> None:
-    """Progress of the jobs of one kind, and why any of them failed."""
-    for job in own:
-        if job.kind == kind and job.state in jobs.UNFINISHED:
+def under_way(own: list[jobs.JobRow], kind: str, word: str) -> bool:
+    """Progress of the jobs of one kind, and why the last of them has no result. Returns whether any is shown."""
+    there = [job for job in own if job.kind == kind]
+    for job in there:
+        if job.state in jobs.UNFINISHED:
             words = f"{word}: {job.note or 'queued'}" + (" (paused)" if job.state == "paused" else "")
             st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=plain(words))
-        elif job.kind == kind and job.state == "failed":
-            refusal(job.message)
+    if there and there[-1].state == "failed":
+        refusal(f"{there[-1].message or 'The last job failed.'} *Jobs* has its log, and retries it.")
+    elif there and there[-1].state == "cancelled":
+        st.warning("The last one was cancelled before it had a result. *Jobs* retries it.")
+    return any(job.state != "done" for job in there)

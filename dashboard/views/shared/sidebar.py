@@ -66,7 +66,7 @@ def fit_of(study: studies.Study) -> Fit | None:
 def priorities_of(study: studies.Study) -> Aggregate:
     """How much each metric counts: set in the sidebar, kept in the link."""
     own = {one.metric: one.priority for one in study.objectives}
-    start = own | parse_priorities(st.query_params.get("priorities", ""), study.metrics)
+    start = own | parse_priorities(st.query_params.get_all("priorities"), study.metrics)
     labels = dict(zip(study.metrics, named_of(study).metrics, strict=True))
     left_out = [labels[name] for name, weight in start.items() if weight == 0]
     with st.sidebar.expander("Priorities" + (plain(f" · {', '.join(left_out)} not counted") if left_out else "")):
@@ -88,7 +88,7 @@ def priorities_of(study: studies.Study) -> Aggregate:
         values = {name: float(name == only) for name in labels}
     changed = {name: value for name, value in values.items() if value != own[name]}
     if changed:
-        st.query_params["priorities"] = ",".join(f"{name}:{value:g}" for name, value in changed.items())
+        st.query_params["priorities"] = [f"{name}:{value:.15g}" for name, value in changed.items()]
     elif "priorities" in st.query_params:
         del st.query_params["priorities"]
     if not any(values.values()):
@@ -106,10 +106,14 @@ def priorities_asked(aggregate: Aggregate) -> dict[str, float]:
     return {name: round(value / top, 4) for name, value in aggregate.priorities.items() if value != top}
 
 
-def parse_priorities(text: str, metrics: list[str]) -> dict[str, float]:
-    """ "python:2,docs:0.5" -> {"python": 2.0, "docs": 0.5}; anything else is ignored."""
+def parse_priorities(texts: list[str], metrics: list[str]) -> dict[str, float]:
+    """["python:2", "docs:0.5"] -> {"python": 2.0, "docs": 0.5}; anything else is ignored.
+
+    Names may hold commas; links of before hold all in one text, with commas between.
+    """
+    whole = [text for text in texts if text.rpartition(":")[0] in metrics]
     found = {}
-    for part in text.split(","):
+    for part in [*whole, *(part for text in texts if text not in whole for part in text.split(","))]:
         metric, _, value = part.rpartition(":")
         with contextlib.suppress(ValueError):
             if metric in metrics and 0 <= float(value) <= 3:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard.models import wording
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.best import best_for, text_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.spec.sizes import Size
@@ -43,10 +43,11 @@ def best_at_size(
         return
     with st.expander(f"The best mixture at {size}", icon=":material/moving:"):
         runs = sizes.over_sizes(state.store(), study).fingerprint
+        read = reading(aggregate.unit)
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
         st.caption(
             f"From the study's runs of all sizes. The {plain(aggregate.title)} is predicted to be "
-            f"{wording.number(aggregate.sign * best.aggregate)} ± {wording.number(1.96 * best.aggregate_std)} (95%)."
+            f"{read.words(aggregate.sign * best.aggregate, 1.96 * best.aggregate_std)} {plain(read.unit)} (95%)."
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
         label = f"From {small}, with bands from {size_moves.REFITS} refits (takes a while)"
@@ -72,7 +73,7 @@ def columns_of(moved: size_moves.Moves, small: Size, size: Size) -> dict[str, li
         f"best at {size}": moved.after.tolist(),
         "90% before": bands(moved.before_band),
         "90% after": bands(moved.after_band),
-        "the share": [word if told else "cannot tell" for word, told in zip(change, moved.told, strict=True)],
+        "the share": [word if clear else "cannot tell" for word, clear in zip(change, moved.is_clear, strict=True)],
     }
 
 

@@ -11,6 +11,7 @@ from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.best import best_for
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import listed, short_count
 from engine.space.baselines import epochs
@@ -41,7 +42,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Target:
-    """The real run. tokens: that it trains on; parameters: its size in weights, 0 where that is not said; size: at
+    """The real run. tokens: that it trains on; parameters: its parameters, 0 where that is not said; size: at
     which it is predicted, None where nothing is to be predicted at a size."""
 
     tokens: float
@@ -51,7 +52,7 @@ class Target:
 
 def target_fader(study: studies.Study, frame: Frame) -> Target:
     """The two faders of the real run; at first the study's own budget, or what the link says."""
-    there = sizes.told(state.store(), study)["sizes"]
+    there = sizes.summary(state.store(), study)["sizes"]
     counts = {name: {one[name] for one in there if one[name]} for name in ("parameters", "tokens")}
     several = sizes.has_sizes(state.store(), study)
     own = frame.budget or (several and max(counts["tokens"], default=0)) or USUAL
@@ -67,7 +68,7 @@ def target_fader(study: studies.Study, frame: Frame) -> Target:
     )
     parameters = _fader(
         size_place,
-        "Target: its size in weights",
+        "Target: its parameters",
         "size",
         {*_steps(*SIZES), *counts["parameters"], UNSAID},
         UNSAID,
@@ -102,7 +103,7 @@ def _fader(place, label: str, link: str, values: set[float], start: float, study
         help=what,
     )
     if value != start:
-        st.query_params[link] = f"{value:.6g}"
+        st.query_params[link] = f"{value:.15g}"
     elif link in st.query_params:
         del st.query_params[link]
     return value
@@ -166,6 +167,7 @@ def best_there(
     except Problem as problem:
         st.caption(plain(problem))
         return
+    read = reading(aggregate.unit)
     before = best_for(study, frame, own, aggregate, own.fingerprint, (frame.budget,))
     rows = {
         "domain": names.domains,
@@ -180,7 +182,8 @@ def best_there(
         st.caption(
             f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they show how shares and "
             "epochs matter, but not the level of the losses at another budget. The "
-            f"{plain(aggregate.title)} is predicted with ± {wording.number(1.96 * moved.aggregate_std)} (95%)."
+            f"{plain(aggregate.title)} is predicted with ± {wording.number(read.gap(1.96 * moved.aggregate_std))} "
+            f"{plain(read.gap_unit)} (95%)."
         )
 
 
@@ -226,14 +229,15 @@ def worth_share(one: Worth | None, there: float, target: float) -> float | None:
 
 def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, budget: float) -> None:
     """The dose runs behind it, each against the run of the same mixture that saw all the text."""
+    read = reading(aggregate.unit)
     words = {None: "noise unknown", True: "worse, beyond noise", False: "within noise"}
     rows = [
         {
             "domain": names[one.domain],
             "epochs": one.epochs,
             "epochs of the dose run": one.more_epochs,
-            "change": aggregate.sign * one.change,
-            "± 95%": one.half,
+            "change": read.gap(aggregate.sign * one.change),
+            "± 95%": None if one.half is None else read.gap(one.half),
             "": words[one.harms],
             "runs": f"{one.run}, {one.uncut}",
         }
@@ -244,6 +248,6 @@ def dose_table(found: list[Dose], names: dict[str, str], aggregate: Aggregate, b
     st.dataframe(rows, hide_index=True, column_config=numbers)
     st.caption(
         f"Dose runs: the same shares with one domain's text cut. Change of the {plain(aggregate.title)} "
-        f"({plain(aggregate.unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "
+        f"({plain(read.gap_unit)}, {aggregate.better} is better); epochs at the study's own {budget:,.0f} tokens. "
         "All runs saw one budget, so this shows the effect of repetition, not the level at another budget."
     )

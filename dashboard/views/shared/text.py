@@ -1,8 +1,12 @@
-"""Text on a page: as people typed it, refusals, durations, names of baselines."""
+"""Text on a page: as people typed it, refusals, durations, times, names of baselines."""
 
 import re
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
+
+from dashboard.models.wording import moment
 
 
 def plain(text: object) -> str:
@@ -17,6 +21,19 @@ def plain(text: object) -> str:
 def named_as(text: str) -> str:
     """A name inside a sentence, as it was typed; marks that change the direction of writing end with it."""
     return f"\u2068{plain(text)}\u2069"
+
+
+def zone() -> tzinfo:
+    """The time zone of the browser that looks; UTC where it does not tell one that this machine knows."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def local(t: float) -> str:
+    """A time, in seconds since 1970, in the zone of whoever looks."""
+    return moment(t, zone())
 
 
 def refusal(problem: object) -> None:

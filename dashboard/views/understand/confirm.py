@@ -6,17 +6,20 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import rounds as round_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
+from dashboard.models.units import INTERVAL
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
+from dashboard.views.shared.choice import choose
 from dashboard.views.shared.claims import ONE_SEED, claims_table
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.sidebar import fit_of, priorities_of
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import duration, plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations
@@ -45,7 +48,7 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
     """What to confirm, what it will cost, and what it will be able to claim."""
     a, b, c, d = st.columns(4)
     there = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
-    candidate = a.selectbox("Mixture", list(there), key="confirm-candidate")
+    candidate = choose(a, "Mixture", {name: name for name in there}, "confirm-candidate", link="mixture")
     times = b.select_slider(
         "Size relative to a proxy",
         [2, 4, 8],
@@ -87,7 +90,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
     found = confirmations.confirmations(store, study, surrogate, aggregate.priorities)
     for place, one in enumerate(found):
         size = wording.fidelity_words(one.fidelity.width, one.fidelity.layers, one.fidelity.tokens)
-        st.subheader(size.capitalize(), anchor=False)
+        st.header(size.capitalize(), anchor=False)
         if one.done < one.runs:
             lost = f"; {one.lost} ended without a measurement" if one.lost else ""
             st.progress(one.done / one.runs, text=f"{one.done} of {one.runs} runs finished{lost}")
@@ -107,7 +110,7 @@ def results(name: str, surrogate: str, aggregate: Aggregate) -> None:
 
 def verdict(one: confirmations.Confirmation, aggregate: Aggregate, place: int) -> None:
     """Rank correlation, overlap, regret, error at the chosen mixture; no winner within noise."""
-    agreement(one, aggregate.sign)
+    agreement(one, aggregate)
     left, right = st.columns(2)
     with left:
         trust, sign = one.trust, aggregate.sign
@@ -123,19 +126,22 @@ def verdict(one: confirmations.Confirmation, aggregate: Aggregate, place: int) -
         plot(figure, key=f"confirm-{place}")
     with right:
         measurements(one, aggregate)
-    noise = "unknown (one seed each)" if trust.noise is None else f"{trust.noise:.4f}"
+    read = reading(aggregate.unit)
+    noise = "unknown (one seed each)" if trust.noise is None else f"{read.gap(trust.noise):.4f} {plain(read.gap_unit)}"
     st.caption(
-        f"{len(one.names)} mixtures, {one.done} runs; {plain(aggregate.unit)}, {aggregate.better} is better. "
+        f"{len(one.names)} mixtures, {one.done} runs; {plain(read.unit)}, {aggregate.better} is better. "
         "*Predicted* is for proxies. Sizes differ in level, so the chart, and predicted minus measured, take both "
         "relative to their mean over these mixtures. Standard deviation "
         f"between seeds: {noise}. The interval of the rank correlation is bootstrapped over mixtures and seeds."
+        f"{read.note}"
     )
 
 
-def agreement(one: confirmations.Confirmation, sign: int) -> None:
+def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     """How far predictions at proxy size agree with the larger runs, in four numbers."""
-    trust = one.trust
+    trust, read = one.trust, reading(aggregate.unit)
     low, high = trust.rank_interval
+    regret = f"{wording.number(read.gap(trust.regret))} ± {wording.number(read.gap(1.96 * trust.regret_std))}"
     row = st.container(horizontal=True, gap="medium")  # breaks into lines where numbers would be cut
     row.metric(
         "Rank correlation, small to large",
@@ -146,10 +152,10 @@ def agreement(one: confirmations.Confirmation, sign: int) -> None:
         width="content",
     )
     row.metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}", width="content")
-    row.metric("Regret of the proxies' choice", f"{trust.regret:.3f} ± {1.96 * trust.regret_std:.3f}", width="content")
+    row.metric("Regret of the proxies' choice", regret, width="content")
     row.metric(
         "Predicted minus measured",
-        f"{sign * trust.gap:+.3f} ± {1.96 * trust.gap_std:.3f}",
+        read.gap_words(aggregate.sign * trust.gap, 1.96 * trust.gap_std),
         f"of {plain(one.names[0])}",
         delta_color="off",
         delta_arrow="off",
@@ -159,7 +165,7 @@ def agreement(one: confirmations.Confirmation, sign: int) -> None:
 
 def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     """Which mixtures may be the best, and what each measured."""
-    trust, rivals = one.trust, [one.names[i] for i in one.trust.rivals]
+    trust, rivals, read = one.trust, [one.names[i] for i in one.trust.rivals], reading(aggregate.unit)
     if trust.noise is None:
         st.warning(ONE_SEED, icon=":material/exposure_plus_1:")
     elif len(rivals) == 1:
@@ -172,17 +178,17 @@ def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     rows = [
         {
             "mixture": name,
-            aggregate.title: aggregate.sign * value,
-            "± 95%": 1.96 * error,
+            aggregate.title: read.level(aggregate.sign * value),
+            **read.columns(aggregate.sign * value, 1.96 * error),
             "seeds": int(count),
-            "predicted": aggregate.sign * guess,
+            "predicted": read.level(aggregate.sign * guess),
         }
         for name, value, error, count, guess in zip(
             one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
         )
     ]
     number = st.column_config.NumberColumn(format="%.3f")
-    numbers = dict.fromkeys((aggregate.title, "± 95%", "predicted"), number)
+    numbers = dict.fromkeys((aggregate.title, *INTERVAL, "predicted"), number)
     st.dataframe(rows, hide_index=True, column_config=numbers)
 
 
@@ -194,7 +200,7 @@ def scale(study: studies.Study, aggregate: Aggregate) -> None:
         if np.isfinite(runs.sizes(state.store(), study.id)[1]).all(axis=1).any():
             st.caption(plain(problem))
         return
-    st.subheader("Extrapolating over scale", anchor=False)
+    st.header("Extrapolating over scale", anchor=False)
     if not check.ways:
         st.caption(plain(next(iter(check.refused.values()))))
         return

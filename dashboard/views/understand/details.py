@@ -4,18 +4,21 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import effects as effect_charts
-from dashboard.components.plot import plot
 from dashboard.models.names import Named
+from dashboard.models.wording import without
 from dashboard.server import state
 from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.understand.passages import passages
 from dashboard.views.understand.repetition import repetition
 from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
-from engine.spec.objectives import Aggregate, common_scale
+from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.fits import fit_of as fit_of_study
 
@@ -27,7 +30,7 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     gives way, None for all."""
     found = explain.influence(fit.surrogate, at, Simplex(tuple(study.domains)), giver)
     step = float(found.step.max())
-    names, scale = named_of(study), common_scale(study.objectives, fit.measured.losses)
+    names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
     plot(
         effect_charts.influence(names.domains, names.metrics, effect, std, step, scale.unit, scale.better),
@@ -77,7 +80,9 @@ def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: i
     found = explain.interactions(fit.surrogate, at)
     title, effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
     domains = [names.domains[place] for place in found.domains]
-    plot(effect_charts.interactions(domains, effect, std, found.step, unit, better), key="interactions")
+    read = reading(unit)
+    figure = effect_charts.interactions(domains, read.gap(effect), read.gap(std), found.step, read.gap_unit, better)
+    plot(figure, key="interactions")
     left_out = len(names.domains) - len(domains)
     st.caption(
         f"Effect on {plain(title)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
@@ -106,11 +111,15 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
     held = fit.measured.weights[:, places]
     shown = held[held.sum(axis=1) > 0.5]
     dots = shown / shown.sum(axis=1, keepdims=True)
-    figure = effect_charts.ternary(three, surface.corners, mean, std, dots, f"{title}, {unit}", better)
+    here = at[list(places)] / at[list(places)].sum()
+    read = reading(unit)
+    values = read.level(mean), read.ends(mean, 1.96 * std)
+    figure = effect_charts.ternary(three, surface.corners, *values, dots, here, f"{title}, {read.unit}", better)
     plot(figure, key="ternary")
     st.caption(
         f"The three share the {at[list(places)].sum():.0%} of the tokens that they have at the faders; others stay "
-        f"fixed. White circles: the {len(dots)} of {len(held)} runs that gave them more than half. {fit.title}."
+        f"fixed. The diamond: the faders; circles: the {len(dots)} of {len(held)} runs that gave them more than "
+        f"half. {fit.title}."
     )
 
 
@@ -118,7 +127,7 @@ def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: 
     """SHAP values, by LightGBM's own; whichever surrogate is in use, only its trees have them."""
     trees = fit if fit.name == TREES else fit_of_study(state.store(), study, TREES)
     values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
-    names, scale = named_of(study), common_scale(study.objectives, fit.measured.losses)
+    names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     shown = (scale.factor[:, None] * values[:, :-1]).T
     plot(effect_charts.contributions(names.domains, names.metrics, shown, scale.unit, scale.better), key="shap")
     standing = trees.standing
@@ -145,8 +154,9 @@ def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     plot(figure, key="residuals")
     outside = (np.abs(measured - mean) > 1.96 * std)[known]
     st.caption(
-        f"Each run was predicted by fits that had not seen it. {outside.sum()} of {known.sum()} lie outside their 95% "
-        f"interval ({outside.mean():.0%}; 5% are expected). A slope or a bend would mean that {fit.title} underfits."
+        f"Each run was predicted by fits that had not seen it{without(known)}. {outside.sum()} of {known.sum()} lie "
+        f"outside their 95% interval ({outside.mean():.0%}; 5% are expected). A slope or a bend would mean that "
+        f"{fit.title} underfits."
     )
 
 
@@ -157,6 +167,7 @@ DETAILS = {
     "Interactions": interactions,
     "Ternary": ternary,
     "Contributions": contributions,
+    "Passages": passages,
     "Residuals": residuals,
     "Fit diagnostics": diagnostics,
 }

@@ -5,17 +5,20 @@ import streamlit as st
 
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
-from dashboard.components.plot import plot
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.predicted import SUPPORT
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.studies.fits import load
+from engine.studies.reach import extrapolation_note, places_in
 from store import runs, studies
 
 
@@ -62,10 +65,11 @@ def trade_off(study: studies.Study, search: dict) -> None:
         plot(front_of(names, chosen[:2], pool.mean[rows], measured, place, std[0]), key="front")
     with right:
         plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
+    read = [reading(unit) for unit in names.units]
     values = ", ".join(
-        f"{plain(names.metrics[m])} {mean[0, m]:.3f} ± {1.96 * std[0, m]:.3f} {names.units[m]}" for m in chosen
+        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], 1.96 * std[0, m])} {plain(read[m].unit)}" for m in chosen
     )
-    st.markdown(f"At this point: {values}.")
+    st.markdown(f"At this point: {values}. {SUPPORT[places_in(state.store(), study.id, shares[place][None])[0]]}")
     st.caption(
         f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
         f"Points within each other's intervals cannot be told apart. Based on {len(measured)} runs."
@@ -105,6 +109,8 @@ def targets(study: studies.Study, search: dict) -> None:
         st.warning(f"Binding constraint: {plain(names.metrics[found.binding])}. Relax this target first.")
     top = pool.points[found.rows[:6]]
     labels = [f"{chance:.0%} likely ({place})" for place, chance in enumerate(found.chance[:6], 1)]
+    if beyond := extrapolation_note(places_in(state.store(), study.id, top)):
+        st.caption(f":material/explore: {plain(beyond)}")
     left, right = st.columns(2)
     with left:
         plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="target-mixtures")
@@ -121,15 +127,17 @@ def targets(study: studies.Study, search: dict) -> None:
 
 def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: list[float]) -> np.ndarray:
     """A table to fill in. Returns the limits (M,), NaN if none; best (M,): predicted at the best mixture."""
+    read = [reading(unit) for unit in names.units]
+    words = ["at least" if sign < 0 else "at most" for sign in signs]
     rows = [
-        {"metric": name, "unit": unit, "target": None, "": "at least" if sign < 0 else "at most", "best": value}
-        for name, unit, sign, value in zip(names.metrics, names.units, signs, best, strict=True)
+        {"metric": name, "unit": one.unit, "target": None, "": word, "best": one.level(value)}
+        for name, one, word, value in zip(names.metrics, read, words, best, strict=True)
     ]
     st.caption("Set a target for each metric you care about: a maximum for losses, a minimum for scores.")
     edited = st.data_editor(
         rows,
         hide_index=True,
-        key=f"targets-{study.id}",
+        key=f"targets-{study.id}-{reading().unit}",  # what is typed in one unit is another number in the next
         disabled=["metric", "unit", "", "best"],
         column_config={
             "target": st.column_config.NumberColumn(format="%.3f"),
@@ -137,4 +145,5 @@ def ask_targets(study: studies.Study, names: Named, signs: np.ndarray, best: lis
         },
         column_order=["metric", "", "target", "unit", "best"],
     )
-    return np.array([np.nan if row["target"] is None else row["target"] for row in edited], float)
+    typed = [row["target"] for row in edited]
+    return np.array([np.nan if x is None else one.kept(x) for one, x in zip(read, typed, strict=True)], float)

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import leaderboard as leaderboard_charts
-from dashboard.components.plot import plot
 from dashboard.server import state
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.sidebar import fit_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain

@@ -4,13 +4,16 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import ledger as ledger_charts
-from dashboard.components.plot import plot
 from dashboard.models import wording
+from dashboard.models.units import INTERVAL
 from dashboard.server import state
 from dashboard.views.shared.live import live
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.text import local
+from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.spec.objectives import Aggregate
-from engine.studies import ledger
+from engine.studies import ledger, price_ledger
 from engine.studies.measured import aggregate_of
 from engine.surrogates import SURROGATES
 from store import studies
@@ -23,7 +26,8 @@ PLACES = {
     "unknown": "unknown (a nomination before the last fit)",
 }
 ORIGINS = {"confirm": "confirmations", "proposed": "next runs", "submitted": "submitted runs"}
-OF = {"aggregate": "aggregate", "difference": "difference to the first baseline"}
+GAP = "difference"  # what some predictions are of
+OF = {"aggregate": "aggregate", GAP: "difference to the first baseline"}
 ALL = "all"
 
 
@@ -42,6 +46,7 @@ def render(name: str | None) -> None:
     titles = told_apart({ALL: "All surrogates", **{one: SURROGATES[one].title for one in SURROGATES}})
     surrogate = right.selectbox("Surrogate", list(titles), format_func=titles.get, key="ledger-surrogate")
     live(lambda: results(scope, surrogate))
+    sources(scope)
 
 
 def results(scope: str | None, surrogate: str) -> None:
@@ -73,7 +78,7 @@ def results(scope: str | None, surrogate: str) -> None:
 def records(done: list[ledger.Entry], by: str, names: dict[str, str]) -> None:
     """Coverage and optimism in a table, a row for each surrogate, place or origin."""
     headings = {"surrogate": "By surrogate", "place": "By distance from the runs", "origin": "By what they were for"}
-    st.subheader(headings[by], anchor=False)
+    st.header(headings[by], anchor=False)
     rows = [
         {
             by: names.get(one.name, one.name),
@@ -100,7 +105,7 @@ def records(done: list[ledger.Entry], by: str, names: dict[str, str]) -> None:
 
 def scatter(done: list[ledger.Entry]) -> None:
     """Every measured prediction, a row for each surrogate."""
-    st.subheader("Every measured prediction", anchor=False)
+    st.header("Every measured prediction", anchor=False)
     groups: dict[str, list[ledger.Entry]] = {}
     for one in done:
         groups.setdefault(SURROGATES[one.registered.prediction.surrogate].title, []).append(one)
@@ -112,13 +117,13 @@ def scatter(done: list[ledger.Entry]) -> None:
 
 def table(found: list[ledger.Entry]) -> None:
     """The predictions themselves, the latest first."""
-    st.subheader("Predictions", anchor=False)
+    st.header("Predictions", anchor=False)
     shown = found[: -SHOWN - 1 : -1]
     asked = {name: studies.get(state.store(), name) for name in {one.registered.study for one in shown}}
     aggregates = {name: aggregate_of(state.store(), study) for name, study in asked.items()}
     rows = [row(one, aggregates[one.registered.study]) for one in shown]
     number = st.column_config.NumberColumn(format="%.4f")
-    formats = dict.fromkeys(("predicted", "± 95%", "measured", "predicted minus measured"), number)
+    formats = dict.fromkeys(("predicted", *INTERVAL, "measured", "predicted minus measured"), number)
     st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
     if changed := [one for one in found if not one.registered.whole]:
         st.error(
@@ -129,21 +134,69 @@ def table(found: list[ledger.Entry]) -> None:
     st.caption(f"Each hash covers the whole prediction, as recorded in the owner's journal with its time.{more}")
 
 
+def sources(scope: str | None) -> None:
+    """What new sources were predicted to be worth, and what studies that have them measured, the latest first."""
+    store = state.store()
+    found = price_ledger.entries(store, scope)[: -SHOWN - 1 : -1]
+    if not found:
+        return
+    st.header("Prices of new sources", anchor=False)
+    asked = {name: studies.get(store, name) for name in {one.priced.study for one in found}}
+    rows = [source_row(one, asked[one.priced.study]) for one in found]
+    number = st.column_config.NumberColumn(format="%+.4f")
+    formats = dict.fromkeys(("predicted change", "measured", "predicted minus measured"), number)
+    formats |= {"± 95%": st.column_config.NumberColumn(format="%.4f")}
+    formats |= {"share": st.column_config.NumberColumn(format="percent")}
+    st.dataframe(rows, hide_index=True, column_config=formats, placeholder="–")
+    if any(not one.priced.whole for one in found):
+        st.error("A price no longer fits its hash: somebody changed the record.", icon=":material/gpp_bad:")
+    st.caption(
+        "A price is written down when it is asked for. It is compared where a study of the same proxies has the source "
+        "and trained the mixture with it and without: *Change domains* on a study's card adds both."
+    )
+
+
+def source_row(one: price_ledger.Entry, study: studies.Study) -> dict:
+    """One price of the table, in the sign and unit of the metrics that counted in it."""
+    kept, price = one.priced, one.priced.price
+    by = price_ledger.aggregate_of_price(study, price)
+    sign, read = by.sign, reading(by.unit)
+    inside = one.deviations is not None and abs(one.deviations) <= ledger.Z95
+    return {
+        "registered": local(kept.t),
+        "by": kept.by or "",
+        "source": f"{price.domain} of {price.corpus}",
+        "share": price.share,
+        "joins": price.candidate,
+        "verdict": price.verdict,
+        "unit": read.gap_unit,
+        "predicted change": read.gap(sign * price.change),
+        "± 95%": read.gap(price.half),
+        "measured": None if one.measured is None else read.gap(sign * one.measured),
+        "predicted minus measured": None if one.error is None else read.gap(sign * one.error),
+        "": (one.why or "") if one.measured is None else "inside" if inside else "outside",
+        "hash": price.hash[:12],
+    }
+
+
 def row(one: ledger.Entry, aggregate: Aggregate) -> dict:
     """One prediction of the table, in the sign and unit of its study's aggregate."""
     kept, said, sign = one.registered, one.registered.prediction, aggregate.sign
+    read = reading(aggregate.unit)
+    is_gap = one.of == GAP
+    convert = read.gap if is_gap else read.level
     return {
-        "registered": wording.moment(kept.t),
+        "registered": local(kept.t),
         "by": said.predicted_by or kept.by or "",
         "run": said.run,
         "for": ORIGINS.get(said.origin, said.origin) + (" of a candidate" if said.candidate else ""),
         "surrogate": SURROGATES[said.surrogate].title if said.surrogate in SURROGATES else said.surrogate,
         "of": OF[one.of],
-        "unit": aggregate.unit,
-        "predicted": None if one.predicted is None else sign * one.predicted,
-        "± 95%": None if one.std is None else 1.96 * one.std,
-        "measured": None if one.measured is None else sign * one.measured,
-        "predicted minus measured": None if one.error is None else sign * one.error,
+        "unit": read.gap_unit if is_gap else read.unit,
+        "predicted": None if one.predicted is None else convert(sign * one.predicted),
+        **read.columns(None if one.predicted is None else sign * one.predicted, one.std and 1.96 * one.std, is_gap),
+        "measured": None if one.measured is None else convert(sign * one.measured),
+        "predicted minus measured": None if one.error is None else read.gap(sign * one.error),
         "": kept.state if one.measured is None else "inside" if abs(one.deviations or 0) <= ledger.Z95 else "outside",
         "hash": said.hash[:12],
     }

@@ -6,9 +6,11 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.spec.objectives import Aggregate
+from engine.studies import price_ledger
 from engine.studies.source_value import SHARE, Value, value_source
 from store import corpora, studies
 
@@ -30,27 +32,33 @@ def new_source(study: studies.Study, aggregate: Aggregate) -> None:
             return
         try:
             told = value_source(state.store(), study, corpus, domain, aggregate, share)
+            registered = price_ledger.register(state.store(), study, corpus, domain, told, aggregate)
         except Problem as problem:
             refusal(problem)
             return
         show(told, aggregate)
+        if registered is not None:
+            st.caption(
+                f"Written into the ledger ({registered[:12]}). Once a study with this domain has trained the mixture "
+                "with it and without, *Ledger* shows what it measured; *Change domains* on the study's card adds both."
+            )
 
 
 def show(told: Value, aggregate: Aggregate) -> None:
     """The verdict, what it rests on, and the studies that do not count."""
-    sign = aggregate.sign
-    low, high = sorted((sign * told.low, sign * told.high))
+    read, sign = reading(aggregate.unit), aggregate.sign
+    low, high = sorted((read.gap(sign * told.low), read.gap(sign * told.high)))
     change = (
         f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} proportionally, "
-        f"is predicted to change the {plain(aggregate.title)} by {sign * told.change:+.4f} "
-        f"({low:+.4f} to {high:+.4f}, 95%) {plain(aggregate.unit)}"
+        f"is predicted to change the {plain(aggregate.title)} by {read.gap(sign * told.change):+.4f} "
+        f"({low:+.4f} to {high:+.4f}, 95%) {plain(read.gap_unit)}"
     )
     box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
     box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
     like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in told.like], 4)
     st.caption(
-        f"The runs settle {told.told:.0%} of what such text could change. Its distance to the nearest mixture of their "
-        f"text ({like}) is {told.distance:.2f}: 0 is the same, 1 has nothing in common."
+        f"The runs settle {told.settled:.0%} of what such text could change. Its distance to the nearest mixture of "
+        f"their text ({like}) is {told.distance:.2f}: 0 is the same, 1 has nothing in common."
     )
     counted = [(one, rank) for one, rank in told.studies if one.runs]
     st.caption(f"Based on {wording.counted(told.runs, 'run')} from {len(counted)} of {len(told.studies)} studies.")

@@ -9,15 +9,17 @@ import streamlit as st
 
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
-from dashboard.components.plot import plot
 from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import duration, plain, refusal
+from dashboard.views.shared.units import reading
 from dashboard.views.understand.new_source import new_source
 from dashboard.views.understand.size_plan import size_plan
 from engine.core.errors import Problem
@@ -52,21 +54,21 @@ def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
         st.rerun()
 
 
+NONE_YET = (
+    "Propose the runs that should help most. Each proposal comes with its expected gain, and says when it is not worth "
+    "the time."
+)
+
+
 def latest(name: str) -> None:
     """The latest proposal, or how far it is."""
     store = state.store()
     study = studies.get(store, name)
-    for job in jobs.of_study(store, name):
-        if job.kind == "propose" and job.state in jobs.UNFINISHED:
-            st.progress(min(1.0, (job.done or 0) / (job.total or 1)), text=job.note or "queued")
-        elif job.kind == "propose" and job.state == "failed":
-            refusal(job.message)
+    shown = under_way(jobs.of_study(store, name), "propose", "proposing")
     found = results.proposals(store, name)
     if not found:
-        st.info(
-            "Propose the runs that should help most. Each proposal comes with its expected gain, and says when it is "
-            "not worth the time."
-        )
+        if not shown:
+            st.info(NONE_YET)
         return
     show(study, found[0])
 
@@ -80,14 +82,14 @@ def show(study: studies.Study, proposal: dict) -> None:
     left, right = st.columns(2)
     labels = [f"{place}" for place in range(1, len(points) + 1)]
     with left:
-        st.subheader("Mixtures to train", anchor=False)
+        st.header("Mixtures to train", anchor=False)
         figure = mixture_charts.shares_bar(labels[:16], names.domains, names.colours, points[:16])
         plot(figure, key="proposed")
         if len(points) > 16:
             st.caption(f"The first 16 of {len(points)}.")
     with right:
         if found["gain"] is not None:
-            st.subheader("Expected gain", anchor=False)
+            st.header("Expected gain", anchor=False)
             plot(round_charts.gains(np.array(found["gain"]), found["noise"], aggregate.unit), key="gains")
             st.caption(
                 "How much better the best mixture is expected to get if the batch is measured without noise: an "
@@ -105,10 +107,11 @@ def verdict(study: studies.Study, found: dict, aggregate: Aggregate, count: int)
     seconds = batch_seconds(study, count)
     weighed = worth(found["gain"][-1], seconds, found["noise"])
     rate = weighed.gain_an_hour
-    per_hour = "" if rate is None else f", {rate:.3g} {aggregate.unit} per device-hour"
+    read = reading(aggregate.unit)
+    per_hour = "" if rate is None else f", {read.gap(rate):.3g} {plain(read.gap_unit)} per device-hour"
     words = (
-        f"{count} runs are expected to gain {weighed.gain:.4f} {aggregate.unit}{per_hour}. The standard deviation of "
-        f"one measurement is {weighed.noise:.4f}."
+        f"{count} runs are expected to gain {read.gap(weighed.gain):.4f} {plain(read.gap_unit)}{per_hour}. The "
+        f"standard deviation of one measurement is {read.gap(weighed.noise):.4f}."
     )
     if weighed.stop:
         st.success(f"**You can stop.** {words} So small a gain could not be measured.", icon=":material/flag:")
@@ -133,11 +136,13 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
         allowed = needs_role("operator", bool(study.imported))
         if st.button(label, type="primary", icon=":material/play_arrow:", **allowed):
             try:
-                start_proposed(state.store(), study, points)
+                begun = start_proposed(state.store(), study, points)
             except Problem as problem:
                 refusal(problem)
                 return
-            st.toast("Queued. Surrogates are refitted when they finish.")
+            say_if_there(begun.already_there)
+            if not begun.already_there:
+                st.toast("Queued. Surrogates are refitted when they finish.")
             st.rerun()
         text = io.StringIO()
         pd.DataFrame(points, columns=[as_text(name) for name in study.domains]).to_csv(text, index_label="index")
@@ -152,7 +157,7 @@ def start(study: studies.Study, points: np.ndarray, settings: dict) -> None:
 
 def relevance(study: studies.Study, found: dict) -> None:
     """Which domains the metrics depend on."""
-    st.subheader("Which domains matter", anchor=False)
+    st.header("Which domains matter", anchor=False)
     if found["relevance"] is None:
         st.info(plain(found["problem"]))
         return

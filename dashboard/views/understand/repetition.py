@@ -5,9 +5,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts.repetition import over_epochs
-from dashboard.components.plot import plot
 from dashboard.models import wording
 from dashboard.server import state
+from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from engine.core.short_names import short_count

@@ -5,25 +5,28 @@ import streamlit as st
 
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import style
-from dashboard.components.plot import plot
 from dashboard.models import wording
-from dashboard.models.searches import aggregate_in, describe
+from dashboard.models.searches import describe
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.live import live
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.optimism import optimism_words
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
 from dashboard.views.shared.study import named_of, study_of, too_few
-from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.text import plain, refusal, zone
+from dashboard.views.shared.units import reading
 from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import BEST_PREDICTED
-from engine.studies.measured import frame_of_study
+from engine.studies.measured import aggregate_in, frame_of_study
 from engine.studies.questions import queue_search, with_optimism
+from engine.studies.reach import places_in
 from store import jobs, results, runs, studies
 
 CHEAPEST = "near-optimal, cheapest"
@@ -36,7 +39,7 @@ def render(name: str | None) -> None:
     if (fit := fit_of(study)) is None:
         return
     ask(study, fit.name, priorities_of(study))
-    live(lambda: found_so_far(study.id))
+    live(lambda: results_so_far(study.id))
 
 
 def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
@@ -75,24 +78,21 @@ def ask_prices(study: studies.Study) -> dict[str, float]:
     return {row["domain"]: float(row["price"]) for row in edited if row["price"] not in (None, 1.0)}
 
 
-def found_so_far(name: str) -> None:
+def results_so_far(name: str) -> None:
     """The latest search, or the one chosen."""
     store = state.store()
     study = studies.get(store, name)
-    for job in jobs.of_study(store, name):
-        if job.kind == "search" and job.state in jobs.UNFINISHED:
-            st.progress(
-                min(1.0, (job.done or 0) / (job.total or 1)),
-                text=f"searching: {job.note or 'queued'}",
-            )
-        elif job.kind == "search" and job.state == "failed":
-            refusal(job.message)
+    own = jobs.of_study(store, name)
+    under_way(own, "search", "searching")
     found = results.searches(store, name)
     if not found:
-        st.info("The first search starts automatically after the first fit.")
+        if not any(job.kind == "search" for job in own):
+            st.info("The first search starts automatically after the first fit.")
         return
     by_job = {one["job"]: one for one in found}
-    search = by_job[choose(st, "Result", {job: describe(one) for job, one in by_job.items()}, "result", link="result")]
+    search = by_job[
+        choose(st, "Result", {job: describe(one, zone()) for job, one in by_job.items()}, "result", link="result")
+    ]
     views = {"Best mixture": one_result, "Trade-off": draws.trade_off, "Targets": draws.targets}
     view = st.segmented_control(
         "View", list(views), default="Best mixture", key="search-look", bind="query-params", required=True
@@ -119,10 +119,10 @@ def one_result(study: studies.Study, search: dict) -> None:
     left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
-        st.subheader("Mixtures", anchor=False)
+        st.header("Mixtures", anchor=False)
         plot(mixture_charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
     with right:
-        st.subheader("How much freedom is there?", anchor=False)
+        st.header("How much freedom is there?", anchor=False)
         near = found["near_optimal"]
         marked = (BEST_PREDICTED, frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
@@ -154,23 +154,23 @@ def chosen_for_its_prediction(found: dict, aggregate: Aggregate, optimism: dict 
     """What that choice costs, by refits; optimism: engine.league.optimism.Optimism as a dict, None if unknown."""
     if optimism is None:
         return "The best was chosen for its prediction, so it will likely measure slightly worse: train it first."
-    bias, spread = optimism["bias"], 1.645 * optimism["spread"]
+    read, bias, spread = reading(aggregate.unit), optimism["bias"], 1.645 * optimism["spread"]
     expected = aggregate.sign * (found["found"]["aggregate"] + bias)
+    cost = f"{wording.number(read.gap(abs(bias)))} ± {wording.number(read.gap(spread))} (90%)"
     return (
         f"The best was chosen for its prediction, and {optimism['refits']} refits on parts of the runs say what that "
-        f"costs: expect it to measure {wording.number(expected)}, which is {wording.number(abs(bias))} ± "
-        f"{wording.number(spread)} (90%) {'worse' if bias > 0 else 'better'} than predicted. Train it before you rely "
-        "on it."
+        f"costs: expect it to measure {read.words(expected)}, which is {cost} {'worse' if bias > 0 else 'better'} "
+        "than predicted. Train it before you rely on it."
     )
 
 
 def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None) -> None:
     """The best against the baselines; no winner within noise, nor from fewer runs than a fit needs."""
-    best = found["found"]
+    best, read = found["found"], reading(aggregate.unit)
     line = st.container(horizontal=True, gap="medium")  # breaks where numbers would be cut
     line.metric(
         f"{aggregate.title.capitalize()} of the best predicted",
-        f"{wording.number(aggregate.sign * best['aggregate'])} ± {wording.number(1.96 * best['aggregate_std'])}",
+        read.words(aggregate.sign * best["aggregate"], 1.96 * best["aggregate_std"]),
         width="content",
     )
     for name, gap in found["differences"].items():
@@ -178,15 +178,16 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
         better = gap["aggregate"] < 0
         line.metric(
             f"vs. {name}",
-            f"{wording.number(aggregate.sign * gap['aggregate'], '+')} ± {wording.number(1.96 * gap['aggregate_std'])}",
+            read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
             width="content",
         )
     st.caption(
-        f"{plain(aggregate.unit.capitalize())} ({aggregate.better} is better); 95% intervals of the difference between "
-        f"two measured runs. {chosen_for_its_prediction(found, aggregate, optimism)} {aggregate.note or ''}"
+        f"{plain(read.unit.capitalize())} ({aggregate.better} is better).{read.note} 95% intervals of the "
+        f"difference between two measured runs. {chosen_for_its_prediction(found, aggregate, optimism)} "
+        f"{aggregate.note or ''}"
     )
 
 
@@ -197,21 +198,27 @@ def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggr
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
     measured, names = runs.measured(state.store(), study.id), named_of(study)
-    rows = []
-    for name, one in predicted.items():
+    rows, read = [], reading(aggregate.unit)
+    there_are = places_in(state.store(), study.id, np.array([points[name] for name in predicted]))
+    for (name, one), place in zip(predicted.items(), there_are, strict=True):
         row = {
             "mixture": name,
-            aggregate.title: aggregate.sign * one["aggregate"],
-            "± 95%": 1.96 * one["aggregate_std"],
+            aggregate.title: read.level(aggregate.sign * one["aggregate"]),
+            **read.columns(aggregate.sign * one["aggregate"], 1.96 * one["aggregate_std"]),
         }
-        row |= {f"{n} [{unit}]": x for n, unit, x in zip(names.metrics, names.units, one["mean"], strict=True)}
+        own = [reading(unit) for unit in names.units]
+        row |= {f"{n} [{by.unit}]": by.level(x) for n, by, x in zip(names.metrics, own, one["mean"], strict=True)}
         gap = np.abs(measured.weights - np.array(points[name])).max(axis=1) if len(measured.ids) else np.empty(0)
         there = aggregate.sign * aggregate.of(measured.losses[gap < 1e-6]) if (gap < 1e-6).any() else np.empty(0)
-        row[f"measured {aggregate.title}"] = float(np.nanmean(there)) if np.isfinite(there).any() else None
+        row[f"measured {aggregate.title}"] = float(read.level(np.nanmean(there))) if np.isfinite(there).any() else None
         row["runs"] = len(there)
+        row["place"] = place
         rows.append(row)
     number = st.column_config.NumberColumn(format="%.3f")
-    columns = {key: number for key in rows[0] if key not in ("mixture", "runs")}
+    columns = {key: number for key in rows[0] if key not in ("mixture", "runs", "place")}
     columns["mixture"] = st.column_config.TextColumn(width="medium")
     st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
-    st.caption("Predictions, units in brackets. *Measured*: the mean of the *runs* at exactly that mixture.")
+    st.caption(
+        "Predictions, units in brackets. *Measured*: the mean of the *runs* at exactly that mixture. "
+        "*Place*: extrapolated where no run is as near as runs are to each other."
+    )

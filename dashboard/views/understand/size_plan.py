@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.models import wording
 from dashboard.server import state
 from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.units import reading
 from engine.analysis.size_plan import FLOPS
 from engine.core.errors import Problem
 from engine.core.sheets import as_text
@@ -23,7 +24,7 @@ def size_plan(study: studies.Study, aggregate: Aggregate) -> None:
     """Choose a target and a budget; how many runs of which size are most informative about it."""
     if not sizes.has_sizes(state.store(), study):
         return
-    there = [one for one in sizes.told(state.store(), study)["sizes"] if one["parameters"] and one["tokens"]]
+    there = [one for one in sizes.summary(state.store(), study)["sizes"] if one["parameters"] and one["tokens"]]
     with st.expander("A few large runs, or many small ones?", icon=":material/straighten:"):
         if not there:
             st.caption("No size states both parameters and tokens, so their runs cannot be priced.")
@@ -61,11 +62,12 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
     """The verdict, the runs, and what the same budget would do at one size."""
     found = choice.plan
     counted = " and ".join(f"{wording.counted(len(one.mixtures), 'run')} at {one.size}" for one in found.buys)
-    unit = plain(aggregate.unit)
+    read = reading(aggregate.unit)
+    unit = plain(read.gap_unit)
     st.info(
         f"**{choice.verdict.capitalize()}.** At {Size(*choice.target, 0)}, the best predicted mixture is ahead of "
-        f"{plain(choice.reference)} by {found.gap:.4f} ± {1.96 * found.before:.4f} {unit} (95%). The best way to "
-        f"spend this budget is {counted}: ± {1.96 * found.after:.4f} is expected after them.",
+        f"{plain(choice.reference)} by {read.gap(found.gap):.4f} ± {read.gap(1.96 * found.before):.4f} {unit} (95%). "
+        f"The best way to spend this budget is {counted}: ± {read.gap(1.96 * found.after):.4f} is expected after them.",
         icon=":material/straighten:",
     )
     options = [
@@ -80,7 +82,7 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
         {
             "runs": ", ".join(f"{len(one.mixtures)} at {one.size}" for one in buys),
             "budget": word,
-            f"expected ± ({unit}, 95%)": 1.96 * std,
+            f"expected ± ({unit}, 95%)": read.gap(1.96 * std),
             "FLOPs": f"{sum(one.flops for one in buys):.2g}",
         }
         for buys, std, word in options

@@ -7,10 +7,11 @@ nothing of studies, runs or journals: those are in the job's folder, or are post
 import importlib
 import signal
 from abc import ABC, abstractmethod
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from engine.core.errors import Problem
 from engine.jobs.devices import Lease
@@ -37,6 +38,11 @@ class Backend(ABC):
 
     name: str
     local = False  # whether processes are children of this machine and inherit the job's lock
+
+    @classmethod
+    @abstractmethod
+    def from_options(cls, options: Namespace, root: Path) -> Self:
+        """The backend that a worker's options (engine/worker.py) ask for. root: of the workspace. Raises Problem."""
 
     @abstractmethod
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
@@ -73,22 +79,27 @@ class Backend(ABC):
         return {"slots": None, "gpus": [], "trouble": None}
 
 
-def make(name: str, **options: Any) -> Backend:
-    """A backend by its name. Raises Problem if it is unknown or its package is missing."""
+def named(name: str) -> type[Backend]:
+    """The class of a backend. Raises Problem if it is unknown or its package is missing."""
     if name not in BACKENDS:
         raise Problem(f"Cannot run jobs on {name!r}: the backends are {', '.join(BACKENDS)}.")
     module, backend = BACKENDS[name].split(":")
     try:
-        made: Backend = getattr(importlib.import_module(module), backend)(**options)
+        found: type[Backend] = getattr(importlib.import_module(module), backend)
     except ImportError as error:
         raise Problem(
             f"Cannot run jobs on {name}: the package {error.name} is missing. "
             f"Install it with: pip install -r requirements-{name}.txt"
         ) from error
-    return made
+    return found
 
 
-def share_of_card(need: JobSpec, card_mb: int) -> float:
+def make(name: str, **options: Any) -> Backend:
+    """A backend by its name, with the options of its constructor. Raises Problem as `named` does."""
+    return named(name)(**options)
+
+
+def fraction_of_card(need: JobSpec, card_mb: int) -> float:
     """How many cards of a cluster a job takes: 0, a fraction by its declared memory, or 1."""
     if need.device == "cpu":
         return 0.0

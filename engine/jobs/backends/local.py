@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from engine.jobs import devices
 from engine.jobs.backends import Backend, Status, cause_of
@@ -30,6 +31,10 @@ class Local(Backend):
         self.looked = time.monotonic()
         self.seen = {gpu.uuid for gpu in self.found.gpus}  # cards listed so far
         self.missing: dict[str, int] = {}  # card -> how many consecutive polls did not list it
+
+    @classmethod
+    def from_options(cls, options: Namespace, root: Path) -> Self:
+        return cls(options.slots)
 
     def look(self) -> Found:
         """The cards, as of the last few seconds."""

@@ -1,4 +1,4 @@
-"""Ray Jobs on a cluster: the cluster's own scheduler finds the node, and gives small jobs a share of a card.
+"""Ray Jobs on a cluster: the cluster's own scheduler finds the node, and gives small jobs a part of a card.
 
 `--address` is that of the cluster's dashboard. Nodes need this checkout at the same path, and the workspace either
 there as well (a shared folder) or its journals posted to the page (docs/CLUSTER.md).
@@ -6,14 +6,15 @@ there as well (a shared folder) or its journals posted to the page (docs/CLUSTER
 
 import shlex
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from engine.core.errors import Problem
-from engine.jobs.backends import Backend, Status, cause_of, share_of_card
+from engine.jobs.backends import Backend, Status, cause_of, fraction_of_card
 from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
 
@@ -46,11 +47,15 @@ class Ray(Backend):
                 "and give the address of its dashboard as --address."
             ) from error
 
+    @classmethod
+    def from_options(cls, options: Namespace, root: Path) -> Self:
+        return cls(options.jobs, options.address, options.card_mb)
+
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Ray queues what has no room yet; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
-        return {"cpus": need.cpus, "gpus": share_of_card(need, self.card_mb), "gpu_memory_mb": need.gpu_memory_mb}
+        return {"cpus": need.cpus, "gpus": fraction_of_card(need, self.card_mb), "gpu_memory_mb": need.gpu_memory_mb}
 
     def submit(
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None

@@ -6,15 +6,16 @@ submitit's executor "local" runs the same path without Slurm: it is for trying o
 import os
 import signal
 import subprocess
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import submitit
 
 from engine.core.errors import Problem
-from engine.jobs.backends import Backend, Status, cause_of, share_of_card
+from engine.jobs.backends import Backend, Status, cause_of, fraction_of_card
 from engine.jobs.devices import Lease
 from engine.jobs.spec import JobSpec
 
@@ -69,11 +70,15 @@ class Slurm(Backend):
         except (RuntimeError, NameError, ValueError, TypeError) as error:
             raise Problem(f"Cannot run jobs on Slurm: {error}. Is this a login node? See docs/CLUSTER.md.") from error
 
+    @classmethod
+    def from_options(cls, options: Namespace, root: Path) -> Self:
+        return cls(options.jobs, root / "jobs" / "slurm", options.slurm)
+
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:
         """Slurm queues what has no room yet, and gives whole cards; `slots` bounds how many jobs it has."""
         if sum(lease.backend == self.name for lease in taken) >= self.slots:
             return None
-        return {"cpus": need.cpus, "gpus": float(share_of_card(need, 0) > 0)}
+        return {"cpus": need.cpus, "gpus": float(fraction_of_card(need, 0) > 0)}
 
     def submit(
         self, name: str, argv: Sequence[str], env: dict[str, str], resources: Lease, log: Path, lock: int | None = None

@@ -9,6 +9,7 @@ from engine.merging.checkpoints.files import table
 
 CONFIG = "adapter_config.json"
 BY_PEFT = "Merge it into its base with peft's merge_and_unload first."
+BY_ITS_MAKER = "Save it as peft does (lora_A.weight, lora_B.weight), or merge it into its base with what trained it."
 BY_INPUT = "It acts on some inputs only, which no merged weights can do: leave it out."
 # Settings under which the weights are not base + scale B A -> the kind, and what can be done.
 UNREADABLE = {
@@ -61,7 +62,7 @@ def refuse_kind(folder: Path, settings: dict) -> None:
     """Raise Problem for an adapter that is no plain LoRA."""
     kind, beginning = settings.get("peft_type"), str(settings.get("init_lora_weights")).lower()
     said = [(f"{key}: it is {name}", cure) for key, (name, cure) in UNREADABLE.items() if settings.get(key)]
-    if kind not in (None, "LORA"):
+    if str(kind or "LORA").upper() != "LORA":
         said.insert(0, (f"peft_type {kind}: it is no LoRA", BY_PEFT))
     if beginning not in STILL:
         cure = (

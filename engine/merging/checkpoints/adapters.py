@@ -14,8 +14,16 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.merging.checkpoints.adapter_kinds import BY_PEFT, CONFIG, pattern, settings_of, unknown_settings
-from engine.merging.checkpoints.files import ADAPTER, left_unread, unread
+from engine.core.short_names import listed
+from engine.merging.checkpoints.adapter_kinds import (
+    BY_ITS_MAKER,
+    BY_PEFT,
+    CONFIG,
+    pattern,
+    settings_of,
+    unknown_settings,
+)
+from engine.merging.checkpoints.files import ADAPTER, NAMED, left_unread, unread
 from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import ROWS, Checkpoint, Stored, text_parts
 from engine.merging.checkpoints.tying import Tie, tie_of
@@ -64,6 +72,7 @@ class Adapted:
             raise Problem(f"Cannot use the adapter {folder}: {ADAPTER} holds no tensor. Copy it again.")
         self._turn()
         self._check_rows()
+        self._check_whole()
 
     def _targets(self) -> dict[str, str]:
         """The adapter's tensors (of pairs, the first) and the base's tensors that they change. Raises Problem for those
@@ -73,21 +82,32 @@ class Adapted:
         for name, target in named.items():
             is_whole = target.endswith((".weight", ".bias")) or target in self.base.tensors
             if partner(name) is None and ("lora_" in name or not is_whole):
-                raise Problem(
-                    f"Cannot use the adapter {self.folder}: {name!r} does not belong to a plain LoRA. Merge it into "
-                    "its base with peft's merge_and_unload first."
-                )
+                cure = BY_PEFT if "lora_" not in name or "lora_magnitude" in name else BY_ITS_MAKER
+                raise Problem(f"Cannot use the adapter {self.folder}: {name!r} does not belong to a plain LoRA. {cure}")
         met = meeting(list(named.values()), list(self.base.tensors))
         return {name: met.get(target, target) for name, target in named.items()}
 
+    def _check_whole(self) -> None:
+        """Raise Problem if a module of the base that was trained as a whole is not in the adapter's file."""
+        own = [f".{named_by(name)}" for name in self.weights.tensors]
+        for module in self.settings.get("modules_to_save") or []:
+            there = any(f".{module}." in f".{name}" for name in self.base.tensors)
+            if there and not any(f".{module}." in name for name in own):
+                raise Problem(
+                    f"Cannot use the adapter {self.folder}: {CONFIG} says that {module!r} was trained as a whole "
+                    f"(modules_to_save), and {ADAPTER} has none of its tensors. Copy it again, or save it with peft."
+                )
+
     def _take(self, name: str, target: str) -> None:
         """Add one tensor of the adapter's file, for the base's tensor that it changes."""
+        second = partner(name)
         if target not in self.base.tensors:
+            task = self.settings.get("task_type")
+            own = f"It may be a head of its own (task_type {task}). {BY_PEFT}"
             raise Problem(
                 f"Cannot use the adapter {self.folder} on {self.base.path}: it changes {name!r}, and the base has no "
-                "such tensor. Take the base that it was trained on."
+                f"such tensor. {'Take the base that it was trained on.' if second or not task else own}"
             )
-        second = partner(name)
         if second is None:
             self._replace(name, target)
             return
@@ -301,5 +321,7 @@ def open_model(reference: str) -> Checkpoint | Adapted:
         return Checkpoint(adapter / "adapter_model.bin")  # to say why a pickle is refused
     if not (adapter / CONFIG).is_file() or not (adapter / ADAPTER).is_file():
         lacking = CONFIG if not (adapter / CONFIG).is_file() else ADAPTER
-        raise Problem(f"Cannot open the adapter {adapter}: {lacking} is not there. Check the path.")
+        others = unread(adapter, [adapter / ADAPTER])
+        cure = f"There is {listed(others, NAMED)}. {BY_ITS_MAKER}" if others else "Check the path."
+        raise Problem(f"Cannot open the adapter {adapter}: {lacking} is not there. {cure}")
     return Adapted(Checkpoint(base), adapter)

@@ -10,6 +10,9 @@ from collections.abc import Collection, Iterable
 
 OUTER = frozenset(("model", "language_model", "transformer", "module", "base_model", "_orig_mod"))
 OLD = {"gamma": "weight", "beta": "bias"}  # of norms
+# Of what a trainer puts around modules, wherever it stands, and of weights that are kept as a length and a direction.
+WRAPPERS = frozenset(("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"))
+PARAMETRIZED = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")  # of a layer or an expert; # in a template
 
 
@@ -35,7 +38,9 @@ def by_core(templates: Iterable[str], outer: Collection[str]) -> dict[str, str |
 
 def core_of(name: str, outer: Collection[str]) -> str:
     """A name without its outer names, and with a norm's weight and bias called so."""
-    parts = name.split(".")
+    for new, old in PARAMETRIZED.items():
+        name = name.removesuffix(new) + (old if name.endswith(new) else "")
+    parts = [part for part in name.split(".") if part not in WRAPPERS]
     while len(parts) > 2 and parts[0] in outer:
         parts = parts[1:]
     return ".".join([*parts[:-1], OLD.get(parts[-1], parts[-1])])

@@ -6,17 +6,23 @@ from pathlib import Path
 
 from engine.core.errors import Problem
 
-KEYS = ("quantization_config", "compression_config")  # of config.json, also inside its parts (text_config)
+# Of config.json, also inside its parts (text_config); MLX says "quantization".
+KEYS = ("quantization_config", "compression_config", "quantization")
 # How a quantiser's tensors end -> its name, for files whose config.json says nothing of it.
 ENDS = {
     r"\.qweight|\.qzeros": "GPTQ or AWQ",
     r"\.absmax|\.nested_absmax|\.quant_map|\.quant_state\.\w+|\.SCB": "bitsandbytes",
-    r"\.weight_scale|\.weight_scale_inv|\.weight_zero_point|\.input_scale": "FP8 or INT8 with scales",
+    r"\.(weight|input)_(global_)?scales?(_inv|_2)?|\.weight_zero_points?": "FP8, FP4 or INT8 with scales",
     r"\.weight_packed|\.weight_shape": "compressed-tensors",
     r"\.W_q|\.W_q_\w+": "HQQ",
     r"\.weight\._data|\.weight\._scale": "quanto",
     r"\.codebooks|\.codes": "AQLM",
     r"_proj_blocks|_proj_scales": "MXFP4",
+    r"\.q_weight|\.q_scale|\.q_scale_max|\.q_groups|\.q_perm|\.q_invperm": "EXL2",
+    r"\.trellis|\.suh|\.svh": "EXL3",
+    r"\.Qidxs": "QuIP#",
+    r"\.centroids\.weight|\.res_centroids\.weight": "VPTQ",
+    r"_proj\.biases|\.embed_tokens\.biases|\.embed_tokens\.scales": "MLX",
 }
 ANY_END = re.compile(f"(?:{'|'.join(ENDS)})$")
 CURE = "Merge the model that it was quantised from, or load it and save it again in bfloat16 without quantisation."
@@ -32,6 +38,13 @@ def refuse_told(path: Path, config: dict | None) -> None:
                 f"Cannot merge {path}: its weights are quantised ({kind or 'of an unnamed kind'}), as its config.json "
                 f"says. {CURE} If they are not, take that out of its config.json."
             )
+
+
+def codes(name: str, shape: tuple[int, ...], dtype: str, where: str) -> str | None:
+    """The refusal of a matrix of whole numbers, which stand for weights; None for a buffer. where: in which model."""
+    if not name.endswith(".weight") or len(shape) < 2:
+        return None
+    return f"Cannot merge {where}: its weights are quantised: {name!r} holds whole numbers ({dtype}). {CURE}"
 
 
 def refuse_named(path: Path, tensors: Iterable[str]) -> None:

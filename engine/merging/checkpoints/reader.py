@@ -78,8 +78,12 @@ class Checkpoint:
             self.notes.append(left_unread(self.path, self.files, self.unread))
         self.tensors: dict[str, Stored] = {}
         refuse_told(self.path, self.config)
+        beyond: list[str] = []
         for file in self.files:
             for stored in read_header(file):
+                if found.index and stored.name not in found.index:
+                    beyond.append(stored.name)
+                    continue
                 if stored.name in self.tensors:
                     raise Problem(
                         f"Cannot open {self.path}: the tensor {stored.name!r} is in {file.name} and in "
@@ -88,6 +92,8 @@ class Checkpoint:
                 self.tensors[stored.name] = stored
         refuse_named(self.path, self.tensors)
         self._check(found.index)
+        if beyond:
+            self.notes.append(f"The index of {self.path} does not name {listed(beyond, NAMED)}: not read.")
         self._maps: dict[Path, mmap.mmap] = {}
 
     def _check(self, index: dict[str, str]) -> None:
@@ -203,6 +209,7 @@ def read_header(file: Path) -> list[Stored]:
     found, start, at = [], 8 + length, 0
     for begin, end, code, shape, name in sorted(entries):  # in file order, one after the other
         if code not in DTYPES:
+            refuse_named(file, header)
             raise Problem(
                 f"Cannot read {file}: the tensor {name!r} has the dtype {code}, which cannot be merged. "
                 f"Convert it to one of {', '.join(DTYPES)}."

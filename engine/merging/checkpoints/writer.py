@@ -9,11 +9,9 @@ import errno
 import json
 import math
 import os
-import shutil
 import struct
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +19,12 @@ import torch
 from torch import Tensor
 
 from engine.core.errors import Problem
-from engine.jobs.spool import try_lock
+from engine.jobs.parts import WHOLE, part_of, placed
 from engine.merging.checkpoints.files import INDEX
 from engine.merging.checkpoints.reader import CODES
 
 SHARD_BYTES = 5_000_000_000
 ALIGNMENT = 8
-WHOLE = "whole"  # in a part: what will be moved to its destination
 
 
 class NotFinite(Problem):
@@ -204,49 +201,3 @@ def reason(error: OSError, slots: list[Slot]) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"{why} It takes {sum(slot.bytes for slot in slots):,} bytes. Free disk space, or choose another place."
     return f"{why} Choose a place where you may write."
-
-
-def placed(made: Path, out: Path) -> None:
-    """Move the finished checkpoint to its destination. Raises OSError, with both names, if something is there."""
-    if made.is_dir():
-        os.rename(made, out)  # fails for an existing file, or a folder that is not empty
-        return
-    try:
-        os.link(made, out)
-    except OSError as error:  # some file systems have no links
-        if os.path.lexists(out):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(made), None, str(out)) from error
-        os.rename(made, out)
-
-
-@contextmanager
-def part_of(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out`, removed at the end with its content.
-
-    Its lock is held while the process lives: parts of killed processes are removed here first. Parents of `out` that
-    were created for it are removed as well if they are empty.
-    """
-    made = [folder for folder in out.absolute().parents if not folder.exists()]
-    part = None
-    with ExitStack() as locks:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            sweep(out.parent)
-            part = Path(tempfile.mkdtemp(prefix=f".{out.name}.part-", dir=out.parent))
-            with suppress(OSError):  # some file systems have no locks: there, parts of killed processes stay
-                locks.enter_context(try_lock(part))
-            yield part
-        finally:
-            if part:
-                shutil.rmtree(part, ignore_errors=True)
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
-
-
-def sweep(folder: Path) -> None:
-    """Remove the parts in a folder whose processes have ended. A part is locked before WHOLE exists in it."""
-    for whole in folder.glob(f".*.part-*/{WHOLE}"):
-        with suppress(OSError), try_lock(whole.parent) as lock:
-            if lock is not None:
-                shutil.rmtree(whole.parent, ignore_errors=True)

@@ -6,6 +6,7 @@ from torch import Tensor
 from engine.merging.learning.base import Family, Learned, Run, Weights, keys_of
 from engine.merging.learning.descent import descend
 from engine.merging.methods.base import elect
+from engine.proxies.adam import AdamW
 
 
 def learn(
@@ -21,14 +22,16 @@ def learn(
     def loss_of(step: int) -> Tensor:
         return family.entropy(family.combined(values, deltas), family.mixed_batch(batch, step))
 
-    losses = descend(values, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
+    losses = descend(values, lambda leaves: AdamW(leaves, rate), loss_of, steps, run)
     note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats per token" if losses else ""
     if density < 1:
-        return Learned(weights=family.combined(values, deltas), note=f"{note}; coefficients {told(family, values)}")
+        return Learned(
+            weights=family.combined(values, deltas), note=f"{note}; coefficients {coefficients_text(family, values)}"
+        )
     return Learned(coefficients=values, note=note)
 
 
-def told(family: Family, values: dict[str, Tensor]) -> str:
+def coefficients_text(family: Family, values: dict[str, Tensor]) -> str:
     """The mean coefficient of each expert, as text."""
     mean = torch.stack(list(values.values())).mean(0).tolist()
     return ", ".join(f"{name} {value:.2f}" for name, value in zip(family.experts, mean, strict=True))

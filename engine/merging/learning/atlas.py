@@ -7,6 +7,7 @@ from torch import Tensor
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
 from engine.merging.learning.descent import descend
+from engine.proxies.adam import AdamW
 
 
 def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, parts: int) -> Learned:
@@ -22,9 +23,7 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, part
     def loss_of(step: int) -> Tensor:
         return family.nll(weights(), family.mixed_batch(batch, step))
 
-    losses = descend(
-        values, lambda leaves: torch.optim.AdamW(leaves, lr=rate, weight_decay=0.1), loss_of, steps, run, clip=1.0
-    )
+    losses = descend(values, lambda leaves: AdamW(leaves, rate, weight_decay=0.1), loss_of, steps, run, clip=1.0)
     note = f"{sum(v.numel() for v in values.values()):,} coefficients"
     if losses:
         note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats per token"

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
 from engine.merging.learning.descent import descend
+from engine.proxies.adam import AdamW
 
 TEMPERATURE = 0.5
 
@@ -21,7 +22,7 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, lam:
         drawn = {name: relaxed(value, generator) for name, value in masks.items()}
         return family.entropy(through(family.base, total, drawn, lam), family.mixed_batch(batch, step))
 
-    losses = descend(masks, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
+    losses = descend(masks, lambda leaves: AdamW(leaves, rate), loss_of, steps, run)
     final = {name: value.sigmoid() for name, value in masks.items()}
     note = f"entropy {losses[0]:.3f} to {losses[-1]:.3f} nats per token" if losses else ""
     return Learned(weights=through(family.base, total, final, lam), note=note)

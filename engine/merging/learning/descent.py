@@ -10,14 +10,16 @@ from torch import Tensor
 from engine.core.errors import Problem, Stopped
 from engine.core.files import clear_parts, replacing
 from engine.merging.learning.base import Run
+from engine.proxies.adam import AdamW
 
+Optimizer = AdamW | torch.optim.Optimizer
 CHECKPOINT_SECONDS = 15.0
 FILE = "descent.safetensors"  # of a job's folder
 
 
 def descend(
     parameters: dict[str, Tensor],
-    optimiser: Callable[[list[Tensor]], torch.optim.Optimizer],
+    optimiser: Callable[[list[Tensor]], Optimizer],
     loss_of: Callable[[int], Tensor],
     steps: int,
     run: Run,
@@ -59,7 +61,7 @@ def descend(
     return losses
 
 
-def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step: int) -> None:
+def keep(file, parameters: dict[str, Tensor], made: Optimizer, step: int) -> None:
     """Write a checkpoint of the descent, atomically."""
     told = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
     for name, value in parameters.items():
@@ -69,7 +71,7 @@ def keep(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer, step:
 
 
 @torch.no_grad()
-def resumed(file, parameters: dict[str, Tensor], made: torch.optim.Optimizer) -> int:
+def resumed(file, parameters: dict[str, Tensor], made: Optimizer) -> int:
     """Load an earlier attempt's checkpoint; returns the next step, 0 if there is none."""
     clear_parts(file)
     if not file.exists():

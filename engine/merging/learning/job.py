@@ -12,11 +12,12 @@ import torch
 from engine.core.checks import or_null
 from engine.core.workspace import within
 from engine.jobs.events import MeasuredRun, RunsMeasured
+from engine.jobs.runs import run_id
 from engine.jobs.spool import Job
 from engine.merging.learning.base import Family, Learned, Run
 from engine.merging.learning.descent import FILE
-from engine.merging.learning.proxies import written
-from engine.spec.kinds.merge_learn import MergeLearned, MergeLearnTask
+from engine.merging.learning.proxies import write_tensors
+from engine.spec.kinds.merge_learn import Learning, MergeLearned, MergeLearnTask
 from engine.spec.merge import MergeSpec, block_of
 from engine.spec.merge_learners import Learner, learner_of
 from engine.spec.tasks import Merging
@@ -32,35 +33,35 @@ def run(job: Job) -> None:
     """
     task = job.task(MergeLearnTask)
     asked = task.learn
-    learner, began, cpu = learner_of(asked["method"]), time.monotonic(), time.process_time()
+    learner, began, cpu = learner_of(asked.method), time.monotonic(), time.process_time()
     if task.device != "cuda":
         torch.set_num_threads(1)
     family = family_of(task, job.workspace)
-    knobs = dict(asked["knobs"])
-    attempt = Run(job.progress, job.folder, knobs.pop("seed", 0), tuple(asked["weight"]))
+    knobs = dict(asked.knobs)
+    attempt = Run(job.progress, job.folder, knobs.pop("seed", 0), tuple(asked.weight))
     family.seed = attempt.seed
     found = function_of(learner)(family, attempt, **learner.fixed, **knobs, **large_of(learner, asked))
     point = None if found.coefficients is None else point_of(task, family, found.coefficients)
     if point is None and found.coefficients is not None:
         found = replace(found, weights=family.combined(found.coefficients))
     losses, errors = measured(family, found, job.progress)
-    file = None if point is not None else kept(job, task, family, learner, found)
+    file = None if point is not None else save_result(job, task, family, learner, found)
     told = {
-        "method": asked["method"],
+        "method": asked.method,
         "losses": or_null(losses),
         "losses_se": or_null(errors),
         "file": file,
         "run": None,
-        "coefficients": told_coefficients(found),
+        "coefficients": coefficient_lists(found),
         "seconds": time.monotonic() - began,
         "note": found.note,
         "device": family.device,
     }
     if point is not None:
-        told["run"] = f"{task.study}-{task.first:05d}"
+        told["run"] = run_id(task.study, task.first)
         spent = told["seconds"], time.process_time() - cpu
         emit_run(job, task, family, told, point, spent)
-    job.emit(MergeLearned(study=task.study, settings=asked, found=told))
+    job.emit(MergeLearned(study=task.study, settings=asked.to_dict(), found=told))
     (job.folder / FILE).unlink(missing_ok=True)
     job.progress(1, 1, "done")
 
@@ -82,8 +83,8 @@ def function_of(learner: Learner):
     return getattr(importlib.import_module(f"engine.merging.learning.{module}"), function)
 
 
-def large_of(learner: Learner, asked: dict) -> dict:
-    return {"large": asked["large"]} if learner.large else {}
+def large_of(learner: Learner, asked: Learning) -> dict:
+    return {"large": asked.large} if learner.large else {}
 
 
 def point_of(task: Merging, family: Family, coefficients: dict) -> np.ndarray | None:
@@ -110,7 +111,7 @@ def measured(family: Family, found: Learned, progress) -> tuple[np.ndarray, np.n
     return family.measure(lambda tokens: family.logits(weights, tokens), progress)
 
 
-def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found: Learned) -> str | None:
+def save_result(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found: Learned) -> str | None:
     """Write the result into exports/; returns its path there. The path is this job's alone, so leftovers of a killed
     attempt are overwritten."""
     if found.weights is None and found.tensors is None:
@@ -121,7 +122,7 @@ def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found
     if out.exists():
         shutil.rmtree(out) if out.is_dir() else out.unlink()
     if found.weights is None:
-        written(found.tensors, out)
+        write_tensors(found.tensors, out)
     else:
         family.write(found.weights, out, card(task, learner, found))
     return out.name
@@ -130,11 +131,11 @@ def kept(job: Job, task: MergeLearnTask, family: Family, learner: Learner, found
 def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
     """The model card: models, method and text."""
     asked = task.learn
-    knobs = ", ".join(f"{name} {value:g}" for name, value in asked["knobs"].items())
+    knobs = ", ".join(f"{name} {value:g}" for name, value in asked.knobs.items())
     lines = ["---", "tags: [merge, mixdesk]", "---", "", "# A merge learned from text", ""]
-    lines += [f"Method: {learner.title} (`{asked['method']}`, {learner.paper}); {knobs}.", ""]
+    lines += [f"Method: {learner.title} (`{asked.method}`, {learner.paper}); {knobs}.", ""]
     lines += [f"Base: `{Path(task.base).name}`. Experts:", ""]
-    weights = asked["weight"] if learner.weighs else [None] * len(task.experts)
+    weights = asked.weight if learner.weighs else [None] * len(task.experts)
     for (name, path), weight in zip(task.experts.items(), weights, strict=True):
         lines.append(f"- {name}: `{Path(path).name}`" + ("" if weight is None else f", coefficient {weight:g}"))
     text = f"Text: training text of {', '.join(task.domains)}, of the corpus {task.corpus}."
@@ -142,7 +143,7 @@ def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
     return "\n".join(lines)
 
 
-def told_coefficients(found: Learned) -> dict | None:
+def coefficient_lists(found: Learned) -> dict | None:
     """Learned coefficients as lists, if there are any and not too many."""
     values = found.coefficients or {}
     if not values or sum(value.numel() for value in values.values()) > MOST_TOLD:
@@ -161,7 +162,7 @@ def emit_run(
         role="learned",
         label=told["method"],
         weights=point.tolist(),
-        seed=task.learn["knobs"].get("seed", 0),
+        seed=task.learn.knobs.get("seed", 0),
         losses=told["losses"],
         losses_se=told["losses_se"],
         seconds=spent[0],

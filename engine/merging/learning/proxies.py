@@ -63,7 +63,7 @@ class ProxyFamily(Family):
 
     def write(self, weights: Weights, out: Path, card: str) -> None:
         """A bare file, like all proxies; the card is dropped."""
-        written({f"{name}.weight": value for name, value in weights.items()}, out)
+        write_tensors({f"{name}.weight": value for name, value in weights.items()}, out)
 
     def large(self, name: str):
         raise Problem(
@@ -71,7 +71,7 @@ class ProxyFamily(Family):
         )
 
 
-def written(tensors: Weights, out: Path) -> None:
+def write_tensors(tensors: Weights, out: Path) -> None:
     """Tensors as one .safetensors file, atomically."""
     slots = [Slot(name, value.dtype, tuple(value.shape)) for name, value in tensors.items()]
     with writing(out, slots, {}, {}) as file:

@@ -76,8 +76,8 @@ def merged(
             value = solved(turned.double(), torch.stack([one[name] for one in grams]), alpha, weight).to(own.dtype)
             found[name] = value.mT.contiguous() if name in inputs_first else value
         else:
-            shares = torch.tensor(weight, dtype=own.dtype, device=own.device)
-            found[name] = torch.tensordot(shares / shares.sum(), own, 1)
+            coefficients = torch.tensor(weight, dtype=own.dtype, device=own.device)
+            found[name] = torch.tensordot(coefficients / coefficients.sum(), own, 1)
     return found
 
 
@@ -86,9 +86,9 @@ def solved(own: Tensor, grams: Tensor, alpha: float, weight: tuple[float, ...]) 
 
     Solved for the difference from the mean: directions without inputs keep the mean.
     """
-    shares = torch.tensor(weight, dtype=own.dtype, device=own.device)
+    coefficients = torch.tensor(weight, dtype=own.dtype, device=own.device)
     diagonal = torch.diag_embed(torch.diagonal(grams, dim1=1, dim2=2))
-    grams = (alpha * grams + (1 - alpha) * diagonal) * shares[:, None, None]
-    mean = torch.tensordot(shares / shares.sum(), own, 1)
+    grams = (alpha * grams + (1 - alpha) * diagonal) * coefficients[:, None, None]
+    mean = torch.tensordot(coefficients / coefficients.sum(), own, 1)
     wanted = (grams @ (own - mean).mT).sum(0)  # (in, out)
     return mean + (torch.linalg.pinv(grams.sum(0), hermitian=True) @ wanted).mT

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
 from engine.merging.learning.descent import descend
+from engine.proxies.adam import AdamW
 
 
 def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int) -> Learned:
@@ -20,7 +21,7 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int) -> L
     def loss_of(step: int) -> Tensor:
         return family.nll(by_rows(family, values), family.mixed_batch(batch, step))
 
-    losses = descend(values, lambda leaves: torch.optim.AdamW(leaves, lr=rate, weight_decay=0.0), loss_of, steps, run)
+    losses = descend(values, lambda leaves: AdamW(leaves, rate), loss_of, steps, run)
     note = f"{sum(value.numel() for value in values.values()):,} scales"
     if losses:
         note += f"; loss {losses[0]:.3f} to {losses[-1]:.3f} nats per token"

@@ -10,8 +10,8 @@ from engine.merging.learning.descent import descend
 def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int) -> Learned:
     """SGD (momentum 0.9) on alpha, on the simplex as a softmax, and on lam, of t0 + lam sum(alpha_i d_i), against the
     loss on one small set of windows, balanced over domains (Li et al., arXiv:2410.15035)."""
-    share = max(1, batch // len(family.domains))
-    probe = torch.cat([family.batch(domain, share, 0) for domain in family.domains])  # (B, T + 1)
+    each = max(1, batch // len(family.domains))
+    probe = torch.cat([family.batch(domain, each, 0) for domain in family.domains])  # (B, T + 1)
     values = {
         "place": torch.zeros(len(family.experts), device=family.device),
         "lam": torch.ones((), device=family.device),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.merging.learning.base import Family, Learned, Run, Weights
 from engine.merging.learning.descent import descend
+from engine.proxies.adam import AdamW
 
 PROMPT = 4  # the router sees 1 / PROMPT of a window
 HIDDEN = 64  # of the router
@@ -74,7 +75,7 @@ class Twin:
                 seen = self.router_input(tokens[:, :-1])
             return nn.functional.cross_entropy(self.route(seen), best)
 
-        return descend(self.router, lambda leaves: torch.optim.Adam(leaves, lr=rate), loss_of, steps, run)
+        return descend(self.router, lambda leaves: AdamW(leaves, rate), loss_of, steps, run)
 
     @torch.no_grad()
     def predict(self, tokens: Tensor) -> Tensor:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
 from engine.merging.checkpoints.naming import meeting
 from engine.merging.checkpoints.reader import HEAD
-from engine.merging.config import from_dict
+from engine.merging.config import from_text
 from engine.merging.layout import lead_of, opened, plan
 from engine.merging.merge import inputs_of
 from engine.merging.methods.global_stats import run_first_pass
@@ -79,7 +78,7 @@ class ModelMerges:
         """The merge at a point as engine.merging.merge reads it."""
         tensors = [one.slot.name for one in self.planned]
         text = merge_file(self.merge, self.experts, self.names, point, self.paths, tensors)
-        return from_dict(yaml.safe_load(text), Path("/"))
+        return from_text(text)
 
     @torch.no_grad()
     def build(self, point: np.ndarray) -> None:

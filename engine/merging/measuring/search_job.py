@@ -9,11 +9,13 @@ from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.jobs.events import MeasuredRun, RunsMeasured
 from engine.jobs.journal import read_events
+from engine.jobs.runs import run_id
 from engine.jobs.spool import Job
 from engine.merging.measuring.job import merges_of
 from engine.search.strategies import STRATEGIES, History, Question
 from engine.space.box import Box
 from engine.spec.kinds.merge_search import MergeSearchFinished, MergeSearchTask
+from engine.spec.objectives import Aggregate
 from engine.spec.statistics import first_lowest, weighted_sum
 
 
@@ -31,16 +33,16 @@ def run(job: Job) -> None:
     question = Question(
         Box.from_dict(task.space),
         np.array(task.prior, float),
-        np.array(settings["aggregate"]["weights"], float),
-        settings["evaluations"],
+        Aggregate.from_dict(settings.aggregate).weights,
+        settings.evaluations,
         merges.batch_size,
-        settings["surrogate"],
-        settings["seed"],
-        settings["spread"],
+        settings.surrogate,
+        settings.seed,
+        settings.spread,
     )
     search = Search(job, task, merges, question)
     while left := search.left():
-        points = STRATEGIES[settings["strategy"]](search.history(), question)[:left]
+        points = STRATEGIES[settings.strategy](search.history(), question)[:left]
         if not len(points):
             break  # the grid is exhausted
         search.measure(points)
@@ -64,21 +66,21 @@ class Search:
     def left(self) -> int:
         """Evaluations left in the budget. Raises Stopped."""
         settings = self.task.settings
-        total, done = settings["evaluations"], len(self.runs)
+        total, done = settings.evaluations, len(self.runs)
         self.job.progress(done, total, f"{done} of {total} merges measured{self.best_so_far()}")
-        over = settings["minutes"] and self.seconds >= 60 * settings["minutes"]
+        over = settings.minutes and self.seconds >= 60 * settings.minutes
         return 0 if over and self.runs else max(0, total - done)  # at least one batch, so that there is a result
 
     def best_so_far(self) -> str:
-        scores = weighted_sum(self.history().losses[len(self.task.known["weights"]) :], self.question.metric_weights)
+        scores = weighted_sum(self.history().losses[len(self.task.known.weights) :], self.question.metric_weights)
         return f", best {np.nanmin(scores):.4f}" if np.isfinite(scores).any() else ""
 
     def history(self) -> History:
         """Known runs, then its own. A diverged or refused merge counts as worse than all others."""
         known, size = self.task.known, len(self.question.centre)
-        points = np.array(known["weights"] + [run.weights for run in self.runs], float).reshape(-1, size)
+        points = np.array(known.weights + [run.weights for run in self.runs], float).reshape(-1, size)
         metrics = len(self.question.metric_weights)
-        losses = [[np.nan if x is None else x for x in row] for row in known["losses"]]
+        losses = [[np.nan if x is None else x for x in row] for row in known.losses]
         losses += [[np.nan if x is None else x for x in run.losses] for run in self.runs]
         losses = np.array(losses, float).reshape(-1, metrics)
         if len(losses) and not np.isfinite(losses).all():
@@ -95,12 +97,12 @@ class Search:
         task, first = self.task, self.task.first + len(self.runs)
         batch = [
             MeasuredRun(
-                id=f"{task.study}-{first + k:05d}",
+                id=run_id(task.study, first + k),
                 number=first + k,
                 role="search",
-                label=task.settings["strategy"],
+                label=task.settings.strategy,
                 weights=point.tolist(),
-                seed=task.settings["seed"],
+                seed=task.settings.seed,
                 losses=or_null(loss),
                 losses_se=or_null(error),
                 seconds=spent,
@@ -129,6 +131,6 @@ class Search:
             "trace": np.minimum.accumulate(scores).tolist(),
             "evaluations": len(points),
             "seconds": self.seconds,
-            "known": len(task.known["weights"]) if task.settings["strategy"] == "guided" else 0,
+            "known": len(task.known.weights) if task.settings.strategy == "guided" else 0,
         }
-        self.job.emit(MergeSearchFinished(study=task.study, settings=task.settings, found=found))
+        self.job.emit(MergeSearchFinished(study=task.study, settings=task.settings.to_dict(), found=found))

@@ -6,6 +6,7 @@ from torch import Tensor
 from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.global_stats import Model, constant, kth
 from engine.merging.methods.tsv_m import weighted
+from engine.proxies.adam import AdamW
 
 RATE, SUBSPACE = 1e-4, 6
 
@@ -50,7 +51,7 @@ def shifted(deltas: Tensor, scales: Tensor, steps: int) -> Tensor:
     merged, total = torch.tensordot(scales, deltas, 1), scales.sum()
     own = deltas.square().sum(dim=2)  # (K, rows)
     shift = torch.zeros_like(merged)
-    adam = torch.optim.Adam([shift], lr=RATE)
+    adam = AdamW([shift], RATE)
     for _ in range(steps):
         missing = own - torch.einsum("krc,rc->kr", deltas, merged + total * shift)
         slope = torch.einsum("kr,krc->rc", missing, deltas).mul_(-2 * total)

@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {  # by name; `method.name` overrides i
     "eps": (1e-12, 1e-6),
 }
 LIMITS: dict[str, tuple[float, float | None]] = {  # values outside are invalid; absent or None: up to LARGEST
-    **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # shares
+    **dict.fromkeys(("density", "gamma", "epsilon", "beta", "ratio", "common", "select_topk"), (0, 1)),  # fractions
     **dict.fromkeys(("agree", "steps", "max_iter", "mask_lambda", "tol", "nearswap.t"), (0, None)),
     "task": (1, None),
     "eps": (1e-30, None),  # a divisor

@@ -6,7 +6,7 @@ from torch import Tensor
 from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, finish
 from engine.merging.methods.global_stats import Model, all_deltas, constant, kth
 
-CLIP = 1e-4  # share of a task vector's |d| that is clipped at either end
+CLIP = 1e-4  # fraction of a task vector's |d| that is clipped at either end
 
 
 def pcb(x: Tensors, weight: PerExpert, *, ratio: float = 0.1, lam: float = 1.0) -> ChunkFn:

@@ -8,6 +8,7 @@ from torch import Tensor
 from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
 from engine.merging.methods.iso_c import summed
 from engine.merging.methods.tsv_m import weighted
+from engine.proxies.adam import AdamW
 
 RATE = 1e-5
 
@@ -28,7 +29,7 @@ def settled(start: Tensor, deltas: list[Tensor], steps: int) -> Tensor:
     slope = slope_of([delta for delta in deltas if delta.any()])
     if slope is None:
         return start
-    adam = torch.optim.Adam([start], lr=RATE)
+    adam = AdamW([start], RATE)
     for _ in range(steps):
         start.grad = slope(start)
         adam.step()

@@ -10,14 +10,14 @@ from engine.jobs.spec import Task
 
 @dataclass(frozen=True)
 class CorpusTask(Task):
-    """corpus: its name; source, cap_mb, tokenizer: as engine.corpus.spec.CorpusSpec takes them, its defaults where
-    null."""
+    """corpus: its name; the rest: the settings of an engine.corpus.spec.CorpusSpec, its defaults where null."""
 
     kind = "corpus"
     corpus: str
     source: dict[str, Any]
     cap_mb: float | None = None
     tokenizer: dict[str, Any] | str | None = None
+    private: bool | None = None
 
 
 @dataclass(frozen=True)

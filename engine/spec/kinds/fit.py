@@ -3,9 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.errors import Problem
+from engine.core.records import Record
 from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
+from engine.jobs.runs import MOST
 from engine.jobs.spec import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class DosedRun(Record):
+    """A run of cut text: weights [D], doses [D]: the part of each domain's text that was left, losses [M] with null."""
+
+    weights: list[float]
+    doses: list[float]
+    losses: list[float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +28,7 @@ class FitTask(Task):
     cross-validation; priorities [M]: signed weights of the metrics, equal if null; space: engine.space.simplex.Space
     as a dict, prior [D]: its centre, if known. passes [D]: over each domain's text that a share of one makes in the
     real run, null where its text is unknown; null where proxies do not see the real run's repetition. dosed: runs of
-    cut text, {"weights" [D], "doses" [D], "losses" [M]}.
+    cut text.
     """
 
     kind = "fit"
@@ -35,7 +47,7 @@ class FitTask(Task):
     space: dict[str, Any] | None = None
     prior: list[float] | None = None
     passes: list[float | None] | None = None
-    dosed: list[dict[str, Any]] = field(default_factory=list)
+    dosed: list[DosedRun] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +60,11 @@ class LeagueFinished(Event):
     fingerprint: str
     runs: int
     league: dict[str, object]
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a number of runs that no table could hold."""
+        if not 0 <= self.runs <= MOST:
+            raise Problem(f"Cannot read the event {self.kind}: a fit to {self.runs} runs cannot be.")
 
 
 KIND = JobKind(FitTask, "engine.league:run", (LeagueFinished,))

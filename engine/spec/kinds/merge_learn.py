@@ -3,18 +3,29 @@
 from dataclasses import dataclass
 from typing import Any
 
+from engine.core.records import Record
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.spec.tasks import Merging
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learning(Record):
+    """method, knobs: of engine/spec/merge_learners.py; weight [K]: coefficients of the experts; large: the name of a
+    checkpoint that is steered, or ""."""
+
+    method: str
+    knobs: dict[str, float]
+    weight: list[float]
+    large: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MergeLearnTask(Merging):
-    """learn: {"method", "knobs" of engine/spec/merge_learners.py, "weight" [K], "large": a checkpoint's name or ""};
-    out: its place in exports/, without an ending; first: the number of its run."""
+    """out: its place in exports/, without an ending; first: the number of its run."""
 
     kind = "merge_learn"
-    learn: dict[str, Any]
+    learn: Learning
     out: str
     first: int
     settings: dict[str, Any] | None = None  # version 0.1 wrote it; nothing reads it
@@ -27,4 +38,4 @@ class MergeLearned(Result):
     kind = "merge.learned"
 
 
-KIND = JobKind(MergeLearnTask, "engine.merging.learning.job:run", (MergeLearned,))
+KIND = JobKind(MergeLearnTask, "engine.merging.learning.job:run", (MergeLearned,), chooses=True)

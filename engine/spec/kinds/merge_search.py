@@ -1,32 +1,55 @@
 """The job that measures merges, chosen by a strategy, until a budget is spent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.records import Record
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.spec.tasks import Merging
 
 
 @dataclass(frozen=True, kw_only=True)
+class MergeSearchSettings(Record):
+    """strategy: of engine.search.strategies; evaluations: at most so many merges; minutes: 0 for no limit; surrogate:
+    for guided rounds; spread: new weights of the metrics in every guided round; aggregate:
+    engine.spec.objectives.Aggregate as a dict; priorities: as they were given, empty for the study's."""
+
+    strategy: str
+    evaluations: int
+    minutes: float
+    surrogate: str
+    seed: int
+    spread: bool
+    aggregate: dict[str, Any]
+    priorities: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRuns(Record):
+    """Runs that a search may learn from: weights [R][D], losses [R][M] with null."""
+
+    weights: list[list[float]]
+    losses: list[list[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MergeSearchTask(Merging):
-    """space: engine.space.box.Box as a dict; prior [D]: its centre; settings: {"strategy", "evaluations", "minutes": 0
-    for no limit, "surrogate", "seed", "spread", "aggregate": engine.spec.objectives.Aggregate as a dict}; first: the
-    number of its first run; known: {"weights" [R][D], "losses" [R][M]} of runs that it may learn from."""
+    """space: engine.space.box.Box as a dict; prior [D]: its centre; first: the number of its first run."""
 
     kind = "merge_search"
     space: dict[str, Any]
     prior: list[float]
-    settings: dict[str, Any]
+    settings: MergeSearchSettings
     first: int
-    known: dict[str, Any]
+    known: KnownRuns
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeSearchFinished(Result):
-    """found: the best run, and the best aggregate after each evaluation."""
+    """settings: of the task; found: the best run, and the best aggregate after each evaluation."""
 
     kind = "merge_search.finished"
 
 
-KIND = JobKind(MergeSearchTask, "engine.merging.measuring.search_job:run", (MergeSearchFinished,))
+KIND = JobKind(MergeSearchTask, "engine.merging.measuring.search_job:run", (MergeSearchFinished,), chooses=True)

@@ -6,18 +6,28 @@ from typing import Any
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
+from engine.spec.tasks import FitSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalSettings(FitSettings):
+    """proposer: of engine.search.acquisition; count: of runs to propose; rounds_done: of proposed runs before; seed."""
+
+    proposer: str
+    count: int
+    rounds_done: int
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProposeTask(Task):
-    """file: the surrogate's path in the workspace; settings: {"proposer", "count", "rounds_done", "seed", and those
-    of a search}; space: engine.space.simplex.Space as a dict; prior [D]; weights [R][D] and losses [R][M], with null,
-    of the runs so far."""
+    """file: the surrogate's path in the workspace; space: engine.space.simplex.Space as a dict; prior [D]; weights
+    [R][D] and losses [R][M], with null, of the runs so far."""
 
     kind = "propose"
     study: str
     file: str
-    settings: dict[str, Any]
+    settings: ProposalSettings
     space: dict[str, Any]
     prior: list[float]
     weights: list[list[float]]
@@ -26,8 +36,9 @@ class ProposeTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalFinished(Result):
-    """found: {"points": [B][D], "mean", "std": [B][M] predicted there, "gain": [B] or null, "noise": of the aggregate,
-    "relevance": {"strength", "support": [D][M], "effort": [D], "idle": [D]} or null, "problem": why there is none}."""
+    """settings: of the task; found: {"points": [B][D], "mean", "std": [B][M] predicted there, "gain": [B] or null,
+    "noise": of the aggregate, "relevance": {"strength", "support": [D][M], "effort": [D], "idle": [D]} or null,
+    "problem": why there is none}."""
 
     kind = "proposal.finished"
 

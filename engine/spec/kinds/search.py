@@ -1,24 +1,33 @@
 """The job that searches: many simulated points on a fitted surrogate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
+from engine.spec.tasks import FitSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(FitSettings):
+    """points: draws; seed: of them; method: of engine.search.methods; prices: domain -> price, 1 where absent."""
+
+    points: int
+    seed: int
+    method: str
+    prices: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchTask(Task):
-    """file: the surrogate's path in the workspace; settings: {"surrogate": name, "priorities": {metric: weight},
-    "points": draws, "seed", "fingerprint", "method", "prices": {domain: price}, "aggregate":
-    engine.spec.objectives.Aggregate as a dict}; space: engine.space.simplex.Space as a dict; prior [D]; baselines: name
-    -> [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
+    """file: the surrogate's path in the workspace; space: engine.space.simplex.Space as a dict; prior [D]; baselines:
+    name -> [D]; available [D] tokens, null where unknown (of a domain, or of all); budget: tokens, 0 where unknown."""
 
     kind = "search"
     study: str
     file: str
-    settings: dict[str, Any]
+    settings: SearchSettings
     space: dict[str, Any]
     prior: list[float]
     baselines: dict[str, list[float]]
@@ -28,7 +37,7 @@ class SearchTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchFinished(Result):
-    """found: engine.search.Found as a dict."""
+    """settings: of the task; found: engine.search.Found as a dict."""
 
     kind = "search.finished"
 

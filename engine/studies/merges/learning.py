@@ -4,7 +4,7 @@ import math
 
 from engine.core.errors import Problem
 from engine.core.people import takes
-from engine.spec.kinds.merge_learn import MergeLearnTask
+from engine.spec.kinds.merge_learn import Learning, MergeLearnTask
 from engine.spec.merge import checkpoint
 from engine.spec.merge_learners import checked_settings, learner_of
 from engine.studies.merge_jobs import merge_settings
@@ -31,17 +31,17 @@ def queue_learning(
     """
     spec, learner = merge_spec(study), learner_of(method)
     experts = study.corpus["experts"]
-    asked = {
-        "method": method,
-        "knobs": checked_settings(method, knobs or {}),
-        "weight": weight_of(method, experts, coefficients or {}),
-        "large": large,
-    }
+    asked = Learning(
+        method=method,
+        knobs=checked_settings(method, knobs or {}),
+        weight=weight_of(method, experts, coefficients or {}),
+        large=large,
+    )
     if large and not (learner.large and spec.merge.external):
         raise Problem(f"Cannot steer {large!r} by {method} here: only logit_fusion of external checkpoints takes one.")
     if large:
         checkpoint(store.workspace.root, large)
-    job_id = job_id_of(study, "learn", asked)
+    job_id = job_id_of(study, "learn", asked.to_dict())
     task = MergeLearnTask(
         **task_of(study, spec).to_dict(),
         learn=asked,

@@ -1,7 +1,7 @@
 """A merge file as a point of a merge study: its method, knobs and coefficients, for the faders. Uses the store.
 
-The file is read by engine/merging/reading.py in a process of its own, since the page loads no torch. Models that it
-names must be the study's own: no other path is opened.
+The file is read by engine/merging/reading.py in a process of its own: the page loads no torch, and 4 MB of YAML would
+hold up everybody for seconds. Models that it names must be the study's own: no other path is opened.
 """
 
 import json
@@ -9,13 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
-
-import yaml
 
 from engine.core.errors import Problem
 from engine.core.files import CHECKOUT
-from engine.core.safe_yaml import parsed as read_yaml
 from engine.jobs.supervisor import CHILD_ENVIRONMENT
 from engine.spec.merge import AT, block_of, blocks_of
 from engine.spec.merge_file import ALL, coefficients_at
@@ -26,6 +24,7 @@ from store.database import Store
 
 LARGEST = 4 << 20  # most bytes of a merge file
 SECONDS = 120
+READERS = threading.BoundedSemaphore(2)  # files that are read at once: each takes a process with torch
 
 
 def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
@@ -37,7 +36,7 @@ def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
     spec = merge_spec(study)
     paths = references(store.workspace.root, task_of(study, spec))
     names = dict(zip(paths[1:], study.corpus["experts"], strict=True))
-    found = read(renamed(parsed(text), paths, names))
+    found = read(text, {paths[0]: "base", **names})
     knobs = {name: value for name, value in found["knobs"].items() if value is not None}
     own = [names[path] for path in found["experts"]]
     weight = found["weight"]
@@ -58,45 +57,17 @@ def open_merge_file(store: Store, study: studies.Study, text: str) -> dict:
     }
 
 
-def parsed(text: str) -> dict:
-    """The file as a table. Raises Problem for anything else."""
+def read(text: str, models: dict[str, str]) -> dict:
+    """The point that engine/merging/reading.py reads from a merge file. models: {path: name} of all that it may name.
+    Raises its Problem."""
     if len(text) > LARGEST:
         raise Problem(f"Cannot open a merge file of {len(text):,} characters: at most {LARGEST:,} are allowed.")
-    try:
-        values = read_yaml(text)
-    except ValueError as error:
-        raise Problem(f"Cannot read the merge file: {error}. Fix it and try again.") from error
-    if not isinstance(values, dict) or not isinstance(values.get("models"), list):
-        raise Problem("Cannot open the merge file: it must name its `models`, as mergekit's files do (and no slices).")
-    return values
-
-
-def renamed(values: dict, paths: list[str], names: dict[str, str]) -> dict:
-    """The same table with the study's own paths. Raises Problem if a model is not the study's."""
-    known = {name: path for path, name in names.items()} | {path: path for path in paths}
-    known |= {os.path.basename(path).removesuffix(".safetensors"): path for path in paths}
-    known |= {"base": paths[0]} if "base" not in known else {}
-
-    def own(value) -> str:
-        short = os.path.basename(str(value).rstrip("/")).removesuffix(".safetensors")
-        for key in (str(value), str(value).rpartition("+")[2], short):
-            if key in known:
-                return known[key]
-        there = ", ".join(names.values())
-        raise Problem(f"Cannot open the merge file: {str(value)[:80]!r} is not a model of this study. It has: {there}.")
-
-    models = [{**one, "model": own(one.get("model"))} for one in values["models"] if isinstance(one, dict)]
-    based = {"base_model": own(values["base_model"])} if values.get("base_model") else {}
-    return {**values, "models": models, **based}
-
-
-def read(values: dict) -> dict:
-    """The point that engine/merging/reading.py reads from a merge file. Raises its Problem."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "merge.yml"
-        file.write_text(yaml.safe_dump(values, allow_unicode=True))
-        command = [sys.executable, "-m", "engine.merging.reading", str(file)]
-        environment = {**os.environ, **CHILD_ENVIRONMENT}
+    environment = {**os.environ, **CHILD_ENVIRONMENT}
+    with READERS, tempfile.TemporaryDirectory() as folder:
+        file, known = Path(folder) / "merge.yml", Path(folder) / "models.json"
+        file.write_text(text)
+        known.write_text(json.dumps(models))
+        command = [sys.executable, "-m", "engine.merging.reading", str(file), str(known)]
         try:
             done = subprocess.run(
                 command, cwd=CHECKOUT, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.spec.merge import PAIRED
-from engine.spec.statistics import spearman
+from engine.spec.statistics import correlation, counted_ranks, spearman
 from engine.studies.measured import aggregate_of
 from store import runs, studies
 from store.database import Store
@@ -79,6 +79,11 @@ def correlations(left: np.ndarray, right: np.ndarray, seed: int = 0) -> tuple[np
     """
     count = len(left)
     drawn = np.random.default_rng(seed).integers(count, size=(DRAWS, count))
-    found = spearman(right.T[:, drawn], left.T[:, drawn])  # (C, DRAWS)
-    low, high = np.nanpercentile(found, LEVEL, axis=1)
-    return spearman(right.T, left.T), low, high
+    counts = np.zeros((DRAWS, count))
+    np.add.at(counts, (np.arange(DRAWS)[:, None], drawn), 1)
+    known = counts * np.isfinite(right).T[:, None]  # (C, DRAWS, P)
+    found = correlation(*(counted_ranks(values.T, known) for values in (right, left)), known)  # (C, DRAWS)
+    ends = np.full((2, len(found)), np.nan)
+    if (varied := np.isfinite(found).any(axis=1)).any():
+        ends[:, varied] = np.nanpercentile(found[varied], LEVEL, axis=1)
+    return spearman(right.T, left.T), ends[0], ends[1]

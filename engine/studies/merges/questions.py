@@ -6,17 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.checks import is_number, is_whole, or_null
+from engine.core.checks import check, is_number, is_whole, or_null
 from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.core.workspace import checked_name
+from engine.jobs.runs import run_id
 from engine.search.strategies import STRATEGIES
-from engine.spec.kinds.merge_search import MergeSearchTask
+from engine.spec.kinds.merge_search import KnownRuns, MergeSearchSettings, MergeSearchTask
 from engine.spec.kinds.merge_write import MergeWriteTask
 from engine.spec.merge import OUTSIDE, anatomy_file
 from engine.spec.merge_point import merge_file, references
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
+from engine.studies.housekeeping import LONGEST
 from engine.studies.jobs import add_to
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
 from engine.studies.merge_jobs import merge_jobs, merge_settings, merging_of
@@ -68,8 +70,10 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     """Queue the measurement of merges at points (G, D); returns the runs' ids. Points that are measured already, or
     queued, are not repeated.
 
-    They may lie outside the study's box. Raises Problem if they are not numbers.
+    They may lie outside the study's box. Raises Problem if they are not numbers, or the label is long.
     """
+    fine = label is None or 0 < len(label.strip()) <= LONGEST["name"]
+    check(fine, label, "the label of a merge", f"1 to {LONGEST['name']} characters")
     spec, points = merge_spec(study), checked_points(study, points)
     there, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")).reshape(-1, points.shape[1]), []
     for point in points:
@@ -84,7 +88,7 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     first = runs.last_number(store, study.id) + 1
     rows = [
         {
-            "id": f"{study.id}-{number:05d}",
+            "id": run_id(study.id, number),
             "number": number,
             "role": "proposed",
             "label": label,
@@ -122,18 +126,18 @@ def queue_merge_search(
     spec = merge_spec(study)
     check_search(strategy, evaluations, minutes, surrogate, spread, seed)
     frame, known = frame_of_study(study), for_fitting(store, study.id)
-    settings = {
-        "strategy": strategy,
-        "evaluations": evaluations,
-        "minutes": minutes,
-        "surrogate": surrogate,
-        "seed": seed,
-        "spread": spread,
-        "aggregate": aggregate_of(store, study, priorities).to_dict(),
-        "priorities": priorities or {},
-    }
+    settings = MergeSearchSettings(
+        strategy=strategy,
+        evaluations=evaluations,
+        minutes=minutes,
+        surrogate=surrogate,
+        seed=seed,
+        spread=spread,
+        aggregate=aggregate_of(store, study, priorities).to_dict(),
+        priorities=priorities or {},
+    )
     learnt = known.fingerprint if strategy == "guided" else ""
-    job_id = job_id_of(study, "search-merges", settings | {"learnt": learnt})
+    job_id = job_id_of(study, "search-merges", settings.to_dict() | {"learnt": learnt})
     losses = [or_null(row) for row in known.losses]
     task = MergeSearchTask(
         **task_of(study, spec).to_dict(),
@@ -141,7 +145,7 @@ def queue_merge_search(
         prior=frame.prior.tolist(),
         settings=settings,
         first=runs.last_number(store, study.id) + 1,
-        known={"weights": known.weights.reshape(-1, len(study.coordinates)).tolist(), "losses": losses},
+        known=KnownRuns(weights=known.weights.reshape(-1, len(study.coordinates)).tolist(), losses=losses),
     )
     return ask_once(store, job_id, task.spec(**merge_settings(spec, study.id)), study.id)
 

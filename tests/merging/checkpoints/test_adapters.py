@@ -71,6 +71,7 @@ def test_a_convolution(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_a_copy_of_what_three_share_is_refused(tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     small(transformers, "BartForConditionalGeneration").save_pretrained(tmp_path / "base")
@@ -194,6 +195,10 @@ def test_an_adapter_on_another_adapters_base_is_a_base_too(tmp_path):
         ({"model.norm.lora_A.weight": torch.ones(2, 6)}, {}, "but no"),
         ({"model.norm.lora_magnitude_vector": torch.ones(6)}, {}, "not belong to a plain LoRA"),
         ({}, {}, "holds no tensor"),
+        ({"model.norm.lora_A.default.weight": torch.ones(2, 6)}, {}, "Save it as peft does"),
+        ({"model.norm.lora_down.weight": torch.ones(2, 6)}, {}, "Save it as peft does"),
+        (low("model.layers.0.q_proj", 6, 6), {"modules_to_save": ["score", "norm"]}, "'norm' was trained as a whole"),
+        ({"score.weight": torch.ones(2, 6)}, {"task_type": "SEQ_CLS"}, r"a head of its own \(task_type SEQ_CLS\)"),
         *(
             (low("model.layers.0.q_proj", 6, 6), settings, "adapter_config.json")
             for settings in (
@@ -236,7 +241,7 @@ def test_an_adapter_on_a_quantised_base_is_refused(tmp_path):
     base, own = base_of(tmp_path)
     save_file({name: value.to(torch.int8) for name, value in own.items()}, base / "model.safetensors")
     adapter = adapter_of(tmp_path, low("model.layers.0.q_proj", 6, 6))
-    with pytest.raises(Problem, match="is quantised"):
+    with pytest.raises(Problem, match="quantised"):
         open_model(f"{base}+{adapter}")
 
 
@@ -248,7 +253,10 @@ def test_what_is_missing_or_named_alone(tmp_path):
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(Problem, match="is a pickle"):
         open_model(f"{base}+{adapter}")
-    (adapter / "adapter_model.bin").unlink()
+    (adapter / "adapter_model.bin").rename(adapter / "adapters.safetensors")
+    with pytest.raises(Problem, match=r"There is adapters\.safetensors. Save it as peft does"):
+        open_model(f"{base}+{adapter}")
+    (adapter / "adapters.safetensors").unlink()
     with pytest.raises(Problem, match=r"adapter_model\.safetensors is not there"):
         open_model(f"{base}+{adapter}")
     with pytest.raises(Problem, match=r"adapter_config\.json is not there"):

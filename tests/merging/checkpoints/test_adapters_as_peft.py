@@ -10,6 +10,7 @@ from engine.merging.preflight import preflight
 from tests.support.adapters import small, tensor
 
 
+@pytest.mark.slow
 def test_peft_merges_to_the_same(tmp_path):
     peft = pytest.importorskip("peft", reason="peft is not installed: it comes with requirements-dev.txt")
     from transformers import LlamaConfig, LlamaForCausalLM

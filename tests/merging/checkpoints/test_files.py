@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from engine.__main__ import main
 from engine.core.errors import Problem
@@ -139,3 +139,11 @@ def test_an_index_that_names_what_is_lost_is_refused(sharded, extra, tied, said)
     with pytest.raises(Problem, match=said) as refused:
         Checkpoint(sharded)
     assert extra in str(refused.value)
+
+
+def test_what_an_index_does_not_name_is_told_and_not_read(sharded):
+    file = next(iter(sorted(sharded.glob("*.safetensors"))))
+    save_file(load_file(file) | {"left.over.weight": torch.ones(2, 2)}, file)
+    found = Checkpoint(sharded)
+    assert "left.over.weight" not in found.tensors and len(found.tensors) == len(llama(0))
+    assert any("does not name left.over.weight: not read" in note for note in found.notes)

@@ -29,6 +29,10 @@ NEW, OLD = ("model.language_model.layers", "model.visual.blocks"), ("model.layer
         (["nomic_bert.encoder.layers.0.norm1.beta"], ["encoder.layers.0.norm1.bias"]),
         (["model.layers.0.mlp.experts.11.w1.weight"], ["layers.0.mlp.experts.11.w1.weight"]),
         (["module.model.layers.0.q.weight"], ["model.layers.0.q.weight"]),
+        (["model.layers.0._checkpoint_wrapped_module.mlp.up.weight"], ["model.layers.0.mlp.up.weight"]),
+        (["_orig_mod.layers.0._fsdp_wrapped_module.q.weight"], ["layers.0.q.weight"]),
+        (["encoder.pos.conv.parametrizations.weight.original0"], ["wav2vec2.encoder.pos.conv.weight_g"]),
+        (["encoder.pos.conv.parametrizations.weight.original1"], ["encoder.pos.conv.weight_v"]),
     ],
 )
 def test_names_that_meet(names, others):

@@ -172,6 +172,7 @@ def test_a_descent_goes_on_where_it_was_stopped_or_killed(tmp_path, monkeypatch,
 # Against fusion-bench ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fusion_bench_comes_to_the_same_by_fisher_and_by_regmean():
     pytest.importorskip("fusion_bench", reason="fusion-bench is not installed: it comes with requirements-dev.txt")
     from fusion_bench.method.fisher_merging.fisher_merging import merging_with_fisher_weights

@@ -41,11 +41,11 @@ eval_bytes = 4096
 
 
 @pytest.fixture(scope="module")
-def desk(finished, tmp_path_factory):
+def desk(finished, tiny_llamas, tmp_path_factory):
     """A workspace with a corpus and a family of checkpoints."""
     root = tmp_path_factory.mktemp("brought")
     copied(finished, root / "workspace")
-    language_models.family(root / "workspace" / "checkpoints", root / "workspace" / "corpora" / "small")
+    shutil.copytree(tiny_llamas, root / "workspace" / "checkpoints", dirs_exist_ok=True)
     return root / "workspace"
 
 

@@ -1,0 +1,119 @@
+"""The honest headline of a study: its answer in one sentence, one button, and the evidence behind each number."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.models import wording
+from dashboard.models.cost import BYTES, cost_of
+from dashboard.server import state
+from dashboard.views.shared.buttons import needs_role, say_if_there
+from dashboard.views.shared.study import named_of
+from dashboard.views.shared.text import baseline_phrase, duration, plain
+from dashboard.views.shared.units import reading
+from engine import VERSION
+from engine.core.short_names import counted
+from engine.studies.confirmations import confirm
+from engine.studies.headline import Headline, headline, plan_of
+from store import studies
+
+SHOWN = 4  # shares in the sentence
+SURE, SETTLED = 0.95, 0.99  # from which on it may be claimed, and from which on small runs add nothing
+
+
+def show_headline(study: studies.Study, key: str) -> None:
+    """The sentence, the button and the evidence; nothing before there is an answer. key: of the page."""
+    if (one := headline(state.store(), study)) is None:
+        return
+    plan = plan_of(study, one) if one.more and one.sure < SETTLED and not study.imported else None
+    price = plan and cost_of(state.store(), plan.fidelity, 2 * one.more, BYTES, os.cpu_count() or 1)
+    st.markdown(f"{sentence(study, one)} {further(one, price and price.minutes)}")
+    with st.container(horizontal=True):
+        style = {"type": "primary", "icon": ":material/verified:", "key": f"headline-{key}-{study.id}"}
+        if plan is not None:
+            label = f"Measure both: {counted(2 * one.more, 'run')}"
+            if st.button(label, **style, **needs_role("operator")):
+                say_if_there(not confirm(state.store(), study, plan))
+                st.rerun()
+        elif study.imported or one.sure < SETTLED:
+            lead("Propose next runs", "next-runs", study, style)
+        else:
+            lead("Confirm in larger models", "confirm", study, style)
+        opened = {"icon": ":material/account_tree:", "key": f"evidence-{key}-{study.id}"}
+        with st.popover("Where the numbers come from", **opened):
+            evidence(study, one)
+
+
+def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
+    """A button that leads to another page, about this study."""
+    if st.button(label, **style):
+        st.switch_page(st.session_state["pages"][page], query_params={"study": study.id})
+
+
+def sentence(study: studies.Study, one: Headline) -> str:
+    """The answer against the baseline, and how sure that is; never a winner within noise."""
+    names, order = named_of(study).domains, np.argsort(-one.point, kind="stable")
+    shares = ", ".join(f"{plain(names[i])} {one.point[i]:.0%}" for i in order[:SHOWN] if one.point[i] >= 0.005)
+    rest = int((one.point[order[SHOWN:]] >= 0.005).sum())
+    read = reading(one.aggregate.unit)
+    mixture = f"**{shares}**" + (f" and {rest} more" if rest else "")
+    size = f"{wording.number(read.gap(abs(one.gap)))} {plain(read.gap_unit)}"
+    sure = max(one.sure, 1 - one.sure)
+    chance = "more than 99%" if sure > SETTLED else f"{sure:.0%}"
+    against = baseline_phrase(one.against[0])
+    if one.sure >= SURE:
+        return f"{mixture}: **{size} better** than {against}, {chance} sure."
+    if one.sure <= 1 - SURE:
+        return f"{mixture} is the best predicted, but {against} is {size} better, {chance} sure: keep that."
+    direction = "better" if one.gap < 0 else "worse"
+    return (
+        f"{mixture} is the best predicted, and **cannot be told apart** from {against} yet: {size} {direction}, only "
+        f"{chance} sure."
+    )
+
+
+def further(one: Headline, minutes: float | None) -> str:
+    """What would make it surer."""
+    if one.sure >= SETTLED:
+        return "That is for models of the proxies' size."
+    if one.noise is None:
+        return "How many runs would make that surer is unknown: no mixture was trained twice, so the noise is unknown."
+    if one.more is None:
+        return "Nothing short of many seeds would make that much surer: the noise of a run is large beside the doubt."
+    about = "" if minutes is None else f", about {duration(60 * minutes)},"
+    return f"{counted(2 * one.more, 'more run')}{about} would halve the doubt."
+
+
+def evidence(study: studies.Study, one: Headline) -> None:
+    """Each number of the sentence, and what stands behind it."""
+    read, sign, standing = reading(one.aggregate.unit), one.aggregate.sign, one.fit.standing
+    unit = read.gap_unit
+    folds = f"{one.fit.league.folds} folds, {counted(standing.repeats, 'repeat')}"
+    rank = "" if standing.score is None else f"; held-out rank correlation {standing.score:.2f} ({folds})"
+    optimism = one.fit.league.optimism
+    chosen = "unknown: no refits for this question"
+    if one.bias is not None:
+        chosen = f"{read.gap_words(sign * one.bias)} {unit}, {optimism['refits']} refits"
+    measured = "not measured yet"
+    if one.measured is not None:
+        measured = f"{read.gap_words(sign * one.measured)} {unit}, {counted(one.seeds, 'seed')} of both"
+    noise = "unknown: no mixture was trained twice"
+    if one.noise is not None:
+        noise = f"{wording.number(read.gap(one.noise.std))} {unit}, {counted(one.noise.freedom, 'degree')} of freedom"
+    runs = counted(len(one.fit.measured.ids), "run")
+    rows = {
+        "the mixture": f"the latest search, with {one.fit.title}{rank}",
+        "predicted difference": f"{read.gap_words(sign * one.predicted)} {unit}, {runs}",
+        "chosen for its prediction": chosen,
+        "measured difference": measured,
+        "together": f"{read.gap_words(sign * one.gap, 1.96 * one.std)} {unit} (95%)",
+        "noise of one run": noise,
+        "data and code": f"runs {one.fit.fingerprint[:12]}, shown by Mixdesk {VERSION}",
+    }
+    st.dataframe(pd.DataFrame(rows.items(), columns=["number", "from"]), hide_index=True)
+    st.caption(
+        "“Sure” is the probability that the mixture is truly better at the proxies' size, by the surrogate, its refits "
+        "and what was measured since. *Runs* lists the runs, *Leaderboard* judges the surrogate."
+    )

@@ -1,0 +1,12 @@
+"""A chart on the page, its losses in the unit that was chosen."""
+
+import plotly.graph_objects as go
+
+from dashboard.charts.units import read_in
+from dashboard.components.plot import plot as draw
+from dashboard.views.shared.units import reading
+
+
+def plot(figure: go.Figure, key: str, narrowest: int = 0):
+    """As `dashboard.components.plot.plot`, after what is in bits per byte has been converted."""
+    return draw(read_in(figure, reading()), key, narrowest)

@@ -1,0 +1,148 @@
+"""The desk of a mixture study: its faders, beside what they are predicted to give."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.components.desk import MANY, Fader, Position, desk
+from dashboard.server import state
+from dashboard.views.shared.faders import (
+    keep_locks_in_link,
+    keep_scenes_in_link,
+    linked_locks,
+    linked_point,
+    linked_scenes,
+    presets,
+    reset_of,
+    tried,
+)
+from dashboard.views.shared.predicted import Compared, ask_reference, headline, levels
+from dashboard.views.shared.study import named_of, too_few
+from engine.analysis.tracks import light, simplex_tracks
+from engine.core.short_names import told_apart
+from engine.spec.frame import SAMPLED
+from engine.spec.objectives import Aggregate
+from engine.studies.fits import Fit
+from engine.studies.measured import frame_of_study
+from store import results, studies
+
+PRIORS = {
+    "natural": "the natural share",
+    SAMPLED: "the share in the sample that was read, as the size of each domain is unknown",
+    "prior": "the share in the prior",
+    "mean of the runs": "the mean of the runs, as there is no prior and the size of each domain is unknown",
+}
+
+
+def key_of(study: studies.Study) -> str:
+    """The key under which the session keeps the faders' values."""
+    return f"mix-{study.id}"
+
+
+def start_of(study: studies.Study, points: dict[str, np.ndarray]) -> list[float]:
+    """Where the faders stand at first: at the link's mixture, or the first named one."""
+    linked = linked_point(study)
+    return (next(iter(points.values())) if linked is None else linked / linked.sum()).tolist()
+
+
+def ask_giver(study: studies.Study) -> int | None:
+    """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
+    names = named_of(study)
+    linked = st.query_params.get("from")
+    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.domains))})
+    start = study.domains.index(linked) + 1 if linked in study.domains else 0
+    giver = st.selectbox(
+        "Take tokens from",
+        list(titles),
+        index=start,
+        key=f"giver-{study.id}",
+        format_func=titles.get,
+    )
+    if giver is not None:
+        st.query_params["from"] = study.domains[giver]
+    elif linked:
+        del st.query_params["from"]
+    return giver
+
+
+def controls(study: studies.Study, points: dict[str, np.ndarray]) -> tuple[int | None, str]:
+    """One row above the desk: which domain gives way, what to compare with, and mixtures to start from."""
+    left, middle, right = st.columns([2, 2, 5], vertical_alignment="bottom")
+    with left:
+        giver = ask_giver(study)
+    with middle:
+        reference = ask_reference(points)
+    with right:
+        presets(key_of(study), points)
+    return giver, reference
+
+
+def desk_beside_meters(study, fit: Fit, aggregate: Aggregate, at: Position, one: Compared, chosen: tuple) -> None:
+    """The faders, and what they are predicted to give, against a reference. chosen: who gives way, the best predicted
+    point (D,) or None, and the row of the best measured run, None where runs were not of that size and budget."""
+    giver, best_predicted, best = chosen
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        faders(study, fit, aggregate, at, giver, best_predicted)
+    with right:
+        headline(one, aggregate, bool(too_few(study)))
+        tick = None if best is None else (f"best measured, {fit.measured.ids[best]}", fit.measured.losses[best])
+        levels(study, fit, aggregate, one, tick)
+
+
+def legend(study: studies.Study, fit: Fit, one: Compared, elsewhere: bool) -> None:
+    """What the desk shows, and what stands behind the prediction."""
+    reach = (
+        f"The nearest of {len(fit.measured.ids)} runs differs in {100 * one.support.distance[0]:.0f}% of the tokens "
+        f"(runs are up to {100 * one.support.reach:.0f}% apart). Intervals are 95%, for one run."
+    )
+    budget = "No run had this size or budget: what changes on the way there is extrapolated. "
+    st.caption(budget * elsewhere + reach)
+    near = "; the line beside it spans the near-optimal mixtures" if near_optimal(study) else ""
+    scale = " Tracks have a square-root scale." if len(study.domains) > MANY else ""
+    st.caption(
+        f"Tick: {PRIORS[frame_of_study(study).prior_name]}. Small marks: positions tried, from better to worse. "
+        f"Lit: moving that fader alone there is predicted to come near the best mixture{near}.{scale}"
+    )
+
+
+def faders(study, fit: Fit, aggregate: Aggregate, at: Position, giver: int | None, best: np.ndarray | None) -> None:
+    """The desk. What it is told is read by `position` when the page runs next."""
+    near, key, names = near_optimal(study), key_of(study), named_of(study)
+    frame, sent = frame_of_study(study), st.session_state.get(f"desk-{key}") or {}
+    locked = sent.get("locked") or linked_locks(study.domains)
+    mixture = np.array(at.values) / sum(at.values)
+    shares, tracks = simplex_tracks(mixture, np.array(locked), giver)
+    lit = light(fit.surrogate, tracks, aggregate, best, fit.measured.losses)
+    rows = [
+        Fader(
+            name=domain,
+            colour=names.colours[domain],
+            value=at.values[i],
+            lower=0.0,
+            upper=1.0,
+            mark=float(frame.prior[i]),
+            mark_name=frame.prior_name,
+            low=near and near["lowest"][i],
+            high=near and near["highest"][i],
+            lit=list(zip(shares.tolist(), lit[i].tolist(), strict=True)),
+        )
+        for i, domain in enumerate(names.domains)
+    ]
+    told = desk(
+        rows,
+        f"desk-{key}",
+        reset_of(key),
+        giver=giver,
+        locked=locked,
+        scenes=linked_scenes(len(rows)),
+        tried=tried(key, at, fit.surrogate, aggregate),
+        needed=float(np.max([fit.measured.weights.max(), frame.prior.max(), *(near["highest"] if near else [])])),
+    )
+    keep_locks_in_link(study.domains, told.locked)
+    keep_scenes_in_link(told.scenes)
+
+
+def near_optimal(study: studies.Study) -> dict | None:
+    """The near-optimal ranges of the latest search, or None before one."""
+    found = results.searches(state.store(), study.id)
+    return found[0]["found"]["near_optimal"] if found else None

@@ -1,0 +1,26 @@
+"""Decisions that keep a workspace in order: how a study is called and filed, and that it was deleted."""
+
+from dataclasses import dataclass
+
+from engine.jobs.events import Event
+
+
+@dataclass(frozen=True)
+class StudyLabelled(Event):
+    """A study was renamed, annotated, pinned or archived; null: as before. tags: all that it has now."""
+
+    kind = "study.labelled"
+    study: str
+    name: str | None = None
+    note: str | None = None
+    tags: list[str] | None = None
+    pinned: bool | None = None
+    archived: bool | None = None
+
+
+@dataclass(frozen=True)
+class StudyDeleted(Event):
+    """A study left the tables, with its runs, jobs and candidates. Its earlier lines stay in the owner's journal."""
+
+    kind = "study.deleted"
+    study: str

@@ -1,0 +1,36 @@
+"""Apply decisions that keep a workspace in order: labels of studies, and their deletion."""
+
+from engine.jobs.events import Event
+from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
+from store.events.bulk import At, Cursor, Handler
+
+LABELS = ("name", "note", "tags", "pinned", "archived")  # fields of the event, and columns of the study
+HOLDING = (  # tables, by their column `study`
+    *("candidates", "reviews", "predictions", "source_prices", "notices", "results", "leagues", "runs", "jobs"),
+)
+
+
+def study_labelled(cursor: Cursor, at: At, e: StudyLabelled) -> None:
+    changes = {column: getattr(e, column) for column in LABELS if getattr(e, column) is not None}
+    if changes:
+        sets = ", ".join(f"{column} = ?" for column in changes)
+        cursor.execute(f"UPDATE studies SET {sets} WHERE id = ?", [*changes.values(), e.study])
+
+
+def study_deleted(cursor: Cursor, at: At, e: StudyDeleted) -> None:
+    """The study's rows go. Its jobs are remembered: their folders go next (engine/studies/housekeeping.py)."""
+    cursor.execute(
+        "INSERT INTO deleted_studies SELECT id, name, (SELECT coalesce(list(jobs.id ORDER BY jobs.id), []) FROM jobs "
+        "WHERE jobs.study = studies.id), ?, ? FROM studies WHERE id = ?",
+        [at.t, at.by, e.study],
+    )
+    for table in ("curve", "evaluations"):
+        cursor.execute(f"DELETE FROM {table} WHERE run IN (SELECT id FROM runs WHERE study = ?)", [e.study])
+    journals = "SELECT 'job/' || id FROM jobs WHERE study = ?"
+    cursor.execute(f"DELETE FROM journals WHERE name IN ({journals})", [e.study])
+    for table in HOLDING:
+        cursor.execute(f"DELETE FROM {table} WHERE study = ?", [e.study])
+    cursor.execute("DELETE FROM studies WHERE id = ?", [e.study])
+
+
+EVENTS: dict[type[Event], Handler] = {StudyLabelled: study_labelled, StudyDeleted: study_deleted}

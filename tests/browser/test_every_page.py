@@ -1,0 +1,100 @@
+"""Every page opens without a fault, and axe-core finds nothing serious, wide and narrow, light and dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from dashboard.views import MERGE, MIXTURE, pages_for
+from tests.browser.test_merge_pages import merge_page, see  # noqa: F401
+from tests.support.running import settled, visit, watched_tab
+
+pytestmark = pytest.mark.browser
+
+WIDE, NARROW = 1440, 390
+LOOKS = [  # every width and every scheme; all of their combinations in the soak
+    ((WIDE, "light"), (NARROW, "dark")),
+    pytest.param(((WIDE, "dark"), (NARROW, "light")), marks=pytest.mark.soak),
+]
+OURS = {"heading-order"}  # looked for as well, though axe calls it moderate
+# Streamlit's own: the rule, and the part that breaks it.
+STREAMLIT = (
+    ("list", '[data-testid="stSidebarNavItems"]', "sections of the navigation are <div> in a <ul>"),
+    ("listitem", '[data-testid="stSidebarNav"] li', "and their pages <li> in these"),
+)
+
+
+@pytest.fixture
+def tab(browser):
+    yield from watched_tab(browser, 1000)
+
+
+def faults(tab) -> list[str]:
+    """What axe-core finds on the page as it is drawn, without Streamlit's own."""
+    if not tab.evaluate("'axe' in window"):  # half a megabyte, read once for all looks of a page
+        tab.evaluate(Axe().axe_script)
+    found = tab.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['html'][:200]} {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical") or rule["id"] in OURS
+        for node in rule["nodes"]
+        if not streamlits(tab, rule["id"], node["target"][-1])
+    ]
+
+
+def streamlits(tab, rule: str, target: str) -> bool:
+    """Whether a fault is one of Streamlit's own parts'."""
+    parts = [part for named, part, _ in STREAMLIT if named == rule]
+    return any(tab.locator(target).first.evaluate("(node, part) => node.matches(part)", part) for part in parts)
+
+
+def in_looks(tab, looks) -> dict[str, list[str]]:
+    """The faults by width and scheme, where there are any."""
+    found = {}
+    for width, scheme in looks:
+        tab.emulate_media(color_scheme=scheme)
+        tab.set_viewport_size({"width": width, "height": 1000})
+        settled(tab)
+        if faults(tab):  # of a page that is still being drawn, it may be: what is wrong stays wrong
+            tab.wait_for_timeout(2000)
+            settled(tab)
+            if wrong := faults(tab):
+                found[f"{width} {scheme}"] = wrong
+    return found
+
+
+def opened(tab, title: str) -> None:
+    """The page is there, and says nothing of an error."""
+    expect(tab.locator("h1")).to_have_text(title)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    expect(tab.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+@pytest.mark.parametrize("path", pages_for(MIXTURE))
+def test_a_page_of_a_mixture_study(tab, page, path, looks):
+    visit(tab, page, path)
+    opened(tab, pages_for(MIXTURE)[path].title)
+    assert in_looks(tab, looks) == {}
+
+
+@pytest.mark.parametrize("looks", LOOKS)
+@pytest.mark.parametrize("path", pages_for(MERGE))
+def test_a_page_of_a_merge_study(tab, merge_page, path, looks):  # noqa: F811
+    see(tab, merge_page, path)
+    opened(tab, pages_for(MERGE)[path].title)
+    assert in_looks(tab, looks) == {}
+
+
+def test_the_page_follows_the_system_into_the_dark(tab, page):
+    """Else the looks above would all be one. Charts that are drawn already follow too."""
+    visit(tab, page, "")
+    grounds, texts = set(), set()
+    colour = "document.querySelector('.mixdesk-plot .xtick text, .mixdesk-plot .ytick text')?.style.fill"
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        settled(tab)
+        tab.wait_for_function(f"seen => {colour} && !seen.includes({colour})", arg=list(texts))
+        grounds.add(tab.get_by_test_id("stApp").evaluate("node => getComputedStyle(node).backgroundColor"))
+        texts.add(tab.evaluate(colour))
+    assert len(grounds) == len(texts) == 2
