@@ -59,3 +59,32 @@ def test_a_target_comes_back_digit_for_digit():
     receiver = AppTest.from_function(target, kwargs={"at": None})
     receiver.query_params["target"] = sender.query_params["target"]
     assert receiver.run().markdown[0].value == sender.markdown[0].value == "1234567891.0"
+
+
+def desk_of_three():
+    """A desk in the link, with two presets; writes where it stands."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import streamlit as st
+
+    from dashboard.components.desk import Fader, desk
+    from dashboard.views.shared.faders import position, presets, reset_of
+
+    study = SimpleNamespace(id="study", kind="mixture", coordinates=["a", "b"])
+    presets("mix-study", {"even": np.array([0.5, 0.5]), "mostly a": np.array([0.9, 0.1])})
+    at = position(study, "mix-study", [0.2, 0.8])
+    faders = [Fader(name, "red", value, 0.0, 1.0, 0.5, "natural") for name, value in zip("ab", at.values, strict=True)]
+    desk(faders, "desk-mix-study", reset_of("mix-study"))
+    st.write(str(at.values))
+
+
+def test_a_link_that_was_on_its_way_while_the_faders_moved_does_not_move_them_back():
+    page = AppTest.from_function(desk_of_three)
+    page.query_params["mix"] = "0.30000,0.70000"
+    page.run()
+    late = page.query_params["mix"]
+    page.button[0].click().run()
+    page.query_params["mix"] = late
+    page.run()
+    assert page.markdown[-1].value == "[0.5, 0.5]" and "0.50000,0.50000" in page.query_params["mix"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.components.desk import Position, position_sent
 from dashboard.views.shared.text import plain
@@ -73,16 +74,15 @@ def set_desk(key: str, point: np.ndarray) -> None:
 
 def position(study: studies.Study, key: str, start: list[float], own: bool = True) -> Position:
     """Where the desk under `key` stands, at first at `start`. own: its faders are the study's coordinates, so they are
-    in the link: settled positions are written there, and whoever goes back in the browser's history, goes back to
-    them."""
+    in the link: settled positions are written there, and whoever goes back in the browser's history, or follows a link,
+    finds the faders where it says. In any other run the link may be older than the faders: it was on its way while they
+    moved."""
     session = st.session_state
     session.setdefault(key, start)
-    sent = position_sent(f"desk-{key}", reset_of(key), len(start))
-    moved, session[f"sent-{key}"] = sent is not None and sent != session.get(f"sent-{key}"), sent
-    linked = linked_point(study) if own else None
-    if linked is not None and not moved and session.get(f"linked-{key}", as_link(linked)) != as_link(linked):
+    linked = linked_point(study) if own and (goes_through_history() or is_drawn_anew(key)) else None
+    if linked is not None and session.get(f"linked-{key}", as_link(linked)) != as_link(linked):
         set_desk(key, linked)
-        sent = None
+    sent = position_sent(f"desk-{key}", reset_of(key), len(start))
     if sent is not None:
         session[key] = sent.values
     settled = sent is None or sent.settled
@@ -90,6 +90,17 @@ def position(study: studies.Study, key: str, start: list[float], own: bool = Tru
         session[f"linked-{key}"] = st.query_params["mix"] = as_link(session[key])
         session[key] = in_link(st.query_params["mix"], len(start))
     return Position(session[key], settled)
+
+
+def goes_through_history() -> bool:
+    """Whether the browser's Back or Forward asked for this run of the page."""
+    context = get_script_run_ctx()
+    return context is not None and context.is_history_navigation
+
+
+def is_drawn_anew(key: str) -> bool:
+    """Whether the desk under `key` was not on the page in the last run: Streamlit forgets components left out."""
+    return f"desk-{key}" not in st.session_state
 
 
 def tried(key: str, now: Position, surrogate: Surrogate, aggregate: Aggregate) -> list[tuple[list[float], float]]:
