@@ -24,7 +24,7 @@ fast: .venv/test.stamp
 
 test: check
 	@sh tests/install_chromium.sh
-	$(PYTEST) -m "not soak" $(TESTS)
+	$(PYTEST) --cache-clear -m "not soak" $(TESTS) || { test $$? = 1 && $(BIN)/python -m tests.support.alone; }
 
 # The exports' loaders go into a folder of their own, and without what they require: so no version in .venv changes, and
 # torch least of all. requirements-loaders.txt names all that is missing. Where they cannot be had, their tests are skipped.

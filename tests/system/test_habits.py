@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import json
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +74,29 @@ def test_the_ratchet_only_shrinks():
     assert "write 1" in compared({"a.py": 1}, {"a.py": 2})["a.py"]
     assert "remove its line" in compared({}, {"a.py": 2})["a.py"]
     assert all((ROOT / path).exists() and count > 0 for path, count in allowed().items())
+
+
+@pytest.mark.parametrize(
+    ("failed", "status", "said"),
+    [
+        (["test_one.py::test_steady"], 0, "Unsteady"),
+        (["test_one.py::test_broken"], 1, "1 failed"),
+        (["test_one.py::test_steady", "test_one.py::test_broken"], 1, "1 failed"),
+        ([f"test_one.py::test_{n}" for n in range(6)], 1, ""),  # so many have a cause
+        ([], 1, ""),  # no test failed, so something else did
+    ],
+)
+def test_what_failed_beside_others_is_run_once_more_alone(tmp_path, failed, status, said):
+    (tmp_path / "test_one.py").write_text("def test_steady(): pass\ndef test_broken(): assert not 1\n")
+    cache = tmp_path / ".pytest_cache/v/cache/lastfailed"
+    cache.parent.mkdir(parents=True)
+    cache.write_text(json.dumps(dict.fromkeys(failed, True)))
+    code = (
+        f"import pathlib, tests.support.alone as alone; raise SystemExit(alone.main(pathlib.Path({str(tmp_path)!r})))"
+    )
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=path)
+    assert done.returncode == status and said in done.stdout, done.stdout + done.stderr
 
 
 # Small files, and one of everything ---------------------------------------------------------------------------
