@@ -123,6 +123,7 @@ def one(_, law: str, domains: int, seed: int) -> dict:
         "optimism": stated.bias,
         "error": error,
         "inside": bool(inside),
+        "date": date.today().isoformat(),
         "seconds": round(time.process_time() - started, 1),
     }
 
@@ -153,23 +154,26 @@ def main() -> None:
     asked.add_argument("--domains", type=int, nargs="+", default=list(AIMS))
     asked.add_argument("--seeds", type=int, default=5)
     asked.add_argument("--processes", type=int, default=2)
+    asked.add_argument("--resume", action="store_true", help="keep the worlds that the result file has")
     options = asked.parse_args()
     tasks = [(law, d, seed) for seed in range(options.seeds) for d in options.domains for law in LAWS]
-    rows = []
+    rows = json.loads((RESULTS / "target.json").read_text())["rows"] if options.resume else []
+    there = {(row["law"], row["domains"], row["seed"]) for row in rows}
     with process_pool(options.processes, None) as do:
-        for _, row in do(one, tasks, lambda *_: None):
+        for _, row in do(one, [task for task in tasks if task not in there], lambda *_: None):
             rows.append(row)
             print(json.dumps(row), flush=True)
-    write(rows)
+            write(rows)
 
 
 def write(rows: list[dict]) -> None:
     """The two result files."""
-    rows.sort(key=lambda row: (row["domains"], list(LAWS).index(row["law"]), row["seed"]))
-    write_json(RESULTS / "target.json", {"command": COMMAND, "date": date.today().isoformat(), "rows": rows})
+    rows = sorted(rows, key=lambda row: (row["domains"], list(LAWS).index(row["law"]), row["seed"]))
+    write_json(RESULTS / "target.json", {"command": COMMAND, "rows": rows})
+    dates = " to ".join(dict.fromkeys([min(row["date"] for row in rows), max(row["date"] for row in rows)]))
     about = __doc__.split("\n\n")[1].replace("\n", " ").split(" Writes")[0]
     (RESULTS / "target.md").write_text(
-        f"# The default answer on synthetic worlds\n\n`{COMMAND}`, {date.today().isoformat()}, 2 cores, "
+        f"# The default answer on synthetic worlds\n\n`{COMMAND}`, {dates}, 2 cores, "
         f"{sum(row['seconds'] for row in rows) / 3600:.1f} CPU hours.\n\n{about}\n\n{table(rows)}\n"
     )
 
