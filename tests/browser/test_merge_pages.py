@@ -43,6 +43,20 @@ def see(tab, page: Page, path: str) -> None:
     expect(tab.get_by_test_id("stException")).to_have_count(0)
 
 
+def test_a_passage_is_tinted_as_the_merge_at_the_faders_reads_it(tab, merge_page):
+    see(tab, merge_page, "explore?merge-look=Passages")
+    tokens = tab.locator(".mixdesk-passage span")
+    expect(tokens).to_have_count(33)
+    before = tokens.nth(5).get_attribute("title")
+    assert before.endswith(" bits")
+    expect(tab.get_by_text("Measured, not predicted: by the merge at the faders")).to_be_visible()
+    fader = tab.get_by_role("slider", name="python", exact=True)
+    start = float(fader.get_attribute("aria-valuenow"))
+    fader.focus()
+    tab.keyboard.press("Home" if start > 0.5 else "End")
+    expect(tokens.nth(5)).not_to_have_attribute("title", before)
+
+
 def test_a_fader_is_predicted_at_once_and_measured_a_moment_later(tab, merge_page):
     see(tab, merge_page, "explore")
     expect(tab.get_by_text("Mean loss, measured now")).to_be_visible()

@@ -10,6 +10,7 @@ from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.models.names import Named
 from dashboard.models.wording import without
 from dashboard.server import state
+from dashboard.views.merges.measuring import Live, passages
 from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.plot import plot
@@ -249,6 +250,7 @@ def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: d
     fit_diagnostics(study, fit, aggregate, at, None)
 
 
+PASSAGES = "Passages"  # as the faders' merge reads them
 DETAILS = {
     "Slice": plane,
     "Line": interpolation_path,
@@ -259,11 +261,15 @@ DETAILS = {
 }
 
 
-def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict[str, np.ndarray]) -> None:
-    """One of the detailed charts, or why it cannot be drawn."""
-    chosen = st.segmented_control("Details", list(DETAILS), default="Slice", key="merge-look", bind="query-params")
+def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict, live: Live | None) -> None:
+    """One of the detailed charts, or why it cannot be drawn. live: the measurement of the faders' merge, once there."""
+    looks = [*DETAILS, PASSAGES]
+    chosen = st.segmented_control("Details", looks, default="Slice", key="merge-look", bind="query-params")
     if chosen:
         try:
-            DETAILS[chosen](study, fit, aggregate, at, points)
+            if chosen == PASSAGES:
+                passages(study, live)
+            else:
+                DETAILS[chosen](study, fit, aggregate, at, points)
         except Problem as problem:
             st.info(plain(problem))

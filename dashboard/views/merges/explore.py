@@ -1,14 +1,14 @@
 """Explore a merge study: losses predicted at once and measured a moment later; the desk is in desk.py."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.merges.desk import Setting, ask_method, desk, draw_again, open_file, setting_of
+from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of
 from dashboard.views.merges.details import details
+from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import Compared, ask_reference, compared, headline, levels
@@ -27,9 +27,6 @@ from engine.studies.measured import reference_runs
 from engine.studies.merges import questions as asking
 from engine.studies.merges.live import Measured
 from store import runs, studies
-
-POLL_SECONDS = 0.1  # per check for the measurement: a fader that moves meanwhile is heard in between
-POLLS = 120
 
 
 def render(name: str | None) -> None:
@@ -69,7 +66,7 @@ def render(name: str | None) -> None:
             save_button(study, setting.point)
             nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
             take_desk(study, fit.name, aggregate)
-        details(study, fit, aggregate, setting.point, points)
+        details(study, fit, aggregate, setting.point, points, live)
         if live is None:
             wait_for(study, setting)
 
@@ -170,45 +167,6 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
             )
     if live is None:
         wait_for(study, setting)
-
-
-def can_measure_live(study: studies.Study) -> bool:
-    """Whether merges of this study are measured while a fader moves: only those of proxies."""
-    return study.spec["fidelity"] is not None
-
-
-def measured_now(study: studies.Study, setting: Setting, patience: float) -> Measured | Problem | None:
-    """The measurement of this merge, why it cannot be measured, or None while neither is known."""
-    if not can_measure_live(study):
-        return None
-    spec = StudySpec.from_dict(study.spec)
-    task = replace(asking.task_of(study, spec), merge=setting.merge.to_dict(), names=setting.names)
-    try:
-        return state.live().measure(task, setting.point, spec.fidelity.eval_tokens, patience)
-    except Problem as problem:
-        if setting.told is not None:
-            setting.told.error(plain(problem), icon=":material/error:")
-        return problem
-
-
-def wait_for(study: studies.Study, setting: Setting) -> None:
-    """Wait for the measurement, then draw it; faders that move meanwhile are heard."""
-    if not can_measure_live(study):
-        return
-    place = st.empty()
-    for _ in range(POLLS):
-        place.caption("Measuring this merge…")
-        found = measured_now(study, setting, POLL_SECONDS)
-        if isinstance(found, Problem):
-            place.caption(f":material/info: {plain(found)}")
-            return
-        if found is not None:
-            draw_again()
-    with place.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            "This measurement is taking longer than usual because the cores are busy. It continues in the background."
-        )
-        st.button("Check again", icon=":material/refresh:", key="check-again")
 
 
 def save_button(study: studies.Study, at: np.ndarray) -> None:

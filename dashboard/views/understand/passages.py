@@ -5,16 +5,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from dashboard.components.passage import passage
-from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.shared.study import named_of
+from dashboard.views.shared.passages import ask_passage, draw_passage
 from dashboard.views.shared.text import plain
-from engine.core.short_names import told_apart
 from engine.corpus import passages as kept
-from engine.corpus import shelf
-from engine.corpus.passages import pieces, places, tokens_of
-from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from store import studies
@@ -35,23 +29,14 @@ def passages(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarra
     if not there:
         st.info(NOTHING)
         return
-    corpus = shelf.load(state.store().workspace.corpus(study.spec["corpus"]))
-    context = Fidelity.from_dict(study.spec["fidelity"]).context
-    names = dict(zip(study.domains, named_of(study).domains, strict=True))
-    found = places(corpus, study.domains, context)
-    titles = told_apart({i: f"{names[domain]}, passage {i + 1}" for i, (domain, _) in enumerate(found)})
-    chosen = st.selectbox("Passage", list(titles), format_func=titles.get, key=f"passage-{study.id}")
-    words = pieces(corpus, tokens_of(corpus, [found[chosen]], context)[0])
-    weights = fit.measured.weights[there]
-    here, far = nearest(weights, at)
+    chosen, words = ask_passage(study, study.domains)
+    here, far = nearest(fit.measured.weights[there], at)
     run = fit.measured.ids[there[here]]
-    bits = bits_of(root, run, chosen)
-    passage(words, bits.tolist(), key="passage")
-    hardness = wording.number(bits.sum() / max(1, size_of(words)))
+    hardness = draw_passage(words, bits_of(root, run, chosen))
     st.caption(
-        f"Darker tokens were harder: {hardness} bits per byte here. Measured by the run {plain(run)}, the nearest of "
-        f"{len(there)} to the faders: its mixture differs in {far:.0%} of the tokens. Nothing is predicted for single "
-        "tokens; as the faders move, the nearest run changes."
+        f"{hardness} Measured by the run {plain(run)}, the nearest of {len(there)} to the faders: its mixture differs "
+        f"in {far:.0%} of the tokens. Nothing is predicted for single tokens; as the faders move, the nearest run "
+        "changes."
     )
 
 
@@ -64,8 +49,3 @@ def nearest(weights: np.ndarray, at: np.ndarray) -> tuple[int, float]:
 def bits_of(root: Path, run: str, place: int) -> np.ndarray:
     """Bits (T,) of the tokens of one passage, by one run."""
     return kept.load(kept.file_of(root, run))[1][place]
-
-
-def size_of(words: list[str]) -> int:
-    """The bytes of all tokens but the first, which nothing predicts."""
-    return len("".join(words[1:]).encode())

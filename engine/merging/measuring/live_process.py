@@ -4,7 +4,8 @@ Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 
 The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
 with {"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M],
-"losses_se": [1][M], "refused": why the method refuses the merge, or null}. A failed request is answered with {"error":
+"losses_se": [1][M], "passages": [P][T] bits of the tokens of the corpus' passages, "refused": why the method refuses
+the merge, or null}. A failed request is answered with {"error":
 sentence}. It exits at the end of its input.
 """
 
@@ -36,6 +37,7 @@ def main(workspace: Path) -> None:
                 merges.set_method(MergeSpec.from_dict(asked["merge"]), asked["names"])
                 losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
                 answer = {"losses": losses.tolist(), "losses_se": errors.tolist(), "refused": merges.refused.get(0)}
+                answer["passages"] = merges.passages()[0].round(3).tolist()
         except (Problem, ValueError, OSError) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)

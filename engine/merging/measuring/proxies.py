@@ -15,10 +15,11 @@ from torch import Tensor
 from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.core.workspace import within
+from engine.corpus import passages
 from engine.merging.methods.memory import merge_in_memory
 from engine.metrics import measured_by, names_of
 from engine.proxies.device import choose_device
-from engine.proxies.evaluate import evaluate, validation_windows, window_sums
+from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
 from engine.proxies.model import Stack, shapes
 from engine.spec.fidelity import Fidelity, group_size
 from engine.spec.merge import MergeSpec, Setting, setting_of
@@ -144,6 +145,11 @@ class ProxyMerges:
         with torch.no_grad():
             self.stack.flat.copy_(flat)
         return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+
+    def passages(self) -> np.ndarray:
+        """Bits (G, P, T) of all tokens of the corpus' passages (engine.corpus.passages), by the merges measured last."""
+        found = passages.places(self.corpus, self.domains, self.fidelity.context)
+        return passage_bits(self.stack, passages.tokens_of(self.corpus, found, self.fidelity.context))
 
     @torch.no_grad()
     def windows(self) -> list[dict[str, np.ndarray]]:

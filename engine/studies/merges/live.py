@@ -29,10 +29,18 @@ REMEMBERED = 4096
 
 @dataclass(frozen=True)
 class Measured:
-    """Losses of one merge (M,), bits per byte, and their standard errors over validation windows (M,)."""
+    """Losses of one merge (M,), bits per byte, and their standard errors over validation windows (M,); bits of every
+    token of the corpus' passages (P, T), in half precision (engine.corpus.passages)."""
 
     losses: np.ndarray
     losses_se: np.ndarray
+    passages: np.ndarray
+
+    @classmethod
+    def from_answer(cls, answer: dict) -> "Measured":
+        """Of one merge, as its process tells it."""
+        losses, errors = np.array(answer["losses"][0]), np.array(answer["losses_se"][0])
+        return cls(losses, errors, np.array(answer["passages"], np.float16))
 
 
 class Live:
@@ -146,11 +154,7 @@ class Process:
                 self.ready = True
                 continue
             refused = answer["refused"]
-            found[self.owed] = (
-                Problem(refused)
-                if refused
-                else Measured(np.array(answer["losses"][0]), np.array(answer["losses_se"][0]))
-            )
+            found[self.owed] = Problem(refused) if refused else Measured.from_answer(answer)
             self.owed = None
         return found
 

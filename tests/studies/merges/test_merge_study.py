@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
+from engine.corpus import passages
 from engine.jobs.spool import Job
 from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
@@ -132,6 +134,10 @@ def test_live_measurements_are_the_runs(own):
         found = until(lambda: live.measure(task, np.array(row["weights"]), tokens), 60)
         assert found.losses == pytest.approx(row["losses"], abs=1e-6)
         assert live.measure(task, np.array(row["weights"]), tokens, patience=0).losses is found.losses
+        expert = passages.file_of(store.workspace.root, Path(task.experts["digits"]).stem)
+        alone = until(lambda: live.measure(task, np.array([1.0, 0.0, 0.0]), tokens), 60)  # the expert itself
+        assert np.abs(alone.passages - passages.load(expert)[1]).max() < 0.02  # half precision
+        assert np.abs(alone.passages - found.passages).max() > 0.1
         other = replace(task, merge=MergeSpec(method="ties").to_dict())
         ties = until(lambda: live.measure(other, np.array(row["weights"]), tokens), 60)
         assert np.abs(ties.losses - found.losses).max() > 1e-3
