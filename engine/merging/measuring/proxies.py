@@ -147,7 +147,7 @@ class ProxyMerges:
         return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
 
     def passages(self) -> np.ndarray:
-        """Bits (G, P, T) of all tokens of the corpus' passages (engine.corpus.passages), by the merges measured last."""
+        """Bits (G, P, T) of the tokens of the corpus' passages, by the merges measured last."""
         found = passages.places(self.corpus, self.domains, self.fidelity.context)
         return passage_bits(self.stack, passages.tokens_of(self.corpus, found, self.fidelity.context))
 
