@@ -50,6 +50,7 @@ def test_a_passage_is_tinted_as_the_merge_at_the_faders_reads_it(tab, merge_page
     before = tokens.nth(5).get_attribute("title")
     assert before.endswith(" bits")
     expect(tab.get_by_text("Measured, not predicted: by the merge at the faders")).to_be_visible()
+    expect(tab.get_by_text("what worse models write is noise")).to_be_visible()
     fader = tab.get_by_role("slider", name="python", exact=True)
     start = float(fader.get_attribute("aria-valuenow"))
     fader.focus()

@@ -10,6 +10,7 @@ from dashboard.charts.style import BAD, GOOD, INK
 from dashboard.models.names import Named
 from dashboard.models.wording import without
 from dashboard.server import state
+from dashboard.views.merges.desk import Setting
 from dashboard.views.merges.measuring import Live, passages
 from dashboard.views.shared.diagnostics import diagnostics as fit_diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
@@ -261,15 +262,15 @@ DETAILS = {
 }
 
 
-def details(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict, live: Live | None) -> None:
+def details(study, fit: Fit, aggregate: Aggregate, setting: Setting, points: dict, live: Live | None) -> None:
     """One of the detailed charts, or why it cannot be drawn. live: the measurement of the faders' merge, once there."""
     looks = [*DETAILS, PASSAGES]
     chosen = st.segmented_control("Details", looks, default="Slice", key="merge-look", bind="query-params")
     if chosen:
         try:
             if chosen == PASSAGES:
-                passages(study, live)
+                passages(study, setting, live)
             else:
-                DETAILS[chosen](study, fit, aggregate, at, points)
+                DETAILS[chosen](study, fit, aggregate, setting.point, points)
         except Problem as problem:
             st.info(plain(problem))

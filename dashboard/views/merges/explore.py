@@ -66,7 +66,7 @@ def render(name: str | None) -> None:
             save_button(study, setting.point)
             nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
             take_desk(study, fit.name, aggregate)
-        details(study, fit, aggregate, setting.point, points, live)
+        details(study, fit, aggregate, setting, points, live)
         if live is None:
             wait_for(study, setting)
 

@@ -6,16 +6,21 @@ import streamlit as st
 
 from dashboard.server import state
 from dashboard.views.merges.desk import Setting, draw_again
-from dashboard.views.shared.passages import ask_passage, draw_passage
+from dashboard.views.shared.passages import Passage, ask_passage, draw_passage
 from dashboard.views.shared.text import plain
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
+from engine.corpus import shelf
 from engine.spec.study import StudySpec
+from engine.spec.tasks import Merging
 from engine.studies.merges import questions as asking
 from engine.studies.merges.live import Measured
 from store import studies
 
 POLL_SECONDS = 0.1  # per check for the measurement: a fader that moves meanwhile is heard in between
 POLLS = 120
+SAMPLE_SECONDS = 5.0
+QUALITY = 1.5  # bits per byte: about where words hold together
 Live = Measured | Problem  # a merge's losses, or why it has none
 
 
@@ -24,14 +29,19 @@ def can_measure_live(study: studies.Study) -> bool:
     return study.spec["fidelity"] is not None
 
 
+def task_at(study: studies.Study, setting: Setting) -> Merging:
+    """The study's merges, by the method at the faders."""
+    task = asking.task_of(study, StudySpec.from_dict(study.spec))
+    return replace(task, merge=setting.merge.to_dict(), names=setting.names)
+
+
 def measured_now(study: studies.Study, setting: Setting, patience: float) -> Live | None:
     """The measurement of this merge, why it cannot be measured, or None while neither is known."""
     if not can_measure_live(study):
         return None
-    spec = StudySpec.from_dict(study.spec)
-    task = replace(asking.task_of(study, spec), merge=setting.merge.to_dict(), names=setting.names)
+    tokens = StudySpec.from_dict(study.spec).fidelity.eval_tokens
     try:
-        return state.live().measure(task, setting.point, spec.fidelity.eval_tokens, patience)
+        return state.live().measure(task_at(study, setting), setting.point, tokens, patience)
     except Problem as problem:
         if setting.told is not None:
             setting.told.error(plain(problem), icon=":material/error:")
@@ -58,16 +68,43 @@ def wait_for(study: studies.Study, setting: Setting) -> None:
         st.button("Check again", icon=":material/refresh:", key="check-again")
 
 
-def passages(study: studies.Study, live: Live | None) -> None:
+def passages(study: studies.Study, setting: Setting, live: Live | None) -> None:
     """A passage of the validation text, as the merge at the faders reads it."""
     if not can_measure_live(study):
         st.info("Passages are tinted by merges that are measured while a fader moves. Large models are not.")
         return
-    chosen, words = ask_passage(study, list(study.corpus["domains"]))
+    chosen = ask_passage(study, list(study.corpus["domains"]))
     if isinstance(live, Problem):
         st.info(plain(live))
     elif live is None:
         st.caption("Measuring this merge; the passage is tinted in a moment.")
     else:
-        hardness = draw_passage(words, live.passages[chosen].astype(float))
+        hardness = draw_passage(chosen.words, live.passages[chosen.place].astype(float))
         st.caption(f"{hardness} Measured, not predicted: by the merge at the faders, again whenever they move.")
+        sampled(study, setting, chosen, live)
+
+
+def sampled(study: studies.Study, setting: Setting, passage: Passage, live: Measured) -> None:
+    """How the merge at the faders goes on after the first half of a passage, if it is good enough for that to say
+    anything."""
+    place = [one.domain for one in study.objectives].index(passage.domain)
+    loss, read = live.losses[place], reading()
+    if loss > QUALITY:
+        st.caption(
+            f"A merge writes on here where its loss on the domain is at most {read.words(QUALITY)} {read.unit}: what "
+            f"worse models write is noise. This one has {read.words(loss)}."
+        )
+        return
+    where = (passage.place, setting.point.tolist())
+    seed, last = st.session_state.get(f"sampled-{study.id}", (0, None))
+    if st.button("Let it write on", icon=":material/edit:", key=f"write-{study.id}"):
+        seed, last = st.session_state[f"sampled-{study.id}"] = seed + 1, where
+    if where != last:
+        return
+    tokens = state.live().sample(task_at(study, setting), setting.point, passage.place, seed, SAMPLE_SECONDS)
+    if tokens is None:
+        st.caption("The cores are busy. Press the button again in a moment.")
+        return
+    corpus = shelf.load(state.store().workspace.corpus(study.spec["corpus"]))
+    st.text(corpus.decode(tokens))
+    st.caption(f"After the first half of the passage, by this merge: drawn from its predictions, draw {seed}.")

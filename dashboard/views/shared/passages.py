@@ -1,5 +1,7 @@
 """A passage of the validation text of a study, chosen by its domain and drawn token by token."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
@@ -13,16 +15,25 @@ from engine.spec.fidelity import Fidelity
 from store import studies
 
 
-def ask_passage(study: studies.Study, domains: list[str]) -> tuple[int, list[str]]:
-    """Which passage of the validation text of these domains, and the text of each of its T + 1 tokens. Raises Problem
-    for a private corpus."""
+@dataclass(frozen=True)
+class Passage:
+    """One of a corpus' passages: which, of whose validation text, and the text of each of its T + 1 tokens."""
+
+    place: int
+    domain: str
+    words: list[str]
+
+
+def ask_passage(study: studies.Study, domains: list[str]) -> Passage:
+    """One of the passages of these domains. Raises Problem for a private corpus."""
     corpus = shelf.load(state.store().workspace.corpus(study.spec["corpus"]))
     context = Fidelity.from_dict(study.spec["fidelity"]).context
     names = dict(zip(domains, short_names(domains), strict=True))
     found = places(corpus, domains, context)
     titles = told_apart({i: f"{names[domain]}, passage {i + 1}" for i, (domain, _) in enumerate(found)})
     chosen = st.selectbox("Passage", list(titles), format_func=titles.get, key=f"passage-{study.id}")
-    return chosen, pieces(corpus, tokens_of(corpus, [found[chosen]], context)[0])
+    words = pieces(corpus, tokens_of(corpus, [found[chosen]], context)[0])
+    return Passage(chosen, found[chosen][0], words)
 
 
 def draw_passage(words: list[str], bits: np.ndarray) -> str:

@@ -29,10 +29,10 @@ def passages(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarra
     if not there:
         st.info(NOTHING)
         return
-    chosen, words = ask_passage(study, study.domains)
+    chosen = ask_passage(study, study.domains)
     here, far = nearest(fit.measured.weights[there], at)
     run = fit.measured.ids[there[here]]
-    hardness = draw_passage(words, bits_of(root, run, chosen))
+    hardness = draw_passage(chosen.words, bits_of(root, run, chosen.place))
     st.caption(
         f"{hardness} Measured by the run {plain(run)}, the nearest of {len(there)} to the faders: its mixture differs "
         f"in {far:.0%} of the tokens. Nothing is predicted for single tokens; as the faders move, the nearest run "

@@ -3,9 +3,10 @@
 Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 
 The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
-with {"ready": true}; then {"points": [1][D], "tokens": n, "merge", "names"}, answered with {"losses": [1][M],
-"losses_se": [1][M], "passages": [P][T] bits of the tokens of the corpus' passages, "refused": why the method refuses
-the merge, or null}. A failed request is answered with {"error":
+with {"ready": true}; then {"points": [1][D], "merge", "names"} and what is asked of that merge: "tokens", to measure it
+on as many of each domain, answered with {"losses": [1][M], "losses_se": [1][M], "passages": [P][T]: the bits of their
+tokens}; or "passage" and "seed", to go on with it, answered with {"sample": tokens}. Both say "refused": why the method
+refuses the merge, or null. A failed request is answered with {"error":
 sentence}. It exits at the end of its input.
 """
 
@@ -22,6 +23,18 @@ from engine.spec.merge import MergeSpec
 from engine.spec.tasks import Merging
 
 
+def measure(merges: ProxyMerges, asked: dict) -> dict:
+    """The losses of one merge, and its bits of passages."""
+    losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
+    bits = merges.passages()[0].round(3)
+    return {"losses": losses.tolist(), "losses_se": errors.tolist(), "passages": bits.tolist()}
+
+
+def sample(merges: ProxyMerges, asked: dict) -> dict:
+    """Tokens with which one merge goes on."""
+    return {"sample": merges.continued(np.array(asked["points"], float), asked["passage"], asked["seed"]).tolist()}
+
+
 def main(workspace: Path) -> None:
     torch.set_num_threads(1)
     merges = None
@@ -35,9 +48,8 @@ def main(workspace: Path) -> None:
                 )
             else:
                 merges.set_method(MergeSpec.from_dict(asked["merge"]), asked["names"])
-                losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
-                answer = {"losses": losses.tolist(), "losses_se": errors.tolist(), "refused": merges.refused.get(0)}
-                answer["passages"] = merges.passages()[0].round(3).tolist()
+                answer = sample(merges, asked) if "passage" in asked else measure(merges, asked)
+                answer["refused"] = merges.refused.get(0)
         except (Problem, ValueError, OSError) as error:
             answer = {"error": str(error)}
         print(json.dumps(answer), flush=True)

@@ -21,6 +21,7 @@ from engine.metrics import measured_by, names_of
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
 from engine.proxies.model import Stack, shapes
+from engine.proxies.sample import continued
 from engine.spec.fidelity import Fidelity, group_size
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging
@@ -139,17 +140,31 @@ class ProxyMerges:
 
         tokens: validation tokens per domain; by default the study's.
         """
+        stack = self._stacked(points)
+        return evaluate(stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+
+    def _stacked(self, points: np.ndarray) -> Stack:
+        """The merges at points (G, D) as a stack, which the next ones take over."""
         flat = self.build(np.atleast_2d(points))
         if self.stack is None or self.stack.members != len(flat):
             self.stack = Stack(self.fidelity, self.corpus.vocabulary, [0] * len(flat), self.device)
         with torch.no_grad():
             self.stack.flat.copy_(flat)
-        return evaluate(self.stack, self.corpus, self.domains, tokens or self.fidelity.eval_tokens, self.metrics)
+        return self.stack
 
     def passages(self) -> np.ndarray:
         """Bits (G, P, T) of the tokens of the corpus' passages, by the merges measured last."""
         found = passages.places(self.corpus, self.domains, self.fidelity.context)
         return passage_bits(self.stack, passages.tokens_of(self.corpus, found, self.fidelity.context))
+
+    def continued(self, point: np.ndarray, passage: int, seed: int) -> np.ndarray:
+        """Tokens with which the merge at a point (D,) goes on after the first half of a passage, as many as the other
+        half has; none if the method refuses the merge."""
+        context = self.fidelity.context
+        found = passages.places(self.corpus, self.domains, context)
+        (tokens,) = passages.tokens_of(self.corpus, [found[passage]], context)
+        stack = self._stacked(point)
+        return continued(stack, tokens[: context // 2], 0 if self.refused else context // 2, seed)
 
     @torch.no_grad()
     def windows(self) -> list[dict[str, np.ndarray]]:

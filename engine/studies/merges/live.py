@@ -43,20 +43,31 @@ class Measured:
         return cls(losses, errors, np.array(answer["passages"], np.float16))
 
 
+Found = Measured | np.ndarray | Problem
+
+
 class Live:
     """At most MOST processes. Thread-safe: sessions share it."""
 
     def __init__(self, workspace: Path):
         self.workspace = workspace
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple, Measured | Problem] = OrderedDict()
+        self._known: OrderedDict[tuple, Found] = OrderedDict()
         self._processes: OrderedDict[str, Process] = OrderedDict()  # by study; the most recently used is last
 
     def measure(self, task: Merging, point: np.ndarray, tokens: int, patience: float = 0.8) -> Measured | None:
         """The losses of the merge at a point (D,) on that many validation tokens per domain; None while it is not
         ready: ask again. task: of the study's merge jobs. Raises Problem if it cannot be measured.
         """
-        asked = {"merge": task.merge, "names": task.names, "tokens": tokens}
+        return self._answered(task, point, {"tokens": tokens}, patience)
+
+    def sample(self, task: Merging, point: np.ndarray, passage: int, seed: int, patience: float) -> np.ndarray | None:
+        """Tokens with which the merge at a point (D,) goes on after half of a passage; None and problems as above."""
+        return self._answered(task, point, {"passage": passage, "seed": seed}, patience)
+
+    def _answered(self, task: Merging, point: np.ndarray, what: dict, patience: float):
+        """What is asked of the merge at a point, from what is known or from the study's process."""
+        asked = {"merge": task.merge, "names": task.names, **what}
         key = (task.study, json.dumps(asked), tuple(np.round(point, 6).tolist()))
         if key not in self._known:
             with self._lock:
@@ -139,9 +150,9 @@ class Process:
         self._send(asked)
         self.owed = key
 
-    def taken(self, deadline: float) -> "dict[tuple, Measured | Problem]":
+    def taken(self, deadline: float) -> "dict[tuple, Found]":
         """Its answers, waiting until the deadline. Raises Problem if it failed."""
-        found: dict[tuple, Measured | Problem] = {}
+        found: dict[tuple, Found] = {}
         while not self.is_free and (left := deadline - time.monotonic()) > 0:
             try:
                 answer = self.answers.get(timeout=left)
@@ -153,8 +164,7 @@ class Process:
             if "ready" in answer:
                 self.ready = True
                 continue
-            refused = answer["refused"]
-            found[self.owed] = Problem(refused) if refused else Measured.from_answer(answer)
+            found[self.owed] = found_in(answer)
             self.owed = None
         return found
 
@@ -168,6 +178,15 @@ class Process:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def found_in(answer: dict) -> Found:
+    """What a process found: losses, or tokens, or why the method refuses the merge."""
+    if answer["refused"]:
+        return Problem(answer["refused"])
+    if "sample" in answer:
+        return np.array(answer["sample"])
+    return Measured.from_answer(answer)
 
 
 def _listen(process: subprocess.Popen, answers: queue.Queue) -> None:

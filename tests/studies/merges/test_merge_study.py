@@ -17,6 +17,7 @@ from engine.jobs.spool import Job
 from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
+from engine.proxies.evaluate import passage_bits
 from engine.service.owner import Owner
 from engine.spec.kinds.merge import MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
@@ -152,6 +153,19 @@ def test_live_measurements_are_the_runs(own):
             until(lambda: live.measure(replace(task, study="x", base="experts/none"), np.zeros(3), tokens), 60)
     finally:
         live.close()
+
+
+def test_a_merge_writes_on_as_its_seed_says(merges):
+    """Its own words are likelier to it than any."""
+    half = merges.fidelity.context // 2
+    first, again, other = (merges.continued(np.array([1.0, 0.0, 0.0]), 0, seed) for seed in (1, 1, 2))
+    assert len(first) == half and (first == again).all() and (first != other).any()
+    (passage,) = passages.tokens_of(merges.corpus, passages.places(merges.corpus, EXPERTS, 2 * half)[:1], 2 * half)
+    noise = np.random.default_rng(0).integers(merges.corpus.vocabulary, size=half)
+    bits = [
+        passage_bits(merges.stack, np.r_[passage[:half], rest][None])[0, 0, half:].mean() for rest in (first, noise)
+    ]
+    assert bits[0] < bits[1] - 1
 
 
 def test_a_point_is_measured_once(own):
