@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard.charts import review as review_charts
 from dashboard.models.names import Named
 from dashboard.server import state
+from dashboard.views.decide.checkpoint import checkpoint
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.faders import linked_point
 from dashboard.views.shared.plot import plot
@@ -48,6 +49,8 @@ def render(name: str | None) -> None:
         st.header("Predicted metrics", anchor=False)
         st.dataframe(predictions_table(recipe, names), hide_index=True, column_config=COLUMNS)
     download(study, recipe)
+    if isinstance(recipe, MergeRecipe):
+        checkpoint(study, point, stem_of(recipe))
 
 
 def chosen_point(study: studies.Study) -> tuple[str, np.ndarray]:
