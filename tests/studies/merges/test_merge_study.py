@@ -3,7 +3,6 @@
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,47 +11,24 @@ from safetensors.torch import load_file
 
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
-from engine.corpus import passages
 from engine.jobs.spool import Job
 from engine.merging.measuring import job as merge_job
 from engine.merging.measuring.proxies import ProxyMerges
 from engine.merging.methods.memory import merge_in_memory
-from engine.proxies.evaluate import passage_bits
 from engine.service.owner import Owner
 from engine.spec.kinds.merge import MergeTask
 from engine.spec.merge import MergeSpec, anatomy_file, coordinates, point_from
 from engine.studies.merge_jobs import merge_jobs
 from engine.studies.merge_jobs import merges as merges_planned
-from engine.studies.merges.live import Live
 from engine.studies.merges.opening import open_merge_file
 from engine.studies.merges.paired_comparison import paired_comparison
 from engine.studies.merges.questions import measure_points, merge_spec, queue_merge_search, task_of
 from store import results, runs, studies
 from store.database import Store
-from tests.support.running import answer, copied, engine, until
+from tests.support.running import answer, engine, until
 from tests.support.working import read_events, worker
 
 EXPERTS = ["digits", "prose", "python"]
-
-
-@pytest.fixture(scope="module")
-def desk(merged, tmp_path_factory):
-    """A copy that these tests may change."""
-    return copied(merged, tmp_path_factory.mktemp("merge-desk") / "workspace")
-
-
-@pytest.fixture
-def own(desk):
-    """(store, study), while no other process owns the workspace."""
-    store = Store(Workspace.open(desk))
-    yield store, studies.get(store, "Small merge")
-    store.close()
-
-
-@pytest.fixture
-def merges(own):
-    store, study = own
-    return ProxyMerges(task_of(study, merge_spec(study)), store.workspace.root, "cpu")
 
 
 def rows_of(store, study) -> list[dict]:
@@ -123,49 +99,6 @@ def test_merges_are_compared_with_proxies_at_the_same_numbers(own):
     proxies = studies.get(store, "Small")
     with pytest.raises(Problem, match="does not name a mixture study"):
         paired_comparison(store, proxies)
-
-
-def test_live_measurements_are_the_runs(own):
-    store, study = own
-    live = Live(store.workspace.root)
-    task = task_of(study, merge_spec(study))
-    row = next(row for row in rows_of(store, study) if row["role"] == "design")
-    tokens = study.spec["fidelity"]["eval_tokens"]
-    try:
-        found = until(lambda: live.measure(task, np.array(row["weights"]), tokens), 60)
-        assert found.losses == pytest.approx(row["losses"], abs=1e-6)
-        assert live.measure(task, np.array(row["weights"]), tokens, patience=0).losses is found.losses
-        expert = passages.file_of(store.workspace.root, Path(task.experts["digits"]).stem)
-        alone = until(lambda: live.measure(task, np.array([1.0, 0.0, 0.0]), tokens), 60)  # the expert itself
-        assert np.abs(alone.passages - passages.load(expert)[1]).max() < 0.02  # half precision
-        assert np.abs(alone.passages - found.passages).max() > 0.1
-        other = replace(task, merge=MergeSpec(method="ties").to_dict())
-        ties = until(lambda: live.measure(other, np.array(row["weights"]), tokens), 60)
-        assert np.abs(ties.losses - found.losses).max() > 1e-3
-        second = replace(task, study="another", merge=other.merge)  # two people, two studies: neither starves
-        both = ((task, 0.25), (second, 0.25))
-        assert until(lambda: all([live.measure(one, np.full(3, x), tokens, 0.01) for one, x in both]), 60)
-        cancel = replace(task, merge=MergeSpec(method="multislerp").to_dict())
-        with pytest.raises(Problem, match="cancel"):  # a point that its method refuses; the process goes on
-            until(lambda: live.measure(cancel, np.zeros(3), tokens), 60)
-        assert live.measure(task, np.full(3, 0.35), tokens, patience=30) is not None
-        with pytest.raises(Problem, match="Cannot measure merges live"):
-            until(lambda: live.measure(replace(task, study="x", base="experts/none"), np.zeros(3), tokens), 60)
-    finally:
-        live.close()
-
-
-def test_a_merge_writes_on_as_its_seed_says(merges):
-    """Its own words are likelier to it than any."""
-    half = merges.fidelity.context // 2
-    first, again, other = (merges.continued(np.array([1.0, 0.0, 0.0]), 0, seed) for seed in (1, 1, 2))
-    assert len(first) == half and (first == again).all() and (first != other).any()
-    (passage,) = passages.tokens_of(merges.corpus, passages.places(merges.corpus, EXPERTS, 2 * half)[:1], 2 * half)
-    noise = np.random.default_rng(0).integers(merges.corpus.vocabulary, size=half)
-    bits = [
-        passage_bits(merges.stack, np.r_[passage[:half], rest][None])[0, 0, half:].mean() for rest in (first, noise)
-    ]
-    assert bits[0] < bits[1] - 1
 
 
 def test_a_point_is_measured_once(own):
