@@ -53,8 +53,6 @@ def test_a_merge_writes_on_as_its_seed_says(merges):
     assert len(first) == half and (first == again).all() and (first != other).any()
     found = passages.places(merges.corpus, merges.domains, 2 * half)
     (passage,) = passages.tokens_of(merges.corpus, found[:1], 2 * half)
-        merges.corpus, passages.places(merges.corpus, ["digits", "prose", "python"], 2 * half)[:1], 2 * half
-    )
     noise = np.random.default_rng(0).integers(merges.corpus.vocabulary, size=half)
     bits = [
         passage_bits(merges.stack, np.r_[passage[:half], rest][None])[0, 0, half:].mean() for rest in (first, noise)
