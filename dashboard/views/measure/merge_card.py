@@ -12,7 +12,9 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, plain
 from dashboard.views.shared.units import reading
 from engine.spec.merge_catalogue import card_of
-from engine.studies.measured import aggregate_of, points_measured, reference_runs
+from engine.studies.measured import reference_runs
+from engine.studies.moments import moment_of
+from engine.studies.points import best_measured
 from store import runs, studies
 
 
@@ -40,9 +42,11 @@ def describe(study: studies.Study) -> str:
 
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
-    measured, aggregate = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual, merges = reference_runs(measured, aggregate), points_measured(state.store(), study.id)
-    if not usual or not merges.ids or (best := aggregate.best(merges.losses)) is None:
+    moment = moment_of(state.store(), study)
+    aggregate, merges, best = moment.aggregate, moment.measured, moment.best
+    measured = runs.measured(state.store(), study.id)
+    usual = reference_runs(measured, aggregate)
+    if not usual or best is None:
         return
     name, row = next(iter(usual.items()))
     gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
@@ -60,7 +64,7 @@ def answer(study: studies.Study) -> None:
         f"Of {len(merges.ids)} merges measured on the same text, {verdict}. ± is 95% over windows that both share, so "
         "the difference is more certain; but the best of many looks slightly better than it is."
     )
-    shown = {"best measured": merges.weights[best], name: measured.weights[row]}
+    shown = {best_measured(moment): merges.weights[best], name: measured.weights[row]}
     if not measured.weights[row].any():  # the base: a row of zeros says nothing
         del shown[name]
     names, points = named_of(study), np.array(list(shown.values()))
