@@ -49,8 +49,9 @@ def notes(moment: Moment, zone: tzinfo) -> list[str]:
     if moment.fit is not None and moment.since:
         on = _runs(moment, len(moment.fit.measured.ids))
         found.append(
-            f"Predictions are of the fit of {at(moment.fitted_at, zone)}, on {on}; {moment.since} more "
-            f"{_have(moment.since)} finished since. What is called measured is of all {len(moment.measured.ids)}."
+            f"Predictions are of the fit of {at(moment.fitted_at, zone)}, on {on}; {moment.since} more that it could "
+            f"learn from {_have(moment.since)} finished since. What is called measured is of all "
+            f"{len(moment.measured.ids)} finished ones{', repeats included' * ('repeat' in moment.measured.roles)}."
         )
     if moment.fit is not None and not moment.compares:
         found.append("The runs that were fitted are of another size than most runs are now.")
@@ -73,12 +74,9 @@ def search_notes(moment: Moment, zone: tzinfo) -> list[str]:
 
 def behind_words(moment: Moment, behind: Behind) -> str:
     """What stands behind a search or a proposal, to follow its time."""
-    words = f"on {_runs(moment, behind.runs)}"
-    if behind.since:
-        words += f"; {behind.since} more {_have(behind.since)} finished since"
-    if behind.recounted:
-        return words + "; the amount of text was changed since"
-    return words if behind.in_use else words + ", and not on the fit in use"
+    earlier = ", of an earlier fit" * (not behind.in_use and not behind.recounted)
+    since = f"; {behind.since} more {_have(behind.since)} finished since" * bool(behind.since)
+    return f"on {_runs(moment, behind.runs)}{earlier}{since}" + "; the text was counted again since" * behind.recounted
 
 
 def _runs(moment: Moment, number: int) -> str:

@@ -17,7 +17,7 @@ from engine.studies.claims import claims
 from engine.studies.desk_file import desk_of
 from engine.studies.fits import fit_of, load
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.moments import moment_of, with_behind
+from engine.studies.moments import Moment, moment_of, with_behind
 from engine.studies.points import named_points, point_of
 from engine.studies.reach import places_in
 from engine.studies.targets import checked_tokens, fit_at
@@ -58,17 +58,21 @@ def desk(store: Store, name: str, surrogate: str | None = None, priorities: dict
     return desk_of(store, studies.get(store, name), surrogate, priorities)
 
 
-def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
-    """A study, its latest search and that search's draws. Raises Problem before the first search."""
+def drawn(store: Store, name: str) -> tuple[Moment, dict, Pool]:
+    """A study now, its search in use, or the latest where none is by its own priorities, and that search's draws.
+    Raises Problem before the first search."""
     found = studies.get(store, name)
     if not (done := results.searches(store, found.id)):
         raise Problem(f"Cannot read the draws of {name!r}: there is no search yet. Search first.")
-    return found, done[0], Pool.load(store.workspace.root / draws_file(done[0]["job"]))
+    moment = moment_of(store, found)
+    search = moment.search or done[0]
+    return moment, search, Pool.load(store.workspace.root / draws_file(search["job"]))
 
 
 def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
-    """The Pareto front of the latest search's draws, along the first metric."""
-    study, search, pool = latest_search(store, name)
+    """The Pareto front of the draws of the search in use, along the first metric."""
+    moment, search, pool = drawn(store, name)
+    study = moment.study
     columns, signs = columns_of(study, metrics)
     rows, fingerprint = front(pool, columns, signs), search["settings"]["fingerprint"]
     return [
@@ -92,7 +96,8 @@ def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.
 def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
     """Inverse search: the likeliest mixtures for losses of at most (scores of at least) `limits` {metric: value}."""
     check(is_whole(most, 1), most, "the number of mixtures", "a whole number of at least 1")
-    study, search, pool = latest_search(store, name)
+    moment, search, pool = drawn(store, name)
+    study = moment.study
     columns, signs = columns_of(study, list(limits))
     wanted = np.full(len(study.metrics), np.nan)
     wanted[columns] = list(limits.values())
@@ -116,7 +121,7 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
         }
         for row, chance, place in zip(rows, found.chance[:most], places, strict=True)
     ]
-    behind = asdict(moment_of(store, study).behind(search))
+    behind = asdict(moment.behind(search))
     return {
         "search": {"job": search["job"], "surrogate": settings["surrogate"], "t": search["t"], **behind},
         "predicted_to_keep_all": found.expected,

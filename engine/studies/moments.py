@@ -66,6 +66,11 @@ class Moment:
         return None if self.best is None else self.measured.ids[self.best]
 
     @property
+    def search_job(self) -> str | None:
+        """The job of the search in use."""
+        return self.search and self.search["job"]
+
+    @property
     def compares(self) -> bool:
         """Whether the measured runs are of the size of those that the fit in use learned from."""
         return self.fit is not None and set(self.fit.measured.ids) <= set(self.measured.ids)

@@ -7,27 +7,30 @@ import numpy as np
 from engine.commands import COMMANDS
 from engine.core.workspace import Workspace
 from engine.studies import advance
-from store import studies
+from engine.studies.questions import queue_search
+from store import jobs, studies
 from store.database import Store
 from tests.support.running import until
 from tests.support.warm import warm_worker
 
 FIRST, LATER = 6, 4  # runs between search and fit, and after the fit
+OTHERS = {"python": 0.0}  # priorities
 
 
 def come_apart(root: Path, kind: str) -> None:
-    """Add runs to the finished study of a kind in a workspace, fit them without a search, add others: the last of them
-    measures best. It is cancelled first, so that nothing follows by itself."""
+    """Add runs to the finished study of a kind in a workspace, fit them, search by OTHERS alone, add runs again: the
+    last of them measures best. It is cancelled first, so that nothing follows by itself."""
     store = Store(Workspace.open(root))
     try:
         study = next(one for one in studies.all_studies(store) if one.kind == kind)
         COMMANDS["cancel"](store, study.id)
         submit(store, study, "a", FIRST)
-        job, _ = advance.ask_fit(store, studies.get(store, study.id))
+        before = studies.league(store, study.id)["fingerprint"]
+        advance.ask_fit(store, studies.get(store, study.id))
         with warm_worker(root):
-            before = studies.league(store, study.id)["fingerprint"]
             until(lambda: store.ingest() >= 0 and studies.league(store, study.id)["fingerprint"] != before)
-        assert job.startswith(study.id)
+            asked = queue_search(store, studies.get(store, study.id), priorities=OTHERS, points=10_000)
+            until(lambda: store.ingest() >= 0 and jobs.find(store, asked.id).state == "done")
         submit(store, study, "b", LATER)
     finally:
         store.close()

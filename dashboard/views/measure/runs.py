@@ -167,8 +167,8 @@ def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
     title = f"{table.aggregate.title}, {read.unit}"
     plot(run_charts.best_so_far(numbers, read.level(score), read.level(best), title), key="best-so-far")
     st.caption(
-        f"{counted(len(rows), 'run')} of one size. Best measured: run {table.columns['number'][first]} "
-        f"({plain(table.columns['id'][first])}); the best of many looks a little too good."
+        f"{counted(len(rows), 'run')} of one size. Best measured ({plain(table.columns['id'][first])}): "
+        f"run {table.columns['number'][first]}; the best of many looks a little too good."
     )
 
 

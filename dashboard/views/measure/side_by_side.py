@@ -148,8 +148,9 @@ def losses(found: SideBySide, kinds: set[str], titles: tuple[str, str]) -> None:
         st.caption(
             f"The difference is {named_as(titles[1])} minus {named_as(titles[0])}; intervals are 95%, for one run. "
             "Each is judged by its own priorities. *Predicted*: at what it recommends, by its own surrogate. "
-            f"*Measured*: its best run ({plain(best)}), with the noise between seeds and of the validation text; the best "
-            f"of many looks a little too good, the more so of more runs.{EXPERTS * (len(kinds) > 1)}{reading().note}"
+            f"*Measured*: its best run ({plain(best)}), with the noise between seeds and of the validation text; the "
+            "best of many looks a little too good, the more so of more runs."
+            f"{EXPERTS * (len(kinds) > 1)}{reading().note}"
         )
     else:
         st.info("No loss of the two compares: the reasons are below.", icon=":material/block:")

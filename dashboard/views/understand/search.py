@@ -7,7 +7,7 @@ from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import style
 from dashboard.models import wording
 from dashboard.models.moments import behind_words
-from dashboard.models.searches import describe
+from dashboard.models.searches import counted, describe
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
@@ -84,7 +84,7 @@ def ask_prices(study: studies.Study) -> dict[str, float]:
 
 
 def results_so_far(drawn: Moment) -> None:
-    """The latest search, or the one chosen, as of now; drawn: the moment of the page."""
+    """The search in use, or the one chosen, as of now; drawn: the moment of the page."""
     store, name = state.store(), drawn.study.id
     moment = moment_of(store, drawn.study, drawn.aggregate, drawn.fit.name)
     own = jobs.of_study(store, name)
@@ -94,13 +94,7 @@ def results_so_far(drawn: Moment) -> None:
         if not any(job.kind == "search" for job in own):
             st.info("The first search starts automatically after the first fit.")
         return
-    by_job = {one["job"]: one for one in found}
-    search = by_job[
-        choose(st, "Result", {job: describe(one, zone()) for job, one in by_job.items()}, "result", link="result")
-    ]
-    behind = moment.behind(search)
-    if behind.since or not behind.in_use:
-        st.caption(f":material/history: This result is from {local(search['t'])}, {behind_words(moment, behind)}.")
+    search = chosen_result(moment, found)
     views = {"Best mixture": one_result, "Trade-off": draws.trade_off, "Targets": draws.targets}
     view = st.segmented_control(
         "View", list(views), default="Best mixture", key="search-look", bind="query-params", required=True
@@ -109,6 +103,20 @@ def results_so_far(drawn: Moment) -> None:
         views[view](moment, search)
     except Problem as problem:
         st.info(plain(problem))
+
+
+def chosen_result(moment: Moment, found: list[dict]) -> dict:
+    """One of the searches, at first the one in use; any other says that its answer is not what other pages show."""
+    by_job = {one["job"]: one for one in sorted(found, key=lambda one: one["job"] != moment.search_job)}
+    titles = {job: describe(one, zone()) for job, one in by_job.items()}
+    search = by_job[choose(st, "Result", titles, "result", link="result")]
+    if search["job"] != moment.search_job:
+        behind, weighed = behind_words(moment, moment.behind(search)), plain(counted(search["settings"]))
+        st.caption(
+            f":material/history: Below, *best predicted* is of this result alone: the search of {local(search['t'])}, "
+            f"{behind}, {weighed}."
+        )
+    return search
 
 
 def one_result(moment: Moment, search: dict) -> None:
