@@ -106,7 +106,7 @@ def moment_of(
 
 def _read(store: Store, study: studies.Study, aggregate: Aggregate | None, surrogate: str | None) -> Moment:
     aggregate, fit = aggregate or aggregate_of(store, study), fit_of(store, study, surrogate)
-    found, latest = results.searches(store, study.id), studies.league(store, study.id)
+    latest = studies.league(store, study.id)
     return Moment(
         study,
         aggregate,
@@ -115,8 +115,8 @@ def _read(store: Store, study: studies.Study, aggregate: Aggregate | None, surro
         fit,
         latest and latest["t"],
         studies.fitted_runs(store, study.id),
-        _in_use([one for one in found if _asked(aggregate, aggregate_in(store, study, one))], study, fit),
-        len(found),
+        search_in_use(store, study, aggregate, surrogate),
+        len(results.searches(store, study.id)),
     )
 
 
@@ -128,16 +128,24 @@ def _asked(one: Aggregate, other: Aggregate) -> bool:
     return bool(np.abs(own / own.max() - theirs / theirs.max()).max() < SAME)
 
 
-def _in_use(found: list[dict[str, Any]], study: studies.Study, fit: Fit | None) -> dict[str, Any] | None:
-    """Of searches, latest first: the latest asked of the surrogate in use, else of its fit, else of any."""
+def search_in_use(
+    store: Store, study: studies.Study, aggregate: Aggregate | None = None, surrogate: str | None = None
+) -> dict[str, Any] | None:
+    """Of the searches by the priorities of an aggregate (default: the study's own): the latest asked of the latest fit
+    and this surrogate (default: the leaderboard's choice), else of that fit, else of any; None without one."""
+    if not (found := results.searches(store, study.id)):
+        return None
+    aggregate, latest = aggregate or aggregate_of(store, study), studies.league(store, study.id)
+    surrogate = surrogate or (latest and latest["league"]["default"])
 
     def near(one: dict[str, Any]) -> int:
         settings = one["settings"]
-        if fit is None or settings["fingerprint"] != fit.fingerprint or settings.get("text") != _text(study):
+        if latest is None or settings["fingerprint"] != latest["fingerprint"] or settings.get("text") != _text(study):
             return 0
-        return 2 if settings["surrogate"] == fit.name else 1
+        return 2 if settings["surrogate"] == surrogate else 1
 
-    return max(found, key=near, default=None)
+    same = [one for one in found if _asked(aggregate, aggregate_in(store, study, one))]
+    return max(same, key=near, default=None)
 
 
 def _text(study: studies.Study) -> str | None:
