@@ -13,8 +13,8 @@ from store.runs import measured
 
 @dataclass(frozen=True)
 class Study:
-    """A study and its progress. counts, roles: number of runs by state and by role, without confirmations;
-    coordinates, the names of its space's dimensions, is empty until it is planned.
+    """A study and its progress. counts, roles: number of runs by state and by role, without confirmations; done_roles:
+    by role, of those that are done; coordinates, the names of its space's dimensions, is empty until it is planned.
 
     objectives: its metrics with their priorities, in the order of every run's losses; corpus: {"domains": {name:
     {"train_tokens"}}} of available text, None if unknown; imported: the source of its runs, None if
@@ -33,6 +33,7 @@ class Study:
     created_at: float
     counts: dict[str, int] = field(default_factory=dict)
     roles: dict[str, int] = field(default_factory=dict)
+    done_roles: dict[str, int] = field(default_factory=dict)
     note: str = ""
     tags: tuple[str, ...] = ()
     pinned: bool = False
@@ -102,14 +103,17 @@ def _all_studies(store: Store) -> list[Study]:
     )
     states: dict[str, Counter[str]] = {}
     roles: dict[str, Counter[str]] = {}
+    done: dict[str, Counter[str]] = {}
     own = "SELECT study, state, role, count(*) FROM runs WHERE role != 'confirm' GROUP BY ALL ORDER BY ALL"
     for study, state, role, number in store.rows(own):
         states.setdefault(study, Counter())[state] += number
         roles.setdefault(study, Counter())[role] += number
-    return [_study(row, dict(states.get(row[0], {})), dict(roles.get(row[0], {}))) for row in rows]
+        if state == "done":
+            done.setdefault(study, Counter())[role] += number
+    return [_study(row, *(dict(one.get(row[0], {})) for one in (states, roles, done))) for row in rows]
 
 
-def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int]) -> Study:
+def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int], done: dict[str, int]) -> Study:
     """A row of the table as a Study."""
     name, title, spec, domains, metrics, corpus, imported, state, message, created_at, *filed = row
     spec, domains = json.loads(spec), domains or []
@@ -131,6 +135,7 @@ def _study(row: tuple[Any, ...], counts: dict[str, int], roles: dict[str, int]) 
         created_at,
         counts,
         roles,
+        done,
         note or "",
         tuple(tags or ()),
         bool(pinned),
@@ -160,21 +165,33 @@ def league(store: Store, study: str) -> dict[str, Any] | None:
 
 
 def _league(store: Store, study: str) -> dict[str, Any] | None:
-    rows = store.rows(
-        "SELECT fingerprint, runs, league, t, (SELECT json_extract(spec, '$.runs') FROM jobs "
-        "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "
-        "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC",
-        [study],
-    )
-    if not rows:
+    found = fitted_runs(store, study)
+    if not found:
         return None
     there = set(measured(store, study).ids)  # a fit of another size, or of several, is older
-    own = next((row for row in rows if there.issuperset(json.loads(row[4]))), rows[0])
-    fingerprint, runs, value, t, ids = own
+    fingerprint = next((name for name, ids in found.items() if there.issuperset(ids)), next(iter(found)))
+    asked = "SELECT runs, league, t FROM leagues WHERE study = ? AND fingerprint = ?"
+    runs, value, t = store.rows(asked, [study, fingerprint])[0]
     return {
         "fingerprint": fingerprint,
         "runs": runs,
         "league": json.loads(value),
         "t": t,
-        "run_ids": json.loads(ids),
+        "run_ids": found[fingerprint],
     }
+
+
+def fitted_runs(store: Store, study: str) -> dict[str, list[str]]:
+    """The fingerprint of every fit of a study -> the ids of the runs that it learned from; the largest first, of equal
+    ones the latest."""
+    return store.remembered(("fitted runs", study), lambda: _fitted_runs(store, study))
+
+
+def _fitted_runs(store: Store, study: str) -> dict[str, list[str]]:
+    rows = store.rows(
+        "SELECT fingerprint, (SELECT json_extract(spec, '$.runs') FROM jobs "
+        "WHERE jobs.id = leagues.study || '-fit-' || fingerprint) "
+        "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC",
+        [study],
+    )
+    return {fingerprint: json.loads(ids) for fingerprint, ids in rows}

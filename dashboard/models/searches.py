@@ -1,4 +1,4 @@
-"""The settings of a search, as pages show them."""
+"""The settings of searches and proposals, as pages show them."""
 
 from datetime import tzinfo
 
@@ -10,7 +10,6 @@ from engine.surrogates import SURROGATES
 def describe(search: dict, zone: tzinfo) -> str:
     """When a search ended, in a time zone, and its settings, in one line."""
     settings = search["settings"]
-    counted = ", ".join(f"{d} × {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items())
     method = TITLES[settings.get("method", "simulate")]  # version 0.1 knew one
     title = SURROGATES[settings["surrogate"]].title
     words = [
@@ -18,8 +17,21 @@ def describe(search: dict, zone: tzinfo) -> str:
         title,
         f"{settings['points']:,} mixtures",
         method,
-        counted or "equal priorities",
+        counted(settings),
     ]
     if prices := settings.get("prices"):
         words.append("priced " + ", ".join(f"{domain} × {price:g}" for domain, price in prices.items()))
     return " · ".join(words)
+
+
+def counted(settings: dict) -> str:
+    """How metrics were weighed."""
+    weighed = [f"{d} × {w:g}" if w else f"{d} not counted" for d, w in settings["priorities"].items()]
+    return ", ".join(weighed) or "equal priorities"
+
+
+def proposal_words(proposal: dict, zone: tzinfo) -> str:
+    """When a proposal was made, by what and for which priorities, as the start of a sentence."""
+    settings = proposal["settings"]
+    title = SURROGATES[settings["surrogate"]].title
+    return f"Proposed {moment(proposal['t'], zone)} with {title}, {counted(settings)}"

@@ -12,7 +12,6 @@ from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
 from engine.studies.repeating import UNSEEN, UNSURE, Curve
-from store.studies import Study
 
 DID = {
     "put": "nominated it",
@@ -43,16 +42,6 @@ def without(known: np.ndarray) -> str:
     """How many runs a chart leaves out, of known (R,) bool: those in which what it shows was not measured."""
     lost = int((~known).sum())
     return f" ({lost} more {'lacks' if lost == 1 else 'lack'} a value)" if lost else ""
-
-
-def fitted_words(study: Study, fitted: int) -> str:
-    """How many of a study's runs a surrogate learned from, and what became of the others."""
-    repeats = study.roles.get("repeat", 0)
-    doses = study.roles.get(DOSE, 0)
-    others = [f"{counted(repeats, 'repeat')} for the noise"] * bool(repeats)
-    others += [f"{counted(doses, 'dose run')} for repetition"] * bool(doses)
-    others += [f"{number} {state}" for state, number in study.counts.items() if state != "done"]
-    return f"Fitted on {fitted} of {counted(study.runs, 'run')}" + (f" ({', '.join(others)})." if others else ".")
 
 
 def worth_told(curve: Curve) -> str:

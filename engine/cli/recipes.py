@@ -29,7 +29,8 @@ def point_of(one) -> None:
     one.add_argument(
         "--candidate",
         default="best",
-        help="a candidate's name or id, best (of the latest search), natural, uniform, unimax, or a run's id",
+        help="a candidate's name or id, best (predicted, by the study's own priorities), natural, uniform, unimax, "
+        "or a run's id",
     )
     lengths = "mean length, for formats that count rows (default: the corpus'); repeat"
     one.add_argument("--tokens-per-document", action="append", default=[], metavar="NAME=NUMBER", help=lengths)

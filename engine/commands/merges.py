@@ -3,8 +3,8 @@
 from engine.commands.jobs import answer_of
 from engine.core.people import takes
 from engine.search import plain
-from engine.studies.fits import point_of
 from engine.studies.merges import learning, paired_comparison, questions
+from engine.studies.points import point_of
 from store import results, studies
 from store.database import Store
 

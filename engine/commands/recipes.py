@@ -20,8 +20,8 @@ def export(
     """The files of a mixture in a loader's format: {"files": {name: text}, "binary": {name: base64}, "state": approved
     or draft}.
 
-    candidate: a candidate's name or id, "best" (the latest search's), a baseline's name, or a run's id; paths: where a
-    domain's text lies for the loader; tokens_per_document: for formats that count rows.
+    candidate: a candidate's name or id, "best" (predicted, by the study's own priorities), a baseline's name, or a
+    run's id; paths: where a domain's text lies for the loader; tokens_per_document: for formats that count rows.
     """
     study = studies.get(store, name)
     made = recipe_of(store, study, candidate, tokens, paths=paths, tokens_per_document=tokens_per_document)

@@ -6,7 +6,7 @@ from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.review import acts, compare, confirming
 from engine.review import dossier as dossiers
-from engine.studies.fits import point_of
+from engine.studies.points import point_of
 from store import reviews, studies
 from store.database import Store
 

@@ -15,8 +15,10 @@ from engine.space.baselines import epochs
 from engine.studies import confirmations, domain_changes, price_ledger, proposals, repeating, size_plans, source_value
 from engine.studies.claims import claims
 from engine.studies.desk_file import desk_of
-from engine.studies.fits import fit_of, load, named_points, point_of
+from engine.studies.fits import fit_of, load
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.moments import Moment, moment_of, with_behind
+from engine.studies.points import named_points, point_of
 from engine.studies.reach import places_in
 from engine.studies.targets import checked_tokens, fit_at
 from engine.studies.training import vocabulary_of
@@ -31,7 +33,7 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
         raise Problem(f"Cannot tell what repetition does in {name!r}: nothing is fitted yet. {study.way_on}")
     frame, aggregate = frame_of_study(study), aggregate_of(store, study)
     tokens = checked_tokens(frame.budget if tokens is None else tokens)
-    at = next(iter(named_points(store, study, aggregate).values()))
+    at = next(iter(named_points(moment_of(store, study, aggregate)).values()))
     at = at if candidate is None else point_of(store, study, candidate)
     told = {
         "study": study.id,
@@ -56,26 +58,30 @@ def desk(store: Store, name: str, surrogate: str | None = None, priorities: dict
     return desk_of(store, studies.get(store, name), surrogate, priorities)
 
 
-def latest_search(store: Store, name: str) -> tuple[studies.Study, dict, Pool]:
-    """A study, its latest search and that search's draws. Raises Problem before the first search."""
+def drawn(store: Store, name: str) -> tuple[Moment, dict, Pool]:
+    """A study now, its search in use, or the latest where none is by its own priorities, and that search's draws.
+    Raises Problem before the first search."""
     found = studies.get(store, name)
     if not (done := results.searches(store, found.id)):
         raise Problem(f"Cannot read the draws of {name!r}: there is no search yet. Search first.")
-    return found, done[0], Pool.load(store.workspace.root / draws_file(done[0]["job"]))
+    moment = moment_of(store, found)
+    search = moment.search or done[0]
+    return moment, search, Pool.load(store.workspace.root / draws_file(search["job"]))
 
 
 def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
-    """The Pareto front of the latest search's draws, along the first metric."""
-    study, _, pool = latest_search(store, name)
+    """The Pareto front of the draws of the search in use, along the first metric."""
+    moment, search, pool = drawn(store, name)
+    study = moment.study
     columns, signs = columns_of(study, metrics)
-    rows = front(pool, columns, signs)
+    rows, fingerprint = front(pool, columns, signs), search["settings"]["fingerprint"]
     return [
         {
             "shares": dict(zip(study.domains, pool.points[row].round(6).tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
             "place": place,
         }
-        for row, place in zip(rows, places_in(store, study.id, pool.points[rows]), strict=True)
+        for row, place in zip(rows, places_in(store, study.id, pool.points[rows], fingerprint), strict=True)
     ]
 
 
@@ -90,7 +96,8 @@ def columns_of(study: studies.Study, metrics: list[str]) -> tuple[list[int], np.
 def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -> dict:
     """Inverse search: the likeliest mixtures for losses of at most (scores of at least) `limits` {metric: value}."""
     check(is_whole(most, 1), most, "the number of mixtures", "a whole number of at least 1")
-    study, search, pool = latest_search(store, name)
+    moment, search, pool = drawn(store, name)
+    study = moment.study
     columns, signs = columns_of(study, list(limits))
     wanted = np.full(len(study.metrics), np.nan)
     wanted[columns] = list(limits.values())
@@ -104,6 +111,7 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
             for domain, low, high in zip(study.domains, found.lowest, found.highest, strict=True)
         }
     rows = found.rows[:most]
+    places = places_in(store, study.id, pool.points[rows], settings["fingerprint"])
     mixtures = [
         {
             "chance": round(float(chance), 4),
@@ -111,11 +119,11 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
             "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
             "place": place,
         }
-        for row, chance, place in zip(
-            rows, found.chance[:most], places_in(store, study.id, pool.points[rows]), strict=True
-        )
+        for row, chance, place in zip(rows, found.chance[:most], places, strict=True)
     ]
+    behind = asdict(moment.behind(search))
     return {
+        "search": {"job": search["job"], "surrogate": settings["surrogate"], "t": search["t"], **behind},
         "predicted_to_keep_all": found.expected,
         "draws": len(pool.points),
         "ranges": ranges,
@@ -140,8 +148,10 @@ def propose(
 
 
 def list_proposals(store: Store, name: str) -> list[dict]:
-    """The proposals for a study, latest first."""
-    return results.proposals(store, studies.get(store, name).id)
+    """The proposals for a study, latest first, with what stands behind each."""
+    study = studies.get(store, name)
+    found = results.proposals(store, study.id)
+    return with_behind(moment_of(store, study), found) if found else []
 
 
 @takes("operator", "train proposed mixtures")

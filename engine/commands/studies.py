@@ -13,6 +13,7 @@ from engine.studies import advance, doses, housekeeping, lifecycle, sizes
 from engine.studies import text as texts
 from engine.studies.lost import lost_words, lost_work
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
+from engine.studies.moments import as_json, moment_of, with_behind
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.reach import with_places
 from engine.studies.training import costs, expected_roles
@@ -49,7 +50,7 @@ def summary(found: studies.Study) -> dict:
 
 
 def show(store: Store, name: str) -> dict:
-    """One study: its runs, jobs and latest leaderboard."""
+    """One study: its runs, jobs and latest leaderboard, and what its answers rest on at this moment."""
     found = studies.get(store, name)
     return {
         **summary(found),
@@ -57,6 +58,7 @@ def show(store: Store, name: str) -> dict:
         "jobs": [asdict(job) for job in jobs.of_study(store, found.id)],
         "league": studies.league(store, found.id),
         "aggregate": aggregate_of(store, found).to_dict() if found.coordinates else None,
+        "moment": moment(store, found),
         **text(found),
         "sizes": sizes.summary(store, found),
         "costs": costs(store, found),
@@ -65,6 +67,15 @@ def show(store: Store, name: str) -> dict:
         "lost": lost(store, found),
         "corrupt_journal_lines": runs.corrupt_count(store),
     }
+
+
+def moment(store: Store, found: studies.Study) -> dict | None:
+    """What the study's answers rest on (engine/studies/moments.py); None before it is planned, and where the file of
+    its surrogate is gone or damaged: the rest of the study can be shown all the same."""
+    try:
+        return as_json(moment_of(store, found)) if found.coordinates else None
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def lost(store: Store, found: studies.Study) -> dict:
@@ -222,11 +233,11 @@ def search(
 def list_searches(store: Store, name: str) -> list[dict]:
     """The results of a study's searches, latest first; optimism: how far above its prediction the best measures.
 
-    Each mixture says its place: measured, interpolated, or extrapolated.
+    Each says what stands behind it; each mixture its place: measured, interpolated, or extrapolated.
     """
     study = studies.get(store, name)
     found = with_places(store, study.id, results.searches(store, study.id))
-    return [with_optimism(store, study, one) for one in found]
+    return with_behind(moment_of(store, study), [with_optimism(store, study, one) for one in found]) if found else []
 
 
 COMMANDS = (

@@ -16,8 +16,8 @@ from engine.jobs.decisions import CandidatePut, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.standing import VERDICTS, standings
-from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import frame_of_study
+from engine.studies.points import BEST_PREDICTED
 from store import reviews, runs, studies
 from store.database import Store
 

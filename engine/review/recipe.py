@@ -17,9 +17,10 @@ from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
 from engine.review.standing import standings
 from engine.spec.merge_point import references
-from engine.studies.fits import ALSO, fit_of, point_of
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
+from engine.studies.moments import moment_of
+from engine.studies.points import ALSO, BEST_PREDICTED, named_points, point_of
 from store import reviews, studies
 from store.database import Store
 
@@ -93,9 +94,12 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
 
 def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
     """Predictions by the study's latest fit, provenance, and no approval."""
-    fit = fit_of(store, study)
+    moment = moment_of(store, study)
+    fit, best = moment.fit, named_points(moment).get(BEST_PREDICTED)
     told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
     told["measured"] = at_runs(store, study, shares)
+    if best is not None and np.abs(best - shares).max() < SAME:
+        told["search"] = {"job": moment.search["job"], "t": moment.search["t"], **asdict(moment.behind(moment.search))}
     if fit is None:
         return (), told | {"decision": None}, False
     mean, std = fit.surrogate.predict(shares[None])

@@ -11,8 +11,9 @@ from engine.core.people import takes
 from engine.spec.fidelity import Fidelity, larger
 from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
-from engine.studies.fits import ALSO, fit_of, point_of
+from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.points import ALSO, point_of
 from engine.studies.training import add_runs, trainable
 from engine.surrogates.prediction import predict
 from store import runs, studies

@@ -16,8 +16,10 @@ from engine.core.errors import Problem
 from engine.spec.merge import box_of, usual_of
 from engine.spec.objectives import common_scale
 from engine.spec.study import StudySpec
-from engine.studies.fits import Fit, fit_of, load, named_points
+from engine.studies.fits import Fit, load
 from engine.studies.measured import aggregate_of, frame_of_study
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import named_points
 from engine.surrogates.portable import most_like, portable
 from store import studies
 from store.database import Store
@@ -31,12 +33,12 @@ def desk_of(
 
     Raises Problem before the first fit, and where no fitted surrogate is portable.
     """
-    if (fit := fit_of(store, study, surrogate)) is None:
+    moment = moment_of(store, study, aggregate_of(store, study, priorities), surrogate)
+    if (fit := moment.fit) is None:
         raise Problem(f"Cannot make a desk of {study.name!r}: nothing is fitted yet. {study.way_on}")
-    aggregate = aggregate_of(store, study, priorities)
+    aggregate, points = moment.aggregate, named_points(moment)
     stand_in, instead_of = standing_in(fit, aggregate.weights)
     measured, scale = fit.measured, common_scale(study.objectives, fit.measured.losses)
-    best, points = aggregate.best(measured.losses), named_points(store, study, aggregate)
     return {
         "version": VERSION,
         "study": study.id,
@@ -47,7 +49,7 @@ def desk_of(
         "runs": measured.weights.tolist(),
         "reach": float(support(measured.weights[:1], measured.weights).reach),
         "points": {name: point.tolist() for name, point in points.items()},
-        "best": None if best is None else {"run": measured.ids[best], "losses": or_null(measured.losses[best])},
+        "best": best_of(moment),
         "aggregate": aggregate.to_dict(),
         "near": NEAR * (float(np.nanstd(aggregate.of(measured.losses))) or 1.0),
         "touching": MEASURED,
@@ -57,9 +59,17 @@ def desk_of(
         "instead_of": instead_of,
         "fitted": len(measured.ids),
         "fingerprint": fit.fingerprint,
-        "few": study.done < study.enough,
+        "since": moment.since,
+        "few": not moment.enough,
         **bounds(study),
     }
+
+
+def best_of(moment: Moment) -> dict[str, Any] | None:
+    """The best measured run and its losses; None without any, or where runs do not compare with the fit's."""
+    if moment.best is None or not moment.compares:
+        return None
+    return {"run": moment.best_run, "losses": or_null(moment.measured.losses[moment.best])}
 
 
 def standing_in(fit: Fit, weights: np.ndarray) -> tuple[Fit, dict[str, Any] | None]:
@@ -75,8 +85,7 @@ def standing_in(fit: Fit, weights: np.ndarray) -> tuple[Fit, dict[str, Any] | No
             "Choose a law of mixing or a Gaussian process when the study is started."
         )
     name, difference = found
-    there = Fit(name, others[name], fit.league, fit.fingerprint, fit.measured, fit.folder)
-    return there, {"title": fit.title, "difference": difference}
+    return fit.other(name), {"title": fit.title, "difference": difference}
 
 
 def bounds(study: studies.Study) -> dict[str, Any]:

@@ -14,10 +14,11 @@ from engine.space.simplex import Simplex
 from engine.spec.frame import Frame, frame_of
 from engine.spec.study import StudySpec, chosen_domains, design_points
 from engine.studies.advance import advance, text_of
-from engine.studies.fits import BEST_PREDICTED, named_points
 from engine.studies.jobs import queue_runs
 from engine.studies.lifecycle import same_study
 from engine.studies.measured import for_fitting, frame_of_study
+from engine.studies.moments import moment_of
+from engine.studies.points import BEST_PREDICTED, named_points
 from engine.studies.price_ledger import priced_points
 from engine.studies.training import trainable, training_jobs, vocabulary_of
 from store import corpora, studies
@@ -71,7 +72,7 @@ def plan_change(
     stays = {name: {name: 1.0} if name in same else {} for name in study.domains}
     change = Change(tuple(study.domains), tuple(new), stays | said)
     measured = for_fitting(store, study.id)
-    best = named_points(store, study)
+    best = named_points(moment_of(store, study))
     frozen = best.get(BEST_PREDICTED, next(iter(best.values())))  # a baseline may lie outside the bounds
     kept = reuse(change, measured.weights, frame_of_study(study).space.project(frozen[None])[0])
     losses = np.full((len(kept.rows), len(new)), np.nan)

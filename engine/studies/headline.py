@@ -8,17 +8,19 @@ weighed by their precision. The noise of one run is that between repeats.
 
 from dataclasses import dataclass, replace
 from math import erf, sqrt
+from typing import Any
 
 import numpy as np
 
 from engine.spec.objectives import Aggregate
 from engine.spec.study import StudySpec
 from engine.studies.confirmations import SAME, Plan
-from engine.studies.fits import BEST_PREDICTED, Fit, fit_of
-from engine.studies.measured import Noise, aggregate_in, aggregate_noise, points_measured
-from engine.studies.questions import with_optimism
+from engine.studies.fits import Fit
+from engine.studies.measured import Noise, aggregate_noise, aggregate_of
+from engine.studies.moments import Moment
+from engine.studies.points import BEST_PREDICTED
 from engine.surrogates.prediction import aggregate_std, difference, difference_std
-from store import results, runs, studies
+from store import runs, studies
 from store.database import Store
 
 MOST_SEEDS = 10  # that one click asks for
@@ -54,18 +56,19 @@ class Headline:
         return 0.5 * (1 - erf(self.gap / self.std / sqrt(2)))
 
 
-def headline(store: Store, study: studies.Study) -> Headline | None:
-    """Of the study's latest search; None before one, and while there are fewer runs than a fit needs."""
-    found = results.searches(store, study.id) if study.kind == "mixture" and study.done >= study.enough else []
-    if not found or (fit := fit_of(store, study, found[0]["settings"]["surrogate"])) is None:
+def headline(store: Store, moment: Moment) -> Headline | None:
+    """Of the search in use, as the fit in use predicts; None before a search by the moment's priorities, and while
+    there are fewer runs than a fit needs."""
+    study, fit, search = moment.study, moment.fit, moment.search
+    if study.kind != "mixture" or not moment.enough or fit is None or search is None:
         return None
-    search, aggregate = with_optimism(store, study, found[0]), aggregate_in(store, study, found[0])
     name, baseline = next(iter(search["found"]["differences"].items()))
     point, other = np.array(search["found"]["found"]["shares"]), np.array(baseline["baseline"]["shares"])
-    gap = difference(fit.surrogate, point, other, aggregate.weights)
-    noise = aggregate_noise(points_measured(store, study.id), aggregate)
-    bias, spread = (search["optimism"][key] for key in ("bias", "spread")) if search["optimism"] else (None, 0.0)
-    own = aggregate_std(fit.surrogate, difference_std(fit.surrogate, point, other, noise=False), aggregate.weights)
+    weights = moment.aggregate.weights
+    gap = difference(fit.surrogate, point, other, weights)
+    told = optimism_of(store, moment)
+    bias, spread = (told["bias"], told["spread"]) if told else (None, 0.0)
+    own = aggregate_std(fit.surrogate, difference_std(fit.surrogate, point, other, noise=False), weights)
     one = Headline(
         point=point,
         against=(name, other),
@@ -75,12 +78,21 @@ def headline(store: Store, study: studies.Study) -> Headline | None:
         bias=bias,
         seeds=0,
         measured=None,
-        noise=noise,
+        noise=aggregate_noise(moment.measured, moment.aggregate),
         more=None,
         fit=fit,
-        aggregate=aggregate,
+        aggregate=moment.aggregate,
     )
     return with_more(with_seeds(one, store, study))
+
+
+def optimism_of(store: Store, moment: Moment) -> dict[str, Any] | None:
+    """What refits of the fit in use say of a choice of its lowest prediction (engine.league.optimism.Optimism); None
+    where they were asked about another surrogate or other priorities. A point that a search on fewer runs found was
+    chosen less by this fit's own luck: for that it is an upper bound."""
+    told = moment.fit.league.optimism if moment.fit is not None else None
+    own = moment.aggregate.to_dict() == aggregate_of(store, moment.study).to_dict()
+    return told if told and own and moment.fit is not None and told["of"] == moment.fit.name else None
 
 
 def with_seeds(one: Headline, store: Store, study: studies.Study) -> Headline:

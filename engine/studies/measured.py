@@ -41,12 +41,13 @@ def frame_of_study(study: studies.Study) -> Frame:
 
 
 def aggregate_of(store: Store, study: studies.Study, priorities: dict[str, float] | None = None) -> Aggregate:
-    """The aggregate of the study's metrics, by its own priorities or others, on the finished runs.
+    """The aggregate of the study's metrics, by its own priorities or others. Metrics of different units are divided by
+    their spread over the runs of the latest fit, so that what it predicts stays one number while runs come in.
 
     Raises Problem if the study is not planned yet: its metrics are unknown.
     """
     check_planned(study)
-    return aggregate(study.objectives, for_fitting(store, study.id).losses, priorities)
+    return aggregate(study.objectives, learned(store, study.id).losses, priorities)
 
 
 def aggregate_in(store: Store, study: studies.Study, search: dict) -> Aggregate:
@@ -64,6 +65,16 @@ def for_fitting(store: Store, study: str) -> runs.Measured:
     measured = points_measured(store, study)
     learnt = measured.take([i for i, role in enumerate(measured.roles) if role != "repeat"])
     return replace(learnt, beside=tuple(one.id for one in runs.dosed(store, study)))
+
+
+def learned(store: Store, study: str, fingerprint: str | None = None) -> runs.Measured:
+    """The runs that a fit learned from (default: the latest); before the first, those that it would learn from."""
+    latest = studies.league(store, study)
+    if fingerprint is None and latest is None:
+        return for_fitting(store, study)
+    known = set(latest["run_ids"] if fingerprint is None else studies.fitted_runs(store, study).get(fingerprint, ()))
+    there = runs.measured_at_all_sizes(store, study)  # the fit may be of a size that had the most runs before
+    return there.take([row for row, run in enumerate(there.ids) if run in known])
 
 
 def points_measured(store: Store, study: str) -> runs.Measured:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from engine.analysis.explain import EXTRAPOLATED, support
-from engine.studies.measured import for_fitting
+from engine.studies.measured import learned
 from store.database import Store
 
 
@@ -15,18 +15,20 @@ def places(points: np.ndarray, runs: np.ndarray, elsewhere: bool = False) -> lis
     return [EXTRAPOLATED] * len(points) if elsewhere else support(points, runs).badge
 
 
-def places_in(store: Store, study: str, points: np.ndarray) -> list[str]:
-    """The same by the runs of a study that fits learn from; all extrapolated where it has none."""
-    runs = for_fitting(store, study).weights
+def places_in(store: Store, study: str, points: np.ndarray, fingerprint: str) -> list[str]:
+    """The same by the runs that a fit of a study learned from; all extrapolated where they are gone."""
+    runs = learned(store, study, fingerprint).weights
     return places(points, runs, elsewhere=not runs.size)
 
 
 def with_places(store: Store, study: str, searches: list[dict]) -> list[dict]:
-    """Results of searches in which each mixture says its "place", as `places_in` tells it."""
-    mixtures = [one for search in searches for one in mixtures_of(search["found"])]
-    if mixtures:
+    """Results of searches in which each mixture says its "place", by the runs that its search's fit learned from."""
+    for search in searches:
+        mixtures = mixtures_of(search["found"])
         points = np.array([one["shares"] for one in mixtures])
-        for one, place in zip(mixtures, places_in(store, study, points), strict=True):
+        for one, place in zip(
+            mixtures, places_in(store, study, points, search["settings"]["fingerprint"]), strict=True
+        ):
             one["place"] = place
     return searches
 

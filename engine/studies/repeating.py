@@ -20,7 +20,7 @@ from engine.spec.repetition import is_matched
 from engine.spec.statistics import first_lowest, weighted_sum
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
-from engine.studies.measured import for_fitting
+from engine.studies.measured import learned
 from engine.surrogates import Surrogate
 from store import runs, studies
 from store.database import Store
@@ -84,9 +84,9 @@ class Seen:
 
 
 def epochs_read(store: Store, study: studies.Study, frame: Frame) -> Seen:
-    """What the finished runs of a study with pools read."""
+    """What the runs of a study with pools read that its latest fit learned from, and its finished dose runs."""
     tokens = _pools(frame)
-    read = epochs(for_fitting(store, study.id).weights.reshape(-1, len(tokens)), tokens, frame.budget)
+    read = epochs(learned(store, study.id).weights.reshape(-1, len(tokens)), tokens, frame.budget)
     return Seen(read, [epochs(one.weights / one.doses, tokens, frame.budget) for one in runs.dosed(store, study.id)])
 
 

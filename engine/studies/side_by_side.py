@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.spec.objectives import DEVIATIONS, Aggregate, Objective
-from engine.studies.fits import fit_of
-from engine.studies.measured import aggregate_of, noise_floor, points_measured
+from engine.studies.measured import noise_floor
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import BEST_PREDICTED, named_points
 from engine.surrogates.prediction import predict
-from store import corpora, results, runs, studies
+from store import corpora, runs, studies
 from store.database import Store
 
 WINDOWS = ("context", "eval_tokens")  # of a fidelity: which windows of the validation text are measured
@@ -44,16 +45,20 @@ class Gap:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study found. point (D,): what its latest search recommends, None before one, or with too few runs; run:
-    the best measured one, by the study's own priorities. predicted (M,) at the point; measured (M,) in that run; total:
-    the aggregate of either."""
+    """What a study found by its own priorities. moment: what it rests on; point (D,): what the search in use
+    recommends, None before one, or with too few runs; run: the best measured one. predicted (M,) at the point; measured
+    (M,) in that run; total: the aggregate of either."""
 
+    moment: Moment
     point: np.ndarray | None
     run: str | None
     predicted: list[Value] | None
     measured: list[Value] | None
     total: tuple[Value | None, Value | None]
-    aggregate: Aggregate
+
+    @property
+    def aggregate(self) -> Aggregate:
+        return self.moment.aggregate
 
 
 @dataclass(frozen=True)
@@ -99,14 +104,12 @@ def side_by_side(store: Store, one: studies.Study, other: studies.Study) -> Side
 
 def answer(store: Store, study: studies.Study) -> Answer:
     """What a study recommends, and the best that it measured."""
-    by, measured = aggregate_of(store, study), points_measured(store, study.id)
-    fit = fit_of(store, study) if study.done >= study.enough else None
-    found = results.searches(store, study.id) if fit else []
-    point = np.array(found[0]["found"]["found"]["shares"]) if found else None
+    moment = moment_of(store, study)
+    by, measured, best, fit = moment.aggregate, moment.measured, moment.best, moment.fit
+    point = named_points(moment).get(BEST_PREDICTED)
     told = None if fit is None or point is None else predict(fit.surrogate, point, by.weights)
     predicted = told and [Value(*pair) for pair in zip(told.mean.tolist(), told.std.tolist(), strict=True)]
     totals: list[Value | None] = [told and Value(told.aggregate, told.aggregate_std), None]
-    best = by.best(measured.losses) if measured.ids else None
     values = run = None
     if best is not None:
         run = measured.ids[best]
@@ -115,7 +118,7 @@ def answer(store: Store, study: studies.Study) -> Answer:
         std = np.full(len(errors), np.nan) if noise is None else np.hypot(errors, noise)
         values = [Value(*pair) for pair in zip(measured.losses[best].tolist(), std.tolist(), strict=True)]
         totals[1] = Value(float(by.of(measured.losses[best])), by.error_of([std]))
-    return Answer(point, run, predicted, values, (totals[0], totals[1]), by)
+    return Answer(moment, point, run, predicted, values, (totals[0], totals[1]))
 
 
 def barrier(store: Store, one: studies.Study, other: studies.Study, mine: Objective, theirs: Objective) -> str:

@@ -10,8 +10,8 @@ from engine.core.errors import Problem
 from engine.corpus.contents import mixed
 from engine.spec.objectives import Aggregate
 from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
-from engine.studies.fits import point_of
 from engine.studies.measured import frame_of_study
+from engine.studies.points import point_of
 from store import corpora, studies
 from store.database import Store
 

@@ -10,6 +10,7 @@ from engine.studies.confirmations import confirm
 from engine.studies.fits import fit_of
 from engine.studies.headline import MOST_SEEDS, headline, plan_of, with_more
 from engine.studies.measured import Noise
+from engine.studies.moments import moment_of
 from engine.surrogates.prediction import difference
 from store import runs, studies
 from store.database import Store
@@ -23,9 +24,13 @@ def opened(finished, tmp_path_factory):
     store.close()
 
 
+def answer(store, study):
+    return headline(store, moment_of(store, study))
+
+
 def test_it_is_the_surrogates_difference_with_what_the_choice_costs(opened):
     store, study = opened
-    one, fit = headline(store, study), fit_of(store, study)
+    one, fit = answer(store, study), fit_of(store, study)
     gap = difference(fit.surrogate, one.point, one.against[1], one.aggregate.weights)
     assert one.predicted == pytest.approx(gap.aggregate)
     assert one.bias is not None and one.gap == pytest.approx(one.predicted + one.bias)
@@ -35,7 +40,7 @@ def test_it_is_the_surrogates_difference_with_what_the_choice_costs(opened):
 
 
 def test_so_many_further_seeds_halve_the_doubt(opened):
-    one = headline(*opened)
+    one = answer(*opened)
     for std, noise in ((0.1, 0.1), (0.02, 0.005), (1.0, 0.3)):
         more = with_more(replace(one, std=std, noise=Noise(noise, 3))).more
         after = (1 / std**2 + more / (2 * noise**2)) ** -0.5
@@ -48,12 +53,12 @@ def test_so_many_further_seeds_halve_the_doubt(opened):
 
 @pytest.mark.parametrize(("gap", "sure"), [(0.0, 0.5), (-0.196, 0.975), (0.196, 0.025)])
 def test_sure_is_a_probability(opened, gap, sure):
-    assert replace(headline(*opened), gap=gap, std=0.1).sure == pytest.approx(sure, abs=1e-3)
+    assert replace(answer(*opened), gap=gap, std=0.1).sure == pytest.approx(sure, abs=1e-3)
 
 
 def test_its_plan_measures_both_with_seeds_that_add_to_those_there_are(opened):
     store, study = opened
-    one = replace(headline(store, study), more=2)
+    one = replace(answer(store, study), more=2)
     planned = confirm(store, study, plan_of(study, one))
     rows = runs.confirmations(store, study.id)
     assert len(planned) == len(rows) == 4 and {row.fidelity == study.spec["fidelity"] for row in rows} == {True}

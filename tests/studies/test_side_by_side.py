@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from engine.spec.objectives import Objective, aggregate
+from engine.studies.moments import Moment
 from engine.studies.side_by_side import Answer, Gap, Row, Value, barrier, side_by_side, total
 from store import studies
 from store.database import Store
+from store.runs import Measured
 from store.studies import Study
 
 SIZE = {"width": 16, "layers": 1, "tokens": 4096, "context": 32, "eval_tokens": 2048}
@@ -45,7 +47,8 @@ def test_a_metric_compares_only_where_everything_else_is_the_same(store, other, 
 
 def answered(of: Study, priorities: dict[str, float]) -> Answer:
     by = aggregate(of.objectives, np.ones((2, 2)), priorities)
-    return Answer(np.array([0.5, 0.5]), "run-1", None, None, (Value(2.0, 0.1), None), by)
+    moment = Moment(of, by, Measured([], [], [], np.array([]), np.array([])), (), None, None, {}, None, 0)
+    return Answer(moment, np.array([0.5, 0.5]), "run-1", None, None, (Value(2.0, 0.1), None))
 
 
 def test_the_mean_compares_where_it_is_of_the_same_metrics_and_each_of_them_does():

@@ -211,6 +211,15 @@ def test_sql_stands_in_the_store_only():
     assert [path.name for path in looked if any(word in path.read_text() for word in words)] == []
 
 
+def test_pages_take_fit_and_search_from_one_moment():
+    """Read one by one they would be of different times: `Moment` has both, and the runs (engine/studies/moments.py)."""
+    looked = files("dashboard/views")
+    asked = {path.relative_to(ROOT / "dashboard/views").as_posix(): imports(path) for path in looked}
+    assert [path for path, names in asked.items() if "engine.studies.fits.fit_of" in names] == []
+    searches = [path.name for path in looked if "results.searches(" in path.read_text()]
+    assert sorted(searches) == ["moment.py", "search.py"]  # what is new, and all that there are
+
+
 def test_the_page_and_commands_start_without_torch_and_scikit_learn():
     """Every module of the dashboard, page.py too (which runs when it is imported: its imports are read instead)."""
     modules = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in files("dashboard")]

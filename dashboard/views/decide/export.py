@@ -14,6 +14,7 @@ from dashboard.server import state
 from dashboard.views.decide.checkpoint import checkpoint
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.faders import linked_point
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import named_as, plain, refusal
@@ -22,8 +23,9 @@ from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
 from engine.spec.pools import SOURCES
-from engine.studies.fits import named_points, nominated_points
 from engine.studies.measured import frame_of_study
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import named_points, nominated_points
 from store import reviews, studies
 
 FADERS = "the faders"
@@ -36,7 +38,9 @@ def render(name: str | None) -> None:
     if not study.domains:
         st.info("Nothing to export until the corpus is built.")
         return
-    label, point = chosen_point(study)
+    moment = moment_of(state.store(), study)
+    show_moment(moment, "export")
+    label, point = chosen_point(moment)
     recipe = settings(study, label, point)
     approval(recipe)
     st.header("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
@@ -53,9 +57,10 @@ def render(name: str | None) -> None:
         checkpoint(study, point, stem_of(recipe))
 
 
-def chosen_point(study: studies.Study) -> tuple[str, np.ndarray]:
+def chosen_point(moment: Moment) -> tuple[str, np.ndarray]:
     """The point to export: a candidate, another named point, or the faders'."""
-    points = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
+    study = moment.study
+    points = {**named_points(moment), **nominated_points(state.store(), study)}
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_point(study)
     if faders is not None and study.kind != "merge":

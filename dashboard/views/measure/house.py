@@ -15,7 +15,8 @@ from engine.core.short_names import listed
 from engine.spec.study import StudySpec
 from engine.studies import housekeeping
 from engine.studies.housekeeping import LONGEST
-from store import results, studies
+from engine.studies.moments import search_in_use
+from store import studies
 
 NEWEST, NAME, BEST = "newest", "name", "best"
 ORDERS = {NEWEST: "Newest first", NAME: "By name", BEST: "Best first"}
@@ -61,11 +62,12 @@ def search_text(study: studies.Study) -> str:
 
 
 def gap(study: studies.Study) -> float:
-    """The latest search's predicted difference to the first baseline: below 0 it is better; infinite without one."""
-    found = state.store().remembered(("latest gap", study.id), lambda: results.searches(state.store(), study.id)[:1])
-    if not found or not found[0]["found"].get("differences"):
+    """The predicted difference to the first baseline by the search in use: below 0 it is better; infinite without."""
+    store = state.store()
+    found = store.remembered(("search in use", study.id), lambda: search_in_use(store, study))
+    if found is None or not found["found"].get("differences"):
         return float("inf")
-    return next(iter(found[0]["found"]["differences"].values()))["aggregate"]
+    return next(iter(found["found"]["differences"].values()))["aggregate"]
 
 
 def labels(study: studies.Study) -> None:

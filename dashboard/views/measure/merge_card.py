@@ -12,7 +12,9 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, plain
 from dashboard.views.shared.units import reading
 from engine.spec.merge_catalogue import card_of
-from engine.studies.measured import aggregate_of, points_measured, reference_runs
+from engine.studies.measured import reference_runs
+from engine.studies.moments import moment_of
+from engine.studies.points import best_measured
 from store import runs, studies
 
 
@@ -40,27 +42,33 @@ def describe(study: studies.Study) -> str:
 
 def answer(study: studies.Study) -> None:
     """The best merge measured, against the best baseline."""
-    measured, aggregate = runs.measured(state.store(), study.id), aggregate_of(state.store(), study)
-    usual, merges = reference_runs(measured, aggregate), points_measured(state.store(), study.id)
-    if not usual or not merges.ids or (best := aggregate.best(merges.losses)) is None:
+    moment = moment_of(state.store(), study)
+    aggregate, merges, best = moment.aggregate, moment.measured, moment.best
+    measured = runs.measured(state.store(), study.id)
+    usual = reference_runs(measured, aggregate)
+    if not usual or best is None:
         return
     name, row = next(iter(usual.items()))
     gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
     half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
     read = reading(aggregate.unit)
-    size = f"{wording.number(read.gap(abs(gap)))} ± {wording.number(read.gap(half))} {plain(read.gap_unit)}"
+    known = np.isfinite(half)  # a run that was measured elsewhere has no interval
+    size = wording.number(read.gap(abs(gap))) + (f" ± {wording.number(read.gap(half))}" if known else "")
+    noise = ", which is within the noise of that text" if known and abs(gap) <= half else ""
     if abs(gap) < 1e-9:
         verdict = f"{baseline_phrase(name)} is itself the best"
     else:
         against = baseline_phrase(name)
         better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
-        verdict = f"{better} {size}" + (", which is within the noise of that text" if abs(gap) <= half else "")
+        verdict = f"{better} {size} {plain(read.gap_unit)}{noise}"
+    certain = "± is 95% over windows that both share, so the difference is more certain"
     st.markdown(
-        f"Of {len(merges.ids)} merges measured on the same text, {verdict}. ± is 95% over windows that both share, so "
-        "the difference is more certain; but the best of many looks slightly better than it is."
+        f"Of {len(merges.ids)} merges measured on the same text, {verdict}. "
+        f"{certain if known else 'The noise is unknown: one of the two has no interval'}; but the best of many looks "
+        "slightly better than it is."
     )
-    shown = {"best measured": merges.weights[best], name: measured.weights[row]}
+    shown = {best_measured(moment): merges.weights[best], name: measured.weights[row]}
     if not measured.weights[row].any():  # the base: a row of zeros says nothing
         del shown[name]
     names, points = named_of(study), np.array(list(shown.values()))

@@ -32,8 +32,8 @@ from engine.importing import run_table as run_file
 from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
 from engine.studies.jobs import cancel_job, retry
+from engine.studies.measured import points_measured
 from store import jobs, studies
-from store.runs import measured
 
 MOST_JOBS = 12  # shown here; Jobs has more
 CURVES_OF = "curves-of"  # in the session: what the curves on the page are of
@@ -156,18 +156,19 @@ def table_and_parallel(name: str, aggregate: Aggregate) -> None:
 def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
     """The best score so far over the runs that compare: those of the study's own size."""
     read = reading(table.aggregate.unit)
-    comparable = set(measured(state.store(), study.id).ids)
+    comparable = set(points_measured(state.store(), study.id).ids)
     rows = [i for i, run in enumerate(table.columns["id"]) if run in comparable and np.isfinite(table.score[i])]
     if len(rows) < 2:
         return
     score, numbers = table.score[rows], np.array(table.columns["number"])[rows]
     st.subheader("Best so far", anchor=False)
     best = best_so_far(score, table.aggregate.better)
+    first = rows[table.aggregate.best(table.losses[rows])]  # of tied ones, as on every page
     title = f"{table.aggregate.title}, {read.unit}"
     plot(run_charts.best_so_far(numbers, read.level(score), read.level(best), title), key="best-so-far")
-    last = numbers[np.flatnonzero(best == best[-1])[0]]
     st.caption(
-        f"{counted(len(rows), 'run')} of one size. The best is run {last}; the best of many looks a little too good."
+        f"{counted(len(rows), 'run')} of one size. Best measured ({plain(table.columns['id'][first])}): "
+        f"run {table.columns['number'][first]}; the best of many looks a little too good."
     )
 
 

@@ -9,10 +9,11 @@ import streamlit as st
 from dashboard.charts import review as review_charts
 from dashboard.models.colours import colour_of
 from dashboard.models.cost import device_hours, hours_words
+from dashboard.models.moments import notes
 from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.shared.plot import plot
-from dashboard.views.shared.text import named_as, plain
+from dashboard.views.shared.text import named_as, plain, zone
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.studies.side_by_side import Gap, Row, SideBySide, Value, side_by_side
@@ -111,7 +112,12 @@ def answers(found: SideBySide, of: tuple[studies.Study, studies.Study], titles: 
     ]
     for title, one in zip(titles, found.answers, strict=True):
         if one.point is None:
-            st.caption(f"{named_as(title)} recommends nothing yet: it has no search, or fewer runs than a fit needs.")
+            st.caption(
+                f"{named_as(title)} recommends nothing yet: it has no search by its own priorities, or fewer runs than "
+                "a fit needs."
+            )
+        elif told := notes(one.moment, zone()):
+            st.caption(f":material/history: {named_as(title)}: {' '.join(told)}")
     kinds = {study.kind for _, study, _ in there}
     for kind in sorted(kinds):
         own = [(title, study, point) for title, study, point in there if study.kind == kind]
@@ -141,9 +147,10 @@ def losses(found: SideBySide, kinds: set[str], titles: tuple[str, str]) -> None:
         best = " and ".join(one.run for one in found.answers if one.run)
         st.caption(
             f"The difference is {named_as(titles[1])} minus {named_as(titles[0])}; intervals are 95%, for one run. "
-            "*Predicted*: at what each recommends, by its own surrogate. *Measured*: its best run by its own "
-            f"priorities ({plain(best)}), with the noise between seeds and of the validation text; the best of many "
-            f"looks a little too good, the more so of more runs.{EXPERTS * (len(kinds) > 1)}{reading().note}"
+            "Each is judged by its own priorities. *Predicted*: at what it recommends, by its own surrogate. "
+            f"*Measured*: its best run ({plain(best)}), with the noise between seeds and of the validation text; the "
+            "best of many looks a little too good, the more so of more runs."
+            f"{EXPERTS * (len(kinds) > 1)}{reading().note}"
         )
     else:
         st.info("No loss of the two compares: the reasons are below.", icon=":material/block:")

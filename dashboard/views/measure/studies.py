@@ -16,6 +16,7 @@ from dashboard.views.shared import tour
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.headline import show_headline
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import expected, stages
 from dashboard.views.shared.refused import act, show_refusal
@@ -24,9 +25,10 @@ from dashboard.views.shared.text import plain, refusal
 from engine.league import FEWEST_RUNS
 from engine.spec.fidelity import Fidelity
 from engine.studies import lifecycle
-from engine.studies.fits import BEST_PREDICTED
+from engine.studies.moments import moment_of
+from engine.studies.points import BEST_PREDICTED
 from engine.studies.training import expected_roles
-from store import results, runs, studies
+from store import runs, studies
 
 SHOWN = 6  # cards at first: a hundred of them take two seconds
 INTRODUCTION = (
@@ -146,8 +148,12 @@ def answer(study: studies.Study) -> None:
     if few := too_few(study):
         st.warning(few)
         return
-    show_headline(study, "card")
-    found, names = results.searches(state.store(), study.id)[0]["found"], named_of(study)
+    moment = moment_of(state.store(), study)
+    show_moment(moment, "card")
+    show_headline(moment, "card")
+    if moment.search is None:
+        return
+    found, names = moment.search["found"], named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
     figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.domains, names.colours, shares)

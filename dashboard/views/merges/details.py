@@ -177,7 +177,7 @@ def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict
     of_merge = errors[merges.ids[best_merge]]
     series = {
         f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], 1.96 * of_mixture, "diamond", BAD),
-        f"best merge ({merges.ids[best_merge]})": (merges.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
+        f"best measured ({merges.ids[best_merge]})": (merges.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
     }
     series |= base_and_experts(own, errors, names.colours)
     plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")

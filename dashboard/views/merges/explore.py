@@ -10,10 +10,11 @@ from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, se
 from dashboard.views.merges.details import details
 from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import Compared, ask_reference, compared, headline, levels
 from dashboard.views.shared.refused import fragment
-from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of, too_few
 from dashboard.views.shared.take_desk import take_desk
 from dashboard.views.shared.text import plain, refusal
@@ -22,10 +23,12 @@ from engine.core.errors import Problem
 from engine.spec.merge_catalogue import card_of
 from engine.spec.objectives import Aggregate
 from engine.spec.study import StudySpec
-from engine.studies.fits import Fit, named_points
+from engine.studies.fits import Fit
 from engine.studies.measured import reference_runs
 from engine.studies.merges import questions as asking
 from engine.studies.merges.live import Measured
+from engine.studies.moments import Moment
+from engine.studies.points import named_points
 from store import runs, studies
 
 
@@ -33,14 +36,16 @@ def render(name: str | None) -> None:
     st.title("Explore")
     if (study := study_of(name)) is None:
         return
-    fit, aggregate = fit_of(study), priorities_of(study)
+    moment = ask_moment(study)
+    study, fit, aggregate = moment.study, moment.fit, moment.aggregate
     st.caption(summary(study))
+    show_moment(moment, "explore")
+    points = named(moment)
     preflight(study)
     own = StudySpec.from_dict(study.spec).merge
 
     @fragment
     def desk_and_predictions():
-        points = named(study, aggregate)
         row = st.columns([3, 2, 2, 3], vertical_alignment="bottom")
         setting = setting_of(study, own, ask_method(study, own, row), points)
         covered = fit if setting.own else None
@@ -62,10 +67,7 @@ def render(name: str | None) -> None:
             return
         st.caption(reach_words(covered, one))
         open_file(study, own)
-        with st.container(horizontal=True):
-            save_button(study, setting.point)
-            nominate(study, {"the faders": setting.point}, "merge-desk", fit.name, aggregate)
-            take_desk(study, fit.name, aggregate)
+        take_on(moment, setting.point)
         details(study, fit, aggregate, setting, points, live)
         if live is None:
             wait_for(study, setting)
@@ -73,10 +75,10 @@ def render(name: str | None) -> None:
     desk_and_predictions()
 
 
-def named(study: studies.Study, aggregate: Aggregate) -> dict[str, np.ndarray]:
+def named(moment: Moment) -> dict[str, np.ndarray]:
     """The named points, the best measured baseline first: that is what the faders are compared with at first."""
-    points = named_points(state.store(), study, aggregate)
-    usual = reference_runs(runs.measured(state.store(), study.id), aggregate)
+    points = named_points(moment)
+    usual = reference_runs(runs.measured(state.store(), moment.study.id), moment.aggregate)
     return {name: points[name] for name in usual if name in points} | points
 
 
@@ -167,6 +169,14 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
             )
     if live is None:
         wait_for(study, setting)
+
+
+def take_on(moment: Moment, at: np.ndarray) -> None:
+    """What can be done with this merge (D,): measured in full, nominated, taken along."""
+    with st.container(horizontal=True):
+        save_button(moment.study, at)
+        nominate(moment.study, {"the faders": at}, "merge-desk", moment.fit.name, moment.aggregate)
+        take_desk(moment.study, moment.fit.name, moment.aggregate)
 
 
 def save_button(study: studies.Study, at: np.ndarray) -> None:

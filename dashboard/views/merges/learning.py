@@ -13,8 +13,10 @@ from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
-from engine.studies.measured import aggregate_of, points_measured, reference_runs
+from engine.studies.measured import reference_runs
 from engine.studies.merges.learning import queue_learning
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import best_measured
 from store import jobs, results, runs, studies
 
 COLUMNS = 4
@@ -114,8 +116,9 @@ def results_so_far(name: str) -> None:
             "**aTLAS** learns one per tensor; **RegMean** matches the experts' outputs layer by layer."
         )
         return
-    measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
-    rows = reference_rows(study, measured, aggregate) + [learned_row(one, aggregate) for one in found]
+    moment = moment_of(store, study)
+    aggregate = moment.aggregate
+    rows = reference_rows(moment) + [learned_row(one, aggregate) for one in found]
     usual = next((row["losses"] for row in rows if row["merge"] == USUAL), None)
     read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
     told = []
@@ -146,8 +149,10 @@ def results_so_far(name: str) -> None:
     )
 
 
-def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> list[dict]:
+def reference_rows(moment: Moment) -> list[dict]:
     """Task arithmetic at 0.3 and the best measured merge, if they are measured."""
+    study, aggregate, merges, best = moment.study, moment.aggregate, moment.measured, moment.best
+    measured = runs.measured(state.store(), study.id)
     if not len(measured.ids):
         return []
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
@@ -165,12 +170,12 @@ def reference_rows(study: studies.Study, measured: runs.Measured, aggregate) -> 
             "note": note,
         }
 
-    usual, merges = reference_runs(measured, aggregate), points_measured(state.store(), study.id)
+    usual = reference_runs(measured, aggregate)
     found = [row(USUAL, measured, usual[USUAL])] if USUAL in usual else []
-    if merges.ids and (best := aggregate.best(merges.losses)) is not None:
+    if best is not None:
         words = merges.labels[best] or merges.roles[best]
-        note = f"the best of {len(merges.ids)} merges, so a little lucky on these windows"
-        found.append(row(f"best measured ({words})", merges, best, note))
+        note = f"{words}, the best of {len(merges.ids)} merges, so a little lucky on these windows"
+        found.append(row(best_measured(moment), merges, best, note))
     return found
 
 

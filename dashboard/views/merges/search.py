@@ -9,9 +9,10 @@ from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import priorities_asked
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
-from dashboard.views.shared.sidebar import priorities_asked, priorities_of
+from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
 from dashboard.views.shared.units import reading
@@ -137,7 +138,7 @@ def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels:
                 "surrogate": SURROGATES[settings["surrogate"]].title if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],
-                f"{aggregate.title}, best measured": read.level(aggregate.sign * own),
+                f"{aggregate.title} of its best": read.level(aggregate.sign * own),
                 f"vs. {best}": read.gap(aggregate.sign * (own - levels[best])) if best else None,
                 **dict(zip(study.domains, search["found"]["weights"], strict=True)),
             }

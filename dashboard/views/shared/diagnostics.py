@@ -14,8 +14,7 @@ from dashboard.views.shared.units import reading
 from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
-from engine.studies.measured import aggregate_of, noise_floor
-from store import runs
+from engine.studies.measured import aggregate_of, noise_floor, points_measured
 
 
 def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
@@ -36,14 +35,14 @@ def diagnostics(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: in
         plot(figure, key="held-out")
     with right:
         st.markdown("**Error against seed noise**")
-        floor = noise_floor(runs.measured(state.store(), study.id))
+        floor = noise_floor(points_measured(state.store(), study.id))
         spread = np.nanstd(fit.measured.losses, axis=0)
         error = np.array(fit.standing.rmse)
         plot(leaderboard_charts.noise(names.metrics, error, floor, spread), key="noise")
         st.caption(
             "An error near the seed noise cannot be reduced by a better surrogate."
             if floor is not None
-            else "No run was repeated with another seed, so the seed noise is unknown. Repeat a few runs to see it."
+            else "Fewer than two runs repeat a mixture with another seed, so the seed noise is unknown."
         )
     measures(study, fit, floor, spread)
 

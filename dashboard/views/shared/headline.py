@@ -8,28 +8,32 @@ import streamlit as st
 
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
+from dashboard.models.moments import behind_words, noise_unknown
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.study import named_of
-from dashboard.views.shared.text import baseline_phrase, duration, plain
+from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
+from engine.studies.moments import Moment
+from engine.surrogates import SURROGATES
 from store import studies
 
 SHOWN = 4  # shares in the sentence
 SURE, SETTLED = 0.95, 0.99  # from which on it may be claimed, and from which on small runs add nothing
 
 
-def show_headline(study: studies.Study, key: str) -> None:
+def show_headline(moment: Moment, key: str) -> None:
     """The sentence, the button and the evidence; nothing before there is an answer. key: of the page."""
-    if (one := headline(state.store(), study)) is None:
+    study = moment.study
+    if (one := headline(state.store(), moment)) is None:
         return
     plan = plan_of(study, one) if one.more and one.sure < SETTLED and not study.imported else None
     price = plan and cost_of(state.store(), plan.fidelity, 2 * one.more, BYTES, os.cpu_count() or 1)
-    st.markdown(f"{sentence(study, one)} {further(one, price and price.minutes)}")
+    st.markdown(f"{sentence(study, one)} {further(moment, one, price and price.minutes)}")
     with st.container(horizontal=True):
         style = {"type": "primary", "icon": ":material/verified:", "key": f"headline-{key}-{study.id}"}
         if plan is not None:
@@ -43,7 +47,7 @@ def show_headline(study: studies.Study, key: str) -> None:
             lead("Confirm in larger models", "confirm", study, style)
         opened = {"icon": ":material/account_tree:", "key": f"evidence-{key}-{study.id}"}
         with st.popover("Where the numbers come from", **opened):
-            evidence(study, one)
+            evidence(moment, one)
 
 
 def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
@@ -60,33 +64,43 @@ def sentence(study: studies.Study, one: Headline) -> str:
     read = reading(one.aggregate.unit)
     mixture = f"**{shares}**" + (f" and {rest} more" if rest else "")
     size = f"{wording.number(read.gap(abs(one.gap)))} {plain(read.gap_unit)}"
+    before = corrected(one)
     sure = max(one.sure, 1 - one.sure)
     chance = "more than 99%" if sure > SETTLED else f"{sure:.0%}"
     against = baseline_phrase(one.against[0])
     if one.sure >= SURE:
-        return f"{mixture}: **{size} better** than {against}, {chance} sure."
+        return f"{mixture}: **{size} better** than {against}{before}, {chance} sure."
     if one.sure <= 1 - SURE:
-        return f"{mixture} is the best predicted, but {against} is {size} better, {chance} sure: keep that."
+        return f"{mixture} is the best predicted, but {against} is {size} better{before}, {chance} sure: keep that."
     direction = "better" if one.gap < 0 else "worse"
     return (
-        f"{mixture} is the best predicted, and **cannot be told apart** from {against} yet: {size} {direction}, only "
-        f"{chance} sure."
+        f"{mixture} is the best predicted, and **cannot be told apart** from {against} yet: {size} "
+        f"{direction}{before}, only {chance} sure."
     )
 
 
-def further(one: Headline, minutes: float | None) -> str:
+def corrected(one: Headline) -> str:
+    """What was predicted, where the difference told is another one: this is what the meters of the page show."""
+    if one.gap == one.predicted:
+        return ""
+    read = reading(one.aggregate.unit)
+    why = "it was chosen for that" if one.measured is None else "both were measured since"
+    return f" (predicted {read.gap_words(one.aggregate.sign * one.predicted)}, corrected as {why})"
+
+
+def further(moment: Moment, one: Headline, minutes: float | None) -> str:
     """What would make it surer."""
     if one.sure >= SETTLED:
         return "That is for models of the proxies' size."
     if one.noise is None:
-        return "How many runs would make that surer is unknown: no mixture was trained twice, so the noise is unknown."
+        return f"How many runs would make that surer is unknown, as is the noise: {noise_unknown(moment)}."
     if one.more is None:
         return "Nothing short of many seeds would make that much surer: the noise of a run is large beside the doubt."
     about = "" if minutes is None else f", about {duration(60 * minutes)},"
     return f"{counted(2 * one.more, 'more run')}{about} would halve the doubt."
 
 
-def evidence(study: studies.Study, one: Headline) -> None:
+def evidence(moment: Moment, one: Headline) -> None:
     """Each number of the sentence, and what stands behind it."""
     read, sign, standing = reading(one.aggregate.unit), one.aggregate.sign, one.fit.standing
     unit = read.gap_unit
@@ -99,13 +113,15 @@ def evidence(study: studies.Study, one: Headline) -> None:
     measured = "not measured yet"
     if one.measured is not None:
         measured = f"{read.gap_words(sign * one.measured)} {unit}, {counted(one.seeds, 'seed')} of both"
-    noise = "unknown: no mixture was trained twice"
+    noise = f"unknown: {noise_unknown(moment)}"
     if one.noise is not None:
         noise = f"{wording.number(read.gap(one.noise.std))} {unit}, {counted(one.noise.freedom, 'degree')} of freedom"
-    runs = counted(len(one.fit.measured.ids), "run")
+    runs, search = counted(len(one.fit.measured.ids), "run"), moment.search
+    by = SURROGATES[search["settings"]["surrogate"]].title
+    found = f"the search of {local(search['t'])}, with {by} {behind_words(moment, moment.behind(search))}"
     rows = {
-        "the mixture": f"the latest search, with {one.fit.title}{rank}",
-        "predicted difference": f"{read.gap_words(sign * one.predicted)} {unit}, {runs}",
+        "the mixture": found,
+        "predicted difference": f"{read.gap_words(sign * one.predicted)} {unit}, {one.fit.title} on {runs}{rank}",
         "chosen for its prediction": chosen,
         "measured difference": measured,
         "together": f"{read.gap_words(sign * one.gap, 1.96 * one.std)} {unit} (95%)",

@@ -11,7 +11,8 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading, scale_of
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
-from engine.studies.fits import BEST_PREDICTED, Fit
+from engine.studies.fits import Fit
+from engine.studies.points import BEST_PREDICTED
 from engine.studies.reach import places
 from engine.surrogates.prediction import Difference, Prediction, predict_beside
 from store import studies

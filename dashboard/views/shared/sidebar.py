@@ -1,13 +1,15 @@
 """The sidebar's choices that several pages share: surrogate and priorities."""
 
 import contextlib
+from dataclasses import replace
 
 import streamlit as st
 
+from dashboard.models.moments import fitted_words
 from dashboard.models.progress import progress_of
-from dashboard.models.wording import fitted_words
 from dashboard.server import state
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import follow
 from dashboard.views.shared.progress import stages
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
@@ -15,17 +17,29 @@ from engine.core.short_names import told_apart
 from engine.league import FEWEST_RUNS, League
 from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
-from engine.studies.fits import Fit
-from engine.studies.fits import fit_of as fit_of_study
 from engine.studies.measured import aggregate_of
+from engine.studies.moments import Moment, moment_of
 from engine.surrogates import SURROGATES
 from store import studies
 
 ALL = ""  # no metric has this name
 
 
-def fit_of(study: studies.Study) -> Fit | None:
-    """The surrogate chosen in the sidebar, kept in the link; None, with the reason shown, before the first fit."""
+def ask_moment(study: studies.Study, priorities: bool = True) -> Moment:
+    """The moment that the page is drawn from, by the surrogate and priorities of the sidebar, kept in the link; its fit
+    is None, with the reason shown, before the first. priorities: False where the study's own are used."""
+    follow(study)
+    name, told = ask_surrogate(study), st.sidebar.empty()
+    moment = moment_of(state.store(), study, priorities_of(study) if priorities else None, name)
+    if name is None:
+        return replace(moment, fit=None)
+    told.caption(f"{SURROGATES[name].summary} {fitted_words(moment)}")
+    warn_if_trivial(moment)
+    return moment
+
+
+def ask_surrogate(study: studies.Study) -> str | None:
+    """The surrogate chosen in the sidebar; None, with the reason shown, before the first fit."""
     latest = studies.league(state.store(), study.id)
     if latest is None and study.imported and study.done < FEWEST_RUNS:
         st.info(f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed. Import more.")
@@ -51,16 +65,18 @@ def fit_of(study: studies.Study) -> Fit | None:
         help="Sorted by held-out rank correlation. *Leaderboard* says why the default is chosen.",
     )
     st.query_params["surrogate"] = name
-    fit = fit_of_study(state.store(), study, name)
-    st.sidebar.caption(f"{SURROGATES[name].summary} {fitted_words(study, len(fit.measured.ids))}")
-    standing = fit.league[name]
-    trivial = next((s for s in league.standings if s.name == "own_share" and not s.problem), None)
-    if trivial and name != "own_share" and standing.score <= trivial.score:
+    return name
+
+
+def warn_if_trivial(moment: Moment) -> None:
+    """Say so where the surrogate in use is no better than one share alone."""
+    fit = moment.fit
+    trivial = next((s for s in fit.league.standings if s.name == "own_share" and not s.problem), None)
+    if trivial and fit.name != "own_share" and fit.standing.score <= trivial.score:
         st.warning(
-            f"{SURROGATES[name].title} ranks held-out runs no better than one {WORDS[study.kind].value} alone does "
-            f"({standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Measure more runs."
+            f"{fit.title} ranks held-out runs no better than one {WORDS[moment.study.kind].value} alone does "
+            f"({fit.standing.score:.2f} against {trivial.score:.2f}): it has learned nothing yet. Measure more runs."
         )
-    return fit
 
 
 def priorities_of(study: studies.Study) -> Aggregate:
@@ -98,12 +114,6 @@ def priorities_of(study: studies.Study) -> Aggregate:
     if aggregate.note:
         st.sidebar.caption(aggregate.note)
     return aggregate
-
-
-def priorities_asked(aggregate: Aggregate) -> dict[str, float]:
-    """Priorities as a search stores them: relative to the largest, which is left out."""
-    top = max(aggregate.priorities.values())
-    return {name: round(value / top, 4) for name, value in aggregate.priorities.items() if value != top}
 
 
 def parse_priorities(texts: list[str], metrics: list[str]) -> dict[str, float]:

@@ -14,9 +14,10 @@ from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.claims import ONE_SEED, claims_table
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
-from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.shared.units import reading
@@ -24,15 +25,23 @@ from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.studies import confirmations
 from engine.studies.claims import claims
-from engine.studies.fits import named_points, nominated_points
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import named_points, nominated_points
 from store import corpora, runs, studies
+
+OWN = "*Best predicted* and *best measured* are by the study's own priorities here."
 
 
 def render(name: str | None) -> None:
     st.title("Confirm")
-    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
+    if (study := study_of(name)) is None:
         return
-    aggregate = priorities_of(study)
+    moment = ask_moment(study)
+    if (fit := moment.fit) is None:
+        return
+    aggregate = moment.aggregate
+    own = moment_of(state.store(), study)
+    show_moment(own, "confirm")
     st.markdown(
         "A mixture is chosen on predictions for small proxies. Before you rely on it, train it at a **larger size** "
         "with several seeds, next to the baselines and a range of other mixtures."
@@ -40,15 +49,16 @@ def render(name: str | None) -> None:
     if study.imported:
         st.info("The runs of this study were imported, so nothing can be trained here.")
     else:
-        ask(study, aggregate)
+        ask(own, aggregate)
     live(lambda: results(study.id, fit.name, aggregate))
 
 
-def ask(study: studies.Study, aggregate: Aggregate) -> None:
-    """What to confirm, what it will cost, and what it will be able to claim."""
+def ask(moment: Moment, aggregate: Aggregate) -> None:
+    """What to confirm, what it will cost, and what it will be able to claim; moment: by the study's own priorities."""
+    study = moment.study
     a, b, c, d = st.columns(4)
-    there = {**named_points(state.store(), study), **nominated_points(state.store(), study)}
-    candidate = choose(a, "Mixture", {name: name for name in there}, "confirm-candidate", link="mixture")
+    there = {**named_points(moment), **nominated_points(state.store(), study)}
+    candidate = choose(a, "Mixture", {name: name for name in there}, "confirm-candidate", link="mixture", help=OWN)
     times = b.select_slider(
         "Size relative to a proxy",
         [2, 4, 8],

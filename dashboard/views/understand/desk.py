@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 
 from dashboard.components.desk import MANY, Fader, Position, desk
-from dashboard.server import state
 from dashboard.views.shared.faders import (
     keep_locks_in_link,
     keep_scenes_in_link,
@@ -20,10 +19,11 @@ from dashboard.views.shared.study import named_of, too_few
 from engine.analysis.tracks import light, simplex_tracks
 from engine.core.short_names import told_apart
 from engine.spec.frame import SAMPLED
-from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study
-from store import results, studies
+from engine.studies.moments import Moment
+from engine.studies.points import BEST_PREDICTED, best_measured, named_points
+from store import studies
 
 PRIORS = {
     "natural": "the natural share",
@@ -76,28 +76,30 @@ def controls(study: studies.Study, points: dict[str, np.ndarray]) -> tuple[int |
     return giver, reference
 
 
-def desk_beside_meters(study, fit: Fit, aggregate: Aggregate, at: Position, one: Compared, chosen: tuple) -> None:
-    """The faders, and what they are predicted to give, against a reference. chosen: who gives way, the best predicted
-    point (D,) or None, and the row of the best measured run, None where runs were not of that size and budget."""
-    giver, best_predicted, best = chosen
+def desk_beside_meters(moment: Moment, fit: Fit, at: Position, one: Compared, giver: int | None) -> None:
+    """The faders, and what they are predicted to give, against a reference. fit: the moment's, or at the target, where
+    no run compares; giver: who gives way."""
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        faders(study, fit, aggregate, at, giver, best_predicted)
+        faders(moment, fit, at, giver)
     with right:
-        headline(one, aggregate, bool(too_few(study)))
-        tick = None if best is None else (f"best measured, {fit.measured.ids[best]}", fit.measured.losses[best])
-        levels(study, fit, aggregate, one, tick)
+        headline(one, moment.aggregate, bool(too_few(moment.study)))
+        tick = None
+        if fit is moment.fit and moment.compares and moment.best is not None:
+            tick = (best_measured(moment), moment.measured.losses[moment.best])
+        levels(moment.study, fit, moment.aggregate, one, tick)
 
 
-def legend(study: studies.Study, fit: Fit, one: Compared, elsewhere: bool) -> None:
+def legend(moment: Moment, fit: Fit, one: Compared, elsewhere: bool) -> None:
     """What the desk shows, and what stands behind the prediction."""
+    study = moment.study
     reach = (
         f"The nearest of {len(fit.measured.ids)} runs differs in {100 * one.support.distance[0]:.0f}% of the tokens "
         f"(runs are up to {100 * one.support.reach:.0f}% apart). Intervals are 95%, for one run."
     )
     budget = "No run had this size or budget: what changes on the way there is extrapolated. "
     st.caption(budget * elsewhere + reach)
-    near = "; the line beside it spans the near-optimal mixtures" if near_optimal(study) else ""
+    near = "; the line beside it spans the near-optimal mixtures" if near_optimal(moment) else ""
     scale = " Tracks have a square-root scale." if len(study.domains) > MANY else ""
     st.caption(
         f"Tick: {PRIORS[frame_of_study(study).prior_name]}. Small marks: positions tried, from better to worse. "
@@ -105,9 +107,10 @@ def legend(study: studies.Study, fit: Fit, one: Compared, elsewhere: bool) -> No
     )
 
 
-def faders(study, fit: Fit, aggregate: Aggregate, at: Position, giver: int | None, best: np.ndarray | None) -> None:
+def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
     """The desk. What it is told is read by `position` when the page runs next."""
-    near, key, names = near_optimal(study), key_of(study), named_of(study)
+    study, aggregate, best = moment.study, moment.aggregate, named_points(moment).get(BEST_PREDICTED)
+    near, key, names = near_optimal(moment), key_of(study), named_of(study)
     frame, sent = frame_of_study(study), st.session_state.get(f"desk-{key}") or {}
     locked = sent.get("locked") or linked_locks(study.domains)
     mixture = np.array(at.values) / sum(at.values)
@@ -142,7 +145,6 @@ def faders(study, fit: Fit, aggregate: Aggregate, at: Position, giver: int | Non
     keep_scenes_in_link(told.scenes)
 
 
-def near_optimal(study: studies.Study) -> dict | None:
-    """The near-optimal ranges of the latest search, or None before one."""
-    found = results.searches(state.store(), study.id)
-    return found[0]["found"]["near_optimal"] if found else None
+def near_optimal(moment: Moment) -> dict | None:
+    """The near-optimal ranges of the search in use, or None before one."""
+    return moment.search and moment.search["found"]["near_optimal"]

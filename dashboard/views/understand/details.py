@@ -6,7 +6,6 @@ import streamlit as st
 from dashboard.charts import effects as effect_charts
 from dashboard.models.names import Named
 from dashboard.models.wording import without
-from dashboard.server import state
 from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
 from dashboard.views.shared.plot import plot
@@ -20,7 +19,6 @@ from engine.core.errors import Problem
 from engine.space.simplex import Simplex
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
-from engine.studies.fits import fit_of as fit_of_study
 
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
 
@@ -125,7 +123,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
 
 def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
     """SHAP values, by LightGBM's own; whichever surrogate is in use, only its trees have them."""
-    trees = fit if fit.name == TREES else fit_of_study(state.store(), study, TREES)
+    trees = fit if fit.name == TREES else fit.other(TREES)
     values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     shown = (scale.factor[:, None] * values[:, :-1]).T

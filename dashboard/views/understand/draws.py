@@ -18,8 +18,9 @@ from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
 from engine.studies.fits import load
+from engine.studies.moments import Moment
 from engine.studies.reach import extrapolation_note, places_in
-from store import runs, studies
+from store import studies
 
 
 def pool_of(search: dict) -> Pool:
@@ -38,8 +39,9 @@ def signs_of(study: studies.Study) -> np.ndarray:
     return np.array([-1.0 if one.higher_is_better else 1.0 for one in study.objectives])
 
 
-def trade_off(study: studies.Study, search: dict) -> None:
+def trade_off(moment: Moment, search: dict) -> None:
     """A slider along the Pareto front of two or three metrics."""
+    study = moment.study
     if len(study.metrics) < 2:
         st.info("A trade-off needs two metrics, and this study has one.")
         return
@@ -59,7 +61,7 @@ def trade_off(study: studies.Study, search: dict) -> None:
         place = st.slider("Along the front", 1, len(rows), (len(rows) + 1) // 2, key=f"place-{study.id}-{chosen}") - 1
     shares = pool.points[rows]
     mean, std = surrogate_of(study, search).predict(shares[place][None])
-    measured = runs.measured(state.store(), study.id).losses
+    measured = moment.measured.losses
     left, right = st.columns(2)
     with left:
         plot(front_of(names, chosen[:2], pool.mean[rows], measured, place, std[0]), key="front")
@@ -69,15 +71,21 @@ def trade_off(study: studies.Study, search: dict) -> None:
     values = ", ".join(
         f"{plain(names.metrics[m])} {read[m].words(mean[0, m], 1.96 * std[0, m])} {plain(read[m].unit)}" for m in chosen
     )
-    st.markdown(f"At this point: {values}. {SUPPORT[places_in(state.store(), study.id, shares[place][None])[0]]}")
+    st.markdown(f"At this point: {values}. {SUPPORT[places_of(study, search, shares[place][None])[0]]}")
     st.caption(
         f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
-        f"Points within each other's intervals cannot be told apart. Based on {len(measured)} runs."
+        f"Points within each other's intervals cannot be told apart. Predicted from {moment.behind(search).runs} runs; "
+        f"the dots are the {len(measured)} measured by now."
     )
     with st.container(horizontal=True):
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
             set_faders(study, shares[place])
         nominate(study, {"this point on the front": shares[place]}, "front", search["settings"]["surrogate"])
+
+
+def places_of(study: studies.Study, search: dict, points: np.ndarray) -> list[str]:
+    """Whether each point (N, D) lies between the runs that the search's fit learned from, or beyond."""
+    return places_in(state.store(), study.id, points, search["settings"]["fingerprint"])
 
 
 def front_of(names: Named, pair: list[int], predicted: np.ndarray, measured: np.ndarray, place: int, std: np.ndarray):
@@ -93,8 +101,9 @@ def front_of(names: Named, pair: list[int], predicted: np.ndarray, measured: np.
     )
 
 
-def targets(study: studies.Study, search: dict) -> None:
+def targets(moment: Moment, search: dict) -> None:
     """Mixtures that meet limits on the metrics, with the probability that a run there meets all of them."""
+    study = moment.study
     names, pool, signs = named_of(study), pool_of(search), signs_of(study)
     limits = ask_targets(study, names, signs, search["found"]["found"]["mean"])
     if not np.isfinite(limits).any():
@@ -109,7 +118,7 @@ def targets(study: studies.Study, search: dict) -> None:
         st.warning(f"Binding constraint: {plain(names.metrics[found.binding])}. Relax this target first.")
     top = pool.points[found.rows[:6]]
     labels = [f"{chance:.0%} likely ({place})" for place, chance in enumerate(found.chance[:6], 1)]
-    if beyond := extrapolation_note(places_in(state.store(), study.id, top)):
+    if beyond := extrapolation_note(places_of(study, search, top)):
         st.caption(f":material/explore: {plain(beyond)}")
     left, right = st.columns(2)
     with left:

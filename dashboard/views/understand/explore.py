@@ -6,10 +6,11 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views.shared.faders import position
 from dashboard.views.shared.headline import show_headline
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import compared
 from dashboard.views.shared.refused import fragment
-from dashboard.views.shared.sidebar import fit_of, priorities_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.size import best_at_size, fit_at_size
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.take_desk import take_desk
@@ -20,8 +21,9 @@ from dashboard.views.understand.details import details
 from dashboard.views.understand.text_form import text_form
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
-from engine.studies.fits import BEST_PREDICTED, Fit, named_points
+from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study
+from engine.studies.points import named_points
 from engine.studies.repeating import beyond, epochs_read
 from engine.studies.targets import fit_at
 from store import studies
@@ -31,14 +33,16 @@ def render(name: str | None) -> None:
     st.title("Explore")
     if (study := study_of(name)) is None:
         return
-    if (fit := fit_of(study)) is None:
+    moment = ask_moment(study)
+    study, fit, aggregate = moment.study, moment.fit, moment.aggregate
+    if fit is None:
         return
-    aggregate = priorities_of(study)
-    show_headline(study, "explore")
+    show_moment(moment, "explore")
+    show_headline(moment, "explore")
+    points = named_points(moment)
 
     @fragment
     def desk_and_predictions():
-        points = named_points(state.store(), study, aggregate)
         giver, reference = controls(study, points)
         at = position(study, key_of(study), start_of(study, points))
         mixture = np.array(at.values) / sum(at.values)
@@ -53,10 +57,9 @@ def render(name: str | None) -> None:
         elsewhere = sized.surrogate.beyond if sized else there is not fit
         with top:
             one = compared(there, aggregate, mixture, (reference, points[reference]), elsewhere)
-            best = None if there is not fit else aggregate.best(fit.measured.losses)
-            desk_beside_meters(study, there, aggregate, at, one, (giver, points.get(BEST_PREDICTED), best))
+            desk_beside_meters(moment, there, at, one, giver)
         with below:
-            legend(study, there, one, elsewhere)
+            legend(moment, there, one, elsewhere)
         if sized:
             best_at_size(study, named_of(study), sized, aggregate, target.size, target.tokens)
         else:

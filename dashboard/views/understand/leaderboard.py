@@ -5,8 +5,9 @@ import streamlit as st
 
 from dashboard.charts import leaderboard as leaderboard_charts
 from dashboard.server import state
+from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import plot
-from dashboard.views.shared.sidebar import fit_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
@@ -20,8 +21,12 @@ from store import studies
 
 def render(name: str | None) -> None:
     st.title("Leaderboard")
-    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
+    if (study := study_of(name)) is None:
         return
+    moment = ask_moment(study, priorities=False)
+    if (fit := moment.fit) is None:
+        return
+    show_moment(moment, "leaderboard")
     names = named_of(study)
     here = notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind)
     for note in [*sizes.notes(state.store(), study), *here]:

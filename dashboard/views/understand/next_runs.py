@@ -10,15 +10,18 @@ import streamlit as st
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import rounds as round_charts
 from dashboard.models.cost import BYTES, cost_of
+from dashboard.models.moments import behind_words
+from dashboard.models.searches import proposal_words
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import priorities_asked, show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
-from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
-from dashboard.views.shared.text import duration, plain, refusal
+from dashboard.views.shared.text import duration, plain, refusal, zone
 from dashboard.views.shared.units import reading
 from dashboard.views.understand.new_source import new_source
 from dashboard.views.understand.size_plan import size_plan
@@ -27,17 +30,22 @@ from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
+from engine.studies.moments import Moment, moment_of
 from engine.studies.proposals import queue_proposal, start_proposed
 from store import jobs, results, studies
 
 
 def render(name: str | None) -> None:
     st.title("Next runs")
-    if (study := study_of(name)) is None or (fit := fit_of(study)) is None:
+    if (study := study_of(name)) is None:
         return
-    aggregate = priorities_of(study)
-    ask(study, fit.name, aggregate)
-    live(lambda: latest(study.id))
+    moment = ask_moment(study)
+    if moment.fit is None:
+        return
+    aggregate = moment.aggregate
+    show_moment(moment, "next-runs")
+    ask(study, moment.fit.name, aggregate)
+    live(lambda: latest(moment))
     size_plan(study, aggregate)
     new_source(study, aggregate)
 
@@ -60,17 +68,19 @@ NONE_YET = (
 )
 
 
-def latest(name: str) -> None:
-    """The latest proposal, or how far it is."""
-    store = state.store()
-    study = studies.get(store, name)
+def latest(drawn: Moment) -> None:
+    """The latest proposal, or how far it is, as of now; drawn: the moment of the page."""
+    store, name = state.store(), drawn.study.id
     shown = under_way(jobs.of_study(store, name), "propose", "proposing")
     found = results.proposals(store, name)
     if not found:
         if not shown:
             st.info(NONE_YET)
         return
-    show(study, found[0])
+    moment = moment_of(store, drawn.study, drawn.aggregate, drawn.fit.name)
+    behind = behind_words(moment, moment.behind(found[0]))
+    st.caption(f":material/history: {plain(proposal_words(found[0], zone()))}, {behind}.")
+    show(moment.study, found[0])
 
 
 def show(study: studies.Study, proposal: dict) -> None:

@@ -6,28 +6,31 @@ import streamlit as st
 from dashboard.charts import mixtures as mixture_charts
 from dashboard.charts import style
 from dashboard.models import wording
-from dashboard.models.searches import describe
+from dashboard.models.moments import behind_words
+from dashboard.models.searches import counted, describe
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.live import live
+from dashboard.views.shared.moment import priorities_asked, show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.optimism import optimism_words
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
-from dashboard.views.shared.sidebar import fit_of, priorities_asked, priorities_of
+from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of, too_few
-from dashboard.views.shared.text import plain, refusal, zone
+from dashboard.views.shared.text import local, plain, refusal, zone
 from dashboard.views.shared.units import reading
 from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
-from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import aggregate_in, frame_of_study
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import BEST_PREDICTED
 from engine.studies.questions import queue_search, with_optimism
 from engine.studies.reach import places_in
-from store import jobs, results, runs, studies
+from store import jobs, results, studies
 
 CHEAPEST = "near-optimal, cheapest"
 
@@ -36,10 +39,12 @@ def render(name: str | None) -> None:
     st.title("Search")
     if (study := study_of(name)) is None:
         return
-    if (fit := fit_of(study)) is None:
+    moment = ask_moment(study)
+    if moment.fit is None:
         return
-    ask(study, fit.name, priorities_of(study))
-    live(lambda: results_so_far(study.id))
+    show_moment(moment, "search")
+    ask(study, moment.fit.name, moment.aggregate)
+    live(lambda: results_so_far(moment))
 
 
 def ask(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
@@ -78,10 +83,10 @@ def ask_prices(study: studies.Study) -> dict[str, float]:
     return {row["domain"]: float(row["price"]) for row in edited if row["price"] not in (None, 1.0)}
 
 
-def results_so_far(name: str) -> None:
-    """The latest search, or the one chosen."""
-    store = state.store()
-    study = studies.get(store, name)
+def results_so_far(drawn: Moment) -> None:
+    """The search in use, or the one chosen, as of now; drawn: the moment of the page."""
+    store, name = state.store(), drawn.study.id
+    moment = moment_of(store, drawn.study, drawn.aggregate, drawn.fit.name)
     own = jobs.of_study(store, name)
     under_way(own, "search", "searching")
     found = results.searches(store, name)
@@ -89,23 +94,34 @@ def results_so_far(name: str) -> None:
         if not any(job.kind == "search" for job in own):
             st.info("The first search starts automatically after the first fit.")
         return
-    by_job = {one["job"]: one for one in found}
-    search = by_job[
-        choose(st, "Result", {job: describe(one, zone()) for job, one in by_job.items()}, "result", link="result")
-    ]
+    search = chosen_result(moment, found)
     views = {"Best mixture": one_result, "Trade-off": draws.trade_off, "Targets": draws.targets}
     view = st.segmented_control(
         "View", list(views), default="Best mixture", key="search-look", bind="query-params", required=True
     )
     try:
-        views[view](study, search)
+        views[view](moment, search)
     except Problem as problem:
         st.info(plain(problem))
 
 
-def one_result(study: studies.Study, search: dict) -> None:
+def chosen_result(moment: Moment, found: list[dict]) -> dict:
+    """One of the searches, at first the one in use; any other says that its answer is not what other pages show."""
+    by_job = {one["job"]: one for one in sorted(found, key=lambda one: one["job"] != moment.search_job)}
+    titles = {job: describe(one, zone()) for job, one in by_job.items()}
+    search = by_job[choose(st, "Result", titles, "result", link="result")]
+    if search["job"] != moment.search_job:
+        behind, weighed = behind_words(moment, moment.behind(search)), plain(counted(search["settings"]))
+        st.caption(
+            f":material/history: Below, *best predicted* is of this result alone: the search of {local(search['t'])}, "
+            f"{behind}, {weighed}."
+        )
+    return search
+
+
+def one_result(moment: Moment, search: dict) -> None:
     """The best mixture against the baselines, and the near-optimal set around it."""
-    found = search["found"]
+    found, study = search["found"], moment.study
     optimism = with_optimism(state.store(), study, search)["optimism"]
     verdict(found, aggregate_in(state.store(), study, search), bool(too_few(study)), optimism)
     frame, names, aggregate = frame_of_study(study), named_of(study), aggregate_in(state.store(), study, search)
@@ -133,7 +149,7 @@ def one_result(study: studies.Study, search: dict) -> None:
             "standard deviation of the best, so any of them may be the best. A wide bar: that share hardly matters."
             + price_words(found)
         )
-    table(study, found, points, near_prior, aggregate)
+    table(moment, search, points, near_prior, aggregate)
     if past := optimism_words(search["settings"]["surrogate"]):
         st.caption(past)
     nominate(study, {k: np.array(v) for k, v in points.items()}, "search", search["settings"]["surrogate"], aggregate)
@@ -191,15 +207,18 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
     )
 
 
-def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
+def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
     """Predicted metrics of each mixture, and measured ones if a run has exactly these shares."""
+    found, study = search["found"], moment.study
     predicted = {BEST_PREDICTED: found["found"], near_prior: found["near_optimal"]["nearest_prior"]}
     if cheapest := found["near_optimal"].get("cheapest"):
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
-    measured, names = runs.measured(state.store(), study.id), named_of(study)
+    measured, names = moment.measured, named_of(study)
     rows, read = [], reading(aggregate.unit)
-    there_are = places_in(state.store(), study.id, np.array([points[name] for name in predicted]))
+    there_are = places_in(
+        state.store(), study.id, np.array([points[name] for name in predicted]), search["settings"]["fingerprint"]
+    )
     for (name, one), place in zip(predicted.items(), there_are, strict=True):
         row = {
             "mixture": name,
@@ -219,6 +238,7 @@ def table(study: studies.Study, found: dict, points: dict, near_prior: str, aggr
     columns["mixture"] = st.column_config.TextColumn(width="medium")
     st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
     st.caption(
-        "Predictions, units in brackets. *Measured*: the mean of the *runs* at exactly that mixture. "
-        "*Place*: extrapolated where no run is as near as runs are to each other."
+        f"Predictions are from {moment.behind(search).runs} runs, units in brackets. *Measured*: the mean of the "
+        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured by now. *Place*: extrapolated where no "
+        "run behind the prediction is as near as runs are to each other."
     )
