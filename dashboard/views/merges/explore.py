@@ -129,7 +129,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
         )
     elif live is not None:
         st.caption(f":material/info: {plain(live)}")
-    levels(study, fit, aggregate, one, ("this merge, now", live.losses) if isinstance(live, Measured) else None)
+    levels(study, fit, aggregate, one, ("this merge, measured now", live.losses) if isinstance(live, Measured) else None)
 
 
 def reach_words(fit: Fit, one: Compared) -> str:

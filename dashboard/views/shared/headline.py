@@ -84,8 +84,8 @@ def corrected(one: Headline) -> str:
     if one.gap == one.predicted:
         return ""
     read = reading(one.aggregate.unit)
-    why = "it was chosen for that" if one.measured is None else "both were measured since"
-    return f" (predicted {read.gap_words(one.aggregate.sign * one.predicted)}, corrected as {why})"
+    why = "having been chosen" if one.measured is None else "what was measured since"
+    return f" (predicted {read.gap_words(one.aggregate.sign * one.predicted)}, corrected for {why})"
 
 
 def further(moment: Moment, one: Headline, minutes: float | None) -> str:

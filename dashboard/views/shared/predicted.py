@@ -81,7 +81,7 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
 def levels(
     study: studies.Study, fit: Fit, aggregate: Aggregate, one: Compared, tick: tuple[str, np.ndarray] | None
 ) -> None:
-    """A meter per metric; tick: (name, values (M,)) that were measured, or None."""
+    """A meter per metric; tick: (what it is, values (M,)) of a measurement, or None."""
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     read = [reading(unit) for unit in names.units]
     base, mean = one.gap.baseline.mean, one.here.mean
@@ -103,7 +103,7 @@ def levels(
         for m, name in enumerate(names.metrics)
     ]
     side = "left" if scale.better == "lower" else "right"
-    tick_words = "" if tick is None else f" The tick: {tick[0]}, measured."
+    tick_words = "" if tick is None else f" The tick: {tick[0]}."
     meters(
         rows,
         f"Difference to {one.reference} with its 95% interval, {scale.unit}; {side} is better, pale is within noise."
