@@ -51,6 +51,11 @@ class Headline:
     aggregate: Aggregate
 
     @property
+    def judged(self) -> bool:
+        """Whether anything but the prediction that the answer was chosen for says how sure it is: refits, or runs."""
+        return self.bias is not None or self.measured is not None
+
+    @property
     def sure(self) -> float:
         """The probability that the answer's aggregate is truly lower than the baseline's."""
         return 0.5 * (1 - erf(self.gap / self.std / sqrt(2)))

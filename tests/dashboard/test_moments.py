@@ -124,6 +124,19 @@ def test_the_headline_predicts_what_the_page_predicts(store):
     )
 
 
+def test_nothing_is_sure_by_a_surrogate_whose_choices_nobody_judged(store):
+    study = of_kind(store, MIXTURE)
+    default = moment_of(store, study).fit.league.default
+    other = "ridge" if default != "ridge" else "gp"
+    assert not headline(store, moment_of(store, study, surrogate=other)).judged
+    found = opened("explore", study, surrogate=other)
+    sentence = next(one for one in texts_of(found) if "is the best predicted" in one)
+    assert "is unknown: no refits" in sentence and "sure." not in sentence
+    assert found.session_state["surrogate"] == other  # as chosen
+    found.session_state["surrogate-default"] = other  # as if it had been the default, and nobody's choice
+    assert found.run().session_state["surrogate"] == default
+
+
 def test_other_priorities_have_their_own_best_predicted(store):
     study = of_kind(store, MIXTURE)
     own, other = (moment_of(store, study, aggregate_of(store, study, by)) for by in (None, {**OTHERS, "digits": 1.0}))

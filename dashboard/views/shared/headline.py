@@ -31,7 +31,8 @@ def show_headline(moment: Moment, key: str) -> None:
     study = moment.study
     if (one := headline(state.store(), moment)) is None:
         return
-    plan = plan_of(study, one) if one.more and one.sure < SETTLED and not study.imported else None
+    settled = one.judged and one.sure >= SETTLED
+    plan = plan_of(study, one) if one.more and not settled and not study.imported else None
     price = plan and cost_of(state.store(), plan.fidelity, 2 * one.more, BYTES, os.cpu_count() or 1)
     st.markdown(f"{sentence(study, one)} {further(moment, one, price and price.minutes)}")
     with st.container(horizontal=True):
@@ -41,7 +42,7 @@ def show_headline(moment: Moment, key: str) -> None:
             if st.button(label, **style, **needs_role("operator")):
                 say_if_there(not confirm(state.store(), study, plan))
                 st.rerun()
-        elif study.imported or one.sure < SETTLED:
+        elif study.imported or not settled:
             lead("Propose next runs", "next-runs", study, style)
         else:
             lead("Confirm in larger models", "confirm", study, style)
@@ -68,6 +69,12 @@ def sentence(study: studies.Study, one: Headline) -> str:
     sure = max(one.sure, 1 - one.sure)
     chance = "more than 99%" if sure > SETTLED else f"{sure:.0%}"
     against = baseline_phrase(one.against[0])
+    if not one.judged:
+        direction = "better" if one.gap < 0 else "worse"
+        return (
+            f"{mixture} is the best predicted: {size} {direction} than {against} by prediction alone. How sure that "
+            f"is, is unknown: no refits judged a choice by {one.fit.title}."
+        )
     if one.sure >= SURE:
         return f"{mixture}: **{size} better** than {against}{before}, {chance} sure."
     if one.sure <= 1 - SURE:
@@ -90,7 +97,7 @@ def corrected(one: Headline) -> str:
 
 def further(moment: Moment, one: Headline, minutes: float | None) -> str:
     """What would make it surer."""
-    if one.sure >= SETTLED:
+    if one.judged and one.sure >= SETTLED:
         return "That is for models of the proxies' size."
     if one.noise is None:
         return f"How many runs would make that surer is unknown, as is the noise: {noise_unknown(moment)}."

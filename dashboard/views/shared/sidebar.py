@@ -53,7 +53,13 @@ def ask_surrogate(study: studies.Study) -> str | None:
         return None
     league = League.from_dict(latest["league"])
     names = [standing.name for standing in league.standings if not standing.problem]
-    if st.session_state.get("surrogate") not in names:
+    now = st.session_state.get("surrogate")
+    if now == st.session_state.get("surrogate-default"):  # nobody chose another: it moves on with the leaderboard
+        now = league.default
+    st.session_state["surrogate-default"] = league.default
+    if "surrogate" in st.session_state and now in names:
+        st.session_state["surrogate"] = now
+    else:
         linked = st.query_params.get("surrogate")
         st.session_state["surrogate"] = linked if linked in names else league.default
     titles = {one: SURROGATES[one].title + " · default" * (one == league.default) for one in names}
