@@ -24,7 +24,7 @@ def add(command) -> None:
     voted.add_argument("--neither", action="store_true", help="no preference")
     decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
     decided.add_argument("verdict", choices=("approved", "rejected", "superseded"), help="the decision")
-    decided.add_argument("--because", required=True, metavar="TEXT", help="the reason")
+    decided.add_argument("--because", default="", metavar="TEXT", help="the reason; an approval may go without")
     decided.add_argument("--by", dest="successor", help="the id of the candidate that supersedes it")
     decided.add_argument(
         "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"

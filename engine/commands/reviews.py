@@ -65,9 +65,10 @@ def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict
 
 @takes("reviewer", "decide")
 def decide(
-    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+    store: Store, candidate: str, verdict: str, reason: str = "", seen: str | None = None, successor: str | None = None
 ) -> dict:
-    """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
+    """Approve, reject or supersede a candidate; only an approval may go without a reason. `seen`: refuse if something
+    changed since that revision."""
     acts.decide(store, candidate, verdict, reason, seen, successor)
     return standing(store, candidate)
 

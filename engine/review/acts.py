@@ -9,9 +9,10 @@ import unicodedata
 
 import numpy as np
 
+from engine.core.access import nobody_signs_in
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
-from engine.core.people import acting, need
+from engine.core.people import acting, local_user, need
 from engine.jobs.decisions import CandidatePut, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
@@ -74,9 +75,10 @@ def vote(store: Store, one: str, other: str, neither: bool = False) -> None:
 
 
 def decide(
-    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+    store: Store, candidate: str, verdict: str, reason: str = "", seen: str | None = None, successor: str | None = None
 ) -> None:
-    """Approve, reject or supersede a candidate, for a reason. Approval follows the study's rules.
+    """Approve, reject or supersede a candidate, for a reason, which an approval may go without. Approval follows the
+    study's rules.
 
     seen: the revision that the author saw; None: the current one. successor: the candidate that supersedes it. Raises
     Problem if there are comments, decisions or results since then, or the decision is invalid.
@@ -84,8 +86,12 @@ def decide(
     need("reviewer", "decide")
     if verdict not in VERDICTS:
         raise Problem(f"Cannot decide {verdict!r}: a candidate is {', '.join(VERDICTS)}.")
-    found, reason = reviews.get(store, candidate), checked_text(reason, "reason", TEXT)
+    found = reviews.get(store, candidate)
+    if verdict != "approved" or reason != "":
+        reason = checked_text(reason, "reason", TEXT)
     body = {"verdict": verdict, "reason": reason, "successor": None}
+    if verdict == "approved":
+        body["alone"] = is_only_user(store)
     if verdict == "superseded":
         other = None if successor is None else reviews.get(store, successor)
         if other is None or other.study != found.study or other.id == found.id:
@@ -99,6 +105,11 @@ def decide(
             )
         refuse_repeated(store, found, verdict)
         _add(store, found.study, found.id, "decision", **body)
+
+
+def is_only_user(store: Store) -> bool:
+    """Whether who acts is the one user of a workspace in which nobody signs in."""
+    return acting().name == local_user().name and nobody_signs_in(store.workspace.root)
 
 
 def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> None:

@@ -55,9 +55,13 @@ def overview(store: Store, study: studies.Study) -> dict:
     rules, stand = rules_of(events), standings(events)
     done = [run for run in runs.confirmations(store, study.id) if run.losses is not None]
     said: dict[str, int] = {}
+    last: dict[str, int] = {}
     for event in events:
         if event.what == "comment":
             said[event.candidate] = said.get(event.candidate, 0) + 1
+        if event.candidate is not None and is_about(event, event.candidate):
+            last[event.candidate] = event.n
+    measured = {one.id: len(at_point(done, one.frozen["point"])) for one in found}
     rows = [
         {
             "id": one.id,
@@ -70,7 +74,8 @@ def overview(store: Store, study: studies.Study) -> dict:
             "aggregate": one.frozen["aggregate"],
             "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
             "comments": said.get(one.id, 0),
-            "measured": len(at_point(done, one.frozen["point"])),
+            "measured": measured[one.id],
+            "revision": f"{last.get(one.id, 0)}.{measured[one.id]}",
         }
         for one in found
     ]

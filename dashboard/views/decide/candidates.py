@@ -6,8 +6,8 @@ import streamlit as st
 from dashboard.charts import review as review_charts
 from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.decide import candidate, comparing
-from dashboard.views.decide.candidate import BADGES
+from dashboard.views.decide import candidate, comparing, deciding
+from dashboard.views.decide.deciding import BADGES, badge
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.plot import plot
@@ -53,7 +53,7 @@ def listed(study: studies.Study, found: dict) -> None:
     states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
     wished = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
-    chosen = [row["id"] for row in wished[:SHOWN] if card(study, row)]
+    chosen = [row["id"] for row in wished[:SHOWN] if card(row, found["rules"])]
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     compare_button(chosen)
@@ -63,14 +63,14 @@ def listed(study: studies.Study, found: dict) -> None:
     history(rows, found["history"])
 
 
-def card(study: studies.Study, row: dict) -> bool:
+def card(row: dict, now: dict) -> bool:
     """One candidate in a line; returns whether it is selected."""
     aggregate = Aggregate.from_dict(row["aggregate"])
     read = reading(aggregate.unit)
     with st.container(border=True):
         tick, name, prediction, counts, open_ = st.columns([0.5, 4, 4, 2.5, 1.2], vertical_alignment="center")
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
-        name.markdown(f"**{named_as(row['name'])}** {BADGES[row['standing']['state']]}")
+        name.markdown(f"**{named_as(row['name'])}** {badge(row['standing'])}")
         name.caption(f"{named_as(row['author'])}, {local(row['t'])}")
         prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate, read)))
         prediction.caption(plain(wording.against_words(row["baselines"], aggregate, read)))
@@ -81,6 +81,7 @@ def card(study: studies.Study, row: dict) -> bool:
         if open_.button("Open", key=f"open-{row['id']}", width="stretch"):
             st.query_params["candidate"] = row["id"]
             st.rerun()
+        deciding.direct(row["id"], row["author"], row["standing"], now, row["revision"])
     return ticked
 
 
@@ -149,7 +150,8 @@ def rules(study: studies.Study, now: dict) -> None:
     title = wording.rules_words(now["approvals"], now["author_alone"])
     with st.expander(title, icon=":material/rule:"), st.form("rules", border=False):
         approvals = st.number_input("Approvals", 1, acts.MOST_APPROVALS, now["approvals"], key="rule-approvals")
-        author = st.checkbox("Allow authors to approve their own", now["author_alone"], key="rule-author")
+        alone = acts.is_only_user(state.store()) if now["author_alone"] is None else now["author_alone"]
+        author = st.checkbox("Allow authors to approve their own", alone, key="rule-author")
         if st.form_submit_button("Save rules", **needs_role("operator")):
             try:
                 acts.set_rules(state.store(), study, int(approvals), author)
