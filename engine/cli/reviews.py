@@ -18,10 +18,12 @@ def add(command) -> None:
     candidate_of(command("candidate", dossier, "show everything about one candidate"))
     said = candidate_of(command("comment", comment, "comment on a candidate"))
     said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
+    command("ballot", ballot, "the next pair to vote on, without names", study=True)
     voted = command("vote", vote, "prefer one candidate to another")
     voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
     voted.add_argument("other", metavar="OTHER", help="the id of the other one")
     voted.add_argument("--neither", action="store_true", help="no preference")
+    voted.add_argument("--blind", action="store_true", help="say that the names were hidden")
     decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
     decided.add_argument("verdict", choices=("approved", "rejected", "superseded"), help="the decision")
     decided.add_argument("--because", default="", metavar="TEXT", help="the reason; an approval may go without")
@@ -75,8 +77,13 @@ def comment(client, workspace, options):
     return client.call("comment", candidate=options.candidate, text=options.text)
 
 
+def ballot(client, workspace, options):
+    return client.call("ballot", name=options.study)
+
+
 def vote(client, workspace, options):
-    return client.call("vote", one=options.better, other=options.other, neither=options.neither)
+    given = {"neither": options.neither, "blind": options.blind}
+    return client.call("vote", one=options.better, other=options.other, **given)
 
 
 def decide(client, workspace, options):

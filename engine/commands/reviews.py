@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import takes
-from engine.review import acts, compare, confirming
+from engine.review import acts, ballots, compare, confirming
 from engine.review import dossier as dossiers
 from engine.studies.fits import point_of
 from store import reviews, studies
@@ -55,10 +55,16 @@ def comment(store: Store, candidate: str, text: str) -> dict:
     return standing(store, candidate)
 
 
+def ballot(store: Store, name: str) -> dict:
+    """The pair of a study's candidates that you are to vote on next, without their names, and how many pairs wait."""
+    return ballots.ballot(store, studies.get(store, name))
+
+
 @takes("reviewer", "vote")
-def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
-    """Prefer one candidate to another (or neither); returns the result of all votes of the study."""
-    acts.vote(store, one, other, neither)
+def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> list[dict]:
+    """Prefer one candidate to another (or neither); returns the result of all votes of the study. `blind`: their names
+    were hidden."""
+    acts.vote(store, one, other, neither, blind)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
 
@@ -113,6 +119,7 @@ COMMANDS = (
     dossier,
     nominate,
     comment,
+    ballot,
     vote,
     decide,
     set_rules,

@@ -65,13 +65,14 @@ def comment(store: Store, candidate: str, text: str) -> None:
     _add(store, found.study, found.id, "comment", text=checked_text(text, "comment", TEXT))
 
 
-def vote(store: Store, one: str, other: str, neither: bool = False) -> None:
-    """Prefer one candidate to another of the same study; the last vote of a person on a pair counts."""
+def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> None:
+    """Prefer one candidate to another of the same study; the last vote of a person on a pair counts. blind: their
+    names were hidden."""
     need("reviewer", "vote")
     better, worse = reviews.get(store, one), reviews.get(store, other)
     if better.study != worse.study or better.id == worse.id:
         raise Problem("Cannot vote between these: choose two different candidates of one study.")
-    _add(store, better.study, better.id, "vote", over=worse.id, neither=bool(neither))
+    _add(store, better.study, better.id, "vote", over=worse.id, neither=bool(neither), blind=bool(blind))
 
 
 def decide(

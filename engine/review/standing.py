@@ -85,15 +85,22 @@ def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None
     standing.state = "approved" if rules.met_by(standing.approvals, author) else OPEN
 
 
+def last_votes(history: Iterable[Event]) -> dict[tuple[str, frozenset[str]], Event]:
+    """(person, pair of candidates) -> their vote on it that counts, the last."""
+    return {
+        (event.author, frozenset((event.candidate, event.body["over"]))): event
+        for event in history
+        if event.what == "vote" and event.candidate is not None
+    }
+
+
 def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
     """(K, K) votes for the row over the column: the last of each person on each pair; half for each if neither."""
     place = {one: number for number, one in enumerate(candidates)}
-    last: dict[tuple, Event] = {}
-    for event in history:
-        if event.what == "vote" and event.candidate in place and event.body["over"] in place:
-            last[(event.author, frozenset((event.candidate, event.body["over"])))] = event
     table = [[0.0] * len(candidates) for _ in candidates]
-    for event in last.values():
+    for event in last_votes(history).values():
+        if event.candidate not in place or event.body["over"] not in place:
+            continue
         one, other = place[event.candidate], place[event.body["over"]]
         table[one][other] += 0.5 if event.body["neither"] else 1.0
         table[other][one] += 0.5 if event.body["neither"] else 0.0

@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard.charts import review as review_charts
 from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.decide import candidate, comparing, deciding
+from dashboard.views.decide import ballot, candidate, comparing, deciding
 from dashboard.views.decide.deciding import BADGES, badge
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import watch
@@ -15,9 +15,8 @@ from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import local, named_as, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.core.people import acting
 from engine.core.short_names import told_apart
-from engine.review import acts
+from engine.review import acts, ballots
 from engine.review.compare import FEWEST, MOST
 from engine.review.dossier import overview
 from engine.spec.objectives import Aggregate
@@ -33,6 +32,8 @@ def render(name: str | None) -> None:
     store = state.store()
     watch(lambda: reviews.state(store, study.id))
     if "compare" in st.query_params and comparing.render(study):
+        return
+    if "vote" in st.query_params and ballot.render(study):
         return
     if "candidate" in st.query_params and candidate.render(study):
         return
@@ -56,8 +57,7 @@ def listed(study: studies.Study, found: dict) -> None:
     chosen = [row["id"] for row in wished[:SHOWN] if card(row, found["rules"])]
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
-    compare_button(chosen)
-    ballot(rows)
+    leads_on(study, chosen)
     preferences(rows, found["votes"])
     rules(study, found["rules"])
     history(rows, found["history"])
@@ -85,42 +85,21 @@ def card(row: dict, now: dict) -> bool:
     return ticked
 
 
-def compare_button(chosen: list[str]) -> None:
-    """Leads on to the comparison of the selected ones."""
-    fits = FEWEST <= len(chosen) <= MOST
+def leads_on(study: studies.Study, chosen: list[str]) -> None:
+    """To the comparison of the selected ones, and to votes: on the two that are selected, or on the next pair."""
+    fits, two = FEWEST <= len(chosen) <= MOST, len(chosen) == 2
+    row = st.container(horizontal=True, vertical_alignment="center")
     label = f"Compare {len(chosen)}" if chosen else "Compare"
     help_ = None if fits else f"Select {FEWEST} to {MOST} candidates."
-    if st.button(label, icon=":material/compare:", disabled=not fits, help=help_, type="primary"):
+    if row.button(label, icon=":material/compare:", disabled=not fits, help=help_, type="primary"):
         st.query_params["compare"] = ",".join(chosen)
         st.rerun()
-
-
-def ballot(rows: list[dict]) -> None:
-    """Which of two would you train?"""
-    if len(rows) < 2:
-        return
-    st.header("Which would you train?", anchor=False)
-    names = told_apart({row["id"]: row["name"] for row in rows})
-    left, middle, right, button = st.columns([3, 2, 3, 1], vertical_alignment="bottom")
-    one = left.selectbox("This one", list(names), format_func=names.get, key="vote-one")
-    other = right.selectbox("Or this one", [i for i in names if i != one], format_func=names.get, key="vote-other")
-    choice = middle.segmented_control(
-        "Preferred",
-        ["left", "neither", "right"],
-        key="vote-choice",
-        required=True,
-        default="neither",
-        format_func={"left": ":material/arrow_back:", "neither": "neither", "right": ":material/arrow_forward:"}.get,
-    )
-    if button.button("Vote", icon=":material/how_to_vote:", width="stretch", **needs_role("reviewer")):
-        pair = (other, one) if choice == "right" else (one, other)
-        try:
-            acts.vote(state.store(), *pair, neither=choice == "neither")
-        except Problem as problem:
-            refusal(problem)
-            return
-        st.toast(f"{acting().name}'s vote on this pair is counted. Voting again replaces it.")
+    left = ballots.ballot(state.store(), study)["left"]
+    label = "Vote on these two" if two else "Vote"
+    if row.button(label, icon=":material/how_to_vote:", disabled=not (two or left), help="Names are hidden."):
+        st.query_params["vote"] = ",".join(chosen) if two else ballot.NEXT
         st.rerun()
+    row.caption(f"{wording.counted(left, 'pair')} without your vote")
 
 
 def preferences(rows: list[dict], votes: list[dict]) -> None:
