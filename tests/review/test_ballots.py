@@ -104,3 +104,26 @@ def test_votes_of_before_count_as_they_did(open_desk, three):
     told = {one["author"]: one for one in ballots.votes_on(store, study, three[:2])}
     assert told["Earlier"]["preferred"] == three[0] and not told["Earlier"]["blind"]
     assert {three[0], three[1]} <= {one["id"] for one in overview(store, study)["votes"]}
+
+
+def test_three_answers_stand_side_by_side(pages, three):
+    """Votes by pairs and by points, and the losses; the baselines are spoken of without a vote."""
+    store, study, opened = pages
+    for person in (ANN, BEN, OTTO):
+        with as_person(person):
+            acts.vote(store, three[0], three[1], blind=True)
+            acts.vote(store, three[0], three[2], blind=True)
+    found = overview(store, study)
+    rows = {row["name"]: row for row in found["taste"]["rows"]}
+    assert rows["Zebra"]["votes"] >= 6 and rows["natural"]["votes"] == 0 and rows["natural"]["id"] is None
+    assert rows["Zebra"]["mean"] > rows["Walrus"]["mean"] and sum(row["best"] for row in rows.values()) > 0.99
+    assert found["losses"][0]["inside_noise"] and found["losses"][-1]["aggregate"] > found["losses"][0]["aggregate"]
+    page = opened("candidates")
+    texts = [one.value for one in page.markdown]
+    assert not page.exception
+    for begin in ("By pairs", "By similar points", "By predicted losses"):
+        assert any(text.startswith(begin) for text in texts), begin
+    table = next(one.value for one in page.dataframe if "Gaussian process" in one.value)
+    assert set(table["point"]) >= {*NAMES, "natural", "uniform"} and all(
+        "±" in text for text in table["Gaussian process"]
+    )

@@ -1,16 +1,13 @@
 """Candidates: what was nominated in a study, its state and the votes; one, or several side by side."""
 
-import numpy as np
 import streamlit as st
 
-from dashboard.charts import review as review_charts
 from dashboard.models import wording
 from dashboard.server import state
-from dashboard.views.decide import ballot, candidate, comparing, deciding
+from dashboard.views.decide import ballot, candidate, comparing, deciding, preferences
 from dashboard.views.decide.deciding import BADGES, badge
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.live import watch
-from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import local, named_as, plain, refusal
 from dashboard.views.shared.units import reading
@@ -58,7 +55,7 @@ def listed(study: studies.Study, found: dict) -> None:
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     leads_on(study, chosen)
-    preferences(rows, found["votes"])
+    preferences.show(found)
     rules(study, found["rules"])
     history(rows, found["history"])
 
@@ -100,28 +97,6 @@ def leads_on(study: studies.Study, chosen: list[str]) -> None:
         st.query_params["vote"] = ",".join(chosen) if two else ballot.NEXT
         st.rerun()
     row.caption(f"{wording.counted(left, 'pair')} without your vote")
-
-
-def preferences(rows: list[dict], votes: list[dict]) -> None:
-    """Bradley-Terry strengths, and which ones are tied."""
-    if not votes:
-        st.caption("No votes yet.")
-        return
-    names = told_apart({row["id"]: row["name"] for row in rows})
-    labels = [names[one["id"]] for one in votes]
-    values = (np.array([one[key] for one in votes]) for key in ("strength", "half", "group"))
-    plot(review_charts.strengths(labels, *values), key="strengths")
-    groups = len({one["group"] for one in votes})
-    best = votes[0]
-    total = sum(one["of"] for one in votes) / 2
-    level = ", ".join(named_as(names[other]) for other in best["level"])
-    apart = f"No vote connects these {groups} groups, so they cannot be compared with each other."
-    st.caption(
-        f"Bradley-Terry on {wording.counted(total, 'vote')}, each person's latest on each pair; *neither* counts as "
-        "half a vote for each. "
-        + (f"The votes cannot separate {named_as(labels[0])} from {level}. " if level else "")
-        + (apart if groups > 1 else "")
-    )
 
 
 def rules(study: studies.Study, now: dict) -> None:
