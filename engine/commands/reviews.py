@@ -6,6 +6,7 @@ from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.review import acts, ballots, compare, confirming
 from engine.review import dossier as dossiers
+from engine.review import inbox as inboxes
 from engine.studies.fits import point_of
 from store import reviews, studies
 from store.database import Store
@@ -50,9 +51,21 @@ def nominate(
 
 @takes("reviewer", "comment")
 def comment(store: Store, candidate: str, text: str) -> dict:
-    """Comment on a candidate."""
-    acts.comment(store, candidate, text)
-    return standing(store, candidate)
+    """Comment on a candidate; tells whom of the workspace's people it mentions (@name)."""
+    told = acts.comment(store, candidate, text)
+    return standing(store, candidate) | {"mentions": told}
+
+
+def inbox(store: Store) -> dict:
+    """What mentions you, what was decided of yours, and what waits for your vote or decision, in all studies."""
+    return inboxes.inbox(store)
+
+
+@takes("viewer", "mark entries of their inbox as read")
+def mark_read(store: Store, lines: list[int] | None = None) -> dict:
+    """Mark entries of your inbox as read, by their `n`; all of them by default."""
+    inboxes.mark_read(store, lines)
+    return {"unread": inboxes.inbox(store)["unread"]}
 
 
 def ballot(store: Store, name: str) -> dict:
@@ -119,6 +132,8 @@ COMMANDS = (
     dossier,
     nominate,
     comment,
+    inbox,
+    mark_read,
     ballot,
     vote,
     decide,

@@ -5,6 +5,7 @@ Each is one line in the owner's journal, with its author and time. A candidate m
 refused with a list of the changes. Comments and votes are never refused for that.
 """
 
+import secrets
 import unicodedata
 
 import numpy as np
@@ -13,16 +14,17 @@ from engine.core.access import nobody_signs_in
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.people import acting, local_user, need
-from engine.jobs.decisions import CandidatePut, ReviewAdded
+from engine.jobs.decisions import CandidatePut, NoticeRaised, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
+from engine.review.mentions import known_people, mentioned
 from engine.review.standing import VERDICTS, standings
 from engine.studies.fits import BEST_PREDICTED
 from engine.studies.measured import frame_of_study
 from store import reviews, runs, studies
 from store.database import Store
 
-NAME, TEXT = 80, 10_000  # characters
+NAME, TEXT, TOLD = 80, 10_000, 300  # characters; the last in a notice
 MOST_APPROVALS = 50
 
 
@@ -58,11 +60,24 @@ def names_taken(store: Store, study: studies.Study) -> set[str]:
     return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured_at_all_sizes(store, study.id).ids)
 
 
-def comment(store: Store, candidate: str, text: str) -> None:
-    """Comment on a candidate. Raises Problem if the text is empty, or longer than 10,000 characters."""
+def comment(store: Store, candidate: str, text: str) -> list[str]:
+    """Comment on a candidate; returns whom it mentions. Raises Problem if the text is empty, or longer than 10,000
+    characters."""
     need("reviewer", "comment")
-    found = reviews.get(store, candidate)
-    _add(store, found.study, found.id, "comment", text=checked_text(text, "comment", TEXT))
+    found, text = reviews.get(store, candidate), checked_text(text, "comment", TEXT)
+    told = mentioned(text, known_people(store))
+    _add(store, found.study, found.id, "comment", text=text, mentions=told)
+    if told:
+        tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)
+    return told
+
+
+def tell(store: Store, found: reviews.Candidate, outcome: str, did: str, text: str) -> None:
+    """Raise a notice of what who acts did to a candidate: the webhook takes it out of the workspace."""
+    name, study = found.frozen["name"], found.frozen["study_name"]
+    said = f": {text[:TOLD]}{'…' if len(text) > TOLD else ''}" if text else "."
+    notice = f"{found.id}-{outcome}-{secrets.token_hex(6)}"
+    store.write(NoticeRaised(notice, found.study, outcome, f"{acting().name} {did} {name} in the study {study}{said}"))
 
 
 def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> None:
@@ -106,6 +121,7 @@ def decide(
             )
         refuse_repeated(store, found, verdict)
         _add(store, found.study, found.id, "decision", **body)
+    tell(store, found, "decision", verdict, reason)
 
 
 def is_only_user(store: Store) -> bool:

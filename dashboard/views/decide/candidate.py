@@ -21,12 +21,14 @@ from engine.core.people import acting
 from engine.core.short_names import slug
 from engine.review import acts
 from engine.review.dossier import dossier
+from engine.review.mentions import known_people, unknown
 from engine.spec.objectives import Aggregate, Objective
 from engine.studies.desk_file import desk_of
 from engine.studies.measured import for_fitting
 from store import studies
 
 SHOWN = 20  # latest comments; earlier ones on request
+MENTIONED = 12  # people offered below the box
 
 
 def render(study: studies.Study) -> bool:
@@ -114,17 +116,24 @@ def discussion(found: dict) -> None:
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
         st.text_area(f"Comment as {acting().name}", key=box)
+        st.caption(plain(f"Mention with @: {', '.join(known_people(state.store())[:MENTIONED])}"))
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
     drafts.keep(box, box)
+    if said := st.session_state.get(f"told-{box}"):
+        st.caption(plain(said))
     show_refusal(box)
 
 
 def say(candidate: str, box: str) -> None:
     """Store a comment and empty its box; refused text stays in it."""
     with attempt(box):
-        acts.comment(state.store(), candidate, st.session_state[box])
+        text, people = st.session_state[box], known_people(state.store())
+        told, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
+        said = f"In the inbox of {', '.join(told)} now." if told else ""
+        said += f" Nobody here is called {', '.join(nobody)}." if nobody else ""
+        st.session_state[f"told-{box}"] = said.strip()
         st.session_state[box] = ""
         drafts.forget(box)
 

@@ -24,8 +24,10 @@ def show(found: dict) -> None:
         return
     st.header("What the team prefers", anchor=False)
     names = told_apart({row["id"]: row["name"] for row in found["candidates"]})
-    people = "1 person" if taste["people"] == 1 else f"{taste['people']} people"
-    st.markdown(f"From {wording.counted(taste['votes'], 'vote')} of {people}: the latest of each on each pair.")
+    st.markdown(
+        f"From {wording.counted(taste['votes'], 'vote')} by {wording.counted(taste['people'], 'voter')}: the latest of "
+        "each on each pair."
+    )
     left, right = st.columns(2)
     with left:
         values = (np.array([one[key] for one in votes]) for key in ("strength", "half", "group"))
@@ -61,11 +63,11 @@ def said_by_points(rows: list[dict], labels: list[str]) -> str:
 def said_by_losses(losses: list[dict], names: dict[str, str]) -> str:
     """The predictions' answer in words."""
     level = [names[one["id"]] for one in losses[1:] if one["inside_noise"]]
-    best = f"By predicted losses, {named_as(names[losses[0]['id']])} is best"
+    first = named_as(names[losses[0]["id"]])
     if level:
-        return f"{best}, within noise of {listed(level)}."
+        return f"By predicted losses, {first} cannot be separated from {listed(level)}."
     other = "" if len(losses) == len(names) else " Candidates frozen with other priorities are not compared."
-    return f"{best}, beyond noise (95%).{other}"
+    return f"By predicted losses, {first} is best, beyond noise (95%).{other}"
 
 
 def answer(how: str, first: str, level: list[str]) -> str:
