@@ -9,6 +9,7 @@ from dashboard.models.names import named_in
 from dashboard.server import state
 from dashboard.views.decide import deciding
 from dashboard.views.decide.deciding import badge
+from dashboard.views.shared import presence
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
@@ -37,6 +38,7 @@ def render(name: str | None) -> None:
         st.title("Review")
         return
     store = state.store()
+    presence.room()
     watch(lambda: reviews.state(store, study.id))
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
