@@ -52,7 +52,7 @@ def test_one_link_leads_where_the_presenter_is(tab, other_tab, room):
     sidebar = other_tab.get_by_test_id("stSidebar")
     expect(other_tab.locator("h1")).to_have_text(re.compile("One"))
     expect(sidebar.get_by_text(re.compile("Following .?Ann Lee <b>"))).to_be_visible()
-    expect(sidebar.get_by_role("button", name="AB", exact=True)).to_be_visible()
+    expect(sidebar.get_by_role("button", name="AL", exact=True)).to_be_visible()
     assert "follow=" not in other_tab.url
     # who leads sees who came, with their page in the tooltip
     tab.get_by_test_id("stSidebar").locator(OTHERS).hover()
@@ -73,7 +73,7 @@ def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room)
     expect(others).to_have_count(1)
     others.click()
     expect(other_tab).to_have_url(re.compile("explore.*mix=0.2"))
-    expect(sidebar.get_by_text("Following")).to_be_visible()
+    expect(sidebar.get_by_role("button", name="Stop following")).to_be_visible()
     fader = tab.get_by_role("slider", name=re.compile("python")).first
     fader.focus()
     fader.press("Home")
@@ -81,7 +81,7 @@ def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room)
     expect(tab).not_to_have_url(re.compile("mix=0.20000"))
     there = re.search("mix=([^&]*)", tab.url)[1]
     expect(other_tab).to_have_url(re.compile(re.escape(f"mix={there}")))
-    expect(sidebar.get_by_text("Following")).to_be_visible()
+    expect(sidebar.get_by_role("button", name="Stop following")).to_be_visible()
     settled(other_tab)
     other_tab.get_by_role("link", name="Jobs").click()
     expect(sidebar.get_by_text("You went elsewhere, so you no longer follow")).to_be_visible()
