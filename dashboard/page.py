@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views import ANY, FORMER, MIXTURE, PAGES, Page, pages_for
 from dashboard.views.account import notices, sign_in
-from dashboard.views.shared import help, tour
+from dashboard.views.shared import help, presence, tour
 from dashboard.views.shared.dialogs import none_is_open
 from dashboard.views.shared.links import parameters
 from dashboard.views.shared.live import live
@@ -22,6 +22,7 @@ none_is_open()
 st.html(Path(__file__).with_name("style.css"))
 st.html(f"<script>{Path(__file__).with_name('page.js').read_text()}</script>", unsafe_allow_javascript=True)
 person = sign_in.gate()
+presence.arrive()
 # Images are served to those who have signed in.
 st.set_page_config(page_icon="dashboard/icon.png")
 
@@ -99,3 +100,5 @@ tour.show(kind, pages, opened.url_path or PAGES[0].path)
 opened.run()
 help.listen({path: page.title for path, page in pages_for(kind).items()})
 sign_in.badge(person)
+presence.settle(opened.url_path or PAGES[0].path)
+presence.sidebar()

@@ -7,7 +7,7 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class Notice:
-    """A one-time notice. outcome: finished | failed; trouble: why the webhook did not accept it."""
+    """A notice. outcome: finished | failed | mention | decision; trouble: why the webhook did not accept it."""
 
     id: str
     study: str

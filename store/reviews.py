@@ -79,6 +79,22 @@ def history(store: Store, study: str) -> list[Event]:
     ]
 
 
+def people(store: Store) -> list[str]:
+    """Whoever took part in a review of the workspace, or has a token."""
+    return [name for (name,) in store.rows("SELECT author FROM reviews UNION SELECT person FROM api_tokens ORDER BY 1")]
+
+
+def read_lines(store: Store, person: str) -> set[int]:
+    """The lines of the history that somebody has read in their inbox."""
+    return {n for (n,) in store.rows("SELECT n FROM inbox_read WHERE person = ?", [person])}
+
+
+def state_of_all(store: Store) -> tuple[int, int]:
+    """A value that changes with any study's review, and with what anybody reads of it."""
+    ((last, read),) = store.rows("SELECT (SELECT coalesce(max(n), 0) FROM reviews), (SELECT count(*) FROM inbox_read)")
+    return last, read
+
+
 def state(store: Store, study: str) -> tuple[int, int]:
     """A value that changes with a study's review: the last line of its history, and its number of confirmation runs.
 

@@ -112,7 +112,7 @@ CREATE TABLE IF NOT EXISTS results (
 -- What people are told once: a study has ended, or needs them.
 CREATE TABLE IF NOT EXISTS notices (
     id VARCHAR PRIMARY KEY, study VARCHAR NOT NULL,
-    outcome VARCHAR NOT NULL,      -- finished | failed
+    outcome VARCHAR NOT NULL,      -- finished | failed | mention | decision
     text VARCHAR NOT NULL, t DOUBLE NOT NULL,
     told_at DOUBLE, trouble VARCHAR -- by the webhook: when, or why never
 );
@@ -132,6 +132,9 @@ CREATE TABLE IF NOT EXISTS reviews (
     what VARCHAR NOT NULL,         -- put | comment | vote | decision | rules | confirm
     author VARCHAR NOT NULL, body JSON NOT NULL, t DOUBLE NOT NULL
 );
+
+-- Lines of `reviews` that somebody has read in their inbox.
+CREATE TABLE IF NOT EXISTS inbox_read (person VARCHAR NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (person, n));
 
 -- What was predicted of runs before they were measured (engine/jobs/ledger.py), and what of it was not changed since.
 CREATE TABLE IF NOT EXISTS predictions (

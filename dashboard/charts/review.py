@@ -66,9 +66,9 @@ def points(kind: str, labels: list[str], names: Named, values: np.ndarray) -> go
     return fig.update_layout(showlegend=True, yaxis={"autorange": "reversed"})
 
 
-def strengths(labels: list[str], strength: np.ndarray, half: np.ndarray, group: np.ndarray) -> go.Figure:
-    """Strengths (K,) from votes: log odds against the average of the candidates that votes connect."""
-    fig = figure(110 + 34 * len(labels), xaxis_title="preference over the group's average, log odds (95%)")
+def strengths(labels: list[str], strength: np.ndarray, half: np.ndarray, group: np.ndarray, title: str) -> go.Figure:
+    """Strengths (K,) from votes with 95% intervals; a colour for each group that votes connect."""
+    fig = figure(110 + 34 * len(labels), xaxis_title=title)
     fig.add_vline(x=0, line={"color": FAINT, "width": 1})
     shades = [GOOD if g % 2 == 0 else INK for g in group]
     fig.add_scatter(

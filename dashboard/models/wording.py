@@ -113,10 +113,28 @@ def did(one: dict) -> str:
     return f"decided: {one['verdict']}" if one["what"] == "decision" else DID[one["what"]]
 
 
-def rules_words(approvals: int, author_alone: bool) -> str:
+def rules_words(approvals: int, author_alone: bool | None) -> str:
     """The rules of approval in a sentence."""
     other = "" if author_alone else " from someone other than the author"
-    return f"Needs {counted(approvals, 'approval')}{', at least one' * (bool(other) and approvals > 1)}{other}"
+    unset = ", unless nobody signs in" if author_alone is None else ""
+    return f"Needs {counted(approvals, 'approval')}{', at least one' * (bool(other) and approvals > 1)}{other}{unset}"
+
+
+def approving_words(rules: dict, author: bool, only_user: bool) -> str:
+    """What an approval by whoever looks counts for, where its button stands. author: they nominated it."""
+    approvals, alone = rules["approvals"], rules["author_alone"]
+    if not author:
+        return f"{rules_words(approvals, alone)}."
+    if not (only_user if alone is None else alone):
+        return "You nominated this: it also needs an approval from someone else. Operators set that rule on Candidates."
+    why = "nobody signs in here" if alone is None else "this study's rules allow it"
+    more = "" if approvals == 1 else f" It needs {counted(approvals, 'approval')}."
+    return f"You nominated this, and may approve it as {why}. It will say “approved by its author”.{more}"
+
+
+def state_words(standing: dict) -> str:
+    """The state of a candidate (engine.review.standing), and whether nobody but its author approved it."""
+    return "approved by its author" if standing["by_author"] else standing["state"]
 
 
 def needed(missing: str) -> str:

@@ -63,8 +63,8 @@ def person(name: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text as people typed it."""
-    return f'<p class="said">{escape(text)}</p>'
+    """Text as people typed it, if they typed any."""
+    return f'<p class="said">{escape(text)}</p>' if text else ""
 
 
 def table(columns: list[str], rows: list[list[str]], numbers: int = 0) -> str:
@@ -102,11 +102,12 @@ def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
 def head(found: dict) -> str:
     """Title, state, author and reason."""
     frozen, state = found["frozen"], found["standing"]["state"]
+    said = wording.state_words(found["standing"])
     draft = (
         "" if state == "approved" else f'<p class="draft"><b>Draft.</b> This candidate is {state}, not approved.</p>'
     )
     return (
-        f'<h1>{person(frozen["name"])}</h1><p><span class="state {state}">{state}</span> a {frozen["kind"]} of '
+        f'<h1>{person(frozen["name"])}</h1><p><span class="state {state}">{said}</span> a {frozen["kind"]} of '
         f"the study {person(frozen['study_name'])}, nominated by {person(frozen['author'])}, "
         f"{wording.moment(found['t'])}.</p>"
         f"{draft}{quoted(frozen['rationale'])}"

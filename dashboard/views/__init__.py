@@ -41,6 +41,7 @@ PAGES = (
     Page("Understand", "Ledger", "menu_book", "ledger", ANY, "understand.ledger:render"),
     Page("Decide", "Candidates", "how_to_vote", "candidates", ANY, "decide.candidates:render"),
     Page("Decide", "Review", "co_present", "review", ANY, "decide.review:render"),
+    Page("Decide", "Inbox", "inbox", "inbox", ANY, "decide.inbox:render"),
     Page("Decide", "Export", "ios_share", "export", ANY, "decide.export:render"),
     Page("Settings", "API tokens", "key", "tokens", ANY, "account.tokens:render"),
 )

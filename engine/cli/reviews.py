@@ -16,15 +16,10 @@ def add(command) -> None:
     one.add_argument("--surrogate", help="default: the best on the leaderboard")
     priority_option(one)
     candidate_of(command("candidate", dossier, "show everything about one candidate"))
-    said = candidate_of(command("comment", comment, "comment on a candidate"))
-    said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
-    voted = command("vote", vote, "prefer one candidate to another")
-    voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
-    voted.add_argument("other", metavar="OTHER", help="the id of the other one")
-    voted.add_argument("--neither", action="store_true", help="no preference")
+    add_talk(command)
     decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
     decided.add_argument("verdict", choices=("approved", "rejected", "superseded"), help="the decision")
-    decided.add_argument("--because", required=True, metavar="TEXT", help="the reason")
+    decided.add_argument("--because", default="", metavar="TEXT", help="the reason; an approval may go without")
     decided.add_argument("--by", dest="successor", help="the id of the candidate that supersedes it")
     decided.add_argument(
         "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"
@@ -42,6 +37,21 @@ def add(command) -> None:
     compared.add_argument("--against", help="a candidate's id or a baseline's name (default: the first)")
     compared.add_argument("--tokens", type=float, help="target budget (default: the study's)")
     command("history", history, "the history of a study's candidates", study=True)
+
+
+def add_talk(command) -> None:
+    """Comments, the inbox and votes."""
+    said = candidate_of(command("comment", comment, "comment on a candidate"))
+    said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
+    command("inbox", inbox, "what mentions you, waits for you, or was decided of yours")
+    marked = command("mark-read", mark_read, "mark entries of your inbox as read")
+    marked.add_argument("lines", nargs="*", type=int, metavar="N", help="their numbers (`inbox` shows them); or all")
+    command("ballot", ballot, "the next pair to vote on, without names", study=True)
+    voted = command("vote", vote, "prefer one candidate to another")
+    voted.add_argument("better", metavar="BETTER", help="the id of the one that you would train")
+    voted.add_argument("other", metavar="OTHER", help="the id of the other one")
+    voted.add_argument("--neither", action="store_true", help="no preference")
+    voted.add_argument("--blind", action="store_true", help="say that the names were hidden")
 
 
 def candidate_of(one):
@@ -75,8 +85,21 @@ def comment(client, workspace, options):
     return client.call("comment", candidate=options.candidate, text=options.text)
 
 
+def inbox(client, workspace, options):
+    return client.call("inbox")
+
+
+def mark_read(client, workspace, options):
+    return client.call("mark_read", lines=options.lines or None)
+
+
+def ballot(client, workspace, options):
+    return client.call("ballot", name=options.study)
+
+
 def vote(client, workspace, options):
-    return client.call("vote", one=options.better, other=options.other, neither=options.neither)
+    given = {"neither": options.neither, "blind": options.blind}
+    return client.call("vote", one=options.better, other=options.other, **given)
 
 
 def decide(client, workspace, options):

@@ -4,8 +4,9 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.core.people import takes
-from engine.review import acts, compare, confirming
+from engine.review import acts, ballots, compare, confirming
 from engine.review import dossier as dossiers
+from engine.review import inbox as inboxes
 from engine.studies.points import point_of
 from store import reviews, studies
 from store.database import Store
@@ -50,24 +51,43 @@ def nominate(
 
 @takes("reviewer", "comment")
 def comment(store: Store, candidate: str, text: str) -> dict:
-    """Comment on a candidate."""
-    acts.comment(store, candidate, text)
-    return standing(store, candidate)
+    """Comment on a candidate; tells whom of the workspace's people it mentions (@name)."""
+    told = acts.comment(store, candidate, text)
+    return standing(store, candidate) | {"mentions": told}
+
+
+def inbox(store: Store) -> dict:
+    """What mentions you, what was decided of yours, and what waits for your vote or decision, in all studies."""
+    return inboxes.inbox(store)
+
+
+@takes("viewer", "mark entries of their inbox as read")
+def mark_read(store: Store, lines: list[int] | None = None) -> dict:
+    """Mark entries of your inbox as read, by their `n`; all of them by default."""
+    inboxes.mark_read(store, lines)
+    return {"unread": inboxes.inbox(store)["unread"]}
+
+
+def ballot(store: Store, name: str) -> dict:
+    """The pair of a study's candidates that you are to vote on next, without their names, and how many pairs wait."""
+    return ballots.ballot(store, studies.get(store, name))
 
 
 @takes("reviewer", "vote")
-def vote(store: Store, one: str, other: str, neither: bool = False) -> list[dict]:
-    """Prefer one candidate to another (or neither); returns the result of all votes of the study."""
-    acts.vote(store, one, other, neither)
+def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> list[dict]:
+    """Prefer one candidate to another (or neither); returns the result of all votes of the study. `blind`: their names
+    were hidden."""
+    acts.vote(store, one, other, neither, blind)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
 
 
 @takes("reviewer", "decide")
 def decide(
-    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+    store: Store, candidate: str, verdict: str, reason: str = "", seen: str | None = None, successor: str | None = None
 ) -> dict:
-    """Approve, reject or supersede a candidate; `seen`: refuse if something changed since that revision."""
+    """Approve, reject or supersede a candidate; only an approval may go without a reason. `seen`: refuse if something
+    changed since that revision."""
     acts.decide(store, candidate, verdict, reason, seen, successor)
     return standing(store, candidate)
 
@@ -112,6 +132,9 @@ COMMANDS = (
     dossier,
     nominate,
     comment,
+    inbox,
+    mark_read,
+    ballot,
     vote,
     decide,
     set_rules,

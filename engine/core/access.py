@@ -54,6 +54,11 @@ def read(workspace: Path) -> Access | None:
         raise Problem(f"Cannot read {path}: {error}. Fix it; docs/SIGN_IN.md has an example.") from error
 
 
+def nobody_signs_in(workspace: Path) -> bool:
+    """Whether a workspace has no access.toml at all, so that whoever sits at the machine is its only user."""
+    return not os.path.lexists(workspace / FILE)
+
+
 def _checked(found: dict[str, Any]) -> Access:
     """Raises Problem with the half of a sentence that says what is wrong."""
     _known(found, {"url", "sign_in", "roles", "groups"}, "at its top")

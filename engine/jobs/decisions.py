@@ -218,12 +218,22 @@ class ReviewAdded(Event):
     candidate: str | None = None
 
 
+@dataclass(frozen=True)
+class InboxRead(Event):
+    """Somebody read entries of their inbox. lines: their numbers in the history of reviews."""
+
+    kind = "inbox.read"
+    person: str
+    lines: list[int]
+
+
 # Notices and tokens ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class NoticeRaised(Event):
-    """A notice that a study has ended or needs attention. outcome: finished or failed."""
+    """A notice that a study has ended or needs attention, or of a review. outcome: finished, failed, mention or
+    decision."""
 
     kind = "notice.raised"
     notice: str
@@ -320,6 +330,7 @@ DECISIONS: tuple[type[Event], ...] = (
     CorpusPlanned,
     CandidatePut,
     ReviewAdded,
+    InboxRead,
     NoticeRaised,
     NoticeTold,
     TokenCreated,

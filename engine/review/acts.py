@@ -5,23 +5,26 @@ Each is one line in the owner's journal, with its author and time. A candidate m
 refused with a list of the changes. Comments and votes are never refused for that.
 """
 
+import secrets
 import unicodedata
 
 import numpy as np
 
+from engine.core.access import nobody_signs_in
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
-from engine.core.people import acting, need
-from engine.jobs.decisions import CandidatePut, ReviewAdded
+from engine.core.people import acting, local_user, need
+from engine.jobs.decisions import CandidatePut, NoticeRaised, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
+from engine.review.mentions import known_people, mentioned
 from engine.review.standing import VERDICTS, standings
 from engine.studies.measured import frame_of_study
 from engine.studies.points import BEST_PREDICTED
 from store import reviews, runs, studies
 from store.database import Store
 
-NAME, TEXT = 80, 10_000  # characters
+NAME, TEXT, TOLD = 80, 10_000, 300  # characters; the last in a notice
 MOST_APPROVALS = 50
 
 
@@ -57,26 +60,41 @@ def names_taken(store: Store, study: studies.Study) -> set[str]:
     return there | fixed | set(frame_of_study(study).baselines) | set(runs.measured_at_all_sizes(store, study.id).ids)
 
 
-def comment(store: Store, candidate: str, text: str) -> None:
-    """Comment on a candidate. Raises Problem if the text is empty, or longer than 10,000 characters."""
+def comment(store: Store, candidate: str, text: str) -> list[str]:
+    """Comment on a candidate; returns whom it mentions. Raises Problem if the text is empty, or longer than 10,000
+    characters."""
     need("reviewer", "comment")
-    found = reviews.get(store, candidate)
-    _add(store, found.study, found.id, "comment", text=checked_text(text, "comment", TEXT))
+    found, text = reviews.get(store, candidate), checked_text(text, "comment", TEXT)
+    told = mentioned(text, known_people(store))
+    _add(store, found.study, found.id, "comment", text=text, mentions=told)
+    if told:
+        tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)
+    return told
 
 
-def vote(store: Store, one: str, other: str, neither: bool = False) -> None:
-    """Prefer one candidate to another of the same study; the last vote of a person on a pair counts."""
+def tell(store: Store, found: reviews.Candidate, outcome: str, did: str, text: str) -> None:
+    """Raise a notice of what who acts did to a candidate: the webhook takes it out of the workspace."""
+    name, study = found.frozen["name"], found.frozen["study_name"]
+    said = f": {text[:TOLD]}{'…' if len(text) > TOLD else ''}" if text else "."
+    notice = f"{found.id}-{outcome}-{secrets.token_hex(6)}"
+    store.write(NoticeRaised(notice, found.study, outcome, f"{acting().name} {did} {name} in the study {study}{said}"))
+
+
+def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> None:
+    """Prefer one candidate to another of the same study; the last vote of a person on a pair counts. blind: their
+    names were hidden."""
     need("reviewer", "vote")
     better, worse = reviews.get(store, one), reviews.get(store, other)
     if better.study != worse.study or better.id == worse.id:
         raise Problem("Cannot vote between these: choose two different candidates of one study.")
-    _add(store, better.study, better.id, "vote", over=worse.id, neither=bool(neither))
+    _add(store, better.study, better.id, "vote", over=worse.id, neither=bool(neither), blind=bool(blind))
 
 
 def decide(
-    store: Store, candidate: str, verdict: str, reason: str, seen: str | None = None, successor: str | None = None
+    store: Store, candidate: str, verdict: str, reason: str = "", seen: str | None = None, successor: str | None = None
 ) -> None:
-    """Approve, reject or supersede a candidate, for a reason. Approval follows the study's rules.
+    """Approve, reject or supersede a candidate, for a reason, which an approval may go without. Approval follows the
+    study's rules.
 
     seen: the revision that the author saw; None: the current one. successor: the candidate that supersedes it. Raises
     Problem if there are comments, decisions or results since then, or the decision is invalid.
@@ -84,8 +102,12 @@ def decide(
     need("reviewer", "decide")
     if verdict not in VERDICTS:
         raise Problem(f"Cannot decide {verdict!r}: a candidate is {', '.join(VERDICTS)}.")
-    found, reason = reviews.get(store, candidate), checked_text(reason, "reason", TEXT)
+    found = reviews.get(store, candidate)
+    if verdict != "approved" or reason != "":
+        reason = checked_text(reason, "reason", TEXT)
     body = {"verdict": verdict, "reason": reason, "successor": None}
+    if verdict == "approved":
+        body["alone"] = is_only_user(store)
     if verdict == "superseded":
         other = None if successor is None else reviews.get(store, successor)
         if other is None or other.study != found.study or other.id == found.id:
@@ -99,6 +121,12 @@ def decide(
             )
         refuse_repeated(store, found, verdict)
         _add(store, found.study, found.id, "decision", **body)
+    tell(store, found, "decision", verdict, reason)
+
+
+def is_only_user(store: Store) -> bool:
+    """Whether who acts is the one user of a workspace in which nobody signs in."""
+    return acting().name == local_user().name and nobody_signs_in(store.workspace.root)
 
 
 def refuse_repeated(store: Store, found: reviews.Candidate, verdict: str) -> None:

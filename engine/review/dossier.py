@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from engine.review.answers import by_losses, learnt
 from engine.review.evidence import at_point, evidence, measured_runs
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
@@ -49,15 +50,19 @@ def line(event: reviews.Event) -> dict:
 
 
 def overview(store: Store, study: studies.Study) -> dict:
-    """All candidates of a study, newest first, with votes and history: {"candidates", "rules",
-    "votes", "history"}."""
+    """All candidates of a study, newest first, with votes and history: {"candidates", "rules", "votes": by
+    Bradley-Terry, "taste": by a Gaussian process over the points, "losses": by what is predicted, "history"}."""
     found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
     rules, stand = rules_of(events), standings(events)
     done = [run for run in runs.confirmations(store, study.id) if run.losses is not None]
     said: dict[str, int] = {}
+    last: dict[str, int] = {}
     for event in events:
         if event.what == "comment":
             said[event.candidate] = said.get(event.candidate, 0) + 1
+        if event.candidate is not None and is_about(event, event.candidate):
+            last[event.candidate] = event.n
+    measured = {one.id: len(at_point(done, one.frozen["point"])) for one in found}
     rows = [
         {
             "id": one.id,
@@ -70,7 +75,8 @@ def overview(store: Store, study: studies.Study) -> dict:
             "aggregate": one.frozen["aggregate"],
             "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
             "comments": said.get(one.id, 0),
-            "measured": len(at_point(done, one.frozen["point"])),
+            "measured": measured[one.id],
+            "revision": f"{last.get(one.id, 0)}.{measured[one.id]}",
         }
         for one in found
     ]
@@ -78,6 +84,8 @@ def overview(store: Store, study: studies.Study) -> dict:
         "candidates": rows,
         "rules": asdict(rules),
         "votes": preferences(events, [one.id for one in found]),
+        "taste": learnt(events, found),
+        "losses": by_losses(found),
         "history": [line(event) for event in events],
     }
 

@@ -15,7 +15,7 @@ from engine.recipes import MergeRecipe, Recipe
 from engine.recipes.merges import tensor_names
 from engine.review.evidence import CANDIDATE, evidence
 from engine.review.freeze import versions
-from engine.review.standing import standings
+from engine.review.standing import as_dict, rules_of, standings
 from engine.spec.merge_point import references
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.questions import merge_spec, task_of
@@ -119,8 +119,9 @@ def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict
 
 def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...], dict, bool]:
     """Frozen predictions and provenance, the decision, and whether it is an approval."""
-    record, standing = candidate.frozen, standings(reviews.history(store, candidate.study))[candidate.id]
-    behind = record["surrogate"]
+    record, events = candidate.frozen, reviews.history(store, candidate.study)
+    standing, behind = standings(events)[candidate.id], record["surrogate"]
+    by_author = as_dict(standing, rules_of(events), record["author"])["by_author"]
     told = {
         "study": candidate.study,
         "corpus": record["corpus"],
@@ -132,7 +133,12 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
         "surrogate": behind["name"],
         "surrogate_sha256": behind["sha256"],
         "versions": record["versions"],
-        "decision": {"state": standing.state, "approvals": standing.approvals, "last": standing.decided},
+        "decision": {
+            "state": standing.state,
+            "by_author": by_author,
+            "approvals": standing.approvals,
+            "last": standing.decided,
+        },
         "measured": measured(store, candidate),
     }
     rows = rows_of(record["metrics"], record["predicted"]["mean"], record["predicted"]["std"])

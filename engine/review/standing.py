@@ -1,6 +1,8 @@
 """The standing of candidates, computed from the history of their study alone.
 
-Decisions follow the rules in force at their time: stricter rules later revoke nothing.
+Decisions follow the rules in force at their time: stricter rules later revoke nothing. Where nobody signs in there is
+one user, who could never approve what they nominated: until somebody sets rules, each approval says whether it was
+given so ("alone"), and such a one by the author is enough. Journals of before have none that do.
 """
 
 from collections.abc import Iterable
@@ -16,28 +18,31 @@ OPEN = "open"
 @dataclass(frozen=True)
 class Rules:
     """Rules of approval. approvals: number of people required; author_alone: whether the candidate's author alone is
-    enough."""
+    enough; None: nobody has set it, and it is where nobody signs in."""
 
     approvals: int = 1
-    author_alone: bool = False
+    author_alone: bool | None = None
 
-    def met_by(self, approvals: Iterable[str], author: str) -> bool:
-        people = set(approvals)
-        return len(people) >= self.approvals and (self.author_alone or bool(people - {author}))
+    def met_by(self, approvals: dict[str, dict], author: str) -> bool:
+        """Whether approvals {person: {"reason", "t", "alone"}} are enough."""
+        alone = self.author_alone
+        if alone is None:
+            alone = approvals.get(author, {}).get("alone", False)
+        return len(approvals) >= self.approvals and (alone or bool(set(approvals) - {author}))
 
-    def missing(self, approvals: Iterable[str], author: str) -> str:
+    def missing(self, approvals: dict[str, dict], author: str) -> str:
         """The missing approvals, in words; empty if complete."""
-        people = set(approvals)
-        if self.met_by(people, author):
+        if self.met_by(approvals, author):
             return ""
-        if (more := self.approvals - len(people)) > 0:
+        if (more := self.approvals - len(approvals)) > 0:
             return counted(more, "more approval")
         return f"an approval from someone other than {author}, who nominated it"
 
 
 @dataclass
 class Standing:
-    """state: open, or one of VERDICTS; approvals: {person: {"reason", "t"}} since it was last rejected; decided: the
+    """state: open, or one of VERDICTS; approvals: {person: {"reason", "t", "alone"}} since it was last
+    rejected; decided: the
     last decision {"verdict", "reason", "author", "t", "successor"}, None before one."""
 
     state: str = OPEN
@@ -75,19 +80,27 @@ def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None
     if event.body["verdict"] != "approved":
         standing.state, standing.approvals = event.body["verdict"], {}
         return
-    standing.approvals[event.author] = {"reason": event.body["reason"], "t": event.t}
+    told = {"reason": event.body["reason"], "t": event.t, "alone": event.body.get("alone", False)}
+    standing.approvals[event.author] = told
     standing.state = "approved" if rules.met_by(standing.approvals, author) else OPEN
+
+
+def last_votes(history: Iterable[Event]) -> dict[tuple[str, frozenset[str]], Event]:
+    """(person, pair of candidates) -> their vote on it that counts, the last."""
+    return {
+        (event.author, frozenset((event.candidate, event.body["over"]))): event
+        for event in history
+        if event.what == "vote" and event.candidate is not None
+    }
 
 
 def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
     """(K, K) votes for the row over the column: the last of each person on each pair; half for each if neither."""
     place = {one: number for number, one in enumerate(candidates)}
-    last: dict[tuple, Event] = {}
-    for event in history:
-        if event.what == "vote" and event.candidate in place and event.body["over"] in place:
-            last[(event.author, frozenset((event.candidate, event.body["over"])))] = event
     table = [[0.0] * len(candidates) for _ in candidates]
-    for event in last.values():
+    for event in last_votes(history).values():
+        if event.candidate not in place or event.body["over"] not in place:
+            continue
         one, other = place[event.candidate], place[event.body["over"]]
         table[one][other] += 0.5 if event.body["neither"] else 1.0
         table[other][one] += 0.5 if event.body["neither"] else 0.0
@@ -95,6 +108,7 @@ def wins(history: Iterable[Event], candidates: list[str]) -> list[list[float]]:
 
 
 def as_dict(standing: Standing, rules: Rules, author: str) -> dict:
-    """As JSON-able values, for pages and commands."""
+    """As JSON-able values, for pages and commands. by_author: it is approved, and by nobody but its author."""
     missing = "" if standing.state != OPEN else rules.missing(standing.approvals, author)
-    return {**asdict(standing), "missing": missing}
+    by_author = standing.state == "approved" and set(standing.approvals) == {author}
+    return {**asdict(standing), "missing": missing, "by_author": by_author}

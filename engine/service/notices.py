@@ -1,4 +1,5 @@
-"""What people are told when a study ends or fails: raised once by the owner, shown by pages, sent to a webhook.
+"""What people are told when a study ends or fails: raised once by the owner, shown by pages, sent to a webhook. What is
+decided and who is mentioned in a review goes there too (engine/review/acts.py).
 
 A notice is a line in the owner's journal, and so is its delivery: a restart tells nobody twice. Its id follows from
 what it is about, so `raise_due` may be called as often as one likes.

@@ -9,6 +9,7 @@ import pyarrow as pa
 from engine.jobs.decisions import (
     CandidatePut,
     CorpusPlanned,
+    InboxRead,
     JobCancelAsked,
     JobPlanned,
     JobPrioritised,
@@ -273,6 +274,12 @@ def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)
 
 
+def inbox_read(cursor: Cursor, at: At, e: InboxRead) -> None:
+    lines = [[e.person, n] for n in e.lines]
+    if lines:
+        cursor.executemany("INSERT OR IGNORE INTO inbox_read VALUES (?, ?)", lines)
+
+
 EVENTS: dict[type[Event], Handler] = {
     StudyCreated: study_created,
     StudyTextGiven: study_text_given,
@@ -291,6 +298,7 @@ EVENTS: dict[type[Event], Handler] = {
     CorpusPlanned: corpus_planned,
     CandidatePut: candidate_put,
     ReviewAdded: review_added,
+    InboxRead: inbox_read,
     NoticeRaised: notice_raised,
     NoticeTold: notice_told,
     TokenCreated: token_created,

@@ -12,6 +12,7 @@ from dashboard.models import wording
         (2, False, "Needs 2 approvals, at least one from someone other than the author"),
         (1, True, "Needs 1 approval"),
         (3, True, "Needs 3 approvals"),
+        (1, None, "Needs 1 approval from someone other than the author, unless nobody signs in"),
     ],
 )
 def test_the_rules_of_approval_in_a_sentence(approvals, alone, sentence):

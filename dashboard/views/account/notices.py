@@ -21,7 +21,8 @@ def toast() -> None:
     """Show the notices since this session last looked."""
     since = st.session_state.setdefault("notices_since", time.time())
     for notice in notices.since(state.store(), since):
-        st.toast(plain(notice.text), icon=ICONS[notice.outcome], duration="long")
+        if notice.outcome in ICONS:  # reviews stand in the inbox of whom they are about
+            st.toast(plain(notice.text), icon=ICONS[notice.outcome], duration="long")
         st.session_state["notices_since"] = notice.t
 
 

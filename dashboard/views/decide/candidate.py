@@ -9,7 +9,8 @@ from dashboard.models import wording
 from dashboard.models.names import Named, named_in
 from dashboard.report import html as report
 from dashboard.server import state
-from dashboard.views.decide import evidence
+from dashboard.views.decide import deciding, evidence
+from dashboard.views.decide.deciding import badge
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import attempt, show_refusal
@@ -17,24 +18,17 @@ from dashboard.views.shared.text import local, named_as, plain, refusal
 from dashboard.views.shared.units import reading, scale_of
 from engine.core.errors import Problem
 from engine.core.people import acting
-from engine.core.short_names import slug, told_apart
+from engine.core.short_names import slug
 from engine.review import acts
 from engine.review.dossier import dossier
+from engine.review.mentions import known_people, unknown
 from engine.spec.objectives import Aggregate, Objective
 from engine.studies.desk_file import desk_of
 from engine.studies.measured import for_fitting
-from store import reviews, studies
+from store import studies
 
-# Of the states of a candidate.
-BADGES = {
-    "open": ":blue-badge[:material/forum: open]",
-    "approved": ":green-badge[:material/verified: approved]",
-    "rejected": ":red-badge[:material/block: rejected]",
-    "superseded": ":gray-badge[:material/history: superseded]",
-}
-NOBODY = ""  # no successor is chosen
 SHOWN = 20  # latest comments; earlier ones on request
-VERDICTS = {"approved": "Approve", "rejected": "Reject", "superseded": "Supersede"}
+MENTIONED = 12  # people offered below the box
 
 
 def render(study: studies.Study) -> bool:
@@ -71,7 +65,7 @@ def render(study: studies.Study) -> bool:
     with talk:
         discussion(found)
     with verdict:
-        decision(study, found)
+        deciding.decision(study, found)
     history(found)
     take_along(study, found)
     return True
@@ -81,7 +75,7 @@ def head(found: dict) -> None:
     """Name, state, who and why."""
     frozen, standing = found["frozen"], found["standing"]
     st.title(named_as(frozen["name"]), anchor=False)
-    st.markdown(f"{BADGES[standing['state']]} nominated by **{named_as(frozen['author'])}**, {local(found['t'])}")
+    st.markdown(f"{badge(standing)} nominated by **{named_as(frozen['author'])}**, {local(found['t'])}")
     st.text(frozen["rationale"])
 
 
@@ -122,73 +116,26 @@ def discussion(found: dict) -> None:
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
         st.text_area(f"Comment as {acting().name}", key=box)
+        st.caption(plain(f"Mention with @: {', '.join(known_people(state.store())[:MENTIONED])}"))
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
     drafts.keep(box, box)
+    if said := st.session_state.get(f"told-{box}"):
+        st.caption(plain(said))
     show_refusal(box)
 
 
 def say(candidate: str, box: str) -> None:
     """Store a comment and empty its box; refused text stays in it."""
     with attempt(box):
-        acts.comment(state.store(), candidate, st.session_state[box])
+        text, people = st.session_state[box], known_people(state.store())
+        told, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
+        said = f"In the inbox of {', '.join(told)} now." if told else ""
+        said += f" Nobody here is called {', '.join(nobody)}." if nobody else ""
+        st.session_state[f"told-{box}"] = said.strip()
         st.session_state[box] = ""
         drafts.forget(box)
-
-
-def decision(study: studies.Study, found: dict) -> None:
-    """Where it stands, and a form to decide."""
-    seen = found["revision"]
-    st.header("Decision", anchor=False)
-    standing = found["standing"]
-    stands(standing)
-    box = f"reason-{found['id']}"
-    there = reviews.of_study(state.store(), study.id)
-    others = told_apart({one.id: one.frozen["name"] for one in there if one.id != found["id"]})
-    with st.form(f"form-{box}", border=False):
-        choices = [one for one in VERDICTS if others or one != "superseded"]
-        st.segmented_control("Decide", choices, format_func=VERDICTS.get, key=f"{box}-verdict")
-        st.text_area("Reason", key=box, height=80)
-        if others:
-            st.selectbox(
-                "Superseded by (if so decided)",
-                [NOBODY, *others],
-                key=f"{box}-successor",
-                format_func={NOBODY: "-", **others}.get,
-            )
-        given = (found["id"], box, seen)
-        st.form_submit_button(
-            "Decide", type="primary", icon=":material/gavel:", on_click=settle, args=given, **needs_role("reviewer")
-        )
-    drafts.keep(box, box)
-    show_refusal(box)
-
-
-def settle(candidate: str, box: str, seen: str) -> None:
-    """Decide on what was shown, and empty the box; refused text stays in it."""
-    typed = st.session_state
-    verdict, successor = typed.get(f"{box}-verdict") or "", typed.get(f"{box}-successor")
-    with attempt(box):
-        acts.decide(state.store(), candidate, verdict, typed[box], seen, successor)
-        typed[box], typed[f"{box}-verdict"] = "", None
-        drafts.forget(box)
-
-
-def stands(standing: dict) -> None:
-    """The last decision and the approvals so far."""
-    st.markdown(BADGES[standing["state"]])
-    for person, one in standing["approvals"].items():
-        with st.container(border=True):
-            st.caption(f":material/check: **{named_as(person)}** approved, {local(one['t'])}")
-            st.text(one["reason"])
-    last = standing["decided"]
-    if last and last["verdict"] != "approved":
-        with st.container(border=True):
-            st.caption(f"**{named_as(last['author'])}**: {last['verdict']}, {local(last['t'])}")
-            st.text(last["reason"])
-    if standing["missing"]:
-        st.caption(f"Not approved yet: {plain(wording.needed(standing['missing']))}.")
 
 
 def desk_or_reason(study: studies.Study, frozen: dict) -> dict | str:

@@ -7,7 +7,9 @@ from dashboard.charts import review as review_charts
 from dashboard.models import wording
 from dashboard.models.names import named_in
 from dashboard.server import state
-from dashboard.views.decide.candidate import BADGES
+from dashboard.views.decide import deciding
+from dashboard.views.decide.deciding import badge
+from dashboard.views.shared import presence
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
@@ -36,6 +38,7 @@ def render(name: str | None) -> None:
         st.title("Review")
         return
     store = state.store()
+    presence.room()
     watch(lambda: reviews.state(store, study.id))
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
@@ -74,8 +77,9 @@ def show(study: studies.Study, found: dict) -> None:
     names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     st.title(named_as(frozen["name"]), anchor=False)
     missing = f" · {plain(wording.needed(standing['missing']))}" if standing["missing"] else ""
-    st.markdown(f"{BADGES[standing['state']]} by {named_as(frozen['author'])}{missing}")
+    st.markdown(f"{badge(standing)} by {named_as(frozen['author'])}{missing}")
     st.text(frozen["rationale"])
+    deciding.direct(found["id"], frozen["author"], standing, found["rules"], found["revision"])
     numbers(found, aggregate)
     first = next(iter(frozen["baselines"]))
     base = frozen["baselines"][first]

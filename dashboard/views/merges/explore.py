@@ -129,7 +129,8 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
         )
     elif live is not None:
         st.caption(f":material/info: {plain(live)}")
-    levels(study, fit, aggregate, one, ("this merge, measured now", live.losses) if isinstance(live, Measured) else None)
+    tick = ("this merge, measured now", live.losses) if isinstance(live, Measured) else None
+    levels(study, fit, aggregate, one, tick)
 
 
 def reach_words(fit: Fit, one: Compared) -> str:

@@ -1,0 +1,124 @@
+"""Blind votes: two candidates side by side, their names hidden until whoever looks has voted. Part of Candidates.
+
+The link holds the pair, so a colleague can be asked about the same one.
+"""
+
+import numpy as np
+import streamlit as st
+
+from dashboard.charts import review as review_charts
+from dashboard.models import wording
+from dashboard.models.names import Named, named_in
+from dashboard.server import state
+from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.plot import plot
+from dashboard.views.shared.refused import attempt, show_refusal
+from dashboard.views.shared.text import local, named_as, plain
+from dashboard.views.shared.units import reading, scale_of
+from engine.core.people import acting
+from engine.review import acts, ballots
+from engine.spec.objectives import Aggregate, Objective
+from engine.studies.measured import for_fitting
+from store import reviews, studies
+
+NEXT, BOX = "next", "ballot"
+SIDES = "AB"
+
+
+def render(study: studies.Study) -> bool:
+    """The pair in the link, or the next that waits; False where it is no pair of this study."""
+    store = state.store()
+    ids = [one for one in st.query_params["vote"].split(",") if one]
+    if ids == [NEXT]:
+        ids = [one["id"] for one in ballots.ballot(store, study)["pair"]]
+        st.query_params["vote"] = ",".join(ids)
+    there = {one.id: one for one in reviews.of_study(store, study.id)}
+    if len(set(ids)) != 2 or not set(ids) <= set(there):
+        del st.query_params["vote"]
+        st.info("You have voted on every pair." if not ids else "The link names no two candidates of this study.")
+        return False
+    if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params["vote"]
+        st.rerun()
+    st.title("Which would you train?")
+    pair, given = [there[one] for one in ids], ballots.votes_on(store, study, ids)
+    voted = any(one["author"] == acting().name for one in given)
+    note = "You have voted; voting again replaces it." if voted else "Names stay hidden until you have voted."
+    st.caption(f"{note} Numbers are as they were frozen when each was nominated.")
+    cards(study, pair, voted)
+    choices(ids, voted)
+    if voted:
+        result(pair, given)
+        left = ballots.ballot(store, study)["left"]
+        if st.button(f"Next pair ({left} left)", icon=":material/arrow_forward:", disabled=left == 0):
+            st.query_params["vote"] = NEXT
+            st.rerun()
+    return True
+
+
+def choices(ids: list[str], voted: bool) -> None:
+    """A, B or neither. Votes after the names were seen are kept as such."""
+    row = st.container(horizontal=True, horizontal_alignment="center")
+    given = needs_role("reviewer")
+    for label, pair in (("A", ids), ("Neither", None), ("B", ids[::-1])):
+        vote = {"on_click": cast, "args": (pair or ids, pair is None, not voted)}
+        kind = "secondary" if pair is None else "primary"
+        row.button(label, key=f"vote-{label}", icon=":material/how_to_vote:", type=kind, **vote, **given)
+    show_refusal(BOX)
+
+
+def cast(pair: list[str], neither: bool, blind: bool) -> None:
+    """Keep the vote: for the first of the pair, or neither."""
+    with attempt(BOX):
+        acts.vote(state.store(), *pair, neither=neither, blind=blind)
+
+
+def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> None:
+    """The two points and what is predicted of each against the same baseline, on the same scale."""
+    frozen = [one.frozen for one in pair]
+    common = [name for name in frozen[0]["baselines"] if name in frozen[1]["baselines"]]
+    scale = scale_of([Objective(**one) for one in frozen[0]["metrics"]], for_fitting(state.store(), study.id).losses)
+    gaps = [one["baselines"][common[0]]["difference"] for one in frozen] if common else []
+    means = [scale.factor * np.array(one["mean"]) for one in gaps]
+    halves = [np.abs(scale.factor) * 1.96 * np.array(one["std"]) for one in gaps]
+    most = 1.05 * max((float((np.abs(m) + h).max()) for m, h in zip(means, halves, strict=True)), default=1.0)
+    side = "left" if scale.better == "lower" else "right"
+    for k, place in enumerate(st.columns(2)):
+        with place.container(border=True):
+            names = named_in(frozen[k])
+            st.header(SIDES[k] + (f": {named_as(frozen[k]['name'])}" if named else ""), anchor=False)
+            numbers(frozen[k])
+            plot(review_charts.points(frozen[k]["kind"], [SIDES[k]], names, np.array([frozen[k]["point"]])), f"ab-{k}")
+            if gaps:
+                title = f"difference to {common[0]}, {scale.unit} ({side} is better)"
+                losses(names, (SIDES[k], means[k], halves[k]), title, scale.unit, most, k)
+
+
+def numbers(frozen: dict) -> None:
+    """The aggregate with its interval, and the runs behind it."""
+    aggregate = Aggregate.from_dict(frozen["aggregate"])
+    told = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
+    runs = frozen["surrogate"]["runs"]
+    st.markdown(plain(f"{aggregate.title.capitalize()}: {told} (95%), from {wording.counted(runs, 'run')}"))
+
+
+def losses(names: Named, series: tuple, title: str, unit: str, most: float, k: int) -> None:
+    """Every metric's difference to a baseline with its interval, as far as ± most on both cards."""
+    colours = [names.colours[one] for one in names.metrics]
+    figure = review_charts.intervals(names.metrics, colours, [series], title, unit)
+    plot(figure.update_layout(xaxis_range=[-most, most]), f"ab-losses-{k}")
+
+
+def result(pair: list[reviews.Candidate], given: list[dict]) -> None:
+    """Who voted for which, once whoever looks has voted too."""
+    names = {one.id: f"{side}: {one.frozen['name']}" for side, one in zip(SIDES, pair, strict=True)}
+    rows = [
+        {
+            "who": one["author"],
+            "preferred": names.get(one["preferred"], "neither"),
+            "names": "hidden" if one["blind"] else "seen",
+            "when": local(one["t"]),
+        }
+        for one in given
+    ]
+    st.dataframe(rows, hide_index=True)
