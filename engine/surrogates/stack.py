@@ -25,7 +25,6 @@ class Stack(Composed):
     title = "Stack"
     summary = "A weighted mean of the surrogates, with the weights of the best held-out predictions."
     complexity = 6
-    slow = True
     # For a fit of its own; the leaderboard, which has all out-of-fold predictions, combines all of its members.
     CANDIDATES: ClassVar[tuple[str, ...]] = ("log_linear", "power_law", "ridge", "gp_rational", "lightgbm_linear")
 

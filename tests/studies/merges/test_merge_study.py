@@ -200,20 +200,20 @@ def test_a_paused_search_goes_on_where_it_stopped(desk):
     try:
         store = owner.store
         study = studies.get(store, "Small merge")
-        job = queue_merge_search(store, study, "cma", 400, seed=3).id
+        job = queue_merge_search(store, study, "cma", 200, seed=3).id
         with worker(store.spool):
             until(lambda: len(search_rows(store, study, 3)) > 40)
             store.spool.pause(study.id)
             until(lambda: store.rows("SELECT state FROM jobs WHERE id = ?", [job])[0][0] == "paused")
         before = len(search_rows(store, study, 3))
-        assert before < 400
+        assert before < 200
         store.spool.unpause(study.id)
         with worker(store.spool):
-            until(lambda: results.merge_searches(store, study.id)[0]["job"] == job)
+            until(lambda: job in {found["job"] for found in results.merge_searches(store, study.id)})
         rows = search_rows(store, study, 3)
-        assert len(rows) == 400 and len({row["number"] for row in rows}) == 400
+        assert len(rows) == 200 and len({row["number"] for row in rows}) == 200
         points = np.array([row["weights"] for row in rows])
-        assert len(np.unique(points.round(9), axis=0)) > 280  # no generation was asked for twice
+        assert len(np.unique(points.round(9), axis=0)) > 140  # no generation was asked for twice
     finally:
         owner.close()
 
