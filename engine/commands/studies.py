@@ -70,12 +70,12 @@ def show(store: Store, name: str) -> dict:
 
 
 def moment(store: Store, found: studies.Study) -> dict | None:
-    """What the study's answers rest on (engine/studies/moments.py); None before it is planned, and where the file of
-    its surrogate is gone or damaged: the rest of the study can be shown all the same."""
+    """What the study's answers rest on (engine/studies/moments.py), or the problem with its latest fit: the rest of the
+    study can be shown all the same. None before it is planned."""
     try:
         return as_json(moment_of(store, found)) if found.coordinates else None
-    except (OSError, ValueError, KeyError):
-        return None
+    except Problem as problem:
+        return {"problem": str(problem)}
 
 
 def lost(store: Store, found: studies.Study) -> dict:

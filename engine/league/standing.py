@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.errors import Problem
 from engine.spec.statistics import ordered
 from engine.surrogates import SURROGATES
 
@@ -88,12 +89,15 @@ class League:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "League":
-        """The inverse of `to_dict`, also of earlier versions, with fewer fields."""
+        """The inverse of `to_dict`, also of earlier versions, with fewer fields. Raises Problem for anything else."""
         known = Standing.__dataclass_fields__
-        standings = tuple(
-            Standing(**{key: item for key, item in one.items() if key in known}) for one in value["standings"]
-        )
-        return cls(**{**value, "standings": standings})
+        try:
+            standings = tuple(
+                Standing(**{key: item for key, item in one.items() if key in known}) for one in value["standings"]
+            )
+            return cls(**{**value, "standings": standings})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise Problem(f"Cannot read the leaderboard of the latest fit: {error}. Fit the study again.") from error
 
 
 def ranked(

@@ -68,11 +68,11 @@ def comment(store: Store, candidate: str, text: str) -> list[str]:
     told = mentioned(text, known_people(store))
     _add(store, found.study, found.id, "comment", text=text, mentions=told)
     if told:
-        tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)
+        _tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)
     return told
 
 
-def tell(store: Store, found: reviews.Candidate, outcome: str, did: str, text: str) -> None:
+def _tell(store: Store, found: reviews.Candidate, outcome: str, did: str, text: str) -> None:
     """Raise a notice of what who acts did to a candidate: the webhook takes it out of the workspace."""
     name, study = found.frozen["name"], found.frozen["study_name"]
     said = f": {text[:TOLD]}{'…' if len(text) > TOLD else ''}" if text else "."
@@ -121,7 +121,7 @@ def decide(
             )
         refuse_repeated(store, found, verdict)
         _add(store, found.study, found.id, "decision", **body)
-    tell(store, found, "decision", verdict, reason)
+    _tell(store, found, "decision", verdict, reason)
 
 
 def is_only_user(store: Store) -> bool:

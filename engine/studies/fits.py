@@ -18,20 +18,25 @@ from store.database import Store
 class Fit:
     """The surrogates fitted on a study's runs, and the one in use.
 
-    runs: how many it was fitted to; measured: those runs, in the order of the held-out predictions; folder: of
-    the fitted surrogates.
+    measured: the runs it was fitted to, in the order of the held-out predictions; folder: of the fitted surrogates;
+    instead: predicts in place of the surrogate in its file, such as one at another size.
     """
 
     name: str
-    surrogate: Surrogate
     league: League
     fingerprint: str
     measured: runs.Measured
     folder: Path
+    instead: Surrogate | None = None
+
+    @property
+    def surrogate(self) -> Surrogate:
+        """What predicts: read only now, so that all else is known where its file is gone. Raises Problem then."""
+        return self.instead or load(self.folder / f"{self.name}.npz")
 
     @property
     def title(self) -> str:
-        return self.surrogate.title
+        return (self.instead or surrogates.SURROGATES[self.name]).title
 
     @property
     def standing(self) -> Standing:
@@ -46,7 +51,7 @@ class Fit:
     def other(self, name: str) -> "Fit":
         """Another surrogate of the same fit. Raises Problem as `check_fitted` does."""
         check_fitted(self.league, name)
-        return replace(self, name=name, surrogate=load(self.folder / f"{name}.npz"))
+        return replace(self, name=name, instead=None)
 
 
 def check_fitted(league: League, name: str) -> None:
@@ -76,4 +81,4 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     folder = store.workspace.surrogates(study.id, latest["fingerprint"])
     measured = runs.measured_at_all_sizes(store, study.id)  # the fit may be of a size that had the most runs before
     behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
-    return Fit(name, load(folder / f"{name}.npz"), league, latest["fingerprint"], behind, folder)
+    return Fit(name, league, latest["fingerprint"], behind, folder)

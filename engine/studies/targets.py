@@ -45,7 +45,7 @@ def fit_at(study: studies.Study, frame: Frame, fit: Fit, tokens: float) -> Fit:
         return fit
     if not is_matched(StudySpec.from_dict(study.spec), frame):
         return fit
-    return replace(fit, surrogate=fit.surrogate.at(tokens / frame.pools.tokens))
+    return replace(fit, instead=fit.surrogate.at(tokens / frame.pools.tokens))
 
 
 def best_at(frame: Frame, fit: Fit, aggregate: Aggregate) -> Prediction:

@@ -18,6 +18,7 @@ from engine.jobs.decisions import (
     PlannedJob,
     RequestBegun,
     RequestEnded,
+    ReviewAdded,
     RunsAdded,
     RunsSubmitted,
     StudyCreated,
@@ -132,6 +133,29 @@ def check_candidate(event: CandidatePut) -> None:
         raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it has no name or no author.")
 
 
+# What a line of a review holds, by its kind: name -> types. All are needed but those with a None among them.
+REVIEWS: dict[str, dict[str, tuple[type, ...]]] = {
+    "comment": {"text": (str,), "mentions": (list, NoneType)},
+    "decision": {"verdict": (str,), "reason": (str,), "successor": (str, NoneType), "alone": (bool, NoneType)},
+    "vote": {"over": (str,), "neither": (bool,), "blind": (bool, NoneType)},
+    "confirm": {"times": (int, float), "seeds": (int,), "runs": (int,)},
+    "rules": {"approvals": (int,), "author_alone": (bool, NoneType)},
+}
+
+
+def check_review(event: ReviewAdded) -> None:
+    """Raise Problem unless it is of a known kind, and holds what its kind needs."""
+    if event.what not in REVIEWS:
+        raise Problem(f"Cannot take a line of a review: {shown(event.what)} is none of {', '.join(REVIEWS)}.")
+    if odd := event.body.keys() - REVIEWS[event.what].keys():
+        raise Problem(f"Cannot take a {event.what}: it has no {shown(min(odd))}.")
+    for name, kinds in REVIEWS[event.what].items():
+        if not isinstance(event.body.get(name), kinds):
+            raise Problem(f"Cannot take a {event.what}: {name!r} is {shown(event.body.get(name))}.")
+    if event.what != "rules" and event.candidate is None:
+        raise Problem(f"Cannot take a {event.what}: it names no candidate.")
+
+
 CHECKS: dict[type[Event], Callable[[Any], None]] = {
     StudyCreated: check_settings,
     StudyImported: check_study,
@@ -139,4 +163,5 @@ CHECKS: dict[type[Event], Callable[[Any], None]] = {
     RunsAdded: lambda event: check_jobs(event.jobs),
     JobPlanned: lambda event: check_jobs([event]),
     CandidatePut: check_candidate,
+    ReviewAdded: check_review,
 }

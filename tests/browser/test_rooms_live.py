@@ -54,15 +54,14 @@ def test_one_link_leads_where_the_presenter_is(tab, other_tab, room):
     expect(sidebar.get_by_text(re.compile("Following .?Ann Lee <b>"))).to_be_visible()
     expect(sidebar.get_by_role("button", name="AL", exact=True)).to_be_visible()
     assert "follow=" not in other_tab.url
-    # who leads sees who came, with their page in the tooltip
-    tab.get_by_test_id("stSidebar").locator(OTHERS).hover()
-    expect(tab.get_by_text("looks at Review. Click to follow.")).to_be_visible()
-
     tab.locator("h1").click()
     tab.keyboard.press("ArrowRight")
     expect(tab.locator("h1")).to_have_text(re.compile("Two"))
     expect(other_tab.locator("h1")).to_have_text(re.compile("Two"))
     expect(other_tab).to_have_url(re.compile(f"candidate={room.ids[1]}"))
+    # who leads sees who came, with their page in the tooltip
+    tab.get_by_test_id("stSidebar").locator(OTHERS).hover()
+    expect(tab.get_by_text("looks at Review. Click to follow.")).to_be_visible()
 
 
 def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room):

@@ -49,7 +49,8 @@ from tests.support.working import worker
 
 # What a viewer may do: these change nothing for a viewer (a change is not started, a price not written down), or a
 # viewer's own tokens.
-READS = READ_ONLY | {"change_domains", "value_source", "create_token", "revoke_token"}
+OWN = {"create_token", "revoke_token", "mark_read"}  # of what is one's own, whatever the role
+READS = READ_ONLY | OWN | {"change_domains", "value_source"}
 HEADLESS_READS = {
     advance: {
         "can_fit",
@@ -94,7 +95,7 @@ HEADLESS_READS = {
     },
     submissions: set(),
     learning: {"weight_of"},
-    acts: {"names_taken", "refuse_repeated", "checked_text"},
+    acts: {"names_taken", "refuse_repeated", "checked_text", "is_only_user"},
     confirming: {"plans"},
     notices: {"over", "why_stopped", "stopped", "post", "escaped", "webhook_of"},
 }
@@ -151,7 +152,7 @@ def test_what_reads_is_left_alone(store):
         lifecycle.create(store, StudySpec.from_dict({"name": "S", "corpus": "default"}))
     journal = store.journal.folder / "events.jsonl"
     before = journal.read_bytes()
-    for name in READS - {"create_token", "revoke_token"}:
+    for name in READS - OWN:
         known = {"name": "S", "metrics": ["x"], "limits": {}, "weights": [{"x": 1}], "candidates": ["x", "y"]}
         known |= {"job_id": "x", "format": "csv", "corpus": "default"}
         asked = inspect.signature(COMMANDS[name]).parameters.values()

@@ -24,7 +24,13 @@ from tests.support.api import opened
 from tests.support.mutations import FUZZ
 from tests.support.working import small_text
 
-OWN = {"change_domains", "value_source", "create_token", "revoke_token"}  # a viewer may: a look, or their own tokens
+OWN = {
+    "change_domains",
+    "value_source",
+    "create_token",
+    "revoke_token",
+    "mark_read",
+}  # a viewer may: a look, or their own
 RUNS = "run,share/web,share/code,metric/web_loss\n" + "".join(
     f"r{i},{i / 10},{1 - i / 10},{2 + i / 7}\n" for i in range(1, 9)
 )

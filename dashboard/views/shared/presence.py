@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.server import state
 from dashboard.server.presence import ROOM, Place, Visitor
+from dashboard.views.shared.dialogs import redraw
 from dashboard.views.shared.faders import in_link, set_desk
 from dashboard.views.shared.links import parameters
 from dashboard.views.shared.refused import refusing
@@ -21,7 +22,7 @@ from engine.core.people import acting
 from engine.review.acts import NAME
 
 SIDEBAR = "sidebar"
-SECONDS = 2.0  # between signs, and until others see a move
+COMPANY, ALONE = 2.0, 30.0  # seconds between signs: until others see a move, and until one who was alone sees others
 NEAR = 0.005  # of a fader: what a desk rounds
 NAME_KEY, HERE, FOLLOWING, LED_TO, LEFT = "visitor-name", "visitor-page", "following", "led-to", "left-following"
 SAME = ("study", "candidate", "vote", "compare")  # parameters that say where one is
@@ -89,15 +90,32 @@ def sidebar() -> None:
         others(SIDEBAR)
 
 
-@st.fragment(run_every=SECONDS)
-@refusing
 def others(where: str) -> None:
-    """Initials of everybody else, with their page in the tooltip; a click follows them."""
-    try:
-        sign()
-    except Problem:  # the sign-in has ended, which the next click says
-        return
-    there = ROOM.others(session(), my_name())
+    """Initials of everybody else, with their page in the tooltip; a click follows them. The page of somebody who is
+    alone asks for news twice a minute, so that an idle one costs next to nothing."""
+    company = in_company()
+
+    @st.fragment(run_every=COMPANY if company else ALONE)
+    @refusing
+    def part() -> None:
+        try:
+            sign()
+        except Problem:  # the sign-in has ended, which the next click says
+            return
+        show(where, ROOM.others(session(), my_name()))
+        if in_company() != company:
+            redraw()
+
+    part()
+
+
+def in_company() -> bool:
+    """Whether somebody else is here, or was, whom one follows."""
+    return FOLLOWING in st.session_state or bool(ROOM.others(session(), my_name()))
+
+
+def show(where: str, there: list[Visitor]) -> None:
+    """Who is here, and in the sidebar whom one follows."""
     if where == SIDEBAR:
         lead(there)
     if not there:

@@ -29,7 +29,7 @@ def fit_at_size(study: studies.Study, fit: Fit, size: Size) -> Fit | None:
         return None
     for note in surrogate.notes:
         st.warning(plain(note), icon=":material/straighten:")
-    return replace(fit, surrogate=surrogate)
+    return replace(fit, instead=surrogate)
 
 
 def best_at_size(
