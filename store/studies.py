@@ -194,4 +194,4 @@ def _fitted_runs(store: Store, study: str) -> dict[str, list[str]]:
         "FROM leagues WHERE study = ? ORDER BY runs DESC, t DESC",
         [study],
     )
-    return {fingerprint: json.loads(ids) for fingerprint, ids in rows}
+    return {fingerprint: json.loads(ids) for fingerprint, ids in rows if ids is not None}  # None: no job made it

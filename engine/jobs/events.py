@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from engine.core.errors import Problem
-from engine.core.records import Record
+from engine.core.records import Record, shown
 from engine.jobs.runs import NumberedRun
 
 FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
@@ -286,13 +286,24 @@ class RunsMeasured(Event):
 class Result(Event):
     """The result of a job of one kind: its `settings` and the answer `found`, as JSON objects.
 
-    Kinds of jobs subclass it.
+    Kinds of jobs subclass it. holds: what pages and commands take from it, as paths of keys -> type.
     """
+
+    holds: ClassVar[dict[tuple[str, ...], type]] = {}
 
     lands = Row("results", {name: name for name in ("job", "kind", "study", "settings", "found", "t")})
     study: str
     settings: dict[str, object]
     found: dict[str, object]
+
+    def __post_init__(self) -> None:
+        """Raises Problem if it lacks what it holds."""
+        for path, wanted in self.holds.items():
+            value: object = {"settings": self.settings, "found": self.found}
+            for key in path:
+                value = value.get(key) if isinstance(value, dict) else None
+            if not isinstance(value, wanted):
+                raise Problem(f"Cannot read the event {self.kind}: its {'.'.join(path)} is {shown(value)}.")
 
 
 OUTCOMES = (JobFinished, JobFailed, JobCancelled)  # how a job ends

@@ -5,6 +5,7 @@ Each is one line in the owner's journal, with its author and time. A candidate m
 refused with a list of the changes. Comments and votes are never refused for that.
 """
 
+import re
 import secrets
 import unicodedata
 
@@ -20,7 +21,7 @@ from engine.review.freeze import freeze
 from engine.review.mentions import known_people, mentioned
 from engine.review.standing import VERDICTS, standings
 from engine.studies.measured import frame_of_study
-from engine.studies.points import BEST_PREDICTED
+from engine.studies.points import BEST_MEASURED, BEST_PREDICTED
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -47,6 +48,8 @@ def nominate(
     with store.alone():
         if name in names_taken(store, study):
             raise Problem(f"Cannot call a candidate {name!r}: {study.name!r} already uses that name. Choose another.")
+        if name.startswith(f"{BEST_MEASURED} (") or re.fullmatch(rf"{re.escape(study.id)}-\d+", name):
+            raise Problem(f"Cannot call a candidate {name!r}: measured runs are called so. Choose another name.")
         text = freeze(store, study, point, about, surrogate, priorities)
         candidate = reviews.id_of(text)
         store.write(CandidatePut(candidate, study.id, text))

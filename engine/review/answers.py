@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.review.preferring import Taste, features_of, taste
 from engine.review.standing import last_votes, wins
+from engine.spec.statistics import ordered
 from store.reviews import Candidate, Event
 
 MOST = 60  # points of which a taste is learnt: a second's work at most
@@ -36,7 +37,7 @@ def learnt(events: list[Event], found: list[Candidate]) -> dict | None:
 
 def ranked(rows: list[dict], posterior: Taste) -> list[dict]:
     """Rows with the posterior at each, sorted by its mean."""
-    order = np.argsort(-posterior.mean, kind="stable")
+    order = ordered(-posterior.mean)
     place = {int(old): new for new, old in enumerate(order)}
     mean, half, best = posterior.mean, 1.96 * posterior.std, posterior.best()
     return [

@@ -17,20 +17,26 @@ def inbox(store: Store) -> dict:
     """The inbox of who acts: {"person", "unread": how many, "entries": the newest first, each {"n": its line, "kind":
     mention | decision, "study", "study_name", "candidate", "name", "author", "t", "text", "read"}, "waiting": for each
     study with something to do {"study", "study_name", "pairs": without their vote, "candidates": to decide on}}."""
-    person, read = acting().name, reviews.read_lines(store, acting().name)
-    entries, waiting = [], []
+    entries, waiting = _entries(store), []
     for study in studies.all_studies(store):
         found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
-        authors = {one.id: (one.frozen["author"], one.frozen["name"]) for one in found}
-        told = {"study": study.id, "study_name": study.name}
-        for event in events:
-            if kind := kind_for(event, person, authors):
-                entries.append(entry(event, kind, authors) | told | {"read": event.n in read})
         if not study.archived and (todo := to_do(store, events, found)):
-            waiting.append(told | todo)
-    entries.sort(key=lambda one: -one["n"])
+            waiting.append({"study": study.id, "study_name": study.name} | todo)
     unread = sum(not one["read"] for one in entries)
-    return {"person": person, "unread": unread, "entries": entries[:MOST], "waiting": waiting}
+    return {"person": acting().name, "unread": unread, "entries": entries[:MOST], "waiting": waiting}
+
+
+def _entries(store: Store) -> list[dict]:
+    """Every entry of who acts, the newest first."""
+    person, found = acting().name, []
+    read = reviews.read_lines(store, person)
+    for study in studies.all_studies(store):
+        authors = {one.id: (one.frozen["author"], one.frozen["name"]) for one in reviews.of_study(store, study.id)}
+        for event in reviews.history(store, study.id):
+            if kind := kind_for(event, person, authors):
+                where = {"study": study.id, "study_name": study.name, "read": event.n in read}
+                found.append(entry(event, kind, authors) | where)
+    return sorted(found, key=lambda one: -one["n"])
 
 
 def kind_for(event: reviews.Event, person: str, authors: dict[str, tuple[str, str]]) -> str | None:
@@ -71,8 +77,9 @@ def to_do(store: Store, events: list[reviews.Event], found: list[reviews.Candida
 
 def mark_read(store: Store, lines: list[int] | None = None) -> None:
     """Mark entries of who acts as read, all by default. Raises Problem for a line that is not in their inbox."""
-    there = {one["n"] for one in inbox(store)["entries"] if not one["read"] or lines is not None}
-    if wrong := [one for one in lines or () if one not in there]:
-        raise Problem(f"Cannot mark {wrong[0]!r} as read: no entry of your inbox has that number.")
-    if chosen := sorted(there if lines is None else set(lines) - reviews.read_lines(store, acting().name)):
+    entries = _entries(store)
+    if wrong := set(lines or ()) - {one["n"] for one in entries}:
+        raise Problem(f"Cannot mark {min(wrong)!r} as read: no entry of your inbox has that number.")
+    unread = {one["n"] for one in entries if not one["read"]}
+    if chosen := sorted(unread if lines is None else unread & set(lines)):
         store.write(InboxRead(acting().name, chosen))

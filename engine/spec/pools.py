@@ -11,6 +11,8 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 
 GIVEN, COUNTED, SAMPLE = "given", "counted", "sample"
+CAP_SLACK = 1 + 1e-4  # of a cap on epochs: shares are told with five digits, so a mixture at the cap may seem above it
+
 SOURCES = {
     GIVEN: "given",
     COUNTED: "counted: all of it was read",

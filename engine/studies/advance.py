@@ -47,6 +47,8 @@ def advance(store: Store) -> None:
                 search_if_due(store, study)
         except Problem as problem:  # one failing study must not block the others
             store.write(StudyFailed(study.id, str(problem)))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # nor one whose rows nobody can read
+            store.write(StudyFailed(study.id, f"Cannot go on, as what is kept of it is odd: {error!r}."))
 
 
 def recover(store: Store) -> None:

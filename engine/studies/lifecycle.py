@@ -36,6 +36,8 @@ def begin(store: Store, spec: StudySpec, study: str | None = None) -> Asked:
     Raises Problem if its corpus does not exist.
     """
     need("operator", "start a study")
+    if any(spec.name == one.id for one in studies.all_studies(store)):
+        raise Problem(f"Cannot start {spec.name!r}: that is the id of another study. Choose another name.")
     measured_by(spec.metrics)  # raises if it is unknown
     with_members(list(spec.surrogates))  # so does this
     if spec.corpus != "default" and corpora.spec(store, spec.corpus) is None:

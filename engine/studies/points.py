@@ -9,6 +9,7 @@ from store import reviews, runs, studies
 from store.database import Store
 
 BEST_PREDICTED = "best predicted"  # by the search in use
+BEST_MEASURED = "best measured"
 ALSO = {"best": BEST_PREDICTED}  # what commands call a point, too
 
 
@@ -25,7 +26,7 @@ def named_points(moment: Moment) -> dict[str, np.ndarray]:
 
 def best_measured(moment: Moment) -> str:
     """What every page calls the best measured run."""
-    return f"best measured ({moment.best_run})"
+    return f"{BEST_MEASURED} ({moment.best_run})"
 
 
 def nominated_points(store: Store, study: studies.Study) -> dict[str, np.ndarray]:

@@ -99,7 +99,14 @@ def check_study(event: StudyCreated | StudyImported) -> None:
         raise Problem(f"Cannot take a study of the id {shown(event.study)}: that is no name of a folder.")
 
 
-def check_settings(event: StudyCreated) -> None:
+def check_import(event: StudyImported) -> None:
+    """Raise Problem for an imported study that nothing could show."""
+    check_settings(event)
+    if not isinstance(event.imported.get("files"), list):
+        raise Problem(f"Cannot take the imported study {shown(event.study)}: it names no files.")
+
+
+def check_settings(event: StudyCreated | StudyImported) -> None:
     """Raise Problem for settings of a study that nothing could show. Their details are read where they are used."""
     check_study(event)
     for name, kinds in {"corpus": (str, NoneType), "merge": (dict, NoneType), "fidelity": (dict, NoneType)}.items():
@@ -122,17 +129,21 @@ def check_jobs(jobs: Sequence[PlannedJob | JobPlanned]) -> None:
         check_id(job.job)
 
 
+FROZEN = {"name": str, "author": str, "point": list, "names": list, "metrics": list, "predicted": dict}
+
+
 def check_candidate(event: CandidatePut) -> None:
-    """Raise Problem unless its name and author can be read."""
+    """Raise Problem unless it holds what every list of candidates shows."""
     try:
         frozen = json.loads(event.frozen)
-        fine = isinstance(frozen["name"], str) and isinstance(frozen["author"], str)
+        fine = all(isinstance(frozen[one], kind) for one, kind in FROZEN.items())
     except (ValueError, LookupError, TypeError, RecursionError):
         fine = False
     if not fine:
-        raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it has no name or no author.")
+        raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it lacks one of {', '.join(FROZEN)}.")
 
 
+VERDICTS = ("approved", "rejected", "superseded")
 # What a line of a review holds, by its kind: name -> types. All are needed but those with a None among them.
 REVIEWS: dict[str, dict[str, tuple[type, ...]]] = {
     "comment": {"text": (str,), "mentions": (list, NoneType)},
@@ -152,13 +163,15 @@ def check_review(event: ReviewAdded) -> None:
     for name, kinds in REVIEWS[event.what].items():
         if not isinstance(event.body.get(name), kinds):
             raise Problem(f"Cannot take a {event.what}: {name!r} is {shown(event.body.get(name))}.")
+    if event.what == "decision" and event.body["verdict"] not in VERDICTS:
+        raise Problem(f"Cannot take a decision: {shown(event.body['verdict'])} is none of {', '.join(VERDICTS)}.")
     if event.what != "rules" and event.candidate is None:
         raise Problem(f"Cannot take a {event.what}: it names no candidate.")
 
 
 CHECKS: dict[type[Event], Callable[[Any], None]] = {
     StudyCreated: check_settings,
-    StudyImported: check_study,
+    StudyImported: check_import,
     StudyPlanned: lambda event: check_jobs(event.jobs),
     RunsAdded: lambda event: check_jobs(event.jobs),
     JobPlanned: lambda event: check_jobs([event]),

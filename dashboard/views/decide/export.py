@@ -22,7 +22,7 @@ from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
-from engine.spec.pools import SOURCES
+from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import named_points, nominated_points
@@ -130,7 +130,7 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
         st.caption("Epochs are unknown: they need the available tokens of each domain and a target budget.")
     for note in frame_of_study(study).notes:
         st.caption(f":material/info: {plain(note)}")
-    cap = study.spec["epoch_cap"] + 1e-9
+    cap = study.spec["epoch_cap"] * CAP_SLACK
     over = [d for d, e in zip(recipe.domains, recipe.epochs or (), strict=False) if e is not None and e > cap]
     if over:
         st.warning(

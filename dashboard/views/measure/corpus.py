@@ -101,7 +101,7 @@ def built(manifest: dict) -> None:
         st.caption(":material/lock: This corpus is private: none of its text is shown.")
         return
     st.header("Examples of validation text", anchor=False)
-    for tab, name in zip(st.tabs(names), names, strict=True):
+    for tab, name in zip(st.tabs([plain(name) for name in names]), names, strict=True):
         for example in domains[name]["examples"]:
             tab.code(example, language=None, wrap_lines=True)
 

@@ -120,7 +120,7 @@ def job_controls(study: studies.Study) -> None:
         what, button = st.columns([5, 1], vertical_alignment="center")
         progress = f"{job.done / job.total:.0%} · {job.note}" if job.total else ""
         icon = ICONS["running" if job.state == "running" else "failed" if job.state == "failed" else "waiting"]
-        what.caption(f"{icon} {job.id} · {job.state} · {progress or 'starting'}")
+        what.caption(f"{icon} {job.id} · {job.state} · {plain(progress) if progress else 'starting'}")
         if job.message:
             what.caption(plain(job.message))
         if job.state == "running" and cancel_button(job, f"cancel-{job.id}", button):

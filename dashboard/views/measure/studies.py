@@ -174,7 +174,7 @@ def describe(study: studies.Study) -> str:
     domains = f"{len(study.domains)} domains of " if study.domains else ""
     runs = ("" if study.roles else "up to ") + wording.planned_words(expected_roles(study))
     budget = f"{fidelity.tokens / 1e6:.2g} million tokens"
-    return f"{domains}corpus {study.spec['corpus']} · {runs}, proxies of width {fidelity.width}, {budget} each"
+    return f"{domains}corpus {plain(study.spec['corpus'])} · {runs}, proxies of width {fidelity.width}, {budget} each"
 
 
 def spent(study: studies.Study) -> str:

@@ -21,7 +21,7 @@ def stages(progress: Progress) -> None:
         with column:
             st.markdown(f"{ICONS[stage.state]} **{stage.name}**")
             st.progress(min(1.0, stage.progress))
-            st.caption(stage.note or " ")
+            st.caption(plain(stage.note) if stage.note else " ")
 
 
 def expected(progress: Progress) -> str:

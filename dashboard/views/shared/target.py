@@ -17,7 +17,7 @@ from engine.core.short_names import listed, short_count
 from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
-from engine.spec.pools import SOURCES
+from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.repetition import notes_on_repetition
 from engine.spec.sizes import Size
 from engine.spec.study import StudySpec
@@ -122,7 +122,7 @@ def repetition(
         return
     seen = epochs(at, frame.pools.tokens, target.tokens)
     cap = study.spec["epoch_cap"]
-    over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap + 1e-9]
+    over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap * CAP_SLACK]
     head = f"**Epochs at {short_count(target.tokens)} tokens**"
     told = [
         f"{plain(name)} {wording.two_digits(one)}" if np.isfinite(one) else f"{plain(name)} unknown"

@@ -14,7 +14,7 @@ def plain(text: object) -> str:
 
     These are broken by a character that shows as nothing: no escape of Markdown keeps it from becoming a link.
     """
-    apart = re.sub(r"(://|\bwww)(?=\S)", "\\1\u2060", str(text), flags=re.IGNORECASE)
+    apart = re.sub(r"(://|www)(?=\S)", "\\1\u2060", str(text), flags=re.IGNORECASE)
     return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", apart)
 
 

@@ -1,7 +1,7 @@
 """The job that proposes the next runs, and estimates which domains the metrics depend on."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
@@ -41,6 +41,7 @@ class ProposalFinished(Result):
     "problem": why there is none}."""
 
     kind = "proposal.finished"
+    holds: ClassVar = {("settings", "surrogate"): str, ("settings", "priorities"): dict, ("found", "points"): list}
 
 
 KIND = JobKind(ProposeTask, "engine.search.proposal_job:run", (ProposalFinished,))

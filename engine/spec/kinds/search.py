@@ -1,7 +1,7 @@
 """The job that searches: many simulated points on a fitted surrogate."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
@@ -40,6 +40,11 @@ class SearchFinished(Result):
     """settings: of the task; found: engine.search.Found as a dict."""
 
     kind = "search.finished"
+    holds: ClassVar = {
+        ("settings", "surrogate"): str,
+        ("settings", "priorities"): dict,
+        ("found", "found", "shares"): list,
+    }
 
 
 KIND = JobKind(SearchTask, "engine.search.job:run", (SearchFinished,))
