@@ -68,7 +68,7 @@ def comment(store: Store, candidate: str, text: str) -> list[str]:
     characters."""
     need("reviewer", "comment")
     found, text = reviews.get(store, candidate), checked_text(text, "comment", TEXT)
-    told = mentioned(text, known_people(store))
+    told = [one for one in mentioned(text, known_people(store)) if one != acting().name]
     _add(store, found.study, found.id, "comment", text=text, mentions=told)
     if told:
         _tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 
-from engine.core.people import acting
+from engine.core.people import acting, allows
 from engine.review.standing import VERDICTS, Standing, last_votes, standings
 from store import reviews, studies
 from store.database import Store
@@ -35,6 +35,14 @@ def waiting_pairs(events: list[reviews.Event], candidates: list[str], person: st
 
     waiting.sort(key=lambda pair: (counts.get(frozenset(pair), 0), draw(pair)))
     return [tuple(sorted(pair, reverse=int(draw(pair)[-1], 16) % 2 == 1)) for pair in waiting]
+
+
+def is_open(store: Store, study: studies.Study) -> bool:
+    """Whether who acts may see what was voted: they vote on nothing, or on every pair that others have voted on."""
+    events, candidates = reviews.history(store, study.id), [one.id for one in reviews.of_study(store, study.id)]
+    voted, me = {pair for _, pair in last_votes(events)}, acting()
+    waiting = waiting_pairs(events, candidates, me.name) if allows(me, "reviewer") else []
+    return not any(frozenset(pair) in voted for pair in waiting)
 
 
 def blind(found: reviews.Candidate) -> dict:

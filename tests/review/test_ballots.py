@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -118,6 +119,11 @@ def test_three_answers_stand_side_by_side(pages, three):
     assert rows["Zebra"]["votes"] >= 6 and rows["natural"]["votes"] == 0 and rows["natural"]["id"] is None
     assert rows["Zebra"]["mean"] > rows["Walrus"]["mean"] and sum(row["best"] for row in rows.values()) > 0.99
     assert found["losses"][0]["inside_noise"] and found["losses"][-1]["aggregate"] > found["losses"][0]["aggregate"]
+    hidden = opened("candidates")
+    assert "What others voted is shown once" in "".join(one.value for one in hidden.caption)
+    assert not any("By pairs" in one.value for one in hidden.markdown)
+    for pair in itertools.combinations(three, 2):
+        acts.vote(store, *pair, neither=True)
     page = opened("candidates")
     texts = [one.value for one in page.markdown]
     assert not page.exception
@@ -127,3 +133,17 @@ def test_three_answers_stand_side_by_side(pages, three):
     assert set(table["point"]) >= {*NAMES, "natural", "uniform"} and all(
         "±" in text for text in table["Gaussian process"]
     )
+
+
+def test_what_others_voted_is_shown_after_ones_own_vote(open_desk, three):
+    store, study = open_desk
+    eve = replace(BEN, name="eve@example.org")
+    with as_person(ANN):
+        acts.vote(store, *three[:2])
+    with as_person(eve):
+        assert not ballots.is_open(store, study)
+        for pair in itertools.combinations(three, 2):
+            acts.vote(store, *pair, neither=True)
+        assert ballots.is_open(store, study)
+    with as_person(replace(eve, name="vera@example.org", role="viewer")):
+        assert ballots.is_open(store, study), "who cannot vote may look"

@@ -16,6 +16,9 @@ from engine.core.people import acting
 from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.service.backup import backup
 from engine.service.restore import restore
+from engine.spec.kinds.corpus import CorpusBuilt
+from engine.spec.kinds.propose import ProposalFinished
+from engine.spec.kinds.search import SearchFinished
 from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import jobs, studies
@@ -169,6 +172,36 @@ def fitted(half) -> tuple[Store, str]:
     assert not advance.is_settled(half, studies.get(half, "half")), "a search is due"
     advance.advance(half)
     return half, next(job.id for job in jobs.of_study(half, "half") if job.kind == "search")
+
+
+def test_a_league_that_no_fit_made_stops_nothing(half):
+    """One changed digit of a fingerprint, in a line that stays valid."""
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 21))
+    advance.advance(half)
+    fit = next(job.id for job in jobs.of_study(half, "half") if job.kind == "fit")
+    about = {"study": "half", "fingerprint": "0123456789abcdef", "runs": 20, "league": {"standings": []}}
+    tells(half, fit, {"kind": "job.started", "pid": 1}, {"kind": "league.finished", **about}, {"kind": "job.finished"})
+    half.spool.move(half.spool.find(fit), "ended")
+    half.ingest()
+    advance.advance(half)
+    assert COMMANDS["show"](half, "half")["study"] == "half"
+    assert [one["study"] for one in COMMANDS["list_studies"](half)] == ["half"]
+
+
+@pytest.mark.parametrize(
+    ("event", "odd"),
+    [
+        (SearchFinished, {"settings": {}, "found": {}}),
+        (SearchFinished, {"settings": {"surrogate": "gp", "priorities": {}}, "found": {"found": {"shares": 3}}}),
+        (ProposalFinished, {"settings": {"surrogate": "gp", "priorities": {}}, "found": {}}),
+        (CorpusBuilt, {"corpus": "c", "manifest": {"domains": 3, "tokenizer": {}}}),
+    ],
+)
+def test_results_that_nothing_could_show_are_refused(event, odd):
+    study = {} if event is CorpusBuilt else {"study": "half"}
+    with pytest.raises(Problem, match="Cannot read the event"):
+        event(**study, **odd)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])

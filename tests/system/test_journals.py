@@ -87,6 +87,14 @@ OWNERS = {
     "an odd corpus plan": {"kind": "corpus.planned", "corpus": "c/../d", "spec": {"source": 1}},
     "an odd candidate": {"kind": "candidate.put", "candidate": "c", "study": "mine", "frozen": "{}"},
     "an odd vote": REVIEW | {"what": "vote", "body": {}, "candidate": "c"},
+    "an odd verdict": REVIEW | {"what": "decision", "body": {"verdict": "maybe", "reason": ""}, "candidate": "c"},
+    "a line of no kind": REVIEW | {"what": "wish", "body": {}, "candidate": "c"},
+    "a candidate without a point": {"kind": "candidate.put", "candidate": "d", "study": "mine"}
+    | {"frozen": '{"name": "d", "author": "a"}'},
+    "an import of nothing": {"kind": "study.imported", "study": "y", "name": "Y", "spec": {"corpus": None}}
+    | {"domains": DOMAINS, "metrics": [], "corpus": None, "imported": {"x": 1}, "runs": []},
+    "an import without settings": {"kind": "study.imported", "study": "z", "name": "Z", "spec": {}}
+    | {"domains": DOMAINS, "metrics": [], "corpus": None, "imported": {"files": []}, "runs": []},
     "odd rules": REVIEW | {"what": "rules", "body": {"approvals": "x"}},
 }
 

@@ -55,9 +55,13 @@ def listed(study: studies.Study, found: dict) -> None:
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     leads_on(study, chosen)
-    preferences.show(found)
+    seen = ballots.is_open(state.store(), study)
+    if seen:
+        preferences.show(found)
+    else:
+        st.caption("What others voted is shown once you have voted on the same pairs.")
     rules(study, found["rules"])
-    history(rows, found["history"])
+    history(rows, [one for one in found["history"] if seen or one["what"] != "vote"])
 
 
 def card(row: dict, now: dict) -> bool:

@@ -77,7 +77,7 @@ def show(study: studies.Study, found: dict) -> None:
     names, aggregate = named_in(frozen), Aggregate.from_dict(frozen["aggregate"])
     st.title(named_as(frozen["name"]), anchor=False)
     missing = f" · {plain(wording.needed(standing['missing']))}" if standing["missing"] else ""
-    st.markdown(f"{badge(standing)} by {named_as(frozen['author'])}{missing}")
+    st.markdown(f"{badge(standing)} nominated by {named_as(frozen['author'])}{missing}")
     st.text(frozen["rationale"])
     deciding.direct(found["id"], frozen["author"], standing, found["rules"], found["revision"])
     numbers(found, aggregate)

@@ -55,13 +55,14 @@ def answer(study: studies.Study) -> None:
     read = reading(aggregate.unit)
     known = np.isfinite(half)  # a run that was measured elsewhere has no interval
     size = wording.number(read.gap(abs(gap))) + (f" ± {wording.number(read.gap(half))}" if known else "")
-    noise = ", which is within the noise of that text" if known and abs(gap) <= half else ""
     if abs(gap) < 1e-9:
         verdict = f"{baseline_phrase(name)} is itself the best"
     else:
         against = baseline_phrase(name)
         better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
-        verdict = f"{better} {size} {plain(read.gap_unit)}{noise}"
+        verdict = f"{better} {size} {plain(read.gap_unit)}"
+        if known and abs(gap) <= half:
+            verdict = f"the best cannot be told apart from {against} ({size} {plain(read.gap_unit)}, within the noise)"
     certain = "± is 95% over windows that both share, so the difference is more certain"
     st.markdown(
         f"Of {len(merges.ids)} merges measured on the same text, {verdict}. "
