@@ -12,7 +12,6 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.server import state
 from dashboard.server.presence import ROOM, Place, Visitor
-from dashboard.views.shared.dialogs import redraw
 from dashboard.views.shared.faders import in_link, set_desk
 from dashboard.views.shared.links import parameters
 from dashboard.views.shared.refused import refusing
@@ -93,9 +92,8 @@ def sidebar() -> None:
 def others(where: str) -> None:
     """Initials of everybody else, with their page in the tooltip; a click follows them. The page of somebody who is
     alone asks for news twice a minute, so that an idle one costs next to nothing."""
-    company = in_company()
 
-    @st.fragment(run_every=COMPANY if company else ALONE)
+    @st.fragment(run_every=COMPANY if in_company() else ALONE)
     @refusing
     def part() -> None:
         try:
@@ -103,8 +101,6 @@ def others(where: str) -> None:
         except Problem:  # the sign-in has ended, which the next click says
             return
         show(where, ROOM.others(session(), my_name()))
-        if in_company() != company:
-            redraw()
 
     part()
 
