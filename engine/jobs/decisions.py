@@ -206,6 +206,9 @@ class CandidatePut(Event):
     frozen: str
 
 
+VERDICTS = ("approved", "rejected", "superseded")
+
+
 @dataclass(frozen=True)
 class ReviewAdded(Event):
     """A line of a candidate's history, or of the study's rules (candidate null)."""

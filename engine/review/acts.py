@@ -15,11 +15,11 @@ from engine.core.access import nobody_signs_in
 from engine.core.checks import is_whole
 from engine.core.errors import Problem
 from engine.core.people import acting, local_user, need
-from engine.jobs.decisions import CandidatePut, NoticeRaised, ReviewAdded
+from engine.jobs.decisions import VERDICTS, CandidatePut, NoticeRaised, ReviewAdded
 from engine.review.dossier import changes_since, revision
 from engine.review.freeze import freeze
 from engine.review.mentions import known_people, mentioned
-from engine.review.standing import VERDICTS, standings
+from engine.review.standing import standings
 from engine.studies.measured import frame_of_study
 from engine.studies.points import BEST_MEASURED, BEST_PREDICTED
 from store import reviews, runs, studies

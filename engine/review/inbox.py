@@ -17,26 +17,28 @@ def inbox(store: Store) -> dict:
     """The inbox of who acts: {"person", "unread": how many, "entries": the newest first, each {"n": its line, "kind":
     mention | decision, "study", "study_name", "candidate", "name", "author", "t", "text", "read"}, "waiting": for each
     study with something to do {"study", "study_name", "pairs": without their vote, "candidates": to decide on}}."""
-    entries, waiting = _entries(store), []
+    entries, waiting = [], []
     for study in studies.all_studies(store):
         found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
+        entries += entries_of(store, study, found, events)
         if not study.archived and (todo := to_do(store, events, found)):
             waiting.append({"study": study.id, "study_name": study.name} | todo)
+    entries.sort(key=lambda one: -one["n"])
     unread = sum(not one["read"] for one in entries)
     return {"person": acting().name, "unread": unread, "entries": entries[:MOST], "waiting": waiting}
 
 
-def _entries(store: Store) -> list[dict]:
-    """Every entry of who acts, the newest first."""
-    person, found = acting().name, []
-    read = reviews.read_lines(store, person)
-    for study in studies.all_studies(store):
-        authors = {one.id: (one.frozen["author"], one.frozen["name"]) for one in reviews.of_study(store, study.id)}
-        for event in reviews.history(store, study.id):
-            if kind := kind_for(event, person, authors):
-                where = {"study": study.id, "study_name": study.name, "read": event.n in read}
-                found.append(entry(event, kind, authors) | where)
-    return sorted(found, key=lambda one: -one["n"])
+def entries_of(
+    store: Store, study: studies.Study, found: list[reviews.Candidate], events: list[reviews.Event]
+) -> list[dict]:
+    """What of a study's history is in the inbox of who acts, in the order in which it happened."""
+    person, read = acting().name, reviews.read_lines(store, acting().name)
+    authors = {one.id: (one.frozen["author"], one.frozen["name"]) for one in found}
+    return [
+        entry(event, kind, authors) | {"study": study.id, "study_name": study.name, "read": event.n in read}
+        for event in events
+        if (kind := kind_for(event, person, authors))
+    ]
 
 
 def kind_for(event: reviews.Event, person: str, authors: dict[str, tuple[str, str]]) -> str | None:
@@ -77,7 +79,10 @@ def to_do(store: Store, events: list[reviews.Event], found: list[reviews.Candida
 
 def mark_read(store: Store, lines: list[int] | None = None) -> None:
     """Mark entries of who acts as read, all by default. Raises Problem for a line that is not in their inbox."""
-    entries = _entries(store)
+    entries = []
+    for study in studies.all_studies(store):
+        found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
+        entries += entries_of(store, study, found, events)
     if wrong := set(lines or ()) - {one["n"] for one in entries}:
         raise Problem(f"Cannot mark {min(wrong)!r} as read: no entry of your inbox has that number.")
     unread = {one["n"] for one in entries if not one["read"]}

@@ -20,14 +20,18 @@ def known_people(store: Store) -> list[str]:
     return sorted(found | {who for who in access.roles if not who.startswith(("@", "*"))} if access else found)
 
 
+def mention_of(name: str) -> re.Pattern[str]:
+    """What mentions somebody: @ and their whole name, in either case."""
+    return re.compile(rf"(?<![\w@.])@{re.escape(name)}(?![\w@])", re.IGNORECASE)
+
+
 def mentioned(text: str, people: list[str]) -> list[str]:
     """The people that a text mentions, in the order of `people`; of names that begin alike, the longest counts."""
     found, rest = set(), text
     for name in sorted(people, key=len, reverse=True):
-        pattern = re.compile(rf"(?<![\w@.])@{re.escape(name)}(?![\w@])", re.IGNORECASE)
-        if pattern.search(rest):
+        rest, times = mention_of(name).subn(" ", rest)
+        if times:
             found.add(name)
-            rest = pattern.sub(" ", rest)
     return [name for name in people if name in found]
 
 
@@ -35,5 +39,5 @@ def unknown(text: str, people: list[str]) -> list[str]:
     """What looks like a mention of somebody who is not known here."""
     rest = text
     for name in sorted(people, key=len, reverse=True):
-        rest = re.sub(rf"(?<![\w@.])@{re.escape(name)}(?![\w@])", " ", rest, flags=re.IGNORECASE)
+        rest = mention_of(name).sub(" ", rest)
     return list(dict.fromkeys(one.rstrip(".-") for one in AT.findall(rest)))

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from engine.core.short_names import counted
 from store.reviews import Event
 
-VERDICTS = ("approved", "rejected", "superseded")
 OPEN = "open"
 
 

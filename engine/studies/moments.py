@@ -169,15 +169,14 @@ def as_json(moment: Moment) -> dict[str, Any]:
         "since": moment.since,
     }
     searched = search and {"job": search["job"], "surrogate": search["settings"]["surrogate"], "t": search["t"]}
-    measured = best is not None and {
-        "run": moment.best_run,
-        "aggregate": float(moment.aggregate.of(moment.measured.losses[best])),
-        "of": len(moment.measured.ids),
-    }
+    measured = None
+    if best is not None:
+        aggregate = float(moment.aggregate.of(moment.measured.losses[best]))
+        measured = {"run": moment.best_run, "aggregate": aggregate, "of": len(moment.measured.ids)}
     return {
         "fit": fitted,
         "search": search and {**searched, **asdict(moment.behind(search))},
-        "best_measured": measured or None,
+        "best_measured": measured,
         "best_predicted": _predicted(moment),
     }
 

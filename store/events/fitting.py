@@ -13,6 +13,7 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.core.records import shown
 from engine.jobs.decisions import (
+    VERDICTS,
     CandidatePut,
     JobPlanned,
     PlannedJob,
@@ -143,7 +144,6 @@ def check_candidate(event: CandidatePut) -> None:
         raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it lacks one of {', '.join(FROZEN)}.")
 
 
-VERDICTS = ("approved", "rejected", "superseded")
 # What a line of a review holds, by its kind: name -> types. All are needed but those with a None among them.
 REVIEWS: dict[str, dict[str, tuple[type, ...]]] = {
     "comment": {"text": (str,), "mentions": (list, NoneType)},

@@ -75,6 +75,16 @@ def exported_shares(tab: Tab, folder: Path) -> list[float]:
     return list(json.loads(taken(tab, "Download draft_doremi.json", folder))["train_domain_weights"].values())
 
 
+def nominate(tab: Tab, name: str, why: str) -> None:
+    """The position of the faders, under a name and for a reason; its own page opens."""
+    tab.get_by_role("button", name="Nominate").first.click()
+    form = tab.get_by_test_id("stPopoverBody")
+    form.get_by_label("Name").fill(name)
+    form.get_by_label("Why should it be trained?").fill(why)
+    form.get_by_role("button", name="Nominate").click()
+    expect(tab.locator("h1")).to_have_text(re.compile(name))
+
+
 def test_from_the_first_start_to_an_export(tab, tmp_path):
     """The demo trains, gives its answer, and the mixture leaves."""
     with working(tmp_path / "workspace", demo=True) as page:
@@ -137,12 +147,7 @@ def test_from_a_merge_file_to_a_checkpoint(tab, merged, tmp_path):
         tab.get_by_role("button", name="Set faders to this file").click()
         expect(tab.get_by_role("slider", name="prose", exact=True)).to_have_attribute("aria-valuenow", "0.625")
         settled(tab)
-        tab.get_by_role("button", name="Nominate").first.click()
-        form = tab.get_by_test_id("stPopoverBody")
-        form.get_by_label("Name").fill("From a file")
-        form.get_by_label("Why should it be trained?").fill("It was merged so before.")
-        form.get_by_role("button", name="Nominate").click()
-        expect(tab.locator("h1")).to_have_text(re.compile("From a file"))
+        nominate(tab, "From a file", "It was merged so before.")
         settled(tab)
         tab.get_by_role("button", name="Export").click()
         expect(tab.locator("h1")).to_have_text("Export")
@@ -167,12 +172,7 @@ def test_a_review_by_two(tab, other_tab, finished, provider, tmp_path):  # noqa:
         sign_in(without_network(tab), page, "olga@example.org", "explore?mix=0.2,0.3,0.5")
         expect(tab.locator("h1")).to_have_text("Explore")
         settled(tab)
-        tab.get_by_role("button", name="Nominate").first.click()
-        form = tab.get_by_test_id("stPopoverBody")
-        form.get_by_label("Name").fill("For two")
-        form.get_by_label("Why should it be trained?").fill("To hold others against it.")
-        form.get_by_role("button", name="Nominate").click()
-        expect(tab.locator("h1")).to_have_text(re.compile("For two"))
+        nominate(tab, "For two", "To hold others against it.")
         link = tab.url.removeprefix(f"{page.url}/")
         sign_in(other_tab, page, "rob@example.org", link)
         expect(other_tab.locator("h1")).to_have_text(re.compile("For two"))

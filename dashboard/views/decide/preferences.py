@@ -9,7 +9,7 @@ from dashboard.models import wording
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as
 from dashboard.views.shared.units import reading
-from engine.core.short_names import told_apart
+from engine.core.short_names import listed, told_apart
 from engine.spec.objectives import Aggregate
 
 BRADLEY_TERRY = "Bradley-Terry, log odds against the group's average (95%)"
@@ -65,7 +65,7 @@ def said_by_losses(losses: list[dict], names: dict[str, str]) -> str:
     level = [names[one["id"]] for one in losses[1:] if one["inside_noise"]]
     first = named_as(names[losses[0]["id"]])
     if level:
-        return f"By predicted losses, {first} cannot be separated from {listed(level)}."
+        return f"By predicted losses, {first} cannot be separated from {named(level)}."
     other = "" if len(losses) == len(names) else " Candidates frozen with other priorities are not compared."
     return f"By predicted losses, {first} is best, beyond noise (95%).{other}"
 
@@ -73,14 +73,13 @@ def said_by_losses(losses: list[dict], names: dict[str, str]) -> str:
 def answer(how: str, first: str, level: list[str]) -> str:
     """Who is preferred, or which ones the votes cannot tell apart."""
     if level:
-        return f"{how}, the votes cannot separate {named_as(first)} from {listed(level)}."
+        return f"{how}, the votes cannot separate {named_as(first)} from {named(level)}."
     return f"{how}, {named_as(first)} is preferred to all others (95%)."
 
 
-def listed(names: list[str], most: int = 4) -> str:
-    """Names in a sentence, the rest counted."""
-    rest = len(names) - most
-    return ", ".join(map(named_as, names[:most])) + (f" and {rest} more" if rest > 0 else "")
+def named(names: list[str]) -> str:
+    """Names of candidates in a sentence."""
+    return listed([named_as(one) for one in names], 4)
 
 
 def table(found: dict, names: dict[str, str]) -> None:
