@@ -42,16 +42,53 @@ function lawOf({ kind, law, spread, root }) {
     metrics: law.length,
     mean: (point) => law.map((numbers, m) => formula(numbers, point)[0] * spread[m]),
     joint(points) {
-      const mean = points.map(() => []), cov = [];
-      law.forEach((numbers, m) => {
-        const spans = points.map((point, n) => {
-          const [value, slope] = formula(numbers, point);
-          mean[n][m] = value * spread[m];
-          return slope.map((_, k) => sum(slope.map((x, p) => x * root[m][p][k])));
-        });
-        cov.push(spans.map((a) => spans.map((b) => dot(a, b))));
-      });
+      const mean = points.map(() => []), cov = law.map((numbers, m) => spanned(points.map((point, n) => {
+        const [value, slope] = formula(numbers, point);
+        mean[n][m] = value * spread[m];
+        return through(slope, root[m]);
+      })));
       return { mean, cov };
+    },
+  };
+}
+
+// A row times a matrix, and the covariance [N][N] of points whose errors are spans of independent ones.
+const through = (row, matrix) => matrix[0].map((_, k) => sum(row.map((x, p) => x * matrix[p][k])));
+const spanned = (spans) => spans.map((a) => spans.map((b) => dot(a, b)));
+
+// The law of epochs: benefits and harms of passes over text; beyond the runs both go on as straight lines.
+const DOUBT = 0.5;
+const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+function harmOf(passes, tau, most) {
+  const within = Math.min(passes, most), rise = softplus(Math.log1p(within) - tau);
+  const tangent = (2 * rise * -Math.expm1(-rise) * within) / (1 + within);
+  return rise ** 2 - softplus(-tau) ** 2 + (within > 0 ? tangent * Math.log(passes / within) : 0);
+}
+const grown = (harms, edge) => Math.exp(Math.min(harms, edge)) * (1 + Math.max(harms - edge, 0));
+
+function epochsOf({ repeats, most, shapes, floors, harmed, coefficients, root }) {
+  const domains = repeats.length;
+  const at = (point, m) => {
+    const [rho, kappa, tau] = shapes[m], edge = harmed[m], costs = coefficients[m].slice(domains + 1);
+    const passes = point.map((x, d) => Math.max(x, 0) * (repeats[d] > 0 ? repeats[d] : domains));
+    const helps = [1, ...passes.map((x) => Math.expm1(-((rho * x) ** kappa)))];
+    const harms = passes.map((x, d) => (repeats[d] > 0 ? harmOf(x, tau, most[d]) : 0)), total = dot(harms, costs);
+    const level = Math.exp(Math.min(dot(helps, coefficients[m]), HIGHEST)), above = level * grown(total, edge);
+    const span = () => {
+      const steep = level * Math.exp(Math.min(total, edge));
+      const held = harms.map((x, d) => Math.min(x, harmOf(most[d], tau, Infinity)));
+      const stopped = level * Math.exp(Math.min(dot(held, costs), edge));
+      return [...through([...helps.map((x) => x * above), ...harms.map((x) => x * steep)], root[m]), DOUBT * (above - stopped)];
+    };
+    return { loss: floors[m] + above, span };
+  };
+  return {
+    metrics: floors.length,
+    mean: (point) => floors.map((_, m) => at(point, m).loss),
+    joint(points) {
+      const found = floors.map((_, m) => points.map((point) => at(point, m)));
+      const mean = points.map((_, n) => found.map((row) => row[n].loss));
+      return { mean, cov: found.map((row) => spanned(row.map((one) => one.span()))) };
     },
   };
 }
@@ -234,7 +271,7 @@ function boxOf({ lower, upper, member }) {
   return { metrics: inside.metrics, mean: (point) => inside.mean(features(point)), joint: (points) => inside.joint(points.map(features)) };
 }
 
-const formOf = (data) => ({ law: lawOf, process: processOf, stack: stackOf, around: aroundOf, box: boxOf })[data.form](data);
+const formOf = (data) => ({ law: lawOf, epochs: epochsOf, process: processOf, stack: stackOf, around: aroundOf, box: boxOf })[data.form](data);
 
 // The aggregate's standard deviation from those of the metrics, with the correlations of their errors.
 const together = (std, weights, correlation) => {

@@ -36,5 +36,7 @@ class Composed(Surrogate):
             own = {key.removeprefix(f"{name}/"): x for key, x in arrays.items() if key.startswith(f"{name}/")}
             return SURROGATES[name].from_arrays(own)
 
-        own = {field.name: arrays[field.name] for field in fields(cls) if field.name != "members"}
+        own = {
+            field.name: arrays[field.name] for field in fields(cls) if field.name in arrays and field.name != "members"
+        }
         return cls(**own, members={str(name): part(str(name)) for name in arrays["members"]})

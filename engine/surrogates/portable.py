@@ -12,6 +12,7 @@ from engine.core.checks import or_null
 from engine.spec.statistics import weighted_sum
 from engine.surrogates.around_law import PROCESS, AroundLaw
 from engine.surrogates.base import Surrogate
+from engine.surrogates.epochs import Epochs
 from engine.surrogates.gp import GP, INDUCING
 from engine.surrogates.gp_rational import RationalGP
 from engine.surrogates.law import Law
@@ -43,6 +44,9 @@ def _form(one: Surrogate) -> dict[str, Any] | None:
         return {"form": "law", "kind": LAWS[type(one)]} | {
             name: getattr(one, name).tolist() for name in ("law", "spread", "root")
         }
+    if isinstance(one, Epochs):
+        names = ("repeats", "most", "shapes", "floors", "harmed", "coefficients", "root")
+        return {"form": "epochs"} | {name: getattr(one, name).tolist() for name in names}
     if isinstance(one, GP) and type(one) in KERNELS:
         return _process(one)
     if isinstance(one, Stack | AroundLaw):
@@ -51,6 +55,8 @@ def _form(one: Surrogate) -> dict[str, Any] | None:
             return None
         if isinstance(one, Stack):
             return {"form": "stack", "members": list(members.values()), "weights": one.weights.tolist()}
+        if one.is_mean:
+            return {"form": "stack", "members": list(members.values()), "weights": one.parts.tolist()}
         process = members.pop(PROCESS)
         return {"form": "around", "members": [*members.values(), process], "offset": one.offset.tolist()}
     return None

@@ -157,6 +157,33 @@ def test_a_process_around_the_law_keeps_to_it_beyond_the_runs(tmp_path):
     assert gap == pytest.approx(law.at(10 * REPEATS).mean(weights) - law.mean(weights))
 
 
+def test_where_a_law_nearly_holds_it_has_a_part_in_the_mean(tmp_path):
+    """A law that misses more than the process counts less; what they differ by widens the interval."""
+    weights, losses = runs()
+    waved = losses + 0.2 * losses.std() * np.sin(9 * weights[:, :1])
+    fitted = SURROGATES["around_law"].fit(weights, waved)
+    assert fitted.is_mean and 0.04 <= fitted.parts[0] < 0.38 and fitted.parts.sum() == pytest.approx(1)
+    law, process = fitted.members[fitted.law], SURROGATES["gp_rational"].fit(weights, waved)
+    points = np.eye(DOMAINS)
+    ours = fitted.parts[0] * law.mean(points) + fitted.parts[1] * process.mean(points)
+    assert fitted.mean(points) == pytest.approx(ours)
+    mean, variance = fitted.moments(points)
+    joint, covariance = fitted.joint(points)
+    assert joint == pytest.approx(ours) and mean == pytest.approx(ours)
+    assert np.einsum("maa->am", covariance) == pytest.approx(variance)
+    far = fitted.parts[0] * fitted.parts[1] * (law.mean(points) - process.mean(points)) ** 2
+    assert (variance >= far).all()
+    save(fitted, tmp_path / "it.npz")
+    assert load(tmp_path / "it.npz").mean(points) == pytest.approx(ours)
+
+
+def test_fits_from_before_there_were_means_are_read():
+    weights, losses = runs()
+    fitted = SURROGATES["around_law"].fit(weights, losses, 0, Conditions(REPEATS, np.ones_like(weights)))
+    old = {name: array for name, array in fitted.arrays().items() if name != "parts"}
+    assert type(fitted).from_arrays(old).mean(weights) == pytest.approx(fitted.mean(weights))
+
+
 def test_where_no_law_holds_it_is_the_process_alone():
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(DOMAINS), 60)
