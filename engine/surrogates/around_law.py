@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.surrogates.base import FEWEST, Conditioned, Surrogate, centre_and_spread
+from engine.surrogates.base import FEWEST, Conditioned, centre_and_spread
 from engine.surrogates.composed import Composed
 from engine.surrogates.conditions import Conditions
 
