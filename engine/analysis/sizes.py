@@ -2,13 +2,14 @@
 
 Co-kriging (Kennedy and O'Hagan 2000) without a term of its own for every size: the losses at a size are a level plus a
 slope times what the mixture is worth in the units of the size with the most runs. So the runs of all sizes, mapped back
-to those units and averaged by how much they tell, teach one Gaussian process; few large runs only place a line. Level
-and slope at a size without runs follow a law over parameters and tokens (engine/analysis/curves.py).
+to those units and averaged by how much they tell, teach one Gaussian process; few large runs only place a line. A law
+of diminishing returns has a third of the mean: the two err in different ways. Level and slope at a size without runs
+follow a law over parameters and tokens (engine/analysis/curves.py).
 R runs, D domains, M metrics, P different mixtures, S sizes; fidelity (R, 2): parameters and tokens, NaN where unknown.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,9 +19,12 @@ from engine.core.errors import Problem
 from engine.spec.sizes import Size, own_size, sizes_of
 from engine.surrogates.base import Surrogate
 from engine.surrogates.gp import GP
+from engine.surrogates.returns import Returns
+from engine.surrogates.stack import Stack
 
 FEWEST = 2  # runs that place a line at a size
 SLOPE = 0.5  # standard deviation of a size's slope around 1, before its runs
+PARTS = {"gp": 2 / 3, "returns": 1 / 3}  # of the mean
 TRUSTED = 3.0  # runs that the noise known from the size with the most runs is worth at another
 
 
@@ -46,7 +50,7 @@ class Sizes:
     own: int
     mixtures: np.ndarray
     means: np.ndarray
-    process: GP
+    process: Surrogate
     centre: np.ndarray
     lines: Lines
     troubles: tuple[str, ...]
@@ -183,7 +187,7 @@ def _fitted(
     means: np.ndarray,
     troubles: tuple[str, ...],
     reversal: np.ndarray,
-    like: GP | None = None,
+    like: Surrogate | None = None,
 ) -> Sizes:
     """Fit the process to the size with the most runs, place the lines, map all runs back, and fit it to all.
 
@@ -199,8 +203,11 @@ def _fitted(
     return Sizes(sizes, own, mixtures, means, process, centre, lines, troubles, reversal)
 
 
-def _process(mixtures: np.ndarray, losses: np.ndarray, like: GP | None) -> GP:
-    return GP.fit(mixtures, losses) if like is None else replace(like, weights=mixtures, losses=losses)
+def _process(mixtures: np.ndarray, losses: np.ndarray, like: Surrogate | None) -> Surrogate:
+    """A process and a law of mixtures (P, D) and losses (P, M), averaged."""
+    if like is not None:
+        return like.again(mixtures, losses)
+    return Stack.combined({"gp": GP.fit(mixtures, losses), "returns": Returns.fit(mixtures, losses)}, PARTS)
 
 
 def _by_mixture(

@@ -81,5 +81,5 @@ def load(path: Path) -> Surrogate:
         around = [arrays.pop(key) for key in ("_names", "_lower", "_upper") if key in arrays]
         found = SURROGATES[name].from_arrays(arrays)
         return OnBox.around(found, Box(tuple(map(str, around[0])), *around[1:])) if around else found
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise Problem(f"Cannot read the surrogate {path.name}: {error}. Fit it again from its runs.") from error

@@ -84,6 +84,11 @@ class Surrogate(ABC):
     def _learn(cls, weights: np.ndarray, losses: np.ndarray, seed: int) -> Self:
         """Fit to clean, sorted runs."""
 
+    def again(self, weights: np.ndarray, losses: np.ndarray) -> Self:
+        """The same surrogate of other runs (R, D), (R, M): a draw of a bootstrap. It keeps its hyperparameters where
+        it has any that are dear to find; else it is fitted anew."""
+        return self.fit(weights, losses)
+
     def at(self, repeats: np.ndarray) -> Self:
         """The same surrogate where a share of one makes other passes (D,) over each domain's text: of another budget or
         other text. Itself, where it does not know of them."""
@@ -132,7 +137,7 @@ class Surrogate(ABC):
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
         """The surrogate that `arrays` was taken from."""
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        return cls(**{field.name: arrays[field.name] for field in fields(cls) if field.name in arrays})
 
 
 class Conditioned(Surrogate):

@@ -16,14 +16,16 @@ from the most that any run had on. By as much as these lines add, more or less h
 holds none of it and twice as much. R runs, D domains, M metrics.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from engine.surrogates.base import Conditioned, Spanned
-from engine.surrogates.epochs_fit import FOLDS, HIGHEST, Panel, columns_of, harm
+from engine.surrogates.epochs_fit import FOLDS, HIGHEST, Law, Panel, columns_of, harm
 
+Find = Callable[[Panel, np.ndarray, int], tuple[Law, float]]
 DOUBT = 0.5  # standard deviation of the harm beyond the runs, in parts of it: 95% hold from none to twice as much
 
 
@@ -31,7 +33,7 @@ DOUBT = 0.5  # standard deviation of the harm beyond the runs, in parts of it: 9
 class Epochs(Conditioned, Spanned):
     """repeats (D,): passes that a share of one makes, 0 where the text is unknown; most (D,): the most passes of a run;
     shapes (M, 3): rho, kappa, tau; floors (M,); harmed (M,): the largest sum of harms of a run; coefficients
-    (M, 2 D + 1): c, benefits, harms; root (M, 2 D + 1, 2 D + 1) of their covariance."""
+    (M, 2 D + 1): c, benefits, harms; root (M, 2 D + 1, 2 D + 1) of their covariance; ridges (M,): penalties."""
 
     title = "Law of epochs"
     summary = "Each domain helps the less the more often it was read, and harms when it was read too often."
@@ -46,20 +48,36 @@ class Epochs(Conditioned, Spanned):
     harmed: np.ndarray
     coefficients: np.ndarray
     root: np.ndarray
+    ridges: np.ndarray = None  # unknown of fits saved before it was kept
 
     @classmethod
     def _learn_under(cls, weights, losses, seed, conditions):
         fold = np.random.default_rng(seed).permutation(len(weights)) % FOLDS
         repeats = np.nan_to_num(conditions.repeats)
-        most, each = (np.maximum(weights, 0) * repeats / conditions.doses).max(axis=0), []
-        for values in losses.T:
+        return cls._of(weights, losses, conditions.doses, repeats, lambda panel, known, _: panel.best(fold[known]))
+
+    @classmethod
+    def _of(cls, weights: np.ndarray, losses: np.ndarray, doses: np.ndarray, repeats: np.ndarray, found: Find) -> Self:
+        """The law of each metric, by what finds it and its penalty on the runs that have the metric (R,)."""
+        most, each = (np.maximum(weights, 0) * repeats / doses).max(axis=0), []
+        for metric, values in enumerate(losses.T):
             known = ~np.isnan(values)
-            panel = Panel(weights[known], conditions.doses[known], repeats, values[known])
-            law, ridge = panel.best(fold[known])
-            each.append((*law, *panel.certainty(law, ridge)))
-        names = ("shapes", "floors", "coefficients", "harmed", "root", "noise")
-        found = {name: np.array(part) for name, part in zip(names, zip(*each, strict=True), strict=True)}
-        return cls(repeats=repeats, most=most, **found)
+            panel = Panel(weights[known], doses[known], repeats, values[known])
+            law, ridge = found(panel, known, metric)
+            each.append((*law, *panel.certainty(law, ridge), ridge))
+        names = ("shapes", "floors", "coefficients", "harmed", "root", "noise", "ridges")
+        parts = {name: np.array(part) for name, part in zip(names, zip(*each, strict=True), strict=True)}
+        return cls(repeats=repeats, most=most, **parts)
+
+    def again(self, weights: np.ndarray, losses: np.ndarray) -> Self:
+        """The same law moved to the least squares of other runs, of whole text: a tenth of the price of a fit."""
+
+        def moved(panel: Panel, known: np.ndarray, metric: int) -> tuple[Law, float]:
+            law = Law(tuple(self.shapes[metric]), self.floors[metric], self.coefficients[metric])
+            ridge = float(self.ridges[metric])
+            return panel.refined([law], np.ones((1, known.sum()), bool), ridge)[0], ridge
+
+        return self._of(weights, losses, np.ones_like(weights), self.repeats, moved)
 
     def at(self, repeats: np.ndarray) -> Self:
         """The same law where a share of one makes other passes (D,): of another budget, or other text."""

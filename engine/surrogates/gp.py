@@ -23,9 +23,9 @@ The average of the two predicts better than either. Its uncertainty is that of a
 of their covariances plus that of their disagreement. R runs, N points, D domains, M metrics.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -119,6 +119,9 @@ class GP(Surrogate):
         slopes = np.nanmean((losses - floor) ** 2, axis=0) * spread**2  # of a loss by its target, squared
         noise = np.exp(2 * theta[:, :, weights.shape[1] + 1]).mean(axis=0) * slopes
         return cls(noise=noise, weights=weights, losses=losses, theta=theta)
+
+    def again(self, weights: np.ndarray, losses: np.ndarray) -> Self:
+        return replace(self, weights=weights, losses=losses)
 
     @cached_property
     def _processes(self) -> list[list[Process]]:

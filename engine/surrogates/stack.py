@@ -50,6 +50,10 @@ class Stack(Composed):
         chosen = {name: shares[i] for i, name in enumerate(kinds) if shares[i] > 0}
         return cls.combined({name: kinds[name].fit(weights, losses, seed) for name in chosen}, chosen)
 
+    def again(self, weights, losses):
+        members = {name: one.again(weights, losses) for name, one in self.members.items()}
+        return self.combined(members, dict(zip(members, self.weights, strict=True)))
+
     @classmethod
     def combined(cls, members: dict[str, Surrogate], shares: dict[str, float]) -> "Stack":
         """The stack of fitted members with weights that sum to one."""

@@ -115,6 +115,18 @@ def test_saved_and_loaded_is_the_same(fitted, tmp_path):
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["one.npz"]
 
 
+@pytest.mark.parametrize("name", ["gp", "returns", "stack", "ridge"])
+def test_again_learns_other_runs_as_well_as_a_fit(name, tmp_path):
+    """What keeps its hyperparameters (through a file, too) comes as near to the law as what looks for them anew."""
+    weights, losses = runs(48, 7)
+    losses[3, 0] = np.nan
+    save(SURROGATES[name].fit(WEIGHTS, LOSSES), tmp_path / "one.npz")
+    kept, new = load(tmp_path / "one.npz").again(weights, losses), SURROGATES[name].fit(weights, losses)
+    errors = [np.sqrt(np.mean((one.mean(TEST) - law(TEST)) ** 2)) for one in (kept, new)]
+    assert errors[0] < 1.5 * errors[1]
+    assert 0.5 < (kept.predict(TEST)[1] / new.predict(TEST)[1]).mean() < 2
+
+
 def test_calibration_stretches_the_std_alone(fitted):
     stretched = fitted.calibrated(np.array([1.0, 2.0, 3.0]), np.eye(METRICS))
     np.testing.assert_array_equal(stretched.predict(TEST)[0], fitted.predict(TEST)[0])
