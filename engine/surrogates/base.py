@@ -86,7 +86,7 @@ class Surrogate(ABC):
 
     def again(self, weights: np.ndarray, losses: np.ndarray) -> Self:
         """The same surrogate of other runs (R, D), (R, M): a draw of a bootstrap. It keeps its hyperparameters where
-        it has any that are dear to find; else it is fitted anew."""
+        it has any that are dear to find; else it is fitted as a new one."""
         return self.fit(weights, losses)
 
     def at(self, repeats: np.ndarray) -> Self:
