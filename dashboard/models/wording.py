@@ -11,6 +11,7 @@ from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
+from engine.spec.statistics import ci_half_width
 from engine.studies.repeating import UNSEEN, UNSURE, Curve
 
 DID = {
@@ -64,7 +65,7 @@ def moment(t: float, zone: tzinfo = UTC) -> str:
 
 def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     """The aggregate with its interval and unit."""
-    value = read.words(aggregate.sign * predicted["aggregate"], 1.96 * predicted["aggregate_std"])
+    value = read.words(aggregate.sign * predicted["aggregate"], ci_half_width(predicted["aggregate_std"]))
     return f"{value} {read.unit} predicted"
 
 

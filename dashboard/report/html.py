@@ -19,6 +19,7 @@ from engine.core.errors import Problem
 from engine.review.evidence import CANDIDATE
 from engine.space.baselines import epochs
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 
 
 def html(found: dict, desk: dict | str) -> str:
@@ -177,9 +178,9 @@ def by_metric(here: dict, gap: dict, names: Named) -> list[list[str]]:
         [
             metric,
             unit,
-            f"{mean:.4f} ± {1.96 * std:.4f}",
-            f"{d:+.4f} ± {1.96 * s:.4f}",
-            "within noise" if abs(d) <= 1.96 * s else "beyond noise",
+            f"{mean:.4f} ± {ci_half_width(std):.4f}",
+            f"{d:+.4f} ± {ci_half_width(s):.4f}",
+            "within noise" if abs(d) <= ci_half_width(s) else "beyond noise",
         ]
         for metric, unit, mean, std, d, s in zip(*columns, strict=True)
     ]
@@ -190,7 +191,7 @@ def by_baseline(frozen: dict, aggregate: Aggregate) -> list[list[str]]:
     return [
         [
             name,
-            f"{aggregate.sign * gap['aggregate']:+.4f} ± {1.96 * gap['aggregate_std']:.4f}",
+            f"{aggregate.sign * gap['aggregate']:+.4f} ± {ci_half_width(gap['aggregate_std']):.4f}",
             "within noise" if gap["inside_noise"] else "beyond noise",
         ]
         for name, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())

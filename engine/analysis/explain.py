@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
+from engine.spec.statistics import ci_half_width
 from engine.surrogates.base import Surrogate
 from engine.surrogates.prediction import difference_std
 
@@ -24,7 +25,7 @@ class Influence:
     """effect, std (D, M): change of each loss when domain j gains step[j] of the tokens; step (D,), at most
     0.1.
 
-    certain (D, M): the sign is sure, |effect| > 1.96 std.
+    certain (D, M): the sign is sure: the 95% interval does not reach 0.
     """
 
     effect: np.ndarray
@@ -33,7 +34,7 @@ class Influence:
 
     @property
     def certain(self) -> np.ndarray:
-        certain: np.ndarray = np.abs(self.effect) > 1.96 * self.std
+        certain: np.ndarray = np.abs(self.effect) > ci_half_width(self.std)
         return certain
 
 

@@ -16,7 +16,7 @@ from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
 from engine.spec.sizes import sizes_of
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import ci_half_width, weighted_sum
 from engine.surrogates.log_linear import LogLinear
 
 FEWEST_HELD = 4  # runs at the largest size, for a check that says anything
@@ -186,7 +186,7 @@ def _judged(title: str, told: Told, losses: np.ndarray, metric_weights: np.ndarr
         float(rank_correlation(measured, predicted)),
         interval(predicted, measured, np.zeros(len(measured))),
         error / np.maximum(np.nanstd(losses, axis=0), 1e-12),
-        float((np.abs(missed) <= 1.96 * std)[~np.isnan(missed)].mean()),
+        float((np.abs(missed) <= ci_half_width(std))[~np.isnan(missed)].mean()),
         notes,
         predicted,
     )

@@ -17,6 +17,7 @@ from engine.recipes.base import Files, Format, shown
 from engine.spec.merge import MergeSpec, setting_of
 from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
 from engine.spec.merge_point import coefficients_of
+from engine.spec.statistics import ci_half_width
 
 LARGEST_HEADER = 100 << 20  # bytes: a larger one is not a header
 
@@ -122,7 +123,7 @@ def card(recipe: MergeRecipe) -> str:
     seen = [one["losses"] for one in recipe.provenance.get("measured", ())][-1:]
     measured = seen[0] if seen else {}
     losses = [
-        f"| {escape(row['metric'])} | {escape(row['unit'])} | {row['mean']:.4f} ± {1.96 * row['std']:.4f} | "
+        f"| {escape(row['metric'])} | {escape(row['unit'])} | {row['mean']:.4f} ± {ci_half_width(row['std']):.4f} | "
         + (f"{measured[row['metric']]:.4f} |" if row["metric"] in measured else "not measured |")
         for row in recipe.predictions
     ]

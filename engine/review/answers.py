@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.review.preferring import Taste, features_of, taste
 from engine.review.standing import last_votes, wins
-from engine.spec.statistics import ordered
+from engine.spec.statistics import ci_half_width, ordered
 from store.reviews import Candidate, Event
 
 MOST = 60  # points of which a taste is learnt: a second's work at most
@@ -39,7 +39,7 @@ def ranked(rows: list[dict], posterior: Taste) -> list[dict]:
     """Rows with the posterior at each, sorted by its mean."""
     order = ordered(-posterior.mean)
     place = {int(old): new for new, old in enumerate(order)}
-    mean, half, best = posterior.mean, 1.96 * posterior.std, posterior.best()
+    mean, half, best = posterior.mean, ci_half_width(posterior.std), posterior.best()
     return [
         rows[k]
         | {"mean": float(mean[k]), "half": float(half[k]), "best": float(best[k])}
@@ -58,7 +58,7 @@ def by_losses(found: list[Candidate]) -> list[dict]:
         {
             "id": one["id"],
             "aggregate": one["aggregate"],
-            "half": 1.96 * one["aggregate_std"],
+            "half": ci_half_width(one["aggregate_std"]),
             "inside_noise": within(one, told[0]),
         }
         for one in told
@@ -67,5 +67,5 @@ def by_losses(found: list[Candidate]) -> list[dict]:
 
 def within(one: dict, best: dict) -> bool:
     """Whether two predictions of a run are within noise of each other; every one is of itself."""
-    half = 1.96 * float(np.hypot(one["aggregate_std"], best["aggregate_std"]))
+    half = ci_half_width(float(np.hypot(one["aggregate_std"], best["aggregate_std"])))
     return one["id"] == best["id"] or one["aggregate"] - best["aggregate"] < half

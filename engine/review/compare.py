@@ -15,6 +15,7 @@ from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
 from engine.review.freeze import FAR
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.surrogates import Surrogate
 from engine.surrogates.prediction import difference_std
@@ -141,10 +142,10 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
     return {
         "mean": mean.tolist(),
         "std": std.tolist(),
-        "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
+        "inside_noise": (np.abs(mean) <= ci_half_width(std)).tolist(),
         "aggregate": total,
         "aggregate_std": total_std,
-        "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
+        "aggregate_inside_noise": bool(abs(total) <= ci_half_width(total_std)),
     }
 
 

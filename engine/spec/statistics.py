@@ -1,14 +1,26 @@
-"""Aggregates, ranks and choices that do not depend on rounding.
+"""Intervals; aggregates, ranks and choices that do not depend on rounding.
 
 Sums that are mathematically equal differ in the last bits between machines, and between one product and a batch. So an
 aggregate is computed in one way only, and values closer than a tolerance are tied: they share a rank, and the first of
 them is chosen. N values, M metrics.
 """
 
+from typing import TypeVar
+
 import numpy as np
+
+Spread = TypeVar("Spread", float, np.ndarray)
+
+Z50, Z80, Z90, Z95 = 0.6745, 1.2816, 1.645, 1.96  # standard deviations within which lie as many % of a normal curve
 
 TIED = 1e-9  # of the interquartile range
 ROUNDING = 1e-12  # of a value's own size
+
+
+def ci_half_width(std: Spread, deviations: float = Z95) -> Spread:
+    """Half the width of the 95% interval of a normal error, in its unit; of another interval by its `deviations`."""
+    half: Spread = deviations * std
+    return half
 
 
 def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:

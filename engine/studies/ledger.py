@@ -13,7 +13,7 @@ from engine.analysis.explain import support
 from engine.core.checks import or_null
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import Z80, Z95, weighted_sum
 from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates.prediction import difference, predict
@@ -23,7 +23,6 @@ from store.ledger import Registered
 
 SAME = 1e-6  # points whose coordinates differ by less are equal
 MANY = 16  # different points: with more, and for the frequent posts of runs, only the surrogate in use predicts
-Z80, Z95 = 1.2816, 1.96
 
 
 def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> None:

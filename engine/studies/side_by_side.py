@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.spec.objectives import DEVIATIONS, Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import noise_floor
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED, named_points
@@ -76,7 +77,7 @@ class Row:
         one, other = pair
         if self.why or one is None or other is None:
             return None
-        return Gap(other.value - one.value, 1.96 * float(np.hypot(one.std, other.std)))
+        return Gap(other.value - one.value, ci_half_width(float(np.hypot(one.std, other.std))))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import ci_half_width, weighted_sum
 from engine.surrogates import Surrogate
 
 
@@ -29,7 +29,7 @@ class Prediction:
 class Difference:
     """Found minus baseline, negative where the found mixture is better: per metric (M,) and of the aggregate,
     each with the standard deviation of the difference between two measured runs.
-    inside_noise: the aggregates differ by less than 1.96 of these."""
+    inside_noise: the aggregates differ by no more than half of a 95% interval."""
 
     baseline: Prediction
     mean: np.ndarray
@@ -87,7 +87,7 @@ def predict_beside(
     )
     std, gap = _difference_std(surrogate, covariance, noise=True), mean[0] - mean[1]
     spread, total = aggregate_std(surrogate, std, metric_weights), float(weighted_sum(gap, metric_weights))
-    return here, Difference(there, gap, std, total, spread, abs(total) <= 1.96 * spread)
+    return here, Difference(there, gap, std, total, spread, abs(total) <= ci_half_width(spread))
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:

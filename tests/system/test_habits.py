@@ -104,6 +104,7 @@ def test_what_failed_beside_others_is_run_once_more_alone(tmp_path, failed, stat
 ROOMS = ("engine", "store", "dashboard", "benchmarks", "docs", "tests")
 PRODUCT = ("engine", "store", "dashboard")
 FILE_LINES, FUNCTION_LINES = 350, 42  # without a function's docstring
+STATISTICS = "engine/spec/statistics.py"
 SAME = 65  # characters of a body, from which on two functions that do the same are one written twice
 
 
@@ -201,13 +202,14 @@ def test_no_function_is_written_twice():
     ("what", "pattern", "homes"),
     [
         ("an atomic write", r"os\.replace\(|\bpart\.replace\(path", {"engine/core/files.py"}),
-        ("rank correlation", r"def spearman|spearmanr|def kendall", {"engine/spec/statistics.py"}),
+        ("rank correlation", r"def spearman|spearmanr|def kendall", {STATISTICS}),
         ("a knob", r"^class Knob\b", {"engine/spec/merge_knobs.py"}),
         ("states that have not ended", r"^UNFINISHED\b", {"engine/jobs/spec.py"}),
         ("null for no number", r"if (np|math)\.isfinite\(\w+\) else None", {"engine/core/checks.py"}),
         ("a number and its noun", r"else ['\"]s['\"]|== 1 else f?['\"]\{", {"engine/core/short_names.py"}),
         ("markup that is escaped", r"&lt;", set()),
         ("a study's kind", r"['\"]merge['\"] (not )?in (\w+\.)?spec\b", set()),
+        ("deviations of an interval", r"(?<!\d)(1\.96|1\.9599\d*|1\.64[45]\d*|2\.57[56]\d*|1\.281\d+)\b", {STATISTICS}),
         ("an aggregate", r"@ (self\.)?(metric_weights|(by|aggregate|here)\.weights)\b", set()),
     ],
 )
@@ -215,7 +217,7 @@ def test_there_is_one_of_everything(what, pattern, homes):
     """Of what was there many times; an aggregate is formed by `weighted_sum`, or ties hang on the processor."""
     found = {
         path.relative_to(ROOT).as_posix()
-        for path in sources((*PRODUCT, "benchmarks"))
+        for path in (*sources((*PRODUCT, "benchmarks")), *(ROOT / "dashboard").rglob("*.js"))
         if re.search(pattern, path.read_text(), re.M)
     }
     assert found == homes, what

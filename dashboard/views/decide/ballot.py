@@ -18,6 +18,7 @@ from dashboard.views.shared.units import reading, scale_of
 from engine.core.people import acting
 from engine.review import acts, ballots
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -80,7 +81,7 @@ def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> N
     scale = scale_of([Objective(**one) for one in frozen[0]["metrics"]], for_fitting(state.store(), study.id).losses)
     gaps = [one["baselines"][common[0]]["difference"] for one in frozen] if common else []
     means = [scale.factor * np.array(one["mean"]) for one in gaps]
-    halves = [np.abs(scale.factor) * 1.96 * np.array(one["std"]) for one in gaps]
+    halves = [np.abs(scale.factor) * ci_half_width(np.array(one["std"])) for one in gaps]
     most = 1.05 * max((float((np.abs(m) + h).max()) for m, h in zip(means, halves, strict=True)), default=1.0)
     side = "left" if scale.better == "lower" else "right"
     for k, place in enumerate(st.columns(2)):

@@ -23,6 +23,7 @@ from engine.review import acts
 from engine.review.dossier import dossier
 from engine.review.mentions import known_people, unknown
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.desk_file import desk_of
 from engine.studies.measured import for_fitting
 from store import studies
@@ -88,7 +89,13 @@ def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggre
     figure = review_charts.intervals(
         names.metrics,
         [names.colours[one] for one in names.metrics],
-        [("predicted", scale.factor * np.array(gap["mean"]), np.abs(scale.factor) * 1.96 * np.array(gap["std"]))],
+        [
+            (
+                "predicted",
+                scale.factor * np.array(gap["mean"]),
+                np.abs(scale.factor) * ci_half_width(np.array(gap["std"])),
+            )
+        ],
         f"difference to {baseline}, {scale.unit} ({side} is better)",
         scale.unit,
     )
@@ -97,7 +104,7 @@ def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggre
     verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
         f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
-        f"{read.gap_words(aggregate.sign * gap['aggregate'], 1.96 * gap['aggregate_std'])} vs. "
+        f"{read.gap_words(aggregate.sign * gap['aggregate'], ci_half_width(gap['aggregate_std']))} vs. "
         f"{plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
         f"({behind['runs_hash']}); hollow marks are within noise.{read.note}"
     )

@@ -20,6 +20,7 @@ from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -107,7 +108,7 @@ def losses(study: studies.Study, found: dict, names: Named) -> None:
         (
             row["name"],
             scale.factor * np.array(row["difference"]["mean"]),
-            np.abs(scale.factor) * 1.96 * np.array(row["difference"]["std"]),
+            np.abs(scale.factor) * ci_half_width(np.array(row["difference"]["std"])),
         )
         for row in found["rows"]
         if row["difference"]
@@ -171,7 +172,7 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
 
 def cell(read: Shown, value: float, std: float, gap: float | None, inside: bool | None) -> str:
     """A value, its interval, and its difference with the verdict."""
-    text = read.words(value, 1.96 * std)
+    text = read.words(value, ci_half_width(std))
     if gap is None:
         return f"{text}  (reference)"
     return f"{text}  ({read.gap_words(gap)}{', within noise' if inside else ''})"

@@ -23,6 +23,7 @@ from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
 from engine.spec.pools import CAP_SLACK, SOURCES
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import named_points, nominated_points
@@ -169,7 +170,8 @@ def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFram
         {
             "metric": names.metrics,
             "predicted, 95%": [
-                one.words(row["mean"], 1.96 * row["std"]) for one, row in zip(read, recipe.predictions, strict=True)
+                one.words(row["mean"], ci_half_width(row["std"]))
+                for one, row in zip(read, recipe.predictions, strict=True)
             ],
             "unit": [one.unit for one in read],
         }

@@ -17,6 +17,7 @@ from dashboard.views.shared.text import named_as, plain
 from dashboard.views.shared.units import reading, scale_of
 from engine.review.dossier import dossier
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import for_fitting
 from store import reviews, studies
 
@@ -92,7 +93,7 @@ def show(study: studies.Study, found: dict) -> None:
         gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
         scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
         colours = [names.colours[metric] for metric in names.metrics]
-        half = np.abs(scale.factor) * 1.96 * np.array(gap["std"])
+        half = np.abs(scale.factor) * ci_half_width(np.array(gap["std"]))
         series = [("predicted", scale.factor * np.array(gap["mean"]), half)]
         side = "left" if scale.better == "lower" else "right"
         title = f"minus {first}, {scale.unit} ({side} is better)"
@@ -115,7 +116,7 @@ def numbers(found: dict, aggregate: Aggregate) -> None:
     """Predicted, against the first baseline, and measured, each with its verdict."""
     frozen = found["frozen"]
     line = st.container(horizontal=True, gap="large")  # breaks where numbers would be cut
-    value, half = aggregate.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
+    value, half = aggregate.sign * frozen["predicted"]["aggregate"], ci_half_width(frozen["predicted"]["aggregate_std"])
     read = reading(aggregate.unit)
     title = f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})"
     line.metric(title, read.words(value, half), width="content")
@@ -124,7 +125,7 @@ def numbers(found: dict, aggregate: Aggregate) -> None:
     inside, better = gap["inside_noise"], gap["aggregate"] < 0
     line.metric(
         f"vs. {name}, predicted",
-        read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
+        read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"])),
         "within noise" if inside else "better" if better else "worse",
         delta_color="off" if inside else "normal" if better else "inverse",
         delta_arrow="off",

@@ -12,6 +12,7 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, plain
 from dashboard.views.shared.units import reading
 from engine.spec.merge_catalogue import card_of
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import reference_runs
 from engine.studies.moments import moment_of
 from engine.studies.points import best_measured
@@ -51,7 +52,7 @@ def answer(study: studies.Study) -> None:
     name, row = next(iter(usual.items()))
     gap = aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])  # below 0: the merge is better
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
-    half = 1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])
+    half = ci_half_width(aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]]))
     read = reading(aggregate.unit)
     known = np.isfinite(half)  # a run that was measured elsewhere has no interval
     size = wording.number(read.gap(abs(gap))) + (f" ± {wording.number(read.gap(half))}" if known else "")

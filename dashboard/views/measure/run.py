@@ -19,6 +19,7 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.short_names import listed
 from engine.spec.merge import OUTSIDE
+from engine.spec.statistics import ci_half_width
 from store import runs, studies
 
 MOST = 6  # runs side by side: more are not told apart
@@ -91,7 +92,7 @@ def losses(study: studies.Study, table: RunTable, names: Named, rows: list[int],
     labels = [f"{name} [{one.unit}]" for name, one in titles_of]
     found = {}
     for row, title in zip(rows, titles, strict=True):
-        halves = [np.nan, *(1.96 * errors[table.columns["id"][row]])]
+        halves = [np.nan, *(ci_half_width(errors[table.columns["id"][row]]))]
         values = [table.score[row], *table.losses[row]]
         cells = zip(read, values, halves, strict=True)
         found[title] = [one.words(value, half) if np.isfinite(value) else "" for one, value, half in cells]

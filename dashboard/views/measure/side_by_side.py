@@ -16,6 +16,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, zone
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
+from engine.spec.statistics import ci_half_width
 from engine.studies.side_by_side import Gap, Row, SideBySide, Value, side_by_side
 from store import runs, studies
 
@@ -172,7 +173,7 @@ def cells(row: Row, found: SideBySide, titles: tuple[str, str], what: str) -> di
     read = reading(row.unit)
 
     def words(one: Value | None) -> str:
-        return "–" if one is None else read.words(sign * one.value, 1.96 * one.std)
+        return "–" if one is None else read.words(sign * one.value, ci_half_width(one.std))
 
     def apart(gap: Gap | None) -> str:
         if gap is None:

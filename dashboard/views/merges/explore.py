@@ -22,6 +22,7 @@ from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.merge_catalogue import card_of
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.studies.measured import reference_runs
@@ -160,7 +161,7 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
         value = read.words(aggregate.sign * aggregate.of(live.losses))
         st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", value)
-        told = [one.words(*pair) for one, *pair in zip(own, live.losses, 1.96 * live.losses_se, strict=True)]
+        told = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]
         titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
         st.dataframe({"metric": titles, "measured, 95% over windows": told}, hide_index=True)
         if not setting.own:

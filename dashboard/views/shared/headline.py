@@ -16,6 +16,7 @@ from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted
+from engine.spec.statistics import ci_half_width
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
 from engine.studies.moments import Moment
@@ -131,7 +132,7 @@ def evidence(moment: Moment, one: Headline) -> None:
         "predicted difference": f"{read.gap_words(sign * one.predicted)} {unit}, {one.fit.title} on {runs}{rank}",
         "chosen for its prediction": chosen,
         "measured difference": measured,
-        "together": f"{read.gap_words(sign * one.gap, 1.96 * one.std)} {unit} (95%)",
+        "together": f"{read.gap_words(sign * one.gap, ci_half_width(one.std))} {unit} (95%)",
         "noise of one run": noise,
         "data and code": f"runs {one.fit.fingerprint[:12]}, shown by Mixdesk {VERSION}",
     }

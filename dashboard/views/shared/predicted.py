@@ -11,6 +11,7 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading, scale_of
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import Fit
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.reach import places
@@ -62,11 +63,11 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
     are fewer runs than a fit needs."""
     gap, here = one.gap, one.here
     read = reading(aggregate.unit)
-    change = read.gap_words(aggregate.sign * gap.aggregate, 1.96 * gap.aggregate_std)
+    change = read.gap_words(aggregate.sign * gap.aggregate, ci_half_width(gap.aggregate_std))
     unit = f" {read.gap_unit}" if read.exponential else ""
     st.metric(
         f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})",
-        read.words(aggregate.sign * here.aggregate, 1.96 * here.aggregate_std),
+        read.words(aggregate.sign * here.aggregate, ci_half_width(here.aggregate_std)),
         f"{change}{unit} vs. {one.reference}",
         delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )
@@ -85,15 +86,17 @@ def levels(
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     read = [reading(unit) for unit in names.units]
     base, mean = one.gap.baseline.mean, one.here.mean
-    change, half = scale.factor * (mean - base), np.abs(scale.factor) * 1.96 * one.gap.std
+    gap_halves = ci_half_width(one.gap.std)
+    change, half = scale.factor * (mean - base), np.abs(scale.factor) * gap_halves
     ticks = None if tick is None else scale.factor * (tick[1] - base)
+    values = [read[m].words(mean[m], half_of) for m, half_of in enumerate(ci_half_width(one.here.std))]
     rows = [
         Meter(
             name=name,
             colour=names.colours[name],
-            value=read[m].words(mean[m], 1.96 * one.here.std[m]),
-            words=f"{name}: {read[m].words(mean[m], 1.96 * one.here.std[m])} {read[m].unit}; "
-            f"{read[m].gap_words(mean[m] - base[m], 1.96 * one.gap.std[m])} {read[m].gap_unit} vs. {one.reference}",
+            value=values[m],
+            words=f"{name}: {values[m]} {read[m].unit}; "
+            f"{read[m].gap_words(mean[m] - base[m], gap_halves[m])} {read[m].gap_unit} vs. {one.reference}",
             change=float(change[m]),
             half=float(half[m]),
             best=None if ticks is None or not np.isfinite(ticks[m]) else float(ticks[m]),

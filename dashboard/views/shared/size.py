@@ -14,6 +14,7 @@ from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.spec.sizes import Size
+from engine.spec.statistics import ci_half_width
 from engine.studies import size_moves, sizes
 from engine.studies.fits import Fit
 from engine.studies.targets import frame_at
@@ -45,9 +46,10 @@ def best_at_size(
         runs = sizes.over_sizes(state.store(), study).fingerprint
         read = reading(aggregate.unit)
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
+        told = read.words(aggregate.sign * best.aggregate, ci_half_width(best.aggregate_std))
         st.caption(
             f"From the study's runs of all sizes. The {plain(aggregate.title)} is predicted to be "
-            f"{read.words(aggregate.sign * best.aggregate, 1.96 * best.aggregate_std)} {plain(read.unit)} (95%)."
+            f"{told} {plain(read.unit)} (95%)."
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
         label = f"From {small}, with bands from {size_moves.REFITS} refits (takes a while)"

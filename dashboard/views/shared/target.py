@@ -20,6 +20,7 @@ from engine.spec.objectives import Aggregate
 from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.repetition import notes_on_repetition
 from engine.spec.sizes import Size
+from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies import sizes
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
@@ -179,11 +180,11 @@ def best_there(
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
+        half = wording.number(read.gap(ci_half_width(moved.aggregate_std)))
         st.caption(
             f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they show how shares and "
             "epochs matter, but not the level of the losses at another budget. The "
-            f"{plain(aggregate.title)} is predicted with ± {wording.number(read.gap(1.96 * moved.aggregate_std))} "
-            f"{plain(read.gap_unit)} (95%)."
+            f"{plain(aggregate.title)} is predicted with ± {half} {plain(read.gap_unit)} (95%)."
         )
 
 

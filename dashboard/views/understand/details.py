@@ -18,6 +18,7 @@ from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import Fit
 
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
@@ -111,7 +112,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
     dots = shown / shown.sum(axis=1, keepdims=True)
     here = at[list(places)] / at[list(places)].sum()
     read = reading(unit)
-    values = read.level(mean), read.ends(mean, 1.96 * std)
+    values = read.level(mean), read.ends(mean, ci_half_width(std))
     figure = effect_charts.ternary(three, surface.corners, *values, dots, here, f"{title}, {read.unit}", better)
     plot(figure, key="ternary")
     st.caption(
@@ -150,7 +151,7 @@ def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
         metric, names.colours[metric], mean[known], std[known], measured[known], labels, names.units[column]
     )
     plot(figure, key="residuals")
-    outside = (np.abs(measured - mean) > 1.96 * std)[known]
+    outside = (np.abs(measured - mean) > ci_half_width(std))[known]
     st.caption(
         f"Each run was predicted by fits that had not seen it{without(known)}. {outside.sum()} of {known.sum()} lie "
         f"outside their 95% interval ({outside.mean():.0%}; 5% are expected). A slope or a bend would mean that "

@@ -17,6 +17,7 @@ from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.studies.moments import Moment
 from engine.studies.reach import extrapolation_note, places_in
@@ -69,7 +70,8 @@ def trade_off(moment: Moment, search: dict) -> None:
         plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
     read = [reading(unit) for unit in names.units]
     values = ", ".join(
-        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], 1.96 * std[0, m])} {plain(read[m].unit)}" for m in chosen
+        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], ci_half_width(std[0, m]))} {plain(read[m].unit)}"
+        for m in chosen
     )
     st.markdown(f"At this point: {values}. {SUPPORT[places_of(study, search, shares[place][None])[0]]}")
     st.caption(

@@ -25,6 +25,7 @@ from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import Z90, ci_half_width
 from engine.studies.measured import aggregate_in, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED
@@ -170,7 +171,7 @@ def chosen_for_its_prediction(found: dict, aggregate: Aggregate, optimism: dict 
     """What that choice costs, by refits; optimism: engine.league.optimism.Optimism as a dict, None if unknown."""
     if optimism is None:
         return "The best was chosen for its prediction, so it will likely measure slightly worse: train it first."
-    read, bias, spread = reading(aggregate.unit), optimism["bias"], 1.645 * optimism["spread"]
+    read, bias, spread = reading(aggregate.unit), optimism["bias"], ci_half_width(optimism["spread"], Z90)
     expected = aggregate.sign * (found["found"]["aggregate"] + bias)
     cost = f"{wording.number(read.gap(abs(bias)))} ± {wording.number(read.gap(spread))} (90%)"
     return (
@@ -186,7 +187,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
     line = st.container(horizontal=True, gap="medium")  # breaks where numbers would be cut
     line.metric(
         f"{aggregate.title.capitalize()} of the best predicted",
-        read.words(aggregate.sign * best["aggregate"], 1.96 * best["aggregate_std"]),
+        read.words(aggregate.sign * best["aggregate"], ci_half_width(best["aggregate_std"])),
         width="content",
     )
     for name, gap in found["differences"].items():
@@ -194,7 +195,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
         better = gap["aggregate"] < 0
         line.metric(
             f"vs. {name}",
-            read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
+            read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"])),
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
@@ -223,7 +224,7 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
         row = {
             "mixture": name,
             aggregate.title: read.level(aggregate.sign * one["aggregate"]),
-            **read.columns(aggregate.sign * one["aggregate"], 1.96 * one["aggregate_std"]),
+            **read.columns(aggregate.sign * one["aggregate"], ci_half_width(one["aggregate_std"])),
         }
         own = [reading(unit) for unit in names.units]
         row |= {f"{n} [{by.unit}]": by.level(x) for n, by, x in zip(names.metrics, own, one["mean"], strict=True)}
