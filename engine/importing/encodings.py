@@ -5,6 +5,7 @@ import unicodedata
 from itertools import islice
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.questions import Question
 
 # Longest first: UTF-32's mark begins with UTF-16's.
@@ -87,4 +88,4 @@ def is_text(text: str) -> bool:
 def words_of(text: str) -> str:
     """The first words that are not ASCII."""
     found = list(dict.fromkeys(word.group()[:40] for word in WORD.finditer(text)))
-    return ", ".join(map(repr, found[:SHOWN]))
+    return listed(list(map(repr, found)), SHOWN)

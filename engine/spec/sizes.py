@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.short_names import counted, short_count
+from engine.core.short_names import counted, listed, short_count
 
 SAME = 0.05  # sizes that differ by less, in natural logarithms of either, are one
 WHAT = ("parameters", "tokens")
@@ -119,11 +119,10 @@ def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
     if len(sizes) < 2:
         return []
     told = [f"{counted(one.runs, 'run')} at {one}" for one in sizes]
-    shown = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more sizes" if len(told) > MOST else "")
     own = sizes[own_size(sizes)]
     unknown = int((which == -1).sum())
     return [
-        f"The runs are of {len(sizes)} sizes: {shown}. Surrogates of shares take only the "
+        f"The runs are of {len(sizes)} sizes: {listed(told, MOST, between='; ')}. Surrogates of shares take only the "
         f"{counted(own.runs, 'run')} at {own}, the size with the most runs. All of them serve predictions at a size."
         + (f" Runs without a size are counted there: {unknown}." if unknown else "")
     ]

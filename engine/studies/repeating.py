@@ -100,8 +100,8 @@ def beyond(names: list[str], there: np.ndarray, found: Seen) -> str | None:
     told = [
         f"{names[i]} is read {there[i]:,.3g} times, and no run read it more than {found.most[i]:,.3g}" for i in more
     ]
-    told = [*told[:NAMED], f"{len(told) - NAMED} more so"] if len(told) > NAMED + 1 else told
-    return f"Extrapolated: {listed(told)}. Beyond the runs harm is taken to go on as it ended, with wide intervals."
+    shown = listed(told, NAMED, between="; ")
+    return f"Extrapolated: {shown}. Beyond the runs harm is taken to go on as it ended, with wide intervals."
 
 
 def why_not(study: studies.Study, frame: Frame, fit: Fit) -> str | None:

@@ -132,7 +132,7 @@ def test_a_mixture_beyond_the_runs_is_called_extrapolated(store, study):
     told = beyond(DOMAINS, np.array([200.0, 0.1]), found)
     assert "scarce is read 200 times, and no run read it more than 9.9" in told and "plenty" not in told
     many = beyond([f"d{i}" for i in range(9)], np.full(9, 40.0), Seen(np.full((4, 9), 2.0), []))
-    assert "d2 is read 40 times" in many and "d3" not in many and "6 more so" in many
+    assert "d2 is read 40 times" in many and "d3" not in many and "and 6 more" in many
 
 
 def test_the_command_tells_the_same(store, study):

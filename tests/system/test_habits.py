@@ -207,6 +207,7 @@ def test_no_function_is_written_twice():
         ("states that have not ended", r"^UNFINISHED\b", {"engine/jobs/spec.py"}),
         ("null for no number", r"if (np|math)\.isfinite\(\w+\) else None", {"engine/core/checks.py"}),
         ("a number and its noun", r"else ['\"]s['\"]|== 1 else f?['\"]\{", {"engine/core/short_names.py"}),
+        ("a list cut short", r"\b[Aa]nd \{.*\} more\b|, \.\.\.['\"](?!\"\")", {"engine/core/short_names.py"}),
         ("markup that is escaped", r"&lt;", set()),
         ("a study's kind", r"['\"]merge['\"] (not )?in (\w+\.)?spec\b", set()),
         ("deviations of an interval", r"(?<!\d)(1\.96|1\.9599\d*|1\.64[45]\d*|2\.57[56]\d*|1\.281\d+)\b", {STATISTICS}),

@@ -18,7 +18,7 @@ from dashboard.views.shared.text import local, named_as, plain, refusal
 from dashboard.views.shared.units import reading, scale_of
 from engine.core.errors import Problem
 from engine.core.people import acting
-from engine.core.short_names import slug
+from engine.core.short_names import listed, slug
 from engine.review import acts
 from engine.review.dossier import dossier
 from engine.review.mentions import known_people, unknown
@@ -123,7 +123,7 @@ def discussion(found: dict) -> None:
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
         st.text_area(f"Comment as {acting().name}", key=box)
-        st.caption(plain(f"Mention with @: {', '.join(known_people(state.store())[:MENTIONED])}"))
+        st.caption(plain(f"Mention with @: {listed(known_people(state.store()), MENTIONED)}"))
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )

@@ -16,7 +16,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
 from engine.corpus.layouts import READ, of_folder
 from engine.corpus.report import report
 from engine.corpus.spec import CorpusSpec
@@ -265,8 +265,8 @@ def preview(path: str) -> None:
     ]
     st.dataframe(rows, hide_index=True, height="content" if len(rows) < 8 else 260, column_config=SIZES)
     if scan.left:
-        reasons = "; ".join(f"{one.path} ({one.reason})" for one in scan.left[:5])
-        st.caption(plain(f"Left out: {reasons}{f' and {len(scan.left) - 5:,} more' if len(scan.left) > 5 else ''}."))
+        reasons = listed([f"{one.path} ({one.reason})" for one in scan.left], 5, between="; ")
+        st.caption(plain(f"Left out: {reasons}."))
 
 
 SIZES = {"MB": st.column_config.NumberColumn(format="%.2f", help="As the files are, packed ones too.")}

@@ -15,7 +15,7 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
 from engine.spec.statistics import ci_half_width
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
@@ -61,10 +61,9 @@ def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
 def sentence(study: studies.Study, one: Headline) -> str:
     """The answer against the baseline, and how sure that is; never a winner within noise."""
     names, order = named_of(study).domains, np.argsort(-one.point, kind="stable")
-    shares = ", ".join(f"{plain(names[i])} {one.point[i]:.0%}" for i in order[:SHOWN] if one.point[i] >= 0.005)
-    rest = int((one.point[order[SHOWN:]] >= 0.005).sum())
+    shares = [f"{plain(names[i])} {one.point[i]:.0%}" for i in order if one.point[i] >= 0.005]
     read = reading(one.aggregate.unit)
-    mixture = f"**{shares}**" + (f" and {rest} more" if rest else "")
+    mixture = f"**{listed(shares, SHOWN)}**"
     size = f"{wording.number(read.gap(abs(one.gap)))} {plain(read.gap_unit)}"
     before = corrected(one)
     sure = max(one.sure, 1 - one.sure)

@@ -10,6 +10,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.merging.checkpoints.files import table
 
 SHOWN = 5  # tokens in a sentence
@@ -177,5 +178,4 @@ def warnings(difference: Difference) -> list[str]:
 
 def shown(tokens: list[tuple[str, int]]) -> str:
     """The first few, in quotes."""
-    names = ", ".join(repr(token) for token, _ in tokens[:SHOWN])
-    return f"{names}, ..." if len(tokens) > SHOWN else names
+    return listed([repr(token) for token, _ in tokens], SHOWN)
