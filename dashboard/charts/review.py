@@ -52,12 +52,12 @@ def intervals(
 def points(kind: str, labels: list[str], names: Named, values: np.ndarray) -> go.Figure:
     """Points (N, D) of a study's space: stacked shares of mixtures, coefficients of merges side by side."""
     if kind == "mixture":
-        return shares_bar(labels, names.domains, names.colours, values)
-    fig = figure(110 + len(names.domains) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
+        return shares_bar(labels, names.coordinates, names.colours, values)
+    fig = figure(110 + len(names.coordinates) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
     for k, label in enumerate(labels):
         fig.add_bar(
             x=values[k],
-            y=[escape(name) for name in names.domains],
+            y=[escape(name) for name in names.coordinates],
             orientation="h",
             name=escape(label),
             marker={"color": nth_colour(k)},

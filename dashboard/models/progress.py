@@ -67,7 +67,7 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (
         Stage("Corpus", "done", 1.0, "built")
-        if study.domains
+        if study.coordinates
         else stage_of("Corpus", [corpus_job] if corpus_job else [])
     )
     proxies = proxies_stage(study, by_kind["train"])
@@ -89,8 +89,8 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
     corpus_job = corpora.job(store, study.spec["corpus"])
     built = Stage("Corpus", "done", 1.0, "built")
-    corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
-    if not study.domains and corpus.state == "done":
+    corpus = built if study.coordinates else stage_of("Corpus", [corpus_job] if corpus_job else [])
+    if not study.coordinates and corpus.state == "done":
         corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
     experts = stage_of_all("Experts", by_kind["train"], f"{count} and their base")
@@ -142,7 +142,7 @@ def seconds_planned(store: Store, study: studies.Study) -> float | None:
     price = cost_of(store, Fidelity.from_dict(study.spec["fidelity"]), members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
-    return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
+    return 60 * price.minutes + (0.0 if study.coordinates else CORPUS_SECONDS)
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:

@@ -87,14 +87,14 @@ def with_names(found: dict[str, Any], at: list[float] | None = None) -> dict[str
     points = found["points"] if at is None else {"this candidate": at, **found["points"]}
     return {
         **{key: value for key, value in found.items() if key != "coordinates"},
-        "names": names.domains,
+        "names": names.coordinates,
         "metrics": [
             {"name": name, "unit": unit, "colour": names.colours[name]}
             for name, unit in zip(names.metrics, names.units, strict=True)
         ],
         "faders": [
             {"name": name, "colour": names.colours[name], **track}
-            for name, track in zip(names.domains, tracks, strict=True)
+            for name, track in zip(names.coordinates, tracks, strict=True)
         ],
         "points": points,
         "z95": Z95,

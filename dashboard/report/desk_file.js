@@ -12,7 +12,7 @@ const normed = (values) => {
   return mixture && total > 0 ? values.map((v) => v / total) : values;
 };
 
-// How far from the runs: the share of tokens that would have to change domain (half the sum of differences).
+// How far from the runs: the fraction of tokens that would have to change domain (half the sum of differences).
 function nearest(point) {
   return Math.min(...DATA.runs.map((run) => run.reduce((total, x, d) => total + Math.abs(x - point[d]), 0) / 2));
 }

@@ -83,7 +83,7 @@ def bar(shares: list[float], names: Named) -> str:
     """Shares as one stacked bar."""
     parts = "".join(
         f'<i style="width:{100 * share:.3f}%;background:{names.colours[name]}"></i>'
-        for name, share in zip(names.domains, shares, strict=True)
+        for name, share in zip(names.coordinates, shares, strict=True)
     )
     return f'<div class="shares">{parts}</div>'
 
@@ -92,9 +92,10 @@ def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
     """Mixtures as bars, one under the other, with a key; merges, whose coefficients do not add up, as a table."""
     if kind == "merge":
         rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in points.items()]
-        return table(["", *names.domains], rows, len(names.domains))
+        return table(["", *names.coordinates], rows, len(names.coordinates))
     key = "".join(
-        f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}' for name in names.domains
+        f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}'
+        for name in names.coordinates
     )
     lines = "".join(f"<tr><td>{escape(name)}</td><td>{bar(values, names)}</td></tr>" for name, values in points.items())
     return f"<p>{key}</p><table>{lines}</table>"
@@ -138,10 +139,10 @@ def point(frozen: dict, names: Named) -> str:
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
     drawn = bars(frozen["kind"], {frozen["name"]: frozen["point"], **others}, names)
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
-    seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.domains)
+    seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.coordinates)
     rows = [
         [name, f"{value:.4f}"] + ([f"{value * frozen['budget']:,.0f}", passed(passes)] if known else [])
-        for name, value, passes in zip(names.domains, frozen["point"], seen, strict=True)
+        for name, value, passes in zip(names.coordinates, frozen["point"], seen, strict=True)
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
     columns += ["tokens", "epochs"] if known else []

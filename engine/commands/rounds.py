@@ -39,7 +39,7 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
         "study": study.id,
         "surrogate": fit.name,
         "tokens": tokens,
-        "mixture": dict(zip(study.domains, at.tolist(), strict=True)),
+        "mixture": dict(zip(study.coordinates, at.tolist(), strict=True)),
         "unknown": repeating.why_not(study, frame, fit),
         "extrapolated": None,
         "domains": [],
@@ -49,7 +49,7 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
         found = repeating.curves(store, study, frame, there, aggregate, at, tokens)
         told["domains"] = [repeating.as_json(one, aggregate) for one in found]
         passes = epochs(at, frame.pools.tokens, tokens)
-        told["extrapolated"] = repeating.beyond(study.domains, passes, repeating.epochs_read(store, study, frame))
+        told["extrapolated"] = repeating.beyond(study.coordinates, passes, repeating.epochs_read(store, study, frame))
     return told
 
 
@@ -77,7 +77,7 @@ def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
     rows, fingerprint = front(pool, columns, signs), search["settings"]["fingerprint"]
     return [
         {
-            "shares": dict(zip(study.domains, pool.points[row].round(6).tolist(), strict=True)),
+            "shares": dict(zip(study.coordinates, pool.points[row].round(6).tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
             "place": place,
         }
@@ -108,14 +108,14 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
     if found.lowest is not None:
         ranges = {
             domain: [float(low), float(high)]
-            for domain, low, high in zip(study.domains, found.lowest, found.highest, strict=True)
+            for domain, low, high in zip(study.coordinates, found.lowest, found.highest, strict=True)
         }
     rows = found.rows[:most]
     places = places_in(store, study.id, pool.points[rows], settings["fingerprint"])
     mixtures = [
         {
             "chance": round(float(chance), 4),
-            "shares": dict(zip(study.domains, pool.points[row].tolist(), strict=True)),
+            "shares": dict(zip(study.coordinates, pool.points[row].tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
             "place": place,
         }

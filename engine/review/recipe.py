@@ -43,7 +43,7 @@ def recipe_of(
 def recipe_at(
     store: Store,
     study: studies.Study,
-    shares: np.ndarray,
+    point: np.ndarray,
     name: str,
     tokens: float | None = None,
     candidate: reviews.Candidate | None = None,
@@ -54,16 +54,16 @@ def recipe_at(
     tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
+    predictions, provenance, approved = at_hand(store, study, point) if candidate is None else frozen(store, candidate)
     told = {"predictions": predictions, "provenance": provenance, "approved": approved}
     if study.kind == "merge":
-        return merge_at(store, study, shares, name, told)
+        return merge_at(store, study, point, name, told)
     frame = frame_of_study(study)
     return Recipe(
         study=study.name,
         name=name,
         domains=tuple(study.domains),
-        shares=tuple(shares.tolist()),
+        shares=tuple(point.tolist()),
         available_tokens=None if frame.available is None else tuple(frame.available),
         sources=None if frame.pools is None else frame.pools.sources,
         target_tokens=tokens or frame.budget,
@@ -92,25 +92,25 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
     )
 
 
-def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
+def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
     """Predictions by the study's latest fit, provenance, and no approval."""
     moment = moment_of(store, study)
     fit, best = moment.fit, named_points(moment).get(BEST_PREDICTED)
     told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
-    told["measured"] = at_runs(store, study, shares)
-    if best is not None and np.abs(best - shares).max() < SAME:
+    told["measured"] = at_runs(store, study, point)
+    if best is not None and np.abs(best - point).max() < SAME:
         told["search"] = {"job": moment.search["job"], "t": moment.search["t"], **asdict(moment.behind(moment.search))}
     if fit is None:
         return (), told | {"decision": None}, False
-    mean, std = fit.surrogate.predict(shares[None])
+    mean, std = fit.surrogate.predict(point[None])
     told |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
     return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), told, False
 
 
-def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict]:
+def at_runs(store: Store, study: studies.Study, point: np.ndarray) -> list[dict]:
     """The results of the study's own runs at a point, as `measured` has them, or nothing."""
     found = points_measured(store, study.id)
-    rows = np.flatnonzero(np.abs(found.weights - shares).max(axis=1) < SAME) if found.ids else []
+    rows = np.flatnonzero(np.abs(found.weights - point).max(axis=1) < SAME) if found.ids else []
     if not len(rows) or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
         return []
     told = dict(zip((one.metric for one in study.objectives), losses.tolist(), strict=True))

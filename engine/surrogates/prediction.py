@@ -15,7 +15,7 @@ from engine.surrogates import Surrogate
 
 @dataclass(frozen=True)
 class Prediction:
-    """A mixture and its predictions: shares (D,), mean and std (M,) of a run's losses,
+    """A point and its predictions: its shares (D,) (of a merge: its coefficients), mean and std (M,) of a run's losses,
     aggregate and aggregate_std of their sum by signed weights."""
 
     shares: np.ndarray
@@ -49,18 +49,18 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
     return metric_weights
 
 
-def predict(surrogate: Surrogate, shares: np.ndarray, metric_weights: np.ndarray) -> Prediction:
-    """The prediction at one mixture (D,); metric_weights (M,): signed weights."""
-    mean, std = surrogate.predict(shares[None])
-    return _prediction(surrogate, shares, mean[0], std[0], metric_weights)
+def predict(surrogate: Surrogate, point: np.ndarray, metric_weights: np.ndarray) -> Prediction:
+    """The prediction at one point (D,); metric_weights (M,): signed weights."""
+    mean, std = surrogate.predict(point[None])
+    return _prediction(surrogate, point, mean[0], std[0], metric_weights)
 
 
 def _prediction(
-    surrogate: Surrogate, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metric_weights: np.ndarray
+    surrogate: Surrogate, point: np.ndarray, mean: np.ndarray, std: np.ndarray, metric_weights: np.ndarray
 ) -> Prediction:
     """The same of a mean and a standard deviation (M,)."""
     total = float(weighted_sum(mean, metric_weights))
-    return Prediction(shares, mean, std, total, aggregate_std(surrogate, std, metric_weights))
+    return Prediction(point, mean, std, total, aggregate_std(surrogate, std, metric_weights))
 
 
 def aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:

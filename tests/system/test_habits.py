@@ -224,6 +224,21 @@ def test_there_is_one_of_everything(what, pattern, homes):
     assert found == homes, what
 
 
+def test_what_a_merge_study_turns_are_coordinates():
+    """Its domains are text; pages and models of both halves speak of coordinates."""
+    both = (
+        "dashboard/views/merges",
+        "dashboard/models",
+        "dashboard/charts",
+        "dashboard/report",
+        "engine/studies/merges",
+    )
+    looked = [path for room in both for path in (ROOT / room).rglob("*.py")]
+    assert len(looked) > 30
+    wrong = r"\b(study|names)\.domains\b|named_of\(\w+\)\.domains"
+    assert [str(path.relative_to(ROOT)) for path in looked if re.search(wrong, path.read_text())] == []
+
+
 def test_what_a_kept_project_has():
     for name in ("LICENSE", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Dockerfile", "docs/LICENSES.md"):
         assert (ROOT / name).stat().st_size > 200, name

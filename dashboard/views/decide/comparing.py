@@ -213,7 +213,7 @@ def epochs(found: dict, names: Named) -> None:
     if not known:
         st.caption("Unknown: this needs the available tokens of each domain and a target budget.")
         return
-    frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.domains)
+    frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.coordinates)
     formats = {row["name"]: st.column_config.NumberColumn(format="%.2f") for row in known}
     st.dataframe(frame, column_config={"_index": "domain", **formats})
     st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")

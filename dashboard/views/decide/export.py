@@ -36,7 +36,7 @@ def render(name: str | None) -> None:
     st.title("Export")
     if (study := study_of(name)) is None:
         return
-    if not study.domains:
+    if not study.coordinates:
         st.info("Nothing to export until the corpus is built.")
         return
     moment = moment_of(state.store(), study)

@@ -49,11 +49,11 @@ def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
     plain_numbers = reading("")
     shares = [
         {"label": name if merges else f"share {name}", "name": f"share {i}", "values": column, "read": plain_numbers}
-        for i, (name, column) in enumerate(zip(names.domains, table.shares.T, strict=True))
+        for i, (name, column) in enumerate(zip(names.coordinates, table.weights.T, strict=True))
     ]
     metrics = [
         {
-            "label": f"loss {name}" if name in names.domains else name,
+            "label": f"loss {name}" if name in names.coordinates else name,
             "name": f"loss {i}",
             "values": column,
             "read": reading(unit),

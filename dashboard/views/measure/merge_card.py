@@ -74,5 +74,5 @@ def answer(study: studies.Study) -> None:
     if not measured.weights[row].any():  # the base: a row of zeros says nothing
         del shown[name]
     names, points = named_of(study), np.array(list(shown.values()))
-    figure = merge_charts.coefficients(list(shown), names.domains, names.colours, points)
+    figure = merge_charts.coefficients(list(shown), names.coordinates, names.colours, points)
     plot(figure, key=f"answer-{study.id}")

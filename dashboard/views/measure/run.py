@@ -32,7 +32,7 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
     numbers = [table.columns["number"][row] for row in rows]
     titles = [f"run {number}" for number in numbers]
     st.subheader(f"Run {numbers[0]}" if len(rows) == 1 else f"Runs {listed(list(map(str, numbers)))}", anchor=False)
-    points = {title: table.shares[row] for title, row in zip(titles, rows, strict=True)}
+    points = {title: table.weights[row] for title, row in zip(titles, rows, strict=True)}
     with st.container(horizontal=True):
         inside = len(rows) == 1 and table.columns["role"][rows[0]] not in OUTSIDE
         if inside and st.button("Set the faders to this", icon=":material/instant_mix:", key="run-to-faders"):
@@ -40,7 +40,7 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
         nominate(study, points, "runs")
     curves(study, numbers, titles)
     if study.kind == "mixture":
-        figure = mixture_charts.shares_bar(titles, names.domains, names.colours, table.shares[rows])
+        figure = mixture_charts.shares_bar(titles, names.coordinates, names.colours, table.weights[rows])
         plot(figure, key="run-mixtures")
     left, right = st.columns(2)
     left.dataframe(losses(study, table, names, rows, titles), key="run-losses")

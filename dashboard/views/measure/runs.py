@@ -44,7 +44,7 @@ def render(name: str | None) -> None:
     st.title("Runs")
     if (study := study_of(name)) is None:
         return
-    if not study.domains:
+    if not study.coordinates:
         st.info("Runs are planned once the corpus is built. *Studies* shows its progress.")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
@@ -80,12 +80,12 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
             else "The first points appear a few seconds after the first proxies start."
         )
         return
-    dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
+    dominant = {n: names.coordinates[int(np.argmax(table.weights[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     smoothing, *logarithmic = ask_look("all")
     labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}
     called = "expert of {}" if study.kind == "merge" else "mostly {}"
-    figure = run_charts.curves(labelled, dominant, colour_of(names.domains), logarithmic, called)
+    figure = run_charts.curves(labelled, dominant, colour_of(names.coordinates), logarithmic, called)
     plot(figure, key=f"curves-{logarithmic}")  # zoom in one scale means nothing in the other
     trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"
@@ -218,7 +218,7 @@ def columns_of(study: studies.Study, table: RunTable, names: Named) -> dict[str,
     share = number(format="%.3f" if merges else "%.1f%%")
     points = {
         f"{part}{name}": ((1 if merges else 100) * column, share)
-        for name, column in zip(names.domains, table.shares.T, strict=True)
+        for name, column in zip(names.coordinates, table.weights.T, strict=True)
     }
     formats = {"parameters": short, "tokens": short, "seconds": number(format="%.1f s")}
     facts = {name: (table.columns[name], formats.get(name)) for name in FACTS}

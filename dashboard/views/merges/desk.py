@@ -125,14 +125,14 @@ def setting_of(
     """Where the faders stand, and buttons that set them; asked: by `ask_method`."""
     merge, told = asked
     experts = study.corpus["experts"]
-    layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
+    layers = len({name.rpartition(AT)[2] for name in study.coordinates if AT in name}) - 1
     if layers < 0:
         layers = study.spec["fidelity"]["layers"] if study.spec["fidelity"] else 0
     try:
-        names = study.domains if merge == own else coordinates(merge, experts, layers)
+        names = study.coordinates if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
         refusal(problem)
-        merge, names = own, study.domains
+        merge, names = own, study.coordinates
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
     chosen = st.session_state.setdefault(key, start_values(study, names, merge, points))
     if wanted := st.session_state.pop(f"wanted-{study.id}", None):
@@ -191,7 +191,9 @@ def start_values(
     study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]
 ) -> list[float]:
     """Where a desk starts: at the study's own faders, an expert's value for all of its layers."""
-    own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
+    own = dict(
+        zip(study.coordinates, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True)
+    )
     return [float(own.get(name, own.get(name.partition(AT)[0], usual_of(merge, name)[0]))) for name in names]
 
 

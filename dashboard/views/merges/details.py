@@ -43,14 +43,14 @@ CLOSE = 0.02  # of the line's length: runs this near are drawn on it
 
 def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """Two coefficients, the others as on the faders."""
-    if len(study.domains) < 2:
+    if len(study.coordinates) < 2:
         st.info("A slice needs two coordinates, and this study has one. *Line* shows all there is.")
         return
     a, b, c = st.columns(3)
-    across = a.selectbox("Horizontal axis", study.domains, index=0, key="slice-x")
-    up = b.selectbox("Vertical axis", [name for name in study.domains if name != across], index=0, key="slice-y")
+    across = a.selectbox("Horizontal axis", study.coordinates, index=0, key="slice-x")
+    up = b.selectbox("Vertical axis", [name for name in study.coordinates if name != across], index=0, key="slice-y")
     metric = ask_metric(c, study, aggregate, "slice-metric")
-    i, j = study.domains.index(across), study.domains.index(up)
+    i, j = study.coordinates.index(across), study.coordinates.index(up)
     found = slices.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
     title, value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights

@@ -140,7 +140,7 @@ def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels:
                 "seconds": search["found"]["seconds"],
                 f"{aggregate.title} of its best": read.level(aggregate.sign * own),
                 f"vs. {best}": read.gap(aggregate.sign * (own - levels[best])) if best else None,
-                **dict(zip(study.domains, search["found"]["weights"], strict=True)),
+                **dict(zip(study.coordinates, search["found"]["weights"], strict=True)),
             }
         )
     formats = {key: st.column_config.NumberColumn(format="%.3f") for key in list(rows[0])[4:]}

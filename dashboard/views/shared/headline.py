@@ -60,7 +60,7 @@ def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
 
 def sentence(study: studies.Study, one: Headline) -> str:
     """The answer against the baseline, and how sure that is; never a winner within noise."""
-    names, order = named_of(study).domains, np.argsort(-one.point, kind="stable")
+    names, order = named_of(study).coordinates, np.argsort(-one.point, kind="stable")
     shares = [f"{plain(names[i])} {one.point[i]:.0%}" for i in order if one.point[i] >= 0.005]
     read = reading(one.aggregate.unit)
     mixture = f"**{listed(shares, SHOWN)}**"

@@ -53,10 +53,10 @@ def best_at_size(
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
         label = f"From {small}, with bands from {size_moves.REFITS} refits (takes a while)"
-        rows: dict[str, list] = {"domain": list(names.domains), "best there": best.shares.tolist()}
+        rows: dict[str, list] = {"domain": list(names.coordinates), "best there": best.shares.tolist()}
         moved = st.toggle(label, key=f"moves-{study.id}") and moves_to(study, small, size, tokens, aggregate)
         if moved:
-            rows = {"domain": list(names.domains), **columns_of(moved, small, size)}
+            rows = {"domain": list(names.coordinates), **columns_of(moved, small, size)}
         percent = {name: st.column_config.NumberColumn(format="percent") for name in rows if name.startswith("best")}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=percent)
         if moved:

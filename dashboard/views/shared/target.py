@@ -123,11 +123,11 @@ def repetition(
         return
     seen = epochs(at, frame.pools.tokens, target.tokens)
     cap = study.spec["epoch_cap"]
-    over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap * CAP_SLACK]
+    over = [name for name, one in zip(names.coordinates, seen, strict=True) if one > cap * CAP_SLACK]
     head = f"**Epochs at {short_count(target.tokens)} tokens**"
     told = [
         f"{plain(name)} {wording.two_digits(one)}" if np.isfinite(one) else f"{plain(name)} unknown"
-        for name, one in zip(names.domains, seen, strict=True)
+        for name, one in zip(names.coordinates, seen, strict=True)
     ]
     st.markdown(f"{head}: {', '.join(told)}.")
     if over:
@@ -171,7 +171,7 @@ def best_there(
     read = reading(aggregate.unit)
     before = best_for(study, frame, own, aggregate, own.fingerprint, (frame.budget,))
     rows = {
-        "domain": names.domains,
+        "domain": names.coordinates,
         f"best at {short_count(frame.budget)}": before.shares.tolist(),
         f"best at {short_count(target.tokens)}": moved.shares.tolist(),
         "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
@@ -194,7 +194,7 @@ def text_table(
     """The text of each domain, what the real run takes of it, and what dose runs say of repeating it."""
     there, seen = frame.pools.tokens, epochs(at, frame.pools.tokens, target.tokens)
     table = {
-        "domain": names.domains,
+        "domain": names.coordinates,
         "tokens there are": frame.pools.plain,
         "known": [SOURCES[source] for source in frame.pools.sources],
         "tokens of the real run": (at * target.tokens).tolist(),
@@ -206,11 +206,11 @@ def text_table(
         worth = [told.get(domain) for domain in study.domains]
         table["worth repeating up to"] = [worth_words(one) for one in worth]
         table["that is a share of"] = [
-            worth_share(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
+            share_at_limit(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
         ]
     st.dataframe(pd.DataFrame(table), hide_index=True, column_config=COLUMNS)
     if found:
-        dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
+        dose_table(found, dict(zip(study.domains, names.coordinates, strict=True)), aggregate, frame.budget)
 
 
 def worth_words(one: Worth | None) -> str:
@@ -222,7 +222,7 @@ def worth_words(one: Worth | None) -> str:
     return f"fewer than {one.harmful:.2g} epochs" + (f", {one.harmless:.2g} are fine" if one.harmless else "")
 
 
-def worth_share(one: Worth | None, there: float, target: float) -> float | None:
+def share_at_limit(one: Worth | None, there: float, target: float) -> float | None:
     """The share of the real run at which a domain is repeated that often, None where that is unknown."""
     limit = one and (one.harmful or one.harmless)
     return min(1.0, limit * there / target) if limit and np.isfinite(there) else None

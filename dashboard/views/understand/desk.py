@@ -48,7 +48,7 @@ def ask_giver(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
     names = named_of(study)
     linked = st.query_params.get("from")
-    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.domains))})
+    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.coordinates))})
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
     giver = st.selectbox(
         "Take tokens from",
@@ -129,7 +129,7 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
             high=near and near["highest"][i],
             lit=list(zip(shares.tolist(), lit[i].tolist(), strict=True)),
         )
-        for i, domain in enumerate(names.domains)
+        for i, domain in enumerate(names.coordinates)
     ]
     told = desk(
         rows,

@@ -32,7 +32,7 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
     plot(
-        effect_charts.influence(names.domains, names.metrics, effect, std, step, scale.unit, scale.better),
+        effect_charts.influence(names.coordinates, names.metrics, effect, std, step, scale.unit, scale.better),
         key="influence",
     )
     st.caption(
@@ -44,7 +44,7 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
 
 def givers(names: Named, giver: int | None) -> str:
     """Whose tokens are taken, in words."""
-    return "the others proportionally" if giver is None else plain(names.domains[giver])
+    return "the others proportionally" if giver is None else plain(names.coordinates[giver])
 
 
 def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
@@ -52,14 +52,14 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
     names = named_of(study)
     domain = st.pills(
         "Along the share of",
-        names.domains,
-        default=names.domains[0],
+        names.coordinates,
+        default=names.coordinates[0],
         format_func=plain,
         key="along",
         bind="query-params",
         required=True,
     )
-    place = names.domains.index(domain)
+    place = names.coordinates.index(domain)
     metrics, unit = metrics_of_one_unit(study, "response", most=6)
     giver = None if giver == place else giver
     grid = np.linspace(0, 1 if giver is None else at[place] + at[giver], 41)
@@ -78,11 +78,11 @@ def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: i
     metric = ask_metric(st, study, aggregate, "pairs-metric")
     found = explain.interactions(fit.surrogate, at)
     title, effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
-    domains = [names.domains[place] for place in found.domains]
+    domains = [names.coordinates[place] for place in found.domains]
     read = reading(unit)
     figure = effect_charts.interactions(domains, read.gap(effect), read.gap(std), found.step, read.gap_unit, better)
     plot(figure, key="interactions")
-    left_out = len(names.domains) - len(domains)
+    left_out = len(names.coordinates) - len(domains)
     st.caption(
         f"Effect on {plain(title)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
         "negative pairs help each other. **?**: even the sign is uncertain (95%)."
@@ -98,13 +98,13 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
         return
     left, right = st.columns(2)
     names = named_of(study)
-    largest = [names.domains[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
-    three = left.multiselect("Three domains", names.domains, default=largest, max_selections=3, key="corners")
+    largest = [names.coordinates[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
+    three = left.multiselect("Three domains", names.coordinates, default=largest, max_selections=3, key="corners")
     metric = ask_metric(right, study, aggregate, "ternary-loss")
     if len(three) != 3:
         st.info("Choose three domains.")
         return
-    places = tuple(names.domains.index(name) for name in three)
+    places = tuple(names.coordinates.index(name) for name in three)
     surface = explain.ternary(fit.surrogate, at, places)
     title, mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
     held = fit.measured.weights[:, places]
@@ -128,7 +128,7 @@ def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: 
     values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     shown = (scale.factor[:, None] * values[:, :-1]).T
-    plot(effect_charts.contributions(names.domains, names.metrics, shown, scale.unit, scale.better), key="shap")
+    plot(effect_charts.contributions(names.coordinates, names.metrics, shown, scale.unit, scale.better), key="shap")
     standing = trees.standing
     other = "" if fit.name == TREES else f" The predictions above come from {fit.title} instead."
     st.caption(

@@ -28,7 +28,7 @@ def render(name: str | None) -> None:
         return
     show_moment(moment, "leaderboard")
     names = named_of(study)
-    here = notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind)
+    here = notes(fit.measured.weights, fit.measured.losses, names.coordinates, names.metrics, study.kind)
     for note in [*sizes.notes(state.store(), study), *here]:
         st.info(plain(note), icon=":material/info:")
     baseline = one_alone(study)

@@ -93,7 +93,7 @@ def show(study: studies.Study, proposal: dict) -> None:
     labels = [f"{place}" for place in range(1, len(points) + 1)]
     with left:
         st.header("Mixtures to train", anchor=False)
-        figure = mixture_charts.shares_bar(labels[:16], names.domains, names.colours, points[:16])
+        figure = mixture_charts.shares_bar(labels[:16], names.coordinates, names.colours, points[:16])
         plot(figure, key="proposed")
         if len(points) > 16:
             st.caption(f"The first 16 of {len(points)}.")
@@ -175,16 +175,16 @@ def relevance(study: studies.Study, found: dict) -> None:
     strength, support = np.array(one["strength"]), np.array(one["support"])
     counted = np.flatnonzero(support.any(axis=0))
     figure = round_charts.relevance(
-        names.domains, [names.metrics[m] for m in counted], strength[:, counted], support[:, counted]
+        names.coordinates, [names.metrics[m] for m in counted], strength[:, counted], support[:, counted]
     )
     plot(figure, key="relevance")
-    idle = [name for name, out in zip(names.domains, one["idle"], strict=True) if out]
+    idle = [name for name, out in zip(names.coordinates, one["idle"], strict=True) if out]
     words = (
         f"No metric depends on {', '.join(idle)}: stop sampling it."
         if idle
         else "Every domain matters for some metric."
     )
-    effort = sorted(zip(one["effort"], names.domains, strict=True), reverse=True)[:6]
+    effort = sorted(zip(one["effort"], names.coordinates, strict=True), reverse=True)[:6]
     earned = ", ".join(f"{name} {part:.0%}" for part, name in effort)
     st.caption(f"Suggested sampling effort for the next round, by relevance: {plain(earned)}.")
     st.caption(

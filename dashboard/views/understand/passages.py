@@ -41,7 +41,7 @@ def passages(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarra
 
 
 def nearest(weights: np.ndarray, at: np.ndarray) -> tuple[int, float]:
-    """Which of the mixtures (R, D) is nearest a point (D,), and the share of the tokens that differs."""
+    """Which of the mixtures (R, D) is nearest a point (D,), and the fraction of the tokens that differs."""
     distances = np.abs(weights - at).sum(axis=1) / 2
     return int(distances.argmin()), float(distances.min())
 

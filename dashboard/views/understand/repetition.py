@@ -23,7 +23,7 @@ EPOCHS = st.column_config.NumberColumn(format="%.3g")
 def repetition(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarray, tokens: float) -> None:
     """The chart of one domain and a table of all. fit: for a real run of `tokens`. Raises Problem if nobody knows."""
     names = named_of(study)
-    titles = dict(zip(study.domains, names.domains, strict=True))
+    titles = dict(zip(study.domains, names.coordinates, strict=True))
     found = curves(state.store(), study, frame_of_study(study), fit, aggregate, at, tokens)
     if not found:
         st.info("The amount of text in each domain is unknown here.")

@@ -132,19 +132,19 @@ def one_result(moment: Moment, search: dict) -> None:
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    many = len(names.domains) > style.MANY
+    many = len(names.coordinates) > style.MANY
     left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.header("Mixtures", anchor=False)
-        plot(mixture_charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
+        plot(mixture_charts.shares_bar(list(points), names.coordinates, names.colours, shares), key="mixtures")
     with right:
         st.header("How much freedom is there?", anchor=False)
         near = found["near_optimal"]
         marked = (BEST_PREDICTED, frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
-        plot(mixture_charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
+        plot(mixture_charts.ranges(names.coordinates, names.colours, low, high, marks), key="ranges")
         st.caption(
             f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
             "standard deviation of the best, so any of them may be the best. A wide bar: that share hardly matters."
