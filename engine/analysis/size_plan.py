@@ -161,8 +161,8 @@ class _Asked:
     ) -> np.ndarray:
         """(P,) by how much a run at each point lowers the variance that is asked about. total (M, P): variance of what
         it would say of its point's worth; seen (M, P): of its loss, where it tells of the target's own slope."""
-        lean = covariance[:, 0] - covariance[:, 1]
-        fall = self.steep[:, None] ** 2 * lean**2 / total
+        weight = covariance[:, 0] - covariance[:, 1]
+        fall = self.steep[:, None] ** 2 * weight**2 / total
         if seen is not None:
             now = slope_var[:, None]
             fall = fall + (now - 1 / (1 / now + self.off**2 / seen)) * (self.off[:, :1] - self.off[:, 1:2]) ** 2

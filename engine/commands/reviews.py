@@ -57,7 +57,7 @@ def comment(store: Store, candidate: str, text: str) -> dict:
 
 
 def inbox(store: Store) -> dict:
-    """What mentions you, what was decided of yours, and what waits for your vote or decision, in all studies."""
+    """What mentions you, what was decided of yours, and what needs your vote or decision, in all studies."""
     return inboxes.inbox(store)
 
 

@@ -20,8 +20,8 @@ def left_out(left: Iterable[Left]) -> dict[str, Any]:
 def report(manifest: dict[str, Any]) -> dict[str, Any]:
     """Of a manifest: {"text", "files", "noticed", "skipped", "left_out"}; manifests from before 0.2 know less.
 
-    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: what to beware of
-    in files that were read; skipped: files, and lines of them,
+    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: warnings about files
+    that were read; skipped: files, and lines of them,
     that could not be read; left_out: what was not tried.
     """
     files = {name: facts["files"] for name, facts in manifest["domains"].items() if facts.get("files", {}).get("found")}
@@ -39,7 +39,7 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
         total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
         told.append(f"Could not be read: {total:,} ({reasons(skipped, total)}).")
     if noticed:
-        told.append(f"Beware: {reasons(noticed, len(noticed))}.")
+        told.append(f"Warnings: {reasons(noticed, len(noticed))}.")
     return {"text": " ".join(told), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
 
 

@@ -25,7 +25,7 @@ class ImportedRuns:
     """weights (R, D), values (R, M) with NaN where unmeasured; keys: what names each run in its file.
 
     seeds, parameters, tokens: R whole numbers each (None for a seed that is not known), or None where no column tells;
-    notes: what was done and what to beware of, in sentences; unseen: domains whose share is 0 in every run.
+    notes: what was done and what to know about it, in sentences; unseen: domains whose share is 0 in every run.
     """
 
     mapping: Mapping
@@ -107,7 +107,7 @@ def _refuse_copies(table: Table, shares: np.ndarray, values: np.ndarray, *facts:
 def _notes(
     mapping: Mapping, shares: np.ndarray, values: np.ndarray, unseen: tuple[str, ...], parameters: Facts, tokens: Facts
 ) -> tuple[str, ...]:
-    """What was done and what to beware of."""
+    """What was done, and warnings."""
     runs, domains = shares.shape
     different = len(np.unique(np.round(shares, 6), axis=0))
     notes = []

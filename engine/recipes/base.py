@@ -27,7 +27,7 @@ class Recipe:
     known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; sources:
     D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
     "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
-    makes a draft, and every file says so; paths: where a domain's text lies for the loader, its name where absent;
+    makes a draft, and every file says so; paths: the loader's path to a domain's text, its name where absent;
     tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
     that are not a mixture, and for domains and paths that no file could hold.
     """

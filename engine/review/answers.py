@@ -16,7 +16,7 @@ def learnt(events: list[Event], found: list[Candidate]) -> dict | None:
     """What a team's votes say of its candidates and the baselines, whether voted on or not; None without votes.
 
     {"votes", "people", "rows": the most preferred first, each {"id": None of a baseline, "name", "votes", "mean" and
-    "half" (95%) in probits against the average of all, "best": the chance to be the most preferred of them, "level":
+    "half" (95%) in probits against the average of all, "best": the chance to be the most preferred of them, "tied":
     the numbers of rows that the votes cannot tell from it}}.
     """
     given = {key: event for key, event in last_votes(events).items() if key[1] <= {one.id for one in found}}
@@ -43,7 +43,7 @@ def ranked(rows: list[dict], posterior: Taste) -> list[dict]:
     return [
         rows[k]
         | {"mean": float(mean[k]), "half": float(half[k]), "best": float(best[k])}
-        | {"level": sorted(place[other] for other in posterior.level(int(k)))}
+        | {"tied": sorted(place[other] for other in posterior.tied(int(k)))}
         for k in order
     ]
 

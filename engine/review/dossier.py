@@ -93,7 +93,7 @@ def overview(store: Store, study: studies.Study) -> dict:
 def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:
     """The votes' result for each candidate that has any, the strongest of each group first.
 
-    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "level": candidates tied with it}.
+    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "tied": candidates tied with it}.
     """
     table = np.array(wins(events, candidates), float).reshape(len(candidates), len(candidates))
     games = table + table.T
@@ -109,7 +109,7 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
             "group": int(found.group[k]),
             "won": float(table[place].sum()),
             "of": float(games[place].sum()),
-            "level": [
+            "tied": [
                 candidates[voted[j]]
                 for j in range(len(voted))
                 if j != k and found.group[j] == found.group[k] and not found.apart(k, j)

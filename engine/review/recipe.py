@@ -50,7 +50,7 @@ def recipe_at(
     paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
 ) -> Recipe | MergeRecipe:
-    """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
+    """A point (D,) ready for export. candidate: whose point it is; paths: the loader's path to a domain's text;
     tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")

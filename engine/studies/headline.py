@@ -126,6 +126,6 @@ def with_more(one: Headline) -> Headline:
 
 
 def plan_of(study: studies.Study, one: Headline) -> Plan:
-    """The runs that would halve the doubt: both points at the study's own size, with further seeds."""
+    """The runs that would halve the uncertainty: both points at the study's own size, with further seeds."""
     mixtures = {BEST_PREDICTED: one.point, one.against[0]: one.against[1]}
     return Plan(mixtures, StudySpec.from_dict(study.spec).fidelity, one.seeds + (one.more or 0))

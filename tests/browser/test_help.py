@@ -64,7 +64,7 @@ def test_the_tour_leads_over_the_pages_and_waits_for_who_strays(tab, page):
         settled(tab)
         if number == 3:  # off to another page, and back
             tab.get_by_role("link", name="Jobs").click()
-            expect(tab.get_by_text("The tour goes on on Runs.")).to_be_visible()
+            expect(tab.get_by_text("The tour continues on Runs.")).to_be_visible()
             tab.get_by_role("button", name="Go there").click()
             expect(tab.locator("h1")).to_have_text("Runs")
             settled(tab)

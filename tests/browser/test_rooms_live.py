@@ -83,7 +83,7 @@ def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room)
     expect(sidebar.get_by_role("button", name="Stop following")).to_be_visible()
     settled(other_tab)
     other_tab.get_by_role("link", name="Jobs").click()
-    expect(sidebar.get_by_text("You went elsewhere, so you no longer follow")).to_be_visible()
+    expect(sidebar.get_by_text("You left that page, so you no longer follow")).to_be_visible()
     expect(other_tab.locator("h1")).to_have_text("Jobs")
     expect(sidebar.get_by_role("button", name="Stop following")).to_have_count(0)
 

@@ -40,7 +40,7 @@ PAGES = [
     "SECURITY.md",
     *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
 ]
-NAMES = {"My study": "Small", "My merges": "Small merge", "First merges": "Small merge"}
+NAMES = {"My study": "Small", "My merges": "Small merge", "Merge tutorial": "Small merge"}
 FROM_NOTHING = {"docs/tutorials/mixtures.md", "docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
 STUDIES = {"docs/tutorials/mixtures.md"}  # they train a study of their own, which takes as long as the fixture's
 SHOWN = {"text", "nginx"}  # languages of what is only looked at

@@ -143,7 +143,7 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
 COLUMNS = {
     "share of tokens": st.column_config.NumberColumn(format="percent"),
     "tokens": st.column_config.NumberColumn(format="localized"),
-    "text there is": st.column_config.NumberColumn(format="localized"),
+    "available tokens": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.2f"),
     "predicted": st.column_config.NumberColumn(format="%.4f"),
     "± 95%": st.column_config.NumberColumn(format="%.4f"),
@@ -157,7 +157,7 @@ def epochs_table(recipe: Recipe) -> pd.DataFrame:
         table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
     if recipe.epochs is not None:
         table["epochs"] = recipe.epochs
-        table["text there is"] = recipe.available_tokens
+        table["available tokens"] = recipe.available_tokens
     if recipe.sources is not None:
         table["known"] = [SOURCES[one] for one in recipe.sources]
     return pd.DataFrame(table)

@@ -115,9 +115,9 @@ def files(told: dict) -> None:
     left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
     bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
     read = [{"file": path, "domain": name} for name, facts in told["files"].items() for path in facts["paths"]]
-    beware = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in told["noticed"]]
+    warnings = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in told["noticed"]]
     for title, rows in (
-        ("To beware of", beware),
+        ("Warnings", warnings),
         ("Left out", left),
         ("Could not be read, or not all of it", bad),
         ("Read", read),
@@ -176,7 +176,7 @@ def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
     """Ask for the source of the text, then queue the build. before: the spec of a build that failed."""
     st.markdown(
         "The workspace gets token shards. Files on the machine of Mixdesk stay where they are; those "
-        "from your own computer are kept in the workspace. Nothing goes anywhere else."
+        "from your own computer are kept in the workspace. Nothing is sent anywhere else."
     )
     name, spec = ask(name, before)
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):

@@ -77,7 +77,7 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
         st.caption(
             "None of the runs that are brushed or chosen below has a curve."
             if asked
-            else "The first points appear a few seconds after the first proxies start."
+            else "Curves appear a few seconds after the first proxies start."
         )
         return
     dominant = {n: names.coordinates[int(np.argmax(table.weights[i]))] for i, n in enumerate(table.columns["number"])}

@@ -26,7 +26,7 @@ from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.studies.measured import reference_runs
-from engine.studies.merges import questions as asking
+from engine.studies.merges import questions
 from engine.studies.merges.live import Measured
 from engine.studies.moments import Moment
 from engine.studies.points import named_points
@@ -187,7 +187,7 @@ def save_button(study: studies.Study, at: np.ndarray) -> None:
     effect = "Makes it a run of the study, which surrogates learn from."
     if st.button(words, **{"icon": ":material/add_task:", "help": effect, **needs_role("operator")}):
         try:
-            asking.measure_points(state.store(), study, at, "from the faders")
+            questions.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. Surrogates are refitted once it is measured.")
         except Problem as problem:
             refusal(problem)

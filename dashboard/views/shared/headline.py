@@ -102,9 +102,9 @@ def further(moment: Moment, one: Headline, minutes: float | None) -> str:
     if one.noise is None:
         return f"How many runs would make that surer is unknown, as is the noise: {noise_unknown(moment)}."
     if one.more is None:
-        return "Nothing short of many seeds would make that much surer: the noise of a run is large beside the doubt."
+        return "Nothing short of many seeds would make that much surer: the noise of a run is large by comparison."
     about = "" if minutes is None else f", about {duration(60 * minutes)},"
-    return f"{counted(2 * one.more, 'more run')}{about} would halve the doubt."
+    return f"{counted(2 * one.more, 'more run')}{about} would halve the uncertainty."
 
 
 def evidence(moment: Moment, one: Headline) -> None:

@@ -34,10 +34,10 @@ USUAL = 1e9  # tokens where a study has no budget
 SIZES = (6, 12)  # powers of ten that the fader of sizes spans
 UNSAID = 0.0
 COLUMNS = {
-    "tokens there are": st.column_config.NumberColumn(format="localized"),
+    "available tokens": st.column_config.NumberColumn(format="localized"),
     "tokens of the real run": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.3g"),
-    "that is a share of": st.column_config.NumberColumn(format="percent"),
+    "as a share of the mixture": st.column_config.NumberColumn(format="percent"),
 }
 
 
@@ -65,7 +65,7 @@ def target_fader(study: studies.Study, frame: Frame) -> Target:
         {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own, *(counts["tokens"] if several else ())},
         own,
         study,
-        "Moves how often each domain's text is repeated.",
+        "Changes how often each domain's text is repeated.",
     )
     parameters = _fader(
         size_place,
@@ -111,7 +111,7 @@ def _fader(place, label: str, link: str, values: set[float], start: float, study
 
 
 def _label(value: float) -> str:
-    return short_count(value) if value else "not said"
+    return short_count(value) if value else "unspecified"
 
 
 def repetition(
@@ -195,7 +195,7 @@ def text_table(
     there, seen = frame.pools.tokens, epochs(at, frame.pools.tokens, target.tokens)
     table = {
         "domain": names.coordinates,
-        "tokens there are": frame.pools.plain,
+        "available tokens": frame.pools.plain,
         "known": [SOURCES[source] for source in frame.pools.sources],
         "tokens of the real run": (at * target.tokens).tolist(),
         "epochs": seen.tolist(),
@@ -205,7 +205,7 @@ def text_table(
     if told:
         worth = [told.get(domain) for domain in study.domains]
         table["worth repeating up to"] = [worth_words(one) for one in worth]
-        table["that is a share of"] = [
+        table["as a share of the mixture"] = [
             share_at_limit(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
         ]
     st.dataframe(pd.DataFrame(table), hide_index=True, column_config=COLUMNS)

@@ -77,7 +77,7 @@ def trade_off(moment: Moment, search: dict) -> None:
     st.caption(
         f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
         f"Points within each other's intervals cannot be told apart. Predicted from {moment.behind(search).runs} runs; "
-        f"the dots are the {len(measured)} measured by now."
+        f"the dots are the {len(measured)} measured so far."
     )
     with st.container(horizontal=True):
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):

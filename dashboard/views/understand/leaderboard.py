@@ -56,10 +56,10 @@ def one_alone(study: studies.Study) -> str:
 def verdicts(fit: Fit, baseline: str) -> None:
     """The conclusions, in a few sentences."""
     league, best = fit.league, fit.league[fit.league.default]
-    level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
+    tied = [SURROGATES[one.name].title for one in league.fitted if one.tied and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
     text += f": {league.why}" if league.why else ""
-    text += f". Equally good within noise: {'; '.join(level)}. " if level else ". "
+    text += f". Equally good within noise: {'; '.join(tied)}. " if tied else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
@@ -107,7 +107,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
     members = [f"{weight:.0%} {SURROGATES[name].title}" for name, weight in (one.members or {}).items()]
     return {
         **row,
-        "tied": one.level,
+        "tied": one.tied,
         "Spearman": one.mean_spearman,
         "95%": "{:.3f} to {:.3f}".format(*one.interval),
         "aggregate": one.aggregate_spearman,

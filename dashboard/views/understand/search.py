@@ -240,6 +240,6 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
     st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
     st.caption(
         f"Predictions are from {moment.behind(search).runs} runs, units in brackets. *Measured*: the mean of the "
-        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured by now. *Place*: extrapolated where no "
+        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured so far. *Place*: extrapolated where no "
         "run behind the prediction is as near as runs are to each other."
     )

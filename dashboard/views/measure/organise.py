@@ -1,4 +1,4 @@
-"""Keeping house among the studies: search and sort the list; label, duplicate, archive and delete one."""
+"""Organising studies: search and sort the list; label, duplicate, archive and delete one."""
 
 from dataclasses import replace
 
@@ -129,8 +129,8 @@ def delete(study: studies.Study) -> None:
     """Say what goes with it, ask for its name, delete it."""
     found = housekeeping.hanging(state.store(), study)
     st.markdown(
-        f"**{named_as(study.name)}** goes for good, and with it {found.in_words}. The journal keeps who deleted it, "
-        "and what was decided before. To hide it only, archive it."
+        f"**{named_as(study.name)}** is deleted for good, and with it {found.in_words}. The journal keeps who deleted "
+        "it, and what was decided before. To hide it only, archive it."
     )
     if found.merges:
         st.warning(
