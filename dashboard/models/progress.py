@@ -15,7 +15,7 @@ CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
 
 FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
-TOLD = 0.1  # fraction of the training from which on its own speed alone says when it ends
+SPEED_KNOWN = 0.1  # fraction of the training from which on its own speed alone says when it ends
 
 ENDED = ("done", "incomplete")
 
@@ -172,7 +172,7 @@ def seconds_left(training: list[jobs.JobRow], planned: float | None) -> float | 
     """Seconds until training should end: None before anything tells. planned: seconds for all of it, from known speeds.
 
     By the speed that jobs report, not by the clock since the first began: a pause, or runs added a day later, say
-    nothing about speed. The first steps say little: until TOLD of the work is done, the plan has its part.
+    nothing about speed. The first steps say little: until SPEED_KNOWN of the work is done, the plan has its part.
     """
     ahead = [job for job in training if job.state in jobs.UNFINISHED]
     if training and not ahead:
@@ -180,7 +180,7 @@ def seconds_left(training: list[jobs.JobRow], planned: float | None) -> float | 
     largest = max((job.total or 0.0 for job in training), default=0.0)
     total = sum(job.total or largest for job in training)
     left = sum(max(0.0, (job.total or largest) - (job.done or 0.0)) for job in ahead)
-    part = min(1.0, sum(job.done or 0.0 for job in training) / (TOLD * total)) if total else 0.0
+    part = min(1.0, sum(job.done or 0.0 for job in training) / (SPEED_KNOWN * total)) if total else 0.0
     planned = planned * left / total if planned is not None and total else planned
     speeds = [job.tokens_per_second for job in training if job.tokens_per_second]
     if not part or not speeds:

@@ -45,7 +45,7 @@ def without(known: np.ndarray) -> str:
     return f" ({lost} more {'lacks' if lost == 1 else 'lack'} a value)" if lost else ""
 
 
-def worth_told(curve: Curve) -> str:
+def worth_words(curve: Curve) -> str:
     """How many epochs of a domain are worth it, in words."""
     worth = curve.worth
     between = f"{two_digits(worth.low)} to {two_digits(worth.high)}"

@@ -161,10 +161,10 @@ def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
     name, base = next(iter(frozen["baselines"].items()))
     here, gap = frozen["predicted"], base["difference"]
     behind = frozen["surrogate"]
-    told = wording.predicted_words(here, aggregate, shown_in("bits", aggregate.unit))
+    text = wording.predicted_words(here, aggregate, shown_in("bits", aggregate.unit))
     return (
         f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
-        f"<b>{escape(told)}</b> (95%), by {escape(behind['title'])} "
+        f"<b>{escape(text)}</b> (95%), by {escape(behind['title'])} "
         f"on {wording.counted(behind['runs'], 'run')}.</p>"
         f"{table(['vs.', aggregate.title, 'verdict'], by_baseline(frozen, aggregate))}"
         f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], by_metric(here, gap, names))}"
@@ -210,8 +210,8 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
             )
             continue
         if one["gap"]:
-            told = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
-            parts.append(f"<p><b>{escape(told)}</b></p>")
+            text = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
+            parts.append(f"<p><b>{escape(text)}</b></p>")
             gaps = zip(names.metrics, names.units, one["gap"]["mean"], one["gap"]["half"], strict=True)
             rows = [[metric, unit, f"{gap:+.4f}" + plus_minus(half)] for metric, unit, gap, half in gaps]
             parts.append(table(["metric", "unit", "measured minus predicted"], rows, 1))

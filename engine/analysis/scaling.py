@@ -144,12 +144,12 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
     )
 
 
-Told = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # mean, std (H, M), notes
+Forecast = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # mean, std (H, M), notes
 
 
 def by_process(
     weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
-) -> Told:
+) -> Forecast:
     """The process over all sizes, at weights (H, D) and fidelity (H, 2)."""
     sizes = Sizes.fit(weights, fidelity, losses, signs)
     mean, std = np.empty((2, len(at), losses.shape[1]))
@@ -163,7 +163,7 @@ def by_process(
 
 def by_law(
     weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
-) -> Told:
+) -> Forecast:
     """The joint law. It names what its own intervals do not know: numbers that rise together, and how far it goes."""
     sizes, _ = sizes_of(fidelity)
     places = np.array([one.place for one in sizes], float)
@@ -175,9 +175,9 @@ def by_law(
 WAYS = {"One process over all sizes": by_process, "Log-linear law over shares and size": by_law}
 
 
-def _judged(title: str, told: Told, losses: np.ndarray, metric_weights: np.ndarray) -> Way:
+def _judged(title: str, forecast: Forecast, losses: np.ndarray, metric_weights: np.ndarray) -> Way:
     """How predictions did against the losses (H, M) that were measured."""
-    mean, std, notes = told
+    mean, std, notes = forecast
     predicted, measured = weighted_sum(mean, metric_weights), weighted_sum(losses, metric_weights)
     missed = losses - mean
     error = np.sqrt(np.nanmean(missed**2, axis=0))

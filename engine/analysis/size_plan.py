@@ -139,7 +139,7 @@ class _Asked:
     def bought(self, known: Known, k: int, count: int) -> tuple[Known, list[int]]:
         """What is known after some runs of an option, each at the candidate that tells most; and at which points."""
         covariance, level_var, slope_var = known.covariance, known.level_var.copy(), known.slope_var.copy()
-        told, chosen = known.slope_precision.copy(), []
+        slope_precision, chosen = known.slope_precision.copy(), []
         for _ in range(count):
             error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
             total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2
@@ -148,13 +148,13 @@ class _Asked:
             c = 2 + int(first_lowest(-fall[2:]))
             precision = self.off[:, c] ** 2 / seen[:, c]
             if self.new and k == self.there:
-                told += precision
+                slope_precision += precision
             level_var[k] = 1 / (1 / level_var[k] + 1 / seen[:, c])
             slope_var[k] = 1 / (1 / slope_var[k] + precision)
             column = covariance[:, :, c]
             covariance = covariance - column[:, :, None] * column[:, None, :] / total[:, c, None, None]
             chosen.append(c)
-        return Known(covariance, level_var, slope_var, told), chosen
+        return Known(covariance, level_var, slope_var, slope_precision), chosen
 
     def _fall(
         self, covariance: np.ndarray, total: np.ndarray, slope_var: np.ndarray, seen: np.ndarray | None

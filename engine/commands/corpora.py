@@ -16,8 +16,8 @@ def list_corpora(store: Store) -> list[dict]:
     for name in table.names(store):
         manifest, job = table.manifest(store, name), table.job(store, name)
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
-        told = report(manifest) if manifest else None
-        found.append({"corpus": name, "train_tokens": sizes, "report": told, "job": job and asdict(job)})
+        summary = report(manifest) if manifest else None
+        found.append({"corpus": name, "train_tokens": sizes, "report": summary, "job": job and asdict(job)})
     return found
 
 

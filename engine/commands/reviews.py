@@ -52,8 +52,8 @@ def nominate(
 @takes("reviewer", "comment")
 def comment(store: Store, candidate: str, text: str) -> dict:
     """Comment on a candidate; tells whom of the workspace's people it mentions (@name)."""
-    told = acts.comment(store, candidate, text)
-    return standing(store, candidate) | {"mentions": told}
+    mentioned = acts.comment(store, candidate, text)
+    return standing(store, candidate) | {"mentions": mentioned}
 
 
 def inbox(store: Store) -> dict:

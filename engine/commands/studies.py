@@ -89,12 +89,12 @@ def repetition(store: Store, found: studies.Study) -> dict | None:
     if not found.roles.get(DOSE):
         return None
     try:
-        told = doses.doses(store, found, aggregate_of(store, found))
+        dose_runs = doses.doses(store, found, aggregate_of(store, found))
     except Problem:  # the notes say why
         return None
     return {
-        "runs": [{**asdict(one), "harms": one.harms} for one in told],
-        "worth_repeating": [asdict(one) for one in doses.worth_repeating(told)],
+        "runs": [{**asdict(one), "harms": one.harms} for one in dose_runs],
+        "worth_repeating": [asdict(one) for one in doses.worth_repeating(dose_runs)],
     }
 
 

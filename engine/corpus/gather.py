@@ -54,11 +54,11 @@ def refuse(faults: dict[str, str], spec: CorpusSpec) -> None:
     if not faults:
         return
     others = list(faults)[NAMED:]
-    told = [*list(faults.values())[:NAMED], *([f"Nor can {listed(others)} be used."] if others else [])]
+    sentences = [*list(faults.values())[:NAMED], *([f"Nor can {listed(others)} be used."] if others else [])]
     cure = "Fix that, or leave out these domains."
     if spec.source["type"] == "folder":
         cure = f"Fix that, or name what may stay out (without: {', '.join(faults)})."
-    raise Problem(f"{' '.join(told)} {cure}")
+    raise Problem(f"{' '.join(sentences)} {cure}")
 
 
 def read_domain(source, folder: Path, cap: int, progress: Callable[[int], None]) -> None:
@@ -128,13 +128,13 @@ class Readers:
 
 def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
     """The whole life of a reader process."""
-    told = 0
+    reported = 0
 
     def progress(size: int) -> None:
-        nonlocal told
-        if size - told >= REPORT_BYTES:
+        nonlocal reported
+        if size - reported >= REPORT_BYTES:
             pipe.send(size)
-            told = size
+            reported = size
 
     try:
         parsed = CorpusSpec.from_dict(spec)

@@ -215,13 +215,13 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
                 faults.add(f"longer than {MOST_LINE:,} bytes", number)
             yield "" if line is None else line.decode("utf-8", "surrogateescape")
 
-    told = decoded()
-    first = next(told, "")
+    source = decoded()
+    first = next(source, "")
     named = SEPARATOR.fullmatch(first.rstrip("\r\n"))
     before = int(named is not None)  # lines above the header
-    first = next(told, "") if named else first
+    first = next(source, "") if named else first
     delimiter = named[1] if named else delimiter_of(first, column, delimiter)
-    rows = csv.reader(chain([first], told), delimiter=delimiter, strict=True)
+    rows = csv.reader(chain([first], source), delimiter=delimiter, strict=True)
     yield from rows_texts(rows, column, before, faults)
 
 

@@ -27,20 +27,20 @@ def report(manifest: dict[str, Any]) -> dict[str, Any]:
     files = {name: facts["files"] for name, facts in manifest["domains"].items() if facts.get("files", {}).get("found")}
     left, count = manifest.get("left_out", []), manifest.get("left_out_count", 0)
     skipped, noticed = manifest["skipped"], manifest.get("noticed", [])
-    told = []
+    sentences = []
     if files:
         read = sum(facts["read"] for facts in files.values())
-        told.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
+        sentences.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
-        told.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
+        sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
     if count:
-        told.append(f"Left out: {count:,} ({reasons(left, count)}).")
+        sentences.append(f"Left out: {count:,} ({reasons(left, count)}).")
     if skipped:
         total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
-        told.append(f"Could not be read: {total:,} ({reasons(skipped, total)}).")
+        sentences.append(f"Could not be read: {total:,} ({reasons(skipped, total)}).")
     if noticed:
-        told.append(f"Warnings: {reasons(noticed, len(noticed))}.")
-    return {"text": " ".join(told), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
+        sentences.append(f"Warnings: {reasons(noticed, len(noticed))}.")
+    return {"text": " ".join(sentences), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
 
 
 def reasons(entries: list[dict[str, Any]], count: int) -> str:

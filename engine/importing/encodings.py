@@ -65,8 +65,8 @@ def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Quest
 def encoding_question(data: bytes, why: str, answers: dict[str, str]) -> Question | None:
     """Which encoding bytes are in that are no UTF-8; None where they are damaged UTF-8, or text in none of them."""
     sample = b"\n".join(line.group() for line in islice(LINE.finditer(data), LINES))
-    told = sample.decode("utf-8", "replace")
-    if 2 * told.count("\ufffd") <= sum(not one.isascii() for one in told):
+    reading = sample.decode("utf-8", "replace")
+    if 2 * reading.count("\ufffd") <= sum(not one.isascii() for one in reading):
         return None
     found: dict[str, str] = {}
     for name, coding in OLDER.items():

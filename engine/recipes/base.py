@@ -118,7 +118,7 @@ class Recipe:
         """Lines for the comment at the top of a file."""
         state = "approved" if self.approved else "DRAFT: not approved"
         budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
-        told = self.epochs is not None
+        known = self.epochs is not None
         none = [None] * len(self.domains)
         counts = zip(self.epochs or none, self.available_tokens or none, self.sources or none, strict=True)
         seen = [
@@ -129,7 +129,9 @@ class Recipe:
         return [
             f"{shown(self.name)}, a mixture of study {shown(self.study)} ({state}). Written by Mixdesk.",
             f"Shares of tokens. Target budget: {budget}; "
-            + ("epochs at that:" if told else "epochs are not known without the budget and the tokens of each domain:"),
+            + (
+                "epochs at that:" if known else "epochs are not known without the budget and the tokens of each domain:"
+            ),
             *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
         ]
 

@@ -176,15 +176,15 @@ def read_csv(files: Files) -> dict[str, float]:
 
 
 def write_json(recipe: MergeRecipe) -> Files:
-    told = json.loads(coefficients_json(**recipe.arguments))
-    told |= {"study": recipe.study, "name": recipe.name, "state": recipe.state, "predictions": recipe.predictions}
-    return {"merge.json": json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
+    content = json.loads(coefficients_json(**recipe.arguments))
+    content |= {"study": recipe.study, "name": recipe.name, "state": recipe.state, "predictions": recipe.predictions}
+    return {"merge.json": json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
 
 
 def read_json(files: Files) -> dict[str, float]:
-    told = json.loads(files["merge.json"])
-    rows = told["coefficients"].items()
-    return {f"{row} {expert}": x for row, values in rows for expert, x in zip(told["experts"], values, strict=True)}
+    content = json.loads(files["merge.json"])
+    rows = content["coefficients"].items()
+    return {f"{row} {expert}": x for row, values in rows for expert, x in zip(content["experts"], values, strict=True)}
 
 
 WHOLE = {"unit": "coefficients of task vectors", "keys": "places", "weights": "coefficients"}

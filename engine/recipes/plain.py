@@ -86,12 +86,12 @@ def write_parquet(recipe: Recipe) -> Files:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told = {"recipe": write_json(recipe)["mixture.json"], "unit": "tokens", "state": recipe.state}
+    metadata = {"recipe": write_json(recipe)["mixture.json"], "unit": "tokens", "state": recipe.state}
     files = {}
     for name, rows in (("mixture", rows_of(recipe)), ("predictions", predictions_of(recipe))):
         if rows:
             sink = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(told), sink)
+            pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata), sink)
             files[f"{name}.parquet"] = sink.getvalue()
     return files
 

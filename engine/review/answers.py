@@ -53,15 +53,15 @@ def by_losses(found: list[Candidate]) -> list[dict]:
     difference to the first is}. Only those that were frozen with the priorities of the newest; fits may differ, so
     their errors count as independent, which never claims too much."""
     same = [one for one in found if one.frozen["aggregate"] == found[0].frozen["aggregate"]]
-    told = sorted((one.frozen["predicted"] | {"id": one.id} for one in same), key=lambda one: one["aggregate"])
+    ranking = sorted((one.frozen["predicted"] | {"id": one.id} for one in same), key=lambda one: one["aggregate"])
     return [
         {
             "id": one["id"],
             "aggregate": one["aggregate"],
             "half": ci_half_width(one["aggregate_std"]),
-            "inside_noise": within(one, told[0]),
+            "inside_noise": within(one, ranking[0]),
         }
-        for one in told
+        for one in ranking
     ]
 
 

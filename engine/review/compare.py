@@ -164,14 +164,14 @@ def measured_since(store: Store, rows: list[dict], base: list[float], aggregate:
         for row, own in zip(rows, losses, strict=True):
             if not len(own):
                 continue
-            told = {"fidelity": fidelity, "aggregate": float(aggregate.of(own).mean())}
-            told |= {"difference": None, "half": None, "inside_noise": None}
+            entry = {"fidelity": fidelity, "aggregate": float(aggregate.of(own).mean())}
+            entry |= {"difference": None, "half": None, "inside_noise": None}
             if len(reference) and row["difference"] is not None:
-                told["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())
+                entry["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())
                 if noise is not None:
-                    told["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
-                    told["inside_noise"] = bool(abs(told["difference"]) <= told["half"])
-            row["measured"].append(told)
+                    entry["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
+                    entry["inside_noise"] = bool(abs(entry["difference"]) <= entry["half"])
+            row["measured"].append(entry)
 
 
 def losses_at(rows: list[runs.Confirmed], point: list[float]) -> np.ndarray:

@@ -115,8 +115,8 @@ def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray)
     """(...,) correlation of ranks (..., N), each of which counts (..., N) times."""
     total = np.maximum(1, counts.sum(axis=-1, keepdims=True))
     left, right = (r - (counts * r).sum(axis=-1, keepdims=True) / total for r in (measured, predicted))
-    varies, told = (counts * left**2).sum(axis=-1), (counts * right**2).sum(axis=-1)
-    size = np.sqrt(varies * told)
+    varies, predicts = (counts * left**2).sum(axis=-1), (counts * right**2).sum(axis=-1)
+    size = np.sqrt(varies * predicts)
     found = np.where(size > 1e-9, (counts * left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
     return np.where(varies > 1e-9, found, np.nan)
 

@@ -272,13 +272,13 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     """
     study = studies.get(store, name)
     columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}
-    told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "runs": []}
-    told |= dict.fromkeys(("job", "file", "fit", "key", "scale"))
-    told |= {name: study.imported.get(name) for name in ("key", "scale")} if study.imported else {}
+    answer = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "runs": []}
+    answer |= dict.fromkeys(("job", "file", "fit", "key", "scale"))
+    answer |= {name: study.imported.get(name) for name in ("key", "scale")} if study.imported else {}
     if (fit := fit_of(store, study, surrogate)) is not None:
         file = store.workspace.surrogates(study.id, fit.fingerprint) / f"{fit.name}.npz"
         there = {"file": str(file.relative_to(store.workspace.root)), "runs": fit.measured.weights.tolist()}
-        return {**told, "surrogate": fit.name, **there}
+        return {**answer, "surrogate": fit.name, **there}
     if surrogate is not None and surrogate not in SURROGATES:
         raise Problem(f"Cannot use the surrogate {surrogate!r}: choose one of {', '.join(SURROGATES)}.")
     measured = for_fitting(store, study.id)
@@ -290,11 +290,11 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
         there = str(file.relative_to(store.workspace.root)) if file.exists() else None
-        told |= {"file": there, "runs": measured.weights.tolist()}
-        return told | {"fit": advance.fit_task(store, study, measured)}
+        answer |= {"file": there, "runs": measured.weights.tolist()}
+        return answer | {"fit": advance.fit_task(store, study, measured)}
     advance.queue_fit(store, study)
     waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
-    return {**told, "job": waiting[-1]}
+    return {**answer, "job": waiting[-1]}
 
 
 def predict(

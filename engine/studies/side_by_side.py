@@ -108,9 +108,11 @@ def answer(store: Store, study: studies.Study) -> Answer:
     moment = moment_of(store, study)
     by, measured, best, fit = moment.aggregate, moment.measured, moment.best, moment.fit
     point = named_points(moment).get(BEST_PREDICTED)
-    told = None if fit is None or point is None else predict(fit.surrogate, point, by.weights)
-    predicted = told and [Value(*pair) for pair in zip(told.mean.tolist(), told.std.tolist(), strict=True)]
-    totals: list[Value | None] = [told and Value(told.aggregate, told.aggregate_std), None]
+    prediction = None if fit is None or point is None else predict(fit.surrogate, point, by.weights)
+    predicted = prediction and [
+        Value(*pair) for pair in zip(prediction.mean.tolist(), prediction.std.tolist(), strict=True)
+    ]
+    totals: list[Value | None] = [prediction and Value(prediction.aggregate, prediction.aggregate_std), None]
     values = run = None
     if best is not None:
         run = measured.ids[best]

@@ -16,7 +16,7 @@ from store import corpora, studies
 from store.database import Store
 
 SHARE = 0.05  # of the source, by default
-ENOUGH_TOLD = 0.5  # of what a change could be
+ENOUGH_SETTLED = 0.5  # of what a change could be
 LIKE = 0.05  # share of a known domain in the nearest mixture, from which on it is named
 
 
@@ -118,7 +118,7 @@ def text_and_contents(store: Store, corpus: str, domain: str) -> tuple[str, np.n
 
 def verdict_on(moved: Change) -> tuple[str, str]:
     """What may be said of a change, and why."""
-    if moved.settled < ENOUGH_TOLD:
+    if moved.settled < ENOUGH_SETTLED:
         return "cannot tell", (
             f"the runs settle {moved.settled:.0%} of what such text could change: too little of it resembles theirs. "
             "Train a few runs with it."

@@ -16,7 +16,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
+from engine.studies.repeating import KNOWN, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -145,7 +145,7 @@ def test_the_command_tells_the_same(store, study):
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [([3, 1, 2, 3, 4], TOLD), ([3, 2.9, 2, 1, 0], UNSEEN), ([1, 1, 1, 1, 1], UNSURE)]
+    ("mean", "verdict"), [([3, 1, 2, 3, 4], KNOWN), ([3, 2.9, 2, 1, 0], UNSEEN), ([1, 1, 1, 1, 1], UNSURE)]
 )
 def test_how_often_is_worth_it(mean, verdict):
     """The grid is 0, 2, ..., 8 epochs, and runs read up to 5."""

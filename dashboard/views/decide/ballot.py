@@ -98,9 +98,9 @@ def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> N
 def numbers(frozen: dict) -> None:
     """The aggregate with its interval, and the runs behind it."""
     aggregate = Aggregate.from_dict(frozen["aggregate"])
-    told = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
+    text = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
     runs = frozen["surrogate"]["runs"]
-    st.markdown(plain(f"{aggregate.title.capitalize()}: {told} (95%), from {wording.counted(runs, 'run')}"))
+    st.markdown(plain(f"{aggregate.title.capitalize()}: {text} (95%), from {wording.counted(runs, 'run')}"))
 
 
 def losses(names: Named, series: tuple, title: str, unit: str, most: float, k: int) -> None:

@@ -137,8 +137,8 @@ def say(candidate: str, box: str) -> None:
     """Store a comment and empty its box; refused text stays in it."""
     with attempt(box):
         text, people = st.session_state[box], known_people(state.store())
-        told, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
-        said = f"In the inbox of {', '.join(told)} now." if told else ""
+        notified, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
+        said = f"In the inbox of {', '.join(notified)} now." if notified else ""
         said += f" Nobody here is called {', '.join(nobody)}." if nobody else ""
         st.session_state[f"told-{box}"] = said.strip()
         st.session_state[box] = ""

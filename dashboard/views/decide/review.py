@@ -153,5 +153,5 @@ def elsewhere(line, evidence: list[dict], name: str, aggregate: Aggregate) -> No
         said = {"delta": "these are predictions", "delta_color": "off", "delta_arrow": "off"}
         line.metric("Measured", "not yet", **said, width="content")
         return
-    told = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
-    line.metric(f"vs. {name}, measured", told, width="content")
+    text = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
+    line.metric(f"vs. {name}, measured", text, width="content")

@@ -106,16 +106,16 @@ def built(manifest: dict) -> None:
             tab.code(example, language=None, wrap_lines=True)
 
 
-def files(told: dict) -> None:
+def files(facts: dict) -> None:
     """Which files were read, which were left out, and why."""
-    if not told["text"]:
+    if not facts["text"]:
         return
     st.header("Files", anchor=False)
-    st.text(told["text"])
-    left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
-    bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
-    read = [{"file": path, "domain": name} for name, facts in told["files"].items() for path in facts["paths"]]
-    warnings = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in told["noticed"]]
+    st.text(facts["text"])
+    left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in facts["left_out"]]
+    bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in facts["skipped"]]
+    read = [{"file": path, "domain": name} for name, own in facts["files"].items() for path in own["paths"]]
+    warnings = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in facts["noticed"]]
     for title, rows in (
         ("Warnings", warnings),
         ("Left out", left),
@@ -227,8 +227,8 @@ def ask_without(path: str, chosen: list[str], known: bool) -> list[str]:
     names = lost["domains"] if lost and lost["path"] == path else domains_in(path) if known else []
     if not names:
         return []
-    if told := st.session_state.pop(REFUSED, None):
-        refusal(told)
+    if refused := st.session_state.pop(REFUSED, None):
+        refusal(refused)
     chosen = [name for name in chosen if name in names]
     return st.multiselect("Without", names, chosen, help="The corpus is built without the domains that you choose.")
 

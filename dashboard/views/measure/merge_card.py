@@ -63,7 +63,7 @@ def answer(study: studies.Study) -> None:
         better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
         verdict = f"{better} {size} {plain(read.gap_unit)}"
         if known and abs(gap) <= half:
-            verdict = f"the best cannot be told apart from {against} ({size} {plain(read.gap_unit)}, within the noise)"
+            verdict = f"the best cannot be told apart from {against} ({size} {plain(read.gap_unit)}, within noise)"
     certain = "± is 95% over windows that both share, so the difference is more certain"
     st.markdown(
         f"Of {len(merges.ids)} merges measured on the same text, {verdict}. "

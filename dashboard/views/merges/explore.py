@@ -161,9 +161,9 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
         value = read.words(aggregate.sign * aggregate.of(live.losses))
         st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", value)
-        told = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]
+        texts = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]
         titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
-        st.dataframe({"metric": titles, "measured, 95% over windows": told}, hide_index=True)
+        st.dataframe({"metric": titles, "measured, 95% over windows": texts}, hide_index=True)
         if not setting.own:
             st.caption(
                 "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "

@@ -121,12 +121,12 @@ def results_so_far(name: str) -> None:
     rows = reference_rows(moment) + [learned_row(one, aggregate) for one in found]
     usual = next((row["losses"] for row in rows if row["merge"] == USUAL), None)
     read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
-    told = []
+    table = []
     for row in rows:
         losses = row.pop("losses")
         value = aggregate.sign * aggregate.of(losses)
         against = None if usual is None else value - aggregate.sign * aggregate.of(usual)
-        told.append(
+        table.append(
             {
                 "merge": row["merge"],
                 aggregate.title: read.level(value),
@@ -139,9 +139,9 @@ def results_so_far(name: str) -> None:
             }
         )
     formats = {key: st.column_config.NumberColumn(format="%.3f") for key in (aggregate.title, *study.metrics)}
-    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(told[0])[3:4]}
+    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(table[0])[3:4]}
     formats |= {"±": formats[aggregate.title], "seconds": st.column_config.NumberColumn(format="%.1f")}
-    st.dataframe(told, hide_index=True, column_config=formats, key="learned-merges")
+    st.dataframe(table, hide_index=True, column_config=formats, key="learned-merges")
     st.caption(
         f"Unit: {plain(read.unit)}, with the study's own priorities.{read.note} ± is the standard error over "
         "validation windows; all merges share these, so differences between them are more certain. Runs can be set on "

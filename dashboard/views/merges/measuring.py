@@ -43,8 +43,8 @@ def measured_now(study: studies.Study, setting: Setting, patience: float) -> Liv
     try:
         return state.live().measure(task_at(study, setting), setting.point, tokens, patience)
     except Problem as problem:
-        if setting.told is not None:
-            setting.told.error(plain(problem), icon=":material/error:")
+        if setting.messages is not None:
+            setting.messages.error(plain(problem), icon=":material/error:")
         return problem
 
 

@@ -46,10 +46,10 @@ def best_at_size(
         runs = sizes.over_sizes(state.store(), study).fingerprint
         read = reading(aggregate.unit)
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
-        told = read.words(aggregate.sign * best.aggregate, ci_half_width(best.aggregate_std))
+        text = read.words(aggregate.sign * best.aggregate, ci_half_width(best.aggregate_std))
         st.caption(
             f"From the study's runs of all sizes. The {plain(aggregate.title)} is predicted to be "
-            f"{told} {plain(read.unit)} (95%)."
+            f"{text} {plain(read.unit)} (95%)."
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
         label = f"From {small}, with bands from {size_moves.REFITS} refits (takes a while)"

@@ -125,11 +125,11 @@ def repetition(
     cap = study.spec["epoch_cap"]
     over = [name for name, one in zip(names.coordinates, seen, strict=True) if one > cap * CAP_SLACK]
     head = f"**Epochs at {short_count(target.tokens)} tokens**"
-    told = [
+    parts = [
         f"{plain(name)} {wording.two_digits(one)}" if np.isfinite(one) else f"{plain(name)} unknown"
         for name, one in zip(names.coordinates, seen, strict=True)
     ]
-    st.markdown(f"{head}: {', '.join(told)}.")
+    st.markdown(f"{head}: {', '.join(parts)}.")
     if over:
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
     if frame.pools.known and frame.pools.total * cap < target.tokens:
@@ -201,9 +201,9 @@ def text_table(
         "epochs": seen.tolist(),
     }
     found = doses(state.store(), study, aggregate)
-    told = {one.domain: one for one in worth_repeating(found)}
-    if told:
-        worth = [told.get(domain) for domain in study.domains]
+    by_domain = {one.domain: one for one in worth_repeating(found)}
+    if by_domain:
+        worth = [by_domain.get(domain) for domain in study.domains]
         table["worth repeating up to"] = [worth_words(one) for one in worth]
         table["as a share of the mixture"] = [
             share_at_limit(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)

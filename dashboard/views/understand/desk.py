@@ -131,7 +131,7 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
         )
         for i, domain in enumerate(names.coordinates)
     ]
-    told = desk(
+    drawn = desk(
         rows,
         f"desk-{key}",
         reset_of(key),
@@ -141,8 +141,8 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
         tried=tried(key, at, fit.surrogate, aggregate),
         needed=float(np.max([fit.measured.weights.max(), frame.prior.max(), *(near["highest"] if near else [])])),
     )
-    keep_locks_in_link(study.domains, told.locked)
-    keep_scenes_in_link(told.scenes)
+    keep_locks_in_link(study.domains, drawn.locked)
+    keep_scenes_in_link(drawn.scenes)
 
 
 def near_optimal(moment: Moment) -> dict | None:

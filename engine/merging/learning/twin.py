@@ -88,12 +88,12 @@ class Twin:
 
     def tensors(self) -> Weights:
         """The tensors of its file."""
-        told = {f"shared.{name}": value for name, value in self.shared.items()}
+        named = {f"shared.{name}": value for name, value in self.shared.items()}
         for expert, own in zip(self.family.experts, self.factors, strict=True):
             for name, parts in own.items():
                 kinds = ("whole",) if len(parts) == 1 else ("left", "right")
-                told |= {f"{kind}.{expert}.{name}": part for kind, part in zip(kinds, parts, strict=True)}
-        return told | {f"router.{name}": value for name, value in self.router.items()}
+                named |= {f"{kind}.{expert}.{name}": part for kind, part in zip(kinds, parts, strict=True)}
+        return named | {f"router.{name}": value for name, value in self.router.items()}
 
 
 def prompt(tokens: Tensor) -> int:
