@@ -16,7 +16,7 @@ from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
 from engine.spec.sizes import sizes_of
-from engine.spec.statistics import ci_half_width, weighted_sum
+from engine.spec.statistics import ci_half_width, first_lowest, ordered, weighted_sum
 from engine.surrogates.log_linear import LogLinear
 
 FEWEST_HELD = 4  # runs at the largest size, for a check that says anything
@@ -136,7 +136,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
     return Check(
         [float(np.median(compute[size == k])) for k in range(size.max() + 1)],
         np.bincount(size).tolist(),
-        sorted(ways, key=lambda way: float(np.median(way.relative_error))),
+        [ways[k] for k in ordered(np.array([np.median(way.relative_error) for way in ways]))],
         float(rank_correlation(measured, weighted_sum(small, metric_weights))),
         bool(size.max() >= 2),
         measured,
@@ -167,7 +167,7 @@ def by_law(
     """The joint law. It names what its own intervals do not know: numbers that rise together, and how far it goes."""
     sizes, _ = sizes_of(fidelity)
     places = np.array([one.place for one in sizes], float)
-    farthest = there[np.log(there).sum(axis=1).argmax()]
+    farthest = there[first_lowest(-np.log(there).sum(axis=1))]
     notes, _ = notes_at(sizes, np.array([one.runs for one in sizes]), places, farthest)
     return *JointLaw.fit(weights, fidelity, losses).predict(at, there), tuple(notes)
 

@@ -17,6 +17,7 @@ from engine.analysis.curves import curve
 from engine.analysis.size_notes import at_size, check_target, notes_at, outside, worse_than_smaller
 from engine.core.errors import Problem
 from engine.spec.sizes import Size, own_size, sizes_of
+from engine.spec.statistics import ordered
 from engine.surrogates.base import Surrogate
 from engine.surrogates.gp import GP
 from engine.surrogates.returns import Returns
@@ -113,7 +114,7 @@ class Sizes:
         if len(same) and np.isfinite(lines.level[same[0]]).all():
             k = same[0]
             return *(getattr(lines, name)[k] for name in NAMES), lines.freedom[k]
-        order = [k for k in np.argsort(np.log(places).sum(axis=1), kind="stable") if np.isfinite(lines.level[k]).any()]
+        order = [k for k in ordered(np.log(places).sum(axis=1)) if np.isfinite(lines.level[k]).any()]
         found = []
         for m in range(lines.level.shape[1]):
             known = [k for k in order if np.isfinite(lines.level[k, m])]

@@ -109,9 +109,7 @@ def ranked(
     surrogate is tied with the best if its score is lower by at most one standard deviation of the difference over the
     draws, or by less than WORTH.
     """
-    place = dict(
-        zip(scores, ordered(np.array([-_score(judged, name) for name in scores])).argsort().tolist(), strict=True)
-    )
+    place = _places(judged, list(scores))
     best = min(place, key=place.__getitem__)
     for name in scores:
         judged[name] = replace(judged[name], tied=_tied(name, best, judged, scores))
@@ -120,9 +118,16 @@ def ranked(
             margin = [_score(judged, name) - _score(judged, BASELINE), *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
     default, why = _default(best, place, judged, scores, regrets)
-    last = len(place)
-    order = sorted(judged.values(), key=lambda one: (place.get(one.name, last), -(one.score or -1) if one.raced else 2))
+    raced = _places(judged, [name for name, one in judged.items() if one.raced and one.score is not None])
+    last = len(judged)
+    order = sorted(judged.values(), key=lambda one: (place.get(one.name, last), raced.get(one.name, last)))
     return order, default, why
+
+
+def _places(judged: dict[str, Standing], names: list[str]) -> dict[str, int]:
+    """The place of each by its score, 0 the best; tied ones in their given order."""
+    order = ordered(np.array([-_score(judged, name) for name in names]))
+    return {names[k]: place for place, k in enumerate(order)}
 
 
 def _tied(name: str, best: str, judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> bool:

@@ -53,7 +53,8 @@ def by_losses(found: list[Candidate]) -> list[dict]:
     difference to the first is}. Only those that were frozen with the priorities of the newest; fits may differ, so
     their errors count as independent, which never claims too much."""
     same = [one for one in found if one.frozen["aggregate"] == found[0].frozen["aggregate"]]
-    ranking = sorted((one.frozen["predicted"] | {"id": one.id} for one in same), key=lambda one: one["aggregate"])
+    predicted = [one.frozen["predicted"] | {"id": one.id} for one in same]
+    ranking = [predicted[k] for k in ordered(np.array([one["aggregate"] for one in predicted], float))]
     return [
         {
             "id": one["id"],

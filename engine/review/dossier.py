@@ -8,6 +8,7 @@ from engine.review.answers import by_losses, learnt
 from engine.review.evidence import at_point, evidence, measured_runs
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
+from engine.spec.statistics import ordered
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -117,7 +118,7 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
         }
         for k, place in enumerate(voted)
     ]
-    return sorted(rows, key=lambda row: (row["group"], -row["strength"]))
+    return sorted((rows[k] for k in ordered(-found.strength.round(9))), key=lambda row: row["group"])
 
 
 def revision(store: Store, found: reviews.Candidate) -> str:

@@ -5,11 +5,13 @@ aggregate is computed in one way only, and values closer than a tolerance are ti
 them is chosen. N values, M metrics.
 """
 
+from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 import numpy as np
 
 Spread = TypeVar("Spread", float, np.ndarray)
+Key = TypeVar("Key", bound=Hashable)
 
 Z50, Z80, Z90, Z95 = 0.6745, 1.2816, 1.645, 1.96  # standard deviations within which lie as many % of a normal curve
 
@@ -81,6 +83,11 @@ def near(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def first_lowest(values: np.ndarray) -> np.ndarray:
     """(...,) the place of the lowest value along the last axis, of tied ones the first; NaN is never the lowest."""
     return ordered(values)[..., 0]
+
+
+def lowest_key(values: Mapping[Key, float]) -> Key:
+    """The key of the lowest value, of tied ones the first; NaN is never the lowest."""
+    return list(values)[int(first_lowest(np.array(list(values.values()), float)))]
 
 
 def no_higher(values: np.ndarray, others: np.ndarray) -> np.ndarray:

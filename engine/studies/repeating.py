@@ -17,7 +17,7 @@ from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import is_matched
-from engine.spec.statistics import first_lowest, weighted_sum
+from engine.spec.statistics import first_lowest, ordered, weighted_sum
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.studies.measured import learned
@@ -94,7 +94,7 @@ def beyond(names: list[str], there: np.ndarray, found: Seen) -> str | None:
     """The sentence that says which domains a mixture of `there` (D,) epochs repeats more often than any run; None if
     there are none."""
     times = np.nan_to_num(there) / np.maximum(1, found.most)
-    more = [i for i in np.argsort(-times, kind="stable") if times[i] > 1 + 1e-6]
+    more = [i for i in ordered(-times) if times[i] > 1 + 1e-6]
     if not more:
         return None
     sentences = [

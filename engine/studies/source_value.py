@@ -9,6 +9,7 @@ from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.corpus.contents import mixed
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ordered
 from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
 from engine.studies.measured import frame_of_study
 from engine.studies.points import point_of
@@ -134,7 +135,7 @@ def verdict_on(moved: Change) -> tuple[str, str]:
 
 def _like(shares: np.ndarray, names: list[str]) -> list[dict[str, float | str]]:
     """The largest known parts of the nearest mixture."""
-    order = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= LIKE]
+    order = [k for k in ordered(-shares) if shares[k] >= LIKE]
     return [{"domain": names[k], "share": float(shares[k])} for k in order]
 
 

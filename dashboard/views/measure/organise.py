@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
 from dashboard.server import state
@@ -12,6 +13,7 @@ from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.refused import act
 from dashboard.views.shared.text import named_as, plain
 from engine.core.short_names import listed
+from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from engine.studies import housekeeping
 from engine.studies.housekeeping import LONGEST
@@ -52,7 +54,7 @@ def in_order(found: list[studies.Study], words: str, order: str, archived: bool)
     if order == NAME:
         kept.sort(key=lambda one: (one.name.casefold(), one.id))
     elif order == BEST:
-        kept.sort(key=gap)
+        kept = [kept[k] for k in ordered(np.array([gap(one) for one in kept]))]
     return sorted(kept, key=lambda one: not one.pinned)
 
 

@@ -31,6 +31,7 @@ from engine.core.short_names import counted
 from engine.importing import run_table as run_file
 from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import first_lowest
 from engine.studies.jobs import cancel_job, retry
 from engine.studies.measured import points_measured
 from store import jobs, studies
@@ -80,7 +81,8 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
             else "Curves appear a few seconds after the first proxies start."
         )
         return
-    dominant = {n: names.coordinates[int(np.argmax(table.weights[i]))] for i, n in enumerate(table.columns["number"])}
+    largest = first_lowest(-table.weights)
+    dominant = {n: names.coordinates[largest[i]] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     smoothing, *logarithmic = ask_look("all")
     labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}

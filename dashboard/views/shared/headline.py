@@ -2,7 +2,6 @@
 
 import os
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -16,7 +15,7 @@ from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted, listed
-from engine.spec.statistics import ci_half_width
+from engine.spec.statistics import ci_half_width, ordered
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
 from engine.studies.moments import Moment
@@ -60,7 +59,7 @@ def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
 
 def sentence(study: studies.Study, one: Headline) -> str:
     """The answer against the baseline, and how sure that is; never a winner within noise."""
-    names, order = named_of(study).coordinates, np.argsort(-one.point, kind="stable")
+    names, order = named_of(study).coordinates, ordered(-one.point)
     shares = [f"{plain(names[i])} {one.point[i]:.0%}" for i in order if one.point[i] >= 0.005]
     read = reading(one.aggregate.unit)
     mixture = f"**{listed(shares, SHOWN)}**"

@@ -18,7 +18,7 @@ from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import ci_half_width
+from engine.spec.statistics import ci_half_width, ordered
 from engine.studies.fits import Fit
 
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
@@ -98,7 +98,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
         return
     left, right = st.columns(2)
     names = named_of(study)
-    largest = [names.coordinates[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
+    largest = [names.coordinates[i] for i in np.sort(ordered(-at)[:3])]
     three = left.multiselect("Three domains", names.coordinates, default=largest, max_selections=3, key="corners")
     metric = ask_metric(right, study, aggregate, "ternary-loss")
     if len(three) != 3:

@@ -30,6 +30,7 @@ from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ordered
 from engine.studies.moments import Moment, moment_of
 from engine.studies.proposals import queue_proposal, start_proposed
 from store import jobs, results, studies
@@ -184,8 +185,8 @@ def relevance(study: studies.Study, found: dict) -> None:
         if idle
         else "Every domain matters for some metric."
     )
-    effort = sorted(zip(one["effort"], names.coordinates, strict=True), reverse=True)[:6]
-    earned = ", ".join(f"{name} {part:.0%}" for part, name in effort)
+    most = ordered(-np.array(one["effort"]))[:6]
+    earned = ", ".join(f"{names.coordinates[i]} {one['effort'][i]:.0%}" for i in most)
     st.caption(f"Suggested sampling effort for the next round, by relevance: {plain(earned)}.")
     st.caption(
         f"{plain(words)} Lasso on log shares; standardised effects (standard deviations of the metric per standard "
