@@ -13,7 +13,7 @@ from engine.jobs.spool import Job
 from engine.league import run as run_league
 from engine.spec.fidelity import PRESETS
 from engine.spec.study import StudySpec
-from engine.studies import advance
+from engine.studies import fits
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.studies.repeating import KNOWN, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
@@ -61,7 +61,7 @@ def study(store: Store) -> studies.Study:
             journal.write(finished(f"targets-{n}", loss(np.array(w)), DOMAINS))
     store.ingest()
     found = studies.get(store, "targets")
-    folder = store.spool.find(advance.queue_fit(store, found))
+    folder = store.spool.find(fits.queue_fit(store, found))
     run_league(Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text()) | {"repeats": 1}))
     store.ingest()
     return found

@@ -10,7 +10,7 @@ from dashboard.views.shared.live import live
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import zone
 from engine.spec.objectives import Aggregate
-from engine.studies.advance import ask_fit
+from engine.studies.fits import ask_fit
 from engine.studies.moments import Moment
 from engine.studies.questions import queue_search
 from store import jobs, results, studies
