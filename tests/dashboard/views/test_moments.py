@@ -24,8 +24,8 @@ from engine.studies.points import best_measured, named_points, point_of
 from engine.studies.side_by_side import side_by_side
 from engine.surrogates.prediction import difference
 from store import jobs, results, studies
-from tests.dashboard.test_pages_in_a_unit import OTHERS as WITHOUT_LOSSES
-from tests.dashboard.test_pages_in_a_unit import TEXTS, page
+from tests.dashboard.views.test_pages_in_a_unit import OTHERS as WITHOUT_LOSSES
+from tests.dashboard.views.test_pages_in_a_unit import TEXTS, page
 from tests.support.moments import FIRST, LATER, OTHERS, come_apart
 from tests.support.running import copied
 
