@@ -137,7 +137,7 @@ class Recipe:
 
 
 class Format(NamedTuple):
-    """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by code of its own.
+    """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by independent code.
 
     keys, weights: what of the recipe the file holds: `domains` or `places`, `shares` or `document_shares`; unit: what a
     weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;
