@@ -47,7 +47,7 @@ def test_the_question_mark_shows_words_and_keys(tab, page):
     expect(dialog.get_by_text(GLOSSARY["proxy"])).to_be_visible()
     dialog.get_by_label("Find a word").fill("winner")
     dialog.get_by_label("Find a word").press("Enter")
-    expect(dialog.get_by_text("No word here is called that.")).to_be_visible()
+    expect(dialog.get_by_text("No such word here.")).to_be_visible()
     dialog.get_by_role("tab", name="Keys").click()
     expect(dialog.get_by_text("go to a page or a study")).to_be_visible()
 
