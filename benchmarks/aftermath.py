@@ -10,7 +10,7 @@ from engine.jobs.events import OUTCOMES, JobFailed, JobFinished
 from engine.jobs.journal import last_event, parse, read_events
 from engine.jobs.spool import PLACES, Spool
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 
 
 def examine(root: Path, acknowledged: set[str], halves: list[str], garbage: list[str]) -> dict:

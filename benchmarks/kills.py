@@ -31,7 +31,7 @@ from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.service.restore import restore
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 
 ROOT = Path(__file__).parents[1]
 RUNS = 400  # of an import

@@ -27,7 +27,7 @@ from engine.jobs.decisions import StudyCreated, StudyPlanned
 from engine.service.owner import Owner
 from engine.spec.study import StudySpec
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 
 ROOT = Path(__file__).parents[1]
 DOMAINS = ["docs", "python", "cpp", "javascript", "maths", "junk"]

@@ -10,9 +10,10 @@ def main(arguments: list[str] | None = None) -> int:
 
         hold_standard_streams()
         from engine.cli import command_line
+
+        return command_line.main(arguments)
     except KeyboardInterrupt:
         return 130
-    return command_line.main(arguments)
 
 
 if __name__ == "__main__":

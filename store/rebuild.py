@@ -1,59 +1,19 @@
-"""Rebuild the database from the journals: `python -m store.rebuild [--workspace DIR]`.
+"""`python -m store.rebuild`: a new database from the journals (store/from_journals.py)."""
 
-The old file is kept beside the new one, so nothing is lost if the journals turn out to be the damaged part.
-"""
-
-import argparse
-import os
+import signal
 import sys
-from pathlib import Path
-
-from engine.core.errors import Problem
-from engine.core.system import sentence_of
-from engine.core.workspace import Workspace
-from store.database import Store
 
 
-def rebuild(workspace: Workspace, file: Path) -> int:
-    """Write a new database to `file` from every journal of the workspace; returns the number of events."""
-    store = Store(workspace, file)
+def main() -> int:
+    """Rebuild; returns the exit code. A Ctrl-C ends it quietly, and leaves the database that there was."""
     try:
-        return store.ingest() + store.take_sealed()
-    finally:
-        store.close()
+        from store import from_journals
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m store.rebuild", description=__doc__)
-    parser.add_argument("--workspace", type=Path, help="default: $MIXDESK_WORKSPACE, else ./workspace")
-    try:
-        workspace = Workspace.there(parser.parse_args().workspace)
-        workspace.lock("owner")
-        live, fresh = workspace.root / "mixdesk.duckdb", workspace.root / "rebuilt.duckdb"
-        for left in (fresh, fresh.with_name(fresh.name + ".wal")):  # left by a killed rebuild
-            left.unlink(missing_ok=True)
-        events = rebuild(workspace, fresh)
-        kept = put_aside(live)
-        fresh.replace(live)
-    except Problem as problem:
-        sys.exit(f"rebuild: {problem}")
-    except OSError as error:
-        sys.exit(f"rebuild: {sentence_of(error, 'rebuild the database')}")
-    note = f" The old file is kept as {kept}." if kept else ""
-    print(f"{live}: rebuilt from {events:,} events.{note}")
-
-
-def put_aside(live: Path) -> str | None:
-    """Rename what stands in a database's place, whatever it is, with its log; the new name, None where nothing was
-    there. What an earlier rebuild kept stays, too: it may be the last whole one."""
-    names = (f"before-rebuild-{number}{live.name}" for number in ("", *(f"{n}-" for n in range(2, 10_000))))
-    kept = next(name for name in names if not os.path.lexists(live.with_name(name)))
-    there = os.path.lexists(live)
-    for ending in ("", ".wal"):
-        if os.path.lexists(old := live.with_name(live.name + ending)):
-            old.replace(live.with_name(kept + ending))
-    return kept if there else None
+        from_journals.main()
+    except KeyboardInterrupt as interrupt:
+        return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

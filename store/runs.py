@@ -51,6 +51,8 @@ def table(store: Store, study: str) -> pa.Table:
 
 def matrix(table: pa.Table, column: str, width: int) -> np.ndarray:
     """(R, width) a column of lists as numbers, NaN where one is missing."""
+    if not len(table):
+        return np.empty((0, width))
     lists = table.column(column).combine_chunks()
     found, there = np.full((len(lists), width), np.nan), lists.is_valid().to_numpy(zero_copy_only=False)
     found[there] = lists.drop_null().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
@@ -94,13 +96,17 @@ def _measured(store: Store, study: str) -> tuple[Measured, np.ndarray]:
         "AND role NOT IN ('confirm', 'dose') ORDER BY number",
         [study],
     )
-    if not len(found):
-        return Measured([], [], [], np.array([]), np.array([])), np.empty((0, 2))
-    widths = (len(found.column(name)[0]) for name in ("weights", "losses"))
+    widths = (len(found.column(name)[0]) for name in ("weights", "losses")) if len(found) else shape(store, study)
     numbers = (matrix(found, name, width) for name, width in zip(("weights", "losses"), widths, strict=True))
     parameters, tokens = (found.column(name).to_pylist() for name in ("parameters", "tokens"))
     fidelity = facts(parameters, tokens, len(found))
     return Measured(*(found.column(name).to_pylist() for name in ("id", "label", "role")), *numbers), fidelity
+
+
+def shape(store: Store, study: str) -> tuple[int, int]:
+    """(D, M): how many coordinates and metrics a study has; 0 until it is planned."""
+    asked = "SELECT coalesce(len(domains), 0), coalesce(json_array_length(metrics), len(domains), 0) FROM studies"
+    return next(iter(store.rows(f"{asked} WHERE id = ?", [study])), (0, 0))
 
 
 def standard_errors(store: Store, study: str, metrics: int) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from engine.core.short_names import counted
 from engine.spec.merge import EXPERT, REFERENCE
 from engine.spec.repetition import DOSE
 from engine.studies.moments import Behind, Moment
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 
 # Roles of finished runs that no fit of shares learns from -> what they are for.
 BESIDE = {
@@ -68,7 +68,7 @@ def search_notes(moment: Moment, zone: tzinfo) -> list[str]:
     if not behind.in_use:
         return [f"*Best predicted* is of the search of {at(moment.search['t'], zone)}, {behind_words(moment, behind)}."]
     if by != moment.fit.name:
-        return [f"*Best predicted* was found with {SURROGATES[by].title}; other predictions are {moment.fit.title}'s."]
+        return [f"*Best predicted* was found with {title_of(by)}; other predictions are {moment.fit.title}'s."]
     return []
 
 

@@ -4,14 +4,15 @@ from datetime import tzinfo
 
 from dashboard.models.wording import moment
 from engine.search.methods import TITLES
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 
 
 def describe(search: dict, zone: tzinfo) -> str:
     """When a search ended, in a time zone, and its settings, in one line."""
     settings = search["settings"]
-    method = TITLES[settings.get("method", "simulate")]  # version 0.1 knew one
-    title = SURROGATES[settings["surrogate"]].title
+    asked = settings.get("method", "simulate")  # version 0.1 knew one
+    method = TITLES.get(asked, asked)
+    title = title_of(settings["surrogate"])
     words = [
         moment(search["t"], zone),
         title,
@@ -33,5 +34,5 @@ def counted(settings: dict) -> str:
 def proposal_words(proposal: dict, zone: tzinfo) -> str:
     """When a proposal was made, by what and for which priorities, as the start of a sentence."""
     settings = proposal["settings"]
-    title = SURROGATES[settings["surrogate"]].title
+    title = title_of(settings["surrogate"])
     return f"Proposed {moment(proposal['t'], zone)} with {title}, {counted(settings)}"

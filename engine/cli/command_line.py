@@ -10,9 +10,7 @@ import json
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 from engine import VERSION
@@ -32,12 +30,11 @@ from engine.cli import (
 )
 from engine.commands.client import connect
 from engine.core.errors import Problem
-from engine.core.system import sentence_of
+from engine.core.system import like_ctrl_c, sentence_of
 from engine.core.workspace import Workspace
 
 QUEUED = "Jobs that were submitted stay queued; the same command goes on with them."
 ALONE = "Nothing unfinished was left."
-ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,28 +74,6 @@ def outcome(options: argparse.Namespace) -> object:
     opened = first(options.workspace) if options.makes else nullcontext(Workspace.there(options.workspace))
     with opened as workspace, closing(connect(workspace)) as client:
         return options.run(client, workspace, options)
-
-
-@contextmanager
-def like_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP end things as Ctrl-C does, and what is unfinished is cleared away; another one while
-    that goes on changes nothing. Who has them ignored (nohup) keeps that."""
-    taken = [one for one in ENDING if signal.getsignal(one) == signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():
-        taken = []
-
-    def end(number, _):
-        for one in taken:
-            signal.signal(one, signal.SIG_IGN)
-        raise KeyboardInterrupt(number)
-
-    for one in taken:
-        signal.signal(one, end)
-    try:
-        yield
-    finally:
-        for one in taken:
-            signal.signal(one, signal.SIG_DFL)
 
 
 # A new command is a function and a line in the `add` of one of the subjects.

@@ -75,8 +75,8 @@ def ballot(store: Store, name: str) -> dict:
 
 @takes("reviewer", "vote")
 def vote(store: Store, one: str, other: str, neither: bool = False, blind: bool = False) -> list[dict]:
-    """Prefer one candidate to another (or neither); returns the result of all votes of the study. `blind`: their names
-    were hidden."""
+    """Prefer one candidate to another (or neither); returns the result of all votes of the study, empty until you have
+    voted on every pair that others have. `blind`: their names were hidden."""
     acts.vote(store, one, other, neither, blind)
     study = studies.get(store, reviews.get(store, one).study)
     return dossiers.overview(store, study)["votes"]
@@ -123,8 +123,9 @@ def compare_candidates(store: Store, candidates: list[str], reference: str, toke
 
 
 def history(store: Store, name: str) -> list[dict]:
-    """The history of a study's candidates, oldest first."""
-    return [dossiers.line(event) for event in reviews.history(store, studies.get(store, name).id)]
+    """The history of a study's candidates, oldest first; others' votes once you have voted on the same pairs."""
+    events, _ = ballots.seen_by(store, studies.get(store, name))
+    return [dossiers.line(event) for event in events]
 
 
 COMMANDS = (

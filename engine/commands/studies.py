@@ -122,13 +122,18 @@ def list_runs(store: Store, name: str) -> list[dict]:
             "weights": found.coordinates,
             "losses": found.metrics,
             "losses_se": found.metrics,
-            "shares": found.coordinates,
+            "shares": texts_of(found),
             "doses": found.coordinates,
         }
         for column, names in named.items():
             values = row.pop(column)
             row[column] = dict(zip(names, values, strict=True)) if values else None
     return rows
+
+
+def texts_of(found: studies.Study) -> list[str]:
+    """The domains of the text that a study's proxies see: those of a merge study are no coordinates of it."""
+    return list((found.corpus or {}).get("domains", ())) if found.kind == "merge" else found.coordinates
 
 
 @takes("operator", "start a study")

@@ -10,6 +10,8 @@
 
 Records hold records: `runs: list[PlannedRun]` reads each of them, and names the one that does not fit.
 
+`Excerpt` is read from an object that also holds what is not its own.
+
 Annotations may be bool, int, float, str, None, dict, list, object, a Record, and list[...], tuple[..., ...],
 dict[str, ...] and unions of these. A float may be written as a whole number; infinities and NaN are not numbers.
 """
@@ -75,6 +77,26 @@ class Record:
         checks, _ = contract(type(self))  # type: ignore[arg-type]
         own = {name: getattr(self, name) for name in checks}
         return own | {name: plain(own[name]) for name, check in checks.items() if check.read is not None}
+
+
+class Excerpt(Record):
+    """What readers take of an object that is kept as it was written: fields that it does not name are not read."""
+
+    @classmethod
+    def read(cls, values: object, what: str) -> Self:
+        """As `Record.read`, without what it does not name."""
+        if isinstance(values, dict):
+            checks, _ = contract(cls)  # type: ignore[arg-type]
+            values = {name: value for name, value in values.items() if name in checks}
+        return super().read(values, what)
+
+
+def read_as(hint: Any, value: object, what: str) -> Any:
+    """A JSON value as an annotation says, with the records that it holds. Raises Problem for anything else."""
+    check = check_of(hint)
+    if not check.fits(value):
+        raise Problem(f"Cannot read {what}: it is {shown(value)}, and must be {check.one}.")
+    return check.read(value, what) if check.read else value
 
 
 def plain(value: Any) -> Any:

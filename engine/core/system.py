@@ -1,7 +1,12 @@
-"""What the system refuses, in a sentence (the path, what was tried, the cure), and the streams that it must have."""
+"""What the system refuses, in a sentence (the path, what was tried, the cure); standard streams, and how one ends."""
 
 import errno
 import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 CURES = {
     errno.ENOSPC: "Free disk space, then try again",
@@ -53,3 +58,37 @@ def hold_standard_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
         os.set_inheritable(number, True)
     os.close(number)
+
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP end things as Ctrl-C does, and what is unfinished is cleared away; another one while
+    that goes on changes nothing. Who has them ignored (nohup) keeps that."""
+    taken = [one for one in ENDING if signal.getsignal(one) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        taken = []
+
+    def end(number: int, _: object) -> None:
+        for one in taken:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    for one in taken:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
+
+
+def end_now(code: int) -> None:
+    """End the process with what was printed, and without the interpreter's own end: a Ctrl-C during that is told as a
+    fault, and so is what libraries still hold then."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # the terminal may be gone
+            stream.flush()
+    os._exit(code)

@@ -7,7 +7,7 @@ from engine.core.short_names import listed
 from engine.importing.choices import NAMELESS, Shares
 from engine.importing.mapping import Mapping
 from engine.importing.measured import is_training
-from engine.importing.names import ABOUT, MAYBE_NOISE, REASONS, kind_of, measures, noise_of
+from engine.importing.names import ABOUT, MAYBE_NOISE, REASONS, is_beside, kind_of, measures, noise_of
 from engine.importing.tables import Table, text_of
 
 READ = ("share", "metric", "key", "label", "seed", "size", "budget")
@@ -72,6 +72,8 @@ def left_out(table: Table, name: str) -> tuple[str, str]:
         return "noise", f"{what} {of!r}, no metric" if of else "named like a spread, no metric"
     if is_training(name):
         return "training", "measured on each run's own mixture, so it compares none"
+    if is_beside(name, table.is_whole(name)):
+        return "beside", REASONS["beside"]
     if kind := kind_of(name):
         return kind, REASONS[kind]
     if not table.is_numeric(name):

@@ -9,7 +9,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.choices import OFFERED, left
 from engine.importing.mapping import FORMATS, GUESSED, Mapping, globbed
-from engine.importing.names import bare, is_inside, is_up, kind_of, measures, noise_of, unit_of
+from engine.importing.names import bare, is_beside, is_inside, is_up, kind_of, measures, noise_of, unit_of
 from engine.importing.questions import Question, Talk
 from engine.importing.tables import Table, text_of
 from engine.spec.objectives import Objective
@@ -28,6 +28,7 @@ def fact_of(kind: str, *tables: Table) -> str | None:
     """
     for table in tables:
         own = [name for name in table.columns if kind_of(name) == kind and not is_inside(name)]
+        own = [name for name in own if not is_beside(name, table.is_whole(name))]
         if there := [name for name in own if table.is_numeric(name)]:
             return max(there, key=lambda name: (len(set(table.keys(name))), np.isfinite(table.loose(name)).sum()))
     return None
@@ -82,11 +83,13 @@ def _measured(format: str, table: Table, taken: set[str | None], talk: Talk) -> 
         for name in left(table, taken)
         if table.is_numeric(name)
         and noise_of(name, names) is None
+        and not is_beside(name, table.is_whole(name))
         and (kind_of(name) is None or _by_tracker(name))
         and (measures(name) or not table.counts_rows(name))
     ]
     if format not in GUESSED:
         free = [name for name in left(table, taken) if noise_of(name, names) is None and kind_of(name) is None]
+        free = [name for name in free if not is_beside(name, table.is_whole(name))]
     elif named := [name for name in free if measures(name)]:
         free = [name for name in named if not is_training(name)] or named
     elif len(free) > 1:
@@ -191,4 +194,5 @@ def _steps(*tables: Table | None) -> str | None:
     """A column of steps of training."""
     there = ((table, name) for table in tables if table is not None for name in table.columns)
     steps = [(table, name) for table, name in there if kind_of(name) == "step" and table.is_numeric(name)]
+    steps = [(table, name) for table, name in steps if not is_beside(name, table.is_whole(name))]
     return next((name for table, name in steps if not table.counts_rows(name)), None)

@@ -3,6 +3,7 @@
 Trackers put a word in front that says whose the column is: `config.lr`, `params.lr`, `params_lr`, `summary.loss`.
 """
 
+import math
 import re
 
 from engine.spec.objectives import BITS
@@ -58,6 +59,15 @@ MAYBE_NOISE = re.compile(
 ABOUT = re.compile(
     r"(?<![a-z])(n|num|count|samples|examples|rank|delta|diff|baseline|pred(icted|iction)?|p_?value|z_?score|t_?stat"
     r"(istic)?|cov|cv|rel(ative)?_err(or)?|initial|first|q\d+|p\d\d|quantile_?\d*|percentile_?\d*)(?![a-z\d])",
+    re.I,
+)
+# What is told beside a metric, in front of its name or behind: over how many, when it was reached, how long that took.
+# Loggers call a loss itself after the step or the epoch that it is of: whole numbers alone tell.
+COUNTED = "n|num|counts?|runs|seeds?|trials|index|idx|time|seconds|secs|minutes|hours|date"
+WHEN = "steps?|iters?|iterations?|epochs?|updates|batch(?:es)?|samples|examples|tokens"
+BESIDE = re.compile(
+    rf"(?:(?P<first>n|num|counts?|steps?|epochs?|iters?)_|(?P<to>{COUNTED}|{WHEN})_(?:of|to|at|for)_)?(?P<of>.+?)"
+    rf"(?:_(?P<last>{COUNTED}|{WHEN}))?",
     re.I,
 )
 BOUNDS = {"lo": "hi", "hi": "lo"}  # names of languages, too: they count where both stand beside the metric
@@ -116,6 +126,7 @@ REASONS = {
     "time": "a time or a duration",
     "machine": "about the machine or the trainer",
     "count": "a count",
+    "beside": "told beside a metric: over how many it is, or when it was reached",
     "setting": "named like a setting of the trainer",
 }
 
@@ -154,6 +165,28 @@ def measures(name: str) -> bool:
     if COEFFICIENT.fullmatch(leaf(name)) or SYSTEM.match(name):
         return False
     return bool(LOSS.search(name) or SCORE.search(name) or re.match(r"metrics?[/_.:]|values?(_\w+)?$", name))
+
+
+def is_beside(name: str, whole: bool) -> bool:
+    """Whether a column tells over how many, or when, a metric was measured, by its name. whole: its numbers are."""
+    for called in (leaf(name), bare(name)):
+        found = BESIDE.fullmatch(SOFT.sub("_", called))
+        if found is None or not (LOSS.search(found["of"]) or SCORE.search(found["of"])):
+            continue
+        words = [word for word in (found["first"], found["to"], found["last"]) if word]
+        if words and (whole or any(re.fullmatch(COUNTED, word, re.I) for word in words)):
+            return True
+    return False
+
+
+def impossible(metric: str) -> float:
+    """The largest value that a metric cannot have, by its name: a loss of text is above 0, a perplexity above 1, an
+    error not below 0; minus infinity for all others."""
+    if not (found := LOSS.search(metric)):
+        return -math.inf
+    if re.match("ppl|perplexity", found[1], re.I):
+        return 1.0
+    return -1e-12 if re.match("err|rmse|mse|mae|wer|cer|brier|ece", found[1], re.I) else 0.0
 
 
 def is_up(name: str) -> bool | None:

@@ -8,6 +8,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import counted, listed, short_names
 from engine.importing.columns import varied_settings
 from engine.importing.mapping import Mapping
+from engine.importing.names import impossible
 from engine.importing.points import read_points
 from engine.importing.reading import Reading
 from engine.importing.tables import Table
@@ -58,7 +59,7 @@ def read_runs(reading: Reading) -> ImportedRuns:
     unseen = tuple(np.array(list(mapping.weights))[(shares == 0).all(axis=0)].tolist())
     settings = varied_settings(reading.columns, reading.weights, reading.metrics)
     notes = (*reading.notes, *_left_out(reading), *done, *_notes(mapping, shares, values, unseen, parameters, tokens))
-    notes += tuple(_far_off(mapping, second, values))
+    notes += (*_far_off(mapping, second, values), *_too_low(mapping, second, values))
     return ImportedRuns(mapping, keys, shares, values, seeds, parameters, tokens, (*notes, *settings), unseen)
 
 
@@ -159,6 +160,16 @@ def _far_off(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
             rows = listed([f"{column[place]:.4g} in {table.row(place)}" for place in far], 4)
             text = f"{one.metric} is {rows}. Leave out what diverged."
             notes.append(f"Far from all other runs, whose median is {middle:.4g}: {text}")
+    return notes
+
+
+def _too_low(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
+    """A note on losses that no model has: text costs some bits, and no error is below 0."""
+    notes = []
+    for one, column in zip(mapping.objectives, values.T, strict=True):
+        if low := np.flatnonzero(column <= impossible(one.metric)).tolist():
+            rows = listed([f"{column[place]:.4g} in {table.row(place)}" for place in low], 4)
+            notes.append(f"No loss or error can be so low: {one.metric} is {rows}. Leave out what did not finish.")
     return notes
 
 

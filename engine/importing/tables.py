@@ -105,6 +105,12 @@ class Table:
         found = self.loose(column)
         return bool(np.isfinite(found).sum() > np.isinf(found).sum())
 
+    def is_whole(self, column: str) -> bool:
+        """Whether all numbers of a column are whole ones."""
+        found = self.loose(column)
+        there = found[np.isfinite(found)]
+        return bool(len(there)) and bool((there == np.round(there)).all())
+
     def counts_rows(self, column: str) -> bool:
         """Whether a column numbers the rows: 0, 1, 2, ... or 1, 2, 3, ..."""
         found = self.loose(column)

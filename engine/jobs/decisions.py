@@ -4,11 +4,13 @@ Lines carry `by`: who acted. Jobs and metrics in them are records too, and so ar
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from engine.core.records import Record
 from engine.jobs.events import Event
 from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
 from engine.jobs.ledger import PredictionsRegistered, SourcePriced
+from engine.jobs.manifests import ImportedFrom, KeptText, Pool
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
 # What decisions hold -----------------------------------------------------------------------------------------
@@ -55,6 +57,7 @@ class StudyPlanned(Event):
     """
 
     kind = "study.planned"
+    taken: ClassVar = {"corpus": KeptText}
     study: str
     domains: list[str]
     corpus: dict[str, object]
@@ -69,6 +72,7 @@ class StudyImported(Event):
     """A study of runs that were trained elsewhere, with their results. imported: their source."""
 
     kind = "study.imported"
+    taken: ClassVar = {"corpus": KeptText | None, "imported": ImportedFrom}
     study: str
     name: str
     spec: dict[str, object]
@@ -87,6 +91,7 @@ class StudyTextGiven(Event):
     """
 
     kind = "study.text_given"
+    taken: ClassVar = {"pools": list[Pool]}
     study: str
     available_tokens: dict[str, float]
     target_tokens: float

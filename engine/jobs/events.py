@@ -6,10 +6,12 @@ only one kind of job are in that kind's own file (engine/jobs/kinds.py lists the
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, Self
 
 from engine.core.errors import Problem
-from engine.core.records import Record, shown
+from engine.core.records import Record, read_as
+from engine.jobs.axes import Measured, PerDomain, Shape, walk_of, walks
 from engine.jobs.runs import NumberedRun
 
 FRAME = ("kind", "t", "by")  # of every line, beside the event's own fields
@@ -35,10 +37,38 @@ class Row:
 @dataclass(frozen=True)
 class Event(Record):
     """The content of a journal's line. kind: as in the line; lands: the row that it becomes, None if store/events/ has
-    a function for it."""
+    a function for it; taken: of fields that are kept as they were written, what readers take of them, as annotations.
+    """
 
     kind: ClassVar[str]
     lands: ClassVar[Row | None] = None
+    taken: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def read(cls, values: object, what: str) -> Self:
+        """As `Record.read`. Raises Problem also where readers would not find what they take."""
+        made = super().read(values, what)
+        made.parts(what)
+        return made
+
+    def parts(self, what: str) -> dict[str, Any]:
+        """What readers take of the fields that are kept as they were written. Raises Problem."""
+        return {name: read_as(hint, getattr(self, name), f"{name!r} of {what}") for name, hint in self.taken.items()}
+
+    @classmethod
+    @cache
+    def is_shaped(cls) -> bool:
+        """Whether any list of it goes along its study."""
+        own = walks(cls)  # type: ignore[arg-type]  # a class is hashable
+        return bool(own) or any(walk_of(hint) is not None for hint in cls.taken.values())
+
+    def check_shape(self, shape: Shape) -> None:
+        """Raise Problem unless its lists are as long as its study has coordinates and metrics."""
+        what = f"the event {self.kind}"
+        shape.check(self, what)
+        for name, value in self.parts(what).items():
+            if (walk := walk_of(self.taken[name])) is not None:
+                walk(value, shape, f"{name!r} of {what}")
 
 
 @dataclass(frozen=True)
@@ -195,12 +225,12 @@ class RunsProgress(Event):
 
 @dataclass(frozen=True)
 class RunsEvaluated(Event):
-    """Validation losses of runs during training, (G, D) bits per byte."""
+    """Validation losses of runs during training, (G, D) bits per byte of D domains."""
 
     kind = "runs.evaluated"
     runs: list[str]
     tokens: int
-    losses: list[list[float]]
+    losses: list[PerDomain]
 
     def __post_init__(self) -> None:
         """Raises Problem if it does not tell of each run."""
@@ -217,7 +247,7 @@ class RunFinished(Event):
     losses: dict[str, float]
     losses_se: dict[str, float | None]
     tokens: int | None
-    shares: list[float] | None
+    shares: PerDomain | None
     seconds: float
     cpu_seconds: float
     device: str
@@ -256,8 +286,8 @@ class MeasuredRun(NumberedRun):
     role: str
     label: str | None
     seed: int
-    losses: list[float | None]
-    losses_se: list[float | None]
+    losses: Measured
+    losses_se: Measured
     seconds: float
     cpu_seconds: float
     device: str
@@ -288,24 +318,13 @@ class RunsMeasured(Event):
 class Result(Event):
     """The result of a job of one kind: its `settings` and the answer `found`, as JSON objects.
 
-    Kinds of jobs subclass it. holds: what pages and commands take from it, as paths of keys -> type.
+    Kinds of jobs subclass it, and say in `taken` what is read of both.
     """
-
-    holds: ClassVar[dict[tuple[str, ...], type]] = {}
 
     lands = Row("results", {name: name for name in ("job", "kind", "study", "settings", "found", "t")})
     study: str
     settings: dict[str, object]
     found: dict[str, object]
-
-    def __post_init__(self) -> None:
-        """Raises Problem if it lacks what it holds."""
-        for path, wanted in self.holds.items():
-            value: object = {"settings": self.settings, "found": self.found}
-            for key in path:
-                value = value.get(key) if isinstance(value, dict) else None
-            if not isinstance(value, wanted):
-                raise Problem(f"Cannot read the event {self.kind}: its {'.'.join(path)} is {shown(value)}.")
 
 
 OUTCOMES = (JobFinished, JobFailed, JobCancelled)  # how a job ends

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from engine.core.records import Record
+from engine.jobs.axes import Measured, PerMetric, Point
 from engine.jobs.events import Event
 
 
@@ -26,12 +27,12 @@ class RunPrediction(Record):
     origin: str
     surrogate: str
     fit: str
-    weights: list[float]
-    mean: list[float | None]
-    std: list[float | None]
+    weights: PerMetric
+    mean: Measured
+    std: Measured
     aggregate: float
     aggregate_std: float
-    reference: list[float] | None = None
+    reference: Point | None = None
     gap: float | None = None
     gap_std: float | None = None
     distance: float | None = None
@@ -67,8 +68,8 @@ class SourcePrice(Record):
     text: str
     share: float
     candidate: str
-    mixture: list[float]
-    weights: list[float]
+    mixture: Point
+    weights: PerMetric
     change: float
     std: float
     half: float

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.core.errors import Problem
 from engine.core.records import Record
+from engine.jobs.axes import Measured, PerCoordinate, Point
 
 MOST = 2**31 - 1  # runs are numbered and counted in 32 bits
 
@@ -33,7 +34,7 @@ class NumberedRun(Record):
 
     id: str
     number: int
-    weights: list[float]
+    weights: Point
 
     def __post_init__(self) -> None:
         """Raises Problem for a number that no table could hold."""
@@ -52,7 +53,7 @@ class PlannedRun(NumberedRun):
     label: str | None = None
     job: str | None = None
     fidelity: dict[str, object] | None = None
-    doses: list[float] | None = None
+    doses: PerCoordinate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +64,14 @@ class CarriedRun(NumberedRun):
     role: str
     label: str
     seed: int
-    losses: list[float | None]
+    losses: Measured
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedRun(NumberedRun):
     """A run that was trained elsewhere. losses (M,); label: its key in the file."""
 
-    losses: list[float | None]
+    losses: Measured
     label: str | None = None
     seed: int | None = None
     parameters: int | None = None
@@ -83,8 +84,8 @@ class SubmittedRun(Record):
 
     id: str
     label: str
-    weights: list[float]
-    losses: list[float | None]
+    weights: Point
+    losses: Measured
     seed: int | None = None
     parameters: int | None = None
     tokens: int | None = None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from engine.core.checks import is_number, is_texts, is_whole
 from engine.core.errors import Problem
-from engine.core.records import Record, contract
+from engine.core.records import Record, contract, shown
 
 UNFINISHED = ("queued", "running", "paused")  # states of a job that has not ended
 VERSION = 2  # 1 had only a kind and its task: the settings read as their defaults
@@ -35,6 +35,18 @@ class Task(Record):
             raise Problem(
                 f"{problem} The spec may come from another version: cancel the job and submit it again."
             ) from None
+
+    @classmethod
+    def check_held(cls, spec: dict[str, Any], what: str) -> None:
+        """Raise Problem if a field of the task that a spec has is of the wrong type; some may be missing in it."""
+        checks, _ = contract(cls)  # type: ignore[arg-type]
+        for name, value in spec.items():
+            if name in checks:
+                check = checks[name]
+                if not check.fits(value):
+                    raise Problem(f"Cannot read {what}: its {name!r} is {shown(value)}, and must be {check.one}.")
+                if check.read is not None:
+                    check.read(value, f"{name!r} of {what}")
 
     def spec(self, **settings: Any) -> dict[str, Any]:
         """The whole spec of a job with this task; settings: of JobSpec."""

@@ -15,7 +15,7 @@ from engine.league.racing import Progress
 from engine.league.scores import bootstrap, rank_correlations, score_of
 from engine.league.standing import BASELINE
 from engine.league.trial import Trial
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 from engine.surrogates.base import FEWEST
 
 GAIN = 0.01  # of rank correlation: a doubling that gains less is not worth its runs
@@ -43,7 +43,7 @@ class Curve:
     @property
     def verdict(self) -> str:
         """The finding as one sentence."""
-        title, worth = SURROGATES[self.of].title, f"doubling the runs gains less than {GAIN} of rank correlation"
+        title, worth = title_of(self.of), f"doubling the runs gains less than {GAIN} of rank correlation"
         if self.state == "flat":
             return (
                 f"More runs have not made {title} rank better: it has learnt what it can, or the rest is within noise."

@@ -94,10 +94,14 @@ class League:
         known = Standing.__dataclass_fields__
         try:
             rows = [{FORMER.get(key, key): item for key, item in one.items()} for one in value["standings"]]
+            rows = [row for row in rows if row["name"] in SURROGATES]  # a later version may know others
             standings = tuple(Standing(**{key: row[key] for key in row if key in known}) for row in rows)
-            return cls(**{**value, "standings": standings})
+            league = cls(**{**value, "standings": standings})
         except (TypeError, KeyError, AttributeError) as error:
             raise Problem(f"Cannot read the leaderboard of the latest fit: {error}. Fit the study again.") from error
+        if league.default not in [one.name for one in league.fitted]:
+            raise Problem(f"Cannot use the surrogate {league.default!r}: this version lacks it. Fit the study again.")
+        return league
 
 
 def ranked(

@@ -38,12 +38,15 @@ def waiting_pairs(events: list[reviews.Event], candidates: list[str], person: st
     return [tuple(sorted(pair, reverse=int(draw(pair)[-1], 16) % 2 == 1)) for pair in waiting]
 
 
-def is_open(store: Store, study: studies.Study) -> bool:
-    """Whether who acts may see what was voted: they vote on nothing, or on every pair that others have voted on."""
-    events, candidates = reviews.history(store, study.id), [one.id for one in reviews.of_study(store, study.id)]
-    voted, me = {pair for _, pair in last_votes(events)}, acting()
+def seen_by(store: Store, study: studies.Study) -> tuple[list[reviews.Event], bool]:
+    """A study's history as who acts may see it, and whether all of it is open to them: they vote on nothing, or have
+    voted on every pair that others have. Until then it is without others' votes. Whoever answers with a history, or
+    with what was made of its votes, takes it from here."""
+    events, me = reviews.history(store, study.id), acting()
+    candidates, voted = [one.id for one in reviews.of_study(store, study.id)], {pair for _, pair in last_votes(events)}
     waiting = waiting_pairs(events, candidates, me.name) if allows(me, "reviewer") else []
-    return not any(frozenset(pair) in voted for pair in waiting)
+    opened = not any(frozenset(pair) in voted for pair in waiting)
+    return [one for one in events if opened or one.what != "vote" or one.author == me.name], opened
 
 
 def blind(found: reviews.Candidate) -> dict:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from engine.review.answers import by_losses, learnt
+from engine.review.ballots import seen_by
 from engine.review.evidence import at_point, evidence, measured_runs
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
@@ -17,7 +18,8 @@ def dossier(store: Store, candidate: str) -> dict:
     """One candidate: {"id", "study", "frozen", "t", "revision", "standing", "rules", "comments", "history",
     "evidence"}. Raises Problem if there is none."""
     found = reviews.get(store, candidate)
-    events, study = reviews.history(store, found.study), studies.get(store, found.study)
+    study = studies.get(store, found.study)
+    events, _ = seen_by(store, study)
     rules, standing = rules_of(events), standings(events)[found.id]
     about = [event for event in events if event.candidate == found.id or event.body.get("over") == found.id]
     return {
@@ -52,8 +54,9 @@ def line(event: reviews.Event) -> dict:
 
 def overview(store: Store, study: studies.Study) -> dict:
     """All candidates of a study, newest first, with votes and history: {"candidates", "rules", "votes": by
-    Bradley-Terry, "taste": by a Gaussian process over the points, "losses": by what is predicted, "history"}."""
-    found, events = reviews.of_study(store, study.id), reviews.history(store, study.id)
+    Bradley-Terry, "taste": by a Gaussian process over the points, "losses": by what is predicted, "history",
+    "votes_open": whether who acts sees others' votes, and so the first two at all (engine/review/ballots.py)}."""
+    found, (events, opened) = reviews.of_study(store, study.id), seen_by(store, study)
     rules, stand = rules_of(events), standings(events)
     done = [run for run in runs.confirmations(store, study.id) if run.losses is not None]
     said: dict[str, int] = {}
@@ -84,9 +87,10 @@ def overview(store: Store, study: studies.Study) -> dict:
     return {
         "candidates": rows,
         "rules": asdict(rules),
-        "votes": preferences(events, [one.id for one in found]),
-        "taste": learnt(events, found),
+        "votes": preferences(events, [one.id for one in found]) if opened else [],
+        "taste": learnt(events, found) if opened else None,
         "losses": by_losses(found),
+        "votes_open": opened,
         "history": [line(event) for event in events],
     }
 

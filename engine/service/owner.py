@@ -14,6 +14,7 @@ from engine.core.workspace import Workspace
 from engine.service import notices
 from engine.studies import advance
 from engine.studies.corpora import UPLOADS
+from store import from_journals
 from store.database import Store
 
 POLL_SECONDS = 0.25
@@ -22,8 +23,9 @@ log = logging.getLogger("mixdesk.owner")
 
 
 def clear_left(root: Path) -> None:
-    """Remove what killed writers left half-written: in the workspace itself, of uploaded files, and of jobs that were
-    being submitted. Only for the owner, who alone writes there."""
+    """Remove what killed writers left half-written: a rebuilt database, what is in the workspace itself, of uploaded
+    files, and of jobs that were being submitted. Only for the owner, who alone writes there."""
+    from_journals.clear(root)
     for half in (root / "jobs" / "incoming").glob("*/"):
         shutil.rmtree(half, ignore_errors=True)
     uploads = (root / UPLOADS, *(root / UPLOADS).rglob("*/"))

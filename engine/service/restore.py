@@ -24,7 +24,7 @@ from engine.studies.advance import is_settled
 from store import jobs as jobs_there
 from store import studies
 from store.database import UNUSABLE, Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 
 LONGEST_HEADER = 1 << 20
 PIECE = 1 << 20

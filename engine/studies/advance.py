@@ -4,6 +4,7 @@ Build the corpus, plan the runs, fit surrogates when enough runs are new, search
 be called at any time, by any owner of the store, also after a kill: every job's id is derived from its purpose.
 """
 
+from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
@@ -57,7 +58,8 @@ def recover(store: Store) -> None:
     for job_id, spec, priority in jobs.never_started(store):
         store.spool.submit(spec, job_id)
         if priority != spec.get("priority", 0):
-            store.spool.reprioritise(job_id, priority)
+            with suppress(Problem):  # it has begun meanwhile, whatever its journal says
+                store.spool.reprioritise(job_id, priority)
     for study in studies.all_studies(store):
         (store.spool.pause if study.state == "paused" else store.spool.unpause)(study.id)
         if study.state == "cancelled":

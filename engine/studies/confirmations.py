@@ -45,6 +45,8 @@ def plan_confirmation(
     times: how many times the weights of a proxy's layers, and its tokens; 1: at the proxies' own size. The spread is
     even in predicted rank, so that a rank correlation has something to rank. Raises Problem if anything is invalid.
     """
+    if study.kind == "merge":  # its points are no shares that a model could be trained on
+        raise Problem(f"Cannot confirm in {study.name!r}: it is about merges. Confirm one of its candidates instead.")
     fit = fit_of(store, study)
     if fit is None:
         raise Problem(f"Cannot confirm in {study.name!r}: nothing is fitted, so nothing is predicted. {study.way_on}")

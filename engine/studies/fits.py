@@ -45,7 +45,7 @@ class Fit:
 
     @property
     def title(self) -> str:
-        return (self.instead or surrogates.SURROGATES[self.name]).title
+        return self.instead.title if self.instead else surrogates.title_of(self.name)
 
     @property
     def standing(self) -> Standing:

@@ -66,8 +66,10 @@ def expected_roles(study: studies.Study) -> dict[str, int]:
 
 
 def vocabulary_of(store: Store, corpus: str) -> int:
-    """The vocabulary size of a built corpus' tokenizer."""
-    return corpora.manifest(store, corpus)["tokenizer"]["vocabulary"]
+    """The vocabulary size of a corpus' tokenizer. Raises Problem where it is not built."""
+    if (manifest := corpora.manifest(store, corpus)) is None:
+        raise Problem(f"Cannot train on the corpus {corpus!r}: it is not built. Build it, then try again.")
+    return manifest["tokenizer"]["vocabulary"]
 
 
 def trainable(study: studies.Study) -> StudySpec:

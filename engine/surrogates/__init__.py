@@ -59,6 +59,11 @@ VERSION = 1  # of the file's layout
 NAMES = {kind: name for name, kind in SURROGATES.items()}
 
 
+def title_of(name: str) -> str:
+    """What a surrogate is called; the name itself where this version does not know it."""
+    return SURROGATES[name].title if name in SURROGATES else name
+
+
 def save(surrogate: Surrogate, path: Path, box: Box | None = None) -> None:
     """Write a fitted surrogate as an npz without pickles, atomically.
 

@@ -29,12 +29,12 @@ def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Apply chunks of journals to the tables; returns them with what does not fit set aside."""
     bulk: dict[type[Event], list[tuple[Origin, Event]]] = {}
     unfit: list[dict[int, str]] = [{} for _ in chunks]  # of each chunk: the place of a line, and why it does not fit
-    there = There(cursor, (line.event for chunk in chunks for line in chunk.lines))
+    there = There(cursor, [line.event for chunk in chunks for line in chunk.lines])
     for chunk, wrong in zip(chunks, unfit, strict=True):
         for place, line in enumerate(chunk.lines):
             origin, kind = Origin(chunk.name, line.t, line.by), type(line.event)
             try:
-                there.check(line.event)
+                there.check(line.event, chunk.name)
             except Problem as problem:
                 wrong[place] = str(problem)
                 continue

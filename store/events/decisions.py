@@ -81,12 +81,9 @@ def study_planned(cursor: Cursor, origin: Origin, e: StudyPlanned) -> None:
     values = [e.domains, metrics, json.dumps(e.corpus), e.study]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
     runs_added(cursor, origin, e)
-    for run in e.carried or ():
-        cursor.execute(
-            "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'done')",
-            [run.id, e.study, run.number, run.role, run.label, run.weights, run.seed, run.losses],
-        )
+    if e.carried:
+        carried: Columns = {name: [getattr(run, name) for run in e.carried] for name in CARRIED}
+        insert(cursor, "runs", carried | {"study": e.study, "state": "done"}, CARRIED)
 
 
 def runs_added(cursor: Cursor, origin: Origin, e: RunsAdded | StudyPlanned) -> None:
@@ -144,6 +141,8 @@ NAMED |= {
     "tokens": pa.int64(),
 }  # of every run that was measured elsewhere
 IMPORTED = NAMED | {"number": pa.int64()}
+CARRIED = {name: RUN_COLUMNS[name] for name in ("id", "number", "role", "label", "weights", "seed")}
+CARRIED |= {"losses": pa.list_(pa.float64())}
 
 
 def runs_submitted(cursor: Cursor, origin: Origin, e: RunsSubmitted) -> None:
@@ -279,9 +278,9 @@ def review_added(cursor: Cursor, origin: Origin, e: ReviewAdded) -> None:
 
 
 def inbox_read(cursor: Cursor, origin: Origin, e: InboxRead) -> None:
-    lines = [[e.person, n] for n in e.lines]
-    if lines:
-        cursor.executemany("INSERT OR IGNORE INTO inbox_read VALUES (?, ?)", lines)
+    """Lines that somebody read; those that were read before stay one row."""
+    lines = {"person": e.person, "n": list(dict.fromkeys(e.lines))}
+    insert(cursor, "inbox_read", lines, {"n": pa.int64()}, "OR IGNORE")
 
 
 EVENTS: dict[type[Event], Handler] = {

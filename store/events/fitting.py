@@ -1,4 +1,4 @@
-"""What must hold before an event is applied: it adds no row that is there, and what it holds can be.
+"""What must hold before an event is applied: it adds no row that is there, it fits its study, and what it holds can be.
 
 An event that does not fit is set aside, and those around it land in the same transaction: an error of the database
 would roll all of them back.
@@ -6,7 +6,7 @@ would roll all of them back.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any
 
@@ -27,33 +27,42 @@ from engine.jobs.decisions import (
     StudyPlanned,
 )
 from engine.jobs.events import Event, RunsMeasured
+from engine.jobs.frozen import Frozen
 from engine.jobs.housekeeping import StudyDeleted
+from engine.jobs.kinds import KINDS, kind_of
 from engine.jobs.spec import JobSpec
 from engine.jobs.spool import check_id, names_a_folder
+from engine.spec.kinds.fit import LeagueFinished
+from engine.spec.study import StudySpec
 from store.events.bulk import Cursor
+from store.events.shapes import Shapes
 
 KEYS = {"studies": "id", "runs": "id", "candidates": "id", "requests": "key"}  # table -> its primary key
 OF_RUNS = (RunsAdded, StudyPlanned, StudyImported, RunsMeasured, RunsSubmitted)
 DELETING = (StudyDeleted, RequestEnded)
+RESHAPING = (StudyCreated, StudyPlanned, StudyImported, StudyDeleted)
 Ids = dict[str, list[str]]  # table -> keys of rows
 
 
 class There:
     """Which of the rows that a batch of events would add are there: asked once per table, not once per event."""
 
-    def __init__(self, cursor: Cursor, events: Iterable[Event]):
+    def __init__(self, cursor: Cursor, events: Sequence[Event]):
         self.cursor, self.wanted = cursor, defaultdict[str, set[str]](set)
         for event in events:
             for table, ids in new_rows_of(event).items():
                 self.wanted[table].update(ids)
-        self.known = dict[str, set[str]]()
+        self.known, self.shapes = dict[str, set[str]](), Shapes(cursor, events)
 
-    def check(self, event: Event) -> None:
-        """Raise Problem if the event does not fit; else what it adds counts as there."""
+    def check(self, event: Event, job: str) -> None:
+        """Raise Problem if the event of a job's journal does not fit; else what it adds counts as there."""
         if (check := CHECKS.get(type(event))) is not None:
             check(event)
         if isinstance(event, OF_RUNS):
             check_runs(event)
+        self.shapes.check(event)
+        if isinstance(event, LeagueFinished):
+            self.check_fit(event, job)
         added = new_rows_of(event)
         for table, ids in added.items():
             known = self.in_table(table)
@@ -63,6 +72,18 @@ class There:
             self.known[table].update(ids)
         if isinstance(event, DELETING):
             self.known.clear()  # asked again after it was applied
+        if isinstance(event, RESHAPING):
+            self.shapes.forget()
+
+    def check_fit(self, event: LeagueFinished, job: str) -> None:
+        """Raise Problem unless a leaderboard is of the runs that its job was given, and these are there."""
+        asked = "SELECT spec ->> 'fingerprint', json_extract(spec, '$.runs') FROM jobs WHERE id = ?"
+        ((fingerprint, given),) = self.cursor.execute(asked, [job]).fetchall() or [(None, None)]
+        runs = json.loads(given) if given else []
+        there = "SELECT count(DISTINCT id) FROM runs WHERE study = ? AND id IN (SELECT unnest(?))"
+        ((count,),) = self.cursor.execute(there, [event.study, runs]).fetchall()
+        if event.fingerprint != fingerprint or not event.runs == len(runs) == count:
+            raise Problem(f"Cannot take the leaderboard {shown(event.fingerprint)}: its job fitted other runs.")
 
     def in_table(self, table: str) -> set[str]:
         if table not in self.known:
@@ -100,21 +121,12 @@ def check_study(event: StudyCreated | StudyImported) -> None:
         raise Problem(f"Cannot take a study of the id {shown(event.study)}: that is no name of a folder.")
 
 
-def check_import(event: StudyImported) -> None:
-    """Raise Problem for an imported study that nothing could show."""
-    check_settings(event)
-    if not isinstance(event.imported.get("files"), list):
-        raise Problem(f"Cannot take the imported study {shown(event.study)}: it names no files.")
-
-
 def check_settings(event: StudyCreated | StudyImported) -> None:
-    """Raise Problem for settings of a study that nothing could show. Their details are read where they are used."""
+    """Raise Problem for settings of a study that nothing could read."""
     check_study(event)
-    for name, kinds in {"corpus": (str, NoneType), "merge": (dict, NoneType), "fidelity": (dict, NoneType)}.items():
-        if not isinstance(event.spec.get(name), kinds):
-            raise Problem(f"Cannot take the settings of a study: {name!r} is {shown(event.spec.get(name))}.")
     if "corpus" not in event.spec:
         raise Problem("Cannot take the settings of a study: 'corpus' is missing.")
+    StudySpec.from_dict({"name": event.name, **event.spec})
 
 
 def check_runs(event: RunsAdded | StudyPlanned | StudyImported | RunsMeasured | RunsSubmitted) -> None:
@@ -126,22 +138,20 @@ def check_runs(event: RunsAdded | StudyPlanned | StudyImported | RunsMeasured | 
 def check_jobs(jobs: Sequence[PlannedJob | JobPlanned]) -> None:
     """Raise Problem for a job whose id names no folder, or whose settings cannot be."""
     for job in jobs:
-        JobSpec.read(job.spec)
+        settings = JobSpec.read(job.spec)
         check_id(job.job)
-
-
-FROZEN = {"name": str, "author": str, "point": list, "names": list, "metrics": list, "predicted": dict}
+        if settings.kind in KINDS:
+            kind_of(settings.kind).task.check_held(job.spec, f"the task of {shown(job.job)}")
 
 
 def check_candidate(event: CandidatePut) -> None:
     """Raise Problem unless it holds what every list of candidates shows."""
     try:
-        frozen = json.loads(event.frozen)
-        fine = all(isinstance(frozen[one], kind) for one, kind in FROZEN.items())
-    except (ValueError, LookupError, TypeError, RecursionError):
-        fine = False
-    if not fine:
-        raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it lacks one of {', '.join(FROZEN)}.")
+        values = json.loads(event.frozen)
+    except (ValueError, RecursionError):
+        values = event.frozen
+    frozen = Frozen.read(values, f"the candidate {shown(event.candidate)}")
+    frozen.shape.check(frozen, f"the candidate {shown(event.candidate)}")
 
 
 # What a line of a review holds, by its kind: name -> types. All are needed but those with a None among them.
@@ -171,7 +181,7 @@ def check_review(event: ReviewAdded) -> None:
 
 CHECKS: dict[type[Event], Callable[[Any], None]] = {
     StudyCreated: check_settings,
-    StudyImported: check_import,
+    StudyImported: check_settings,
     StudyPlanned: lambda event: check_jobs(event.jobs),
     RunsAdded: lambda event: check_jobs(event.jobs),
     JobPlanned: lambda event: check_jobs([event]),

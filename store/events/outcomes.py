@@ -111,8 +111,8 @@ def runs_progress(cursor: Cursor, events: list[tuple[Origin, RunsProgress]]) -> 
 
 
 def runs_evaluated(cursor: Cursor, origin: Origin, e: RunsEvaluated) -> None:
-    rows = [(run, e.tokens, losses, origin.t) for run, losses in zip(e.runs, e.losses, strict=True)]
-    cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
+    columns: Columns = {"run": e.runs, "losses": e.losses, "tokens": e.tokens, "t": origin.t}
+    insert(cursor, "evaluations", columns, {"run": pa.string(), "losses": pa.list_(pa.float64())})
 
 
 def runs_finished(cursor: Cursor, events: list[tuple[Origin, RunFinished]]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import expect
 
-from dashboard.__main__ import base_path
+from dashboard.server.start import base_path
 from engine.core.errors import Problem
 from tests.support.access_files import EXAMPLE, write_access
 from tests.support.running import Page, answer, free_port, watched_tab

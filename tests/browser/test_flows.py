@@ -12,6 +12,7 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect
 from safetensors.numpy import load_file
 
+from dashboard.views.shared.text import JOINER
 from engine.jobs.spool import Spool
 from tests.browser.test_sign_in import provider, sign_in  # noqa: F401  (a fixture)
 from tests.support.access_files import EXAMPLE, write_access
@@ -180,6 +181,6 @@ def test_a_review_by_two(tab, other_tab, finished, provider, tmp_path):  # noqa:
         other_tab.get_by_role("button", name="Approve", exact=True).click()
         expect(tab.get_by_text("approved").first).to_be_visible()  # without a reload
         tab.get_by_role("button", name="Export").click()
-        expect(tab.get_by_text("Approved by")).to_contain_text("rob@example.org")
+        expect(tab.get_by_text("Approved by")).to_contain_text(f"rob@{JOINER}example.org")
     finally:
         page.stop()

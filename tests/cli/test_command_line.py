@@ -3,11 +3,8 @@
 import ast
 import csv
 import json
-import pathlib
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import duckdb
@@ -17,7 +14,7 @@ import yaml
 from engine.__main__ import main
 from engine.cli.command_line import parser
 from engine.recipes import FORMATS
-from tests.support.running import ROOT, STUDY, TINY, Page, answer, engine, said, until
+from tests.support.running import ROOT, STUDY, TINY, Page, answer, engine, said
 
 DOMAINS = {"digits", "prose", "python"}
 
@@ -66,17 +63,6 @@ def test_a_closed_pipe_ends_quietly(desk):
     told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
     told.stdout.close()  # as `| head -0` does
     assert told.stderr.read() == b"" and told.wait() == 141
-
-
-@pytest.mark.parametrize("after", [0.02, 0.2, 0.5])
-def test_an_early_ctrl_c_ends_quietly(tmp_path, after):
-    command = [sys.executable, "-m", "engine", "list"]
-    told = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True)
-    until(lambda: "engine" in pathlib.Path(f"/proc/{told.pid}/cmdline").read_text())
-    time.sleep(after)
-    told.send_signal(signal.SIGINT)
-    error = told.communicate(timeout=30)[1]
-    assert "engine/" not in error, error
 
 
 # Help and the command line itself --------------------------------------------------------------------------

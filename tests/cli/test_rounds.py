@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.studies import proposals
-from store import rebuild, runs, studies
+from store import from_journals, runs, studies
 from store.database import Store
 from tests.support.running import PATIENCE, Page, answer, copied, engine, said
 
@@ -183,7 +183,7 @@ def test_all_of_it_is_rebuilt_from_the_journals(desk, tmp_path):
     tables = ("studies", "runs", "jobs", "results", "leagues")
     before = {name: sorted(map(str, live.rows(f"SELECT * FROM {name}"))) for name in tables}
     live.close()
-    rebuild.rebuild(workspace, tmp_path / "fresh.duckdb")
+    from_journals.rebuild(workspace, tmp_path / "fresh.duckdb")
     fresh = Store(workspace, tmp_path / "fresh.duckdb")
     assert {name: sorted(map(str, fresh.rows(f"SELECT * FROM {name}"))) for name in tables} == before
     assert any("proposal.finished" in row for row in before["results"])

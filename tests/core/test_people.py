@@ -42,7 +42,7 @@ from engine.studies.merges import learning
 from engine.studies.merges import questions as merge_questions
 from store import studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.store.test_store import everything
 from tests.support.running import STUDY, until, write_domains
 from tests.support.working import worker

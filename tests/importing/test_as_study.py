@@ -9,7 +9,7 @@ from engine.core.errors import Problem
 from engine.studies import imports
 from store import runs, studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.importing.flat import FLAT, LOSS, QUIZ, SHARES, changed, table_of, write
 from tests.support.running import Page, engine
 

@@ -8,7 +8,7 @@ import pytest
 from engine.core.errors import Problem
 from engine.studies import imports
 from store import runs, studies
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.importing import made
 from tests.importing.made import LOSS, MIX, RUN, RUNS, text, under
 from tests.support.running import engine

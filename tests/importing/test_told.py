@@ -68,3 +68,44 @@ def test_the_kind_of_runs_that_was_measured_is_offered_first(tmp_path):
         rows += [f"{i},2,{','.join(map(str, SHARES[-1 - i]))},{LOSSES[i]}"]
     found = reading(written(tmp_path / "runs.csv", "\n".join(rows)))
     assert [one.id for one in found.questions] == ["alike"] and next(iter(found.questions[0].options)) == "phase=2"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *("val_loss_runs", "val_loss_step", "best_val_loss_step", "val_loss_n", "val_loss_count", "val_loss_seed"),
+        *("val_loss_epoch", "val_loss.iter", "eval/loss_seconds", "n_val_loss", "step_of_best_val_loss"),
+        *("summary.val_loss_steps", "val-loss-epochs", "acc_samples", "tokens_to_val_loss", "val_loss_time"),
+    ],
+)
+def test_what_is_told_beside_a_metric_is_none(tmp_path, beside):
+    """A count, a step, a seed or a time; and it is no seed, step or budget of the run either."""
+    counts = [100 + i * i for i in range(RUNS)]
+    found = reading(written(tmp_path / "runs.csv", {**RUN, **MIX, "val_loss": LOSSES, beside: counts}))
+    assert [one.metric for one in found.mapping.objectives] == ["val_loss"] and not found.questions
+    (role,) = [one.role for one in found.columns if one.column == beside]
+    assert role in ("beside", "noise", "time")
+    assert {found.mapping.seed, found.mapping.n_tokens, found.mapping.model_size} == {None}
+
+
+@pytest.mark.parametrize("name", ["val_loss_step", "val_loss_epoch", "docs_loss", "loss_samples", "f1_samples"])
+def test_a_loggers_loss_of_a_step_or_an_epoch_is_one(tmp_path, name):
+    """Lightning calls a loss itself so: its numbers are no whole ones."""
+    found = reading(written(tmp_path / "runs.csv", {**RUN, **MIX, name: LOSSES}))
+    assert [one.metric for one in found.mapping.objectives] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "low"),
+    [("val_loss", 0.0), ("val_loss", -1.5), ("web_bpb", 0.0), ("ppl", 1.0), ("ppl", 0.3), ("word_error", -0.1)],
+)
+def test_a_loss_that_cannot_be_is_named(tmp_path, name, low):
+    path = written(tmp_path / "runs.csv", {**RUN, **MIX, name: [low, *LOSSES[1:]]})
+    (told,) = [note for note in runs_of(path).notes if note.startswith("No loss or error can be so low")]
+    assert f"{name} is {low:g} in row 2" in told
+
+
+@pytest.mark.parametrize(("name", "fine"), [("word_error", 0.0), ("log_likelihood", -3.0), ("acc", 0.0), ("ppl", 1.1)])
+def test_a_score_or_an_error_of_nothing_can_be(tmp_path, name, fine):
+    path = written(tmp_path / "runs.csv", {**RUN, **MIX, name: [fine, *LOSSES[1:]]})
+    assert not any(note.startswith("No loss or error") for note in runs_of(path).notes)

@@ -16,7 +16,7 @@ from engine.merging.write_job import write
 from engine.spec.kinds.merge_write import MergeWriteTask
 from store import jobs
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.support.checkpoints import family
 from tests.support.working import read_events
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.core.people import as_person
+from engine.commands import COMMANDS
+from engine.core.people import acting, as_person
 from engine.jobs.decisions import ReviewAdded
 from engine.review import acts, ballots
 from engine.review.dossier import dossier, overview
 from store import reviews
-from tests.support.reviewing import ANN, BEN, OTTO, put
+from tests.support.reviewing import ANN, BEN, EVE, OTTO, put
 from tests.support.running import answer
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,8 @@ def test_votes_of_before_count_as_they_did(open_desk, three):
     store.write(ReviewAdded(study.id, "vote", "Earlier", body, three[0]))
     told = {one["author"]: one for one in ballots.votes_on(store, study, three[:2])}
     assert told["Earlier"]["preferred"] == three[0] and not told["Earlier"]["blind"]
-    assert {three[0], three[1]} <= {one["id"] for one in overview(store, study)["votes"]}
+    with as_person(EVE):
+        assert {three[0], three[1]} <= {one["id"] for one in overview(store, study)["votes"]}
 
 
 def test_three_answers_stand_side_by_side(pages, three):
@@ -114,7 +116,8 @@ def test_three_answers_stand_side_by_side(pages, three):
         with as_person(person):
             acts.vote(store, three[0], three[1], blind=True)
             acts.vote(store, three[0], three[2], blind=True)
-    found = overview(store, study)
+    with as_person(EVE):
+        found = overview(store, study)
     rows = {row["name"]: row for row in found["taste"]["rows"]}
     assert rows["Zebra"]["votes"] >= 6 and rows["natural"]["votes"] == 0 and rows["natural"]["id"] is None
     assert rows["Zebra"]["mean"] > rows["Walrus"]["mean"] and sum(row["best"] for row in rows.values()) > 0.99
@@ -135,15 +138,42 @@ def test_three_answers_stand_side_by_side(pages, three):
     )
 
 
+# Every answer that tells of votes: of a study, or of one of its candidates.
+TOLD = {
+    "list_candidates": lambda store, study, ids: COMMANDS["list_candidates"](store, study)["history"],
+    "history": lambda store, study, ids: COMMANDS["history"](store, study),
+    "dossier": lambda store, study, ids: COMMANDS["dossier"](store, ids[0])["history"],
+}
+
+
+def told_of_others(store, study, ids) -> set[str]:
+    """Which answers tell who acts of a vote of somebody else."""
+    me = acting().name
+    told = {
+        name
+        for name, ask in TOLD.items()
+        if any(one["what"] == "vote" and one["author"] != me for one in ask(store, study.id, ids))
+    }
+    found = COMMANDS["list_candidates"](store, study.id)
+    assert bool(found["votes"]) == bool(found["taste"]) == found["votes_open"]
+    return told
+
+
 def test_what_others_voted_is_shown_after_ones_own_vote(open_desk, three):
+    """On pages, over HTTP, on the command line and to agents: all of them ask these commands."""
     store, study = open_desk
     eve = replace(BEN, name="eve@example.org")
     with as_person(ANN):
         acts.vote(store, *three[:2])
     with as_person(eve):
-        assert not ballots.is_open(store, study)
-        for pair in itertools.combinations(three, 2):
-            acts.vote(store, *pair, neither=True)
-        assert ballots.is_open(store, study)
+        assert told_of_others(store, study, three) == set()
+        *pairs, last = itertools.combinations(three, 2)
+        for pair in pairs:
+            assert COMMANDS["vote"](store, *pair, neither=True) == []
+        assert told_of_others(store, study, three) == set()
+        own = [one for one in COMMANDS["history"](store, study.id) if one["what"] == "vote"]
+        assert len(own) == len(pairs), "one's own votes are no secret"
+        assert {one["id"] for one in COMMANDS["vote"](store, *last, neither=True)} == set(three)
+        assert told_of_others(store, study, three) == set(TOLD)
     with as_person(replace(eve, name="vera@example.org", role="viewer")):
-        assert ballots.is_open(store, study), "who cannot vote may look"
+        assert told_of_others(store, study, three) == set(TOLD), "who cannot vote may look"

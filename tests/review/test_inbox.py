@@ -9,7 +9,7 @@ from engine.review import acts
 from engine.review.dossier import dossier
 from engine.review.inbox import inbox, mark_read
 from engine.review.mentions import known_people, mentioned, unknown
-from store import notices, rebuild
+from store import from_journals, notices
 from store.database import Store
 from tests.support.access_files import EXAMPLE, write_access
 from tests.support.reviewing import ANN, BEN, EVE, OTTO, put
@@ -108,7 +108,7 @@ def test_what_was_read_is_rebuilt_from_the_journals(open_desk, tmp_path):
     with as_person(ANN):
         mark_read(store)
     fresh_file = tmp_path / "fresh.duckdb"
-    rebuild.rebuild(store.workspace, fresh_file)
+    from_journals.rebuild(store.workspace, fresh_file)
     fresh = Store(store.workspace, fresh_file)
     rows = store.rows("SELECT * FROM inbox_read ORDER BY ALL")
     assert rows and fresh.rows("SELECT * FROM inbox_read ORDER BY ALL") == rows

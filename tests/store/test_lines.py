@@ -1,14 +1,17 @@
 """Lines of journals: torn, long, damaged, malformed: each lands once, or is set aside and shown."""
 
+import ast
 import json
 import tracemalloc
 
+from engine.jobs.decisions import InboxRead
 from engine.jobs.events import JobStarted, RunFinished
 from engine.jobs.journal import LONGEST, read_events
 from store import database, jobs, runs, studies
 from store.database import AT_ONCE, Store
 from store.events.apply import ONE_BY_ONE
 from tests.store.test_store import finished, journal_of, line, planned
+from tests.support.running import ROOT
 
 
 def test_a_torn_line_waits_for_its_end(store):
@@ -204,3 +207,20 @@ def test_events_that_are_applied_one_by_one_are_fewer_at_once(store):
     before = store.version
     assert store.ingest() == AT_ONCE + 1 and studies.get(store, "demo").done == 1
     assert store.version - before == ONE_BY_ONE + 1
+
+
+def test_a_line_with_a_long_list_is_written_at_once(store):
+    """One row after the other, a hundred thousand of them kept everybody waiting for minutes."""
+    store.write(InboxRead("ann", [*range(100_000), 5, 5]))
+    store.write(InboxRead("ann", [5, 100_000]))
+    store.write(InboxRead("ben", []))
+    assert store.rows("SELECT person, count(*), max(n) FROM inbox_read GROUP BY ALL") == [("ann", 100_001, 100_000)]
+
+
+def test_nothing_is_written_row_by_row():
+    """What an event lists goes into a table in one statement (store/events/bulk.py)."""
+    for path in (ROOT / "store" / "events").glob("*.py"):
+        assert "executemany" not in path.read_text(), path
+        for loop in ast.walk(ast.parse(path.read_text())):
+            if isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("e."):
+                assert "execute" not in ast.unparse(loop), f"{path.name}:{loop.lineno}"

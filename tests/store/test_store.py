@@ -7,12 +7,13 @@ import threading
 
 import pytest
 
+from engine.commands.studies import list_runs
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.decisions import StudyCancelled, StudyCreated, StudyPlanned
 from store import jobs, runs, studies
 from store.database import Store
-from store.rebuild import put_aside, rebuild
+from store.from_journals import put_aside, rebuild
 
 DOMAINS = ["prose", "code"]
 
@@ -253,3 +254,22 @@ def test_a_name_that_two_studies_have_is_not_guessed(store):
     with pytest.raises(Problem, match=r"2 have that name\. Give an id: s-1, s-2|s-2, s-1"):
         studies.get(store, "Same")
     assert studies.get(store, "s-2").id == "s-2"
+
+
+def test_what_an_expert_saw_is_told_by_its_texts_domains(store):
+    """A merge study that varies layers has more coordinates than domains."""
+    spec = {"name": "M", "corpus": "default", "merge": {"by": "layer"}}
+    names = [f"{domain} @ layer {k}" for domain in DOMAINS for k in (0, 1)]
+    run = {"id": "m-00001", "number": 1, "role": "expert", "weights": [0.0] * 4, "seed": 1, "job": "m-experts"}
+    metrics = [{"metric": one, "unit": "bits per byte", "higher_is_better": False, "domain": one} for one in DOMAINS]
+    corpus = {"domains": {name: {"train_tokens": 1e6} for name in DOMAINS}, "experts": DOMAINS}
+    store.write(StudyCreated(study="m", name="M", spec=spec))
+    job = {"job": "m-experts", "spec": {"kind": "train"}}
+    store.write(StudyPlanned(study="m", domains=names, corpus=corpus, runs=[run], jobs=[job], metrics=metrics))
+    store.spool.submit({"kind": "train"}, "m-experts")
+    with journal_of(store, "m-experts") as journal:
+        journal.write(finished("m-00001", 1.0))
+    store.ingest()
+    assert runs.corrupt_lines(store) == []
+    (row,) = list_runs(store, "m")
+    assert row["shares"] == dict.fromkeys(DOMAINS, 0.5) and set(row["weights"]) == set(names)

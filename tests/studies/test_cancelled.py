@@ -23,6 +23,7 @@ from engine.spec.study import StudySpec
 from engine.studies import advance
 from store import jobs, studies
 from store.database import Store
+from tests.support.two_studies import league
 from tests.support.working import small_text
 
 DOMAINS = ["prose", "code", "digits"]
@@ -154,7 +155,7 @@ def tells(store: Store, job: str, *told: dict) -> None:
     with open(store.spool.find(job) / "events.jsonl", "a") as file:
         file.writelines(json.dumps({**one, "t": 1.0}) + "\n" for one in told)
     store.ingest()
-    assert not store.rows("SELECT * FROM corrupt_lines")
+    assert not (aside := store.rows("SELECT reason FROM corrupt_lines")), aside
 
 
 @pytest.fixture
@@ -164,8 +165,7 @@ def fitted(half) -> tuple[Store, str]:
     ends(half, "half-train-1", range(6, 21))
     advance.advance(half)
     fit = next(job.id for job in jobs.of_study(half, "half") if job.kind == "fit")
-    league = {"default": "gp", "standings": [{"name": "gp", "problem": None}]}
-    about = {"study": "half", "fingerprint": fit.removeprefix("half-fit-"), "runs": 20, "league": league}
+    about = {"study": "half", "fingerprint": fit.removeprefix("half-fit-"), "runs": 20, "league": league(3, 20)}
     tells(half, fit, {"kind": "job.started", "pid": 1}, {"kind": "league.finished", **about}, {"kind": "job.finished"})
     half.spool.move(half.spool.find(fit), "ended")
     half.ingest()
@@ -180,8 +180,10 @@ def test_a_league_that_no_fit_made_stops_nothing(half):
     ends(half, "half-train-1", range(6, 21))
     advance.advance(half)
     fit = next(job.id for job in jobs.of_study(half, "half") if job.kind == "fit")
-    about = {"study": "half", "fingerprint": "0123456789abcdef", "runs": 20, "league": {"standings": []}}
-    tells(half, fit, {"kind": "job.started", "pid": 1}, {"kind": "league.finished", **about}, {"kind": "job.finished"})
+    about = {"study": "half", "fingerprint": "0123456789abcdef", "runs": 20, "league": league(3, 20)}
+    told = ({"kind": "job.started", "pid": 1}, {"kind": "league.finished", **about}, {"kind": "job.finished"})
+    with pytest.raises(AssertionError, match="its job fitted other runs"):
+        tells(half, fit, *told)
     half.spool.move(half.spool.find(fit), "ended")
     half.ingest()
     advance.advance(half)
@@ -200,8 +202,8 @@ def test_a_league_that_no_fit_made_stops_nothing(half):
 )
 def test_results_that_nothing_could_show_are_refused(event, odd):
     study = {} if event is CorpusBuilt else {"study": "half"}
-    with pytest.raises(Problem, match="Cannot read the event"):
-        event(**study, **odd)
+    with pytest.raises(Problem, match="Cannot read"):
+        event.read({**study, **odd}, "it")
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])

@@ -33,7 +33,7 @@ from engine.studies.corpora import build_corpus
 from engine.studies.price_ledger import aggregate_of_price
 from store import corpora, ledger, runs, studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.importing.flat import write
 
 LETTERS = {"a": "abcdefgh", "b": "klmnopqr", "d": "0123456789", "z": "ABCDEFGHIJKLMNOP"}

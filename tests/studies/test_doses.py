@@ -11,7 +11,7 @@ from engine.studies.doses import doses, worth_repeating
 from engine.studies.measured import aggregate_of, for_fitting
 from store import studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 
 DOMAINS = ["web", "books"]
 POOLS = [

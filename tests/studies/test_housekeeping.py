@@ -11,7 +11,7 @@ from engine.jobs.journal import write_event
 from engine.studies import advance, housekeeping
 from store import studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.store.test_store import finished, journal_of, planned
 
 

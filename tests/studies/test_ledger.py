@@ -15,7 +15,7 @@ from engine.studies.submissions import submit_runs
 from engine.surrogates.prediction import difference, predict
 from store import runs, studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.support.running import copied
 
 pytestmark = pytest.mark.slow

@@ -242,7 +242,7 @@ from engine.core.people import local_user, as_person
 from engine.core.workspace import Workspace
 from engine.jobs import backends
 from engine.jobs.devices import Lease
-from engine.worker import cluster_of, parser
+from engine.jobs.serving import cluster_of, parser
 from store.database import Store
 workspace = Workspace.open(pathlib.Path({str(tmp_path)!r}))
 with as_person(local_user()):

@@ -18,7 +18,7 @@ from engine.commands import COMMANDS
 from engine.core.people import ROLES, Person
 from engine.core.workspace import Workspace
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.core.test_people import refused
 from tests.store.test_store import everything
 from tests.support.api import opened

@@ -17,7 +17,7 @@ from engine.jobs.kinds import event_kinds
 from engine.studies import advance
 from store import runs, studies
 from store.database import Store
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.support.mutations import FUZZ, json_values
 from tests.support.two_studies import DOMAINS, OWN, add, desk, finished, one_line, tables
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.command_line import parser
-from engine.worker import parser as worker
+from engine.jobs.serving import parser as worker
 from tests.support.running import ROOT
 
 PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.name != "LOG.md"]

@@ -8,7 +8,7 @@ from engine.jobs.events import JobNote
 from engine.jobs.journal import write_event
 from store import studies
 from store.database import Store
-from tests.support.two_studies import OWN, add, finished, one_line, tables
+from tests.support.two_studies import OWN, add, finished, league, one_line, tables
 
 
 def said(store: Store) -> str:
@@ -36,15 +36,18 @@ def test_a_job_tells_of_its_own_runs_alone(two):
 
 
 def test_a_job_tells_of_its_own_study_alone(two):
-    two.write(JobPlanned("mine-fit-x", {"kind": "fit"}, "mine"))
+    two.write(JobPlanned("mine-fit-x", {"kind": "fit", "fingerprint": "x", "runs": ["mine-1", "mine-2"]}, "mine"))
     two.spool.submit({"kind": "fit"}, "mine-fit-x")
-    league = {"kind": "league.finished", "t": 1.0, "fingerprint": "x", "runs": 3, "league": {}}
-    add(two, "mine-fit-x", one_line({**league, "study": "other"}), one_line({**league, "study": "mine"}))
+    told = {"kind": "league.finished", "t": 1.0, "fingerprint": "x", "runs": 2, "league": league(2, 2)}
+    add(two, "mine-fit-x", one_line({**told, "study": "other"}), one_line({**told, "study": "mine"}))
+    for odd in ({"fingerprint": "y"}, {"runs": 3}):  # no fit of its runs
+        add(two, "mine-fit-x", one_line({**told, "study": "mine", **odd}))
     search = {"kind": "search.finished", "t": 1.0, "study": "mine", "settings": {}, "found": {}}
     add(two, "mine-fit-x", one_line(search))
     two.ingest()
     assert two.rows("SELECT study FROM leagues") == [("mine",)] and not two.rows("SELECT * FROM results")
     assert "about the study 'other'" in said(two) and "search.finished" in said(two)
+    assert said(two).count("its job fitted other runs") == 2
 
 
 RUN = {"id": "mine-00004", "number": 4, "role": "search", "label": None, "weights": [0.5, 0.5], "seed": 1}

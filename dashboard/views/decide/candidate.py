@@ -103,9 +103,10 @@ def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggre
     behind, read = frozen["surrogate"], reading(aggregate.unit)
     verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
-        f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
+        f"{plain(aggregate.title.capitalize())}: "
+        f"{plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
         f"{read.gap_words(aggregate.sign * gap['aggregate'], ci_half_width(gap['aggregate_std']))} vs. "
-        f"{plain(baseline)}, {verdict}. {behind['title']} on {behind['runs']} runs "
+        f"{plain(baseline)}, {verdict}. {plain(behind['title'])} on {behind['runs']} runs "
         f"({behind['runs_hash']}); hollow marks are within noise.{read.note}"
     )
 
@@ -122,7 +123,7 @@ def discussion(found: dict) -> None:
             st.text(one["text"])
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
-        st.text_area(f"Comment as {acting().name}", key=box)
+        st.text_area(f"Comment as {plain(acting().name)}", key=box)
         st.caption(plain(f"Mention with @: {listed(known_people(state.store()), MENTIONED)}"))
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
@@ -164,7 +165,7 @@ def take_along(study: studies.Study, found: dict) -> None:
             icon=":material/description:",
             help="One HTML file with working faders, that opens offline and prints well.",
         )
-        query = {"study": study.id, "candidate": found["frozen"]["name"]}
+        query = {"study": study.id, "candidate": found["id"]}
         if st.button("Export", icon=":material/ios_share:"):
             st.switch_page(st.session_state["pages"]["export"], query_params=query)
 

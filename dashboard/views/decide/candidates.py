@@ -55,13 +55,12 @@ def listed(study: studies.Study, found: dict) -> None:
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     leads_on(study, chosen)
-    seen = ballots.is_open(state.store(), study)
-    if seen:
+    if found["votes_open"]:
         preferences.show(found)
     else:
         st.caption("What others voted is shown once you have voted on the same pairs.")
     rules(study, found["rules"])
-    history(rows, [one for one in found["history"] if seen or one["what"] != "vote"])
+    history(rows, found["history"])
 
 
 def card(row: dict, now: dict) -> bool:

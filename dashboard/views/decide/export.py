@@ -26,10 +26,10 @@ from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.statistics import ci_half_width
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
-from engine.studies.points import named_points, nominated_points
+from engine.studies.points import named_points
 from store import reviews, studies
 
-FADERS = "the faders"
+FADERS, LINK = "the faders", "candidate"  # the point of the faders; the query parameter of the choice
 
 
 def render(name: str | None) -> None:
@@ -41,8 +41,8 @@ def render(name: str | None) -> None:
         return
     moment = moment_of(state.store(), study)
     show_moment(moment, "export")
-    label, point = chosen_point(moment)
-    recipe = settings(study, label, point)
+    chosen, label, point = chosen_point(moment)
+    recipe = settings(study, chosen, point)
     approval(recipe)
     st.header("What the real run would see" if isinstance(recipe, Recipe) else "The merge", anchor=False)
     names = named_of(study)
@@ -58,23 +58,30 @@ def render(name: str | None) -> None:
         checkpoint(study, point, stem_of(recipe))
 
 
-def chosen_point(moment: Moment) -> tuple[str, np.ndarray]:
-    """The point to export: a candidate, another named point, or the faders'."""
+def chosen_point(moment: Moment) -> tuple[str, str, np.ndarray]:
+    """The point to export: a candidate, another named point, or the faders'; its id, how it is called, where it is."""
     study = moment.study
-    points = {**named_points(moment), **nominated_points(state.store(), study)}
+    points = named_points(moment)
+    titles, named = {name: name for name in points}, {}
+    for one in reviews.of_study(state.store(), study.id):
+        points[one.id], titles[one.id] = np.array(one.frozen["point"]), one.frozen["name"]
+        named.setdefault(one.frozen["name"], one.id)
     mixed = st.session_state.get(f"mix-{study.id}")
     faders = np.array(mixed) if mixed else linked_point(study)
     if faders is not None and study.kind != "merge":
-        points[FADERS] = faders / faders.sum()
-    label = st.selectbox("Candidate or other point", list(points), key="candidate", bind="query-params")
-    return label, points[label]
+        points[FADERS], titles[FADERS] = faders / faders.sum(), FADERS
+    linked = st.query_params.get(LINK)
+    if linked not in points and linked in named:  # links of before 0.4 have a candidate's name
+        st.query_params[LINK] = named[linked]
+    chosen = choose(st, "Candidate or other point", titles, "export-point", LINK, next(iter(titles)))
+    return chosen, titles[chosen], points[chosen]
 
 
-def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | MergeRecipe:
+def settings(study: studies.Study, chosen: str, point: np.ndarray) -> Recipe | MergeRecipe:
     """The budget of the real run, its data paths, and the resulting recipe."""
     if study.kind == "merge":
-        return recipe_chosen(study, label, point, None)
-    start = recipe_chosen(study, label, point, None).target_tokens
+        return recipe_chosen(study, chosen, point, None)
+    start = recipe_chosen(study, chosen, point, None).target_tokens
     budget = st.number_input(
         "Target budget, tokens",
         0.0,
@@ -103,14 +110,14 @@ def settings(study: studies.Study, label: str, point: np.ndarray) -> Recipe | Me
         )
     paths = {row["domain"]: row["path"] for row in edited if row["path"] and row["path"] != row["domain"]}
     lengths = {row["domain"]: row["tokens per document"] for row in edited if row["tokens per document"]}
-    return recipe_chosen(study, label, point, budget or None, paths=paths, tokens_per_document=lengths)
+    return recipe_chosen(study, chosen, point, budget or None, paths=paths, tokens_per_document=lengths)
 
 
-def recipe_chosen(study: studies.Study, label: str, point: np.ndarray, tokens: float | None, **options):
+def recipe_chosen(study: studies.Study, chosen: str, point: np.ndarray, tokens: float | None, **options):
     """The recipe of what was chosen."""
-    if label == FADERS:
-        return recipe_at(state.store(), study, point, label, tokens, **options)
-    return recipe_of(state.store(), study, label, tokens, **options)
+    if chosen == FADERS:
+        return recipe_at(state.store(), study, point, FADERS, tokens, **options)
+    return recipe_of(state.store(), study, chosen, tokens, **options)
 
 
 def approval(recipe: Recipe | MergeRecipe) -> None:

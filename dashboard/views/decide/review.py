@@ -154,4 +154,4 @@ def elsewhere(line, evidence: list[dict], name: str, aggregate: Aggregate) -> No
         line.metric("Measured", "not yet", **said, width="content")
         return
     text = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
-    line.metric(f"vs. {name}, measured", text, width="content")
+    line.metric(f"vs. {plain(name)}, measured", text, width="content")

@@ -159,15 +159,15 @@ def table(domains: dict) -> pd.DataFrame:
 
 def summary(manifest: dict) -> str:
     """How a corpus was built, in a few lines."""
-    tokenizer = manifest["tokenizer"]
+    tokenizer, spec = manifest["tokenizer"], manifest["spec"]
     lines = [
-        f"- Source: **{manifest['spec']['source']['type']}**, up to {manifest['spec']['cap_mb']:g} MB per domain",
-        f"- Tokenizer: **{tokenizer['type']}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per byte, "
-        "whatever the tokenizer",
+        f"- Source: **{plain(spec['source']['type'])}**, up to {spec['cap_mb']:g} MB per domain",
+        f"- Tokenizer: **{plain(tokenizer['type'])}**, vocabulary {tokenizer['vocabulary']:,}; losses are in bits per "
+        "byte, whatever the tokenizer",
         f"- Built in {manifest['seconds']:.0f} s",
     ]
     if manifest.get("missing"):
-        lines.append(f"- Not found on this machine: {', '.join(manifest['missing'])}")
+        lines.append(f"- Not found on this machine: {plain(', '.join(manifest['missing']))}")
     return "\n".join(lines)
 
 

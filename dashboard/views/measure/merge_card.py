@@ -57,9 +57,9 @@ def answer(study: studies.Study) -> None:
     known = np.isfinite(half)  # a run that was measured elsewhere has no interval
     size = wording.number(read.gap(abs(gap))) + (f" ± {wording.number(read.gap(half))}" if known else "")
     if abs(gap) < 1e-9:
-        verdict = f"{baseline_phrase(name)} is itself the best"
+        verdict = f"{plain(baseline_phrase(name))} is itself the best"
     else:
-        against = baseline_phrase(name)
+        against = plain(baseline_phrase(name))
         better = f"the best beats {against} by" if gap < 0 else f"none beats {against}: the best is worse by"
         verdict = f"{better} {size} {plain(read.gap_unit)}"
         if known and abs(gap) <= half:

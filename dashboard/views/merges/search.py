@@ -22,7 +22,7 @@ from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.questions import queue_merge_search
-from engine.surrogates import SURROGATES
+from engine.surrogates import SURROGATES, title_of
 from store import jobs, results, runs, studies
 
 
@@ -112,7 +112,7 @@ def results_so_far(name: str) -> None:
     for number, search in enumerate(found):
         own = Aggregate.from_dict(search["settings"]["aggregate"])
         if np.allclose(own.weights, aggregate.weights):
-            label = TITLES[search["settings"]["strategy"]] + (f" ({number + 1})" if number else "")
+            label = titled(search["settings"]["strategy"]) + (f" ({number + 1})" if number else "")
             known = search["found"].get("known", 0)  # merges of earlier searches
             label += f", starting from {known} merges" if known else ""
             lines[label] = aggregate.sign * np.array(search["found"]["trace"])
@@ -125,6 +125,11 @@ def results_so_far(name: str) -> None:
     )
 
 
+def titled(strategy: str) -> str:
+    """What a strategy is called; its name where this version does not know it."""
+    return TITLES.get(strategy, strategy)
+
+
 def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels: dict[str, float]) -> None:
     """The best merge of each search against the best baseline, and a button that sets the faders to it."""
     best, read = next(iter(levels), None), reading(aggregate.unit)
@@ -134,8 +139,8 @@ def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels:
         settings = search["settings"]
         rows.append(
             {
-                "strategy": TITLES[settings["strategy"]] + (" · Pareto front" if settings["spread"] else ""),
-                "surrogate": SURROGATES[settings["surrogate"]].title if settings["strategy"] == "guided" else "",
+                "strategy": titled(settings["strategy"]) + (" · Pareto front" if settings["spread"] else ""),
+                "surrogate": title_of(settings["surrogate"]) if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],
                 f"{aggregate.title} of its best": read.level(aggregate.sign * own),

@@ -19,7 +19,7 @@ from engine.spec.statistics import ci_half_width, ordered
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
 from engine.studies.moments import Moment
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 from store import studies
 
 SHOWN = 4  # shares in the sentence
@@ -67,7 +67,7 @@ def sentence(study: studies.Study, one: Headline) -> str:
     before = corrected(one)
     sure = max(one.sure, 1 - one.sure)
     chance = "more than 99%" if sure > SETTLED else f"{sure:.0%}"
-    against = baseline_phrase(one.against[0])
+    against = plain(baseline_phrase(one.against[0]))
     if not one.judged:
         direction = "better" if one.gap < 0 else "worse"
         return (
@@ -123,7 +123,7 @@ def evidence(moment: Moment, one: Headline) -> None:
     if one.noise is not None:
         noise = f"{wording.number(read.gap(one.noise.std))} {unit}, {counted(one.noise.freedom, 'degree')} of freedom"
     runs, search = counted(len(one.fit.measured.ids), "run"), moment.search
-    by = SURROGATES[search["settings"]["surrogate"]].title
+    by = title_of(search["settings"]["surrogate"])
     found = f"the search of {local(search['t'])}, with {by} {behind_words(moment, moment.behind(search))}"
     rows = {
         "the mixture": found,

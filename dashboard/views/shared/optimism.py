@@ -3,14 +3,14 @@
 from dashboard.models import wording
 from dashboard.server import state
 from engine.studies import ledger
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 
 
 def optimism_words(surrogate: str) -> str:
     """How past predictions of a surrogate, of all studies, compare with what was measured; empty without any."""
     found = [one for one in ledger.entries(state.store()) if one.registered.prediction.surrogate == surrogate]
     for one in ledger.records(found, "surrogate"):
-        title = SURROGATES[surrogate].title if surrogate in SURROGATES else surrogate
+        title = title_of(surrogate)
         points = f"{wording.counted(one.points, 'point')} ({wording.counted(one.runs, 'run')}, of all studies)"
         head = f"The *Ledger* holds {points} that {title} predicted in advance:"
         inside = f"{one.in_95:.0%} of the runs lay inside its 95% intervals"

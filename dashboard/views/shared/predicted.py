@@ -68,7 +68,7 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
     st.metric(
         f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})",
         read.words(aggregate.sign * here.aggregate, ci_half_width(here.aggregate_std)),
-        f"{change}{unit} vs. {one.reference}",
+        f"{change}{unit} vs. {plain(one.reference)}",
         delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )
     noise = (

@@ -19,7 +19,7 @@ from engine.league.notes import WORDS
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of
 from engine.studies.moments import Moment, moment_of
-from engine.surrogates import SURROGATES
+from engine.surrogates import SURROGATES, title_of
 from store import studies
 
 ALL = ""  # no metric has this name
@@ -62,7 +62,7 @@ def ask_surrogate(study: studies.Study) -> str | None:
     else:
         linked = st.query_params.get("surrogate")
         st.session_state["surrogate"] = linked if linked in names else league.default
-    titles = {one: SURROGATES[one].title + " · default" * (one == league.default) for one in names}
+    titles = {one: title_of(one) + " · default" * (one == league.default) for one in names}
     name = st.sidebar.selectbox(
         "Surrogate",
         names,

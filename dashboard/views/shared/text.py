@@ -8,14 +8,32 @@ import streamlit as st
 
 from dashboard.models.wording import moment
 
+JOINER = "\u2060"  # shows as nothing, and parts what it stands in
+# What becomes a link, an icon or another sign whatever is escaped: web addresses, e-mails, :names:, arrows.
+MADE_OF_TEXT = re.compile(
+    r"(?P<address>://|www(?=\S)|(?<=\S)@(?=\S))|(?P<name>:(?=[\w+-]+:))|(?<!\S)(?P<sign><->|->|<-|--|>=|<=|~=)(?!\S)",
+    re.IGNORECASE,
+)
+MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$:<>&-])")
+AT_THE_START = re.compile(r"^([ \t]*)(?:(\d+)\.(?=\s|$)|(=+[ \t]*$))", re.MULTILINE)  # a list, a heading
+INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+
 
 def plain(text: object) -> str:
-    """Text as it was typed: Streamlit would read it as Markdown, and make links of web addresses.
+    """Text as it was typed: Streamlit would read it as Markdown, and make links of web addresses and e-mails.
 
-    These are broken by a character that shows as nothing: no escape of Markdown keeps it from becoming a link.
+    What no escape of Markdown keeps from becoming something else is parted by a character that shows as nothing.
     """
-    apart = re.sub(r"(://|www)(?=\S)", "\\1\u2060", str(text), flags=re.IGNORECASE)
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$:<>-])", r"\\\1", apart)
+    apart = MADE_OF_TEXT.sub(
+        lambda found: found[0][0] + JOINER + found[0][1:] if found["sign"] else found[0] + JOINER, str(text)
+    )
+    escaped = AT_THE_START.sub(starting, MARKS.sub(r"\\\1", apart))
+    return INDENT.sub(lambda found: "\u00a0" * len(found[0]), escaped)
+
+
+def starting(found: re.Match[str]) -> str:
+    """The beginning of a line that would be a list's or a heading's, so that it is text."""
+    return found[1] + (f"{found[2]}\\." if found[2] else f"\\{found[3]}")
 
 
 def named_as(text: str) -> str:

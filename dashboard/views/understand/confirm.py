@@ -49,6 +49,8 @@ def render(name: str | None) -> None:
     )
     if study.imported:
         st.info("The runs of this study were imported, so nothing can be trained here.")
+    elif study.kind == "merge":
+        st.info("Merges need no training: confirm a candidate on its own page.")
     else:
         ask(own, aggregate)
     live(lambda: results(study.id, fit.name, aggregate))

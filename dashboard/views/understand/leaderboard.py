@@ -15,7 +15,7 @@ from engine.league.curve import GAIN, Curve
 from engine.league.notes import WORDS, notes
 from engine.studies import sizes
 from engine.studies.fits import Fit
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 from store import studies
 
 
@@ -56,8 +56,8 @@ def one_alone(study: studies.Study) -> str:
 def verdicts(fit: Fit, baseline: str) -> None:
     """The conclusions, in a few sentences."""
     league, best = fit.league, fit.league[fit.league.default]
-    tied = [SURROGATES[one.name].title for one in league.fitted if one.tied and one.name != league.default]
-    text = f"**{SURROGATES[league.default].title}** is the default"
+    tied = [title_of(one.name) for one in league.fitted if one.tied and one.name != league.default]
+    text = f"**{title_of(league.default)}** is the default"
     text += f": {league.why}" if league.why else ""
     text += f". Equally good within noise: {'; '.join(tied)}. " if tied else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
@@ -90,7 +90,7 @@ def table(fit: Fit) -> None:
             "CPU s per fit": number(format="%.2f"),
         },
     )
-    quick, slow = league.repeats, [SURROGATES[one.name].title for one in league.fitted if one.repeats < league.repeats]
+    quick, slow = league.repeats, [title_of(one.name) for one in league.fitted if one.repeats < league.repeats]
     st.caption(
         f"{quick} x {league.folds}-fold cross-validation on {league.runs} runs"
         + (f"; run only once, being slow: {'; '.join(slow)}" if slow else "")
@@ -101,10 +101,10 @@ def table(fit: Fit) -> None:
 
 def row_of(one: Standing, default: bool, folds: int) -> dict:
     """A row of the table."""
-    row = {"surrogate": SURROGATES[one.name].title + (" · default" if default else "")}
+    row = {"surrogate": title_of(one.name) + (" · default" if default else "")}
     if one.problem:
         return {**row, "note": one.problem}
-    members = [f"{weight:.0%} {SURROGATES[name].title}" for name, weight in (one.members or {}).items()]
+    members = [f"{weight:.0%} {title_of(name)}" for name, weight in (one.members or {}).items()]
     return {
         **row,
         "tied": one.tied,
@@ -125,7 +125,7 @@ def ranking(fit: Fit) -> None:
     st.markdown("**Held-out rank correlation**")
     rows = [
         {
-            "title": SURROGATES[one.name].title,
+            "title": title_of(one.name),
             "value": one.mean_spearman,
             "low": one.interval[0],
             "high": one.interval[1],
@@ -142,7 +142,7 @@ def margins(fit: Fit, baseline: str) -> None:
     st.markdown(f"**Gain over the {baseline}**")
     rows = [
         {
-            "title": SURROGATES[one.name].title,
+            "title": title_of(one.name),
             "value": one.margin[0],
             "low": one.margin[1],
             "high": one.margin[2],
@@ -152,7 +152,7 @@ def margins(fit: Fit, baseline: str) -> None:
         if one.margin
     ]
     if not rows:
-        st.info(f"{SURROGATES[BASELINE].title}, the baseline, could not be fitted on these runs.")
+        st.info(f"{title_of(BASELINE)}, the baseline, could not be fitted on these runs.")
         return
     figure = leaderboard_charts.ranking(rows, f"score minus the {baseline}'s")
     plot(figure.add_vline(x=0, line={"width": 1, "dash": "dot"}), key="margin")
@@ -163,7 +163,7 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     """Rank correlation of every surrogate and metric."""
     st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
-    titles = [SURROGATES[one.name].title for one in fit.league.fitted]
+    titles = [title_of(one.name) for one in fit.league.fitted]
     plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
     if np.isnan(spearman).any():
         st.caption("Empty: the metric is constant over the runs, so there is nothing to rank.")
@@ -174,7 +174,7 @@ def calibration(fit: Fit) -> None:
     st.markdown("**Interval coverage**")
     rows = [
         {
-            "title": SURROGATES[one.name].title,
+            "title": title_of(one.name),
             "raw": one.coverage,
             "calibrated": one.calibrated_coverage,
             "chosen": one.name == fit.name,
@@ -196,8 +196,7 @@ def learning_curve(fit: Fit) -> None:
         return
     curve = Curve(**fit.league.curve)
     lines = [
-        {"title": SURROGATES[name].title, "scores": scores, "main": name == curve.of}
-        for name, scores in curve.scores.items()
+        {"title": title_of(name), "scores": scores, "main": name == curve.of} for name, scores in curve.scores.items()
     ]
     plot(leaderboard_charts.learning_curve(curve.sizes, lines, curve.runs, curve.enough), key="curve")
     st.caption(
@@ -215,7 +214,7 @@ def stability(fit: Fit, point: str) -> None:
         return
     names = [one.name for one in found]
     chosen = names.index(fit.name) if fit.name in names else None
-    titles = [SURROGATES[name].title for name in names]
+    titles = [title_of(name) for name in names]
     plot(leaderboard_charts.stability(titles, np.array([one.stability for one in found]), chosen), key="stability")
     st.caption(
         f"Each refit on 80% of the runs recommends the mean of its best 20 of 2,000 {point}s drawn at random. "

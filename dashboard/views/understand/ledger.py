@@ -16,7 +16,7 @@ from engine.spec.objectives import Aggregate
 from engine.spec.statistics import Z95, ci_half_width
 from engine.studies import ledger, price_ledger
 from engine.studies.measured import aggregate_of
-from engine.surrogates import SURROGATES
+from engine.surrogates import SURROGATES, title_of
 from store import studies
 
 SHOWN = 500  # predictions of the table, the latest
@@ -44,7 +44,7 @@ def render(name: str | None) -> None:
         "Of", ["this study", "all studies"], default="this study", key="ledger-of", bind="query-params", required=True
     )
     scope = name if mine == "this study" else None
-    titles = told_apart({ALL: "All surrogates", **{one: SURROGATES[one].title for one in SURROGATES}})
+    titles = told_apart({ALL: "All surrogates", **{one: title_of(one) for one in SURROGATES}})
     surrogate = right.selectbox("Surrogate", list(titles), format_func=titles.get, key="ledger-surrogate")
     live(lambda: results(scope, surrogate))
     sources(scope)
@@ -69,7 +69,7 @@ def results(scope: str | None, surrogate: str) -> None:
         "baseline has no difference to itself."
     )
     if done:
-        records(done, "surrogate", {one: SURROGATES[one].title for one in SURROGATES})
+        records(done, "surrogate", {one: title_of(one) for one in SURROGATES})
         records(done, "place", PLACES)
         records(done, "origin", ORIGINS)
         scatter(done)
@@ -109,7 +109,7 @@ def scatter(done: list[ledger.Entry]) -> None:
     st.header("Every measured prediction", anchor=False)
     groups: dict[str, list[ledger.Entry]] = {}
     for one in done:
-        groups.setdefault(SURROGATES[one.registered.prediction.surrogate].title, []).append(one)
+        groups.setdefault(title_of(one.registered.prediction.surrogate), []).append(one)
     off = [np.array([one.deviations for one in group]) for group in groups.values()]
     labels = [[one.registered.prediction.run for one in group] for group in groups.values()]
     plot(ledger_charts.deviations(list(groups), off, labels), key="ledger-deviations")
@@ -191,7 +191,7 @@ def row(one: ledger.Entry, aggregate: Aggregate) -> dict:
         "by": said.predicted_by or kept.by or "",
         "run": said.run,
         "for": ORIGINS.get(said.origin, said.origin) + (" of a candidate" if said.candidate else ""),
-        "surrogate": SURROGATES[said.surrogate].title if said.surrogate in SURROGATES else said.surrogate,
+        "surrogate": title_of(said.surrogate),
         "of": OF[one.of],
         "unit": read.gap_unit if is_gap else read.unit,
         "predicted": None if one.predicted is None else convert(sign * one.predicted),

@@ -42,7 +42,7 @@ class Backend(ABC):
     @classmethod
     @abstractmethod
     def from_options(cls, options: Namespace, root: Path) -> Self:
-        """The backend that a worker's options (engine/worker.py) ask for. root: of the workspace. Raises Problem."""
+        """The backend that a worker's options ask for (engine/jobs/serving.py). root: the workspace. Raises Problem."""
 
     @abstractmethod
     def place(self, need: JobSpec, taken: Sequence[Lease]) -> dict[str, Any] | None:

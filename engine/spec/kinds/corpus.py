@@ -1,12 +1,11 @@
 """The job that builds a corpus: text becomes shards of tokens."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.core.errors import Problem
-from engine.core.records import shown
 from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
+from engine.jobs.manifests import Manifest
 from engine.jobs.spec import Task
 
 
@@ -30,12 +29,7 @@ class CorpusBuilt(Event):
     lands = Row("corpora", {"manifest": "manifest"}, where={"name": "corpus"})
     corpus: str
     manifest: dict[str, object]
-
-    def __post_init__(self) -> None:
-        """Raises Problem for a manifest without domains or tokenizer."""
-        for name in ("domains", "tokenizer"):
-            if not isinstance(self.manifest.get(name), dict):
-                raise Problem(f"Cannot read the event {self.kind}: its {name} is {shown(self.manifest.get(name))}.")
+    taken: ClassVar = {"manifest": Manifest}
 
 
 KIND = JobKind(CorpusTask, "engine.corpus.build:run", (CorpusBuilt,))

@@ -1,10 +1,11 @@
 """The job that fits the leaderboard: cross-validated surrogates of a study's runs, each fitted to all of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.core.errors import Problem
-from engine.core.records import Record
+from engine.core.records import Excerpt, Record
+from engine.jobs.axes import Measured, PerMetric
 from engine.jobs.events import Event, Row
 from engine.jobs.kinds import JobKind
 from engine.jobs.runs import MOST
@@ -51,6 +52,97 @@ class FitTask(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandingTold(Excerpt):
+    """What is read of an engine.league.standing.Standing as a dict; of one with a problem, that alone."""
+
+    name: str
+    spearman: Measured | None = None
+    mean_spearman: float | None = None
+    interval: list[float] | None = None
+    aggregate_spearman: float | None = None
+    score: float | None = None
+    margin: list[float] | None = None
+    rmse: PerMetric | None = None
+    coverage: dict[str, float] | None = None
+    calibrated_coverage: dict[str, float] | None = None
+    widths: dict[str, float] | None = None
+    regret: float | None = None
+    stability: float | None = None
+    seconds: float = 0.0
+    repeats: int = 1
+    fits: int | None = None
+    raced: str | None = None
+    tied: bool = False
+    level: bool = False  # as journals of before 0.4 call it
+    scale: PerMetric | None = None
+    correlation: list[PerMetric] | None = None
+    members: dict[str, float] | None = None
+    problem: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a standing that lacks what every one has that was fitted."""
+        needed = (self.spearman, self.mean_spearman, self.interval, self.score, self.rmse, self.coverage, self.scale)
+        if self.problem is None and None in needed:
+            raise Problem(f"Cannot read the standing of {self.name[:80]!r}: it has neither its scores nor a problem.")
+        for name, length in {"interval": 2, "margin": 3}.items():
+            if (told := getattr(self, name)) is not None and len(told) != length:
+                raise Problem(f"Cannot read the standing of {self.name[:80]!r}: its {name} is not {length} numbers.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveTold(Excerpt):
+    """engine.league.curve.Curve as a dict."""
+
+    of: str
+    runs: int
+    sizes: list[int]
+    scores: dict[str, list[list[float] | None]]
+    state: str
+    enough: int | None = None
+    between: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem unless it has a score for each size, and what its state needs."""
+        fine = all(len(row) == len(self.sizes) for row in self.scores.values()) and self.of in self.scores
+        fine = fine and all(len(one) == 3 for row in self.scores.values() for one in row if one is not None)
+        needed = self.state in ("enough", "more")
+        if not fine or not self.sizes or (needed and (self.enough is None or len(self.between or ()) != 2)):
+            raise Problem("Cannot read the learning curve: it lacks scores of its sizes, or what it concludes.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimismTold(Excerpt):
+    """engine.league.optimism.Optimism as a dict."""
+
+    of: str
+    refits: int
+    bias: float
+    spread: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeagueTold(Excerpt):
+    """engine.league.standing.League as a dict."""
+
+    standings: list[StandingTold]
+    default: str
+    runs: int
+    folds: int
+    repeats: int
+    seed: int
+    curve: CurveTold | None = None
+    why: str | None = None
+    optimism: OptimismTold | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem unless its default is one of those that were fitted, and each is there once."""
+        names = [one.name for one in self.standings]
+        fitted = [one.name for one in self.standings if one.problem is None]
+        if self.default not in fitted or len(set(names)) < len(names):
+            raise Problem(f"Cannot read the leaderboard: {self.default[:80]!r} was not fitted, or one is there twice.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeagueFinished(Event):
     """league: engine.league.standing.League as a dict; runs: how many it was fitted to."""
 
@@ -60,6 +152,7 @@ class LeagueFinished(Event):
     fingerprint: str
     runs: int
     league: dict[str, object]
+    taken: ClassVar = {"league": LeagueTold}
 
     def __post_init__(self) -> None:
         """Raises Problem for a number of runs that no table could hold."""

@@ -1,11 +1,13 @@
 """The job that learns a merge from training text, measures it, and saves it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.core.records import Record
+from engine.core.records import Excerpt, Record
+from engine.jobs.axes import Measured
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
+from engine.spec.merge_learners import learner_of
 from engine.spec.tasks import Merging
 
 
@@ -32,10 +34,30 @@ class MergeLearnTask(Merging):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learned(Excerpt):
+    """What was learned. run: of the study, or file: in exports/, that the result is; coefficients: where they are few
+    enough to be told."""
+
+    method: str
+    losses: Measured
+    losses_se: Measured
+    seconds: float
+    run: str | None = None
+    file: str | None = None
+    note: str = ""
+    coefficients: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises Problem for a method that this version does not know."""
+        learner_of(self.method)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MergeLearned(Result):
     """settings: the task's `learn`; found: losses, and the run or the file that the result is."""
 
     kind = "merge.learned"
+    taken: ClassVar = {"found": Learned}
 
 
 KIND = JobKind(MergeLearnTask, "engine.merging.learning.job:run", (MergeLearned,), chooses=True)

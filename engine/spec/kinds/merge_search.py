@@ -1,9 +1,10 @@
 """The job that measures merges, chosen by a strategy, until a budget is spent."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.core.records import Record
+from engine.core.records import Excerpt, Record
+from engine.jobs.axes import PerMetric, Point, Weighed
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.spec.tasks import Merging
@@ -46,10 +47,35 @@ class MergeSearchTask(Merging):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchAsked(Excerpt):
+    """What is read of a finished search's settings."""
+
+    strategy: str
+    surrogate: str
+    spread: bool
+    aggregate: Weighed
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestMerge(Excerpt):
+    """run: the best one's id; trace: the best aggregate after each of its evaluations; known: runs it started from."""
+
+    run: str
+    weights: Point
+    losses: PerMetric
+    aggregate: float
+    trace: list[float]
+    evaluations: int
+    seconds: float
+    known: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class MergeSearchFinished(Result):
     """settings: of the task; found: the best run, and the best aggregate after each evaluation."""
 
     kind = "merge_search.finished"
+    taken: ClassVar = {"settings": SearchAsked, "found": BestMerge}
 
 
 KIND = JobKind(MergeSearchTask, "engine.merging.measuring.search_job:run", (MergeSearchFinished,), chooses=True)

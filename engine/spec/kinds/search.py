@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from engine.core.records import Excerpt
+from engine.jobs.axes import PerCoordinate, PerMetric, PredictedPoint, Question
 from engine.jobs.events import Result
 from engine.jobs.kinds import JobKind
 from engine.jobs.spec import Task
@@ -36,15 +38,60 @@ class SearchTask(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearOptimal(Excerpt):
+    """engine.search.NearOptimal as a dict."""
+
+    threshold: float
+    count: int
+    fraction: float
+    lowest: PerCoordinate
+    highest: PerCoordinate
+    nearest_prior: PredictedPoint
+    cheapest: PredictedPoint | None = None
+    cheapest_price: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Excerpt):
+    """engine.surrogates.prediction.Difference as a dict."""
+
+    baseline: PredictedPoint
+    mean: PerMetric
+    std: PerMetric
+    aggregate: float
+    aggregate_std: float
+    inside_noise: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Excerpt):
+    """engine.search.Found as a dict."""
+
+    found: PredictedPoint
+    best: PredictedPoint
+    near_optimal: NearOptimal
+    differences: dict[str, Difference]
+    method: str
+    draws: int
+    seconds: float
+    price: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAsked(Question):
+    """What is read of a search's settings. Version 0.1 knew one method."""
+
+    points: int
+    method: str = "simulate"
+    prices: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchFinished(Result):
     """settings: of the task; found: engine.search.Found as a dict."""
 
     kind = "search.finished"
-    holds: ClassVar = {
-        ("settings", "surrogate"): str,
-        ("settings", "priorities"): dict,
-        ("found", "found", "shares"): list,
-    }
+    taken: ClassVar = {"settings": SearchAsked, "found": Found}
 
 
 KIND = JobKind(SearchTask, "engine.search.job:run", (SearchFinished,))

@@ -168,7 +168,7 @@ def test_a_fusion_of_language_models_is_measured_and_leaves_no_file(learning_des
 
 
 def test_what_was_learned_outlives_a_rebuild(learning_desk, tmp_path):
-    from store.rebuild import rebuild
+    from store.from_journals import rebuild
 
     store = Store(Workspace.open(learning_desk))
     before = results.learned_merges(store, studies.get(store, "Small merge").id)

@@ -23,7 +23,7 @@ from engine.spec.objectives import Objective
 from store import jobs, runs
 from store.database import Store
 from store.events.apply import BULK, EVENTS
-from store.rebuild import rebuild
+from store.from_journals import rebuild
 from tests.store.test_store import finished, journal_of, line, planned
 from tests.support.running import ROOT, answer
 
@@ -163,7 +163,7 @@ LISTS = {  # a kind of event -> a list in it, an item that fits, the event's oth
 MORE = {
     "study.planned": {"study": "demo", "domains": ["a", "b"], "corpus": {}, "runs": [], "jobs": []},
     "study.imported": {"study": "i", "name": "I", "spec": {}, "domains": ["a"], "metrics": [], "corpus": None}
-    | {"imported": {}},
+    | {"imported": {"files": [], "columns": {}, "notes": [], "prior": [1.0], "prior_name": "prior"}},
 }
 
 

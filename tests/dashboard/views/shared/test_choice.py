@@ -32,6 +32,44 @@ def test_every_select_box_with_titles_tells_them_apart():
         assert fixed or apart, f"{path.name}:{line}: labels of {label} may repeat"
 
 
+# Options that are shown as they are, because nothing of them can be there twice: why, and how they are written.
+ONCE_EACH = {
+    "coordinates and metrics, unique in a study (store/events/shapes.py)": {
+        *("study.domains", "[name for name in study.domains if name != across]", "names.domains", "domains"),
+        *("names.metrics", "[one for one in names.metrics if one != first]"),
+    },
+    "names of points, which no candidate may take": {
+        "names",
+        "list(points)",
+        "list(ends)",
+        "list(frozen['baselines'])",
+    },
+    "corpora and folders of the workspace": {"built", "known", "folders", "others"},
+    "domains of a corpus": {"there", "new", "list(manifest['domains']) if manifest else []"},
+    "columns of a table, which may not repeat": {"first", "second", "metrics"},
+    "ids of jobs": {"list(frame['job'])"},
+    "tensors of a file": {"['all tensors (mean)', *tensors]"},
+    "a set of tags": {"sorted(known)"},
+    "knobs of a method": {"[knob.name for knob in numeric]"},
+    "words and numbers of our own": {
+        *("mine", "[7, 30, 90, 365]", "states", "looks", "views", "list(views)", "list(choices)", "list(groups)"),
+        *("SCHEDULES", "ACTIVATIONS", "['tokens', 'loss']", "['this study', 'all studies']"),
+        "['per expert', 'per expert and layer']",
+    },
+}
+
+
+def test_every_box_without_titles_has_options_that_are_there_once():
+    """A new one needs its row here, or goes by id (dashboard/views/shared/choice.py)."""
+    found = set()
+    for path in sorted((ROOT / "dashboard").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            box = isinstance(call, ast.Call) and getattr(call.func, "attr", None) in BOXES and len(call.args) > 1
+            if box and not any(word.arg == "format_func" for word in call.keywords):
+                found.add(ast.unparse(call.args[1]))
+    assert found == set().union(*ONCE_EACH.values())
+
+
 def script(results: list[tuple[str, str]], link: str | None = None):
     """A page with one box."""
     import streamlit as st

@@ -1,0 +1,272 @@
+"""A workspace whose journals hold a line of every kind of event, each in its writer's journal; and their changes."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.core.workspace import OWNER_JOURNAL, Workspace
+from engine.jobs.decisions import (
+    CorpusPlanned,
+    InboxRead,
+    JobCancelAsked,
+    JobPlanned,
+    JobPrioritised,
+    JobRetryAsked,
+    NoticeRaised,
+    NoticeTold,
+    RequestBegun,
+    RequestEnded,
+    RunsAdded,
+    RunsSubmitted,
+    SignInEnded,
+    StudyCancelled,
+    StudyCreated,
+    StudyFailed,
+    StudyPaused,
+    StudyResumed,
+    StudyTextGiven,
+    TokenRevoked,
+    TokenUsed,
+)
+from engine.jobs.housekeeping import StudyDeleted
+from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
+from engine.jobs.runs import PlannedRun, SubmittedRun, run_id
+from engine.service import api_tokens
+from engine.spec.study import StudySpec
+from store import reviews, studies
+from store.database import Store
+from tests.support import nasty
+from tests.support.nasty import DOMAINS, MERGE, MIXTURE, RUNS, tell
+
+GONE = object()  # the change that takes a value away
+VALUES = {
+    **{"gone": GONE, "null": None, "below 0": -1, "zero": 0, "large": 1e90, "whole and large": 2**62, "true": True},
+    **{"no text": "", "other text": "other", "no list": [], "a list": [1], "no object": {}, "an object": {"x": 1}},
+}
+CHANGES = (*VALUES, "one less", "one more", "reversed", "negative")
+
+
+def build(root: Path) -> Path:
+    """The nasty workspace, with what it lacks."""
+    nasty.build(root)
+    store = Store(Workspace.open(root))
+    more_runs(store)
+    decide(store)
+    measure(store)
+    merge(store)
+    store.close()
+    return root
+
+
+def more_runs(store: Store) -> None:
+    """Runs that confirm, with what was predicted of one; runs that were sent; counts of text."""
+    later = [run_id(MIXTURE, RUNS + 1), run_id(MIXTURE, RUNS + 2), run_id(MIXTURE, RUNS + 3)]
+    point, metrics = [1 / DOMAINS] * DOMAINS, DOMAINS + 1
+    roles = {
+        "role": "confirm",
+        "label": "uniform",
+        "seed": 1,
+        "fidelity": StudySpec.from_dict({"name": "x"}).fidelity.to_dict(),
+    }
+    rows = [PlannedRun(id=run, number=RUNS + n, weights=point, job="later", **roles) for n, run in enumerate(later, 1)]
+    store.write(RunsAdded(MIXTURE, rows, []))
+    store.write(JobPlanned("later", {"kind": "train", "study": MIXTURE}, MIXTURE))
+    store.spool.submit({"kind": "train"}, "later")
+    values = {"run": later[0], "origin": "confirm", "surrogate": "ridge", "fit": "0", "weights": [0.25] * metrics}
+    values |= {
+        "mean": [1.0] * metrics,
+        "std": [0.1] * metrics,
+        "aggregate": 1.0,
+        "aggregate_std": 0.1,
+        "reference": point,
+    }
+    values |= {"gap": -0.1, "gap_std": 0.1, "distance": 0.1, "place": "interpolated"}
+    store.write(PredictionsRegistered(MIXTURE, [RunPrediction(hash=hash_of(values), **values)]))
+    sent = SubmittedRun(id=f"{MIXTURE}-sent", label="sent", weights=point, losses=[2.0, 2.1, 2.2, 0.5], seed=3)
+    store.write(RunsSubmitted(MIXTURE, [sent]))
+    pools = [{"domain": name, "tokens": 1e6, "source": "given", "sample": 1e5} for name in nasty.names("domain")]
+    store.write(StudyTextGiven(MIXTURE, dict.fromkeys(nasty.names("domain"), 1e6), 1e7, pools, "0"))
+
+
+def decide(store: Store) -> None:
+    """Decisions of every kind that are not there yet."""
+    for event in (
+        CorpusPlanned("planned", {"source": {"type": "default"}}),
+        StudyCreated("ended", "Ended", {"corpus": "gone"}),
+        StudyPaused("ended"),
+        StudyResumed("ended"),
+        StudyCancelled("ended"),
+        StudyFailed("ended", "It cannot go on."),
+        StudyCreated("deleted", "Deleted", {"corpus": "gone"}),
+        StudyDeleted("deleted"),
+        JobPrioritised("later", 2.0),
+        JobCancelAsked("later"),
+        JobRetryAsked("later"),
+        NoticeRaised("n", MIXTURE, "finished", "It is done."),
+        NoticeTold("n", "nobody listens"),
+        RequestBegun("key", "asked"),
+        RequestEnded("key", "{}"),
+        SignInEnded("somebody"),
+    ):
+        store.write(event)
+    token = api_tokens.listed(store)[0].id
+    store.write(TokenUsed(token))
+    store.write(TokenRevoked(token))
+    store.write(InboxRead("somebody", [one.n for one in reviews.history(store, MIXTURE)]))
+
+
+def measure(store: Store) -> None:
+    """What jobs say, of every kind that is not there yet."""
+    size = {"device": "cpu", "parameters": 5000}
+    runs = [run_id(MIXTURE, RUNS + n) for n in (1, 2, 3)]
+    losses = dict(zip(studies.get(store, MIXTURE).metrics, [2.0, 2.1, 2.2, 0.5], strict=True))
+    done = {
+        "losses": losses,
+        "losses_se": losses,
+        "tokens": 10,
+        "shares": [1 / 3] * 3,
+        "seconds": 1.0,
+        "cpu_seconds": 1.0,
+    }
+    tell(
+        store,
+        "later",
+        {"kind": "job.died", "message": "It went away."},
+        {"kind": "job.paused", "message": None},
+        {"kind": "job.requeued"},
+        {"kind": "job.started", "pid": 1, "host": "here"},
+        {"kind": "job.progress", "done": 1, "total": 2, "note": "half"},
+        {"kind": "runs.started", "runs": runs, **size},
+        {
+            "kind": "runs.progress",
+            "runs": runs,
+            "step": 1,
+            "steps": 2,
+            "tokens": 5,
+            "loss": [1.0] * 3,
+            "tokens_per_second": 9.0,
+        },
+        {"kind": "runs.evaluated", "runs": runs, "tokens": 5, "losses": [[1.0] * DOMAINS] * 3},
+        {"kind": "run.finished", "run": runs[0], **done, **size},
+        {"kind": "run.diverged", "run": runs[1], "step": 1},
+        {"kind": "run.refused", "run": runs[2], "message": "It cannot be."},
+    )
+    for job, end in (
+        ("failing", {"kind": "job.failed", "message": "No."}),
+        ("leaving", {"kind": "job.cancelled", "note": "1"}),
+    ):
+        store.write(JobPlanned(job, {"kind": "train", "study": MIXTURE}, MIXTURE))
+        store.spool.submit({"kind": "train"}, job)
+        tell(store, job, {"kind": "job.started"}, end)
+
+
+def merge(store: Store) -> None:
+    """What jobs say that choose merges themselves."""
+    size = {"device": "cpu", "parameters": 5000}
+    aggregate = json.loads(store.rows("SELECT settings FROM results WHERE study = ? LIMIT 1", [MERGE])[0][0])[
+        "aggregate"
+    ]
+    point, values = [0.3] * DOMAINS, [2.0, 2.1, 2.2, 0.5]
+    row = {
+        "weights": point,
+        "seed": 1,
+        "losses": values,
+        "losses_se": [0.1] * 4,
+        "seconds": 1.0,
+        "cpu_seconds": 1.0,
+        **size,
+    }
+    asked = {"strategy": "guided", "evaluations": 2, "minutes": 0, "surrogate": "gp", "seed": 0, "spread": False}
+    best = {"run": run_id(MERGE, RUNS + 1), "weights": point, "losses": values, "aggregate": 1.5, "trace": [1.6, 1.5]}
+    result = {
+        "settings": {**asked, "aggregate": aggregate},
+        "found": {**best, "evaluations": 2, "seconds": 1.0, "known": 0},
+    }
+    learnt = {
+        "method": "lm_cocktail",
+        "losses": values,
+        "losses_se": values,
+        "file": None,
+        "run": best["run"],
+        "note": "x",
+    }
+    learning = {
+        "settings": {"method": "lm_cocktail", "knobs": {}, "weight": point},
+        "found": {**learnt, "seconds": 1.0},
+    }
+    for number, (kind, event, said) in enumerate(
+        (("merge_search", "merge_search.finished", result), ("merge_learn", "merge.learned", learning)), RUNS + 1
+    ):
+        job = f"{MERGE}-{kind}"
+        store.write(JobPlanned(job, {"kind": kind, "study": MERGE, "first": number}, MERGE))
+        store.spool.submit({"kind": kind, "study": MERGE}, job)
+        chosen = {"id": run_id(MERGE, number), "number": number, "role": "search", "label": "guided", **row}
+        measured = {"kind": "runs.measured", "study": MERGE, "runs": [chosen]}
+        tell(store, job, {"kind": "job.started"}, measured, {"kind": event, "study": MERGE, **said})
+
+
+# Lines and their changes -------------------------------------------------------------------------------------
+
+
+def lines_of(root: Path) -> dict[str, tuple[Path, int, dict[str, Any]]]:
+    """Of every kind of event the last line: its journal, its place there, the event."""
+    found = {}
+    for journal in (root / OWNER_JOURNAL, *sorted((root / "jobs").glob("*/*/events.jsonl"))):
+        for place, line in enumerate(journal.read_text().splitlines()):
+            event = json.loads(line)
+            found[event["kind"], event.get("study") or ""] = (journal.relative_to(root), place, event)
+    return found
+
+
+def paths_in(value: object, at: tuple = ()) -> Iterator[tuple]:
+    """The places of all values in a JSON value; of long lists the first and the last."""
+    if at:
+        yield at
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths_in(inner, (*at, name))
+    elif isinstance(value, list) and value:
+        for place in sorted({0, len(value) - 1}):
+            yield from paths_in(value[place], (*at, place))
+
+
+def changed(event: dict[str, Any], path: tuple, change: str) -> dict[str, Any] | None:
+    """The event with the value at a path changed; None where that is no change. A candidate's frozen text is JSON."""
+    if path[0] == "frozen" and len(path) > 1:
+        inner = changed(json.loads(event["frozen"]), path[1:], change)
+        return None if inner is None else {**event, "frozen": json.dumps(inner)}
+    made = copy.deepcopy(event)
+    holder: Any = made
+    for step in path[:-1]:
+        holder = holder[step]
+    value = holder[path[-1]]
+    if change in VALUES:
+        new = VALUES[change]
+    elif change == "negative" and isinstance(value, int | float):
+        new = -value
+    elif isinstance(value, list) and value and change in ("one less", "one more", "reversed"):
+        new = {"one less": value[:-1], "one more": [*value, value[-1]], "reversed": value[::-1]}[change]
+    else:
+        return None
+    if new is GONE:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = new
+    return None if made == event else made
+
+
+def places(event: dict[str, Any]) -> list[tuple]:
+    """Where an event can be changed, the frame aside."""
+    found = [path for path in paths_in(event) if path[0] not in ("kind", "t", "by")]
+    if isinstance(event.get("frozen"), str):
+        found += [("frozen", *path) for path in paths_in(json.loads(event["frozen"]))]
+    return found
+
+
+def write(root: Path, journal: Path, place: int, event: dict[str, Any]) -> None:
+    """Put an event in the place of a line."""
+    lines = (root / journal).read_text().splitlines()
+    lines[place] = json.dumps(event)
+    (root / journal).write_text("\n".join(lines) + "\n")
