@@ -93,7 +93,7 @@ CASES = {  # case: (what must come out, the file and the test)
     ),
     "export-all-path-with-space": (
         "a path that one format refuses is no matter of the others",
-        ("commands/test_commands.py", "test_a_path_that_one_format_refuses_is_no_matter_of_the_others"),
+        ("cli/test_command_line.py", "test_a_path_that_one_format_refuses_is_no_matter_of_the_others"),
     ),
     "fit-wait": (
         "a fit that is queued already is named, and waited for",
@@ -101,11 +101,11 @@ CASES = {  # case: (what must come out, the file and the test)
     ),
     "predict-out-special": (
         "an output that is a pipe, a link or a device is refused",
-        ("commands/test_files_of_commands.py", "test_what_is_no_file_is_never_written_over"),
+        ("cli/test_files.py", "test_what_is_no_file_is_never_written_over"),
     ),
     "process-substitution": (
         "a table may come through a pipe",
-        ("commands/test_files_of_commands.py", "test_a_table_may_come_through_a_pipe"),
+        ("cli/test_files.py", "test_a_table_may_come_through_a_pipe"),
     ),
     "oidc_entra": (
         "claims of a provider without e-mails let in whom access.toml names, by groups too",

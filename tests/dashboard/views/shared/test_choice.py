@@ -35,7 +35,12 @@ def test_every_select_box_with_titles_tells_them_apart():
 # Options that are shown as they are, because nothing of them can be there twice: why, and how they are written.
 ONCE_EACH = {
     "coordinates and metrics, unique in a study (store/events/shapes.py)": {
-        *("study.domains", "[name for name in study.domains if name != across]", "names.domains", "domains"),
+        *(
+            "study.coordinates",
+            "[name for name in study.coordinates if name != across]",
+            "names.coordinates",
+            "domains",
+        ),
         *("names.metrics", "[one for one in names.metrics if one != first]"),
     },
     "names of points, which no candidate may take": {
