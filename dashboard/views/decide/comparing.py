@@ -8,19 +8,21 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import review as review_charts
+from dashboard.components.meters import meters
 from dashboard.models import wording
 from dashboard.models.names import Named, named
 from dashboard.models.units import Shown
 from dashboard.server import state
+from dashboard.views.decide.frozen import ruler_of
+from dashboard.views.shared.levels import Values, rows_with_total
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, refusal
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective
-from engine.studies.measured import for_fitting
 from store import reviews, studies
 
 
@@ -44,7 +46,7 @@ def render(study: studies.Study) -> bool:
     ask(ids, found)
     names = named(found["names"], [Objective(**one) for one in found["metrics"]])
     weights(found, names)
-    losses(study, found, names)
+    losses(study, found)
     table(study, found, names)
     epochs(found, names)
     regressions(study, found)
@@ -98,35 +100,24 @@ def weights(found: dict, names: Named) -> None:
     plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
 
 
-def losses(study: studies.Study, found: dict, names: Named) -> None:
+def losses(study: studies.Study, found: dict) -> None:
     """Differences to the reference with intervals."""
     st.header(f"Predicted, compared with {named_as(found['reference']['name'])}", anchor=False)
-    objectives = [Objective(**one) for one in found["metrics"]]
-    scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
-    series = [
-        (
-            row["name"],
-            scale.factor * np.array(row["difference"]["mean"]),
-            np.abs(scale.factor) * 1.96 * np.array(row["difference"]["std"]),
-        )
-        for row in found["rows"]
-        if row["difference"]
-    ]
-    side = "left" if scale.better == "lower" else "right"
-    figure = review_charts.intervals(
-        names.metrics,
-        [names.colours[one] for one in names.metrics],
-        series,
-        f"difference to {found['reference']['name']}, {scale.unit} ({side} is better)",
-        scale.unit,
-    )
-    plot(figure, key="compare-losses")
+    by, name = ruler_of(study, found), found["reference"]["name"]
+    apart = [row for row in found["rows"] if row["difference"]]
+    tables = [rows_with_total(by, Values.predicted(row), Values.predicted(row["difference"]), name) for row in apart]
+    for place, row, lines in zip(st.columns(len(apart)), apart, tables, strict=True):
+        with place:
+            st.markdown(f"**{named_as(row['name'])}**")
+            beside = [line for other in tables if other is not lines for line in other]
+            meters(lines, by.caption(name), f"compare-losses-{row['id']}", beside=beside)
     basis = (
         "One surrogate predicted all of them, so errors shared by both points cancel."
         if found["same_fit"]
         else "They were frozen with different fits, so their errors count as independent and intervals are wide."
     )
-    st.caption(f"95% intervals of the difference between two measured runs; hollow: within noise. {basis}")
+    runs = "merges" if found["kind"] == "merge" else "runs"
+    st.caption(f"Intervals are of the difference between two measured {runs}, and all meters have one scale. {basis}")
 
 
 def table(study: studies.Study, found: dict, names: Named) -> None:
