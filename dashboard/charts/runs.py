@@ -24,20 +24,19 @@ def curves(
     group: dict[int, str],
     colours: dict[str, str],
     logarithmic: tuple[bool, bool] = (False, False),
-    named: str = "mostly {}",
 ) -> go.Figure:
-    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group: its largest domain,
-    say. logarithmic: the axes of tokens and of the loss.
+    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group, such as "mostly
+    prose". logarithmic: the axes of tokens and of the loss.
 
-    named: what the runs of a domain are called, such as "mostly {}". One trace per domain, its runs separated by gaps:
-    one per run takes Plotly ten times as long. With markers where a run has a single point, which is no line.
+    One trace per group, its runs separated by gaps: one per run takes Plotly ten times as long. With markers where a
+    run has a single point, which is no line.
     """
     titles = {"xaxis_title": "tokens seen by each proxy", "yaxis_title": f"training loss, {BITS}"}
     fig = figure(340, meta={LEVELS: "y"}, **titles)
     for axis, is_log in zip((fig.layout.xaxis, fig.layout.yaxis), logarithmic, strict=True):
         axis.type = "log" if is_log else "linear"
-    for place, (domain, colour) in enumerate(colours.items()):
-        own = [lines[number] for number in lines if group[number] == domain]
+    for place, (name, colour) in enumerate(colours.items()):
+        own = [lines[number] for number in lines if group[number] == name]
         if own:
             fig.add_scatter(
                 x=np.concatenate([np.append(tokens, np.nan) for tokens, _, _ in own]),
@@ -47,7 +46,7 @@ def curves(
                 line={"width": 1.3, "color": colour, "dash": dash(place)},
                 marker={"size": 6},
                 opacity=0.75,
-                name=escape(named.format(domain)),
+                name=escape(name),
                 hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",
             )
     return fig.update_layout(showlegend=True)

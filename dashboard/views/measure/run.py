@@ -79,7 +79,7 @@ def curves(study: studies.Study, numbers: list[int], titles: list[str]) -> None:
     named = dict(zip(numbers, titles, strict=True))
     drawn = {number: (tokens, smoothed(loss, smoothing), named[number]) for number, (tokens, loss) in lines.items()}
     colours = {title: nth_colour(place) for place, title in enumerate(titles)}
-    figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic, "{}")
+    figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic)
     plot(figure, key=f"run-curves-{logarithmic}")
 
 

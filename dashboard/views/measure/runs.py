@@ -36,6 +36,7 @@ from engine.studies.measured import points_measured
 from store import jobs, studies
 
 MOST_JOBS = 12  # shown here; Jobs has more
+BASE = "base"  # the model from which experts are trained
 CURVES_OF = "curves-of"  # in the session: what the curves on the page are of
 FACTS = ("seed", "parameters", "tokens", "seconds", "message")
 
@@ -80,12 +81,10 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
             else "The first points appear a few seconds after the first proxies start."
         )
         return
-    dominant = {n: names.domains[int(np.argmax(table.shares[i]))] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     smoothing, *logarithmic = ask_look("all")
     labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}
-    called = "expert of {}" if study.kind == "merge" else "mostly {}"
-    figure = run_charts.curves(labelled, dominant, colour_of(names.domains), logarithmic, called)
+    figure = run_charts.curves(labelled, *curve_groups(study, table, names), logarithmic)
     plot(figure, key=f"curves-{logarithmic}")  # zoom in one scale means nothing in the other
     trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"
@@ -94,6 +93,20 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
         f"{len(lines):,}{of} runs{only}. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
     )
+
+
+def curve_groups(study: studies.Study, table: RunTable, names: Named) -> tuple[dict[int, str], dict[str, str]]:
+    """What each run's curve is called by its number, and the colours of these: proxies by their largest domain; of a
+    merge study, the base and its experts, which no coefficient tells from each other where knobs are tuned too."""
+    numbers = table.columns["number"]
+    if study.kind == "merge":
+        experts = zip(study.corpus["experts"], colour_of(study.corpus["experts"]).values(), strict=True)
+        colours = {BASE: style.INK} | {f"expert of {name}": colour for name, colour in experts}
+        labels = zip(numbers, table.columns["label"], strict=True)
+        return {number: BASE if label == BASE else f"expert of {label}" for number, label in labels}, colours
+    largest = [names.domains[place] for place in table.shares.argmax(axis=1)]
+    colours = {f"mostly {name}": colour for name, colour in colour_of(names.domains).items()}
+    return {number: f"mostly {name}" for number, name in zip(numbers, largest, strict=True)}, colours
 
 
 def imported_from(study: studies.Study) -> str:

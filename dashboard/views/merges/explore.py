@@ -6,10 +6,11 @@ import numpy as np
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of
+from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of, start_point
 from dashboard.views.merges.details import details
 from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.merge_headline import show_merge_headline
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import Compared, ask_reference, compared, headline, levels
@@ -40,6 +41,7 @@ def render(name: str | None) -> None:
     study, fit, aggregate = moment.study, moment.fit, moment.aggregate
     st.caption(summary(study))
     show_moment(moment, "explore")
+    show_merge_headline(moment, "explore")
     points = named(moment)
     preflight(study)
     own = StudySpec.from_dict(study.spec).merge
@@ -76,10 +78,13 @@ def render(name: str | None) -> None:
 
 
 def named(moment: Moment) -> dict[str, np.ndarray]:
-    """The named points, the best measured baseline first: that is what the faders are compared with at first."""
+    """The named points. The first is what the faders are compared with at first: the best measured baseline that is not
+    where they start (`start_point`)."""
     points = named_points(moment)
     usual = reference_runs(runs.measured(state.store(), moment.study.id), moment.aggregate)
-    return {name: points[name] for name in usual if name in points} | points
+    start = start_point(moment.study, points)
+    others = [name for name in usual if name in points and not np.allclose(points[name], start)]
+    return {name: points[name] for name in others} | points
 
 
 def preflight(study: studies.Study) -> None:

@@ -1,17 +1,21 @@
 """Search in a merge study: strategies that measure merges until a budget is spent, and their results."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts import merges as merge_charts
+from dashboard.models.moments import behind_words
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.live import live
-from dashboard.views.shared.moment import priorities_asked
+from dashboard.views.shared.moment import priorities_asked, show_moment
+from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
+from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import plain, refusal
@@ -21,7 +25,11 @@ from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
-from engine.studies.merges.questions import queue_merge_search
+from engine.studies.merges.answer import worth_measuring
+from engine.studies.merges.questions import measure_points, queue_merge_search
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import BEST_PREDICTED
+from engine.studies.reach import places_in
 from engine.surrogates import SURROGATES
 from store import jobs, results, runs, studies
 
@@ -40,6 +48,7 @@ def render(name: str | None) -> None:
     aggregate = priorities_of(study)
     ask(study, aggregate)
     live(lambda: results_so_far(study.id))
+    live(lambda: predicted_so_far(study, aggregate))
 
 
 def ask(study: studies.Study, aggregate: Aggregate) -> None:
@@ -87,8 +96,8 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
 
 
 NONE_YET = (
-    "No searches yet. **Guided by a surrogate** finds good merges with the fewest measurements; CMA-ES needs no "
-    "surrogate; random and grid are baselines."
+    "No search has measured merges yet. **Guided by a surrogate** finds good merges with the fewest measurements; "
+    "CMA-ES needs no surrogate; random and grid are baselines."
 )
 
 
@@ -123,6 +132,58 @@ def results_so_far(name: str) -> None:
         "so differences contain no training noise. The best of many is still a little lucky on these windows. Pause "
         "and resume on *Jobs*."
     )
+
+
+def predicted_so_far(study: studies.Study, aggregate: Aggregate) -> None:
+    """What the search after each fit predicts to be the best, beside the baselines."""
+    moment = moment_of(state.store(), study, aggregate)
+    if moment.fit is None or moment.search is None:
+        return
+    st.header("Best predicted", anchor=False)
+    show_moment(moment, "search")
+    found, settings = moment.search["found"], moment.search["settings"]
+    st.caption(
+        f"After each fit, the losses of {found['draws']:,} merges are predicted, without measuring any: by "
+        f"{SURROGATES[settings['surrogate']].title}, {behind_words(moment, moment.behind(moment.search))}."
+    )
+    best = np.array(found["found"]["shares"])
+    st.dataframe(predicted_table(moment, best), hide_index=True)
+    with st.container(horizontal=True):
+        if st.button("Set faders to the best predicted", icon=":material/tune:"):
+            set_faders(study, best)
+        if worth_measuring(moment) is not None:
+            allowed = needs_role("operator")
+            if st.button("Measure the best predicted", icon=":material/science:", **allowed):
+                act("measure-predicted", lambda: measure_points(state.store(), study, best, BEST_PREDICTED))
+        nominate(study, {BEST_PREDICTED: best}, "merge-search", settings["surrogate"], aggregate)
+    show_refusal("measure-predicted")
+
+
+def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
+    """The best predicted merge (D,) and the baselines: the aggregate and how the best differs, each with its interval;
+    where each stands; and its coefficients."""
+    found, aggregate = moment.search["found"], moment.aggregate
+    read, rows = reading(aggregate.unit), []
+    there = [(BEST_PREDICTED, found["found"], None)]
+    there += [(name, gap["baseline"], gap) for name, gap in found["differences"].items()]
+    points = np.array([one["shares"] for _, one, _ in there])
+    badges = places_in(state.store(), moment.study.id, points, moment.search["settings"]["fingerprint"])
+    for (name, one, gap), place in zip(there, badges, strict=True):
+        told = "–"
+        if gap is not None:
+            told = read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"])
+            told += ": within noise" if gap["inside_noise"] else ""
+        level = read.words(aggregate.sign * one["aggregate"], 1.96 * one["aggregate_std"])
+        rows.append(
+            {
+                "merge": name,
+                f"{aggregate.title}, predicted [{read.unit}]": level,
+                f"the best minus this [{read.gap_unit}]": told,
+                "place": place,
+                **{coordinate: f"{x:.3f}" for coordinate, x in zip(moment.study.domains, one["shares"], strict=True)},
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels: dict[str, float]) -> None:
