@@ -31,9 +31,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
     A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
-    text = [
-        [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
-    ]
+    text = told(effect, 1.96 * std, ".3f")
     limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
     scale = oriented(DIVERGING, better)
     fig = figure(
@@ -60,6 +58,21 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
     fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
+
+
+def told(effect: np.ndarray, half: np.ndarray, form: str) -> list[list[str]]:
+    """The texts of cells: effects and half of their 95% intervals (R, C), a question mark where not even the sign is
+    sure; without the intervals where columns are many, and so narrow."""
+    under = len(effect[0]) <= MANY
+
+    def cell(value: float, width: float) -> str:
+        if np.isnan(value):
+            return ""
+        if abs(value) <= width:
+            return "?"
+        return f"{value:+{form}}" + (f"<br>± {width:{form}}" if under else "")
+
+    return [[cell(*pair) for pair in zip(*row, strict=True)] for row in zip(effect, half, strict=True)]
 
 
 def response(
@@ -165,10 +178,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > 1.96 * std
-    text = [
-        ["" if np.isnan(e) else f"{e:+.2g}" if sure else "?" for e, sure in zip(*row, strict=True)]
-        for row in zip(effect, known, strict=True)
-    ]
+    text = told(effect, 1.96 * std, ".2g")
     limit = float(np.nanquantile(np.abs(effect), 0.95)) or 1.0
     labels = [escape(domain) for domain in domains]
     fig = figure(130 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})

@@ -80,7 +80,8 @@ class Shown:
     def gap_words(self, value: float, half: float | None = None) -> str:
         """A difference with its sign, and half the width of its interval where that is known."""
         told = number(float(self.gap(value)), "+")
-        return told if half is None else f"{told} ± {number(float(self.gap(half)))}"
+        unknown = half is None or not math.isfinite(half)
+        return told if unknown else f"{told} ± {number(float(self.gap(half)))}"
 
 
 def shown_in(reading: str, unit: str) -> Shown:

@@ -25,9 +25,10 @@ EXAMPLES = 3  # windows shown per domain, the worst first
 def flips(store: Store, study: str, corpus: str | None, point: list[float], reference: list[float]) -> list[dict]:
     """One entry per fidelity at which both points (D,) were measured with their windows, the smallest first.
 
-    {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "windows", "worse":
-    outside the noise, None if one seed leaves the noise unknown, "higher": windows that are higher at all,
-    "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
+    {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "half": of its 95%
+    interval over windows, None for one, "windows", "worse": outside the noise, None if one seed leaves the noise
+    unknown, "higher": windows that are higher at all, "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty
+    if no windows were saved.
     """
     both: dict[str, list] = {}
     rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
@@ -69,6 +70,7 @@ def of_domain(domain: str, change: np.ndarray, text) -> dict:
     return {
         "domain": domain,
         "change": float(mean.mean()),
+        "half": float(1.96 * mean.std(ddof=1) / np.sqrt(len(mean))) if len(mean) > 1 else None,
         "windows": len(mean),
         "worse": None if worse is None else int(worse.sum()),
         "higher": int((mean > 0).sum()),

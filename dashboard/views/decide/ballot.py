@@ -95,7 +95,7 @@ def numbers(frozen: dict) -> None:
     """The aggregate with its interval, and the runs behind it."""
     aggregate = Aggregate.from_dict(frozen["aggregate"])
     told = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
-    runs = wording.counted(frozen["surrogate"]["runs"], "merge" if frozen["kind"] == "merge" else "run")
+    runs = wording.counted(frozen["surrogate"]["runs"], wording.RUN[frozen["kind"]])
     st.markdown(plain(f"{aggregate.title.capitalize()}: {told} (95%), from {runs}"))
 
 

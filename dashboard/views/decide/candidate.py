@@ -90,7 +90,7 @@ def predicted(study: studies.Study, frozen: dict, aggregate: Aggregate) -> None:
         f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
         f"{read.gap_words(aggregate.sign * gap['aggregate'], 1.96 * gap['aggregate_std'])} vs. "
         f"{plain(baseline)}, {verdict}. {behind['title']} on "
-        f"{wording.counted(behind['runs'], 'merge' if frozen['kind'] == 'merge' else 'run')} ({behind['runs_hash']})."
+        f"{wording.counted(behind['runs'], wording.RUN[frozen['kind']])} ({behind['runs_hash']})."
         f"{read.note}"
     )
 

@@ -51,7 +51,7 @@ def listed(study: studies.Study, found: dict) -> None:
     states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
     wished = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
-    chosen = [row["id"] for row in wished[:SHOWN] if card(row, found["rules"])]
+    chosen = [row["id"] for row in wished[:SHOWN] if card(study, row, found["rules"])]
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     leads_on(study, chosen)
@@ -64,7 +64,7 @@ def listed(study: studies.Study, found: dict) -> None:
     history(rows, [one for one in found["history"] if seen or one["what"] != "vote"])
 
 
-def card(row: dict, now: dict) -> bool:
+def card(study: studies.Study, row: dict, now: dict) -> bool:
     """One candidate in a line; returns whether it is selected."""
     aggregate = Aggregate.from_dict(row["aggregate"])
     read = reading(aggregate.unit)
@@ -73,7 +73,8 @@ def card(row: dict, now: dict) -> bool:
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
         name.markdown(f"**{named_as(row['name'])}** {badge(row['standing'])}")
         name.caption(f"{named_as(row['author'])}, {local(row['t'])}")
-        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate, read)))
+        predicted = wording.predicted_words(row["predicted"], aggregate, read)
+        prediction.markdown(plain(f"{predicted}, from {wording.counted(row['runs'], wording.RUN[study.kind])}"))
         prediction.caption(plain(wording.against_words(row["baselines"], aggregate, read)))
         counts.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"

@@ -136,19 +136,19 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
                 read,
                 aggregate.sign * row["aggregate"],
                 row["aggregate_std"],
-                gap and aggregate.sign * gap["aggregate"],
-                gap and gap["aggregate_inside_noise"],
+                gap and (aggregate.sign * gap["aggregate"], gap["aggregate_std"], gap["aggregate_inside_noise"]),
             )
         )
         for m, key in enumerate(keys[1:]):
-            claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
-            rows[key].append(cell(own[m], row["mean"][m], row["std"][m], *claim))
+            claim = gap and (gap["mean"][m], gap["std"][m], gap["inside_noise"][m])
+            rows[key].append(cell(own[m], row["mean"][m], row["std"][m], claim))
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
+    frame.loc["predicted from"] = [wording.counted(row["runs"], wording.RUN[study.kind]) for row in found["rows"]]
     frame.loc["runs reach there"] = ["no: extrapolated" if row["extrapolated"] else "yes" for row in found["rows"]]
     frame.loc["measured since"] = [measured_since(study, row["id"], aggregate) for row in found["rows"]]
     for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
         title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
-        frame.loc[title] = [measured_words(row, size, aggregate) for row in found["rows"]]
+        frame.loc[title] = [measured_words(row, size, aggregate, study.kind) for row in found["rows"]]
     if found["kind"] == "mixture":
         unique = [row["unique_tokens"] for row in found["rows"]]
         cost = ["unknown" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
@@ -160,21 +160,24 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
     )
 
 
-def cell(read: Shown, value: float, std: float, gap: float | None, inside: bool | None) -> str:
-    """A value, its interval, and its difference with the verdict."""
+def cell(read: Shown, value: float, std: float, claim: tuple[float, float, bool] | None) -> str:
+    """A value with its interval, and its difference with that and the verdict. claim: the difference, its standard
+    deviation, and whether it is within noise; None for the reference itself."""
     text = read.words(value, 1.96 * std)
-    if gap is None:
+    if claim is None:
         return f"{text}  (reference)"
-    return f"{text}  ({read.gap_words(gap)}{', within noise' if inside else ''})"
+    gap, gap_std, inside = claim
+    return f"{text}  ({read.gap_words(gap, 1.96 * gap_std)}{', within noise' if inside else ''})"
 
 
-def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
+def measured_words(row: dict, size: dict, aggregate: Aggregate, study_kind: str) -> str:
     """The measurement at one size, and the difference to the reference if that was measured too."""
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
     read = reading(aggregate.unit)
-    text = read.words(aggregate.sign * one["aggregate"])
+    text = read.words(aggregate.sign * one["aggregate"], one["aggregate_half"])
+    text += f", {wording.counted(one['seeds'], 'seed')}" if study_kind != "merge" else ""
     if one["difference"] is None:
         return text
     verdict = ", within noise" if one["inside_noise"] else "" if one["half"] else ", noise unknown"
@@ -187,11 +190,12 @@ def measured_since(study: studies.Study, candidate: str, aggregate: Aggregate) -
     own = next((one for one in found if one["own"] and one["gap"]), None)
     if own is None:
         return "not yet"
-    value = aggregate.sign * own["points"][CANDIDATE]["aggregate"]
-    outside = ", outside the predicted interval" if own["gap"]["outside"] else ""
+    there, gap = own["points"][CANDIDATE], own["gap"]
+    outside = ", outside the predicted interval" if gap["outside"] else ""
     read = reading(aggregate.unit)
-    difference = read.gap_words(aggregate.sign * own["gap"]["aggregate"])
-    return f"{read.words(value)} ({difference} vs. predicted{outside})"
+    value = read.words(aggregate.sign * there["aggregate"], there["aggregate_half"])
+    difference = read.gap_words(aggregate.sign * gap["aggregate"], gap["aggregate_half"])
+    return f"{value}, {wording.counted(there['seeds'], 'seed')} ({difference} vs. predicted{outside})"
 
 
 def epochs(found: dict, names: Named) -> None:
@@ -238,6 +242,7 @@ def flips(size: dict) -> None:
         {
             "domain": one["domain"],
             "change of the mean": reading().gap(one["change"]),
+            "± 95%": None if one["half"] is None else reading().gap(one["half"]),
             "text windows": one["windows"],
             "worse beyond noise": one["worse"],
             "expected by chance": one["by_chance"],
@@ -249,6 +254,7 @@ def flips(size: dict) -> None:
         hide_index=True,
         column_config={
             "change of the mean": st.column_config.NumberColumn(format="%+.3f"),
+            "± 95%": st.column_config.NumberColumn(format="%.3f", help="Over text windows, not over seeds."),
             "expected by chance": st.column_config.NumberColumn(format="%.1f"),
         },
     )

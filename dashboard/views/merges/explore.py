@@ -128,14 +128,18 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
     """Predicted losses at once, and the measured ones as soon as they are there."""
     headline(one, aggregate, bool(too_few(study)))
     if isinstance(live, Measured):
-        st.metric(
-            f"{aggregate.title.capitalize()}, measured now",
-            reading(aggregate.unit).words(aggregate.sign * aggregate.of(live.losses)),
-        )
+        read = reading(aggregate.unit)
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
     elif live is not None:
         st.caption(f":material/info: {plain(live)}")
     tick = ("this merge, measured now", live.losses) if isinstance(live, Measured) else None
     levels(study, fit, aggregate, one, tick)
+
+
+def now_words(aggregate: Aggregate, live: Measured) -> str:
+    """The measured aggregate with its interval over windows of the text."""
+    half = 1.96 * aggregate.error_of([live.losses_se])
+    return reading(aggregate.unit).words(aggregate.sign * float(aggregate.of(live.losses)), half)
 
 
 def reach_words(fit: Fit, one: Compared) -> str:
@@ -143,7 +147,8 @@ def reach_words(fit: Fit, one: Compared) -> str:
     return (
         f"The nearest of {len(fit.measured.ids)} measured merges is {2 * one.support.distance[0]:.2f} away (sum of "
         f"coefficient differences; they are up to {2 * one.support.reach:.2f} apart). Intervals are 95%. Measuring a "
-        "merge again gives the same result: the uncertainty is the surrogate's, not training noise."
+        "merge again gives the same result: the uncertainty of predictions is the surrogate's, not training noise, and "
+        "that of measurements is the sample of text."
     )
 
 
@@ -163,8 +168,7 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
         st.caption("Measuring this merge; its losses appear here in a moment.")
     else:
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
-        value = read.words(aggregate.sign * aggregate.of(live.losses))
-        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", value)
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
         told = [one.words(*pair) for one, *pair in zip(own, live.losses, 1.96 * live.losses_se, strict=True)]
         titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
         st.dataframe({"metric": titles, "measured, 95% over windows": told}, hide_index=True)

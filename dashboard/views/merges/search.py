@@ -18,7 +18,7 @@ from dashboard.views.shared.progress import under_way
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
-from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.text import refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
@@ -26,7 +26,7 @@ from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.answer import worth_measuring
-from engine.studies.merges.questions import measure_points, queue_merge_search
+from engine.studies.merges.questions import SAME, measure_points, queue_merge_search
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.reach import places_in
@@ -112,10 +112,8 @@ def results_so_far(name: str) -> None:
             st.info(NONE_YET)
         return
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
-    levels = {
-        label: float(aggregate.of(measured.losses[row])) for label, row in reference_runs(measured, aggregate).items()
-    }
-    table(study, found, aggregate, levels)
+    usual = reference_runs(measured, aggregate)
+    table(study, found, aggregate, measured, next(iter(usual), None))
     st.header("Best so far", anchor=False)
     lines = {}
     for number, search in enumerate(found):
@@ -125,8 +123,8 @@ def results_so_far(name: str) -> None:
             known = search["found"].get("known", 0)  # merges of earlier searches
             label += f", starting from {known} merges" if known else ""
             lines[label] = aggregate.sign * np.array(search["found"]["trace"])
-    usual = {key: aggregate.sign * value for key, value in list(levels.items())[:3]}
-    plot(merge_charts.traces(lines, usual, aggregate.unit, aggregate.better), key="traces")
+    levels = {key: aggregate.sign * float(aggregate.of(measured.losses[row])) for key, row in list(usual.items())[:3]}
+    plot(merge_charts.traces(lines, levels, aggregate.unit, aggregate.better), key="traces")
     st.caption(
         f"{len(points_measured(store, name).ids)} merges measured in this study, all on the same validation windows, "
         "so differences contain no training noise. The best of many is still a little lucky on these windows. Pause "
@@ -186,33 +184,50 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels: dict[str, float]) -> None:
-    """The best merge of each search against the best baseline, and a button that sets the faders to it."""
-    best, read = next(iter(levels), None), reading(aggregate.unit)
+def table(
+    study: studies.Study, found: list[dict], aggregate: Aggregate, measured: runs.Measured, best: str | None
+) -> None:
+    """The best merge of each search against the best baseline (its label), and a button that sets the faders to it."""
+    read = reading(aggregate.unit)
+    errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
+    other = None if best is None else reference_runs(measured, aggregate)[best]
     rows = []
     for search in found:
-        own = aggregate.of(np.array(search["found"]["losses"], float))
-        settings = search["settings"]
+        point, losses = (np.array(search["found"][key], float) for key in ("weights", "losses"))
+        settings, own = search["settings"], error_at(measured, errors, point)
+        level = read.words(aggregate.sign * aggregate.of(losses), 1.96 * aggregate.error_of([own]))
+        gap = {}
+        if other is not None:
+            apart = aggregate.sign * (aggregate.of(losses) - aggregate.of(measured.losses[other]))
+            half = 1.96 * aggregate.error_of([own, errors[measured.ids[other]]])
+            gap = {f"vs. {best} [{read.gap_unit}]": read.gap_words(apart, half)}
         rows.append(
             {
                 "strategy": TITLES[settings["strategy"]] + (" · Pareto front" if settings["spread"] else ""),
                 "surrogate": SURROGATES[settings["surrogate"]].title if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],
-                f"{aggregate.title} of its best": read.level(aggregate.sign * own),
-                f"vs. {best}": read.gap(aggregate.sign * (own - levels[best])) if best else None,
-                **dict(zip(study.domains, search["found"]["weights"], strict=True)),
+                f"{aggregate.title} of its best [{read.unit}]": level,
+                **gap,
+                **dict(zip(study.domains, point.tolist(), strict=True)),
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in list(rows[0])[4:]}
+    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.domains}
     formats["seconds"] = st.column_config.NumberColumn(format="%.1f")
     picked = st.dataframe(
         rows, hide_index=True, column_config=formats, on_select="rerun", selection_mode="single-row", key="found-merges"
     )
     if chosen := picked.selection.rows:
-        point = np.array(found[chosen[0]]["found"]["weights"])
         if st.button("Set faders to this merge", icon=":material/tune:"):
-            set_faders(study, point)
-    else:
-        unit = f"{plain(read.unit)}, with the study's own priorities.{read.note}"
-        st.caption(f"Unit: {unit} Select a row to set the faders to it.")
+            set_faders(study, np.array(found[chosen[0]]["found"]["weights"]))
+        return
+    st.caption(
+        "By the study's own priorities. ± is 95% over windows of the text, which all merges share, so differences are "
+        "more certain than it says. Select a row to set the faders to it."
+    )
+
+
+def error_at(measured: runs.Measured, errors: dict[str, np.ndarray], point: np.ndarray) -> np.ndarray:
+    """The standard errors (M,) of the run at a point (D,); NaN where there is none."""
+    there = np.flatnonzero(np.abs(measured.weights - point).max(axis=1) <= SAME)
+    return errors[measured.ids[there[0]]] if len(there) else np.full(measured.losses.shape[1], np.nan)

@@ -161,12 +161,26 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
         delta_arrow="off",
         width="content",
     )
-    row.metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}", width="content")
-    row.metric("Regret of the proxies' choice", regret, width="content")
+    row.metric(
+        f"Top-{trust.k} overlap",
+        f"{trust.top:.0%}",
+        f"{round(trust.top * trust.k)} of {trust.k}, of {len(one.names)} mixtures",
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
+    row.metric(
+        "Regret of the proxies' choice",
+        regret,
+        plain(read.gap_unit),
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
     row.metric(
         "Predicted minus measured",
         read.gap_words(aggregate.sign * trust.gap, 1.96 * trust.gap_std),
-        f"of {plain(one.names[0])}",
+        f"{plain(read.gap_unit)}, of {plain(one.names[0])}",
         delta_color="off",
         delta_arrow="off",
         width="content",
@@ -189,17 +203,22 @@ def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
         {
             "mixture": name,
             aggregate.title: read.level(aggregate.sign * value),
-            **read.columns(aggregate.sign * value, 1.96 * error),
+            **read.columns(aggregate.sign * value, None if trust.noise is None else 1.96 * error),
             "seeds": int(count),
-            "predicted": read.level(aggregate.sign * guess),
+            "predicted, 95%": read.words(aggregate.sign * guess, 1.96 * doubt),
         }
-        for name, value, error, count, guess in zip(
-            one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
+        for name, value, error, count, guess, doubt in zip(
+            one.names,
+            trust.measured,
+            trust.measured_std,
+            trust.seeds,
+            one.predicted,
+            one.predicted_std,
+            strict=True,
         )
     ]
     number = st.column_config.NumberColumn(format="%.3f")
-    numbers = dict.fromkeys((aggregate.title, *INTERVAL, "predicted"), number)
-    st.dataframe(rows, hide_index=True, column_config=numbers)
+    st.dataframe(rows, hide_index=True, column_config=dict.fromkeys((aggregate.title, *INTERVAL), number))
 
 
 def scale(study: studies.Study, aggregate: Aggregate) -> None:
