@@ -124,7 +124,7 @@ def ternary(
 ) -> go.Figure:
     """A predicted metric over three domains, as an area. points (N, 3): a grid of the triangle; mean, ends
     (N,): of its 95% interval; runs (R, 3) measured, as circles; at (3,): the faders, as a diamond."""
-    fig = figure(470, margin={"l": 40, "r": 40, "t": 40, "b": 40})
+    fig = figure(470)
     a, b, c = (escape(name) for name in names)
     scale = oriented(LOSS_SCALE, better)
     for colour, outline in _areas(points, mean, scale):
@@ -150,8 +150,9 @@ def ternary(
     circle = {"size": 6, "color": GROUND, "line": {"color": TEXT, "width": 1}}
     diamond = {"symbol": "diamond", "size": 15, "color": TEXT, "line": {"color": GROUND, "width": 2}}
     for (first, second, third), marker in ((runs.T, circle), (at[:, None], diamond)):
-        fig.add_scatterternary(a=first, b=second, c=third, mode="markers", hoverinfo="skip", marker=marker)
-    return fig.update_layout(ternary=triangle((a, b, c)))
+        sides = {"a": first, "b": second, "c": third}
+        fig.add_scatterternary(**sides, mode="markers", hoverinfo="skip", marker=marker, cliponaxis=False)
+    return fig.update_layout(triangle(names))
 
 
 def _areas(points: np.ndarray, values: np.ndarray, scale: list) -> list[tuple[str, np.ndarray]]:

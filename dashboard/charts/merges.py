@@ -18,6 +18,7 @@ from dashboard.charts.style import (
     faded,
     figure,
     oriented,
+    short_labels,
 )
 from dashboard.models.colours import nth_colour
 
@@ -195,12 +196,12 @@ def coefficients(names: list[str], coordinates: list[str], colours, points: np.n
         xaxis_title="coefficient",
         yaxis={"autorange": "reversed"},
     )
-    for row, (name, point) in enumerate(zip(names, points, strict=True)):
+    for row, (name, shown, point) in enumerate(zip(names, short_labels(names), points, strict=True)):
         fig.add_bar(
             x=point,
-            y=[escape(one) for one in coordinates],
+            y=short_labels(coordinates),
             orientation="h",
-            name=escape(name),
+            name=shown,
             marker={"color": [faded(colours[one], 1.0 if row == 0 else 0.35) for one in coordinates]},
             text=[f"{x:.2f}" for x in point],
             textposition="auto",

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from dashboard.charts import style
 from dashboard.charts.mixtures import shares_bar
 from dashboard.charts.style import FAINT, GOOD, INK, escape, figure
 from dashboard.models.colours import nth_colour
@@ -24,12 +25,12 @@ def points(
     if kind == "mixture":
         return shares_bar(labels, names.domains, names.colours, values)
     fig = figure(110 + len(names.domains) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
-    for k, label in enumerate(labels):
+    for k, (label, shown) in enumerate(zip(labels, style.short_labels(labels), strict=True)):
         fig.add_bar(
             x=values[k],
-            y=[escape(name) for name in names.domains],
+            y=style.short_labels(names.domains),
             orientation="h",
-            name=escape(label),
+            name=shown,
             marker={"color": nth_colour(k)},
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
@@ -45,10 +46,11 @@ def strengths(labels: list[str], strength: np.ndarray, half: np.ndarray, group: 
     shades = [GOOD if g % 2 == 0 else INK for g in group]
     fig.add_scatter(
         x=strength,
-        y=[escape(label) for label in labels],
+        y=style.short_labels(labels),
+        customdata=[escape(label) for label in labels],
         mode="markers",
         marker={"size": 12, "color": shades},
         error_x={"array": half, "color": INK, "thickness": 1.6, "width": 4},
-        hovertemplate="%{y}: %{x:+.2f} ± %{error_x.array:.2f}<extra></extra>",
+        hovertemplate="%{customdata}: %{x:+.2f} ± %{error_x.array:.2f}<extra></extra>",
     )
     return fig.update_layout(yaxis={"autorange": "reversed"})

@@ -117,7 +117,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)
-    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
+    fig = figure(340)
     a, b, c = (escape(name) for name in domains)
     fig.add_scatterternary(
         a=points[:, 0],
@@ -128,7 +128,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
         hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
     )
-    return fig.update_layout(ternary=triangle((a, b, c)))
+    return fig.update_layout(triangle(domains))
 
 
 def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> go.Figure:

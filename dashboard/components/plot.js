@@ -2,6 +2,7 @@
 
 const CONFIG = {
   displaylogo: false,
+  displayModeBar: matchMedia("(hover: none)").matches ? false : "hover",  // a finger does not hover: it would stay, over the legend
   modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "autoScale2d"],
 };
 
