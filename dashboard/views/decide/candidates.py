@@ -7,6 +7,7 @@ from dashboard.server import state
 from dashboard.views.decide import ballot, candidate, comparing, deciding, preferences
 from dashboard.views.decide.deciding import BADGES, badge
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import local, named_as, plain, refusal
@@ -42,9 +43,13 @@ def listed(study: studies.Study, found: dict) -> None:
     """All of them, newest first; choose several to see them side by side."""
     rows = found["candidates"]
     if not rows:
-        st.info(
-            "No candidates yet. Explore, Search, Runs, Next runs and Confirm have a button *Nominate* at each point.",
-            icon=":material/how_to_vote:",
+        where = "Explore, Search and Runs" if study.kind == "merge" else "Explore, Search, Runs, Next runs and Confirm"
+        nothing_yet(
+            f"No candidates yet. {where} have a button *Nominate* at each point.",
+            study,
+            ":material/how_to_vote:",
+            explore="To Explore",
+            search="To Search",
         )
         rules(study, found["rules"])
         return

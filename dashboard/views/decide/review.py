@@ -11,6 +11,7 @@ from dashboard.views.decide import deciding
 from dashboard.views.decide.deciding import badge
 from dashboard.views.decide.frozen import levels
 from dashboard.views.shared import presence
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
@@ -47,7 +48,8 @@ def render(name: str | None) -> None:
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
         st.title("Review")
-        st.info("No candidates yet, so there is nothing to review.")
+        words = "No candidates yet, so there is nothing to review: *Nominate* on Explore makes one."
+        nothing_yet(words, study, explore="To Explore", search="To Search")
         return
     found.sort(key=lambda one: (ORDER.index(one["standing"]["state"]), one["t"]))
     ids = [one["id"] for one in found]

@@ -11,6 +11,7 @@ from dashboard.models.colours import colour_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import cancel_button, needs_role, say_if_there
 from dashboard.views.shared.dialogs import dialog
+from dashboard.views.shared.finding import asked
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import act, show_refusal
@@ -32,7 +33,7 @@ def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
     style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New corpus", **style, **needs_role("operator")):
+    if button.button("New corpus", **style, **needs_role("operator")) or asked("new-corpus"):
         new_corpus()
     names = corpora.names(state.store())
     if not names:

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard.models.jobs import Overview, advice, log_of, overview_of, request_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import cancel_button, needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import ICONS, expected
 from dashboard.views.shared.refused import act, show_refusal
@@ -29,6 +30,8 @@ def now() -> None:
     overview = overview_of(state.store())
     show_refusal(ACTS)
     headline(overview)
+    if not sum(overview.counts.values()):
+        nothing_yet("No job yet: studies, searches and confirmations make them.", studies="To Studies")
     devices(overview)
     for study, progress in overview.studies:
         study_row(study, progress)

@@ -18,6 +18,7 @@ from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
 from dashboard.views.measure.run import MOST, ask_look, look_at
 from dashboard.views.shared.buttons import cancel_button, needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import ICONS, expected, stages
@@ -46,7 +47,7 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None:
         return
     if not study.domains:
-        st.info("Runs are planned once the corpus is built. *Studies* shows its progress.")
+        nothing_yet("Runs are planned once the corpus is built.", study, corpus="To the corpus", jobs="To its job")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
     aggregate = priorities_of(study)

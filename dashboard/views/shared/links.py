@@ -10,7 +10,7 @@ def parameters() -> dict[str, list[str]]:
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
-def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
-    """A button that leads to another page, about this study."""
+def lead(label: str, page: str, study: studies.Study | None, style: dict) -> None:
+    """A button that leads to another page, about this study if any."""
     if st.button(label, **style):
-        st.switch_page(st.session_state["pages"][page], query_params={"study": study.id})
+        st.switch_page(st.session_state["pages"][page], query_params={"study": study.id} if study else None)

@@ -13,6 +13,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.claims import ONE_SEED, claims_table
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
@@ -47,7 +48,8 @@ def render(name: str | None) -> None:
         "with several seeds, next to the baselines and a range of other mixtures."
     )
     if study.imported:
-        st.info("The runs of this study were imported, so nothing can be trained here.")
+        words = "The runs of this study were imported, so nothing can be trained here."
+        nothing_yet(words, study, export="To Export", explore="To Explore")
     else:
         ask(own, aggregate)
     live(lambda: results(study.id, fit.name, aggregate))
