@@ -1,5 +1,6 @@
 """Help where it stands: the palette, the words, the keys, the tour, in a real browser."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -88,6 +89,69 @@ def test_the_words_of_the_design_are_explained():
     missing = {word for word in words if word not in GLOSSARY and word.removesuffix("s") not in GLOSSARY}
     assert missing <= {"review"}, missing  # a page, which says what it is
     assert list(GLOSSARY) == sorted(GLOSSARY, key=str.lower)
+
+
+FAMILIAR = {  # of any computer
+    *("MB", "GB", "API", "CPU", "GPU", "CSV", "TSV", "HTML", "JSON", "YAML", "SHA", "CI", "JavaScript"),
+    *("Student's", "Spearman's", "Fisher's", "Mixdesk's"),  # parts of terms
+}
+NAMES = re.compile(r"\b[A-Z][a-z]+-[A-Z][a-z]+\b|\b[A-Z]{2,}-[A-Z]{2,}\b|\b[A-Z]\w*[A-Z]\w*\b")
+TERMS = (  # of the field; a page that begins to use one more is a reason to explain it
+    *("bootstrap", "confidence", "cosine", "cross-validation", "degrees? of freedom", "expected improvement"),
+    *("Gaussian process", "interaction", "Lasso", "learning curve", "log odds", "loss barrier", "negative flip"),
+    *("Pareto front", "posterior", "power", "preset", "probit", "rank correlation", "regret", "residual", "Sobol"),
+    *(
+        "stability",
+        "standard deviation",
+        "Student's t",
+        "task vector",
+        "top-k overlap",
+        "validation text",
+        "within noise",
+    ),
+    *(
+        "within noise",
+        "optimism",
+        "coverage",
+        "calibration",
+        "acquisition",
+        "epoch cap",
+        "dose run",
+        "scene",
+        "slice",
+        "SHAP value",
+    ),
+)
+
+
+def said_on_pages() -> str:
+    """All texts in the files of the pages."""
+    found = []
+    for path in (ROOT / "dashboard").rglob("*.py"):
+        if path.name != "glossary.py":
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            docs = {id(one.body[0].value) for one in nodes if isinstance(one, DOCUMENTED) and has_docstring(one)}
+            constants = [one for one in nodes if isinstance(one, ast.Constant) and id(one) not in docs]
+            found += [one.value for one in constants if isinstance(one.value, str) and " " in one.value]
+    return "\n".join(found)
+
+
+DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def has_docstring(node) -> bool:
+    return bool(node.body) and isinstance(node.body[0], ast.Expr) and ast.get_docstring(node) is not None
+
+
+def test_terms_that_pages_use_are_explained():
+    """As far as a test can tell a term: what is spelled like a name or an abbreviation, and a list of the field's."""
+    text, words = said_on_pages(), {word.lower() for word in GLOSSARY}
+    explained = " ".join(GLOSSARY) + " ".join(GLOSSARY.values())
+    names = {one for one in NAMES.findall(text) if one not in FAMILIAR and one not in explained}
+    assert names == set()
+    used = [term for term in TERMS if re.search(rf"\b{term}", text, re.IGNORECASE)]
+    assert len(used) > 25
+    assert [term for term in used if term.replace("?", "").lower() not in words] == []
 
 
 def test_badges_and_their_words_are_the_same():

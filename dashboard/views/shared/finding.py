@@ -19,7 +19,7 @@ class Action(NamedTuple):
 
     words: str
     page: str
-    query: dict[str, str] = {}
+    query: tuple[tuple[str, str], ...] = ()
 
 
 ACTIONS = {
@@ -31,7 +31,7 @@ ACTIONS = {
     "nominate": Action("Nominate the faders' point", "explore"),
     "propose": Action("Propose next runs", "next-runs"),
     "confirm": Action("Confirm in larger models", "confirm"),
-    "vote": Action("Vote on candidates", "candidates", {"vote": "next"}),
+    "vote": Action("Vote on candidates", "candidates", (("vote", "next"),)),
     "export": Action("Export a recipe", "export"),
     "token": Action("Make an API token", "tokens"),
 }
@@ -84,7 +84,7 @@ def go(kind: str, what: str, study: studies.Study | None) -> None:
         st.rerun()
     elif kind == "do" and what in ACTIONS:
         st.session_state[ASKED] = what
-        open_page(ACTIONS[what].page, own | ACTIONS[what].query)
+        open_page(ACTIONS[what].page, own | dict(ACTIONS[what].query))
     elif kind in ("candidate", "run"):
         open_page(f"{kind}s", {**own, kind: what})
     elif kind == "page":
