@@ -193,6 +193,15 @@ class CorpusPlanned(Event):
     spec: dict[str, object]
 
 
+@dataclass(frozen=True)
+class CorpusMarked(Event):
+    """From now on a corpus is private, or not any more, however it was built."""
+
+    kind = "corpus.marked"
+    corpus: str
+    private: bool
+
+
 # Candidates --------------------------------------------------------------------------------------------------
 
 

@@ -8,13 +8,13 @@ store.
 
 import numpy as np
 
-from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.corpus import windows
 from engine.corpus.windows import Windows
 from engine.review.evidence import at_point
 from engine.spec.fidelity import Fidelity
 from engine.spec.statistics import lowest
+from engine.studies.corpora import opened
 from store import runs
 from store.database import Store
 
@@ -96,18 +96,18 @@ def noise_of(change: np.ndarray) -> float | None:
 def texts(store: Store, corpus: str | None, like: Windows):
     """A function (domain, place among the kept windows) -> the text of that window, None if the corpus is gone."""
     try:
-        opened = None if corpus is None else corpora.load(store.workspace.corpus(corpus))
+        found = None if corpus is None else opened(store, corpus)
     except (Problem, OSError):
-        opened = None
+        found = None
 
     def text(domain: str, place: int) -> str | None:
-        if opened is None or opened.private or domain not in opened.domains:
+        if found is None or found.private or domain not in found.domains:
             return None
-        shard = opened.valid(domain)
+        shard = found.valid(domain)
         begin = windows.starts(len(shard), like.context, like.tokens)
         if len(begin) != like.count[domain]:
             return None  # the corpus was rebuilt since
         at = begin[windows.kept_places(len(begin))[place]]
-        return opened.decode(np.asarray(shard[at : at + like.context + 1]))
+        return found.decode(np.asarray(shard[at : at + like.context + 1]))
 
     return text
