@@ -39,6 +39,8 @@ LABELS = {
     "schedule": "schedule",
     "warmup": "warm-up, part of the training",
     "weight_decay": "weight decay",
+    "beta1": "memory of the mean gradient (Adam)",
+    "beta2": "memory of its square (Adam)",
     "clip": "largest norm of a gradient",
     "eval_tokens": "validation text per domain, tokens",
     "compute": "training",

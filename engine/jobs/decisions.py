@@ -340,6 +340,7 @@ DECISIONS: tuple[type[Event], ...] = (
     JobCancelAsked,
     JobRetryAsked,
     CorpusPlanned,
+    CorpusMarked,
     CandidatePut,
     ReviewAdded,
     InboxRead,
