@@ -20,7 +20,14 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")  # o
 GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
 DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
 LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
-AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
+AXIS = {
+    "gridcolor": GRID,
+    "zerolinecolor": FAINT,
+    "linecolor": FAINT,
+    "ticks": "",
+    "ticklabelstandoff": 4,
+    "automargin": True,
+}
 
 # The house style as a template: plotly checks it once, not for every figure.
 HOUSE = go.layout.Template(

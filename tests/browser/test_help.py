@@ -39,6 +39,31 @@ def test_the_palette_goes_to_a_page_by_a_few_letters(tab, page):
 
 
 @browser_test
+def test_the_palette_opens_a_run_a_word_and_a_form(tab, page):
+    visit(tab, page, "jobs")
+    expect(tab.locator(".mixdesk-palette .ground")).to_have_count(1)
+    box = tab.get_by_role("combobox", name="Find a page")
+    tab.keyboard.press("Control+k")
+    box.fill("run 1")
+    expect(tab.get_by_role("listbox", name="Found").get_by_role("option").first).to_have_text("runrun 1")
+    tab.keyboard.press("Enter")
+    expect(tab).to_have_url(re.compile("runs.*run=1"))
+    expect(tab.get_by_role("heading", name="Run 1", exact=True)).to_be_visible()
+    settled(tab)
+    tab.keyboard.press("Control+k")
+    box.fill("word pareto")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("dialog").get_by_text(GLOSSARY["Pareto front"])).to_be_visible()
+    tab.keyboard.press("Escape")
+    settled(tab)
+    tab.keyboard.press("Control+k")
+    box.fill("do new study")
+    tab.keyboard.press("Enter")
+    expect(tab.locator("h1")).to_have_text("Studies")
+    expect(tab.get_by_role("dialog", name="New study")).to_be_visible()
+
+
+@browser_test
 def test_the_question_mark_shows_words_and_keys(tab, page):
     visit(tab, page, "runs")
     expect(tab.locator(".mixdesk-palette .ground")).to_have_count(1)

@@ -140,6 +140,8 @@ def files(told: dict) -> None:
 COLUMNS = {
     "overlap, own domain": st.column_config.NumberColumn(format="percent"),
     "overlap, any domain": st.column_config.NumberColumn(format="percent"),
+    "documents": st.column_config.NumberColumn(format="localized"),
+    "train tokens": st.column_config.NumberColumn(format="localized"),
     "train, MB": st.column_config.NumberColumn(format="%.2f"),
     "validation, MB": st.column_config.NumberColumn(format="%.2f"),
 }

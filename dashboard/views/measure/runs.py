@@ -203,6 +203,7 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, axes:
         hide_index=True,
         column_config=formats,
         height=380,
+        placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": linked}},
