@@ -55,7 +55,7 @@ GLOSSARY = {
     "objective": "A metric that a study wants low or high, and how much it counts.",
     "Olmix": "A way to choose mixtures by a convex search that stays near the prior.",
     "optimism": "How much worse a point measures than predicted because it was chosen for its prediction.",
-    "ParEGO": "A search for a Pareto front: every round weighs the metrics anew.",
+    "ParEGO": "A search for a Pareto front: every round weighs the metrics otherwise.",
     "Pareto front": "The points that no other one beats in all chosen metrics at once.",
     "perplexity per byte": "2 to the bits per byte: how many equally likely bytes the model chooses among.",
     "power": "How likely runs are to find a difference that is there.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.core.records import Record
 from engine.jobs.events import Event
-from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
+from engine.jobs.housekeeping import CorpusMarked, StudyDeleted, StudyLabelled
 from engine.jobs.ledger import PredictionsRegistered, SourcePriced
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
 
@@ -191,15 +191,6 @@ class CorpusPlanned(Event):
     kind = "corpus.planned"
     corpus: str
     spec: dict[str, object]
-
-
-@dataclass(frozen=True)
-class CorpusMarked(Event):
-    """From now on a corpus is private, or not any more, however it was built."""
-
-    kind = "corpus.marked"
-    corpus: str
-    private: bool
 
 
 # Candidates --------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from engine.corpus.layouts import existing
 from engine.corpus.shelf import Corpus
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
-from engine.jobs.decisions import CorpusMarked, CorpusPlanned
+from engine.jobs.decisions import CorpusPlanned
+from engine.jobs.housekeeping import CorpusMarked
 from engine.spec.kinds.corpus import CorpusTask
 from engine.studies.questions import Asked, ask_once
 from store import corpora

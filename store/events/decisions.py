@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from engine.jobs.decisions import (
     CandidatePut,
-    CorpusMarked,
     CorpusPlanned,
     InboxRead,
     JobCancelAsked,
@@ -219,10 +218,6 @@ def corpus_planned(cursor: Cursor, at: At, e: CorpusPlanned) -> None:
     )
 
 
-def corpus_marked(cursor: Cursor, at: At, e: CorpusMarked) -> None:
-    cursor.execute("UPDATE corpora SET private = ? WHERE name = ?", [e.private, e.corpus])
-
-
 def notice_raised(cursor: Cursor, at: At, e: NoticeRaised) -> None:
     values = [e.notice, e.study, e.outcome, e.text, at.t]
     cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
@@ -301,7 +296,6 @@ EVENTS: dict[type[Event], Handler] = {
     JobPlanned: job_planned,
     JobPrioritised: job_prioritised,
     CorpusPlanned: corpus_planned,
-    CorpusMarked: corpus_marked,
     CandidatePut: candidate_put,
     ReviewAdded: review_added,
     InboxRead: inbox_read,

@@ -37,7 +37,7 @@ def arrive() -> None:
 
 
 def remembered() -> None:
-    """A tab that was reloaded, or whose server began anew, is who it was and follows whom it followed; a link to
+    """A tab that was reloaded, or whose server was started again, is who it was and follows whom it followed; a link to
     another room comes first."""
     kept = (st.session_state.get(tab.KEY) or {}).get("kept") or {}
     name, following = (str(kept.get(one) or "")[:NAME] for one in ("name", "following"))
