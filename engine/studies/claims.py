@@ -1,6 +1,6 @@
 """What a confirmation can claim, before it is paid: "A beats B" by the noise between seeds. Uses the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,8 +42,9 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
     for name, point in frame_of_study(study).baselines.items():
         if not any(np.abs(point - other).max() <= SAME for other in points[1:]):
             continue
-        gap = difference(fit.surrogate, points[0], point, aggregate.weights).aggregate
-        found.append(claim(name, gap, noise.std, noise.freedom, plan.seeds, len(points)))
+        gap = difference(fit.surrogate, points[0], point, aggregate.weights)
+        one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))
+        found.append(replace(one, half=1.96 * gap.aggregate_std))
     return Claims(noise, source, found)
 
 
