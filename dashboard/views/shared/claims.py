@@ -47,7 +47,8 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
     least = next((one.detectable for one in found.claims if one.detectable is not None), None)
     finds = "" if least is None else f" It finds differences from {read.gap(least):.4f} {plain(read.gap_unit)} on."
     st.caption(
-        f"The predicted difference, ± 95%, is that of two runs at the proxies' size. Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {read.gap(found.noise.std):.4f} "
+        "The predicted difference, with its 95% interval, is that of two runs at the proxies' size. "
+        f"Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {read.gap(found.noise.std):.4f} "
         f"{plain(read.gap_unit)}, from {found.source} ({wording.counted(found.noise.freedom, 'degree')} of freedom); "
         f"*at most*: at the upper end of that noise. –: more than {MOST:,}, or no number is enough.{finds} The "
         "differences are those predicted at the proxies' size; a candidate is chosen for its prediction, so the real "
