@@ -54,6 +54,7 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
         70 + 36 * len(names),
         barmode="stack",
         xaxis={"tickformat": ".0%", "range": [0, 1]},
+        margin_r=26,  # half of the last label
         yaxis={"autorange": "reversed"},
     )
     places, whole = short_labels(names), [escape(name) for name in names]

@@ -53,6 +53,7 @@ def figure(height: int, **layout) -> go.Figure:
 def triangle(names: Sequence[str]) -> dict:
     """The layout of a ternary plot with these corners: room for their names, of which half stands beyond each."""
     corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
+    corner["tickvals"] = [0.2, 0.4, 0.6, 0.8]  # at the corners those of two sides would lie upon each other
     titles = short_labels(names)
     axes = {f"{k}axis": {**corner, "title": {"text": title}} for k, title in zip("abc", titles, strict=True)}
     _, left, right = (30 + 4 * max(map(len, title.split("<br>"))) for title in titles)

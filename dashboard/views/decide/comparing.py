@@ -153,7 +153,7 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
         unique = [row["unique_tokens"] for row in found["rows"]]
         cost = ["unknown" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
         frame.loc["unique text, million tokens"] = cost
-    st.dataframe(frame, column_config={"_index": "metric"})
+    st.dataframe(frame, column_config={"_index": "metric"}, height=38 + 35 * len(frame))
     st.caption(
         f"Predicted value ± 95%, and the difference to {named_as(found['reference']['name'])}, with the priorities "
         f"that the reference was frozen with.{read.note}"
