@@ -64,7 +64,7 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, ends, title:
         },
         hovertemplate="%{text}: measured %{customdata[0]:.3f}; %{customdata[1]:.2f} from this plane<extra></extra>",
     )
-    cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": TEXT}}
+    cross = {"symbol": "cross", "size": 14, "color": TEXT, "line": {"width": 2, "color": GROUND}}
     fig.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name="faders", marker=cross, hoverinfo="skip")
     reach = [[float(axis[0]), float(axis[-1])] for axis in (plane.x, plane.y)]
     return fig.update_layout(xaxis_range=reach[0], yaxis_range=reach[1])

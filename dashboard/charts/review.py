@@ -31,7 +31,7 @@ def points(
             y=style.short_labels(names.domains),
             orientation="h",
             name=shown,
-            marker={"color": nth_colour(k)},
+            marker={"color": nth_colour(k) if len(labels) > 1 else [names.colours[name] for name in names.domains]},
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
     return fig.update_layout(

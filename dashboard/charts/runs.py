@@ -53,8 +53,12 @@ def curves(
 
 
 def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title: str) -> go.Figure:
-    """Measured scores (R,) in the order of the runs' numbers (R,), and the best up to each. title: with the unit."""
+    """Measured scores (R,) in the order of the runs' numbers (R,), and the best up to each. title: with the unit. The
+    axis reaches as far as `scale_of_best` says."""
+    low, high = scale_of_best(score, best)
+    room = 0.06 * (high - low)
     fig = figure(300, xaxis_title="run, in the order of their numbers", yaxis_title=escape(title))
+    fig.update_yaxes(range=[low - room, high + room])
     fig.add_scatter(
         x=numbers,
         y=score,
@@ -72,6 +76,16 @@ def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title:
         hovertemplate="best up to run %{x}: %{y:.4f}<extra></extra>",
     )
     return fig.update_layout(showlegend=True)
+
+
+def scale_of_best(score: np.ndarray, best: np.ndarray) -> tuple[float, float]:
+    """The ends of an axis of scores (R,): all of them, or where a few bad ones would flatten the rest, those up to
+    four fifths of the runs away from the best, and every best so far (R,)."""
+    away = np.abs(score - best[-1])
+    reach = 1.5 * float(np.quantile(away, 0.8))
+    kept = score if away.max() <= 2 * reach else np.append(score[away <= reach], best)
+    low, high = float(kept.min()), float(kept.max())
+    return (low, high) if high > low else (low - 1e-3, high + 1e-3)
 
 
 def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go.Figure:

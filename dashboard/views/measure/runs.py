@@ -12,7 +12,7 @@ from dashboard.models.colours import colour_of
 from dashboard.models.names import Named
 from dashboard.models.progress import progress_of
 from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves
-from dashboard.models.wording import ROLES
+from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
 from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
@@ -179,9 +179,12 @@ def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
     best = best_so_far(score, table.aggregate.better)
     first = rows[table.aggregate.best(table.losses[rows])]  # of tied ones, as on every page
     title = f"{table.aggregate.title}, {read.unit}"
-    plot(run_charts.best_so_far(numbers, read.level(score), read.level(best), title), key="best-so-far")
+    values, line = read.level(score), read.level(best)
+    plot(run_charts.best_so_far(numbers, values, line, title), key="best-so-far")
+    low, high = run_charts.scale_of_best(values, line)
+    beyond = int(((values < low) | (values > high)).sum())
     st.caption(
-        f"{counted(len(rows), 'run')} of one size. Best measured ({plain(table.columns['id'][first])}): "
+        f"{counted(len(rows), RUN[study.kind])} of one size{f', {beyond} beyond the axis' * bool(beyond)}. Best measured ({plain(table.columns['id'][first])}): "
         f"run {table.columns['number'][first]}; the best of many looks a little too good."
     )
 
