@@ -183,8 +183,9 @@ def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
     plot(run_charts.best_so_far(numbers, values, line, title), key="best-so-far")
     low, high = run_charts.scale_of_best(values, line)
     beyond = int(((values < low) | (values > high)).sum())
+    cut = f", {beyond} beyond the axis" if beyond else ""
     st.caption(
-        f"{counted(len(rows), RUN[study.kind])} of one size{f', {beyond} beyond the axis' * bool(beyond)}. Best measured ({plain(table.columns['id'][first])}): "
+        f"{counted(len(rows), RUN[study.kind])} of one size{cut}. Best measured ({plain(table.columns['id'][first])}): "
         f"run {table.columns['number'][first]}; the best of many looks a little too good."
     )
 
