@@ -82,7 +82,7 @@ def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> N
     rows = [rows_of(by, one, common[0]) for by, one in zip(rulers, frozen, strict=True)] if common else []
     points = np.array([one["point"] for one in frozen])
     for k, place in enumerate(st.columns(2)):
-        with place.container(border=True):
+        with place.container(border=True, key=f"ballot-{SIDES[k]}"):
             st.header(SIDES[k] + (f": {named_as(frozen[k]['name'])}" if named else ""), anchor=False)
             numbers(frozen[k])
             shown = (frozen[k]["kind"], [SIDES[k]], named_in(frozen[k]), points[[k]], review_charts.reach(points))

@@ -26,6 +26,7 @@ LARGE = """<style>
 .st-key-session h1 { font-size: 3.6rem; }
 .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 2.7rem; }
 .st-key-session [data-testid="stMetricLabel"] p, .st-key-session [data-testid="stMetricDelta"] { font-size: 1.25rem; }
+.st-key-session [data-testid="stColumn"]:has(.mixdesk-plot, .mixdesk-meters) { min-width: min(100%, 30rem); }
 .st-key-session .mixdesk-meters table { font-size: 1.15rem; }
 .st-key-session .mixdesk-meters :is(caption, table.many) { font-size: 1rem; }
 .st-key-session .mixdesk-meters :is(th, td) { height: 2rem; }

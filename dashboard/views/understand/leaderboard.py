@@ -6,7 +6,7 @@ import streamlit as st
 from dashboard.charts import leaderboard as leaderboard_charts
 from dashboard.server import state
 from dashboard.views.shared.moment import show_moment
-from dashboard.views.shared.plot import plot
+from dashboard.views.shared.plot import cells, plot
 from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
@@ -164,7 +164,7 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [SURROGATES[one.name].title for one in fit.league.fitted]
-    plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
+    cells(leaderboard_charts.per_metric(titles, metrics, spearman), "per-metric", len(metrics))
     low, high = np.tanh(np.arctanh(0.9) + np.array([-1.96, 1.96]) / np.sqrt(max(1, fit.league.runs - 3)))
     empty = " Empty: the metric is constant over the runs, so there is nothing to rank." * bool(
         np.isnan(spearman).any()
