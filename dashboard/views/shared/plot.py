@@ -6,7 +6,6 @@ from dashboard.charts.units import read_in
 from dashboard.components.plot import plot as draw
 from dashboard.views.shared.units import reading
 
-
 CELL, BESIDE = 62, 190  # pixels of a cell that a number and its interval fit into; of labels and scale beside all
 
 
