@@ -1,4 +1,4 @@
-"""The picture of README and of the documentation: `python docs/picture.py [ADDRESS]` while a page serves a finished demo.
+"""The picture of README and of the docs: `python docs/picture.py [ADDRESS]` while a page serves a finished demo.
 
 ADDRESS: of that page (http://127.0.0.1:8501). Explore of the study *Demo*, as a browser of 1440 x 900 shows it, is
 written to docs/screenshot.png. Take it again whenever what it shows has changed.
