@@ -2,6 +2,11 @@
 
 from collections.abc import Iterator
 
+from engine.metrics import METRICS
+from engine.space.design import DESIGNS
+from engine.spec.merge_catalogue import catalogue
+from engine.surrogates import SURROGATES
+
 LABELS = {
     "corpus": "corpus",
     "domains": "domains chosen",
@@ -66,8 +71,15 @@ LABELS = {
     "of": "compared with the study",
 }
 PARTS = ("fidelity", "compute", "merge")  # settings that hold settings
-BY = {"model": "expert", "layer": "expert and layer"}
 NONE = "–"
+BY = {"model": "expert", "layer": "expert and layer"}
+TITLES = {  # of settings that choose from a table: its titles
+    "design": lambda name: DESIGNS[name].title if name in DESIGNS else name,
+    "method": lambda name: catalogue()[name].title if name in catalogue() else name,
+    "surrogates": lambda name: SURROGATES[name].title if name in SURROGATES else name,
+    "metrics": lambda name: METRICS[name].title if name in METRICS else name,
+    "by": lambda name: BY.get(name, name),
+}
 
 
 def settings_told(spec: dict) -> Iterator[tuple[str, str]]:
@@ -87,7 +99,7 @@ def told(name: str, value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{one} {told(one, inner)}" for one, inner in value.items()) or NONE
     if isinstance(value, list | tuple):
-        return ", ".join(told("", one) for one in value) or NONE
+        return ", ".join(told(name, one) for one in value) or NONE
     if isinstance(value, float | int):
         return f"{value:,.10g}" if abs(value) >= 10_000 else f"{value:.10g}"
-    return BY.get(str(value), str(value)) if name == "by" else str(value or NONE)
+    return TITLES.get(name, str)(str(value)) if value else NONE

@@ -20,5 +20,6 @@ def test_values_are_words():
     told = dict(settings_told(spec.to_dict()))
     assert told["proxy: tokens each"] == "1,000,000" and told["proxy: tied embeddings"] == "yes"
     assert told["merge: one coefficient per"] == "expert and layer" and told["merge: base"] == "–"
+    assert told["merge: method"] == "TIES" and told["design"] == "Dirichlet (RegMix)"
     assert told["merge: parameters varied"] == "density 0.2, 0.8" and told["bounds of shares"] == "web 0.1, 0.5"
     assert not any(mark in "".join([*told, *told.values()]) for mark in ("_", "{", "[", "None", "True"))

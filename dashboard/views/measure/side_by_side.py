@@ -111,6 +111,8 @@ def answers(found: SideBySide, of: tuple[studies.Study, studies.Study], titles: 
                 for _, study, point in own
             ]
         )
+        if kind == "merge" and len(own) == 1:  # two are told apart by a legend
+            st.markdown(f"**{named_as(own[0][0])}**")
         figure = review_charts.points(
             kind, [title for title, _, _ in own], Named(names, [], [], colour_of(names)), values
         )
