@@ -79,10 +79,10 @@ def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title:
 
 
 def scale_of_best(score: np.ndarray, best: np.ndarray) -> tuple[float, float]:
-    """The ends of an axis of scores (R,): all of them, or where a few bad ones would flatten the rest, those up to
-    four fifths of the runs away from the best, and every best so far (R,)."""
+    """The ends of an axis of scores (R,): all of them, or where bad ones would flatten the rest, those up to three
+    times as far from the best as half of them are, and every best so far (R,)."""
     away = np.abs(score - best[-1])
-    reach = 1.5 * float(np.quantile(away, 0.8))
+    reach = 3 * float(np.median(away))
     kept = score if away.max() <= 2 * reach else np.append(score[away <= reach], best)
     low, high = float(kept.min()), float(kept.max())
     return (low, high) if high > low else (low - 1e-3, high + 1e-3)
