@@ -130,8 +130,9 @@ def behind(fit: Fit) -> dict:
 
 
 def beside(fit: Fit, frame: Frame, point: np.ndarray, aggregate: Aggregate) -> dict[str, dict]:
-    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ. Pages compare
-    with the first: the prior of mixtures, and of merges, whose usual ones may be far off, the best predicted."""
+    """Every baseline: its point, its predictions, and the candidate minus it, as two measured runs differ. Pages
+    compare with the first: the prior of mixtures, and of merges, whose usual ones may be far off, the best predicted.
+    """
     found: dict[str, dict] = {}
     for name, baseline in frame.baselines.items():
         change = difference(fit.surrogate, point, np.asarray(baseline, float), aggregate.weights)
