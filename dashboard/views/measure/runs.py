@@ -192,7 +192,7 @@ def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
 
 def filters_and_table(study: studies.Study, table: RunTable, names: Named, axes: list[dict], brush: Ranges) -> None:
     """The table of runs within a brush, filtered by state and role; and which groups of columns it has."""
-    row = st.container(horizontal=True, gap="large")
+    row = st.container(horizontal=True, gap="medium")
     brushing.ask_filters(row, table)
     groups = columns_of(study, table, names)
     look = {"selection_mode": "multi", "key": "columns", "bind": "query-params", "width": "content"}
