@@ -1,6 +1,6 @@
 // The command palette: Ctrl+K lists pages, actions and more, letters narrow the list, Enter goes there; ? asks for help.
 
-const WHAT = "Find a page, study, candidate, run, word, or something to do";
+const WHAT = "Go to a page, study, candidate, run or word, or do something";
 
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 
@@ -64,7 +64,7 @@ function open(host) {
 
 function build(host) {
   const box = make("div", host, { class: "ground", hidden: "" });
-  const dialog = make("div", box, { class: "palette", role: "dialog", "aria-modal": "true", "aria-label": "Find" });
+  const dialog = make("div", box, { class: "palette", role: "dialog", "aria-modal": "true", "aria-label": "Go to" });
   const input = make("input", dialog, { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "mixdesk-options", "aria-label": WHAT, placeholder: WHAT, autocomplete: "off" });
   const list = make("ul", dialog, { role: "listbox", id: "mixdesk-options", "aria-label": "Found" });
   host.palette = { box, input, list, at: 0 };

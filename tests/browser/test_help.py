@@ -25,7 +25,7 @@ def test_the_palette_goes_to_a_page_by_a_few_letters(tab, page):
     visit(tab, page, "")
     expect(tab.locator(".mixdesk-palette .ground")).to_have_count(1)
     tab.keyboard.press("Control+k")
-    box = tab.get_by_role("combobox", name="Find a page, study, candidate, run, word, or something to do")
+    box = tab.get_by_role("combobox", name="Go to a page, study, candidate, run or word, or do something")
     expect(box).to_be_focused()
     box.press_sequentially("page lead")
     expect(tab.get_by_role("listbox", name="Found").get_by_role("option")).to_have_count(1)
@@ -42,7 +42,7 @@ def test_the_palette_goes_to_a_page_by_a_few_letters(tab, page):
 def test_the_palette_opens_a_run_a_word_and_a_form(tab, page):
     visit(tab, page, "jobs")
     expect(tab.locator(".mixdesk-palette .ground")).to_have_count(1)
-    box = tab.get_by_role("combobox", name="Find a page")
+    box = tab.get_by_role("combobox", name="Go to a page")
     tab.keyboard.press("Control+k")
     box.fill("run 1")
     expect(tab.get_by_role("listbox", name="Found").get_by_role("option").first).to_have_text("runrun 1")
@@ -75,7 +75,7 @@ def test_the_question_mark_shows_words_and_keys(tab, page):
     dialog.get_by_label("Find a word").press("Enter")
     expect(dialog.get_by_text("No word here is called that.")).to_be_visible()
     dialog.get_by_role("tab", name="Keys").click()
-    expect(dialog.get_by_text("find a page, a study, a candidate")).to_be_visible()
+    expect(dialog.get_by_text("go to a page, study, candidate, run or word")).to_be_visible()
 
 
 @browser_test

@@ -8,7 +8,7 @@ from dashboard.views.shared.dialogs import dialog
 from store import studies
 
 KEYS = {
-    "Ctrl K": "find a page, a study, a candidate, a run, a word, or something to do",
+    "Ctrl K": "go to a page, study, candidate, run or word, or do something",
     "?": "this help",
     "1 to 9, 0": "focus a fader on *Explore*",
     "arrows, Page Up and Down, Home, End": "move it; with Shift a tenth of a step",
