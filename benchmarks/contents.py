@@ -29,6 +29,7 @@ from engine.core.workspace import Workspace
 from engine.corpus.contents import mixed
 from engine.corpus.document import Tally
 from engine.corpus.sources import DOMAINS, documents
+from engine.spec.statistics import ci_half_width
 from engine.studies.contents import contents_of_study
 from engine.studies.measured import for_fitting
 from engine.surrogates import SURROGATES
@@ -207,7 +208,7 @@ def prices(table: list[Runs]) -> list[tuple[str, float, float, float, float]]:
             covariance = own.covariance(np.stack([base, more]))[0]
             spread = np.sqrt(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
             measured = float(np.diff(own.mean(np.stack([base, more]))[:, 0])[0])
-            found.append((name, moved.aggregate, moved.half, measured, 1.96 * spread))
+            found.append((name, moved.aggregate, moved.half, measured, ci_half_width(spread)))
     return found
 
 

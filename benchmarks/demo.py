@@ -128,34 +128,34 @@ def held_against_larger(desk: Desk, study: str) -> dict:
     small = np.array([[row["losses"][d] for d in domains] for row in chosen])
     name, fingerprint = shown["league"]["league"]["default"], shown["league"]["fingerprint"]
     predicted = load(desk.workspace / "surrogates" / study / fingerprint / f"{name}.npz").mean(weights)
-    share = np.array(shown["aggregate"]["weights"])
+    metric_weights = np.array(shown["aggregate"]["weights"])
     return {
         "mixtures": len(chosen),
         "factor": FACTOR,
         "width": fidelity.width,
         "tokens": fidelity.tokens,
-        "small_to_large": ranked(small, large, share),
-        "surrogate_to_large": ranked(predicted, large, share),
+        "small_to_large": ranked(small, large, metric_weights),
+        "surrogate_to_large": ranked(predicted, large, metric_weights),
     }
 
 
-def ranked(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> dict:
+def ranked(one: np.ndarray, other: np.ndarray, metric_weights: np.ndarray) -> dict:
     """Spearman of (N, M) losses: mean over domains, and of the mean loss, with 95% bootstrap intervals."""
     rng, draws = np.random.default_rng(0), []
     for _ in range(2000):
         rows = rng.integers(0, len(one), len(one))
-        draws.append(correlations(one[rows], other[rows], share))
+        draws.append(correlations(one[rows], other[rows], metric_weights))
     low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
-    found = correlations(one, other, share)
+    found = correlations(one, other, metric_weights)
     return {
         name: [round(float(x), 3) for x in (found[i], low[i], high[i])]
         for i, name in enumerate(("domains", "mean_loss"))
     }
 
 
-def correlations(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+def correlations(one: np.ndarray, other: np.ndarray, metric_weights: np.ndarray) -> tuple[float, float]:
     each = spearman(one.T, other.T)
-    return float(np.mean(each)), float(spearman(weighted_sum(one, share), weighted_sum(other, share)))
+    return float(np.mean(each)), float(spearman(weighted_sum(one, metric_weights), weighted_sum(other, metric_weights)))
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def page(title: str, times: dict, league: League) -> list[str]:
     ]
     for one in league.fitted:
         margin = "" if one.margin is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.margin)
-        inside = " / ".join(f"{share:.0%}" for share in one.coverage.values())
+        inside = " / ".join(f"{value:.0%}" for value in one.coverage.values())
         lines.append(
             f"| {SURROGATES[one.name].title} | {one.mean_spearman:.3f} ({one.interval[0]:.3f} to {one.interval[1]:.3f})"
             f" | {margin} | {one.regret:.3f} | {inside} | {one.stability:.3f} | {one.repeats} "

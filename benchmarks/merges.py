@@ -48,7 +48,7 @@ def main() -> None:
     store = Store(Workspace.open(options.workspace))
     study = studies.get(store, options.study)
     task = task_of(study, merge_spec(study))
-    points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.domains)))
+    points = np.random.default_rng(0).uniform(0, 0.6, (STACKED, len(study.coordinates)))
     whole = study.spec["fidelity"]["eval_tokens"]
     rates = {
         f"{tokens:,} validation tokens per domain": throughput(task, store.workspace.root, points, tokens)

@@ -25,6 +25,7 @@ from engine.league import rank_correlations
 from engine.league.optimism import refit
 from engine.league.trial import trial_of
 from engine.league.validation import judged
+from engine.spec.statistics import ci_half_width
 from engine.surrogates import SURROGATES
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.regmix"
@@ -72,7 +73,7 @@ def judge(data: tuple, name: str, size: int, seed: int) -> list[float]:
     seconds = time.process_time() - started
     mean, std = fitted.predict(test[0])
     ranks = 100 * rank_correlations(test[1], mean, np.full(13, 1 / 13))
-    inside = (np.abs(test[1] - mean) <= 1.96 * std).mean()
+    inside = (np.abs(test[1] - mean) <= ci_half_width(std)).mean()
     return [float(x) for x in (ranks[1], ranks[2 + PILE_CC], ranks[0], 100 * inside, seconds)]
 
 

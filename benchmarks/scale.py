@@ -153,10 +153,10 @@ def idle(seconds: float = 30.0) -> dict:
         time.sleep(5)
         before = ticks(process.pid)
         time.sleep(seconds)
-        share = (ticks(process.pid) - before) / os.sysconf("SC_CLK_TCK") / seconds
+        cores = (ticks(process.pid) - before) / os.sysconf("SC_CLK_TCK") / seconds
         status = Path(f"/proc/{process.pid}/status").read_text()
         memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        return {"MB": memory / 1024, "% of a core": 100 * share}
+        return {"MB": memory / 1024, "% of a core": 100 * cores}
     finally:
         process.terminate()
         process.wait()

@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import rank_correlation
+from engine.spec.statistics import ci_half_width
 from engine.surrogates.gp import GP
 
 COMMAND = "OMP_NUM_THREADS=1 python -m benchmarks.sizes"
@@ -110,7 +111,7 @@ def score(runs: Table, way: Callable[..., Predicted]) -> list[np.ndarray]:
         mean, std = way(runs, known, large, asked)
         wanted = runs.losses[runs.rows(LARGE, asked)]
         error = 100 * (np.sqrt(np.mean((mean - wanted) ** 2, axis=0)) / wanted.mean(axis=0)).mean()
-        inside = np.nan if std is None else 100 * np.mean(np.abs(mean - wanted) <= 1.96 * std)
+        inside = np.nan if std is None else 100 * np.mean(np.abs(mean - wanted) <= ci_half_width(std))
         found.append(np.array([error, rank_correlation(wanted.mean(axis=1), mean.mean(axis=1)), inside]))
     return found
 

@@ -2,7 +2,7 @@
 
 Both train the same steps on the same tokens with the same kernels; the repeats of the two alternate, and the
 figure is the ratio of their fastest steps in this run. Writes results/stacking.json and .md here. On a GPU
-it also measures 64 proxies of d = 128, and their share of the bf16 matrix product's measured peak.
+it also measures 64 proxies of d = 128, and which fraction of the bf16 matrix product's measured peak they reach.
 """
 
 import json
@@ -64,7 +64,7 @@ def compare(width: int, members: int, device: str) -> dict:
     row |= {"stacked tokens/s": members * tokens / stacked, "alone tokens/s": tokens / single}
     if device == "cuda":
         flops = fidelity.flops(VOCABULARY) / (fidelity.steps * tokens)
-        row["share of bf16 peak"] = row["stacked tokens/s"] * flops / matmul_peak()
+        row["fraction of bf16 peak"] = row["stacked tokens/s"] * flops / matmul_peak()
     return row
 
 

@@ -31,7 +31,7 @@ from engine.space.simplex import Simplex
 from engine.spec.fidelity import PRESETS
 from engine.spec.frame import frame_of
 from engine.spec.repetition import design_centre
-from engine.spec.statistics import lowest
+from engine.spec.statistics import Z90, ci_half_width, lowest
 from engine.spec.study import StudySpec, design_points
 from engine.surrogates import SURROGATES, Surrogate
 from engine.surrogates.prediction import predict
@@ -113,7 +113,7 @@ def one(_, law: str, domains: int, seed: int) -> dict:
             answer = predict(surrogate, found.found.shares, WEIGHTS)
     stated = optimism_of(trial, league[league.default], space)
     error = truth(answer.shares) - answer.aggregate
-    inside = abs(error - stated.bias) <= 1.645 * np.hypot(stated.spread, answer.aggregate_std)
+    inside = abs(error - stated.bias) <= ci_half_width(np.hypot(stated.spread, answer.aggregate_std), Z90)
     return {
         "law": law,
         "domains": domains,

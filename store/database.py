@@ -285,8 +285,8 @@ def in_turn(function: Callable[Concatenate[Store, Given], Answer]) -> Callable[C
 
 def why(error: Exception) -> str:
     """Why an event could not be applied."""
-    told = str(error) if isinstance(error, Problem) else f"Cannot apply it: {type(error).__name__}: {error}"
-    return told[:SHOWN]
+    reason = str(error) if isinstance(error, Problem) else f"Cannot apply it: {type(error).__name__}: {error}"
+    return reason[:SHOWN]
 
 
 def gather_results(cursor: Cursor) -> None:

@@ -39,8 +39,8 @@ def main() -> None:
         sys.exit(f"rebuild: {problem}")
     except OSError as error:
         sys.exit(f"rebuild: {sentence_of(error, 'rebuild the database')}")
-    told = f" The old file is kept as {kept}." if kept else ""
-    print(f"{live}: rebuilt from {events:,} events.{told}")
+    note = f" The old file is kept as {kept}." if kept else ""
+    print(f"{live}: rebuilt from {events:,} events.{note}")
 
 
 def put_aside(live: Path) -> str | None:

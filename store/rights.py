@@ -36,26 +36,28 @@ class Rights:
         if self.runs is None:
             return
         for what, own in (("study", self.study), ("corpus", self.corpus)):
-            told = getattr(event, what, own)
-            if told != own:
-                raise Problem(f"Cannot take {event.kind} from this job: it is about the {what} {told!r}, not its own.")
+            targets = getattr(event, what, own)
+            if targets != own:
+                raise Problem(
+                    f"Cannot take {event.kind} from this job: it is about the {what} {targets!r}, not its own."
+                )
         if isinstance(event, RunsMeasured):
             for chosen in event.runs:
                 if self.study is None or chosen.id != run_id(self.study, chosen.number):
                     raise Problem(f"Cannot take {event.kind} from this job: {chosen.id!r} is no id of its study's.")
             return
-        told = runs_of(event)
-        for run in told:
+        targets = runs_of(event)
+        for run in targets:
             if run not in self.runs:
                 raise Problem(f"Cannot take {event.kind} from this job: {run!r} is not one of its runs.")
-        if len(set(told)) < len(told):
+        if len(set(targets)) < len(targets):
             raise Problem(f"Cannot take {event.kind} from this job: it names a run twice.")
 
 
 def runs_of(event: Event) -> list[str]:
     """The runs, planned before, that an event is about."""
-    told = getattr(event, "runs", None) or [getattr(event, "run", None)]
-    return [run for run in told if isinstance(run, str)] if isinstance(told, list) else []
+    targets = getattr(event, "runs", None) or [getattr(event, "run", None)]
+    return [run for run in targets if isinstance(run, str)] if isinstance(targets, list) else []
 
 
 def named(events: Iterable[type[Event]]) -> Kinds:

@@ -24,9 +24,9 @@ sys.dont_write_bytecode = False
 TRAINED = {"finished", "merged", "learning_desk", "page"}  # fixtures that train models first
 LONGEST = (  # by CPU seconds; the first needs no trained workspace: it runs while others wait for that
     *("test_backends", "test_every_page", "test_pages", "test_candidate_pages", "test_merge_study", "test_docs"),
-    *("test_sign_in", "test_rounds", "test_additions", "test_house", "test_merge_pages", "test_import_page"),
+    *("test_sign_in", "test_rounds", "test_additions", "test_organise", "test_merge_pages", "test_import_page"),
     *("test_help", "test_desk", "test_jobs_page", "test_server", "test_language_models", "test_base_path"),
-    *("test_commands", "test_evidence", "test_corpus_page", "test_new_study", "test_asked"),
+    *("test_command_line", "test_evidence", "test_corpus_page", "test_new_study", "test_asked"),
 )
 
 

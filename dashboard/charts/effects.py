@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     triangle,
     unless,
 )
+from engine.spec.statistics import ci_half_width
 
 BANDS = 24  # colours of an area
 
@@ -30,8 +31,8 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
 
     A question mark, untinted, where zero lies inside the 95% interval.
     """
-    known = np.abs(effect) > 1.96 * std
-    text = told(effect, 1.96 * std, ".3f")
+    known = np.abs(effect) > ci_half_width(std)
+    text = told(effect, ci_half_width(std), ".3f")
     limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
     scale = oriented(DIVERGING, better)
     fig = figure(
@@ -50,7 +51,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
         zmax=limit,
         xgap=3,
         ygap=3,
-        customdata=np.stack([effect, 1.96 * std], -1),
+        customdata=np.stack([effect, ci_half_width(std)], -1),
         colorbar={"title": {"text": escape(unit)}, "thickness": 10},
         hovertemplate=f"+{step:.0%} %{{y}}: %{{x}} %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} {escape(unit)}"
         "<extra></extra>",
@@ -86,7 +87,7 @@ def response(
         meta={LEVELS: "y"},
     )
     for m, metric in enumerate(metrics):
-        low, high = mean[:, m] - 1.96 * std[:, m], mean[:, m] + 1.96 * std[:, m]
+        low, high = mean[:, m] - ci_half_width(std[:, m]), mean[:, m] + ci_half_width(std[:, m])
         band = {"color": colours[metric], "width": 0}
         fig.add_scatter(x=shares, y=high, mode="lines", line=band, hoverinfo="skip", showlegend=False)
         fig.add_scatter(
@@ -178,8 +179,8 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
 
     A question mark, untinted, where zero lies inside the 95% interval.
     """
-    known = np.abs(effect) > 1.96 * std
-    text = told(effect, 1.96 * std, ".2g")
+    known = np.abs(effect) > ci_half_width(std)
+    text = told(effect, ci_half_width(std), ".2g")
     limit = float(np.nanquantile(np.abs(effect), 0.95)) or 1.0
     labels = [escape(domain) for domain in domains]
     fig = figure(130 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})
@@ -194,7 +195,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
         zmax=limit,
         xgap=3,
         ygap=3,
-        customdata=np.stack([effect, 1.96 * std], -1),
+        customdata=np.stack([effect, ci_half_width(std)], -1),
         hoverongaps=False,
         colorbar={"title": {"text": escape(unit)}, "thickness": 10, "tickformat": ".1g"},
         hovertemplate=f"+{step:.0%} of %{{y}} and of %{{x}}: %{{customdata[0]:+.4f}} ± %{{customdata[1]:.4f}} beyond "
@@ -229,7 +230,7 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
     Runs outside their interval are marked by name.
     """
     missed = measured - mean
-    outside = np.abs(missed) > 1.96 * std
+    outside = np.abs(missed) > ci_half_width(std)
     fig = figure(
         380,
         xaxis_title=f"{escape(metric)} predicted, held out, {escape(unit)}",
@@ -237,7 +238,7 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
         meta={LEVELS: "x"},
     )
     reach = 1.25 * max(
-        np.abs(missed).max(), float(np.quantile(1.96 * std, 0.8))
+        np.abs(missed).max(), float(np.quantile(ci_half_width(std), 0.8))
     )  # one huge interval must not flatten all others
     fig.update_yaxes(range=[-reach, reach])
     fig.add_hline(y=0, line={"color": INK, "width": 1, "dash": "dot"})
@@ -252,7 +253,7 @@ def residuals(metric: str, colour: str, mean, std, measured, labels: list, unit:
             textposition="top center",
             textfont={"size": 10},
             marker={"symbol": symbol, "size": 8, "color": colour},
-            error_y={"array": 1.96 * std[which], "color": "rgba(138,130,121,0.25)", "width": 0, "thickness": 1},
+            error_y={"array": ci_half_width(std[which]), "color": "rgba(138,130,121,0.25)", "width": 0, "thickness": 1},
             hovertemplate="%{text}: predicted %{x:.4f}, measured minus that %{y:+.4f} ± %{error_y.array:.4f}"
             "<extra></extra>",
         )

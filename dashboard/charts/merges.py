@@ -21,6 +21,7 @@ from dashboard.charts.style import (
     short_labels,
 )
 from dashboard.models.colours import nth_colour
+from engine.spec.statistics import ci_half_width
 
 
 def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, ends, title: str, better: str) -> go.Figure:
@@ -78,7 +79,7 @@ def line_between(ends: tuple[str, str], part, mean, std, metrics, colours, unit:
     for m, metric in enumerate(metrics):
         colour = colours[metric]
         band = {"color": colour, "width": 0}
-        high, low = mean[:, m] + 1.96 * std[:, m], mean[:, m] - 1.96 * std[:, m]
+        high, low = mean[:, m] + ci_half_width(std[:, m]), mean[:, m] - ci_half_width(std[:, m])
         fig.add_scatter(x=part, y=high, mode="lines", line=band, hoverinfo="skip", showlegend=False)
         fig.add_scatter(
             x=part,
@@ -144,8 +145,8 @@ def trade_off(names: tuple[str, str], units: tuple[str, str], values, front, rol
             mode="markers",
             name="predicted at the faders, 95% interval",
             marker={"symbol": "cross-thin", "size": 14, "line": {"width": 3, "color": INK}},
-            error_x={"array": 1.96 * here[1][:1], **error},
-            error_y={"array": 1.96 * here[1][1:], **error},
+            error_x={"array": ci_half_width(here[1][:1]), **error},
+            error_y={"array": ci_half_width(here[1][1:]), **error},
         )
     return fig.update_layout(showlegend=True)
 
@@ -235,7 +236,7 @@ def traces(lines: dict[str, np.ndarray], levels: dict[str, float], unit: str, be
 
 
 def against_mixtures(metrics: list[str], series: dict[str, tuple], unit: str) -> go.Figure:
-    """Losses of several models on the same metrics (M,): name -> (losses, 1.96 x standard error, symbol, colour)."""
+    """Losses of several models on the same metrics (M,): name -> (losses, half of the 95% interval, symbol, colour)."""
     height = 100 + 46 * len(metrics)
     fig = figure(height, xaxis_title=escape(unit), yaxis={"autorange": "reversed"}, meta={LEVELS: "x"})
     labels = [escape(metric) for metric in metrics]

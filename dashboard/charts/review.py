@@ -23,15 +23,15 @@ def points(
     """Points (N, D) of a study's space: stacked shares of mixtures, coefficients of merges side by side. ends: of the
     axis of coefficients, where another figure has the same."""
     if kind == "mixture":
-        return shares_bar(labels, names.domains, names.colours, values)
-    fig = figure(110 + len(names.domains) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
+        return shares_bar(labels, names.coordinates, names.colours, values)
+    fig = figure(110 + len(names.coordinates) * (12 + 14 * len(labels)), xaxis_title="coefficient", barmode="group")
     for k, (label, shown) in enumerate(zip(labels, style.short_labels(labels), strict=True)):
         fig.add_bar(
             x=values[k],
-            y=style.short_labels(names.domains),
+            y=style.short_labels(names.coordinates),
             orientation="h",
             name=shown,
-            marker={"color": nth_colour(k) if len(labels) > 1 else [names.colours[name] for name in names.domains]},
+            marker={"color": nth_colour(k) if len(labels) > 1 else [names.colours[name] for name in names.coordinates]},
             hovertemplate=f"{escape(label)}, %{{y}}: %{{x:.3f}}<extra></extra>",
         )
     return fig.update_layout(

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, LEVELS, escape, faded, figure, short_labels, unless
+from engine.spec.statistics import ci_half_width
 
 
 def front(
@@ -40,8 +41,8 @@ def front(
         mode="markers",
         name="this point, 95% interval",
         marker={"size": 14, "symbol": "diamond", "color": BAD},
-        error_x={"array": 1.96 * std[[0]], "color": INK},
-        error_y={"array": 1.96 * std[[1]], "color": INK},
+        error_x={"array": ci_half_width(std[[0]]), "color": INK},
+        error_y={"array": ci_half_width(std[[1]]), "color": INK},
         hovertemplate="this point: %{x:.3f}, %{y:.3f}<extra></extra>",
     )
     padding = np.ptp(along, axis=0) * 0.6 + 1e-9
@@ -144,8 +145,8 @@ def small_against_large(
         text=short_labels(names),
         textposition="top center",
         marker={"size": 11, "color": colour},
-        error_x={"array": 1.96 * predicted_std, "color": FAINT},
-        error_y={"array": 1.96 * measured_std, "color": FAINT},
+        error_x={"array": ci_half_width(predicted_std), "color": FAINT},
+        error_y={"array": ci_half_width(measured_std), "color": FAINT},
         hovertemplate="%{text}: predicted %{x:+.3f}, measured %{y:+.3f}<extra></extra>",
     )
     return fig

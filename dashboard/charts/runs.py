@@ -17,6 +17,7 @@ from dashboard.charts.style import (
     triangle,
 )
 from engine.spec.objectives import BITS
+from engine.spec.statistics import first_lowest
 
 
 def curves(
@@ -122,7 +123,7 @@ def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go
 
 def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> go.Figure:
     """The points (n, D) of a design: a triangle for three domains, else parallel coordinates; colour: the largest."""
-    largest = points.argmax(axis=1)
+    largest = first_lowest(-points)
     if len(domains) != 3:
         axes = [
             {"label": name, "name": name, "values": points[:, i], "percent": True} for i, name in enumerate(domains)

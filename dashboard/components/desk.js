@@ -28,7 +28,7 @@ function buttonOf(parent, letter, word, name) {
 function buildFader(row, fader, free) {
   const box = add(row, "div", "fader", { style: `--colour: ${fader.colour}` });
   const label = free ? fader.name : `Share of ${fader.name}`;
-  const share = add(box, "input", "share", { "aria-label": `${label}, typed`, inputmode: "decimal", spellcheck: "false" });
+  const entry = add(box, "input", "entry", { "aria-label": `${label}, typed`, inputmode: "decimal", spellcheck: "false" });
   const track = add(box, "div", "track", { tabindex: "0", role: "slider", "aria-orientation": "vertical", "aria-label": label });
   const slot = add(track, "div", "slot"), tried = add(track, "div", "tried");
   const near = add(track, "div", "near"), level = add(track, "div", "level");
@@ -38,7 +38,7 @@ function buildFader(row, fader, free) {
   const switches = add(box, "div", "switches");
   const mute = buttonOf(switches, "M", "Mute", fader.name), solo = buttonOf(switches, "S", "Solo", fader.name);
   const lock = buttonOf(switches, "L", "Lock", fader.name);
-  return { box, share, track, slot, tried, near, level, mark, cap, mute, solo, lock };
+  return { box, entry, track, slot, tried, near, level, mark, cap, mute, solo, lock };
 }
 
 function build(host, faders, free) {
@@ -54,7 +54,7 @@ function build(host, faders, free) {
 
 const DEEP = 55; // per cent of its colour that the slot has where it is lit most
 
-// The slot as a gradient: lit where the predicted aggregate is near the best there is. lit: (share, 0 to 1) pairs.
+// The slot as a gradient: lit where the predicted aggregate is near the best there is. lit: (value, 0 to 1) pairs.
 function valley(desk, lit, percent) {
   if (!lit) return "";
   const stops = lit.map(([x, light]) => `color-mix(in srgb, var(--lit) ${Math.round(DEEP * light)}%, transparent) ${percent(x)}`);
@@ -76,7 +76,7 @@ function drawFader(desk, i) {
   const [low, high] = ends(desk, i);
   const height = (x) => 100 * clamp((x - low) / (high - low || 1), 0, 1) ** (1 / power(desk));
   const percent = (x) => `${height(x)}%`;
-  if (document.activeElement !== part.share) part.share.value = text(desk, value);
+  if (document.activeElement !== part.entry) part.entry.value = text(desk, value);
   part.level.style.height = part.cap.style.bottom = percent(value);
   part.mark.style.bottom = percent(fader.mark);
   part.mark.title = `${fader.mark_name}: ${text(desk, fader.mark)}`;
@@ -176,7 +176,7 @@ function onKey(desk, i, event) {
   const does = {
     Home: () => put(desk, after(desk, i, low)),
     End: () => put(desk, after(desk, i, high)),
-    Enter: () => desk.parts[i].share.focus(),
+    Enter: () => desk.parts[i].entry.focus(),
     m: () => mute(desk, i),
     s: () => solo(desk, i),
     l: () => lock(desk, i),
@@ -188,7 +188,7 @@ function onKey(desk, i, event) {
 }
 
 function listen(desk, i) {
-  const { track, share, ...part } = desk.parts[i];
+  const { track, entry, ...part } = desk.parts[i];
   const at = (event) => {
     const box = track.getBoundingClientRect();
     const [low, high] = ends(desk, i);
@@ -212,14 +212,14 @@ function listen(desk, i) {
     put(desk, desk.values);
   });
   track.addEventListener("keydown", (event) => onKey(desk, i, event));
-  share.addEventListener("focus", () => share.select());
-  share.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") share.value = text(desk, desk.values[i]);
+  entry.addEventListener("focus", () => entry.select());
+  entry.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") entry.value = text(desk, desk.values[i]);
     if (event.key === "Enter" || event.key === "Escape") track.focus();
   });
-  share.addEventListener("blur", () => {
-    const value = typed(desk, share.value);
-    if (value !== null && share.value !== text(desk, desk.values[i])) put(desk, after(desk, i, value));
+  entry.addEventListener("blur", () => {
+    const value = typed(desk, entry.value);
+    if (value !== null && entry.value !== text(desk, desk.values[i])) put(desk, after(desk, i, value));
     draw(desk);
   });
   part.mute.addEventListener("click", () => mute(desk, i));

@@ -12,7 +12,7 @@ from store import jobs, studies
 from store.database import Store
 
 SHOWN = 200  # jobs of one state: a queue of 10,000 is counted, not listed
-TOLD = 8  # jobs that are done, with what they said
+MOST_NOTES = 8  # jobs that are done, with what they said
 STALE_SECONDS = 30.0
 
 # What to do about a failure whose message does not say so, by what the message contains.
@@ -68,8 +68,8 @@ def overview_of(store: Store) -> Overview:
     reasons = [(row, blocked_on(store, row)) for row in waiting]
     working = store.workspace.is_held("worker")
     ended = [jobs.in_state(store, (state,), SHOWN) for state in ("failed", "cancelled")]
-    told = jobs.with_words(store, TOLD)
-    return Overview(jobs.counts(store), working, report, running, reasons, *ended, told, unfinished)
+    notes = jobs.with_words(store, MOST_NOTES)
+    return Overview(jobs.counts(store), working, report, running, reasons, *ended, notes, unfinished)
 
 
 def worker_report(store: Store) -> dict:

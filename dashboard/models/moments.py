@@ -50,8 +50,8 @@ def notes(moment: Moment, zone: tzinfo) -> list[str]:
     if moment.fit is not None and moment.since:
         on = _runs(moment, len(moment.fit.measured.ids))
         found.append(
-            f"Predictions are of the fit of {at(moment.fitted_at, zone)}, on {on}; {moment.since} more that it could "
-            f"learn from {_have(moment.since)} finished since. What is called measured is of all "
+            f"Predictions come from the fit of {at(moment.fitted_at, zone)}, on {on}; {moment.since} more that it "
+            f"could learn from {_have(moment.since)} finished since. What is called measured is of all "
             f"{len(moment.measured.ids)} finished ones{', repeats included' * ('repeat' in moment.measured.roles)}."
         )
     if moment.fit is not None and not moment.compares:

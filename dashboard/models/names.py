@@ -1,4 +1,4 @@
-"""Short names of a study's domains and metrics on the page, and their colours."""
+"""Short names of a study's coordinates and metrics on the page, and their colours."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from engine.spec.objectives import Objective
 
 @dataclass(frozen=True)
 class Named:
-    """Short names of a study's domains and metrics, in their order, with units and colours.
+    """Short names of a study's coordinates and metrics, in their order, with units and colours.
 
-    A metric that is a domain's loss has that domain's name, and so its colour.
+    In a mixture study a metric that is a domain's loss has that domain's name, and so its colour.
     """
 
-    domains: list[str]
+    coordinates: list[str]
     metrics: list[str]
     units: list[str]
     colours: dict[str, str]
@@ -25,9 +25,9 @@ def named_in(frozen: dict) -> Named:
     return named(frozen["names"], [Objective(**one) for one in frozen["metrics"]])
 
 
-def named(domains: list[str], objectives: list[Objective]) -> Named:
-    """Names without their common prefix or suffix, unless a metric could be mistaken for another or for a domain."""
-    short = dict(zip(domains, short_names(domains), strict=True))
+def named(coordinates: list[str], objectives: list[Objective]) -> Named:
+    """Names without their common prefix or suffix, unless a metric could then be taken for another or a coordinate."""
+    short = dict(zip(coordinates, short_names(coordinates), strict=True))
     others = [one.metric for one in objectives if one.domain not in short]
     shorter = dict(zip(others, short_names(others), strict=True))
     metrics = [

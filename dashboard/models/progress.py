@@ -15,7 +15,7 @@ CORPUS_SECONDS, ANSWER_SECONDS = 40.0, 20.0
 
 FIRST_FIT = 0.3  # fraction of the training after which the first surrogates are fitted
 
-TOLD = 0.1  # fraction of the training from which on its own speed alone says when it ends
+SPEED_KNOWN = 0.1  # fraction of the training from which on its own speed alone says when it ends
 
 ENDED = ("done", "incomplete")
 
@@ -67,7 +67,7 @@ def progress_of(store: Store, study: studies.Study) -> Progress:
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "fit", "search")}
     corpus = (
         Stage("Corpus", "done", 1.0, "built")
-        if study.domains
+        if study.coordinates
         else stage_of("Corpus", [corpus_job] if corpus_job else [])
     )
     proxies = proxies_stage(study, by_kind["train"])
@@ -89,8 +89,8 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     by_kind = {kind: [job for job in own if job.kind == kind] for kind in ("train", "merge", "fit", "search")}
     corpus_job = corpora.job(store, study.spec["corpus"])
     built = Stage("Corpus", "done", 1.0, "built")
-    corpus = built if study.domains else stage_of("Corpus", [corpus_job] if corpus_job else [])
-    if not study.domains and corpus.state == "done":
+    corpus = built if study.coordinates else stage_of("Corpus", [corpus_job] if corpus_job else [])
+    if not study.coordinates and corpus.state == "done":
         corpus = replace(corpus, note="waiting for the mixture study")
     count = len((study.corpus or {}).get("experts", ()))
     experts = stage_of_all("Experts", by_kind["train"], f"{count} and their base")
@@ -141,7 +141,7 @@ def seconds_planned(store: Store, study: studies.Study) -> float | None:
     price = cost_of(store, Fidelity.from_dict(study.spec["fidelity"]), members, BYTES, os.cpu_count() or 1)
     if price.minutes is None:
         return None
-    return 60 * price.minutes + (0.0 if study.domains else CORPUS_SECONDS)
+    return 60 * price.minutes + (0.0 if study.coordinates else CORPUS_SECONDS)
 
 
 def stage_of(name: str, own: list[jobs.JobRow]) -> Stage:
@@ -171,7 +171,7 @@ def seconds_left(training: list[jobs.JobRow], planned: float | None) -> float | 
     """Seconds until training should end: None before anything tells. planned: seconds for all of it, from known speeds.
 
     By the speed that jobs report, not by the clock since the first began: a pause, or runs added a day later, say
-    nothing about speed. The first steps say little: until TOLD of the work is done, the plan has its part.
+    nothing about speed. The first steps say little: until SPEED_KNOWN of the work is done, the plan has its part.
     """
     ahead = [job for job in training if job.state in jobs.UNFINISHED]
     if training and not ahead:
@@ -179,7 +179,7 @@ def seconds_left(training: list[jobs.JobRow], planned: float | None) -> float | 
     largest = max((job.total or 0.0 for job in training), default=0.0)
     total = sum(job.total or largest for job in training)
     left = sum(max(0.0, (job.total or largest) - (job.done or 0.0)) for job in ahead)
-    part = min(1.0, sum(job.done or 0.0 for job in training) / (TOLD * total)) if total else 0.0
+    part = min(1.0, sum(job.done or 0.0 for job in training) / (SPEED_KNOWN * total)) if total else 0.0
     planned = planned * left / total if planned is not None and total else planned
     speeds = [job.tokens_per_second for job in training if job.tokens_per_second]
     if not part or not speeds:

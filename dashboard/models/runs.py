@@ -12,13 +12,13 @@ from store.database import Store
 
 @dataclass(frozen=True)
 class RunTable:
-    """The runs of a study as columns. shares (R, D); losses (R, M), NaN where there is no result yet.
+    """The runs of a study as columns. weights (R, D): the points; losses (R, M), NaN where there is no result yet.
 
     score: (R,) the aggregate of the metrics, in the sign people read; `aggregate` has its title and unit.
     """
 
     columns: dict[str, list]
-    shares: np.ndarray
+    weights: np.ndarray
     losses: np.ndarray
     score: np.ndarray
     aggregate: Aggregate
@@ -46,10 +46,10 @@ def run_table(store: Store, study: studies.Study, aggregate: Aggregate | None = 
             "message",
         )
     }
-    shares = runs.matrix(table, "weights", len(study.domains))
+    weights = runs.matrix(table, "weights", len(study.coordinates))
     losses = runs.matrix(table, "losses", len(study.metrics))
     aggregate = aggregate or aggregate_of(store, study)
-    return RunTable(columns, shares, losses, aggregate.sign * aggregate.of(losses), aggregate)
+    return RunTable(columns, weights, losses, aggregate.sign * aggregate.of(losses), aggregate)
 
 
 def gaps(finished: np.ndarray, metrics: list[str], counted: np.ndarray, title: str, imported: bool) -> list[str]:

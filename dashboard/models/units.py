@@ -57,15 +57,15 @@ class Shown:
 
     def words(self, value: float, half: float | None = None) -> str:
         """A value, with half the width of its interval where that is known."""
-        told = self._told(self.level(value))
+        text = self._number(self.level(value))
         if half is None or not math.isfinite(half):
-            return told
+            return text
         if not self.exponential:
-            return f"{told} ± {number(float(self.gap(half)))}"
+            return f"{text} ± {number(float(self.gap(half)))}"
         low, high = self.ends(value, half)
-        return f"{told} ({self._told(low)} to {self._told(high)})"
+        return f"{text} ({self._number(low)} to {self._number(high)})"
 
-    def _told(self, value) -> str:
+    def _number(self, value) -> str:
         """A value; perplexities from 10 on with two decimals, since three say no more."""
         return f"{value:.2f}" if self.exponential and 10 <= value < 1000 else number(float(value))
 
@@ -79,9 +79,9 @@ class Shown:
 
     def gap_words(self, value: float, half: float | None = None) -> str:
         """A difference with its sign, and half the width of its interval where that is known."""
-        told = number(float(self.gap(value)), "+")
+        text = number(float(self.gap(value)), "+")
         unknown = half is None or not math.isfinite(half)
-        return told if unknown else f"{told} ± {number(float(self.gap(half)))}"
+        return text if unknown else f"{text} ± {number(float(self.gap(half)))}"
 
 
 def shown_in(reading: str, unit: str) -> Shown:

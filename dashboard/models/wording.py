@@ -11,6 +11,7 @@ from engine.review.evidence import CANDIDATE
 from engine.spec.merge import PAIRED
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import DOSE
+from engine.spec.statistics import ci_half_width
 from engine.studies.repeating import UNSEEN, UNSURE, Curve
 
 DID = {
@@ -45,7 +46,7 @@ def without(known: np.ndarray) -> str:
     return f" ({lost} more {'lacks' if lost == 1 else 'lack'} a value)" if lost else ""
 
 
-def worth_told(curve: Curve) -> str:
+def worth_words(curve: Curve) -> str:
     """How many epochs of a domain are worth it, in words."""
     worth = curve.worth
     between = f"{two_digits(worth.low)} to {two_digits(worth.high)}"
@@ -65,14 +66,14 @@ def moment(t: float, zone: tzinfo = UTC) -> str:
 
 def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
     """The aggregate with its interval and unit."""
-    value = read.words(aggregate.sign * predicted["aggregate"], 1.96 * predicted["aggregate_std"])
+    value = read.words(aggregate.sign * predicted["aggregate"], ci_half_width(predicted["aggregate_std"]))
     return f"{value} {read.unit} predicted"
 
 
 def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:
     """The difference to the first baseline with its interval, and whether it is within noise."""
     name, gap = next(iter(baselines.items()))
-    told = read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"])
+    told = read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"]))
     words = f"{told} vs. {name}"
     return f"{words}: within noise" if gap["inside_noise"] else words
 

@@ -18,6 +18,7 @@ from engine.core.errors import Problem
 from engine.core.files import refuse_taken, write_text
 from engine.core.workspace import Workspace
 from engine.spec.objectives import Objective
+from engine.spec.statistics import Z95
 
 HERE, COMPONENTS = Path(__file__).parent, Path(__file__).parents[1] / "components"
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
@@ -86,16 +87,17 @@ def with_names(found: dict[str, Any], at: list[float] | None = None) -> dict[str
     points = found["points"] if at is None else {"this candidate": at, **found["points"]}
     return {
         **{key: value for key, value in found.items() if key != "coordinates"},
-        "names": names.domains,
+        "names": names.coordinates,
         "metrics": [
             {"name": name, "unit": unit, "colour": names.colours[name]}
             for name, unit in zip(names.metrics, names.units, strict=True)
         ],
         "faders": [
             {"name": name, "colour": names.colours[name], **track}
-            for name, track in zip(names.domains, tracks, strict=True)
+            for name, track in zip(names.coordinates, tracks, strict=True)
         ],
         "points": points,
+        "z95": Z95,
         "start": next(iter(points.values())),
         "reference": next(name for name in (*list(points)[1:], *points)),
     }

@@ -4,6 +4,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const model = predictor(DATA.surrogate), { aggregate, scale, names, metrics } = DATA;
 const mixture = DATA.kind !== "merge", byId = (id) => document.getElementById(id);
 const number = (x, sign = "") => (sign && x >= 0 ? "+" : "") + (Math.abs(x) < 1000 ? x.toFixed(3) : Math.round(x).toLocaleString("en"));
+const halfWidth = (std) => DATA.z95 * std; // of a 95% interval
 const of = (values) => aggregate.weights.reduce((total, w, m) => (w ? total + w * values[m] : total), 0);
 const state = { values: DATA.start, reference: DATA.reference, reset: 0, focus: 0, tried: [] };
 const normed = (values) => {
@@ -11,7 +12,7 @@ const normed = (values) => {
   return mixture && total > 0 ? values.map((v) => v / total) : values;
 };
 
-// How far from the runs: the share of tokens that would have to change domain (half the sum of differences).
+// How far from the runs: the fraction of tokens that would have to change domain (half the sum of differences).
 function nearest(point) {
   return Math.min(...DATA.runs.map((run) => run.reduce((total, x, d) => total + Math.abs(x - point[d]), 0) / 2));
 }
@@ -20,8 +21,8 @@ const badge = (far) => (far <= DATA.touching ? "measured" : far <= DATA.reach ? 
 function drawNumbers() {
   const here = normed(state.values), there = DATA.points[state.reference];
   const { mean, std } = model.predict([here]), { gap, std: gapStd } = model.difference(here, there);
-  const total = aggregate.sign * of(mean[0]), half = 1.96 * model.together(std[0], aggregate.weights);
-  const change = of(gap), changeHalf = 1.96 * model.together(gapStd, aggregate.weights);
+  const total = aggregate.sign * of(mean[0]), half = halfWidth(model.together(std[0], aggregate.weights));
+  const change = of(gap), changeHalf = halfWidth(model.together(gapStd, aggregate.weights));
   byId("label").textContent = `${aggregate.title[0].toUpperCase()}${aggregate.title.slice(1)}, predicted (${aggregate.unit})`;
   byId("number").textContent = `${number(total)} ± ${number(half)}`;
   byId("change").textContent = `${number(aggregate.sign * change, "+")} ± ${number(changeHalf)} vs. ${state.reference}`;
@@ -30,11 +31,11 @@ function drawNumbers() {
   Object.assign(byId("badge"), { textContent: word, className: `badge ${word}` });
   const base = there && model.mean(there), lower = scale.better === "lower";
   const rows = metrics.map((metric, m) => {
-    const value = `${number(mean[0][m])} ± ${number(1.96 * std[0][m])}`, moved = scale.factor[m] * gap[m];
+    const value = `${number(mean[0][m])} ± ${number(halfWidth(std[0][m]))}`, moved = scale.factor[m] * gap[m];
     const best = DATA.best?.losses[m];
     return {
       name: metric.name, colour: metric.colour, value, words: `${metric.name}: ${value} ${metric.unit}`,
-      change: moved, half: Math.abs(scale.factor[m]) * 1.96 * gapStd[m],
+      change: moved, half: Math.abs(scale.factor[m]) * halfWidth(gapStd[m]),
       best: best === null || best === undefined ? null : scale.factor[m] * (best - base[m]),
       better: moved < 0 === lower, counted: aggregate.weights[m] !== 0,
     };
@@ -73,7 +74,7 @@ const svg = (tag, attributes, parent) => {
 function drawResponse() {
   const chart = byId("response"), points = along(state.focus, 40), W = 640, H = 220, LEFT = 56, BOTTOM = 30;
   const { mean, std } = model.predict(points.map(([, point]) => point));
-  const middle = mean.map((row) => aggregate.sign * of(row)), half = std.map((row) => 1.96 * model.together(row, aggregate.weights));
+  const middle = mean.map((row) => aggregate.sign * of(row)), half = std.map((row) => halfWidth(model.together(row, aggregate.weights)));
   const low = Math.min(...middle.map((y, k) => y - half[k])), high = Math.max(...middle.map((y, k) => y + half[k]));
   const { lower, upper } = DATA.faders[state.focus];
   const X = (x) => LEFT + ((W - LEFT - 24) * (x - lower)) / (upper - lower || 1), Y = (y) => H - BOTTOM - ((H - BOTTOM - 10) * (y - low)) / (high - low || 1);

@@ -19,6 +19,7 @@ from engine.core.errors import Problem
 from engine.review.evidence import CANDIDATE
 from engine.space.baselines import epochs
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 
 
 def html(found: dict, desk: dict | str) -> str:
@@ -82,7 +83,7 @@ def bar(shares: list[float], names: Named) -> str:
     """Shares as one stacked bar."""
     parts = "".join(
         f'<i style="width:{100 * share:.3f}%;background:{names.colours[name]}"></i>'
-        for name, share in zip(names.domains, shares, strict=True)
+        for name, share in zip(names.coordinates, shares, strict=True)
     )
     return f'<div class="shares">{parts}</div>'
 
@@ -91,9 +92,10 @@ def bars(kind: str, points: dict[str, list[float]], names: Named) -> str:
     """Mixtures as bars, one under the other, with a key; merges, whose coefficients do not add up, as a table."""
     if kind == "merge":
         rows = [[name, *(f"{value:.3f}" for value in values)] for name, values in points.items()]
-        return table(["", *names.domains], rows, len(names.domains))
+        return table(["", *names.coordinates], rows, len(names.coordinates))
     key = "".join(
-        f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}' for name in names.domains
+        f'<span class="key" style="background:{names.colours[name]}"></span>{escape(name)}'
+        for name in names.coordinates
     )
     lines = "".join(f"<tr><td>{escape(name)}</td><td>{bar(values, names)}</td></tr>" for name, values in points.items())
     return f"<p>{key}</p><table>{lines}</table>"
@@ -137,10 +139,10 @@ def point(frozen: dict, names: Named) -> str:
     others = {name: there["point"] for name, there in frozen["baselines"].items()}
     drawn = bars(frozen["kind"], {frozen["name"]: frozen["point"], **others}, names)
     mixture, known = frozen["kind"] == "mixture", frozen["available"] is not None and frozen["budget"]
-    seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.domains)
+    seen = epochs(frozen["point"], frozen["available"], frozen["budget"]) if known else [None] * len(names.coordinates)
     rows = [
         [name, f"{value:.4f}"] + ([f"{value * frozen['budget']:,.0f}", passed(passes)] if known else [])
-        for name, value, passes in zip(names.domains, frozen["point"], seen, strict=True)
+        for name, value, passes in zip(names.coordinates, frozen["point"], seen, strict=True)
     ]
     columns = ["domain", "share of tokens"] if mixture else ["coordinate", "coefficient"]
     columns += ["tokens", "epochs"] if known else []
@@ -159,10 +161,10 @@ def predictions(frozen: dict, names: Named, aggregate: Aggregate) -> str:
     name, base = next(iter(frozen["baselines"].items()))
     here, gap = frozen["predicted"], base["difference"]
     behind = frozen["surrogate"]
-    told = wording.predicted_words(here, aggregate, shown_in("bits", aggregate.unit))
+    text = wording.predicted_words(here, aggregate, shown_in("bits", aggregate.unit))
     return (
         f"<h2>Predicted</h2><p>{escape(aggregate.title.capitalize())}: "
-        f"<b>{escape(told)}</b> (95%), by {escape(behind['title'])} "
+        f"<b>{escape(text)}</b> (95%), by {escape(behind['title'])} "
         f"on {wording.counted(behind['runs'], 'run')}.</p>"
         f"{table(['vs.', aggregate.title, 'verdict'], by_baseline(frozen, aggregate))}"
         f"{table(['metric', 'unit', 'predicted', f'minus {name}', 'verdict'], by_metric(here, gap, names))}"
@@ -177,9 +179,9 @@ def by_metric(here: dict, gap: dict, names: Named) -> list[list[str]]:
         [
             metric,
             unit,
-            f"{mean:.4f} ± {1.96 * std:.4f}",
-            f"{d:+.4f} ± {1.96 * s:.4f}",
-            "within noise" if abs(d) <= 1.96 * s else "beyond noise",
+            f"{mean:.4f} ± {ci_half_width(std):.4f}",
+            f"{d:+.4f} ± {ci_half_width(s):.4f}",
+            "within noise" if abs(d) <= ci_half_width(s) else "beyond noise",
         ]
         for metric, unit, mean, std, d, s in zip(*columns, strict=True)
     ]
@@ -190,7 +192,7 @@ def by_baseline(frozen: dict, aggregate: Aggregate) -> list[list[str]]:
     return [
         [
             name,
-            f"{aggregate.sign * gap['aggregate']:+.4f} ± {1.96 * gap['aggregate_std']:.4f}",
+            f"{aggregate.sign * gap['aggregate']:+.4f} ± {ci_half_width(gap['aggregate_std']):.4f}",
             "within noise" if gap["inside_noise"] else "beyond noise",
         ]
         for name, gap in ((name, there["difference"]) for name, there in frozen["baselines"].items())
@@ -208,8 +210,8 @@ def measured(found: dict, names: Named, aggregate: Aggregate) -> str:
             )
             continue
         if one["gap"]:
-            told = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
-            parts.append(f"<p><b>{escape(told)}</b></p>")
+            text = wording.gap_words(one, aggregate, shown_in("bits", aggregate.unit))
+            parts.append(f"<p><b>{escape(text)}</b></p>")
             gaps = zip(names.metrics, names.units, one["gap"]["mean"], one["gap"]["half"], strict=True)
             rows = [[metric, unit, f"{gap:+.4f}" + plus_minus(half)] for metric, unit, gap, half in gaps]
             parts.append(table(["metric", "unit", "measured minus predicted"], rows, 1))

@@ -247,8 +247,8 @@ async def document(request: Request) -> JSONResponse:
 async def health(request: Request) -> JSONResponse:
     """GET /api/v1/health: whether the journals are being read."""
     trouble = state.owner().trouble
-    told = trouble if state.access() is None else trouble and "see the page, or the server's output"
-    return JSONResponse({"ok": trouble is None, "trouble": told}, 200 if trouble is None else 503)
+    shown = trouble if state.access() is None else trouble and "see the page, or the server's output"
+    return JSONResponse({"ok": trouble is None, "trouble": shown}, 200 if trouble is None else 503)
 
 
 @functools.cache

@@ -69,13 +69,13 @@ class Room:
         latest = {one.name: one for one in there if one.session != session and one.name != name}
         return [latest[one] for one in sorted(latest)]
 
-    def free_name(self, session: str, wish: str) -> str:
-        """The wish, or with a number where somebody else here has that name."""
+    def free_name(self, session: str, wanted: str) -> str:
+        """The wanted name, or with a number where somebody else here has that name."""
         with self._lock:
             self._forget(time.monotonic())
             taken = {one.name for one in self._visitors.values() if one.session != session}
-        numbered = (f"{wish} {n}" for n in range(2, MOST + 3))
-        return wish if wish not in taken else next(one for one in numbered if one not in taken)
+        numbered = (f"{wanted} {n}" for n in range(2, MOST + 3))
+        return wanted if wanted not in taken else next(one for one in numbered if one not in taken)
 
     def rename(self, session: str, name: str) -> None:
         """Somebody is called otherwise from now on."""

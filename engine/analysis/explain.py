@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
+from engine.spec.statistics import TIED, ci_half_width, ordered
 from engine.surrogates.base import Surrogate
 from engine.surrogates.prediction import difference_std
 
@@ -24,7 +25,7 @@ class Influence:
     """effect, std (D, M): change of each loss when domain j gains step[j] of the tokens; step (D,), at most
     0.1.
 
-    certain (D, M): the sign is sure, |effect| > 1.96 std.
+    certain (D, M): the sign is sure: the 95% interval does not reach 0.
     """
 
     effect: np.ndarray
@@ -33,7 +34,7 @@ class Influence:
 
     @property
     def certain(self) -> np.ndarray:
-        certain: np.ndarray = np.abs(self.effect) > 1.96 * self.std
+        certain: np.ndarray = np.abs(self.effect) > ci_half_width(self.std)
         return certain
 
 
@@ -127,7 +128,7 @@ def interactions(surrogate: Surrogate, at: np.ndarray, step: float = 0.05, most:
     at = np.asarray(at, float)
     if len(at) < 2:
         raise Problem("Cannot show interactions: they take two domains, and this study has one.")
-    domains = np.sort(np.argsort(-at, kind="stable")[:most])
+    domains = np.sort(ordered(-at)[:most])
     first, second = np.triu_indices(len(domains), 1)
     single, count = np.arange(len(domains)), len(first)
     gains = np.zeros((1 + len(domains) + count, len(at)))
@@ -206,7 +207,7 @@ def support(points: np.ndarray, runs: np.ndarray) -> Support:
     different = np.unique(np.round(runs, 6), axis=0)
     gaps = _total_variation(different, different) + 2 * np.eye(len(different))
     reach = float(np.quantile(gaps.min(axis=1), FARTHEST)) if len(different) > 1 else 0.0
-    nearest = distances.argmin(axis=1)
+    nearest = (distances <= distances.min(axis=1, keepdims=True) + TIED).argmax(axis=1)  # of tied ones the first
     distance = distances[np.arange(len(points)), nearest]
     badge = np.where(distance <= MEASURED, "measured", np.where(distance <= reach, "interpolated", EXTRAPOLATED))
     return Support(distance, nearest, badge.tolist(), reach)

@@ -16,7 +16,7 @@ from engine.analysis.sizes import Sizes
 from engine.analysis.statistics import interval, rank_correlation
 from engine.core.errors import Problem
 from engine.spec.sizes import sizes_of
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import ci_half_width, first_lowest, ordered, weighted_sum
 from engine.surrogates.log_linear import LogLinear
 
 FEWEST_HELD = 4  # runs at the largest size, for a check that says anything
@@ -136,7 +136,7 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
     return Check(
         [float(np.median(compute[size == k])) for k in range(size.max() + 1)],
         np.bincount(size).tolist(),
-        sorted(ways, key=lambda way: float(np.median(way.relative_error))),
+        [ways[k] for k in ordered(np.array([np.median(way.relative_error) for way in ways]))],
         float(rank_correlation(measured, weighted_sum(small, metric_weights))),
         bool(size.max() >= 2),
         measured,
@@ -144,12 +144,12 @@ def check(weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, metric_
     )
 
 
-Told = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # mean, std (H, M), notes
+Forecast = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # mean, std (H, M), notes
 
 
 def by_process(
     weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
-) -> Told:
+) -> Forecast:
     """The process over all sizes, at weights (H, D) and fidelity (H, 2)."""
     sizes = Sizes.fit(weights, fidelity, losses, signs)
     mean, std = np.empty((2, len(at), losses.shape[1]))
@@ -163,11 +163,11 @@ def by_process(
 
 def by_law(
     weights: np.ndarray, fidelity: np.ndarray, losses: np.ndarray, signs: np.ndarray, at: np.ndarray, there: np.ndarray
-) -> Told:
+) -> Forecast:
     """The joint law. It names what its own intervals do not know: numbers that rise together, and how far it goes."""
     sizes, _ = sizes_of(fidelity)
     places = np.array([one.place for one in sizes], float)
-    farthest = there[np.log(there).sum(axis=1).argmax()]
+    farthest = there[first_lowest(-np.log(there).sum(axis=1))]
     notes, _ = notes_at(sizes, np.array([one.runs for one in sizes]), places, farthest)
     return *JointLaw.fit(weights, fidelity, losses).predict(at, there), tuple(notes)
 
@@ -175,9 +175,9 @@ def by_law(
 WAYS = {"One process over all sizes": by_process, "Log-linear law over shares and size": by_law}
 
 
-def _judged(title: str, told: Told, losses: np.ndarray, metric_weights: np.ndarray) -> Way:
+def _judged(title: str, forecast: Forecast, losses: np.ndarray, metric_weights: np.ndarray) -> Way:
     """How predictions did against the losses (H, M) that were measured."""
-    mean, std, notes = told
+    mean, std, notes = forecast
     predicted, measured = weighted_sum(mean, metric_weights), weighted_sum(losses, metric_weights)
     missed = losses - mean
     error = np.sqrt(np.nanmean(missed**2, axis=0))
@@ -186,7 +186,7 @@ def _judged(title: str, told: Told, losses: np.ndarray, metric_weights: np.ndarr
         float(rank_correlation(measured, predicted)),
         interval(predicted, measured, np.zeros(len(measured))),
         error / np.maximum(np.nanstd(losses, axis=0), 1e-12),
-        float((np.abs(missed) <= 1.96 * std)[~np.isnan(missed)].mean()),
+        float((np.abs(missed) <= ci_half_width(std))[~np.isnan(missed)].mean()),
         notes,
         predicted,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.core.short_names import short_count
 from engine.spec.sizes import SAME, WHAT, Size, check_units
+from engine.spec.statistics import first_lowest
 
 ENOUGH = 8  # runs at the largest size, with which its line is not said to be uncertain
 TOGETHER = 0.98  # correlation of log parameters and log tokens over sizes, from which on they cannot be told apart
@@ -51,7 +52,7 @@ def notes_at(
     mixtures (S,): different ones at each size.
     """
     notes, widened, logs = [], 1.0, np.log(places)
-    largest = int(np.nansum(logs, axis=1).argmax())
+    largest = int(first_lowest(-np.nansum(logs, axis=1)))
     if mixtures[largest] < ENOUGH:
         notes.append(
             f"Few mixtures at the largest size: {mixtures[largest]} at {sizes[largest]}, and {ENOUGH} are enough to "

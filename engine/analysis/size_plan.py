@@ -15,7 +15,7 @@ from engine.analysis.size_notes import at_size
 from engine.analysis.sizes import Sizes
 from engine.core.errors import Problem
 from engine.spec.sizes import Size
-from engine.spec.statistics import first_lowest, weighted_sum
+from engine.spec.statistics import first_lowest, lowest_key, ordered, weighted_sum
 
 PARTS = 16  # of the budget
 MOST = 64  # runs of one part
@@ -79,14 +79,16 @@ def plan(
     asked = _Asked(sizes, target, np.concatenate([pair, candidates]), metric_weights)
     affordable = [k for k, size in enumerate(asked.options) if cost(size) <= flops]
     if not affordable:
-        cheapest = min(asked.options, key=cost, default=None)
+        cheapest = lowest_key({one: cost(one) for one in asked.options}) if asked.options else None
         least = "" if cheapest is None else f" One run of the cheapest, {cheapest}, takes {cost(cheapest):.2g}."
         raise Problem(f"Cannot buy a run for {flops:.2g} FLOPs.{least}")
     before = asked.deviation(asked.now)
     affordable = asked.promising(flops, affordable)
     alone = [(one, std) for k in affordable for (one,), std in [asked.spend(flops, [k])]]
     offers = [asked.spend(flops, affordable), *(((one,), std) for one, std in alone)]
-    buys, after = min(offers, key=lambda offer: offer[1])  # going part by part may miss what one size does better
+    # Going part by part may miss what one size alone does better.
+    best = lowest_key({k: std for k, (_, std) in enumerate(offers)})
+    buys, after = offers[best]
     first, second = weighted_sum(sizes.at(*target).mean(pair), metric_weights)
     return Plan(buys, float(second - first), before, after, tuple(alone), asked.unpriced)
 
@@ -139,7 +141,7 @@ class _Asked:
     def bought(self, known: Known, k: int, count: int) -> tuple[Known, list[int]]:
         """What is known after some runs of an option, each at the candidate that tells most; and at which points."""
         covariance, level_var, slope_var = known.covariance, known.level_var.copy(), known.slope_var.copy()
-        told, chosen = known.slope_precision.copy(), []
+        slope_precision, chosen = known.slope_precision.copy(), []
         for _ in range(count):
             error = (self.noise[k] + level_var[k])[:, None] + slope_var[k][:, None] * self.off**2
             total = np.einsum("mpp->mp", covariance) + error / self.slope[k][:, None] ** 2
@@ -148,21 +150,21 @@ class _Asked:
             c = 2 + int(first_lowest(-fall[2:]))
             precision = self.off[:, c] ** 2 / seen[:, c]
             if self.new and k == self.there:
-                told += precision
+                slope_precision += precision
             level_var[k] = 1 / (1 / level_var[k] + 1 / seen[:, c])
             slope_var[k] = 1 / (1 / slope_var[k] + precision)
             column = covariance[:, :, c]
             covariance = covariance - column[:, :, None] * column[:, None, :] / total[:, c, None, None]
             chosen.append(c)
-        return Known(covariance, level_var, slope_var, told), chosen
+        return Known(covariance, level_var, slope_var, slope_precision), chosen
 
     def _fall(
         self, covariance: np.ndarray, total: np.ndarray, slope_var: np.ndarray, seen: np.ndarray | None
     ) -> np.ndarray:
         """(P,) by how much a run at each point lowers the variance that is asked about. total (M, P): variance of what
         it would say of its point's worth; seen (M, P): of its loss, where it tells of the target's own slope."""
-        lean = covariance[:, 0] - covariance[:, 1]
-        fall = self.steep[:, None] ** 2 * lean**2 / total
+        weight = covariance[:, 0] - covariance[:, 1]
+        fall = self.steep[:, None] ** 2 * weight**2 / total
         if seen is not None:
             now = slope_var[:, None]
             fall = fall + (now - 1 / (1 / now + self.off**2 / seen)) * (self.off[:, :1] - self.off[:, 1:2]) ** 2
@@ -182,9 +184,10 @@ class _Asked:
 
     def promising(self, flops: float, options: list[int]) -> list[int]:
         """The options that a plan is made of: the target, the cheapest, and those that begin best."""
-        cheapest = min(options, key=lambda k: cost(self.options[k]))
-        by_start = sorted(self._offers(self.now, flops / PARTS, options), key=lambda offer: -offer[0])
-        kept = {cheapest, *(k for _, k, _, _ in by_start[:KEPT])} | ({self.there} & set(options))
+        cheapest = lowest_key({k: cost(self.options[k]) for k in options})
+        offers = self._offers(self.now, flops / PARTS, options)
+        best = ordered(-np.array([fall for fall, *_ in offers]))[:KEPT]
+        kept = {cheapest, *(offers[place][1] for place in best)} | ({self.there} & set(options))
         return sorted(kept)
 
     def spend(self, flops: float, options: Iterable[int]) -> tuple[tuple[Buy, ...], float]:
@@ -195,7 +198,7 @@ class _Asked:
             if sum(map(len, chosen.values())) >= MOST_RUNS:
                 break
             offers = self._offers(known, min(flops / PARTS, left), options)
-            _, k, known, points = max(offers, key=lambda offer: offer[0])
+            _, k, known, points = offers[lowest_key({place: -fall for place, (fall, *_) in enumerate(offers)})]
             chosen[k] += points
             left -= len(points) * cost(self.options[k])
         buys = [Buy(self.options[k], self.points[points]) for k, points in chosen.items() if points]

@@ -17,6 +17,7 @@ from engine.analysis.curves import curve
 from engine.analysis.size_notes import at_size, check_target, notes_at, outside, worse_than_smaller
 from engine.core.errors import Problem
 from engine.spec.sizes import Size, own_size, sizes_of
+from engine.spec.statistics import ordered
 from engine.surrogates.base import Surrogate
 from engine.surrogates.gp import GP
 from engine.surrogates.returns import Returns
@@ -113,16 +114,16 @@ class Sizes:
         if len(same) and np.isfinite(lines.level[same[0]]).all():
             k = same[0]
             return *(getattr(lines, name)[k] for name in NAMES), lines.freedom[k]
-        order = [k for k in np.argsort(np.log(places).sum(axis=1), kind="stable") if np.isfinite(lines.level[k]).any()]
+        order = [k for k in ordered(np.log(places).sum(axis=1)) if np.isfinite(lines.level[k]).any()]
         found = []
         for m in range(lines.level.shape[1]):
-            told = [k for k in order if np.isfinite(lines.level[k, m])]
-            unit = abs(lines.level[told[-1], m]) or 1.0
-            level = curve(places[told], lines.level[told, m], lines.level_var[told, m], target, unit)
-            steep = np.maximum(lines.slope[told, m], 0.05)
-            log_slope, var = curve(places[told], 1 + np.log(steep), lines.slope_var[told, m] / steep**2, target, 1.0)
+            known = [k for k in order if np.isfinite(lines.level[k, m])]
+            unit = abs(lines.level[known[-1], m]) or 1.0
+            level = curve(places[known], lines.level[known, m], lines.level_var[known, m], target, unit)
+            steep = np.maximum(lines.slope[known, m], 0.05)
+            log_slope, var = curve(places[known], 1 + np.log(steep), lines.slope_var[known, m] / steep**2, target, 1.0)
             slope = np.exp(min(log_slope - 1, 3.0))
-            found.append((*level, slope, slope**2 * var, lines.noise[told[-1], m] * (slope / steep[-1]) ** 2))
+            found.append((*level, slope, slope**2 * var, lines.noise[known[-1], m] * (slope / steep[-1]) ** 2))
         return *np.array(found).T, lines.freedom[order[-1]]
 
 
@@ -257,9 +258,9 @@ def _pooled(means: np.ndarray, lines: Lines, centre: np.ndarray) -> np.ndarray:
     """(P, M) the losses of all sizes mapped back to the units of one, averaged by how much each size tells."""
     slope = np.where(np.isnan(lines.slope), np.nan, np.maximum(lines.slope, 0.05))[:, None]
     back = centre + (means - lines.level[:, None]) / slope
-    told = np.where(np.isfinite(back), slope**2 / lines.noise[:, None], 0.0)
-    total = told.sum(axis=0)
-    pooled: np.ndarray = (np.where(told > 0, back, 0) * told).sum(axis=0) / np.where(total > 0, total, np.nan)
+    precision = np.where(np.isfinite(back), slope**2 / lines.noise[:, None], 0.0)
+    total = precision.sum(axis=0)
+    pooled: np.ndarray = (np.where(precision > 0, back, 0) * precision).sum(axis=0) / np.where(total > 0, total, np.nan)
     return pooled
 
 

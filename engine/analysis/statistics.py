@@ -48,5 +48,5 @@ def interval(predicted: np.ndarray, mean: np.ndarray, error: np.ndarray, seed: i
 
 
 def overlap(predicted: np.ndarray, mean: np.ndarray, k: int) -> float:
-    """Share of the predicted best k that are among the measured best k."""
+    """Fraction of the predicted best k that are among the measured best k."""
     return len(set(ordered(predicted)[:k].tolist()) & set(ordered(mean)[:k].tolist())) / k

@@ -142,8 +142,8 @@ def what_was_read(shown: dict) -> list[str]:
         lines.append(f"Shares: {listed(list(weights.values()))}: {shown['shares']['why']}.")
     lines += [f"Plausible too: {listed(one['columns'])}: {one['why']}." for one in shown["shares"]["others"]]
     if metrics:
-        told = [f"{name} ({one['better']} is better)" for name, one in metrics.items()]
-        lines.append(f"Metrics: {listed(told)}.")
+        directions = [f"{name} ({one['better']} is better)" for name, one in metrics.items()]
+        lines.append(f"Metrics: {listed(directions)}.")
     out = [f"{one['column'] or 'nameless'} ({one['reason']})" for one in shown["columns_read"] if not one["read"]]
     if out:
         lines.append(f"Not read: {listed(out, len(out))}.")
@@ -222,20 +222,20 @@ def predict(client, workspace, options):
             f"Cannot predict at a size with {options.surrogate!r}: it knows shares alone. Leave --surrogate out, or "
             "--parameters and --tokens."
         )
-    told = of_all_sizes(client, options.study, size) if size else fitted(client, workspace, options)
-    points, notes = read_points(table, told["columns"], told["scale"])
-    for note in [*told["notes"], *table.notes, *notes]:
+    fit = of_all_sizes(client, options.study, size) if size else fitted(client, workspace, options)
+    points, notes = read_points(table, fit["columns"], fit["scale"])
+    for note in [*fit["notes"], *table.notes, *notes]:
         print(note, file=sys.stderr)
-    there = write_predictions(options.out, table, told, told["predict"], points)
+    there = write_predictions(options.out, table, fit, fit["predict"], points)
     if beyond := extrapolation_note(there):
         print(beyond, file=sys.stderr)
     return {
-        "study": told["study"],
-        "surrogate": told["surrogate"],
-        **({**size, "notes": told["notes"]} if size else {}),
+        "study": fit["study"],
+        "surrogate": fit["surrogate"],
+        **({**size, "notes": fit["notes"]} if size else {}),
         "rows": len(points),
         "extrapolated": there.count(EXTRAPOLATED),
-        "metrics": told["metrics"],
+        "metrics": fit["metrics"],
         "written": str(options.out),
     }
 
@@ -244,8 +244,8 @@ def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
     """What predictions at a size need; "predict": points (N, D) -> mean, std (N, M) and their N places, by
     the process that owns them."""
     shown = client.call("show", name=study)
-    told = dict.fromkeys(("key", "scale")) | {"columns": {name: name for name in shown["domains"]}}
-    told |= {name: shown["imported"].get(name) for name in ("columns", "key", "scale")} if shown["imported"] else {}
+    fit = dict.fromkeys(("key", "scale")) | {"columns": {name: name for name in shown["domains"]}}
+    fit |= {name: shown["imported"].get(name) for name in ("columns", "key", "scale")} if shown["imported"] else {}
     metrics = [one["metric"] for one in shown["metrics"]]
 
     def at_size(points):
@@ -256,7 +256,7 @@ def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
 
     notes = client.call("list_sizes", name=study, **size)["notes"]
     return {
-        **told,
+        **fit,
         "study": shown["study"],
         "surrogate": "sizes",
         "metrics": metrics,
@@ -267,17 +267,17 @@ def of_all_sizes(client, study: str, size: dict[str, float]) -> dict:
 
 def fitted(client, workspace, options) -> dict:
     """The same at the study's own size, by its fitted surrogate, in this process; fits it first where it has to."""
-    told = client.call("fitted", name=options.study, surrogate=options.surrogate)
-    if told["file"] is None and options.surrogate:
+    fit = client.call("fitted", name=options.study, surrogate=options.surrogate)
+    if fit["file"] is None and options.surrogate:
         print(f"{options.surrogate} is not fitted yet: fitting it to the runs, alone.", file=sys.stderr)
-        told["file"] = fitted_alone(workspace, told["fit"], options.surrogate)
-    elif told["file"] is None:
+        fit["file"] = fitted_alone(workspace, fit["fit"], options.surrogate)
+    elif fit["file"] is None:
         print("No surrogate is fitted yet: waiting for the fit, which chooses the best.", file=sys.stderr)
-        waited(client, workspace, [told["job"]])
-        told = client.call("fitted", name=options.study)
+        waited(client, workspace, [fit["job"]])
+        fit = client.call("fitted", name=options.study)
     notes = client.call("list_sizes", name=options.study)["notes"]
-    surrogate, runs = load(workspace.root / told["file"]), np.array(told["runs"], float)
-    return {**told, "notes": notes, "predict": lambda points: (*surrogate.predict(points), places(points, runs))}
+    surrogate, runs = load(workspace.root / fit["file"]), np.array(fit["runs"], float)
+    return {**fit, "notes": notes, "predict": lambda points: (*surrogate.predict(points), places(points, runs))}
 
 
 def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
@@ -309,15 +309,15 @@ def fitted_alone(workspace: Workspace, spec: dict, surrogate: str) -> str:
     return f"surrogates/{spec['study']}/{spec['fingerprint']}/{surrogate}.npz"
 
 
-def write_predictions(path: Path, table: Table, told: dict, predicted: Predict, points: np.ndarray) -> list[str]:
+def write_predictions(path: Path, table: Table, fit: dict, predicted: Predict, points: np.ndarray) -> list[str]:
     """Write the file atomically; returns the place of every row."""
     found: list[str] = []
-    wanted = dict.fromkeys([told["key"], *KEYS])
-    carried = [name for name in wanted if name in table.columns and name not in told["columns"].values()]
+    wanted = dict.fromkeys([fit["key"], *KEYS])
+    carried = [name for name in wanted if name in table.columns and name not in fit["columns"].values()]
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, open(part, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        named = (name for metric in told["metrics"] for name in (metric, f"{metric}_std"))
+        named = (name for metric in fit["metrics"] for name in (metric, f"{metric}_std"))
         rows.writerow([as_text(name) for name in (*carried, *named, "place")])
         for start in range(0, len(points), CHUNK):
             mean, std, there = predicted(points[start : start + CHUNK])

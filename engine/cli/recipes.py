@@ -47,8 +47,8 @@ def export(client, workspace, options):
     else:
         files, refused = files_in(client, options, options.format, options.out), {}
     write(files, options.force)
-    told = {"written": [str(path) for path in files]}
-    return told | ({"refused": refused} if refused else {})
+    result = {"written": [str(path) for path in files]}
+    return result | ({"refused": refused} if refused else {})
 
 
 def files_of_all(client, workspace, options) -> tuple[dict[Path, bytes], dict[str, str]]:

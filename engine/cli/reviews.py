@@ -19,7 +19,7 @@ def add(command) -> None:
     add_talk(command)
     decided = candidate_of(command("decide", decide, "approve, reject or supersede a candidate"))
     decided.add_argument("verdict", choices=("approved", "rejected", "superseded"), help="the decision")
-    decided.add_argument("--because", default="", metavar="TEXT", help="the reason; an approval may go without")
+    decided.add_argument("--because", default="", metavar="TEXT", help="the reason; optional for an approval")
     decided.add_argument("--by", dest="successor", help="the id of the candidate that supersedes it")
     decided.add_argument(
         "--seen", metavar="REVISION", help="refuse if anything changed since this revision (`candidate` shows it)"
@@ -43,7 +43,7 @@ def add_talk(command) -> None:
     """Comments, the inbox and votes."""
     said = candidate_of(command("comment", comment, "comment on a candidate"))
     said.add_argument("text", metavar="TEXT", help="the comment, at most 10,000 characters")
-    command("inbox", inbox, "what mentions you, waits for you, or was decided of yours")
+    command("inbox", inbox, "what mentions you, needs your vote or decision, or was decided of yours")
     marked = command("mark-read", mark_read, "mark entries of your inbox as read")
     marked.add_argument("lines", nargs="*", type=int, metavar="N", help="their numbers (`inbox` shows them); or all")
     command("ballot", ballot, "the next pair to vote on, without names", study=True)

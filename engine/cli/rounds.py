@@ -79,7 +79,7 @@ def plan_options(one) -> None:
 
 def change_options(one) -> None:
     one.add_argument("--corpus", required=True, help="a built corpus with the new domains")
-    one.add_argument("--into", action="append", default=[], metavar="OLD=NEW:SHARE,...", help="a split domain; repeat")
+    one.add_argument("--into", action="append", default=[], metavar="OLD=NEW:PART,...", help="a split domain; repeat")
     one.add_argument("--remove", action="append", default=[], metavar="OLD", help="removed or replaced; repeat")
     one.add_argument("--name", help="name of the new study")
     one.add_argument("--start", action="store_true", help="create the study and train its new runs")
@@ -148,7 +148,7 @@ def change(client, workspace, options):
     parts = {old: {} for old in options.remove}
     for old, new in pairs(options.into).items():
         try:
-            parts[old] = {name: float(share) for name, share in (part.rsplit(":", 1) for part in new.split(","))}
+            parts[old] = {name: float(fraction) for name, fraction in (part.rsplit(":", 1) for part in new.split(","))}
         except ValueError:
             raise Problem(f"Cannot read {old}={new!r}: write it as web=blogs:0.7,news:0.3.") from None
     result = client.call(

@@ -27,7 +27,7 @@ def beside(asked: dict, answer):
     if isinstance(answer, dict):
         return answer | {"already_there": asked["already_there"]}
     if asked["already_there"]:
-        print("This was asked for before: it is there already, and nothing new was begun.", file=sys.stderr)
+        print("This was already requested: it exists, and nothing new was started.", file=sys.stderr)
     return answer
 
 

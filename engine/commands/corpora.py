@@ -16,10 +16,10 @@ def list_corpora(store: Store) -> list[dict]:
     for name in table.names(store):
         manifest, job = table.manifest(store, name), table.job(store, name)
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
-        told = report(manifest) if manifest else None
+        summary = report(manifest) if manifest else None
         private = table.is_private(store, name)
         found.append(
-            {"corpus": name, "private": private, "train_tokens": sizes, "report": told, "job": job and asdict(job)}
+            {"corpus": name, "private": private, "train_tokens": sizes, "report": summary, "job": job and asdict(job)}
         )
     return found
 

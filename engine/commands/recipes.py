@@ -21,7 +21,7 @@ def export(
     or draft}.
 
     candidate: a candidate's name or id, "best" (predicted, by the study's own priorities), a baseline's name, or a
-    run's id; paths: where a domain's text lies for the loader; tokens_per_document: for formats that count rows.
+    run's id; paths: the loader's path to a domain's text; tokens_per_document: for formats that count rows.
     """
     study = studies.get(store, name)
     made = recipe_of(store, study, candidate, tokens, paths=paths, tokens_per_document=tokens_per_document)

@@ -52,12 +52,12 @@ def nominate(
 @takes("reviewer", "comment")
 def comment(store: Store, candidate: str, text: str) -> dict:
     """Comment on a candidate; tells whom of the workspace's people it mentions (@name)."""
-    told = acts.comment(store, candidate, text)
-    return standing(store, candidate) | {"mentions": told}
+    mentioned = acts.comment(store, candidate, text)
+    return standing(store, candidate) | {"mentions": mentioned}
 
 
 def inbox(store: Store) -> dict:
-    """What mentions you, what was decided of yours, and what waits for your vote or decision, in all studies."""
+    """What mentions you, what was decided of yours, and what needs your vote or decision, in all studies."""
     return inboxes.inbox(store)
 
 

@@ -35,22 +35,22 @@ def repetition(store: Store, name: str, tokens: float | None = None, candidate: 
     tokens = checked_tokens(frame.budget if tokens is None else tokens)
     at = next(iter(named_points(moment_of(store, study, aggregate)).values()))
     at = at if candidate is None else point_of(store, study, candidate)
-    told = {
+    answer = {
         "study": study.id,
         "surrogate": fit.name,
         "tokens": tokens,
-        "mixture": dict(zip(study.domains, at.tolist(), strict=True)),
+        "mixture": dict(zip(study.coordinates, at.tolist(), strict=True)),
         "unknown": repeating.why_not(study, frame, fit),
         "extrapolated": None,
         "domains": [],
     }
-    if told["unknown"] is None:
+    if answer["unknown"] is None:
         there = fit_at(study, frame, fit, tokens)
         found = repeating.curves(store, study, frame, there, aggregate, at, tokens)
-        told["domains"] = [repeating.as_json(one, aggregate) for one in found]
+        answer["domains"] = [repeating.as_json(one, aggregate) for one in found]
         passes = epochs(at, frame.pools.tokens, tokens)
-        told["extrapolated"] = repeating.beyond(study.domains, passes, repeating.epochs_read(store, study, frame))
-    return told
+        answer["extrapolated"] = repeating.beyond(study.coordinates, passes, repeating.epochs_read(store, study, frame))
+    return answer
 
 
 def desk(store: Store, name: str, surrogate: str | None = None, priorities: dict | None = None) -> dict:
@@ -77,7 +77,7 @@ def trade_off(store: Store, name: str, metrics: list[str]) -> list[dict]:
     rows, fingerprint = front(pool, columns, signs), search["settings"]["fingerprint"]
     return [
         {
-            "shares": dict(zip(study.domains, pool.points[row].round(6).tolist(), strict=True)),
+            "shares": dict(zip(study.coordinates, pool.points[row].round(6).tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].round(6).tolist(), strict=True)),
             "place": place,
         }
@@ -108,14 +108,14 @@ def targets(store: Store, name: str, limits: dict[str, float], most: int = 10) -
     if found.lowest is not None:
         ranges = {
             domain: [float(low), float(high)]
-            for domain, low, high in zip(study.domains, found.lowest, found.highest, strict=True)
+            for domain, low, high in zip(study.coordinates, found.lowest, found.highest, strict=True)
         }
     rows = found.rows[:most]
     places = places_in(store, study.id, pool.points[rows], settings["fingerprint"])
     mixtures = [
         {
             "chance": round(float(chance), 4),
-            "shares": dict(zip(study.domains, pool.points[row].tolist(), strict=True)),
+            "shares": dict(zip(study.coordinates, pool.points[row].tolist(), strict=True)),
             "predicted": dict(zip(study.metrics, pool.mean[row].tolist(), strict=True)),
             "place": place,
         }
@@ -226,10 +226,10 @@ def value_source(
     written into the ledger for a reviewer or an operator."""
     found = studies.get(store, name)
     by = aggregate_of(store, found, priorities)
-    told = source_value.value_source(store, found, corpus, domain, by, share, candidate)
-    beside = [{**asdict(one), "rank": rank} for one, rank in told.studies]
-    answer = {**asdict(told), "told": told.settled}  # told: as versions before 0.4 called it
-    registered = price_ledger.register(store, found, corpus, domain, told, by)
+    value = source_value.value_source(store, found, corpus, domain, by, share, candidate)
+    beside = [{**asdict(one), "rank": rank} for one, rank in value.studies]
+    answer = {**asdict(value), "told": value.settled}  # told: as versions before 0.4 called it
+    registered = price_ledger.register(store, found, corpus, domain, value, by)
     return {"study": found.id, **answer, "studies": beside, "registered": registered}
 
 
@@ -251,7 +251,7 @@ def change_domains(
         need("operator", "change the domains of a study")
     found = studies.get(store, name)
     plan = domain_changes.plan_change(store, found, corpus, parts, new_name)
-    told = {
+    answer = {
         "domains": list(plan.change.new),
         "opened": plan.change.touched,
         "removed": plan.change.removed,
@@ -261,7 +261,7 @@ def change_domains(
         "new_runs": plan.count + len(plan.priced),
         "runs_if_started_anew": domain_changes.SPARE * plan.reuse.from_scratch,
     }
-    return told | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
+    return answer | ({"study": domain_changes.start_change(store, found, plan)} if start else {})
 
 
 COMMANDS = (

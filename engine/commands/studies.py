@@ -9,7 +9,7 @@ from engine.league import FEWEST_RUNS
 from engine.search.methods import DEFAULT_METHOD
 from engine.spec.repetition import DOSE, notes_on_repetition
 from engine.spec.study import StudySpec
-from engine.studies import advance, doses, housekeeping, lifecycle, sizes
+from engine.studies import advance, doses, fits, housekeeping, lifecycle, sizes
 from engine.studies import text as texts
 from engine.studies.lost import lost_words, lost_work
 from engine.studies.measured import aggregate_of, for_fitting, frame_of_study
@@ -89,12 +89,12 @@ def repetition(store: Store, found: studies.Study) -> dict | None:
     if not found.roles.get(DOSE):
         return None
     try:
-        told = doses.doses(store, found, aggregate_of(store, found))
+        dose_runs = doses.doses(store, found, aggregate_of(store, found))
     except Problem:  # the notes say why
         return None
     return {
-        "runs": [{**asdict(one), "harms": one.harms} for one in told],
-        "worth_repeating": [asdict(one) for one in doses.worth_repeating(told)],
+        "runs": [{**asdict(one), "harms": one.harms} for one in dose_runs],
+        "worth_repeating": [asdict(one) for one in doses.worth_repeating(dose_runs)],
     }
 
 
@@ -205,13 +205,13 @@ def delete_study(store: Store, name: str, called: str) -> dict:
 def fit(store: Store, name: str) -> dict:
     """Queue the leaderboard's fit on the runs that are there now, or name the job that has done so; with its state."""
     found = studies.get(store, name)
-    if not advance.can_fit(store, found):
+    if not fits.can_fit(store, found):
         count = len(for_fitting(store, found.id).ids)
         raise Problem(
             f"Cannot fit {name!r}: {count} of its runs are done and of one size, and cross-validation needs "
             f"{FEWEST_RUNS}. {found.way_on}"
         )
-    return {"study": found.id, **answer_of(store, advance.ask_fit(store, found))}
+    return {"study": found.id, **answer_of(store, fits.ask_fit(store, found))}
 
 
 @takes("operator", "start a search")

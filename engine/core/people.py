@@ -90,12 +90,12 @@ def takes(role: str, what: str) -> Callable[[Callable[Given, Answer]], Callable[
 
     def marked(function: Callable[Given, Answer]) -> Callable[Given, Answer]:
         @wraps(function)
-        def asking(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        def checked(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
             need(role, what)
             return function(*args, **kwargs)
 
-        _taken[asking] = (role, what)
-        return asking
+        _taken[checked] = (role, what)
+        return checked
 
     return marked
 

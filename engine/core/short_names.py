@@ -50,9 +50,14 @@ def told_apart(titles: Mapping[Id, str]) -> dict[Id, str]:
     return labels
 
 
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names in a sentence, not all of them where there are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+def listed(names: Sequence[str], most: int = 12, *, between: str = ", ", count: int | None = None) -> str:
+    """Names in a sentence, not all of them where there are many: "a, b and 3 more".
+
+    between: what stands between two of them; count: how many there are, where `names` are only the first.
+    """
+    shown = names[:most]
+    rest = (len(names) if count is None else count) - len(shown)
+    return between.join(shown) + (f"{between.lstrip(',')}and {rest:,} more" if rest > 0 else "")
 
 
 def counted(count: float, what: str) -> str:

@@ -91,15 +91,15 @@ class Access:
 
     def _groups(self, claims: dict[str, Any]) -> tuple[str, ...]:
         """Those of somebody's groups that have a role here. Raises Refused where the provider held them back."""
-        told = claims.get(self.groups_claim)
+        claimed = claims.get(self.groups_claim)
         elsewhere = claims.get("_claim_names")  # Entra: where they could be asked for, or only that there are some
         held_back = (isinstance(elsewhere, dict) and self.groups_claim in elsewhere) or claims.get("hasgroups")
-        if self.groups and told is None and held_back in (True, "true"):
+        if self.groups and claimed is None and held_back in (True, "true"):
             raise Refused(
                 "Cannot let you in: you are in more groups than the provider sends. Ask whoever runs this workspace to "
                 "have it send only the groups that are assigned to this application."
             )
-        there = [told] if isinstance(told, str) else told if isinstance(told, list) else []
+        there = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
         return tuple(sorted({group for group in there if isinstance(group, str) and group in self.groups}))
 
     @property
@@ -139,5 +139,5 @@ def seconds(value: object) -> float:
 
 def sign_in_of(claims: dict[str, Any]) -> str:
     """The id of one sign-in: ending it ends every cookie and session that came of it."""
-    told = {name: claims.get(name) for name in ("iss", "sub", "email", "iat", "nonce", "jti", "sid")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    identity = {name: claims.get(name) for name in ("iss", "sub", "email", "iat", "nonce", "jti", "sid")}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:32]

@@ -7,7 +7,7 @@ import re
 BLOCK_BYTES = 60  # shorter blocks (imports, `return self`) may repeat: that is what code is like
 LONGEST_LINE = 1000
 MEAN_LINE = 100  # longer on average: minified, or data
-DIGIT_SHARE = 0.15  # tables of numbers have more
+MAX_DIGITS = 0.15  # of the characters; tables of numbers have more
 
 LEGAL = re.compile(r"copyright|licen[cs]e|spdx|all rights reserved", re.IGNORECASE)
 GENERATED = re.compile(r"@generated|auto-?generated|do not edit", re.IGNORECASE)
@@ -43,7 +43,7 @@ def is_clean(text: str) -> bool:
     digits = sum(map(text.count, "0123456789"))
     return (
         len(text) <= MEAN_LINE * len(lines)
-        and digits <= DIGIT_SHARE * len(text)
+        and digits <= MAX_DIGITS * len(text)
         and max(map(len, lines)) <= LONGEST_LINE
     )
 

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.corpus.parts import is_finished, write_part
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import cap_of, sources_of
@@ -52,11 +53,12 @@ def refuse(faults: dict[str, str], spec: CorpusSpec) -> None:
     """Raise Problem for domains {name: why} that cannot be used, with what can be done about them."""
     if not faults:
         return
-    told = [*list(faults.values())[:NAMED], *([f"And {len(faults) - NAMED} more."] if len(faults) > NAMED else [])]
+    others = list(faults)[NAMED:]
+    sentences = [*list(faults.values())[:NAMED], *([f"Nor can {listed(others)} be used."] if others else [])]
     cure = "Fix that, or leave out these domains."
     if spec.source["type"] == "folder":
         cure = f"Fix that, or name what may stay out (without: {', '.join(faults)})."
-    raise Problem(f"{' '.join(told)} {cure}")
+    raise Problem(f"{' '.join(sentences)} {cure}")
 
 
 def read_domain(source, folder: Path, cap: int, progress: Callable[[int], None]) -> None:
@@ -126,13 +128,13 @@ class Readers:
 
 def reader(spec: dict, domain: str, folder: Path, pipe: Connection) -> None:
     """The whole life of a reader process."""
-    told = 0
+    reported = 0
 
     def progress(size: int) -> None:
-        nonlocal told
-        if size - told >= REPORT_BYTES:
+        nonlocal reported
+        if size - reported >= REPORT_BYTES:
             pipe.send(size)
-            told = size
+            reported = size
 
     try:
         parsed = CorpusSpec.from_dict(spec)

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from engine.core.short_names import listed
+
 LABEL = re.compile(
     r"(\w+_)?(domain|sub_?set|set|source|data_?set|corpus|collection|category)(_?(name|id|label))?", re.I
 )
@@ -43,9 +45,8 @@ class Labels:
         """A sentence for each field that tells several domains apart."""
         for name, counts in self.counts.items():
             if len(counts) > 1 and counts.total() >= FEWEST * len(counts):
-                first = ", ".join(repr(value) for value, _ in counts.most_common(NAMED))
-                more = f" and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
-                yield f"its records name {len(counts)} domains in {name!r} ({first}{more}), and all are taken for one"
+                first = listed([repr(value) for value, _ in counts.most_common()], NAMED)
+                yield f"its records name {len(counts)} domains in {name!r} ({first}), and all are taken for one"
 
 
 def labels(record: dict[str, Any], before: str = "", depth: int = DEEPEST) -> Iterator[tuple[str, str]]:

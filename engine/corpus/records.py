@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from engine.core.short_names import listed
 from engine.corpus.document import Tally
 from engine.corpus.labels import Labels, is_label
 
@@ -108,7 +109,7 @@ def field_text(value: Any, column: str, labels: Labels) -> tuple[str, str]:
         return text, "" if text else EMPTY
     if column in value:
         return "", EMPTY if text is None else f"{column!r} holds no text but {type(text).__name__}"
-    there = ", ".join(repr(name[:40]) for name in list(value)[:8]) or "none"
+    there = listed([repr(name[:40]) for name in value], 8) or "none"
     return "", f"no text in {column!r}; its fields: {there}"
 
 
@@ -214,13 +215,13 @@ def csv_texts(stream: io.BufferedReader, column: str, delimiter: str, faults: Fa
                 faults.add(f"longer than {MOST_LINE:,} bytes", number)
             yield "" if line is None else line.decode("utf-8", "surrogateescape")
 
-    told = decoded()
-    first = next(told, "")
+    source = decoded()
+    first = next(source, "")
     named = SEPARATOR.fullmatch(first.rstrip("\r\n"))
     before = int(named is not None)  # lines above the header
-    first = next(told, "") if named else first
+    first = next(source, "") if named else first
     delimiter = named[1] if named else delimiter_of(first, column, delimiter)
-    rows = csv.reader(chain([first], told), delimiter=delimiter, strict=True)
+    rows = csv.reader(chain([first], source), delimiter=delimiter, strict=True)
     yield from rows_texts(rows, column, before, faults)
 
 
@@ -280,6 +281,6 @@ def column_place(names: list[str], column: str) -> int:
     if names.count(column) > 1:
         raise Unreadable(f"it has {names.count(column)} columns {column!r}")
     if column not in names:
-        there = ", ".join(repr(name[:40]) for name in names[:8]) or "none"
+        there = listed([repr(name[:40]) for name in names], 8) or "none"
         raise Unreadable(f"it has no column {column!r}; its columns: {there}")
     return names.index(column)

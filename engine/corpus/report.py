@@ -3,44 +3,46 @@
 from collections.abc import Iterable
 from typing import Any
 
+from engine.core.short_names import listed
 from engine.corpus.document import SKIPS_NAMED, printable
 from engine.corpus.layouts import Left
+
+NAMED = 5  # files that a sentence names
 
 
 def left_out(left: Iterable[Left]) -> dict[str, Any]:
     """Files and folders that were left out, for the manifest: their number, and the first of them."""
-    listed = list(left)
-    named = [{key: printable(value) for key, value in one._asdict().items()} for one in listed[:SKIPS_NAMED]]
-    return {"left_out": named, "left_out_count": len(listed)}
+    there = list(left)
+    named = [{key: printable(value) for key, value in one._asdict().items()} for one in there[:SKIPS_NAMED]]
+    return {"left_out": named, "left_out_count": len(there)}
 
 
 def report(manifest: dict[str, Any]) -> dict[str, Any]:
     """Of a manifest: {"text", "files", "noticed", "skipped", "left_out"}; manifests from before 0.2 know less.
 
-    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: what to beware of
-    in files that were read; skipped: files, and lines of them,
+    text: it in words; files: {domain: {"found", "read", "beyond_cap", "paths"}}; noticed: warnings about files
+    that were read; skipped: files, and lines of them,
     that could not be read; left_out: what was not tried.
     """
     files = {name: facts["files"] for name, facts in manifest["domains"].items() if facts.get("files", {}).get("found")}
     left, count = manifest.get("left_out", []), manifest.get("left_out_count", 0)
     skipped, noticed = manifest["skipped"], manifest.get("noticed", [])
-    told = []
+    sentences = []
     if files:
         read = sum(facts["read"] for facts in files.values())
-        told.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
+        sentences.append(f"Text from {read:,} of {sum(facts['found'] for facts in files.values()):,} files.")
     if beyond := sum(facts["beyond_cap"] for facts in files.values()):
-        told.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
+        sentences.append(f"{beyond:,} files were not needed: the limit for each domain was reached before.")
     if count:
-        told.append(f"Left out: {count:,} ({listed(left, count)}).")
+        sentences.append(f"Left out: {count:,} ({reasons(left, count)}).")
     if skipped:
         total = sum(facts["skipped_count"] for facts in manifest["domains"].values())
-        told.append(f"Could not be read: {total:,} ({listed(skipped, total)}).")
+        sentences.append(f"Could not be read: {total:,} ({reasons(skipped, total)}).")
     if noticed:
-        told.append(f"Beware: {listed(noticed, len(noticed))}.")
-    return {"text": " ".join(told), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
+        sentences.append(f"Warnings: {reasons(noticed, len(noticed))}.")
+    return {"text": " ".join(sentences), "files": files, "noticed": noticed, "skipped": skipped, "left_out": left}
 
 
-def listed(entries: list[dict[str, Any]], count: int, most: int = 5) -> str:
-    """The first entries as "path: reason"."""
-    told = [f"{entry['path']}: {entry['reason']}" for entry in entries[:most]]
-    return "; ".join([*told, *([f"and {count - most:,} more"] if count > most else [])])
+def reasons(entries: list[dict[str, Any]], count: int) -> str:
+    """The first of `count` entries as "path: reason"."""
+    return listed([f"{entry['path']}: {entry['reason']}" for entry in entries], NAMED, between="; ", count=count)

@@ -92,9 +92,9 @@ def check_choice(value: Any, kinds: dict[str, tuple[tuple, tuple]], what: str) -
     must, may = kinds[kind]
     missing, unknown = set(must) - set(value), set(value) - {"type", *must, *may}
     if missing or unknown:
-        told = [f"lacks {name!r}" for name in sorted(missing)]
-        told += [f"has an unknown {name!r}" for name in sorted(unknown)]
+        faults = [f"lacks {name!r}" for name in sorted(missing)]
+        faults += [f"has an unknown {name!r}" for name in sorted(unknown)]
         raise Problem(
-            f"Cannot use this {kind} {what}: it {' and '.join(told)}. "
+            f"Cannot use this {kind} {what}: it {' and '.join(faults)}. "
             f"It takes {', '.join((*must, *may)) or 'nothing else'}."
         )

@@ -5,9 +5,9 @@ import numpy as np
 from engine.core.errors import Problem
 from engine.corpus.parts import SIDES, Part
 
-VALID_SHARE = 0.05
+VALID_FRACTION = 0.05
 LEAST_VALID = 16_384  # bytes: 256 windows of 64 bytes, so that a loss is known to about 2%
-MOST_SHARE = 0.25  # a domain that must give more than this to validation is too small
+MAX_VALID_FRACTION = 0.25  # a domain that must give more than this to validation is too small
 
 
 def split(domain: str, part: Part, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,8 +31,8 @@ def by_hash(domain: str, part: Part, kept: np.ndarray) -> np.ndarray:
     groups, member = np.unique(part.groups, return_inverse=True)
     sizes = np.bincount(member, weights=part.sizes * kept)
     total = sizes.sum()
-    target = max(VALID_SHARE * total, LEAST_VALID)
-    if target > MOST_SHARE * total:
+    target = max(VALID_FRACTION * total, LEAST_VALID)
+    if target > MAX_VALID_FRACTION * total:
         raise too_small(domain, part, kept)
     chosen, held = np.zeros(len(groups), bool), 0.0
     for group in range(len(groups)):
@@ -51,7 +51,7 @@ def by_hash(domain: str, part: Part, kept: np.ndarray) -> np.ndarray:
 
 def too_small(domain: str, part: Part, kept: np.ndarray) -> Problem:
     """The error for a domain too small for its validation."""
-    held, least = part.sizes[kept].sum(), LEAST_VALID / MOST_SHARE
+    held, least = part.sizes[kept].sum(), LEAST_VALID / MAX_VALID_FRACTION
     return Problem(
         f"Cannot split the domain {domain!r}: after duplicates were dropped it has {held:,} bytes of text, "
         f"and needs {least:,.0f} ({LEAST_VALID:,} of them for validation)."

@@ -83,8 +83,8 @@ class Unpacked(io.RawIOBase):
         try:
             return self.inner.read1(BLOCK)
         except (OSError, EOFError, zlib.error, lzma.LZMAError, MemoryError) as error:  # pyarrow's are OSErrors
-            told = str(error).rstrip(".") or type(error).__name__
-            self.fault = f"it cannot be read to its end ({told}); what comes before is kept"
+            reason = str(error).rstrip(".") or type(error).__name__
+            self.fault = f"it cannot be read to its end ({reason}); what comes before is kept"
             return b""
 
     def _begin(self) -> None:

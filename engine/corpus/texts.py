@@ -89,12 +89,11 @@ def scan_of(spec: CorpusSpec) -> Scan:
 
 def lost_domains(lost: dict[str, layouts.Left]) -> WholeDomainsLeft:
     """The error for domains of which nothing can be read."""
-    told = [f"{name} ({left.path}: {left.reason})" for name, left in list(lost.items())[:NAMED]]
-    told += [f"and {len(lost) - NAMED} more"] if len(lost) > NAMED else []
+    names = listed([f"{name} ({left.path}: {left.reason})" for name, left in lost.items()], NAMED)
     return WholeDomainsLeft(
         printable(
-            f"Cannot build a corpus of all that is there: nothing can be read of {', '.join(told)}. Put text in its "
-            f"place, or name what may stay out (without: {', '.join(list(lost)[:NAMED])}). Read are {layouts.READ}."
+            f"Cannot build a corpus of all that is there: nothing can be read of {names}. Put text in its "
+            f"place, or name what may stay out (without: {listed(list(lost), NAMED)}). Read are {layouts.READ}."
         ),
         list(lost),
     )

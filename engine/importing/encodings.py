@@ -5,6 +5,7 @@ import unicodedata
 from itertools import islice
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.questions import Question
 
 # Longest first: UTF-32's mark begins with UTF-16's.
@@ -64,8 +65,8 @@ def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Quest
 def encoding_question(data: bytes, why: str, answers: dict[str, str]) -> Question | None:
     """Which encoding bytes are in that are no UTF-8; None where they are damaged UTF-8, or text in none of them."""
     sample = b"\n".join(line.group() for line in islice(LINE.finditer(data), LINES))
-    told = sample.decode("utf-8", "replace")
-    if 2 * told.count("\ufffd") <= sum(not one.isascii() for one in told):
+    reading = sample.decode("utf-8", "replace")
+    if 2 * reading.count("\ufffd") <= sum(not one.isascii() for one in reading):
         return None
     found: dict[str, str] = {}
     for name, coding in OLDER.items():
@@ -87,4 +88,4 @@ def is_text(text: str) -> bool:
 def words_of(text: str) -> str:
     """The first words that are not ASCII."""
     found = list(dict.fromkeys(word.group()[:40] for word in WORD.finditer(text)))
-    return ", ".join(map(repr, found[:SHOWN]))
+    return listed(list(map(repr, found)), SHOWN)

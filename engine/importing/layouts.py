@@ -101,8 +101,8 @@ def _spread(table: Table, across: str, groups: dict[Hashable, list[int]]) -> Tab
         spread.append(name)
         found = [{keys[place]: cells[place] for place in places} for places in rows]
         for value in values:
-            told = value if kind_of(value) is None else f"{across}={value}"  # a phase called decay is no setting
-            columns[value if leaf(name).lower() in VALUES else f"{name}/{told}"] = [one.get(value) for one in found]
+            label = value if kind_of(value) is None else f"{across}={value}"  # a phase called decay is no setting
+            columns[value if leaf(name).lower() in VALUES else f"{name}/{label}"] = [one.get(value) for one in found]
     note = (
         f"{table.name} has a row for each {across!r}: {listed(spread)} became a column for each of {listed(values, 6)}."
     )

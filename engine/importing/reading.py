@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
 from engine.importing.endings import without_failed
@@ -167,8 +168,8 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
         table, place, name, beside = alone[0]
         text = f"{table.row(place)}, column {key!r}: {name!r} has no partner in {beside} ({len(alone)} such rows)."
         talk.ask(Question("alone", text, {"leave out": "the rows without a partner are left out"}))
-        rows = ", ".join(one.row(place) for one, place, _, _ in alone[:4])
-        talk.dropped.append(f"{len(alone)} without a partner: {rows}{', ...' if len(alone) > 4 else ''}")
+        rows = listed([one.row(place) for one, place, _, _ in alone], 4)
+        talk.dropped.append(f"{len(alone)} without a partner: {rows}")
     return weights.only([places[name] for name in both]), metrics.only([partners[name] for name in both])
 
 

@@ -25,7 +25,7 @@ class ImportedRuns:
     """weights (R, D), values (R, M) with NaN where unmeasured; keys: what names each run in its file.
 
     seeds, parameters, tokens: R whole numbers each (None for a seed that is not known), or None where no column tells;
-    notes: what was done and what to beware of, in sentences; unseen: domains whose share is 0 in every run.
+    notes: what was done and what to know about it, in sentences; unseen: domains whose share is 0 in every run.
     """
 
     mapping: Mapping
@@ -107,7 +107,7 @@ def _refuse_copies(table: Table, shares: np.ndarray, values: np.ndarray, *facts:
 def _notes(
     mapping: Mapping, shares: np.ndarray, values: np.ndarray, unseen: tuple[str, ...], parameters: Facts, tokens: Facts
 ) -> tuple[str, ...]:
-    """What was done and what to beware of."""
+    """What was done, and warnings."""
     runs, domains = shares.shape
     different = len(np.unique(np.round(shares, 6), axis=0))
     notes = []
@@ -122,8 +122,8 @@ def _notes(
             f"{3 * (domains + 1)} runs are enough for the smooth laws."
         )
     elif different < 3 * (domains + 1):
-        told = counted(different, what.removesuffix("s"))
-        notes.append(f"{told} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
+        many = counted(different, what.removesuffix("s"))
+        notes.append(f"{many} of {domains} domains: the smooth laws want {3 * (domains + 1)}.")
     if unseen:
         notes.append(
             f"{', '.join(unseen)}: the share is 0 in every run, so nothing is known of it, and no search proposes it."
@@ -157,8 +157,8 @@ def _far_off(mapping: Mapping, table: Table, values: np.ndarray) -> list[str]:
         low, middle, high = np.nanpercentile(column, (25, 50, 75))
         if far := np.flatnonzero(np.abs(column - middle) > FAR * (high - low)).tolist() if high > low else []:
             rows = listed([f"{column[place]:.4g} in {table.row(place)}" for place in far], 4)
-            told = f"{one.metric} is {rows}. Leave out what diverged."
-            notes.append(f"Far from all other runs, whose median is {middle:.4g}: {told}")
+            text = f"{one.metric} is {rows}. Leave out what diverged."
+            notes.append(f"Far from all other runs, whose median is {middle:.4g}: {text}")
     return notes
 
 

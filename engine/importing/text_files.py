@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.importing.limits import CELLS, COLUMNS, JSON_BYTES, ROWS, TEXT, bounded
 from engine.importing.tables import number_of
 
@@ -178,6 +179,6 @@ def _of_object(found: dict[str, Any], name: str) -> Columns:
     if all(not isinstance(one, (dict, list)) for one in inner) or {"weights", "mixture", "loss", "losses"} & set(found):
         return _of_records([found], [1], name)
     raise Problem(
-        f"Cannot import {name}: it is one JSON object of {', '.join(map(repr, list(found)[:6]))}, and no table of "
+        f"Cannot import {name}: it is one JSON object of {listed(list(map(repr, found)), 6)}, and no table of "
         "runs. Give a list of objects, one per run, or one object per line."
     )

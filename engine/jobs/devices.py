@@ -13,7 +13,7 @@ from typing import Any
 
 ASK = ("index", "uuid", "name", "memory.total", "memory.used", "utilization.gpu")
 SECONDS = 10.0  # timeout of nvidia-smi: a card that is falling off the bus makes it slow
-IDLE_SHARE = 0.1  # a card with less used by others counts as free: a desktop takes a little
+IDLE_FRACTION = 0.1  # a card with less used by others counts as free: a desktop takes a little
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def choose(gpus: Sequence[Gpu], leases: Sequence[Lease], memory_mb: int) -> tupl
     for gpu in gpus:
         held = [lease.gpu_memory_mb for lease in leases if lease.gpu == gpu.uuid]
         whole = not wanted or wanted == gpu.total_mb
-        if whole and (held or gpu.used_mb > IDLE_SHARE * gpu.total_mb):
+        if whole and (held or gpu.used_mb > IDLE_FRACTION * gpu.total_mb):
             continue
         room = gpu.total_mb if whole else gpu.total_mb - max(sum(held), gpu.used_mb)
         if room >= (wanted or 1) and (best is None or room > best[2]):

@@ -64,11 +64,13 @@ def line_of(values: dict[str, Any], kinds: dict[str, type[Event]]) -> Line:
     return Line(kinds[kind].read(own, f"the event {kind}"), float(t), by)
 
 
-def check_amounts(told: Record, *names: str) -> None:
+def check_amounts(record: Record, *names: str) -> None:
     """Raise Problem for an amount below 0 or beyond MOST: pages add them up, and turn them into shares and times."""
     for name in names:
-        if not 0 <= (getattr(told, name) or 0) <= MOST:
-            raise Problem(f"Cannot read {type(told).__name__}: its {name!r} is {getattr(told, name)}, which cannot be.")
+        if not 0 <= (getattr(record, name) or 0) <= MOST:
+            raise Problem(
+                f"Cannot read {type(record).__name__}: its {name!r} is {getattr(record, name)}, which cannot be."
+            )
 
 
 # States of a job ---------------------------------------------------------------------------------------
@@ -165,10 +167,10 @@ class RunsStarted(Event):
     parameters: int
 
 
-def check_as_many(event: "RunsProgress | RunsEvaluated", told: list[Any]) -> None:
+def check_as_many(event: "RunsProgress | RunsEvaluated", values: list[Any]) -> None:
     """Raise Problem unless an event tells one thing of each of its runs."""
-    if len(told) != len(event.runs):
-        raise Problem(f"Cannot read the event {event.kind}: it tells {len(told)} results of {len(event.runs)} runs.")
+    if len(values) != len(event.runs):
+        raise Problem(f"Cannot read the event {event.kind}: it tells {len(values)} results of {len(event.runs)} runs.")
 
 
 @dataclass(frozen=True)

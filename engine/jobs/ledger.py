@@ -90,5 +90,5 @@ class SourcePriced(Event):
 
 def hash_of(values: dict[str, object]) -> str:
     """The hash of a prediction: of its fields as JSON, the hash itself left out. Who changes a digit has another."""
-    told = {name: value for name, value in values.items() if name != "hash" and value is not None}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in values.items() if name != "hash" and value is not None}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

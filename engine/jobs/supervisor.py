@@ -72,7 +72,7 @@ class Supervisor:
         self.queue = Queue(self.spool)
         self.leases: dict[str, Lease] = {}  # of the active jobs
         self.specs: dict[str, JobSpec] = {}
-        self.told_to_end: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
+        self.ending: dict[str, tuple[float, str]] = {}  # job -> when TERM was sent (monotonic), and why
         self.heartbeats: dict[str, tuple[int, float]] = {}  # job -> its last heartbeat, and when we saw it
         self.loud: dict[str, int] = {}  # job -> its log's length when it was last cut, bytes
         self.reported, self.stopping = -REPORT_SECONDS, False
@@ -232,8 +232,8 @@ class Supervisor:
             return "it was cancelled"
         if lease.study is not None and (self.spool.root / "paused" / lease.study).exists():
             return HELD_UP[1]
-        if folder.name in self.told_to_end:
-            return self.told_to_end[folder.name][1]
+        if folder.name in self.ending:
+            return self.ending[folder.name][1]
         backend = self.backends.get(lease.backend)
         return (backend and backend.lost(lease)) or self.stuck(folder) or ""
 
@@ -250,7 +250,7 @@ class Supervisor:
     def end(self, folder: Path, lease: Lease, reason: str) -> None:
         """TERM first, so that the job can save a checkpoint; KILL later, children too."""
         now = time.monotonic()
-        since = self.told_to_end.setdefault(folder.name, (now, reason))[0]
+        since = self.ending.setdefault(folder.name, (now, reason))[0]
         backend = self.backends.get(lease.backend)
         if backend and (since == now or now - since > KILL_AFTER_SECONDS):
             backend.cancel(lease.handle, kill=since != now)
@@ -258,7 +258,7 @@ class Supervisor:
     def file_away(self, folder: Path, lease: Lease, status: Status) -> None:
         """Decide the outcome of a job whose process is gone. Called with its lock held."""
         self.keep_log(folder, lease)
-        _, reason = self.told_to_end.get(folder.name, (0.0, ""))
+        _, reason = self.ending.get(folder.name, (0.0, ""))
         own = read_events(folder, *SHARED, begins=lease.begins)
         last = own[-1] if own and isinstance(own[-1], ENDINGS) else None
         if isinstance(last, OUTCOMES):
@@ -274,7 +274,7 @@ class Supervisor:
             if not isinstance(last, JobDied):
                 write_event(folder, JobDied(reason or status.cause or "its process ended"))
             place = self.after_a_death(folder)
-        for known in (self.leases, self.specs, self.told_to_end, self.heartbeats, self.loud):
+        for known in (self.leases, self.specs, self.ending, self.heartbeats, self.loud):
             known.pop(folder.name, None)
         self.spool.move(folder, place)
 

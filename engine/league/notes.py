@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.core.short_names import listed
 from engine.surrogates.base import FEWEST
 
 SCALES = 1e4  # ratio of the metrics' standard deviations above which they are flagged
@@ -76,6 +77,4 @@ def _of_metrics(losses: np.ndarray, metrics: list[str]) -> list[str]:
 
 def named(names: list[str], which: np.ndarray) -> str:
     """The names selected by which (N,) bool, the first few of many; empty if there are none."""
-    chosen = [name for name, is_one in zip(names, which, strict=True) if is_one]
-    more = f" and {len(chosen) - NAMED} more" if len(chosen) > NAMED else ""
-    return ", ".join(chosen[:NAMED]) + more
+    return listed([name for name, is_one in zip(names, which, strict=True) if is_one], NAMED)

@@ -16,7 +16,7 @@ from engine.jobs.process_pool import Do
 from engine.league.scores import bootstrap
 from engine.league.standing import WORTH
 from engine.league.trial import Trial
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import lowest_key, ordered, weighted_sum
 from engine.surrogates import SURROGATES
 
 RUNGS = (1, 2)  # folds after which slow surrogates are compared
@@ -130,9 +130,9 @@ def behind(trial: Trial, found: dict[str, HeldOut], slow: list[str], folds: int)
     }
     middle = {name: float(np.nanmean(scores)) for name, scores in drawn.items()}
     ended = []
-    for name in sorted(slow, key=middle.__getitem__)[: len(slow) // 2]:
+    for name in (slow[k] for k in ordered(np.array([middle[name] for name in slow]))[: len(slow) // 2]):
         rivals = [rival for rival in middle if SURROGATES[rival].extrapolates or not SURROGATES[name].extrapolates]
-        best = max(rivals, key=middle.__getitem__)
+        best = lowest_key({rival: -middle[rival] for rival in rivals})
         lead = drawn[best] - drawn[name]
         if np.nanmean(lead > WORTH) >= SURE:
             ended.append((name, _why(name, best, middle, folds, trial.parts.shape[1])))

@@ -6,9 +6,9 @@ where higher is better, so that the aggregate is better when lower.
 
 import numpy as np
 
-from engine.spec.statistics import correlation, first_lowest, groups, spearman, weighted_sum
+from engine.spec.statistics import Z50, Z80, Z95, correlation, first_lowest, groups, spearman, weighted_sum
 
-LEVELS = {"50": 0.674490, "80": 1.281552, "95": 1.959964}  # nominal coverage in percent -> standard deviations
+LEVELS = {"50": Z50, "80": Z80, "95": Z95}  # nominal coverage in percent -> standard deviations
 HELD = "95"  # the level that `scale_of` makes true, and that pages show
 DRAWS = 200  # bootstrap draws over runs
 
@@ -89,7 +89,7 @@ def coverage(standardised: np.ndarray, widths: dict[str, float] = LEVELS) -> dic
 def widths_of(standardised: np.ndarray) -> dict[str, float]:
     """Nominal percent -> half the interval, in calibrated standard deviations, from held-out errors in these.
 
-    Errors of surrogates have heavier tails than a normal curve: where 95% lie within 1.96 deviations, 85 to 88 and not
+    Errors of surrogates have heavier tails than a normal curve: where 95% lie within `Z95` deviations, 85 to 88 and not
     80 lie within 1.28 (RegMix's runs). So each level below takes its own quantile of the errors (split conformal
     prediction: Vovk, Gammerman and Shafer 2005), of all metrics together, since one has too few for a tail. The
     method's (R + 1) / R is left out: held-out fits have fewer runs than the last one and err more, which makes up for
@@ -105,8 +105,8 @@ def widths_of(standardised: np.ndarray) -> dict[str, float]:
 def scale_of(missed: np.ndarray, std: np.ndarray) -> np.ndarray:
     """(M,) calibration factors of standard deviations (F, R, M), from held-out errors.
 
-    A spread from few errors is itself uncertain: 1.96 standard deviations are as wide as Student's interval for as many
-    degrees of freedom as runs have the metric, less one. With 16 runs that is 9% wider, with 100 1%.
+    A spread from few errors is itself uncertain: `Z95` standard deviations are as wide as Student's interval for as
+    many degrees of freedom as runs have the metric, less one. With 16 runs that is 9% wider, with 100 1%.
     """
     from scipy.special import stdtrit
 

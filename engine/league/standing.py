@@ -9,6 +9,7 @@ from engine.core.errors import Problem
 from engine.spec.statistics import ordered
 from engine.surrogates import SURROGATES
 
+FORMER = {"level": "tied"}  # what a standing's fields were called before
 BASELINE = "own_share"  # the baseline of every surrogate
 WORTH = 0.002  # of rank correlation: a smaller gain, however certain, is not worth a rougher or slower surrogate
 MATERIAL = 0.02  # of rank correlation: for so much, certain, one that does not extrapolate is taken all the same
@@ -28,7 +29,7 @@ class Standing:
     than the best run, in the aggregate's unit. stability: mean L1 between the mixtures that its refits on 80% of the
     runs recommend, 0 to 2. seconds: CPU
     seconds of all its `fits`; repeats: of cross-validation. raced: why it was not held out from all folds (racing.py);
-    its numbers are of those that it had, and it is neither tied nor the default. level: tied with the best, by WORTH or
+    its numbers are of those that it had, and it is neither tied nor the default. tied: with the best, by WORTH or
     within noise. correlation (M, M): of the metrics' standardised errors. members: name -> weight, of a stack.
     problem: why it could not be fitted, instead of all the rest.
     """
@@ -50,7 +51,7 @@ class Standing:
     repeats: int = 1
     fits: int | None = None
     raced: str | None = None
-    level: bool = False
+    tied: bool = False
     scale: list[float] | None = None
     correlation: list[list[float]] | None = None
     members: dict[str, float] | None = None
@@ -92,9 +93,8 @@ class League:
         """The inverse of `to_dict`, also of earlier versions, with fewer fields. Raises Problem for anything else."""
         known = Standing.__dataclass_fields__
         try:
-            standings = tuple(
-                Standing(**{key: item for key, item in one.items() if key in known}) for one in value["standings"]
-            )
+            rows = [{FORMER.get(key, key): item for key, item in one.items()} for one in value["standings"]]
+            standings = tuple(Standing(**{key: row[key] for key in row if key in known}) for row in rows)
             return cls(**{**value, "standings": standings})
         except (TypeError, KeyError, AttributeError) as error:
             raise Problem(f"Cannot read the leaderboard of the latest fit: {error}. Fit the study again.") from error
@@ -109,20 +109,25 @@ def ranked(
     surrogate is tied with the best if its score is lower by at most one standard deviation of the difference over the
     draws, or by less than WORTH.
     """
-    place = dict(
-        zip(scores, ordered(np.array([-_score(judged, name) for name in scores])).argsort().tolist(), strict=True)
-    )
+    place = _places(judged, list(scores))
     best = min(place, key=place.__getitem__)
     for name in scores:
-        judged[name] = replace(judged[name], level=_tied(name, best, judged, scores))
+        judged[name] = replace(judged[name], tied=_tied(name, best, judged, scores))
         if name != BASELINE and BASELINE in scores:
             gaps = np.quantile(scores[name] - scores[BASELINE], [0.025, 0.975])
             margin = [_score(judged, name) - _score(judged, BASELINE), *gaps.tolist()]
             judged[name] = replace(judged[name], margin=margin)
     default, why = _default(best, place, judged, scores, regrets)
-    last = len(place)
-    order = sorted(judged.values(), key=lambda one: (place.get(one.name, last), -(one.score or -1) if one.raced else 2))
+    raced = _places(judged, [name for name, one in judged.items() if one.raced and one.score is not None])
+    last = len(judged)
+    order = sorted(judged.values(), key=lambda one: (place.get(one.name, last), raced.get(one.name, last)))
     return order, default, why
+
+
+def _places(judged: dict[str, Standing], names: list[str]) -> dict[str, int]:
+    """The place of each by its score, 0 the best; tied ones in their given order."""
+    order = ordered(np.array([-_score(judged, name) for name in names]))
+    return {names[k]: place for place, k in enumerate(order)}
 
 
 def _tied(name: str, best: str, judged: dict[str, Standing], scores: dict[str, np.ndarray]) -> bool:
@@ -154,16 +159,16 @@ def _default(
     def plainest(names: list[str]) -> str:
         return min(names, key=lambda name: (SURROGATES[name].complexity, place[name]))
 
-    level = [name for name in scores if judged[name].level and name != BASELINE] or [BASELINE]
+    tied = [name for name in scores if judged[name].tied and name != BASELINE] or [BASELINE]
     sensible = [name for name in scores if SURROGATES[name].extrapolates]
-    if tied := [name for name in level if name in sensible] or ([] if sensible else level):
-        return plainest(tied), "of those that rank held-out runs best, within noise, it is the safest beyond them"
+    if safe := [name for name in tied if name in sensible] or ([] if sensible else tied):
+        return plainest(safe), "of those that rank held-out runs best, within noise, it is the safest beyond them"
     rival = min(sensible, key=place.__getitem__)
     gains = scores[best] - scores[rival]
     if _score(judged, best) - _score(judged, rival) > MATERIAL and np.quantile(gains, 0.025) > 0:
-        return plainest(level), f"it ranks held-out runs better than every law and process, by more than {MATERIAL}"
+        return plainest(tied), f"it ranks held-out runs better than every law and process, by more than {MATERIAL}"
     if np.quantile(regrets[rival] - regrets[best], 0.05) > 0:
-        return plainest(level), "the held-out runs that it picks are better than those that laws and processes pick"
+        return plainest(tied), "the held-out runs that it picks are better than those that laws and processes pick"
     alike = [name for name in sensible if _tied(name, rival, judged, scores)]
     why = (
         f"it goes on sensibly beyond the runs, where the best point may lie; {SURROGATES[best].title} ranks held-out "

@@ -105,27 +105,27 @@ def companions(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict
 
 def changed(config: MergeConfig, lead: Model, planned: list[Planned]) -> dict:
     """The lead's config.json, adapted to the merge."""
-    told = dict(lead.config)
+    settings = dict(lead.config)
     if asked := config.out_dtype or config.dtype:
-        told["dtype" if "dtype" in told else "torch_dtype"] = asked  # transformers 5 and earlier
+        settings["dtype" if "dtype" in settings else "torch_dtype"] = asked  # transformers 5 and earlier
     written = {one.slot.name for one in planned}
     if lead.is_tied is None and any(HEAD.search(name) and name not in written for name in lead.tensors):
-        told[TIED] = True  # the head was left out for that, whatever the architecture's default
+        settings[TIED] = True  # the head was left out for that, whatever the architecture's default
     ranges = [next(one.layers for one in piece.sources if one.model == lead_in(piece)) for piece in config.slices]
     if None not in ranges:
         numbers = [layer for first, last in ranges for layer in range(first, last)]
-        told = relayered(told, numbers, lead.layers)
-        if isinstance(inner := told.get("text_config"), dict):
-            told["text_config"] = relayered(inner, numbers, lead.layers)
-    return told
+        settings = relayered(settings, numbers, lead.layers)
+        if isinstance(inner := settings.get("text_config"), dict):
+            settings["text_config"] = relayered(inner, numbers, lead.layers)
+    return settings
 
 
-def relayered(told: dict, numbers: list[int], before: int) -> dict:
+def relayered(settings: dict, numbers: list[int], before: int) -> dict:
     """A config with other layers. numbers: the lead's layers in the output, in order."""
-    found = told | {key: len(numbers) for key in LAYERS if key in told}
+    found = settings | {key: len(numbers) for key in LAYERS if key in settings}
     for key in BY_LAYER:
-        if isinstance(told.get(key), list) and len(told[key]) == before > max(numbers):
-            found[key] = [told[key][number] for number in numbers]
+        if isinstance(settings.get(key), list) and len(settings[key]) == before > max(numbers):
+            found[key] = [settings[key][number] for number in numbers]
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.merging.checkpoints import experts, vocabulary
 from engine.merging.checkpoints.adapters import Adapted, open_model
 from engine.merging.checkpoints.aligned import Aligned, is_copy
@@ -190,7 +191,7 @@ def unwritten(own: Part, others: dict[str, Part], found: Layout) -> set[str]:
     if tied:
         found.warnings.append(f"{', '.join(tied)} is tied to the embeddings: it stays so, unwritten.")
     if buffers:
-        found.warnings.append(f"Not all models have {counted(buffers)}: left out, since loaders recompute it.")
+        found.warnings.append(f"Not all models have {tensors(buffers)}: left out, since loaders recompute it.")
     return tied | buffers
 
 
@@ -242,18 +243,17 @@ def lacking(own: Part, others: dict[str, Part], found: Layout) -> None:
             else "Copy that model again, or take the tensor out of the others if the merge is to go without."
         )
         found.refusals.append(
-            f"Cannot merge: {own.model.path} lacks {counted(everywhere)}, and {' and '.join(more)} "
+            f"Cannot merge: {own.model.path} lacks {tensors(everywhere)}, and {' and '.join(more)} "
             f"{'have' if len(more) > 1 else 'has'} it: the merge would lack it, too. {cure}"
         )
     for reference, names in more.items():
         if rest := [name for name in names if name not in everywhere]:
-            found.warnings.append(f"{reference} has {counted(rest)}, and {own.model.path} has not: left out.")
+            found.warnings.append(f"{reference} has {tensors(rest)}, and {own.model.path} has not: left out.")
 
 
-def counted(names: Collection[str]) -> str:
+def tensors(names: Collection[str]) -> str:
     """The first of some tensors by name, and how many more there are."""
-    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return f"the tensor {min(names)!r}{more}"
+    return f"the tensor {listed([repr(name) for name in sorted(names)], 1)}"
 
 
 def renumbered(name: str, layer: int) -> str:

@@ -93,19 +93,23 @@ def preflight(config: MergeConfig, out: Path, progress: Callable | None = None) 
     architecture(config, models, found)
     tokens(config, models, found)
     layout = fitted(config, models)
-    found.refusals += layout.refusals[:MOST]
-    if len(layout.refusals) > MOST:
-        found.refusals.append(f"Cannot merge {len(layout.refusals) - MOST:,} more tensors, for reasons such as these.")
+    found.refusals += first_of(layout.refusals)
     found.warnings += layout.warnings + lost(models[lead_of(config)], out)
     found.warnings += idle_filters(config, [one.slot.name for one in layout.planned])
     if not layout.refusals:
         weights = scan(config, models, layout.planned, progress)
-        found.refusals += weights.refusals[:MOST]
+        found.refusals += first_of(weights.refusals)
         found.ancestry = list(weights.ancestry.values())
         inherited(weights, found)
     found.warnings += dict.fromkeys(note for model in models.values() for note in model.notes)
     add_cost(config, models, layout, out, found)
     return found
+
+
+def first_of(refusals: list[str]) -> list[str]:
+    """The first of the sentences about single tensors, and one that says how many more there are."""
+    rest = len(refusals) - MOST
+    return refusals[:MOST] + [f"Cannot merge {rest:,} more tensors, for reasons such as these."] * (rest > 0)
 
 
 # The models' metadata ---------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def check(job: Job) -> None:
     """Run a PreflightTask: check all models of a study before anything is merged. Raises Problem with every refusal."""
     task = job.task(PreflightTask)
     paths = references(job.workspace, task)
-    told = {
+    result = {
         "merge_method": "task_arithmetic",
         "base_model": paths[0],
         "dtype": "float32",
@@ -27,7 +27,7 @@ def check(job: Job) -> None:
     }
     out = job.workspace / "exports"
     out.mkdir(exist_ok=True)
-    found = preflight(from_dict(told, Path("/")), out / "merged", job.progress)
+    found = preflight(from_dict(result, Path("/")), out / "merged", job.progress)
     report = within(job.workspace / "experts", f"{task.study}/preflight.json")
     report.parent.mkdir(parents=True, exist_ok=True)
     write_json(report, found.to_dict())
@@ -50,5 +50,5 @@ def write(job: Job) -> None:
     if checked.refusals:
         raise Problem(" ".join(checked.refusals))
     found = merge(config, out, job.progress)
-    told = f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB."
-    job.emit(JobNote(" ".join([told, *checked.warnings])))
+    message = f"Written to {out}: {found['tensors']:,} tensors, {found['bytes'] / 1e6:,.1f} MB."
+    job.emit(JobNote(" ".join([message, *checked.warnings])))

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.proxies import cpu_forward as forward
-from engine.proxies import cpu_layers as lean
+from engine.proxies import cpu_forward, cpu_layers
 from engine.spec.fidelity import Fidelity
 
 
@@ -59,7 +58,7 @@ class Stack:
     def hidden(self, tokens: Tensor) -> Tensor:
         """The last hidden state, normalised. tokens: (G, B, T) ids -> (G, B * T, d)."""
         members, _, positions = tokens.shape
-        ops = lean if tokens.device.type == "cpu" else PLAIN
+        ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
         w, kind = self.weights, self.fidelity
         x = ops.normed(ops.embed(w["embedding"], tokens.reshape(members, -1)))  # (G, N, d), N = B * T
         for layer in range(kind.layers):
@@ -81,7 +80,7 @@ class Stack:
     def losses(self, tokens: Tensor) -> Tensor:
         """The mean loss of each member in nats per token, (G,). tokens: (G, B, T + 1), targets one later."""
         inputs, targets = tokens[..., :-1], tokens[..., 1:]  # (G, B, T) each
-        ops = lean if tokens.device.type == "cpu" else PLAIN
+        ops = cpu_layers if tokens.device.type == "cpu" else PLAIN
         return ops.nll(self.hidden(inputs), self.head, targets.flatten(1)).mean(1)
 
     def backward(self, losses: Tensor) -> None:
@@ -97,7 +96,7 @@ class Stack:
         turns = self.rotary[: inputs.shape[-1]]
         members = [{name: weight[g] for name, weight in self.weights.items()} for g in range(self.members)]
         pairs = zip(members, tokens, strict=True)
-        return torch.stack([forward.token_nll(member, self.fidelity, turns, own) for member, own in pairs])
+        return torch.stack([cpu_forward.token_nll(member, self.fidelity, turns, own) for member, own in pairs])
 
     def member(self, g: int) -> dict[str, Tensor]:
         """The weights of one member as a plain state, without [G]: name -> (out, in), copied to the CPU."""
@@ -165,7 +164,7 @@ class PLAIN:
     @staticmethod
     def normed(x: Tensor) -> Tensor:
         """RMSNorm without gain (Zhang and Sennrich 2019): (..., d) -> (..., d)."""
-        return F.rms_norm(x, x.shape[-1:], eps=lean.EPSILON)
+        return F.rms_norm(x, x.shape[-1:], eps=cpu_layers.EPSILON)
 
     @staticmethod
     def attend(x: Tensor, qkv: Tensor, output: Tensor, turns: Tensor, heads: int) -> Tensor:

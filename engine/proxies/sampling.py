@@ -1,4 +1,4 @@
-"""Which tokens every proxy of a stack sees when: common random numbers over mixtures. No torch.
+"""Which training sequences every proxy of a stack sees when: common random numbers over mixtures. No torch.
 
 Slot s of a training run is one sequence. Its domain is the inverse CDF of the mixture at u_s, where u_s is a
 low-discrepancy sequence of the seed (Kronecker with the golden ratio), so realised shares lie within a few

@@ -27,7 +27,7 @@ class Recipe:
     known; available_tokens: D, None where unknown (of one, or of all): then nothing is said of its epochs; sources:
     D, how each count is known (engine.spec.pools), None where nothing is; predictions: rows such as {"metric", "unit",
     "mean", "std"}; provenance: JSON-able facts (study, corpus, runs, surrogate, versions, decision); approved: False
-    makes a draft, and every file says so; paths: where a domain's text lies for the loader, its name where absent;
+    makes a draft, and every file says so; paths: the loader's path to a domain's text, its name where absent;
     tokens_per_document: D, None where unknown: then formats that count documents are refused. Raises Problem for shares
     that are not a mixture, and for domains and paths that no file could hold.
     """
@@ -118,7 +118,7 @@ class Recipe:
         """Lines for the comment at the top of a file."""
         state = "approved" if self.approved else "DRAFT: not approved"
         budget = f"{self.target_tokens:,.0f} tokens" if self.target_tokens else "not given"
-        told = self.epochs is not None
+        known = self.epochs is not None
         none = [None] * len(self.domains)
         counts = zip(self.epochs or none, self.available_tokens or none, self.sources or none, strict=True)
         seen = [
@@ -129,13 +129,15 @@ class Recipe:
         return [
             f"{shown(self.name)}, a mixture of study {shown(self.study)} ({state}). Written by Mixdesk.",
             f"Shares of tokens. Target budget: {budget}; "
-            + ("epochs at that:" if told else "epochs are not known without the budget and the tokens of each domain:"),
+            + (
+                "epochs at that:" if known else "epochs are not known without the budget and the tokens of each domain:"
+            ),
             *(f"  {domain}: share {share:.6f}{epoch}" for domain, share, epoch in rows),
         ]
 
 
 class Format(NamedTuple):
-    """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by code of its own.
+    """One way out. write(recipe) -> files; read(files) -> {key: weight}, zeros may be left out, by independent code.
 
     keys, weights: what of the recipe the file holds: `domains` or `places`, `shares` or `document_shares`; unit: what a
     weight counts; positive: whether weights of 0 are left out; check(recipe) raises Problem for what it cannot express;

@@ -7,10 +7,10 @@ from engine.recipes.base import Files, Format, Recipe
 
 def write(recipe: Recipe) -> Files:
     weights = {name: round(share, 9) for name, share in zip(recipe.domains, recipe.shares, strict=True)}
-    told = {"train_domain_weights": weights, "eval_domain_weights": weights}
+    fields = {"train_domain_weights": weights, "eval_domain_weights": weights}
     note = "Weights are shares of examples, so of tokens where all are packed to one length.\n"
     return {
-        "doremi.json": json.dumps(told, indent=1, ensure_ascii=False) + "\n",
+        "doremi.json": json.dumps(fields, indent=1, ensure_ascii=False) + "\n",
         "README.txt": "\n".join(recipe.header) + "\n" + note,
     }
 

@@ -17,6 +17,7 @@ from engine.recipes.base import Files, Format, shown
 from engine.spec.merge import MergeSpec, setting_of
 from engine.spec.merge_file import ALL, coefficients_csv, coefficients_json, merge_yaml, mergekit_yaml
 from engine.spec.merge_point import coefficients_of
+from engine.spec.statistics import ci_half_width
 
 LARGEST_HEADER = 100 << 20  # bytes: a larger one is not a header
 
@@ -122,7 +123,7 @@ def card(recipe: MergeRecipe) -> str:
     seen = [one["losses"] for one in recipe.provenance.get("measured", ())][-1:]
     measured = seen[0] if seen else {}
     losses = [
-        f"| {escape(row['metric'])} | {escape(row['unit'])} | {row['mean']:.4f} ± {1.96 * row['std']:.4f} | "
+        f"| {escape(row['metric'])} | {escape(row['unit'])} | {row['mean']:.4f} ± {ci_half_width(row['std']):.4f} | "
         + (f"{measured[row['metric']]:.4f} |" if row["metric"] in measured else "not measured |")
         for row in recipe.predictions
     ]
@@ -175,15 +176,15 @@ def read_csv(files: Files) -> dict[str, float]:
 
 
 def write_json(recipe: MergeRecipe) -> Files:
-    told = json.loads(coefficients_json(**recipe.arguments))
-    told |= {"study": recipe.study, "name": recipe.name, "state": recipe.state, "predictions": recipe.predictions}
-    return {"merge.json": json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
+    content = json.loads(coefficients_json(**recipe.arguments))
+    content |= {"study": recipe.study, "name": recipe.name, "state": recipe.state, "predictions": recipe.predictions}
+    return {"merge.json": json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"}
 
 
 def read_json(files: Files) -> dict[str, float]:
-    told = json.loads(files["merge.json"])
-    rows = told["coefficients"].items()
-    return {f"{row} {expert}": x for row, values in rows for expert, x in zip(told["experts"], values, strict=True)}
+    content = json.loads(files["merge.json"])
+    rows = content["coefficients"].items()
+    return {f"{row} {expert}": x for row, values in rows for expert, x in zip(content["experts"], values, strict=True)}
 
 
 WHOLE = {"unit": "coefficients of task vectors", "keys": "places", "weights": "coefficients"}

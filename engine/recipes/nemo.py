@@ -7,8 +7,10 @@ from engine.recipes.litgpt import assigned
 def write(recipe: Recipe) -> Files:
     places = ", ".join(quoted(recipe.places[i]) for i in recipe.used)
     weights = ", ".join(f"{recipe.shares[i]:.9f}" for i in recipe.used)
-    told = comment(recipe, "Set dataset.blend = BLEND in the recipe; a path is the prefix of the .bin and .idx files.")
-    return {"nemo_blend.py": f"{told}BLEND = [\n    [{places}],\n    [{weights}],  # of tokens\n]\n"}
+    header = comment(
+        recipe, "Set dataset.blend = BLEND in the recipe; a path is the prefix of the .bin and .idx files."
+    )
+    return {"nemo_blend.py": f"{header}BLEND = [\n    [{places}],\n    [{weights}],  # of tokens\n]\n"}
 
 
 def read(files: Files) -> dict[str, float]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from engine.core.errors import Problem
 from engine.core.sheets import as_text, as_typed
 from engine.recipes.base import Files, Format, Recipe
+from engine.spec.statistics import ci_half_width
 
 
 def rows_of(recipe: Recipe) -> list[dict]:
@@ -31,7 +32,7 @@ def rows_of(recipe: Recipe) -> list[dict]:
 def predictions_of(recipe: Recipe) -> list[dict]:
     """One row per metric, with the ends of its 95% interval."""
     return [
-        {**row, "low_95": row["mean"] - 1.96 * row["std"], "high_95": row["mean"] + 1.96 * row["std"]}
+        {**row, "low_95": row["mean"] - ci_half_width(row["std"]), "high_95": row["mean"] + ci_half_width(row["std"])}
         for row in recipe.predictions
         if "mean" in row and "std" in row
     ]
@@ -85,12 +86,12 @@ def write_parquet(recipe: Recipe) -> Files:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    told = {"recipe": write_json(recipe)["mixture.json"], "unit": "tokens", "state": recipe.state}
+    metadata = {"recipe": write_json(recipe)["mixture.json"], "unit": "tokens", "state": recipe.state}
     files = {}
     for name, rows in (("mixture", rows_of(recipe)), ("predictions", predictions_of(recipe))):
         if rows:
             sink = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(told), sink)
+            pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(metadata), sink)
             files[f"{name}.parquet"] = sink.getvalue()
     return files
 

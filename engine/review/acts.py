@@ -25,7 +25,7 @@ from engine.studies.points import BEST_MEASURED, BEST_PREDICTED
 from store import reviews, runs, studies
 from store.database import Store
 
-NAME, TEXT, TOLD = 80, 10_000, 300  # characters; the last in a notice
+NAME, TEXT, IN_NOTICE = 80, 10_000, 300  # characters; the last in a notice
 MOST_APPROVALS = 50
 
 
@@ -68,17 +68,17 @@ def comment(store: Store, candidate: str, text: str) -> list[str]:
     characters."""
     need("reviewer", "comment")
     found, text = reviews.get(store, candidate), checked_text(text, "comment", TEXT)
-    told = [one for one in mentioned(text, known_people(store)) if one != acting().name]
-    _add(store, found.study, found.id, "comment", text=text, mentions=told)
-    if told:
-        _tell(store, found, "mention", f"mentioned {', '.join(told)} on", text)
-    return told
+    people = [one for one in mentioned(text, known_people(store)) if one != acting().name]
+    _add(store, found.study, found.id, "comment", text=text, mentions=people)
+    if people:
+        _tell(store, found, "mention", f"mentioned {', '.join(people)} on", text)
+    return people
 
 
 def _tell(store: Store, found: reviews.Candidate, outcome: str, did: str, text: str) -> None:
     """Raise a notice of what who acts did to a candidate: the webhook takes it out of the workspace."""
     name, study = found.frozen["name"], found.frozen["study_name"]
-    said = f": {text[:TOLD]}{'…' if len(text) > TOLD else ''}" if text else "."
+    said = f": {text[:IN_NOTICE]}{'…' if len(text) > IN_NOTICE else ''}" if text else "."
     notice = f"{found.id}-{outcome}-{secrets.token_hex(6)}"
     store.write(NoticeRaised(notice, found.study, outcome, f"{acting().name} {did} {name} in the study {study}{said}"))
 

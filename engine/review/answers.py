@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.review.preferring import Taste, features_of, taste
 from engine.review.standing import last_votes, wins
-from engine.spec.statistics import ordered
+from engine.spec.statistics import ci_half_width, ordered
 from store.reviews import Candidate, Event
 
 MOST = 60  # points of which a taste is learnt: a second's work at most
@@ -16,7 +16,7 @@ def learnt(events: list[Event], found: list[Candidate]) -> dict | None:
     """What a team's votes say of its candidates and the baselines, whether voted on or not; None without votes.
 
     {"votes", "people", "rows": the most preferred first, each {"id": None of a baseline, "name", "votes", "mean" and
-    "half" (95%) in probits against the average of all, "best": the chance to be the most preferred of them, "level":
+    "half" (95%) in probits against the average of all, "best": the chance to be the most preferred of them, "tied":
     the numbers of rows that the votes cannot tell from it}}.
     """
     given = {key: event for key, event in last_votes(events).items() if key[1] <= {one.id for one in found}}
@@ -39,11 +39,11 @@ def ranked(rows: list[dict], posterior: Taste) -> list[dict]:
     """Rows with the posterior at each, sorted by its mean."""
     order = ordered(-posterior.mean)
     place = {int(old): new for new, old in enumerate(order)}
-    mean, half, best = posterior.mean, 1.96 * posterior.std, posterior.best()
+    mean, half, best = posterior.mean, ci_half_width(posterior.std), posterior.best()
     return [
         rows[k]
         | {"mean": float(mean[k]), "half": float(half[k]), "best": float(best[k])}
-        | {"level": sorted(place[other] for other in posterior.level(int(k)))}
+        | {"tied": sorted(place[other] for other in posterior.tied(int(k)))}
         for k in order
     ]
 
@@ -53,19 +53,20 @@ def by_losses(found: list[Candidate]) -> list[dict]:
     difference to the first is}. Only those that were frozen with the priorities of the newest; fits may differ, so
     their errors count as independent, which never claims too much."""
     same = [one for one in found if one.frozen["aggregate"] == found[0].frozen["aggregate"]]
-    told = sorted((one.frozen["predicted"] | {"id": one.id} for one in same), key=lambda one: one["aggregate"])
+    predicted = [one.frozen["predicted"] | {"id": one.id} for one in same]
+    ranking = [predicted[k] for k in ordered(np.array([one["aggregate"] for one in predicted], float))]
     return [
         {
             "id": one["id"],
             "aggregate": one["aggregate"],
-            "half": 1.96 * one["aggregate_std"],
-            "inside_noise": within(one, told[0]),
+            "half": ci_half_width(one["aggregate_std"]),
+            "inside_noise": within(one, ranking[0]),
         }
-        for one in told
+        for one in ranking
     ]
 
 
 def within(one: dict, best: dict) -> bool:
     """Whether two predictions of a run are within noise of each other; every one is of itself."""
-    half = 1.96 * float(np.hypot(one["aggregate_std"], best["aggregate_std"]))
+    half = ci_half_width(float(np.hypot(one["aggregate_std"], best["aggregate_std"])))
     return one["id"] == best["id"] or one["aggregate"] - best["aggregate"] < half

@@ -15,6 +15,7 @@ from engine.review.evidence import at_point, by_size, noise_of
 from engine.review.flips import flips
 from engine.review.freeze import FAR
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.surrogates import Surrogate
 from engine.surrogates.prediction import difference_std
@@ -142,10 +143,10 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
     return {
         "mean": mean.tolist(),
         "std": std.tolist(),
-        "inside_noise": (np.abs(mean) <= 1.96 * std).tolist(),
+        "inside_noise": (np.abs(mean) <= ci_half_width(std)).tolist(),
         "aggregate": total,
         "aggregate_std": total_std,
-        "aggregate_inside_noise": bool(abs(total) <= 1.96 * total_std),
+        "aggregate_inside_noise": bool(abs(total) <= ci_half_width(total_std)),
     }
 
 
@@ -165,15 +166,15 @@ def measured_since(store: Store, rows: list[dict], base: list[float], aggregate:
         for row, own in zip(rows, losses, strict=True):
             if not len(own):
                 continue
-            told = {"fidelity": fidelity, "seeds": len(own), "aggregate": float(aggregate.of(own).mean())}
-            told["aggregate_half"] = None if noise is None else float(t * noise[0] / np.sqrt(len(own)))
-            told |= {"difference": None, "half": None, "inside_noise": None}
+            entry = {"fidelity": fidelity, "seeds": len(own), "aggregate": float(aggregate.of(own).mean())}
+            entry["aggregate_half"] = None if noise is None else float(t * noise[0] / np.sqrt(len(own)))
+            entry |= {"difference": None, "half": None, "inside_noise": None}
             if len(reference) and row["difference"] is not None:
-                told["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())
+                entry["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())
                 if noise is not None:
-                    told["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
-                    told["inside_noise"] = bool(abs(told["difference"]) <= told["half"])
-            row["measured"].append(told)
+                    entry["half"] = float(t * noise[0] * np.sqrt(1 / len(own) + 1 / len(reference)))
+                    entry["inside_noise"] = bool(abs(entry["difference"]) <= entry["half"])
+            row["measured"].append(entry)
 
 
 def losses_at(rows: list[runs.Confirmed], point: list[float]) -> np.ndarray:

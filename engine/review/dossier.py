@@ -8,6 +8,7 @@ from engine.review.answers import by_losses, learnt
 from engine.review.evidence import at_point, evidence, measured_runs
 from engine.review.standing import Standing, as_dict, rules_of, standings, wins
 from engine.review.votes import bradley_terry
+from engine.spec.statistics import ordered
 from store import reviews, runs, studies
 from store.database import Store
 
@@ -94,7 +95,7 @@ def overview(store: Store, study: studies.Study) -> dict:
 def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict]:
     """The votes' result for each candidate that has any, the strongest of each group first.
 
-    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "level": candidates tied with it}.
+    {"id", "strength", "half" (95%, log odds), "group", "won", "of", "tied": candidates tied with it}.
     """
     table = np.array(wins(events, candidates), float).reshape(len(candidates), len(candidates))
     games = table + table.T
@@ -110,7 +111,7 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
             "group": int(found.group[k]),
             "won": float(table[place].sum()),
             "of": float(games[place].sum()),
-            "level": [
+            "tied": [
                 candidates[voted[j]]
                 for j in range(len(voted))
                 if j != k and found.group[j] == found.group[k] and not found.apart(k, j)
@@ -118,7 +119,7 @@ def preferences(events: list[reviews.Event], candidates: list[str]) -> list[dict
         }
         for k, place in enumerate(voted)
     ]
-    return sorted(rows, key=lambda row: (row["group"], -row["strength"]))
+    return sorted((rows[k] for k in ordered(-found.strength.round(9))), key=lambda row: row["group"])
 
 
 def revision(store: Store, found: reviews.Candidate) -> str:

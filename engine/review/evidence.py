@@ -11,6 +11,7 @@ import numpy as np
 from engine.analysis.statistics import pooled_noise
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import Z95, ci_half_width
 from store import runs, studies
 from store.database import Store
 
@@ -110,14 +111,14 @@ def prediction_error(measured: dict, predicted: dict, aggregate: Aggregate) -> d
     aggregate lies outside the prediction interval, which combines that of a mean of runs and the seeds' noise.
     """
     std, noise, seeds = np.array(predicted["std"]), np.array(predicted["noise"]), measured["seeds"]
-    own = noise / np.sqrt(seeds) if measured["half"] is None else np.array(measured["half"]) / 1.96
-    ci_half_width = 1.96 * np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)
+    own = noise / np.sqrt(seeds) if measured["half"] is None else np.array(measured["half"]) / Z95
     one = measured["aggregate"] - predicted["aggregate"]
     measured_half = measured["aggregate_half"]
-    aggregate_half = float(np.hypot(1.96 * predicted["aggregate_std"], 0 if measured_half is None else measured_half))
+    predicted_half = ci_half_width(predicted["aggregate_std"])
+    aggregate_half = float(np.hypot(predicted_half, 0 if measured_half is None else measured_half))
     return {
         "mean": (np.array(measured["mean"]) - predicted["mean"]).tolist(),
-        "half": ci_half_width.tolist(),
+        "half": ci_half_width(np.sqrt(np.maximum(std**2 - noise**2, 0) + own**2)).tolist(),
         "aggregate": one,
         "aggregate_half": aggregate_half,
         "outside": bool(abs(one) > aggregate_half),
@@ -132,14 +133,14 @@ def differences(points: dict, frozen: dict, noise: np.ndarray | None, t: float) 
         if name not in points:
             continue
         measured = points[CANDIDATE]["aggregate"] - points[name]["aggregate"]
-        ci_half_width = None
+        measured_half = None
         if noise is not None:
-            ci_half_width = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
+            measured_half = float(t * noise[0] * np.sqrt(1 / points[CANDIDATE]["seeds"] + 1 / points[name]["seeds"]))
         found[name] = {
             "predicted": there["difference"]["aggregate"],
-            "predicted_half": 1.96 * there["difference"]["aggregate_std"],
+            "predicted_half": ci_half_width(there["difference"]["aggregate_std"]),
             "measured": measured,
-            "measured_half": ci_half_width,
-            "inside_noise": None if ci_half_width is None else bool(abs(measured) <= ci_half_width),
+            "measured_half": measured_half,
+            "inside_noise": None if measured_half is None else bool(abs(measured) <= measured_half),
         }
     return found

@@ -13,7 +13,7 @@ from engine.corpus import windows
 from engine.corpus.windows import Windows
 from engine.review.evidence import at_point
 from engine.spec.fidelity import Fidelity
-from engine.spec.statistics import lowest
+from engine.spec.statistics import ci_half_width, lowest
 from engine.studies.corpora import opened
 from store import runs
 from store.database import Store
@@ -64,13 +64,13 @@ def _at_one_size(store: Store, corpus: str | None, pairs: list) -> dict | None:
 def of_domain(domain: str, change: np.ndarray, text) -> dict:
     """The flips of one domain. change (S, w): candidate minus reference of each seed; text(place): of a window."""
     mean, noise = change.mean(axis=0), noise_of(change)
-    worse = None if noise is None else mean > 1.96 * noise
+    worse = None if noise is None else mean > ci_half_width(noise)
     worst = lowest(-mean, EXAMPLES)
     worst = [int(place) for place in worst if mean[place] > 0 and (worse is None or worse[place])]
     return {
         "domain": domain,
         "change": float(mean.mean()),
-        "half": float(1.96 * mean.std(ddof=1) / np.sqrt(len(mean))) if len(mean) > 1 else None,
+        "half": float(ci_half_width(mean.std(ddof=1) / np.sqrt(len(mean)))) if len(mean) > 1 else None,
         "windows": len(mean),
         "worse": None if worse is None else int(worse.sum()),
         "higher": int((mean > 0).sum()),

@@ -73,7 +73,7 @@ class Taste:
             found += np.bincount(drawn.argmax(axis=1), minlength=len(mean))
         return found / DRAWS
 
-    def level(self, one: int) -> list[int]:
+    def tied(self, one: int) -> list[int]:
         """The points that the votes cannot tell from one: neither is above the other with 95%."""
         others = (other for other in range(self.means.shape[1]) if other != one)
         return [other for other in others if 1 - CLEAR < self.above(one, other) < CLEAR]

@@ -43,37 +43,37 @@ def recipe_of(
 def recipe_at(
     store: Store,
     study: studies.Study,
-    shares: np.ndarray,
+    point: np.ndarray,
     name: str,
     tokens: float | None = None,
     candidate: reviews.Candidate | None = None,
     paths: dict[str, str] | None = None,
     tokens_per_document: dict[str, float] | None = None,
 ) -> Recipe | MergeRecipe:
-    """A point (D,) ready for export. candidate: whose point it is; paths: where a domain's text lies for the loader;
+    """A point (D,) ready for export. candidate: whose point it is; paths: the loader's path to a domain's text;
     tokens_per_document: by domain, if the corpus does not say or another tokenizer is used."""
     if tokens is not None and not 1 <= tokens < math.inf:
         raise Problem(f"Cannot export for a budget of {tokens!r} tokens: give a number of at least 1.")
-    predictions, provenance, approved = at_hand(store, study, shares) if candidate is None else frozen(store, candidate)
-    told = {"predictions": predictions, "provenance": provenance, "approved": approved}
+    predictions, provenance, approved = at_hand(store, study, point) if candidate is None else frozen(store, candidate)
+    facts = {"predictions": predictions, "provenance": provenance, "approved": approved}
     if study.kind == "merge":
-        return merge_at(store, study, shares, name, told)
+        return merge_at(store, study, point, name, facts)
     frame = frame_of_study(study)
     return Recipe(
         study=study.name,
         name=name,
         domains=tuple(study.domains),
-        shares=tuple(shares.tolist()),
+        shares=tuple(point.tolist()),
         available_tokens=None if frame.available is None else tuple(frame.available),
         sources=None if frame.pools is None else frame.pools.sources,
         target_tokens=tokens or frame.budget,
         paths=dict(paths or {}),
         tokens_per_document=lengths(study, tokens_per_document),
-        **told,
+        **facts,
     )
 
 
-def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, told: dict) -> MergeRecipe:
+def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, facts: dict) -> MergeRecipe:
     """A merge (D,) ready for export."""
     spec, root = merge_spec(study), store.workspace.root
     task, tensors = task_of(study, spec), ()
@@ -88,33 +88,43 @@ def merge_at(store: Store, study: studies.Study, point: np.ndarray, name: str, t
         tuple(point.tolist()),
         tuple(references(root, task)),
         tensors,
-        **told,
+        **facts,
     )
 
 
-def at_hand(store: Store, study: studies.Study, shares: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
+def at_hand(store: Store, study: studies.Study, point: np.ndarray) -> tuple[tuple[dict, ...], dict, bool]:
     """Predictions by the study's latest fit, provenance, and no approval."""
     moment = moment_of(store, study)
     fit, best = moment.fit, named_points(moment).get(BEST_PREDICTED)
-    told = {"study": study.id, "corpus": study.spec["corpus"], "runs": 0, "surrogate": None, "versions": versions()}
-    told["measured"] = at_runs(store, study, shares)
-    if best is not None and np.abs(best - shares).max() < SAME:
-        told["search"] = {"job": moment.search["job"], "t": moment.search["t"], **asdict(moment.behind(moment.search))}
+    provenance = {
+        "study": study.id,
+        "corpus": study.spec["corpus"],
+        "runs": 0,
+        "surrogate": None,
+        "versions": versions(),
+    }
+    provenance["measured"] = at_runs(store, study, point)
+    if best is not None and np.abs(best - point).max() < SAME:
+        provenance["search"] = {
+            "job": moment.search["job"],
+            "t": moment.search["t"],
+            **asdict(moment.behind(moment.search)),
+        }
     if fit is None:
-        return (), told | {"decision": None}, False
-    mean, std = fit.surrogate.predict(shares[None])
-    told |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
-    return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), told, False
+        return (), provenance | {"decision": None}, False
+    mean, std = fit.surrogate.predict(point[None])
+    provenance |= {"runs": len(fit.measured.ids), "surrogate": fit.name, "runs_hash": fit.fingerprint, "decision": None}
+    return rows_of([asdict(one) for one in study.objectives], mean[0], std[0]), provenance, False
 
 
-def at_runs(store: Store, study: studies.Study, shares: np.ndarray) -> list[dict]:
+def at_runs(store: Store, study: studies.Study, point: np.ndarray) -> list[dict]:
     """The results of the study's own runs at a point, as `measured` has them, or nothing."""
     found = points_measured(store, study.id)
-    rows = np.flatnonzero(np.abs(found.weights - shares).max(axis=1) < SAME) if found.ids else []
+    rows = np.flatnonzero(np.abs(found.weights - point).max(axis=1) < SAME) if found.ids else []
     if not len(rows) or not np.isfinite(losses := found.losses[rows].mean(axis=0)).all():
         return []
-    told = dict(zip((one.metric for one in study.objectives), losses.tolist(), strict=True))
-    return [{"fidelity": study.spec["fidelity"], "seeds": len(rows), "losses": told}]
+    by_metric = dict(zip((one.metric for one in study.objectives), losses.tolist(), strict=True))
+    return [{"fidelity": study.spec["fidelity"], "seeds": len(rows), "losses": by_metric}]
 
 
 def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...], dict, bool]:
@@ -122,7 +132,7 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
     record, events = candidate.frozen, reviews.history(store, candidate.study)
     standing, behind = standings(events)[candidate.id], record["surrogate"]
     by_author = as_dict(standing, rules_of(events), record["author"])["by_author"]
-    told = {
+    provenance = {
         "study": candidate.study,
         "corpus": record["corpus"],
         "candidate": candidate.id,
@@ -142,7 +152,7 @@ def frozen(store: Store, candidate: reviews.Candidate) -> tuple[tuple[dict, ...]
         "measured": measured(store, candidate),
     }
     rows = rows_of(record["metrics"], record["predicted"]["mean"], record["predicted"]["std"])
-    return rows, told, standing.state == "approved"
+    return rows, provenance, standing.state == "approved"
 
 
 def measured(store: Store, candidate: reviews.Candidate) -> list[dict]:

@@ -79,8 +79,8 @@ def _decide(standing: Standing, event: Event, rules: Rules, author: str) -> None
     if event.body["verdict"] != "approved":
         standing.state, standing.approvals = event.body["verdict"], {}
         return
-    told = {"reason": event.body["reason"], "t": event.t, "alone": event.body.get("alone", False)}
-    standing.approvals[event.author] = told
+    decision = {"reason": event.body["reason"], "t": event.t, "alone": event.body.get("alone", False)}
+    standing.approvals[event.author] = decision
     standing.state = "approved" if rules.met_by(standing.approvals, author) else OPEN
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import ci_half_width
+
 PRIOR = 0.5  # wins, and losses, of every candidate against an average one
 
 
@@ -30,7 +32,7 @@ class Preference:
         same = self.group[one] == self.group[other]
         pair = self.covariance[np.ix_([one, other], [one, other])]
         std = np.sqrt(pair[0, 0] + pair[1, 1] - 2 * pair[0, 1])
-        return bool(same and abs(self.strength[one] - self.strength[other]) > 1.96 * std)
+        return bool(same and abs(self.strength[one] - self.strength[other]) > ci_half_width(std))
 
 
 def bradley_terry(wins: np.ndarray) -> Preference:
@@ -41,7 +43,7 @@ def bradley_terry(wins: np.ndarray) -> Preference:
     for one in np.unique(group):
         rows = np.flatnonzero(group == one)
         strength[rows], covariance[np.ix_(rows, rows)] = _fit(wins[np.ix_(rows, rows)])
-    return Preference(strength, 1.96 * np.sqrt(covariance.diagonal()), covariance, group, wins)
+    return Preference(strength, ci_half_width(np.sqrt(covariance.diagonal())), covariance, group, wins)
 
 
 def _fit(wins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -72,8 +72,8 @@ def backup(workspace: Workspace, target: Path, checkpoints: bool = False) -> dic
             os.fsync(file.fileno())
         placed(whole, target)
     size = sum(entry["bytes"] for entry in kept.values())
-    told = {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
-    return told | {"left_out": {"files": len(left_out), "first": left_out[:SHOWN]}}
+    result = {"file": str(target), "files": len(kept), "bytes": size, "archive_bytes": target.stat().st_size}
+    return result | {"left_out": {"files": len(left_out), "first": left_out[:SHOWN]}}
 
 
 def belongs(parts: list[str]) -> bool:

@@ -126,10 +126,10 @@ def _goes_on(store: Store, study: studies.Study) -> bool:
 
 def _refuse(waiting: Counter[str], going_on: int) -> None:
     kinds = ", ".join(f"{number} {kind}" for kind, number in waiting.items())
-    told = [f"{waiting.total()} waiting jobs ({kinds})"] if waiting else []
-    told += [f"{going_on} unfinished studies"] if going_on else []
+    reasons = [f"{waiting.total()} waiting jobs ({kinds})"] if waiting else []
+    reasons += [f"{going_on} unfinished studies"] if going_on else []
     raise Problem(
-        f"Cannot restore: say first what should happen to {' and '.join(told)}: a job reads and writes what its "
+        f"Cannot restore: say first what should happen to {' and '.join(reasons)}: a job reads and writes what its "
         "settings say as soon as a worker sees it, and an unfinished study queues jobs by itself. Restore with --jobs "
         "run if the archive is your own, or with --jobs cancel, which pauses such studies. Nothing was kept."
     )

@@ -18,9 +18,9 @@ RUNS_A_DOMAIN = 3  # K >= 3 (D + 1) runs are enough for the log-linear law (Olmi
 class Change:
     """From the old domains to the new.
 
-    parts: old domain -> {new domain: share of it}: {"web": {"web": 1}} unchanged, {"web": {"blogs": 0.7, "news": 0.3}}
-    split (in the ratio in which it was sampled), {"web": {}} removed. New domains without a part of an old one are
-    added. A replaced domain is removed and added. Raises Problem for parts that do not sum to one.
+    parts: old domain -> {new domain: fraction of it}: {"web": {"web": 1}} unchanged, {"web": {"blogs": 0.7, "news":
+    0.3}} split (in the ratio in which it was sampled), {"web": {}} removed. New domains without a part of an old one
+    are added. A replaced domain is removed and added. Raises Problem for parts that do not sum to one.
     """
 
     old: tuple[str, ...]
@@ -35,7 +35,7 @@ class Change:
             unknown = [part for part in parts if part not in self.new]
             if unknown or (parts and abs(sum(parts.values()) - 1) > 1e-6) or any(v < 0 for v in parts.values()):
                 raise Problem(
-                    f"Cannot turn {name!r} into {parts}: give shares of at least 0 of the new domains "
+                    f"Cannot turn {name!r} into {parts}: give fractions of at least 0 of the new domains "
                     f"{', '.join(self.new)} that sum to 1, or none where it is removed."
                 )
 

@@ -11,7 +11,7 @@ from engine.jobs.spec import DEVICES, renamed
 from engine.spec.fidelity import Fidelity, group_size
 
 LARGEST_GROUP = 64  # larger stacks gain nothing, and lose more to a kill
-CARD_SHARE = 0.8  # fraction of a card's memory that a group may be estimated to take
+CARD_FRACTION = 0.8  # fraction of a card's memory that a group may be estimated to take
 CARD_MB = 16_000  # assumed for a cluster's cards if nothing is declared
 CLUSTER_LANES = 8
 
@@ -84,7 +84,7 @@ def group_and_lanes(
 
 def members_that_fit(fidelity: Fidelity, vocabulary: int, memory_mb: int) -> int:
     """How many stacked proxies fit in a card's memory, estimated: training halves a group that does not fit."""
-    return int(min(LARGEST_GROUP, max(1, CARD_SHARE * memory_mb * 2**20 / member_bytes(fidelity, vocabulary))))
+    return int(min(LARGEST_GROUP, max(1, CARD_FRACTION * memory_mb * 2**20 / member_bytes(fidelity, vocabulary))))
 
 
 def member_bytes(fidelity: Fidelity, vocabulary: int) -> int:

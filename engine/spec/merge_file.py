@@ -88,15 +88,15 @@ def merge_yaml(
         {"model": expert} | ({"parameters": parameters} if parameters else {})
         for expert, parameters in zip(experts, own, strict=True)
     ]
-    told: dict[str, Any] = {"merge_method": method}
+    document: dict[str, Any] = {"merge_method": method}
     if card.base != "none" and base is not None:
-        told["base_model"] = base
-    told["models"] = models
+        document["base_model"] = base
+    document["models"] = models
     shared = {_key(name): value for name, value in knobs.items() if name not in each}
-    told |= {"parameters": shared} if shared else {}
-    told |= {"dtype": dtype} | ({"out_dtype": out_dtype} if out_dtype else {})
-    told |= {"seed": seed} if seed is not None else {}
-    return written(told)
+    document |= {"parameters": shared} if shared else {}
+    document |= {"dtype": dtype} | ({"out_dtype": out_dtype} if out_dtype else {})
+    document |= {"seed": seed} if seed is not None else {}
+    return written(document)
 
 
 def coefficients_at(weight: Coefficients, tensor: str) -> list[float]:
@@ -128,8 +128,8 @@ def coefficients_json(
     """The whole merge as JSON."""
     _, knobs = _checked(method, base, experts, weight, knobs or {})
     rows = weight if isinstance(weight, dict) else {ALL: weight}
-    told = {"method": method, "base": base, "experts": experts, "knobs": knobs, "seed": seed, "coefficients": rows}
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    document = {"method": method, "base": base, "experts": experts, "knobs": knobs, "seed": seed, "coefficients": rows}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _checked(

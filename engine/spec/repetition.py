@@ -13,6 +13,7 @@ from engine.core.short_names import listed
 from engine.space.baselines import unimax
 from engine.spec.fidelity import Fidelity
 from engine.spec.pools import Pools
+from engine.spec.statistics import first_lowest, ordered
 
 if TYPE_CHECKING:
     from engine.spec.frame import Frame
@@ -47,7 +48,7 @@ def kept_fractions(spec: "StudySpec", frame: "Frame") -> np.ndarray:
         )
     wanted, sample = _wanted(spec, frame), _sample(pools)
     least = fidelity.context + 1
-    short = [i for i in np.argsort(wanted, kind="stable") if wanted[i] < least]
+    short = [i for i in ordered(wanted) if wanted[i] < least]
     if spec.simulated_epoching and short:
         raise Problem(
             f"Cannot simulate the epochs of {frame.budget:,.0f} tokens with proxies of {fidelity.tokens:,}: "
@@ -116,7 +117,7 @@ def dose_runs(spec: "StudySpec", frame: "Frame", points: np.ndarray) -> list[tup
     passes = points * frame.budget / _text(frame).tokens  # (n, D) NaN where the text is unknown
     passes = np.where(np.isfinite(passes), passes, 0)
     highest = passes.max(axis=0)
-    order = [i for i in np.argsort(-highest, kind="stable") if highest[i] > 0]
+    order = [i for i in ordered(-highest) if highest[i] > 0]
     repeated = [[i for i in order if (highest[i] > 1) == more] for more in (True, False)]
     made = []
     for dose, i in [(dose, i) for group in repeated for dose in DOSES for i in group]:
@@ -125,7 +126,7 @@ def dose_runs(spec: "StudySpec", frame: "Frame", points: np.ndarray) -> list[tup
             doses[i] = dose
             label = f"dose: {frame.space.names[i]} / {round(1 / dose)}"
             within = np.where(passes[:, i] <= MOST, passes[:, i], -passes[:, i])  # else the fewest
-            made.append((label, points[within.argmax()], doses))
+            made.append((label, points[first_lowest(-within)], doses))
     if len(made) < spec.dose_runs:
         raise Problem(
             f"Cannot plan {spec.dose_runs} dose runs in {spec.name!r}: its domains' text leaves {len(made)} cuts of at "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.core.short_names import counted, short_count
+from engine.core.short_names import counted, listed, short_count
 
 SAME = 0.05  # sizes that differ by less, in natural logarithms of either, are one
 WHAT = ("parameters", "tokens")
@@ -27,10 +27,10 @@ class Size:
     runs: int
 
     def __str__(self) -> str:
-        told = [
+        parts = [
             f"{short_count(value)} {what}" for value, what in zip(self.place, WHAT, strict=True) if value is not None
         ]
-        return " and ".join(told) or "unknown size"
+        return " and ".join(parts) or "unknown size"
 
     @property
     def place(self) -> tuple[float | None, float | None]:
@@ -118,12 +118,11 @@ def notes_on_sizes(fidelity: np.ndarray) -> list[str]:
         return [f"{problem} Until then surrogates take all runs as of one size."]
     if len(sizes) < 2:
         return []
-    told = [f"{counted(one.runs, 'run')} at {one}" for one in sizes]
-    shown = "; ".join(told[:MOST]) + (f"; and {len(told) - MOST} more sizes" if len(told) > MOST else "")
+    counts = [f"{counted(one.runs, 'run')} at {one}" for one in sizes]
     own = sizes[own_size(sizes)]
     unknown = int((which == -1).sum())
     return [
-        f"The runs are of {len(sizes)} sizes: {shown}. Surrogates of shares take only the "
+        f"The runs are of {len(sizes)} sizes: {listed(counts, MOST, between='; ')}. Surrogates of shares take only the "
         f"{counted(own.runs, 'run')} at {own}, the size with the most runs. All of them serve predictions at a size."
         + (f" Runs without a size are counted there: {unknown}." if unknown else "")
     ]

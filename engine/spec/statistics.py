@@ -1,14 +1,28 @@
-"""Aggregates, ranks and choices that do not depend on rounding.
+"""Intervals; aggregates, ranks and choices that do not depend on rounding.
 
 Sums that are mathematically equal differ in the last bits between machines, and between one product and a batch. So an
 aggregate is computed in one way only, and values closer than a tolerance are tied: they share a rank, and the first of
 them is chosen. N values, M metrics.
 """
 
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
 import numpy as np
+
+Spread = TypeVar("Spread", float, np.ndarray)
+Key = TypeVar("Key", bound=Hashable)
+
+Z50, Z80, Z90, Z95 = 0.6745, 1.2816, 1.645, 1.96  # standard deviations within which lie as many % of a normal curve
 
 TIED = 1e-9  # of the interquartile range
 ROUNDING = 1e-12  # of a value's own size
+
+
+def ci_half_width(std: Spread, deviations: float = Z95) -> Spread:
+    """Half the width of the 95% interval of a normal error, in its unit; of another interval by its `deviations`."""
+    half: Spread = deviations * std
+    return half
 
 
 def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
@@ -71,6 +85,11 @@ def first_lowest(values: np.ndarray) -> np.ndarray:
     return ordered(values)[..., 0]
 
 
+def lowest_key(values: Mapping[Key, float]) -> Key:
+    """The key of the lowest value, of tied ones the first; NaN is never the lowest."""
+    return list(values)[int(first_lowest(np.array(list(values.values()), float)))]
+
+
 def no_higher(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(N,) where values are lower than others, or tied with them."""
     low, high = np.quantile(others, [0.25, 0.75])
@@ -103,8 +122,8 @@ def correlation(measured: np.ndarray, predicted: np.ndarray, counts: np.ndarray)
     """(...,) correlation of ranks (..., N), each of which counts (..., N) times."""
     total = np.maximum(1, counts.sum(axis=-1, keepdims=True))
     left, right = (r - (counts * r).sum(axis=-1, keepdims=True) / total for r in (measured, predicted))
-    varies, told = (counts * left**2).sum(axis=-1), (counts * right**2).sum(axis=-1)
-    size = np.sqrt(varies * told)
+    varies, predicts = (counts * left**2).sum(axis=-1), (counts * right**2).sum(axis=-1)
+    size = np.sqrt(varies * predicts)
     found = np.where(size > 1e-9, (counts * left * right).sum(axis=-1) / np.maximum(size, 1e-9), 0.0)
     return np.where(varies > 1e-9, found, np.nan)
 

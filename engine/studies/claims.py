@@ -6,6 +6,7 @@ import numpy as np
 
 from engine.analysis.power import Claim, claim
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.confirmations import SAME, Plan
 from engine.studies.fits import fit_of
 from engine.studies.measured import Noise, aggregate_noise, frame_of_study, noise_of_groups, points_measured
@@ -44,7 +45,7 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
             continue
         gap = difference(fit.surrogate, points[0], point, aggregate.weights)
         one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))
-        found.append(replace(one, half=1.96 * gap.aggregate_std))
+        found.append(replace(one, half=ci_half_width(gap.aggregate_std)))
     return Claims(noise, source, found)
 
 

@@ -30,7 +30,7 @@ Key = tuple[str, str]  # a metric's name, and the hash of the validation text th
 
 @dataclass(frozen=True)
 class Beside:
-    """A study beside the asking one. runs: how many of its runs count; metrics: the asking study's that it measured
+    """A study beside the own one. runs: how many of its runs count; metrics: of the own study's, those that it measured
     too; why: what is in the way, where none counts."""
 
     study: str
@@ -42,8 +42,8 @@ class Beside:
 
 @dataclass(frozen=True)
 class Table:
-    """points (R, C): distributions over cells; losses (R, M) by the asking study's metrics, NaN where a study lacks
-    one; origin (R,): the place of each run's study in `studies`, 0 the asking one; own (D, C): contents of its
+    """points (R, C): distributions over cells; losses (R, M) by the own study's metrics, NaN where a study lacks
+    one; origin (R,): the place of each run's study in `studies`, 0 the own one; own (D, C): contents of its
     domains; known (K, C), names (K,): of all domains that the runs were trained on, and what they are called; studies:
     all of them, those that do not count too."""
 
@@ -99,7 +99,7 @@ class Part(NamedTuple):
 
 
 def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[str | None]) -> Part:
-    """The runs of a study that count for the asking one. taken: ids of runs that count already; its own are added."""
+    """The runs of a study that count for a study. taken: ids of runs that count already; its own are added."""
     keys, theirs, measured = keys_of(study), keys_of(other), for_fitting(store, other.id)
     fresh = [i for i, one in enumerate(measured.ids) if one not in taken and measured.labels[i] not in taken]
     shared = [name for name, key in zip(study.metrics, keys, strict=True) if key in theirs]

@@ -55,7 +55,7 @@ def plan_change(
 ) -> Succession:
     """A study's continuation on another corpus.
 
-    parts: old domain -> {new domain: share of it} (engine.space.domain_change.Change); by default a domain of the
+    parts: old domain -> {new domain: fraction of it} (engine.space.domain_change.Change); by default a domain of the
     same name and text stays, and one that the corpus lacks is removed. Raises Problem if the corpus does not exist, or
     nothing changes.
     """

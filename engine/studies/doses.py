@@ -70,10 +70,10 @@ def doses(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Dose
 
 def worth_repeating(found: list[Dose]) -> list[Worth]:
     """Of every domain with dose runs, how often it may be repeated as far as these tell."""
-    told = []
+    limits = []
     for domain in dict.fromkeys(one.domain for one in found):
         own = [one for one in found if one.domain == domain and one.harms is not None]
         harmful = min((one.more_epochs for one in own if one.harms), default=None)
         fine = [one.more_epochs for one in own if not one.harms and (harmful is None or one.more_epochs < harmful)]
-        told.append(Worth(domain, max(fine, default=None), harmful))
-    return told
+        limits.append(Worth(domain, max(fine, default=None), harmful))
+    return limits

@@ -1,4 +1,4 @@
-"""A study's fitted surrogate. Uses the store."""
+"""A study's fits: the fitted surrogate in use, and the jobs that fit. Uses the store."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from engine import surrogates
+from engine.core.checks import or_null
 from engine.core.errors import Problem
-from engine.league import League, Standing, held_out_of
+from engine.core.people import need
+from engine.league import BASELINE, FEWEST_RUNS, League, Standing, held_out_of, with_members
+from engine.spec.frame import Frame
+from engine.spec.kinds.fit import DosedRun, FitTask
+from engine.spec.objectives import aggregate
+from engine.spec.repetition import is_matched
+from engine.spec.study import StudySpec
+from engine.studies.measured import for_fitting, frame_of_study
+from engine.studies.questions import Asked, ask_once
 from engine.surrogates import Surrogate
-from store import runs, studies
+from store import jobs, runs, studies
 from store.database import Store
 
 
@@ -82,3 +91,74 @@ def fit_of(store: Store, study: studies.Study, name: str | None = None) -> Fit |
     measured = runs.measured_at_all_sizes(store, study.id)  # the fit may be of a size that had the most runs before
     behind = measured.take([measured.ids.index(run) for run in latest["run_ids"]])
     return Fit(name, league, latest["fingerprint"], behind, folder)
+
+
+# Asking for a fit ---------------------------------------------------------------------------------------------
+
+
+def can_fit(store: Store, study: studies.Study) -> bool:
+    """Whether enough runs of one size are there for cross-validation."""
+    return len(for_fitting(store, study.id).ids) >= FEWEST_RUNS
+
+
+def fit_id(study: studies.Study, measured: runs.Measured) -> str:
+    """The id of the job that fits these runs."""
+    return f"{study.id}-fit-{measured.fingerprint}"
+
+
+def ask_fit(store: Store, study: studies.Study) -> Asked:
+    """The job that fits the measured runs, whatever its state; queued if there is none, again if it failed."""
+    need("operator", "fit surrogates")
+    measured = for_fitting(store, study.id)
+    return ask_once(store, fit_id(study, measured), fit_task(store, study, measured), study.id)
+
+
+def queue_fit(store: Store, study: studies.Study) -> str | None:
+    """Queue the leaderboard's fit on the measured runs; None if there is one for them, or another is under way."""
+    need("operator", "fit surrogates")
+    measured = for_fitting(store, study.id)
+    job_id = fit_id(study, measured)
+    if jobs.find(store, job_id) is not None:
+        return None
+    if any(job.kind == "fit" and job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):
+        return None
+    ask_once(store, job_id, fit_task(store, study, measured), study.id)
+    return job_id
+
+
+def fit_task(store: Store, study: studies.Study, measured: runs.Measured) -> dict:
+    """The spec of the job that fits the leaderboard to these runs (engine/league/job.py)."""
+    frame = frame_of_study(study)
+    task = FitTask(
+        study=study.id,
+        domains=study.coordinates,
+        metrics=study.metrics,
+        runs=measured.ids,
+        weights=measured.weights.tolist(),
+        losses=[or_null(row) for row in measured.losses],
+        fingerprint=measured.fingerprint,
+        surrogates=surrogates_of(study),
+        priorities=aggregate(study.objectives, measured.losses).weights.tolist(),
+        space=frame.space.to_dict(),
+        prior=frame.prior.tolist(),
+        passes=passes_of(study, frame),
+        dosed=[
+            DosedRun(weights=one.weights.tolist(), doses=one.doses.tolist(), losses=or_null(one.losses))
+            for one in runs.dosed(store, study.id)
+        ],
+    )
+    return task.spec(priority=-1)
+
+
+def passes_of(study: studies.Study, frame: Frame) -> list[float | None] | None:
+    """Passes over each domain's text (D,) that a share of one makes in the real run; None where proxies did not see
+    them, so that no surrogate can learn what repetition does."""
+    if frame.pools is None or not frame.budget or not is_matched(StudySpec.from_dict(study.spec), frame):
+        return None
+    return or_null(frame.budget / frame.pools.tokens)
+
+
+def surrogates_of(study: studies.Study) -> list[str] | None:
+    """The surrogates that its leaderboard compares, the baseline of one share always among them; None: all."""
+    chosen = study.spec.get("surrogates")
+    return list(dict.fromkeys([BASELINE, *with_members(chosen)])) if chosen else None

@@ -71,8 +71,8 @@ def headline(store: Store, moment: Moment) -> Headline | None:
     point, other = np.array(search["found"]["found"]["shares"]), np.array(baseline["baseline"]["shares"])
     weights = moment.aggregate.weights
     gap = difference(fit.surrogate, point, other, weights)
-    told = optimism_of(store, moment)
-    bias, spread = (told["bias"], told["spread"]) if told else (None, 0.0)
+    optimism = optimism_of(store, moment)
+    bias, spread = (optimism["bias"], optimism["spread"]) if optimism else (None, 0.0)
     own = aggregate_std(fit.surrogate, difference_std(fit.surrogate, point, other, noise=False), weights)
     one = Headline(
         point=point,
@@ -95,9 +95,9 @@ def optimism_of(store: Store, moment: Moment) -> dict[str, Any] | None:
     """What refits of the fit in use say of a choice of its lowest prediction (engine.league.optimism.Optimism); None
     where they were asked about another surrogate or other priorities. A point that a search on fewer runs found was
     chosen less by this fit's own luck: for that it is an upper bound."""
-    told = moment.fit.league.optimism if moment.fit is not None else None
+    optimism = moment.fit.league.optimism if moment.fit is not None else None
     own = moment.aggregate.to_dict() == aggregate_of(store, moment.study).to_dict()
-    return told if told and own and moment.fit is not None and told["of"] == moment.fit.name else None
+    return optimism if optimism and own and moment.fit is not None and optimism["of"] == moment.fit.name else None
 
 
 def with_seeds(one: Headline, store: Store, study: studies.Study) -> Headline:
@@ -126,6 +126,6 @@ def with_more(one: Headline) -> Headline:
 
 
 def plan_of(study: studies.Study, one: Headline) -> Plan:
-    """The runs that would halve the doubt: both points at the study's own size, with further seeds."""
+    """The runs that would halve the uncertainty: both points at the study's own size, with further seeds."""
     mixtures = {BEST_PREDICTED: one.point, one.against[0]: one.against[1]}
     return Plan(mixtures, StudySpec.from_dict(study.spec).fidelity, one.seeds + (one.more or 0))

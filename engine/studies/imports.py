@@ -26,8 +26,7 @@ from engine.league import FEWEST_RUNS, with_members
 from engine.spec.frame import frame_of
 from engine.spec.objectives import aggregate
 from engine.spec.study import StudySpec
-from engine.studies import advance, sizes
-from engine.studies.fits import fit_of
+from engine.studies import advance, fits, sizes
 from engine.studies.measured import aggregate_of, for_fitting
 from engine.studies.reach import places
 from engine.surrogates import SURROGATES, Surrogate
@@ -272,13 +271,13 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     """
     study = studies.get(store, name)
     columns = study.imported["columns"] if study.imported else {domain: domain for domain in study.domains}
-    told = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "runs": []}
-    told |= dict.fromkeys(("job", "file", "fit", "key", "scale"))
-    told |= {name: study.imported.get(name) for name in ("key", "scale")} if study.imported else {}
-    if (fit := fit_of(store, study, surrogate)) is not None:
+    answer = {"study": study.id, "columns": columns, "metrics": study.metrics, "surrogate": surrogate, "runs": []}
+    answer |= dict.fromkeys(("job", "file", "fit", "key", "scale"))
+    answer |= {name: study.imported.get(name) for name in ("key", "scale")} if study.imported else {}
+    if (fit := fits.fit_of(store, study, surrogate)) is not None:
         file = store.workspace.surrogates(study.id, fit.fingerprint) / f"{fit.name}.npz"
         there = {"file": str(file.relative_to(store.workspace.root)), "runs": fit.measured.weights.tolist()}
-        return {**told, "surrogate": fit.name, **there}
+        return {**answer, "surrogate": fit.name, **there}
     if surrogate is not None and surrogate not in SURROGATES:
         raise Problem(f"Cannot use the surrogate {surrogate!r}: choose one of {', '.join(SURROGATES)}.")
     measured = for_fitting(store, study.id)
@@ -290,11 +289,11 @@ def fitted(store: Store, name: str, surrogate: str | None = None) -> dict:
     file = store.workspace.surrogates(study.id, measured.fingerprint) / f"{surrogate}.npz"
     if surrogate is not None:
         there = str(file.relative_to(store.workspace.root)) if file.exists() else None
-        told |= {"file": there, "runs": measured.weights.tolist()}
-        return told | {"fit": advance.fit_task(store, study, measured)}
-    advance.queue_fit(store, study)
+        answer |= {"file": there, "runs": measured.weights.tolist()}
+        return answer | {"fit": fits.fit_task(store, study, measured)}
+    fits.queue_fit(store, study)
     waiting = [job.id for job in jobs.of_study(store, study.id) if job.kind == "fit"]
-    return {**told, "job": waiting[-1]}
+    return {**answer, "job": waiting[-1]}
 
 
 def predict(
@@ -331,11 +330,11 @@ def _predictor(
     """The surrogate in use or the named one, or the one of a size; the points of its runs (R, D), and whether the size
     is beyond theirs. Raises Problem."""
     if parameters is None and tokens is None:
-        if (fit := fit_of(store, study, surrogate)) is None:
+        if (fit := fits.fit_of(store, study, surrogate)) is None:
             raise Problem(f"Cannot predict with {study.name!r}: no surrogate is fitted yet. {study.way_on}")
         return fit.surrogate, fit.measured.weights, False
     if surrogate is not None:
-        fit_of(store, study, surrogate)  # raises if there is none of that name
+        fits.fit_of(store, study, surrogate)  # raises if there is none of that name
         raise Problem(
             f"Cannot predict at a size with {surrogate!r}: it knows shares alone, and one process over all sizes "
             "predicts at a size. Leave the surrogate or the size out."

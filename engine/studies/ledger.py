@@ -13,7 +13,7 @@ from engine.analysis.explain import support
 from engine.core.checks import or_null
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import Z80, Z95, weighted_sum
 from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates.prediction import difference, predict
@@ -23,7 +23,6 @@ from store.ledger import Registered
 
 SAME = 1e-6  # points whose coordinates differ by less are equal
 MANY = 16  # different points: with more, and for the frequent posts of runs, only the surrogate in use predicts
-Z80, Z95 = 1.2816, 1.96
 
 
 def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> None:
@@ -38,8 +37,8 @@ def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> 
     aggregate = aggregate_of(store, study)
     reference = next(iter(frame_of_study(study).baselines.values()))
     points = np.unique(np.array([row["weights"] for row in rows], float).round(9), axis=0)
-    told = _frozen(store, study, rows)
-    known = {(one["run"], one["surrogate"], one["fit"]) for one in told}
+    predictions = _frozen(store, study, rows)
+    known = {(one["run"], one["surrogate"], one["fit"]) for one in predictions}
     few = len(points) <= MANY and all(row["role"] != "submitted" for row in rows)
     for by in [fit, *_others(store, study, fit)] if few else [fit]:
         seen: dict[bytes, dict[str, Any] | None] = {}
@@ -49,9 +48,9 @@ def register(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> 
             if key not in seen:
                 seen[key] = _predicted(by, point, np.asarray(reference, float), aggregate)
             if (said := seen[key]) is not None and (row["id"], by.name, by.fingerprint) not in known:
-                told.append({"run": row["id"], "origin": row["role"], **said})
-    if told:
-        store.write(PredictionsRegistered(study.id, [RunPrediction(hash=hash_of(one), **one) for one in told]))
+                predictions.append({"run": row["id"], "origin": row["role"], **said})
+    if predictions:
+        store.write(PredictionsRegistered(study.id, [RunPrediction(hash=hash_of(one), **one) for one in predictions]))
 
 
 def _others(store: Store, study: studies.Study, fit: Fit) -> list[Fit]:
@@ -69,7 +68,7 @@ def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Ag
     here, near = predict(fit.surrogate, point, aggregate.weights), support(point[None], fit.measured.weights)
     if not np.isfinite([here.aggregate, here.aggregate_std]).all():
         return None
-    told = {
+    prediction = {
         "surrogate": fit.name,
         "fit": fit.fingerprint,
         "weights": aggregate.weights.tolist(),
@@ -81,9 +80,9 @@ def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Ag
         "place": near.badge[0],
     }
     if np.abs(point - reference).max() < SAME:
-        return told
+        return prediction
     gap = difference(fit.surrogate, point, reference, aggregate.weights)
-    return told | {"reference": reference.tolist(), "gap": gap.aggregate, "gap_std": gap.aggregate_std}
+    return prediction | {"reference": reference.tolist(), "gap": gap.aggregate, "gap_std": gap.aggregate_std}
 
 
 def _frozen(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

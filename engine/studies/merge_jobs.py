@@ -175,8 +175,12 @@ def merge_jobs(
         job_id = f"{study}-merge-{group[0]['number']:05d}"
         for row in group:
             row["job"] = job_id
-        told = [MergeRun(**{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {})) for row in group]
-        task = MergeTask(**merging_of(spec, study, experts, names, domains).to_dict(), runs=told, keep_windows=keep)
+        task_runs = [
+            MergeRun(**{key: row[key] for key in ("id", "weights", "seed")} | row.pop("as", {})) for row in group
+        ]
+        task = MergeTask(
+            **merging_of(spec, study, experts, names, domains).to_dict(), runs=task_runs, keep_windows=keep
+        )
         made.append({"job": job_id, "spec": task.spec(**merge_settings(spec, study))})
     return made
 

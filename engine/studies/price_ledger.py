@@ -21,7 +21,7 @@ from store import ledger, studies
 from store.database import Store
 from store.ledger import Priced
 
-TOLD = ("text", "share", "candidate", "change", "std", "noise", "settled", "distance", "verdict", "runs")
+FIELDS = ("text", "share", "candidate", "change", "std", "noise", "settled", "distance", "verdict", "runs")
 REGISTERS = "reviewer"  # the role from which on a question is written down: a viewer only looks
 
 
@@ -48,18 +48,18 @@ class Entry:
 
 
 def register(
-    store: Store, study: studies.Study, corpus: str, domain: str, told: Value, aggregate: Aggregate
+    store: Store, study: studies.Study, corpus: str, domain: str, value: Value, aggregate: Aggregate
 ) -> str | None:
     """Write a price down, once; its hash. None for a viewer, whose questions write nothing."""
     if not allows(acting(), REGISTERS):
         return None
     values: dict[str, Any] = {
-        **{name: getattr(told, name) for name in TOLD},
+        **{name: getattr(value, name) for name in FIELDS},
         "corpus": corpus,
         "domain": domain,
-        "mixture": [told.at[name] for name in study.domains],
+        "mixture": [value.at[name] for name in study.domains],
         "weights": aggregate.weights.tolist(),
-        "half": told.change - told.low,
+        "half": value.change - value.low,
     }
     digest = hash_of(values)
     with store.alone():

@@ -17,7 +17,7 @@ from engine.space.baselines import epochs
 from engine.spec.frame import Frame
 from engine.spec.objectives import Aggregate
 from engine.spec.repetition import is_matched
-from engine.spec.statistics import first_lowest, weighted_sum
+from engine.spec.statistics import first_lowest, ordered, weighted_sum
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.studies.measured import learned
@@ -31,13 +31,13 @@ BEYOND = 2.0  # times the most that a run, or the mixture, reads: a curve goes n
 WIDE = 10.0  # times its lower end: an interval whose upper end lies beyond tells nothing
 SELDOM = 0.1  # epochs that a lower end counts as at least
 NAMED = 3  # domains that a sentence names
-TOLD, UNSEEN, UNSURE = "told", "beyond the runs", "cannot tell"
+KNOWN, UNSEEN, UNSURE = "told", "beyond the runs", "cannot tell"
 
 
 @dataclass(frozen=True)
 class Worth:
     """How many epochs of a domain are worth it: where more of its share no longer helps, with a 95% interval.
-    verdict: TOLD; UNSEEN, more than any run read it; UNSURE, the interval is too wide to tell."""
+    verdict: KNOWN; UNSEEN, more than any run read it; UNSURE, the interval is too wide to tell."""
 
     verdict: str
     epochs: float
@@ -94,14 +94,14 @@ def beyond(names: list[str], there: np.ndarray, found: Seen) -> str | None:
     """The sentence that says which domains a mixture of `there` (D,) epochs repeats more often than any run; None if
     there are none."""
     times = np.nan_to_num(there) / np.maximum(1, found.most)
-    more = [i for i in np.argsort(-times, kind="stable") if times[i] > 1 + 1e-6]
+    more = [i for i in ordered(-times) if times[i] > 1 + 1e-6]
     if not more:
         return None
-    told = [
+    sentences = [
         f"{names[i]} is read {there[i]:,.3g} times, and no run read it more than {found.most[i]:,.3g}" for i in more
     ]
-    told = [*told[:NAMED], f"{len(told) - NAMED} more so"] if len(told) > NAMED + 1 else told
-    return f"Extrapolated: {listed(told)}. Beyond the runs harm is taken to go on as it ended, with wide intervals."
+    shown = listed(sentences, NAMED, between="; ")
+    return f"Extrapolated: {shown}. Beyond the runs harm is taken to go on as it ended, with wide intervals."
 
 
 def why_not(study: studies.Study, frame: Frame, fit: Fit) -> str | None:
@@ -168,7 +168,7 @@ def worth_of(grid: np.ndarray, mean: np.ndarray, drawn: np.ndarray, most: float)
     low, high = min(float(low), best), max(float(high), best)
     if low < most and high > max(1.0, WIDE * max(low, SELDOM)):
         return Worth(UNSURE, best, low, high)
-    return Worth(UNSEEN if best > most else TOLD, best, low, high)
+    return Worth(UNSEEN if best > most else KNOWN, best, low, high)
 
 
 def as_json(curve: Curve, aggregate: Aggregate) -> dict:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.spec.objectives import DEVIATIONS, Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import noise_floor
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED, named_points
@@ -76,7 +77,7 @@ class Row:
         one, other = pair
         if self.why or one is None or other is None:
             return None
-        return Gap(other.value - one.value, 1.96 * float(np.hypot(one.std, other.std)))
+        return Gap(other.value - one.value, ci_half_width(float(np.hypot(one.std, other.std))))
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,11 @@ def answer(store: Store, study: studies.Study) -> Answer:
     moment = moment_of(store, study)
     by, measured, best, fit = moment.aggregate, moment.measured, moment.best, moment.fit
     point = named_points(moment).get(BEST_PREDICTED)
-    told = None if fit is None or point is None else predict(fit.surrogate, point, by.weights)
-    predicted = told and [Value(*pair) for pair in zip(told.mean.tolist(), told.std.tolist(), strict=True)]
-    totals: list[Value | None] = [told and Value(told.aggregate, told.aggregate_std), None]
+    prediction = None if fit is None or point is None else predict(fit.surrogate, point, by.weights)
+    predicted = prediction and [
+        Value(*pair) for pair in zip(prediction.mean.tolist(), prediction.std.tolist(), strict=True)
+    ]
+    totals: list[Value | None] = [prediction and Value(prediction.aggregate, prediction.aggregate_std), None]
     values = run = None
     if best is not None:
         run = measured.ids[best]

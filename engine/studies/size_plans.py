@@ -8,7 +8,7 @@ from engine.analysis.size_plan import Plan, plan
 from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import lowest, weighted_sum
+from engine.spec.statistics import ci_half_width, lowest, weighted_sum
 from engine.studies.measured import frame_of_study
 from engine.studies.size_moves import best_at
 from engine.studies.sizes import over_sizes
@@ -33,9 +33,13 @@ class Choice:
     def verdict(self) -> str:
         """What the runs say of the choice today, and what the bought ones are expected to."""
         gap = abs(self.plan.gap)
-        if gap > 1.96 * self.plan.before:
+        if gap > ci_half_width(self.plan.before):
             return "decided by the runs there are"
-        return "likely decided by these runs" if gap > 1.96 * self.plan.after else "likely still open after these runs"
+        return (
+            "likely decided by these runs"
+            if gap > ci_half_width(self.plan.after)
+            else "likely still open after these runs"
+        )
 
 
 def plan_runs(

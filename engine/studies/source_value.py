@@ -9,6 +9,7 @@ from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.corpus.contents import mixed
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ordered
 from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
 from engine.studies.measured import frame_of_study
 from engine.studies.points import point_of
@@ -16,7 +17,7 @@ from store import corpora, studies
 from store.database import Store
 
 SHARE = 0.05  # of the source, by default
-ENOUGH_TOLD = 0.5  # of what a change could be
+ENOUGH_SETTLED = 0.5  # of what a change could be
 LIKE = 0.05  # share of a known domain in the nearest mixture, from which on it is named
 
 
@@ -118,7 +119,7 @@ def text_and_contents(store: Store, corpus: str, domain: str) -> tuple[str, np.n
 
 def verdict_on(moved: Change) -> tuple[str, str]:
     """What may be said of a change, and why."""
-    if moved.settled < ENOUGH_TOLD:
+    if moved.settled < ENOUGH_SETTLED:
         return "cannot tell", (
             f"the runs settle {moved.settled:.0%} of what such text could change: too little of it resembles theirs. "
             "Train a few runs with it."
@@ -134,7 +135,7 @@ def verdict_on(moved: Change) -> tuple[str, str]:
 
 def _like(shares: np.ndarray, names: list[str]) -> list[dict[str, float | str]]:
     """The largest known parts of the nearest mixture."""
-    order = [k for k in np.argsort(-shares, kind="stable") if shares[k] >= LIKE]
+    order = [k for k in ordered(-shares) if shares[k] >= LIKE]
     return [{"domain": names[k], "share": float(shares[k])} for k in order]
 
 

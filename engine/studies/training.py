@@ -88,8 +88,8 @@ def add_runs(store: Store, study: studies.Study, rows: list[dict], fidelity: Fid
     spec, first = trainable(study), runs.last_number(store, study.id) + 1
     own = fidelity == spec.fidelity
     for number, row in enumerate(rows, first):
-        told = None if own and row["role"] != "confirm" else fidelity.to_dict()
-        row |= {"id": run_id(study.id, number), "number": number, "fidelity": told}
+        size = None if own and row["role"] != "confirm" else fidelity.to_dict()
+        row |= {"id": run_id(study.id, number), "number": number, "fidelity": size}
     ledger.register(store, study, rows)
     planned = training_jobs(
         study.id, replace(spec, fidelity=fidelity), frame_of_study(study), rows, vocabulary_of(store, spec.corpus)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import lowest_key
 from engine.surrogates.base import FEWEST, Conditioned, centre_and_spread
 from engine.surrogates.composed import Composed
 from engine.surrogates.conditions import Conditions
@@ -105,7 +106,7 @@ def _best_law(weights: np.ndarray, losses: np.ndarray, seed: int, conditions: Co
         return sum(held_out_error(name, weights, losses, seed, conditions, test) for test in tests)
 
     tried = {name: error(name) for name in LAWS if known or name != "epochs"}
-    law, alone = min(tried, key=tried.__getitem__), error(PROCESS)
+    law, alone = lowest_key(tried), error(PROCESS)
     return law, tried[law] / alone if np.isfinite(tried[law]) and 0 < alone < np.inf else np.inf
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.spec.statistics import lowest_key
 from engine.surrogates.base import noise_of
 
 GRID = {  # what is tried of each number, the start in the middle of the first rounds
@@ -140,7 +141,7 @@ class Panel(NamedTuple):
                     one = shape._replace(**{name: value})
                     if one not in tried:
                         tried[one] = sum(self.take(~part).error(self.take(part).solved(one)) for part in parts)
-                shape = min(tried, key=tried.__getitem__)
+                shape = lowest_key(tried)
         parts = parts if self.weights.size <= MANY else parts[:1]
         trained = np.array([*parts, np.ones(len(fold), bool)])
         laws, best, ridge, missed = [self.take(part).solved(shape) for part in trained], None, shape.ridge, np.inf

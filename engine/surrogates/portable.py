@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.checks import or_null
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import lowest_key, weighted_sum
 from engine.surrogates.around_law import PROCESS, AroundLaw
 from engine.surrogates.base import Surrogate
 from engine.surrogates.epochs import Epochs
@@ -99,5 +99,5 @@ def most_like(
     }
     if not differences:
         return None
-    name = min(differences, key=differences.__getitem__)
+    name = lowest_key(differences)
     return name, differences[name]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import ci_half_width, weighted_sum
 from engine.surrogates import Surrogate
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A mixture and its predictions: shares (D,), mean and std (M,) of a run's losses,
+    """A point and its predictions: its shares (D,) (of a merge: its coefficients), mean and std (M,) of a run's losses,
     aggregate and aggregate_std of their sum by signed weights."""
 
     shares: np.ndarray
@@ -29,7 +29,7 @@ class Prediction:
 class Difference:
     """Found minus baseline, negative where the found mixture is better: per metric (M,) and of the aggregate,
     each with the standard deviation of the difference between two measured runs.
-    inside_noise: the aggregates differ by less than 1.96 of these."""
+    inside_noise: the aggregates differ by no more than half of a 95% interval."""
 
     baseline: Prediction
     mean: np.ndarray
@@ -49,18 +49,18 @@ def checked_priorities(priorities: np.ndarray, metrics: int) -> np.ndarray:
     return metric_weights
 
 
-def predict(surrogate: Surrogate, shares: np.ndarray, metric_weights: np.ndarray) -> Prediction:
-    """The prediction at one mixture (D,); metric_weights (M,): signed weights."""
-    mean, std = surrogate.predict(shares[None])
-    return _prediction(surrogate, shares, mean[0], std[0], metric_weights)
+def predict(surrogate: Surrogate, point: np.ndarray, metric_weights: np.ndarray) -> Prediction:
+    """The prediction at one point (D,); metric_weights (M,): signed weights."""
+    mean, std = surrogate.predict(point[None])
+    return _prediction(surrogate, point, mean[0], std[0], metric_weights)
 
 
 def _prediction(
-    surrogate: Surrogate, shares: np.ndarray, mean: np.ndarray, std: np.ndarray, metric_weights: np.ndarray
+    surrogate: Surrogate, point: np.ndarray, mean: np.ndarray, std: np.ndarray, metric_weights: np.ndarray
 ) -> Prediction:
     """The same of a mean and a standard deviation (M,)."""
     total = float(weighted_sum(mean, metric_weights))
-    return Prediction(shares, mean, std, total, aggregate_std(surrogate, std, metric_weights))
+    return Prediction(point, mean, std, total, aggregate_std(surrogate, std, metric_weights))
 
 
 def aggregate_std(surrogate: Surrogate, std: np.ndarray, metric_weights: np.ndarray) -> float:
@@ -87,7 +87,7 @@ def predict_beside(
     )
     std, gap = _difference_std(surrogate, covariance, noise=True), mean[0] - mean[1]
     spread, total = aggregate_std(surrogate, std, metric_weights), float(weighted_sum(gap, metric_weights))
-    return here, Difference(there, gap, std, total, spread, abs(total) <= 1.96 * spread)
+    return here, Difference(there, gap, std, total, spread, abs(total) <= ci_half_width(spread))
 
 
 def difference_std(surrogate: Surrogate, one: np.ndarray, other: np.ndarray, noise: bool) -> np.ndarray:

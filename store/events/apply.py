@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from engine.core.errors import Problem
 from engine.jobs.events import Event
 from store.events import decisions, housekeeping, outcomes
-from store.events.bulk import At, Cursor, Handler, land
+from store.events.bulk import Cursor, Handler, Origin, land
 from store.events.fitting import There
 from store.events.outcomes import BULK
 from store.journal import Chunk
@@ -27,23 +27,23 @@ def weight(chunk: Chunk) -> int:
 
 def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Apply chunks of journals to the tables; returns them with what does not fit set aside."""
-    bulk: dict[type[Event], list[tuple[At, Event]]] = {}
+    bulk: dict[type[Event], list[tuple[Origin, Event]]] = {}
     unfit: list[dict[int, str]] = [{} for _ in chunks]  # of each chunk: the place of a line, and why it does not fit
     there = There(cursor, (line.event for chunk in chunks for line in chunk.lines))
     for chunk, wrong in zip(chunks, unfit, strict=True):
         for place, line in enumerate(chunk.lines):
-            at, kind = At(chunk.name, line.t, line.by), type(line.event)
+            origin, kind = Origin(chunk.name, line.t, line.by), type(line.event)
             try:
                 there.check(line.event)
             except Problem as problem:
                 wrong[place] = str(problem)
                 continue
             if kind in BULK:
-                bulk.setdefault(kind, []).append((at, line.event))
+                bulk.setdefault(kind, []).append((origin, line.event))
             elif line.event.lands is not None:
-                land(cursor, at, line.event, line.event.lands)
+                land(cursor, origin, line.event, line.event.lands)
             else:
-                EVENTS[kind](cursor, at, line.event)
+                EVENTS[kind](cursor, origin, line.event)
     for kind, events in bulk.items():
         BULK[kind](cursor, events)
     return [chunk.without(wrong) if wrong else chunk for chunk, wrong in zip(chunks, unfit, strict=True)]

@@ -11,12 +11,12 @@ import pyarrow as pa
 from engine.jobs.events import Event, Row
 
 Cursor = duckdb.DuckDBPyConnection
-Handler = Callable[["Cursor", "At", Any], None]  # applies an event of one kind to the tables
+Handler = Callable[["Cursor", "Origin", Any], None]  # applies an event of one kind to the tables
 Columns = dict[str, Any]  # name -> a list, or one value for all rows
 Types = dict[str, pa.DataType]  # of columns whose type Arrow cannot infer
 
 
-class At(NamedTuple):
+class Origin(NamedTuple):
     """Where and when an event was written, and by whom (in the owner's journal). journal: a job's id, or "owner"."""
 
     journal: str
@@ -24,9 +24,9 @@ class At(NamedTuple):
     by: str | None
 
 
-def land(cursor: Cursor, at: At, event: Event, row: Row) -> None:
+def land(cursor: Cursor, origin: Origin, event: Event, row: Row) -> None:
     """Write the row that an event declares. Raises duckdb.Error for a table, column or value that there is not."""
-    values = [column_value(at, event, name) for name in (*row.columns.values(), *row.where.values())]
+    values = [column_value(origin, event, name) for name in (*row.columns.values(), *row.where.values())]
     if row.where:
         sets = ", ".join(f"{column} = ?" for column in row.columns)
         which = " AND ".join(f"{column} = ?" for column in row.where)
@@ -36,9 +36,9 @@ def land(cursor: Cursor, at: At, event: Event, row: Row) -> None:
         cursor.execute(f"INSERT OR REPLACE INTO {row.table} ({', '.join(row.columns)}) VALUES ({marks})", values)
 
 
-def column_value(at: At, event: Event, name: str) -> object:
+def column_value(origin: Origin, event: Event, name: str) -> object:
     """What stands in a column for an attribute of an event."""
-    value = {"t": at.t, "job": at.journal}[name] if name in ("t", "job") else getattr(event, name)
+    value = {"t": origin.t, "job": origin.journal}[name] if name in ("t", "job") else getattr(event, name)
     return json.dumps(value) if isinstance(value, dict) else value
 
 

@@ -39,15 +39,15 @@ from engine.jobs.decisions import (
 from engine.jobs.events import Event
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, SourcePrice, SourcePriced
 from engine.jobs.spec import JobSpec
-from store.events.bulk import At, Columns, Cursor, Handler, insert
+from store.events.bulk import Columns, Cursor, Handler, Origin, insert
 
 
-def study_created(cursor: Cursor, at: At, e: StudyCreated) -> None:
-    values = [e.study, e.name, json.dumps(e.spec), at.t]
+def study_created(cursor: Cursor, origin: Origin, e: StudyCreated) -> None:
+    values = [e.study, e.name, json.dumps(e.spec), origin.t]
     cursor.execute("INSERT INTO studies (id, name, spec, state, created_at) VALUES (?, ?, ?, 'active', ?)", values)
 
 
-def study_text_given(cursor: Cursor, at: At, e: StudyTextGiven) -> None:
+def study_text_given(cursor: Cursor, origin: Origin, e: StudyTextGiven) -> None:
     """Counts of text replace those that the study was planned with; its proxies stay as they were trained."""
     found = cursor.execute("SELECT spec, corpus FROM studies WHERE id = ?", [e.study]).fetchall()
     for spec, corpus in found:
@@ -58,29 +58,29 @@ def study_text_given(cursor: Cursor, at: At, e: StudyTextGiven) -> None:
         cursor.execute("UPDATE studies SET spec = ?, corpus = ? WHERE id = ?", values)
 
 
-def study_cancelled(cursor: Cursor, at: At, e: StudyCancelled) -> None:
+def study_cancelled(cursor: Cursor, origin: Origin, e: StudyCancelled) -> None:
     cursor.execute("UPDATE studies SET state = 'cancelled' WHERE id = ?", [e.study])
 
 
-def study_resumed(cursor: Cursor, at: At, e: StudyResumed) -> None:
+def study_resumed(cursor: Cursor, origin: Origin, e: StudyResumed) -> None:
     cursor.execute("UPDATE studies SET state = 'active', message = NULL WHERE id = ?", [e.study])
 
 
-def study_paused(cursor: Cursor, at: At, e: StudyPaused) -> None:
+def study_paused(cursor: Cursor, origin: Origin, e: StudyPaused) -> None:
     cursor.execute("UPDATE studies SET state = 'paused' WHERE id = ?", [e.study])
 
 
-def study_failed(cursor: Cursor, at: At, e: StudyFailed) -> None:
+def study_failed(cursor: Cursor, origin: Origin, e: StudyFailed) -> None:
     cursor.execute("UPDATE studies SET state = 'failed', message = ? WHERE id = ?", [e.message, e.study])
 
 
-def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
+def study_planned(cursor: Cursor, origin: Origin, e: StudyPlanned) -> None:
     """The study's runs, the jobs that will train them, and the corpus they are made for; `carried`: runs of the study
     that this one continues, which count here too (engine/studies/domain_changes.py)."""
     metrics = e.metrics and metrics_json(e.metrics)  # journals of 0.1 have none: each domain's loss
     values = [e.domains, metrics, json.dumps(e.corpus), e.study]
     cursor.execute("UPDATE studies SET domains = ?, metrics = ?, corpus = ? WHERE id = ?", values)
-    runs_added(cursor, at, e)
+    runs_added(cursor, origin, e)
     for run in e.carried or ():
         cursor.execute(
             "INSERT INTO runs (id, study, number, role, label, weights, seed, losses, state) "
@@ -89,12 +89,12 @@ def study_planned(cursor: Cursor, at: At, e: StudyPlanned) -> None:
         )
 
 
-def runs_added(cursor: Cursor, at: At, e: RunsAdded | StudyPlanned) -> None:
+def runs_added(cursor: Cursor, origin: Origin, e: RunsAdded | StudyPlanned) -> None:
     """Runs to be trained, and the jobs that will train them."""
     columns = {name: [getattr(run, name) for run in e.runs] for name in RUN_COLUMNS}
     columns["fidelity"] = [json.dumps(run.fidelity) if run.fidelity else None for run in e.runs]
     insert(cursor, "runs", columns | {"study": e.study, "state": "planned"}, RUN_COLUMNS)
-    jobs_planned(cursor, e.study, e.jobs, at.t)
+    jobs_planned(cursor, e.study, e.jobs, origin.t)
 
 
 def metrics_json(metrics: Sequence[StudyMetric]) -> str:
@@ -115,7 +115,7 @@ RUN_COLUMNS = {
 }
 
 
-def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
+def study_imported(cursor: Cursor, origin: Origin, e: StudyImported) -> None:
     """A study of runs that were trained elsewhere, with their results."""
     corpus = e.corpus and json.dumps(e.corpus)
     values = [
@@ -126,7 +126,7 @@ def study_imported(cursor: Cursor, at: At, e: StudyImported) -> None:
         metrics_json(e.metrics),
         corpus,
         json.dumps(e.imported),
-        at.t,
+        origin.t,
     ]
     cursor.execute(
         "INSERT INTO studies (id, name, spec, domains, metrics, corpus, imported, state, created_at) "
@@ -146,7 +146,7 @@ NAMED |= {
 IMPORTED = NAMED | {"number": pa.int64()}
 
 
-def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
+def runs_submitted(cursor: Cursor, origin: Origin, e: RunsSubmitted) -> None:
     """Finished runs posted by a client, numbered in the order of their lines; a repeated one stays one row."""
     last = cursor.execute("SELECT coalesce(max(number), 0) FROM runs WHERE study = ?", [e.study]).fetchall()[0][0]
     columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in SUBMITTED}
@@ -155,18 +155,22 @@ def runs_submitted(cursor: Cursor, at: At, e: RunsSubmitted) -> None:
     insert(cursor, "runs", columns, SUBMITTED, "OR IGNORE")
 
 
-def predictions_registered(cursor: Cursor, at: At, e: PredictionsRegistered) -> None:
+def predictions_registered(cursor: Cursor, origin: Origin, e: PredictionsRegistered) -> None:
     """What was predicted of runs; a repeated prediction stays one row."""
     names = [one.name for one in fields(RunPrediction)]
     columns: Columns = {name: [getattr(one, name) for one in e.predictions] for name in names}
-    insert(cursor, "predictions", columns | {"study": e.study, "t": at.t, "by_whom": at.by}, PREDICTED, "OR IGNORE")
+    insert(
+        cursor, "predictions", columns | {"study": e.study, "t": origin.t, "by_whom": origin.by}, PREDICTED, "OR IGNORE"
+    )
 
 
-def source_priced(cursor: Cursor, at: At, e: SourcePriced) -> None:
+def source_priced(cursor: Cursor, origin: Origin, e: SourcePriced) -> None:
     """What was predicted of a new source; a repeated price stays one row."""
     columns: Columns = {one.name: [getattr(e.price, one.name)] for one in fields(SourcePrice)}
     types = {"mixture": pa.list_(pa.float64()), "weights": pa.list_(pa.float64()), "by_whom": pa.string()}
-    insert(cursor, "source_prices", columns | {"study": e.study, "t": at.t, "by_whom": at.by}, types, "OR IGNORE")
+    insert(
+        cursor, "source_prices", columns | {"study": e.study, "t": origin.t, "by_whom": origin.by}, types, "OR IGNORE"
+    )
 
 
 # Columns of a prediction whose type Arrow cannot infer where all are null or empty.
@@ -177,8 +181,8 @@ PREDICTED |= {name: pa.string() for name in ("place", "candidate", "predicted_by
 SUBMITTED = NAMED | {"seconds": pa.float64(), "device": pa.string()}
 
 
-def job_planned(cursor: Cursor, at: At, e: JobPlanned) -> None:
-    jobs_planned(cursor, e.study, [e], at.t)
+def job_planned(cursor: Cursor, origin: Origin, e: JobPlanned) -> None:
+    jobs_planned(cursor, e.study, [e], origin.t)
 
 
 def jobs_planned(cursor: Cursor, study: str | None, jobs: Sequence[PlannedJob | JobPlanned], t: float) -> None:
@@ -195,22 +199,22 @@ def jobs_planned(cursor: Cursor, study: str | None, jobs: Sequence[PlannedJob | 
     insert(cursor, "jobs", columns, {"study": pa.string(), "priority": pa.float64()}, "OR IGNORE")
 
 
-def job_prioritised(cursor: Cursor, at: At, e: JobPrioritised) -> None:
+def job_prioritised(cursor: Cursor, origin: Origin, e: JobPrioritised) -> None:
     cursor.execute("UPDATE jobs SET priority = ? WHERE id = ?", [e.priority, e.job])
 
 
-def job_asked(what: str) -> Callable[[Cursor, At, JobCancelAsked | JobRetryAsked], None]:
+def job_asked(what: str) -> Callable[[Cursor, Origin, JobCancelAsked | JobRetryAsked], None]:
     """A request about a job; its own journal has the outcome."""
 
-    def change(cursor: Cursor, at: At, e: JobCancelAsked | JobRetryAsked) -> None:
-        values = [what, at.by, at.t, e.job]
+    def change(cursor: Cursor, origin: Origin, e: JobCancelAsked | JobRetryAsked) -> None:
+        values = [what, origin.by, origin.t, e.job]
         cursor.execute("UPDATE jobs SET asked = ?, asked_by = ?, asked_at = ? WHERE id = ?", values)
 
     return change
 
 
-def corpus_planned(cursor: Cursor, at: At, e: CorpusPlanned) -> None:
-    values = [e.corpus, json.dumps(e.spec), at.t]
+def corpus_planned(cursor: Cursor, origin: Origin, e: CorpusPlanned) -> None:
+    values = [e.corpus, json.dumps(e.spec), origin.t]
     cursor.execute(
         "INSERT INTO corpora (name, spec, created_at) VALUES (?, ?, ?) "
         "ON CONFLICT DO UPDATE SET spec = excluded.spec, created_at = excluded.created_at",
@@ -218,63 +222,63 @@ def corpus_planned(cursor: Cursor, at: At, e: CorpusPlanned) -> None:
     )
 
 
-def notice_raised(cursor: Cursor, at: At, e: NoticeRaised) -> None:
-    values = [e.notice, e.study, e.outcome, e.text, at.t]
+def notice_raised(cursor: Cursor, origin: Origin, e: NoticeRaised) -> None:
+    values = [e.notice, e.study, e.outcome, e.text, origin.t]
     cursor.execute("INSERT OR IGNORE INTO notices (id, study, outcome, text, t) VALUES (?, ?, ?, ?, ?)", values)
 
 
-def notice_told(cursor: Cursor, at: At, e: NoticeTold) -> None:
+def notice_told(cursor: Cursor, origin: Origin, e: NoticeTold) -> None:
     """It was delivered to the webhook, or given up: `trouble` says why."""
-    values = [at.t, e.trouble, e.notice]
+    values = [origin.t, e.trouble, e.notice]
     cursor.execute("UPDATE notices SET told_at = ?, trouble = ? WHERE id = ?", values)
 
 
-def token_created(cursor: Cursor, at: At, e: TokenCreated) -> None:
+def token_created(cursor: Cursor, origin: Origin, e: TokenCreated) -> None:
     cursor.execute(
         "INSERT OR IGNORE INTO api_tokens (id, person, local, role, label, hash, created_at, expires_at, groups) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [e.token, e.person, e.local, e.role, e.label, e.hash, at.t, e.expires_at, e.groups],
+        [e.token, e.person, e.local, e.role, e.label, e.hash, origin.t, e.expires_at, e.groups],
     )
 
 
-def token_revoked(cursor: Cursor, at: At, e: TokenRevoked) -> None:
-    cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [at.t, e.token])
+def token_revoked(cursor: Cursor, origin: Origin, e: TokenRevoked) -> None:
+    cursor.execute("UPDATE api_tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", [origin.t, e.token])
 
 
-def token_used(cursor: Cursor, at: At, e: TokenUsed) -> None:
-    cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [at.t, e.token])
+def token_used(cursor: Cursor, origin: Origin, e: TokenUsed) -> None:
+    cursor.execute("UPDATE api_tokens SET used_at = ? WHERE id = ?", [origin.t, e.token])
 
 
-def sign_in_ended(cursor: Cursor, at: At, e: SignInEnded) -> None:
-    cursor.execute("INSERT OR REPLACE INTO ended_sign_ins VALUES (?, ?)", [e.sign_in, at.t])
+def sign_in_ended(cursor: Cursor, origin: Origin, e: SignInEnded) -> None:
+    cursor.execute("INSERT OR REPLACE INTO ended_sign_ins VALUES (?, ?)", [e.sign_in, origin.t])
 
 
-def request_begun(cursor: Cursor, at: At, e: RequestBegun) -> None:
-    cursor.execute("INSERT INTO requests VALUES (?, ?, NULL, ?)", [e.key, e.asked, at.t])
+def request_begun(cursor: Cursor, origin: Origin, e: RequestBegun) -> None:
+    cursor.execute("INSERT INTO requests VALUES (?, ?, NULL, ?)", [e.key, e.asked, origin.t])
 
 
-def request_ended(cursor: Cursor, at: At, e: RequestEnded) -> None:
+def request_ended(cursor: Cursor, origin: Origin, e: RequestEnded) -> None:
     if e.answer is None:
         cursor.execute("DELETE FROM requests WHERE key = ?", [e.key])
     else:
         cursor.execute("UPDATE requests SET answer = ? WHERE key = ?", [e.answer, e.key])
 
 
-def candidate_put(cursor: Cursor, at: At, e: CandidatePut) -> None:
+def candidate_put(cursor: Cursor, origin: Origin, e: CandidatePut) -> None:
     """A nominated point."""
     frozen = json.loads(e.frozen)
-    values = [e.candidate, e.study, frozen["name"], frozen["author"], e.frozen, at.t]
+    values = [e.candidate, e.study, frozen["name"], frozen["author"], e.frozen, origin.t]
     cursor.execute("INSERT INTO candidates VALUES (?, ?, ?, ?, ?, ?)", values)
-    review_added(cursor, at, ReviewAdded(e.study, "put", frozen["author"], {"name": frozen["name"]}, e.candidate))
+    review_added(cursor, origin, ReviewAdded(e.study, "put", frozen["author"], {"name": frozen["name"]}, e.candidate))
 
 
-def review_added(cursor: Cursor, at: At, e: ReviewAdded) -> None:
+def review_added(cursor: Cursor, origin: Origin, e: ReviewAdded) -> None:
     """A comment, vote, decision or change of rules: the next line of the history."""
-    values = [e.study, e.candidate, e.what, e.author, json.dumps(e.body), at.t]
+    values = [e.study, e.candidate, e.what, e.author, json.dumps(e.body), origin.t]
     cursor.execute("INSERT INTO reviews SELECT (SELECT coalesce(max(n), 0) + 1 FROM reviews), ?, ?, ?, ?, ?, ?", values)
 
 
-def inbox_read(cursor: Cursor, at: At, e: InboxRead) -> None:
+def inbox_read(cursor: Cursor, origin: Origin, e: InboxRead) -> None:
     lines = [[e.person, n] for n in e.lines]
     if lines:
         cursor.executemany("INSERT OR IGNORE INTO inbox_read VALUES (?, ?)", lines)

@@ -26,65 +26,65 @@ from engine.jobs.events import (
     RunsStarted,
 )
 from engine.spec.kinds.train import TrainTask
-from store.events.bulk import At, Columns, Cursor, Handler, insert, update
+from store.events.bulk import Columns, Cursor, Handler, Origin, insert, update
 
 OVER = "('done', 'diverged', 'refused')"  # final states of runs
 
 
-def job_started(cursor: Cursor, at: At, e: JobStarted) -> None:
+def job_started(cursor: Cursor, origin: Origin, e: JobStarted) -> None:
     cursor.execute(
         "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1, "
         "ended_at = NULL, message = NULL, host = ?, attempt_at = ? WHERE id = ?",
-        [at.t, e.host, at.t, at.journal],
+        [origin.t, e.host, origin.t, origin.journal],
     )
 
 
-def job_waits(state: str) -> Callable[[Cursor, At, JobDied | JobPaused | JobRequeued], None]:
+def job_waits(state: str) -> Callable[[Cursor, Origin, JobDied | JobPaused | JobRequeued], None]:
     """The job is back in the queue: `state` says why."""
 
-    def change(cursor: Cursor, at: At, e: JobDied | JobPaused | JobRequeued) -> None:
+    def change(cursor: Cursor, origin: Origin, e: JobDied | JobPaused | JobRequeued) -> None:
         message = None if isinstance(e, JobRequeued) else e.message
-        cursor.execute("UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, message, at.journal])
+        cursor.execute("UPDATE jobs SET state = ?, message = ? WHERE id = ?", [state, message, origin.journal])
         cursor.execute(
             "UPDATE runs SET state = 'planned', message = NULL WHERE job = ? AND state NOT IN " + OVER,
-            [at.journal],
+            [origin.journal],
         )
 
     return change
 
 
-def job_ended(state: str, run_state: str) -> Callable[[Cursor, At, JobFinished | JobFailed | JobCancelled], None]:
+def job_ended(state: str, run_state: str) -> Callable[[Cursor, Origin, JobFinished | JobFailed | JobCancelled], None]:
     """The job ended; its unfinished runs end with it. One that is done keeps the last thing that it said."""
 
-    def change(cursor: Cursor, at: At, e: JobFinished | JobFailed | JobCancelled) -> None:
+    def change(cursor: Cursor, origin: Origin, e: JobFinished | JobFailed | JobCancelled) -> None:
         message = e.message if isinstance(e, JobFailed) else None
         cursor.execute(
             "UPDATE jobs SET state = ?, message = CASE WHEN ? THEN message ELSE ? END, ended_at = ? WHERE id = ?",
-            [state, isinstance(e, JobFinished), message, at.t, at.journal],
+            [state, isinstance(e, JobFinished), message, origin.t, origin.journal],
         )
         cursor.execute(
             "UPDATE runs SET state = ?, message = ? WHERE job = ? AND state NOT IN " + OVER,
-            [run_state, message, at.journal],
+            [run_state, message, origin.journal],
         )
 
     return change
 
 
-def job_progress(cursor: Cursor, events: list[tuple[At, JobProgress]]) -> None:
-    last = {at.journal: e for at, e in events}
+def job_progress(cursor: Cursor, events: list[tuple[Origin, JobProgress]]) -> None:
+    last = {origin.journal: e for origin, e in events}
     columns = {name: [getattr(e, name) for e in last.values()] for name in ("done", "total", "note")}
     types = {"done": pa.float64(), "total": pa.float64(), "note": pa.string()}
     update(cursor, "jobs", columns | {"id": list(last)}, types)
 
 
-def job_note(cursor: Cursor, at: At, e: JobNote) -> None:
-    cursor.execute("UPDATE jobs SET message = ? WHERE id = ?", [e.text, at.journal])
+def job_note(cursor: Cursor, origin: Origin, e: JobNote) -> None:
+    cursor.execute("UPDATE jobs SET message = ? WHERE id = ?", [e.text, origin.journal])
 
 
 # Results of a job -------------------------------------------------------------------------------------
 
 
-def runs_started(cursor: Cursor, at: At, e: RunsStarted) -> None:
+def runs_started(cursor: Cursor, origin: Origin, e: RunsStarted) -> None:
     cursor.execute(
         "UPDATE runs SET state = 'running', device = ?, parameters = ? WHERE list_contains(?, id) "
         "AND state NOT IN " + OVER,
@@ -92,9 +92,9 @@ def runs_started(cursor: Cursor, at: At, e: RunsStarted) -> None:
     )
 
 
-def runs_progress(cursor: Cursor, events: list[tuple[At, RunsProgress]]) -> None:
+def runs_progress(cursor: Cursor, events: list[tuple[Origin, RunsProgress]]) -> None:
     """Points of training curves, many journals at once, and the speed of their jobs."""
-    points = [(at.t, e, run, loss) for at, e in events for run, loss in zip(e.runs, e.loss, strict=True)]
+    points = [(origin.t, e, run, loss) for origin, e in events for run, loss in zip(e.runs, e.loss, strict=True)]
     columns = {
         "run": [run for _, _, run, _ in points],
         "loss": [loss for *_, loss in points],
@@ -102,7 +102,7 @@ def runs_progress(cursor: Cursor, events: list[tuple[At, RunsProgress]]) -> None
         **{name: [getattr(e, name) for _, e, _, _ in points] for name in ("step", "tokens", "tokens_per_second")},
     }
     insert(cursor, "curve", columns, {"loss": pa.float64(), "tokens_per_second": pa.float64(), "t": pa.float64()})
-    speeds = {at.journal: e.tokens_per_second for at, e in events}
+    speeds = {origin.journal: e.tokens_per_second for origin, e in events}
     columns = {"id": list(speeds), "tokens_per_second": list(speeds.values())}
     update(cursor, "jobs", columns, {"tokens_per_second": pa.float64()})
     reached = {run: (e.step, e.steps) for _, e, run, _ in points}
@@ -110,12 +110,12 @@ def runs_progress(cursor: Cursor, events: list[tuple[At, RunsProgress]]) -> None
     update(cursor, "runs", {"id": list(reached), "step": step, "steps": steps}, {})
 
 
-def runs_evaluated(cursor: Cursor, at: At, e: RunsEvaluated) -> None:
-    rows = [(run, e.tokens, losses, at.t) for run, losses in zip(e.runs, e.losses, strict=True)]
+def runs_evaluated(cursor: Cursor, origin: Origin, e: RunsEvaluated) -> None:
+    rows = [(run, e.tokens, losses, origin.t) for run, losses in zip(e.runs, e.losses, strict=True)]
     cursor.executemany("INSERT INTO evaluations VALUES (?, ?, ?, ?)", rows)
 
 
-def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
+def runs_finished(cursor: Cursor, events: list[tuple[Origin, RunFinished]]) -> None:
     """Results of runs, in one statement: one by one it costs 6 ms per run."""
     finished = {e.run: e for _, e in events}
     order = {
@@ -135,13 +135,13 @@ def runs_finished(cursor: Cursor, events: list[tuple[At, RunFinished]]) -> None:
     update(cursor, "runs", columns | {"id": list(known)}, MEASURED, "state = 'done', message = NULL")
 
 
-def runs_measured(cursor: Cursor, at: At, e: RunsMeasured) -> None:
+def runs_measured(cursor: Cursor, origin: Origin, e: RunsMeasured) -> None:
     """Runs chosen and measured by a search or a learner; those without a measurement say why."""
     names = ("id", "number", "role", "label", "weights", "seed", *CHOSEN, "state")
     columns: Columns = {name: [getattr(run, name) for run in e.runs] for name in names}
     columns["message"] = [run.refused or (NOT_A_NUMBER if run.state == "diverged" else None) for run in e.runs]
     types = CHOSEN | {"label": pa.string(), "weights": pa.list_(pa.float64()), "message": pa.string()}
-    insert(cursor, "runs", columns | {"study": e.study, "job": at.journal}, types)
+    insert(cursor, "runs", columns | {"study": e.study, "job": origin.journal}, types)
 
 
 NOT_A_NUMBER = "The merged model's loss is not a number. Smaller coefficients help."
@@ -160,12 +160,12 @@ MEASURED = {
 CHOSEN = {name: MEASURED[name] for name in MEASURED if name not in ("shares", "tokens")}  # of a merge
 
 
-def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
+def run_diverged(cursor: Cursor, origin: Origin, e: RunDiverged) -> None:
     """A run whose loss is not a number, with what helps."""
     if e.message:  # before 0.2 refused merges were reported this way
-        run_refused(cursor, at, RunRefused(e.run, e.message))
+        run_refused(cursor, origin, RunRefused(e.run, e.message))
         return
-    trained = cursor.execute("SELECT kind FROM jobs WHERE id = ?", [at.journal]).fetchall() == [(TrainTask.kind,)]
+    trained = cursor.execute("SELECT kind FROM jobs WHERE id = ?", [origin.journal]).fetchall() == [(TrainTask.kind,)]
     message = NOT_A_NUMBER
     if trained:
         message = (
@@ -174,7 +174,7 @@ def run_diverged(cursor: Cursor, at: At, e: RunDiverged) -> None:
     cursor.execute("UPDATE runs SET state = 'diverged', message = ? WHERE id = ?", [message, e.run])
 
 
-def run_refused(cursor: Cursor, at: At, e: RunRefused) -> None:
+def run_refused(cursor: Cursor, origin: Origin, e: RunRefused) -> None:
     cursor.execute("UPDATE runs SET state = 'refused', message = ? WHERE id = ?", [e.message, e.run])
 
 
@@ -194,7 +194,7 @@ EVENTS: dict[type[Event], Handler] = {
     RunsMeasured: runs_measured,
 }
 # Applied after the others of their chunk: their order relative to other events does not matter.
-BULK: dict[type[Event], Callable[[Cursor, list[tuple[At, Any]]], None]] = {
+BULK: dict[type[Event], Callable[[Cursor, list[tuple[Origin, Any]]], None]] = {
     JobProgress: job_progress,
     RunsProgress: runs_progress,
     RunFinished: runs_finished,

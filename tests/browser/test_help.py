@@ -73,7 +73,7 @@ def test_the_question_mark_shows_words_and_keys(tab, page):
     expect(dialog.get_by_text(GLOSSARY["proxy"])).to_be_visible()
     dialog.get_by_label("Find a word").fill("winner")
     dialog.get_by_label("Find a word").press("Enter")
-    expect(dialog.get_by_text("No word here is called that.")).to_be_visible()
+    expect(dialog.get_by_text("No such word here.")).to_be_visible()
     dialog.get_by_role("tab", name="Keys").click()
     expect(dialog.get_by_text("go to a page, study, candidate, run or word")).to_be_visible()
 
@@ -90,7 +90,7 @@ def test_the_tour_leads_over_the_pages_and_waits_for_who_strays(tab, page):
         settled(tab)
         if number == 3:  # off to another page, and back
             tab.get_by_role("link", name="Jobs").click()
-            expect(tab.get_by_text("The tour goes on on Runs.")).to_be_visible()
+            expect(tab.get_by_text("The tour continues on Runs.")).to_be_visible()
             tab.get_by_role("button", name="Go there").click()
             expect(tab.locator("h1")).to_have_text("Runs")
             settled(tab)

@@ -299,5 +299,5 @@ def test_names_are_shown_as_they_are_written(tab, page, attack):
     tab.get_by_role("button", name="Cancel").first.click()
     expect(tab.get_by_text("Its measurements are kept")).to_be_visible()
     visit(tab, page, "runs")  # a study of which nothing is measured yet
-    expect(tab.get_by_text("The first points appear a few seconds after")).to_be_visible()
+    expect(tab.get_by_text("Curves appear a few seconds after")).to_be_visible()
     expect(tab.get_by_test_id("stException")).to_have_count(0)

@@ -61,7 +61,7 @@ def test_one_link_leads_where_the_presenter_is(tab, other_tab, room):
     expect(other_tab).to_have_url(re.compile(f"candidate={room.ids[1]}"))
     # who leads sees who came, with their page in the tooltip
     tab.get_by_test_id("stSidebar").locator(OTHERS).hover()
-    expect(tab.get_by_text("looks at Review. Click to follow.")).to_be_visible()
+    expect(tab.get_by_text("is viewing Review. Click to follow.")).to_be_visible()
     # a reload ends a session, and nobody's place in the room
     for one in (tab, other_tab):
         one.reload()
@@ -93,7 +93,7 @@ def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room)
     expect(sidebar.get_by_role("button", name="Stop following")).to_be_visible()
     settled(other_tab)
     other_tab.get_by_role("link", name="Jobs").click()
-    expect(sidebar.get_by_text("You went elsewhere, so you no longer follow")).to_be_visible()
+    expect(sidebar.get_by_text("You left that page, so you no longer follow")).to_be_visible()
     expect(other_tab.locator("h1")).to_have_text("Jobs")
     expect(sidebar.get_by_role("button", name="Stop following")).to_have_count(0)
 

@@ -1,9 +1,10 @@
 """Labels: every title once, so that a select box cannot take one thing for another."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.short_names import told_apart
+from engine.core.short_names import listed, told_apart
 
 
 @given(st.dictionaries(st.text(max_size=3), st.sampled_from(["a", "b", "a (x)", "a (b)", "", "b (a)"]), max_size=8))
@@ -15,3 +16,18 @@ def test_every_label_is_there_once_and_begins_with_its_title(titles):
 
 def test_a_title_that_is_there_once_stays_as_it_is():
     assert told_apart({1: "web", 2: "code", 3: "web"}) == {1: "web (1)", 2: "code", 3: "web (3)"}
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "told"),
+    [
+        (["a"], {}, "a"),
+        (["a", "b", "c"], {"most": 3}, "a, b, c"),
+        (["a", "b", "c"], {"most": 2}, "a, b and 1 more"),
+        (["a: x", "b: y", "c: z"], {"most": 2, "between": "; "}, "a: x; b: y; and 1 more"),
+        (["a", "b"], {"count": 1002}, "a, b and 1,000 more"),
+        ([], {"count": 0}, ""),
+    ],
+)
+def test_what_is_left_out_of_a_list_is_counted(names, options, told):
+    assert listed(names, **options) == told

@@ -165,7 +165,7 @@ def test_domains_that_records_name_themselves_are_told_of(folder, case):
     told = report(built(folder))
     (one,) = told["noticed"]
     assert one["domain"] == "all" and f"3 domains in '{field}' ('a', 'b', 'c')" in one["reason"]
-    assert "Beware: all." in told["text"]
+    assert "Warnings: all." in told["text"]
 
 
 def test_a_field_that_names_each_record_or_one_domain_says_nothing(folder):

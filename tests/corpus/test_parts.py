@@ -76,7 +76,7 @@ def test_window_hashes_agree_with_equality():
 
 
 def test_signatures_estimate_similarity():
-    """The share of equal signature entries estimates Jaccard: half shared is a third of the union."""
+    """The fraction of equal signature entries estimates Jaccard: half shared is a third of the union."""
     rng = np.random.default_rng(0)
     shared, one, other = (random_text(rng, 40_000) for _ in range(3))
     same = (dedup.signature(shared + one) == dedup.signature(shared + other)).mean()

@@ -19,7 +19,7 @@ def test_a_tie_goes_to_the_plainer():
     weights, _ = runs(60)
     losses = weights @ PULL.T + 0.1 * np.random.default_rng(1).normal(size=(60, 3))
     league, _ = cross_validate(weights, losses, ["ridge", "linear"])
-    assert league["linear"].level
+    assert league["linear"].tied
     assert league.default == "linear"
 
 
@@ -28,8 +28,8 @@ def test_the_baseline_is_no_default_while_others_are_level():
     weights, _ = runs(60)
     losses = -np.log(weights[:, :3] + 1e-3) + 0.3 * np.random.default_rng(2).normal(size=(60, 3))
     league, _ = cross_validate(weights, losses, ["own_share", "ridge", "lasso"])
-    assert league["own_share"].level
-    assert league.default == ("lasso" if league["lasso"].level else "ridge" if league["ridge"].level else "own_share")
+    assert league["own_share"].tied
+    assert league.default == ("lasso" if league["lasso"].tied else "ridge" if league["ridge"].tied else "own_share")
 
 
 def test_rounding_changes_no_default():
@@ -53,7 +53,7 @@ def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
         scores = {"power_law": 0.9 + 0.001 * drawn, "lightgbm": 0.9 + gain + 0.001 * drawn[::-1]}
         regrets = {"power_law": 0.1 + 0.01 * drawn, "lightgbm": 0.1 + regret + 0.01 * drawn[::-1]}
         standings, chosen, why = ranked(judged, scores, regrets)
-        assert [one.level for one in standings] == [True, False]
+        assert [one.tied for one in standings] == [True, False]
         return chosen, why
 
     for gain, regret, chosen, why in (

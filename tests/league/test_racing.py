@@ -26,7 +26,7 @@ def test_those_far_behind_end_early_and_say_why(raced):
     ended = [one for one in league.standings if one.raced]
     assert ended and {one.name for one in ended} <= {name for name in TREES if SURROGATES[name].slow}
     for one in ended:
-        assert one.fits < league.folds and not one.level
+        assert one.fits < league.folds and not one.tied
         assert f"after {one.fits} of {league.folds} folds" in one.raced
         assert one.score is not None and one.margin is None
     whole = [one.name for one in league.fitted if not one.raced]

@@ -45,7 +45,7 @@ def done(store, folder):
     return jobs.find(store, folder.name)
 
 
-def test_a_job_that_is_done_says_where_it_wrote_and_what_to_beware_of(store, tmp_path):
+def test_a_job_that_is_done_says_where_it_wrote_and_warns(store, tmp_path):
     zoo = family(tmp_path)
     for name in ("consolidated.safetensors", "optimizer.safetensors"):
         save_file({"x": torch.ones(1)}, zoo / "one" / name)

@@ -11,8 +11,8 @@ import pytest
 from engine.core.errors import Problem
 from engine.recipes import FORMATS, Recipe, export, standing
 from engine.recipes.base import BY_RULE
-from tests.recipes.loaders import LOADERS
-from tests.recipes.loaders.order import LENGTH, Order
+from tests.support.loaders import LOADERS
+from tests.support.loaders.order import LENGTH, Order
 from tests.support.running import ROOT
 
 SHARES = {"web": 0.628, "code": 0.308, "books": 0.064, "junk": 0.0}
@@ -43,7 +43,7 @@ def delivered(format: str, folder: Path, sizes, shares, chunk: int, draws: int =
     for name, content in export(made(sizes, shares, draws), format).items():
         (folder / "export" / name).write_text(content)
     order = Order(format, str(folder / "export"), str(folder / "data"), sizes, shares, chunk, draws)
-    command = [sys.executable, "-m", f"tests.recipes.loaders.{LOADERS[format]}", order.json()]
+    command = [sys.executable, "-m", f"tests.support.loaders.{LOADERS[format]}", order.json()]
     paths = os.pathsep.join([str(ROOT), str(PACKAGES)])
     # Nothing is fetched, and nothing is sent: the loaders' packages would greet their makers
     quiet = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
@@ -73,7 +73,7 @@ def test_what_comes_out_is_what_was_asked(format, case, tmp_path):
 def test_formats_say_how_they_are_checked():
     """A format that names a loader has a file here that runs it, and the others say that they have none."""
     assert set(LOADERS) == {name for name, one in FORMATS.items() if one.checked != BY_RULE}
-    folder = Path(__file__).parent / "loaders"
+    folder = ROOT / "tests/support/loaders"
     assert {f"{file}.py" for file in LOADERS.values()} == {one.name for one in folder.glob("*.py")} - {
         "__init__.py",
         "order.py",

@@ -74,7 +74,7 @@ def test_its_files_give_the_same_weights(desk, candidate, tmp_path):
     store = Store(Workspace.open(desk))
     study = studies.get(store, "Small merge")
     merges = ProxyMerges(task_of(study, merge_spec(study)), desk, "cpu")
-    alike(weights, merges, np.array([POINT[name] for name in study.domains]))
+    alike(weights, merges, np.array([POINT[name] for name in study.coordinates]))
     store.close()
 
 

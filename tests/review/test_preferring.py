@@ -77,11 +77,11 @@ def test_nothing_is_preferred_within_noise():
     wins = np.zeros((3, 3))
     wins[0, 1] = 1
     one_vote = taste(features_of(points, True), wins)
-    assert one_vote.mean[0] > one_vote.mean[1] and one_vote.level(0) == [1, 2]
+    assert one_vote.mean[0] > one_vote.mean[1] and one_vote.tied(0) == [1, 2]
     tied = taste(features_of(points, True), np.full((3, 3), 5.0) - 5 * np.eye(3))
-    assert np.abs(tied.mean).max() < 1e-6 and tied.level(0) == [1, 2]
+    assert np.abs(tied.mean).max() < 1e-6 and tied.tied(0) == [1, 2]
     wins[0, 1] = wins[0, 2] = 12
-    assert taste(features_of(points, True), wins).level(0) == []
+    assert taste(features_of(points, True), wins).tied(0) == []
 
 
 def test_chances_of_being_the_best_sum_to_one():
@@ -96,7 +96,7 @@ def test_chances_of_being_the_best_sum_to_one():
 def test_no_votes_tell_nothing_and_equal_points_are_level():
     points = np.array([[0.5, 0.5], [0.5, 0.5], [0.9, 0.1]])
     empty = taste(features_of(points, True), np.zeros((3, 3)))
-    assert np.allclose(empty.mean, 0) and empty.level(2) == [0, 1]
+    assert np.allclose(empty.mean, 0) and empty.tied(2) == [0, 1]
     wins = np.zeros((3, 3))
     wins[0, 2] = 8
     found = taste(features_of(points, True), wins)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from engine.review.answers import by_losses
+from engine.review.dossier import preferences
 from engine.review.votes import PRIOR, bradley_terry, groups
+from store.reviews import Candidate, Event
 
 
 def test_two_candidates_have_the_odds_of_their_votes():
@@ -53,6 +56,26 @@ def test_ties_say_that_two_are_level():
     found = bradley_terry([[0, 5], [5, 0]])  # ten votes for neither
     assert found.strength == pytest.approx([0, 0], abs=1e-9)
     assert found.ci_half_width[0] < bradley_terry([[0, 0.5], [0.5, 0]]).ci_half_width[0]
+
+
+def test_predictions_that_are_equal_on_paper_keep_their_order():
+    """0.1 + 0.2 and 0.3 differ in the last bit, and by another sum in the other direction."""
+    for totals in ((0.1 + 0.2, 0.3, 1.0), (0.3, 0.1 + 0.2, 1.0)):
+        found = [
+            Candidate(name, "s", {"aggregate": {}, "predicted": {"aggregate": total, "aggregate_std": 0.1}}, "", 0.0)
+            for name, total in zip("abc", totals, strict=True)
+        ]
+        assert [one["id"] for one in by_losses(found)] == ["a", "b", "c"]
+
+
+def test_candidates_of_equal_votes_keep_their_order():
+    votes = [("a", "b"), ("b", "c"), ("c", "a")]
+    events = [
+        Event(n, "s", over, "vote", f"voter {n}", {"over": under, "neither": False}, float(n))
+        for n, (over, under) in enumerate(votes)
+    ]
+    for names in (["a", "b", "c"], ["c", "a", "b"]):
+        assert [one["id"] for one in preferences(events, names)] == names
 
 
 def test_what_no_vote_connects_is_not_compared():

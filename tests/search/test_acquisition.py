@@ -9,7 +9,7 @@ from engine.search.acquisition import PROPOSERS, draws, is_informed, relevance, 
 from engine.space.simplex import Simplex
 from engine.surrogates import SURROGATES
 
-NAMES, PRIOR, SHARE = ("web", "code", "junk"), np.array([0.4, 0.3, 0.3]), np.array([0.5, 0.5])
+NAMES, PRIOR, METRIC_WEIGHTS = ("web", "code", "junk"), np.array([0.4, 0.3, 0.3]), np.array([0.5, 0.5])
 SPACE = Simplex(NAMES, upper=[0.8, 0.8, 1])
 
 
@@ -37,18 +37,18 @@ def pool(fitted):
 
 @pytest.mark.parametrize("name", PROPOSERS)
 def test_proposals_are_new_mixtures_near_the_optimum(name, fitted, pool, measured):
-    found = PROPOSERS[name](fitted, SPACE, SHARE, pool, measured[0], 6, 0)
+    found = PROPOSERS[name](fitted, SPACE, METRIC_WEIGHTS, pool, measured[0], 6, 0)
     assert found.points.shape == (6, 3) and SPACE.contains(found.points, 1e-9).all()
     assert len(np.unique(found.points.round(4), axis=0)) == 6
-    here = (law(found.points) @ SHARE).min()
-    assert here < (law(measured[0]) @ SHARE).min() - 0.02
+    here = (law(found.points) @ METRIC_WEIGHTS).min()
+    assert here < (law(measured[0]) @ METRIC_WEIGHTS).min() - 0.02
 
 
 def test_the_gain_grows_with_the_batch_and_is_about_right(fitted, pool, measured):
     """The best run measured about 0.31; the optimum is exp(-1.5) = 0.223."""
-    gain = PROPOSERS["improvement"](fitted, SPACE, SHARE, pool, measured[0], 6, 0).gain
+    gain = PROPOSERS["improvement"](fitted, SPACE, METRIC_WEIGHTS, pool, measured[0], 6, 0).gain
     assert (np.diff(gain) >= 0).all()
-    truth = (law(measured[0]) @ SHARE).min() - np.exp(-1.5)
+    truth = (law(measured[0]) @ METRIC_WEIGHTS).min() - np.exp(-1.5)
     assert 0.4 * truth < gain[-1] < 2.5 * truth
 
 
@@ -57,8 +57,8 @@ def test_nothing_is_left_to_gain_at_a_known_optimum():
     weights = np.concatenate([rng.dirichlet(np.ones(3), 40), np.tile([[0.5, 0.5, 0]], (6, 1))])
     surrogate = SURROGATES["log_linear"].fit(weights, law(weights) + 0.01 * rng.normal(size=(46, 2)))
     pool = search(surrogate, SPACE, PRIOR, [1, 1], n=20_000)[1].points
-    gain = PROPOSERS["improvement"](surrogate, SPACE, SHARE, pool, weights, 4, 0).gain[-1]
-    noise = float(np.sqrt((SHARE**2 * surrogate.noise).sum()))
+    gain = PROPOSERS["improvement"](surrogate, SPACE, METRIC_WEIGHTS, pool, weights, 4, 0).gain[-1]
+    noise = float(np.sqrt((METRIC_WEIGHTS**2 * surrogate.noise).sum()))
     assert worth(gain, 3600.0, noise).stop
     clear = worth(1.0, 1800.0, noise)
     assert not clear.stop and clear.gain_an_hour == pytest.approx(2.0) and clear.hours == 0.5
@@ -67,21 +67,21 @@ def test_nothing_is_left_to_gain_at_a_known_optimum():
 
 def test_climb_narrows(fitted, pool, measured):
     first, third = (
-        PROPOSERS["climb"](fitted, SPACE, SHARE, pool, measured[0], 8, 0, rounds_done=n).points for n in (0, 2)
+        PROPOSERS["climb"](fitted, SPACE, METRIC_WEIGHTS, pool, measured[0], 8, 0, rounds_done=n).points for n in (0, 2)
     )
-    assert (fitted.mean(third) @ SHARE).mean() < (fitted.mean(first) @ SHARE).mean()
+    assert (fitted.mean(third) @ METRIC_WEIGHTS).mean() < (fitted.mean(first) @ METRIC_WEIGHTS).mean()
 
 
 def test_joint_draws_have_the_surrogates_moments(fitted):
     points = np.random.default_rng(1).dirichlet(np.ones(3), 7)
-    found = draws(fitted, points, SHARE, np.random.default_rng(0))
-    np.testing.assert_allclose(found.mean(axis=0), fitted.mean(points) @ SHARE, atol=0.02)
-    variance = np.maximum(fitted.moments(points)[1], 0) @ SHARE**2
+    found = draws(fitted, points, METRIC_WEIGHTS, np.random.default_rng(0))
+    np.testing.assert_allclose(found.mean(axis=0), fitted.mean(points) @ METRIC_WEIGHTS, atol=0.02)
+    variance = np.maximum(fitted.moments(points)[1], 0) @ METRIC_WEIGHTS**2
     np.testing.assert_allclose(found.var(axis=0), variance, rtol=0.25, atol=1e-6)
 
 
 def test_what_is_beyond_all_knowledge_is_not_proposed(fitted):
-    assert is_informed(fitted, PRIOR[None], SHARE, 0.05).all()
+    assert is_informed(fitted, PRIOR[None], METRIC_WEIGHTS, 0.05).all()
 
 
 def test_relevance_finds_the_domains_that_matter():
@@ -89,10 +89,10 @@ def test_relevance_finds_the_domains_that_matter():
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(6), 60)
     losses = -np.log(weights[:, :2] + 1e-3) + 0.05 * rng.normal(size=(60, 2))
-    found = relevance(weights, losses, SHARE)
+    found = relevance(weights, losses, METRIC_WEIGHTS)
     assert found.strength[0, 0] > 5 * found.strength[1:, 0].max()
     assert found.support[0, 0] == found.support[1, 1] == 1
     assert found.effort[:2].sum() > 0.8 and found.effort.sum() == pytest.approx(1)
     assert not found.idle[:2].any()
     with pytest.raises(Problem, match="at least 12"):
-        relevance(weights[:5], losses[:5], SHARE)
+        relevance(weights[:5], losses[:5], METRIC_WEIGHTS)

@@ -74,11 +74,11 @@ def test_near_optimal_is_as_wide_as_the_doubt(surrogate):
 
 
 def test_differences_know_their_noise(surrogate):
-    share = np.array([0.5, 0.5])
-    clear = difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.1, 0.1, 0.8]), share)
+    metric_weights = np.array([0.5, 0.5])
+    clear = difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.1, 0.1, 0.8]), metric_weights)
     assert clear.aggregate == pytest.approx(np.exp(-1.5) - np.exp(-0.3), abs=0.03)
     assert not clear.inside_noise
-    assert difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.501, 0.499, 0]), share).inside_noise
+    assert difference(surrogate, np.array([0.5, 0.5, 0]), np.array([0.501, 0.499, 0]), metric_weights).inside_noise
 
 
 def test_errors_that_hang_together_add_up(surrogate):

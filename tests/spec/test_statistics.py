@@ -2,10 +2,24 @@
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import norm, rankdata, spearmanr
 
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import first_lowest, groups, lowest, ordered, ranks, spearman, weighted_sum
+from engine.spec.statistics import (
+    Z50,
+    Z80,
+    Z90,
+    Z95,
+    ci_half_width,
+    first_lowest,
+    groups,
+    lowest,
+    lowest_key,
+    ordered,
+    ranks,
+    spearman,
+    weighted_sum,
+)
 
 THIRDS = np.ones(3) / 3
 
@@ -43,6 +57,19 @@ def test_ties_on_paper_are_ties(noise):
     assert first_lowest(shaken) == exact.argmin()
     other = np.random.default_rng(3).normal(size=len(values))
     assert spearman(shaken, other) == pytest.approx(spearmanr(exact, other)[0], abs=1e-12)
+
+
+def test_the_key_of_the_lowest_value_is_the_first_of_tied_ones():
+    assert lowest_key({"a": 0.3, "b": 0.1 + 0.2, "c": 0.4}) == "a"
+    assert lowest_key({"b": 0.1 + 0.2, "a": 0.3, "c": 0.4}) == "b"
+    assert lowest_key({"nothing": float("nan"), "all": float("inf"), "low": 2.0}) == "low"
+
+
+def test_an_interval_holds_as_much_of_a_normal_curve_as_it_says():
+    assert norm.cdf(Z95) - norm.cdf(-Z95) == pytest.approx(0.95, abs=1e-4)
+    for deviations, inside in ((Z50, 0.5), (Z80, 0.8), (Z90, 0.9)):
+        assert 2 * norm.cdf(ci_half_width(1.0, deviations)) - 1 == pytest.approx(inside, abs=1e-4)
+    assert ci_half_width(np.array([0.0, 2.0])).tolist() == [0.0, 2 * Z95]
 
 
 def test_other_orders_and_batches_give_the_same_ranks():

@@ -11,7 +11,7 @@ from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.jobs.spool import Job
 from engine.league import run as run_league
-from engine.studies import advance, imports
+from engine.studies import advance, fits, imports
 from engine.studies.fits import fit_of
 from engine.studies.measured import for_fitting
 from store import runs, studies
@@ -100,7 +100,7 @@ def test_a_size_that_cannot_be_predicted_is_refused(store, study, given, said):
 
 
 def test_a_fit_of_one_size_stays_of_it_when_another_has_more_runs(store, study):
-    folder = store.spool.find(advance.queue_fit(store, study) or advance.fit_id(study, for_fitting(store, study.id)))
+    folder = store.spool.find(fits.queue_fit(store, study) or fits.fit_id(study, for_fitting(store, study.id)))
     spec = json.loads((folder / "spec.json").read_text()) | {"surrogates": ["own_share", "power_law"], "repeats": 1}
     run_league(Job(folder, store.workspace.root, spec))
     store.ingest()

@@ -13,10 +13,10 @@ from engine.jobs.spool import Job
 from engine.league import run as run_league
 from engine.spec.fidelity import PRESETS
 from engine.spec.study import StudySpec
-from engine.studies import advance
+from engine.studies import fits
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
-from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
+from engine.studies.repeating import KNOWN, UNSEEN, UNSURE, Seen, beyond, curves, epochs_read, worth_of
 from engine.studies.targets import best_at, fit_at, frame_at
 from store import studies
 from store.database import Store
@@ -61,7 +61,7 @@ def study(store: Store) -> studies.Study:
             journal.write(finished(f"targets-{n}", loss(np.array(w)), DOMAINS))
     store.ingest()
     found = studies.get(store, "targets")
-    folder = store.spool.find(advance.queue_fit(store, found))
+    folder = store.spool.find(fits.queue_fit(store, found))
     run_league(Job(folder, store.workspace.root, json.loads((folder / "spec.json").read_text()) | {"repeats": 1}))
     store.ingest()
     return found
@@ -132,7 +132,7 @@ def test_a_mixture_beyond_the_runs_is_called_extrapolated(store, study):
     told = beyond(DOMAINS, np.array([200.0, 0.1]), found)
     assert "scarce is read 200 times, and no run read it more than 9.9" in told and "plenty" not in told
     many = beyond([f"d{i}" for i in range(9)], np.full(9, 40.0), Seen(np.full((4, 9), 2.0), []))
-    assert "d2 is read 40 times" in many and "d3" not in many and "6 more so" in many
+    assert "d2 is read 40 times" in many and "d3" not in many and "and 6 more" in many
 
 
 def test_the_command_tells_the_same(store, study):
@@ -145,7 +145,7 @@ def test_the_command_tells_the_same(store, study):
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [([3, 1, 2, 3, 4], TOLD), ([3, 2.9, 2, 1, 0], UNSEEN), ([1, 1, 1, 1, 1], UNSURE)]
+    ("mean", "verdict"), [([3, 1, 2, 3, 4], KNOWN), ([3, 2.9, 2, 1, 0], UNSEEN), ([1, 1, 1, 1, 1], UNSURE)]
 )
 def test_how_often_is_worth_it(mean, verdict):
     """The grid is 0, 2, ..., 8 epochs, and runs read up to 5."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine.commands import COMMANDS
 from engine.core.workspace import Workspace
-from engine.studies import advance
+from engine.studies import fits
 from engine.studies.questions import queue_search
 from store import jobs, studies
 from store.database import Store
@@ -26,7 +26,7 @@ def come_apart(root: Path, kind: str) -> None:
         COMMANDS["cancel"](store, study.id)
         submit(store, study, "a", FIRST)
         before = studies.league(store, study.id)["fingerprint"]
-        advance.ask_fit(store, studies.get(store, study.id))
+        fits.ask_fit(store, studies.get(store, study.id))
         with warm_worker(root):
             until(lambda: store.ingest() >= 0 and studies.league(store, study.id)["fingerprint"] != before)
             asked = queue_search(store, studies.get(store, study.id), priorities=OTHERS, points=10_000)

@@ -12,6 +12,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -27,7 +28,9 @@ from engine.core import access
 from engine.merging.config import read_config
 from engine.spec.compute import Compute
 from engine.spec.study import StudySpec
+from tests.importing.flat import write as write_table
 from tests.importing.made import HISTORY, RAW, repeated, text, under
+from tests.studies.test_sizes import SIZES, columns_of
 from tests.support.running import ROOT, copied, engine, write_domains
 
 BLOCK = re.compile(
@@ -40,7 +43,7 @@ PAGES = [
     "SECURITY.md",
     *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
 ]
-NAMES = {"My study": "Small", "My merges": "Small merge", "First merges": "Small merge"}
+NAMES = {"My study": "Small", "My merges": "Small merge", "Merge tutorial": "Small merge"}
 FROM_NOTHING = {"docs/tutorials/mixtures.md", "docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
 STUDIES = {"docs/tutorials/mixtures.md"}  # they train a study of their own, which takes as long as the fixture's
 SHOWN = {"text", "nginx"}  # languages of what is only looked at
@@ -212,6 +215,11 @@ def prepare(folder: Path) -> None:
     with gzip.open(folder / "web.jsonl.gz", "wt") as file:
         file.writelines(json.dumps({"content": text}) + "\n" for text in lines[::2])
     pyarrow.parquet.write_table(pa.table({"content": lines[1::2]}), folder / "code.parquet")
+    shutil.copytree(folder / "data", folder / "text")  # beside a domain that nobody can read
+    (folder / "text" / "code").mkdir()
+    (folder / "text" / "code" / "weights.bin").write_bytes(bytes(range(256)) * 16)
+    for name, text_of in (("news", "prose"), ("letters", "python")):
+        shutil.copytree(folder / "data" / text_of, folder / "new" / name)
     rng = np.random.default_rng(0)
     shares = rng.dirichlet(np.ones(3), 24)
     losses = 3 - np.log(shares + 0.1) @ rng.uniform(0.1, 0.5, (3, 2))
@@ -222,6 +230,9 @@ def prepare(folder: Path) -> None:
     ):
         rows = [",".join([str(n), *map(repr, map(float, row))]) for n, row in enumerate(values)]
         (folder / name).write_text("\n".join([f"index,{columns}", *rows]) + "\n")
+    write_table(folder / "sizes.csv", columns_of(SIZES))
+    write_table(folder / "points.csv", {name: values[:3] for name, values in columns_of(SIZES).items() if "/" in name})
+    (folder / "counts.csv").write_text("domain,tokens\npython,800000000\nprose,190000000\ndigits,10000000\n")
     raw = repeated(under("w_", RAW), 3)
     (folder / "history.csv").write_text(text(HISTORY | raw))
     from tests.support.checkpoints import llama, write  # torch takes seconds, and not all pages need it

@@ -104,6 +104,8 @@ def test_what_failed_beside_others_is_run_once_more_alone(tmp_path, failed, stat
 ROOMS = ("engine", "store", "dashboard", "benchmarks", "docs", "tests")
 PRODUCT = ("engine", "store", "dashboard")
 FILE_LINES, FUNCTION_LINES = 350, 42  # without a function's docstring
+STATISTICS = "engine/spec/statistics.py"
+PLACES = "engine/league/standing.py"  # which picks by places, whole numbers that `ordered` gave
 SAME = 65  # characters of a body, from which on two functions that do the same are one written twice
 
 
@@ -201,13 +203,20 @@ def test_no_function_is_written_twice():
     ("what", "pattern", "homes"),
     [
         ("an atomic write", r"os\.replace\(|\bpart\.replace\(path", {"engine/core/files.py"}),
-        ("rank correlation", r"def spearman|spearmanr|def kendall", {"engine/spec/statistics.py"}),
+        ("rank correlation", r"def spearman|spearmanr|def kendall", {STATISTICS}),
         ("a knob", r"^class Knob\b", {"engine/spec/merge_knobs.py"}),
         ("states that have not ended", r"^UNFINISHED\b", {"engine/jobs/spec.py"}),
         ("null for no number", r"if (np|math)\.isfinite\(\w+\) else None", {"engine/core/checks.py"}),
         ("a number and its noun", r"else ['\"]s['\"]|== 1 else f?['\"]\{", {"engine/core/short_names.py"}),
+        ("a list cut short", r"\b[Aa]nd \{.*\} more\b|, \.\.\.['\"](?!\"\")", {"engine/core/short_names.py"}),
         ("markup that is escaped", r"&lt;", set()),
         ("a study's kind", r"['\"]merge['\"] (not )?in (\w+\.)?spec\b", set()),
+        ("deviations of an interval", r"(?<!\d)(1\.96|1\.9599\d*|1\.64[45]\d*|2\.57[56]\d*|1\.281\d+)\b", {STATISTICS}),
+        (
+            "a pick by a score",
+            r"key=\w+\.__getitem__|key=lambda \w+: -?\w+(\[\")?\.?(aggregate|strength|score)\b",
+            {PLACES},
+        ),
         ("an aggregate", r"@ (self\.)?(metric_weights|(by|aggregate|here)\.weights)\b", set()),
     ],
 )
@@ -215,10 +224,25 @@ def test_there_is_one_of_everything(what, pattern, homes):
     """Of what was there many times; an aggregate is formed by `weighted_sum`, or ties hang on the processor."""
     found = {
         path.relative_to(ROOT).as_posix()
-        for path in sources((*PRODUCT, "benchmarks"))
+        for path in (*sources((*PRODUCT, "benchmarks")), *(ROOT / "dashboard").rglob("*.js"))
         if re.search(pattern, path.read_text(), re.M)
     }
     assert found == homes, what
+
+
+def test_what_a_merge_study_turns_are_coordinates():
+    """Its domains are text; pages and models of both halves speak of coordinates."""
+    both = (
+        "dashboard/views/merges",
+        "dashboard/models",
+        "dashboard/charts",
+        "dashboard/report",
+        "engine/studies/merges",
+    )
+    looked = [path for room in both for path in (ROOT / room).rglob("*.py")]
+    assert len(looked) > 30
+    wrong = r"\b(study|names)\.domains\b|named_of\(\w+\)\.domains"
+    assert [str(path.relative_to(ROOT)) for path in looked if re.search(wrong, path.read_text())] == []
 
 
 def test_what_a_kept_project_has():

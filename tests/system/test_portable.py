@@ -1,12 +1,56 @@
-"""What Linux alone can do has a fallback: the same results where macOS lacks the call."""
+"""What Linux alone can do has a fallback: the same results where macOS lacks the call.
+
+No Mac is at hand: these tests take away what a Mac lacks. What only a Mac would show, they cannot.
+"""
 
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from engine.jobs.backends import slurm
 from engine.merging.checkpoints.writer import reserve
 from engine.surrogates.base import cores
+from tests.support.running import ROOT
+
+LINUX = (  # functions of `os` that macOS has not
+    *("copy_file_range", "eventfd", "fdatasync", "getrandom", "memfd_create", "pidfd_open", "pipe2", "posix_fadvise"),
+    *("posix_fallocate", "sched_getaffinity", "sched_setaffinity", "splice", "waitid"),
+)
+
+
+def test_calls_that_macos_lacks_are_asked_for_first():
+    wrong = []
+    for path in (path for room in ("engine", "store", "dashboard") for path in (ROOT / room).rglob("*.py")):
+        text = path.read_text()
+        used = set(re.findall(rf"\bos\.({'|'.join(LINUX)})\b", text))
+        wrong += [f"{path.relative_to(ROOT)}: os.{name}" for name in used if f'hasattr(os, "{name}")' not in text]
+        wrong += [str(path.relative_to(ROOT))] * bool(re.search(r"\bprctl\b|\binotify\b|\bepoll\b", text))
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_command_line_and_a_study_are_there_without_them(tmp_path):
+    """Whole modules at once, in a process of its own: what is imported when is part of it."""
+    (tmp_path / "study.toml").write_text('name = "On a Mac"\n')
+    code = f"""
+import importlib, os, pkgutil
+for name in {LINUX}:
+    if hasattr(os, name):
+        delattr(os, name)
+import engine, store
+for package in (engine, store):
+    for one in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not one.name.startswith(("engine.proxies", "engine.merging", "engine.__main__")):
+            importlib.import_module(one.name)
+from engine.cli.command_line import main
+raise SystemExit(any(main(["--workspace", "w", *words]) for words in (["start", "study.toml"], ["list"])))
+"""
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=path, capture_output=True, text=True)
+    assert done.returncode == 0 and '"On a Mac"' in done.stdout, done.stderr
 
 
 def test_a_file_has_its_size_where_room_cannot_be_reserved(tmp_path, monkeypatch):

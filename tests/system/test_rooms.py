@@ -4,6 +4,7 @@ import ast
 import pathlib
 import subprocess
 import sys
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -55,6 +56,7 @@ ROOMS = {
         {"numpy", "pandas", "plotly", "streamlit", "starlette", "lightgbm"},
     ),
 }
+FLOORS, ARROWS = 10, 121  # what there is, and what was planned as the most; 14 and 322 before rooms were folders
 LOOSE = {"engine/__main__.py", "engine/worker.py", "engine/__init__.py"}  # the only files beside the folders of engine
 HEAVY = {"torch", "sklearn", "lightgbm"}  # what the page's process never loads
 SLOW = {"scipy.stats"}  # and what it, like every command, loads only where an answer needs it: half a second
@@ -145,6 +147,27 @@ def test_rooms_stand_in_the_order_of_their_arrows():
     for name, room in ROOMS.items():
         assert room.folders - {name} <= above | (TORCH if name == "engine/cli" else set()), name
         above.add(name)
+
+
+@cache
+def arrows() -> dict[str, set[str]]:
+    """Room -> the rooms that its files import."""
+    found = {
+        name: {room_of(one) for path in files(name) for one in imports(path)} & set(ROOMS) - {name} for name in ROOMS
+    }
+    assert all(found[name] for name in list(ROOMS)[1:])
+    return found
+
+
+def test_no_arrow_goes_back_up_and_the_house_has_as_many_floors_as_decisions_say():
+    """A room's floor is one above the highest that it imports. What was planned, and why there is one floor more:
+    docs/DECISIONS.md."""
+    floor: dict[str, int] = {}
+    for name, there in arrows().items():
+        assert there <= set(floor), name  # rooms stand in the order of the flow
+        floor[name] = 1 + max((floor[one] for one in there), default=0)
+    assert max(floor.values()) == FLOORS
+    assert sum(map(len, arrows().values())) <= ARROWS
 
 
 def test_engine_has_no_loose_files_and_every_folder_is_a_room():
@@ -240,7 +263,11 @@ def test_the_page_and_commands_start_without_torch_and_scikit_learn():
 
 
 def test_tests_stand_in_folders_of_the_same_names():
-    ours = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    engines = {name.removeprefix("engine/") for name in ROOMS}
-    assert ours - engines <= {"browser", "system", "support", "cases", "fixtures"}
+    """What drives a browser, the whole system, and what tests share stand apart."""
+    folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in files("tests")} - {"."}
+    ours = {folder for folder in folders if folder.split("/")[0] not in ("browser", "system", "support")}
+    code = {room for room in ROOMS if room.startswith("engine/")} | {"store", "dashboard"}
+    there = {path.parent.relative_to(ROOT).as_posix() for room in code for path in files(room)}
+    assert len(ours) > 30
+    assert {folder for folder in ours if not {folder, f"engine/{folder}"} & there} == set()
     assert not list((ROOT / "tests").glob("test_*.py"))

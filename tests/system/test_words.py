@@ -32,6 +32,11 @@ FIELD = {  # what reads as translated -> what people in the field say
     r"(rows?|objects?|records?|tensors?|numbers?|runs|tokens|columns?|experts?|megabytes?|coefficients?|seeds) an? "
     r"(run|line|step|metric|domain|layer|expert|study|row|mixture|tensor)(?! (of|for|that|in|and)\b)": "per",
     r"(most|target|variance) a FLOP": "per FLOP",
+    r"beware": "warnings",
+    r"keep(ing)? house": "organise",
+    r"let it write on|writes on (from|here)": "continue the text",
+    r"(halve|beside) the doubt": "uncertainty",
+    r"waits for you": "needs you, waiting for you",
 }
 
 
@@ -43,7 +48,14 @@ def words_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "text",
-    ["Many things were mended.", "Keep one row a run", "two seeds a mixture", "It is fitted anew", "Put forward"],
+    [
+        "Many things were mended.",
+        "Keep one row a run",
+        "two seeds a mixture",
+        "It is fitted anew",
+        "Put forward",
+        "To beware of",
+    ],
 )
 def test_what_reads_as_translated_is_found(text):
     assert words_in(text)

@@ -94,9 +94,9 @@ def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> N
 def numbers(frozen: dict) -> None:
     """The aggregate with its interval, and the runs behind it."""
     aggregate = Aggregate.from_dict(frozen["aggregate"])
-    told = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
+    text = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
     runs = wording.counted(frozen["surrogate"]["runs"], wording.RUN[frozen["kind"]])
-    st.markdown(plain(f"{aggregate.title.capitalize()}: {told} (95%), from {runs}"))
+    st.markdown(plain(f"{aggregate.title.capitalize()}: {text} (95%), from {runs}"))
 
 
 def result(pair: list[reviews.Candidate], given: list[dict]) -> None:

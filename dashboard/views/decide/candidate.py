@@ -19,11 +19,12 @@ from dashboard.views.shared.text import local, named_as, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.people import acting
-from engine.core.short_names import slug
+from engine.core.short_names import listed, slug
 from engine.review import acts
 from engine.review.dossier import dossier
 from engine.review.mentions import known_people, unknown
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.desk_file import desk_of
 from store import studies
 
@@ -88,7 +89,7 @@ def predicted(study: studies.Study, frozen: dict, aggregate: Aggregate) -> None:
     verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
         f"{aggregate.title.capitalize()}: {plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
-        f"{read.gap_words(aggregate.sign * gap['aggregate'], 1.96 * gap['aggregate_std'])} vs. "
+        f"{read.gap_words(aggregate.sign * gap['aggregate'], ci_half_width(gap['aggregate_std']))} vs. "
         f"{plain(baseline)}, {verdict}. {behind['title']} on "
         f"{wording.counted(behind['runs'], wording.RUN[frozen['kind']])} ({behind['runs_hash']})."
         f"{read.note}"
@@ -108,7 +109,7 @@ def discussion(found: dict) -> None:
     box = f"comment-{found['id']}"
     with st.form(f"form-{box}", border=False):
         st.text_area(f"Comment as {acting().name}", key=box)
-        st.caption(plain(f"Mention with @: {', '.join(known_people(state.store())[:MENTIONED])}"))
+        st.caption(plain(f"Mention with @: {listed(known_people(state.store()), MENTIONED)}"))
         st.form_submit_button(
             "Comment", icon=":material/chat:", on_click=say, args=(found["id"], box), **needs_role("reviewer")
         )
@@ -122,8 +123,8 @@ def say(candidate: str, box: str) -> None:
     """Store a comment and empty its box; refused text stays in it."""
     with attempt(box):
         text, people = st.session_state[box], known_people(state.store())
-        told, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
-        said = f"In the inbox of {', '.join(told)} now." if told else ""
+        notified, nobody = acts.comment(state.store(), candidate, text), unknown(text, people)
+        said = f"In the inbox of {', '.join(notified)} now." if notified else ""
         said += f" Nobody here is called {', '.join(nobody)}." if nobody else ""
         st.session_state[f"told-{box}"] = said.strip()
         st.session_state[box] = ""

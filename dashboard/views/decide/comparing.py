@@ -23,6 +23,7 @@ from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective
+from engine.spec.statistics import ci_half_width
 from store import reviews, studies
 
 
@@ -163,11 +164,11 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
 def cell(read: Shown, value: float, std: float, claim: tuple[float, float, bool] | None) -> str:
     """A value with its interval, and its difference with that and the verdict. claim: the difference, its standard
     deviation, and whether it is within noise; None for the reference itself."""
-    text = read.words(value, 1.96 * std)
+    text = read.words(value, ci_half_width(std))
     if claim is None:
         return f"{text}  (reference)"
     gap, gap_std, inside = claim
-    return f"{text}  ({read.gap_words(gap, 1.96 * gap_std)}{', within noise' if inside else ''})"
+    return f"{text}  ({read.gap_words(gap, ci_half_width(gap_std))}{', within noise' if inside else ''})"
 
 
 def measured_words(row: dict, size: dict, aggregate: Aggregate, study_kind: str) -> str:
@@ -207,7 +208,7 @@ def epochs(found: dict, names: Named) -> None:
     if not known:
         st.caption("Unknown: this needs the available tokens of each domain and a target budget.")
         return
-    frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.domains)
+    frame = pd.DataFrame({row["name"]: row["epochs"] for row in known}, index=names.coordinates)
     formats = {row["name"]: st.column_config.NumberColumn(format="%.2f") for row in known}
     st.dataframe(frame, column_config={"_index": "domain", **formats})
     st.caption(f"Passes over each domain's tokens at {found['tokens']:,.0f} tokens.")

@@ -67,7 +67,7 @@ def decision(study: studies.Study, found: dict) -> None:
     stands(found["standing"])
     box, given, seen = f"reason-{found['id']}", needs_role("reviewer"), found["revision"]
     with st.form(f"form-{box}", border=False):
-        st.text_area("Reason (an approval may go without)", key=box, height=80)
+        st.text_area("Reason (optional for an approval)", key=box, height=80)
         st.caption(plain(rule(found["frozen"]["author"], found["rules"])))
         row = st.container(horizontal=True)
         for label, verdict, icon in (("Approve", "approved", APPROVE), ("Reject", "rejected", REJECT)):

@@ -24,6 +24,7 @@ from engine.core.errors import Problem
 from engine.recipes import MergeRecipe, Recipe, export, formats_of, standing
 from engine.review.recipe import per_document, recipe_at, recipe_of
 from engine.spec.pools import CAP_SLACK, SOURCES
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import named_points, nominated_points
@@ -36,7 +37,7 @@ def render(name: str | None) -> None:
     st.title("Export")
     if (study := study_of(name)) is None:
         return
-    if not study.domains:
+    if not study.coordinates:
         nothing_yet("Nothing to export until the corpus is built.", study, studies="Watch it on Studies")
         return
     moment = moment_of(state.store(), study)
@@ -143,7 +144,7 @@ def exposure(study: studies.Study, recipe: Recipe) -> None:
 COLUMNS = {
     "share of tokens": st.column_config.NumberColumn(format="percent"),
     "tokens": st.column_config.NumberColumn(format="localized"),
-    "text there is": st.column_config.NumberColumn(format="localized"),
+    "available tokens": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.2f"),
     "predicted": st.column_config.NumberColumn(format="%.4f"),
     "± 95%": st.column_config.NumberColumn(format="%.4f"),
@@ -157,7 +158,7 @@ def epochs_table(recipe: Recipe) -> pd.DataFrame:
         table["tokens"] = [round(share * recipe.target_tokens) for share in recipe.shares]
     if recipe.epochs is not None:
         table["epochs"] = recipe.epochs
-        table["text there is"] = recipe.available_tokens
+        table["available tokens"] = recipe.available_tokens
     if recipe.sources is not None:
         table["known"] = [SOURCES[one] for one in recipe.sources]
     return pd.DataFrame(table)
@@ -170,7 +171,8 @@ def predictions_table(recipe: Recipe | MergeRecipe, names: Named) -> pd.DataFram
         {
             "metric": names.metrics,
             "predicted, 95%": [
-                one.words(row["mean"], 1.96 * row["std"]) for one, row in zip(read, recipe.predictions, strict=True)
+                one.words(row["mean"], ci_half_width(row["std"]))
+                for one, row in zip(read, recipe.predictions, strict=True)
             ],
             "unit": [one.unit for one in read],
         }

@@ -39,9 +39,9 @@ def render(name: str | None) -> None:
 
 def waits(waiting: list[dict]) -> None:
     """What is to be voted or decided on, by study."""
-    st.header("Waits for you", anchor=False)
+    st.header("Waiting for you", anchor=False)
     if not waiting:
-        nothing_yet("Nothing waits for your vote or decision.", candidates="To the candidates", explore="To Explore")
+        nothing_yet("Nothing needs your vote or decision.", candidates="To the candidates", explore="To Explore")
     for one in waiting:
         with st.container(border=True):
             st.markdown(f"**{named_as(one['study_name'])}**")

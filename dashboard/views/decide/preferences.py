@@ -50,30 +50,30 @@ def said_by_pairs(votes: list[dict], names: dict[str, str]) -> str:
     groups = len({one["group"] for one in votes})
     if groups > 1:
         return f"No vote connects these {groups} groups, so pairs alone cannot compare them."
-    return answer("By pairs", names[votes[0]["id"]], [names[one] for one in votes[0]["level"]])
+    return answer("By pairs", names[votes[0]["id"]], [names[one] for one in votes[0]["tied"]])
 
 
 def said_by_points(rows: list[dict], labels: list[str]) -> str:
     """The Gaussian process' answer in words, and what it speaks of without votes."""
-    text = answer("By similar points", labels[0], [labels[other] for other in rows[0]["level"]])
+    text = answer("By similar points", labels[0], [labels[other] for other in rows[0]["tied"]])
     without = sum(row["votes"] == 0 for row in rows)
     return text + (f" {wording.counted(without, 'point')} of these had no vote of their own." if without else "")
 
 
 def said_by_losses(losses: list[dict], names: dict[str, str]) -> str:
     """The predictions' answer in words."""
-    level = [names[one["id"]] for one in losses[1:] if one["inside_noise"]]
+    tied = [names[one["id"]] for one in losses[1:] if one["inside_noise"]]
     first = named_as(names[losses[0]["id"]])
-    if level:
-        return f"By predicted losses, {first} cannot be separated from {named(level)}."
+    if tied:
+        return f"By predicted losses, {first} cannot be separated from {named(tied)}."
     other = "" if len(losses) == len(names) else " Candidates frozen with other priorities are not compared."
     return f"By predicted losses, {first} is best, beyond noise (95%).{other}"
 
 
-def answer(how: str, first: str, level: list[str]) -> str:
+def answer(how: str, first: str, tied: list[str]) -> str:
     """Who is preferred, or which ones the votes cannot tell apart."""
-    if level:
-        return f"{how}, the votes cannot separate {named_as(first)} from {named(level)}."
+    if tied:
+        return f"{how}, the votes cannot separate {named_as(first)} from {named(tied)}."
     return f"{how}, {named_as(first)} is preferred to all others (95%)."
 
 

@@ -19,6 +19,7 @@ from dashboard.views.shared.text import named_as, plain
 from dashboard.views.shared.units import reading
 from engine.review.dossier import dossier
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from store import reviews, studies
 
 LARGE = """<style>
@@ -114,7 +115,7 @@ def numbers(found: dict, aggregate: Aggregate) -> None:
     """Predicted, against the first baseline, and measured, each with its verdict."""
     frozen = found["frozen"]
     line = st.container(horizontal=True, gap="large")  # breaks where numbers would be cut
-    value, half = aggregate.sign * frozen["predicted"]["aggregate"], 1.96 * frozen["predicted"]["aggregate_std"]
+    value, half = aggregate.sign * frozen["predicted"]["aggregate"], ci_half_width(frozen["predicted"]["aggregate_std"])
     read = reading(aggregate.unit)
     title = f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})"
     line.metric(title, read.words(value, half), width="content")
@@ -123,7 +124,7 @@ def numbers(found: dict, aggregate: Aggregate) -> None:
     inside, better = gap["inside_noise"], gap["aggregate"] < 0
     line.metric(
         f"vs. {name}, predicted",
-        read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
+        read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"])),
         "within noise" if inside else "better" if better else "worse",
         delta_color="off" if inside else "normal" if better else "inverse",
         delta_arrow="off",
@@ -151,5 +152,5 @@ def elsewhere(line, evidence: list[dict], name: str, aggregate: Aggregate) -> No
         said = {"delta": "these are predictions", "delta_color": "off", "delta_arrow": "off"}
         line.metric("Measured", "not yet", **said, width="content")
         return
-    told = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
-    line.metric(f"vs. {name}, measured", told, width="content")
+    text = reading(aggregate.unit).gap_words(aggregate.sign * gap["measured"], gap["measured_half"])
+    line.metric(f"vs. {name}, measured", text, width="content")

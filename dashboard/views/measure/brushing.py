@@ -19,6 +19,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
+from engine.spec.statistics import ordered
 from store import studies
 
 MOST_AXES = 16  # of parallel coordinates: more are unreadable
@@ -49,11 +50,11 @@ def axes_of(table: RunTable, names: Named, merges: bool) -> list[dict]:
     plain_numbers = reading("")
     shares = [
         {"label": name if merges else f"share {name}", "name": f"share {i}", "values": column, "read": plain_numbers}
-        for i, (name, column) in enumerate(zip(names.domains, table.shares.T, strict=True))
+        for i, (name, column) in enumerate(zip(names.coordinates, table.weights.T, strict=True))
     ]
     metrics = [
         {
-            "label": f"loss {name}" if name in names.domains else name,
+            "label": f"loss {name}" if name in names.coordinates else name,
             "name": f"loss {i}",
             "values": column,
             "read": reading(unit),
@@ -185,7 +186,7 @@ def chosen_axes(axes: list[dict]) -> set[str]:
     if len(everything) <= MOST_AXES:
         return {axis["name"] for axis in axes}
     shares = [axis for axis in own if axis["name"].startswith("share")]
-    widest = sorted(range(len(shares)), key=lambda i: -float(shares[i]["values"].std()))[: MOST_AXES // 2]
+    widest = ordered(-np.array([axis["values"].std() for axis in shares]))[: MOST_AXES // 2]
     start = [shares[i]["name"] for i in sorted(widest)] + [axis["name"] for axis in own[len(shares) :]][
         : MOST_AXES // 3
     ]

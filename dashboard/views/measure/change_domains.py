@@ -85,8 +85,8 @@ def show(study: studies.Study, plan: domain_changes.Succession) -> None:
     )
     if plan.priced:
         st.caption(
-            f"Besides, {counted(len(plan.priced), 'mixture')} at which new sources were priced: *Ledger* then shows "
-            "what was measured there."
+            f"{counted(len(plan.priced), 'mixture')} at which new sources were priced will also be trained: *Ledger* "
+            "then compares the prices with what was measured."
         )
     unknown = [name for name, known in zip(change.new, plan.known, strict=True) if not known]
     if unknown:

@@ -17,7 +17,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import plain, refusal
 from engine.core.errors import Problem
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
 from engine.corpus.layouts import READ, of_folder
 from engine.corpus.report import report
 from engine.corpus.spec import CorpusSpec
@@ -116,18 +116,18 @@ def examples(name: str, domains: dict) -> None:
         act(ACTS, lambda: mark_corpus(store, name, not private))
 
 
-def files(told: dict) -> None:
+def files(facts: dict) -> None:
     """Which files were read, which were left out, and why."""
-    if not told["text"]:
+    if not facts["text"]:
         return
     st.header("Files", anchor=False)
-    st.text(told["text"])
-    left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["left_out"]]
-    bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in told["skipped"]]
-    read = [{"file": path, "domain": name} for name, facts in told["files"].items() for path in facts["paths"]]
-    beware = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in told["noticed"]]
+    st.text(facts["text"])
+    left = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in facts["left_out"]]
+    bad = [{"file": one["path"], "domain": one["domain"], "why": one["reason"]} for one in facts["skipped"]]
+    read = [{"file": path, "domain": name} for name, own in facts["files"].items() for path in own["paths"]]
+    warnings = [{"file": one["path"], "domain": one["domain"], "what": one["reason"]} for one in facts["noticed"]]
     for title, rows in (
-        ("To beware of", beware),
+        ("Warnings", warnings),
         ("Left out", left),
         ("Could not be read, or not all of it", bad),
         ("Read", read),
@@ -188,7 +188,7 @@ def new_corpus(name: str = "my-text", before: dict | None = None) -> None:
     """Ask for the source of the text, then queue the build. before: the spec of a build that failed."""
     st.markdown(
         "The workspace gets token shards. Files on the machine of Mixdesk stay where they are; those "
-        "from your own computer are kept in the workspace. Nothing goes anywhere else."
+        "from your own computer are kept in the workspace. Nothing is sent anywhere else."
     )
     name, spec = ask(name, before)
     if st.button("Build", type="primary", icon=":material/build:", **needs_role("operator")):
@@ -239,8 +239,8 @@ def ask_without(path: str, chosen: list[str], known: bool) -> list[str]:
     names = lost["domains"] if lost and lost["path"] == path else domains_in(path) if known else []
     if not names:
         return []
-    if told := st.session_state.pop(REFUSED, None):
-        refusal(told)
+    if refused := st.session_state.pop(REFUSED, None):
+        refusal(refused)
     chosen = [name for name in chosen if name in names]
     return st.multiselect("Without", names, chosen, help="The corpus is built without the domains that you choose.")
 
@@ -277,8 +277,8 @@ def preview(path: str) -> None:
     ]
     st.dataframe(rows, hide_index=True, height="content" if len(rows) < 8 else 260, column_config=SIZES)
     if scan.left:
-        reasons = "; ".join(f"{one.path} ({one.reason})" for one in scan.left[:5])
-        st.caption(plain(f"Left out: {reasons}{f' and {len(scan.left) - 5:,} more' if len(scan.left) > 5 else ''}."))
+        reasons = listed([f"{one.path} ({one.reason})" for one in scan.left], 5, between="; ")
+        st.caption(plain(f"Left out: {reasons}."))
 
 
 SIZES = {"MB": st.column_config.NumberColumn(format="%.2f", help="As the files are, packed ones too.")}

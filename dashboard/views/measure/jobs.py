@@ -194,10 +194,10 @@ def reason_of(row: JobRow) -> str:
 
 
 def remarks(overview: Overview) -> None:
-    """What finished jobs said: where a checkpoint was written, and what to beware of in it."""
+    """What finished jobs said: where a checkpoint was written, and warnings about it."""
     if not overview.remarked:
         return
-    st.header("Done, with a remark", anchor=False)
+    st.header("Done, with a note", anchor=False)
     for row in overview.remarked:
         st.markdown(f"{ICONS['done']} **{plain(row.id)}** · {plain(row.message or '')}")
 

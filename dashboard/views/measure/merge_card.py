@@ -47,5 +47,5 @@ def answer(study: studies.Study) -> None:
     if one.baseline.any() and not one.itself:  # the base: a row of zeros says nothing
         shown[one.against[0]] = one.baseline
     names, points = named_of(study), np.array(list(shown.values()))
-    figure = merge_charts.coefficients(list(shown), names.domains, names.colours, points)
+    figure = merge_charts.coefficients(list(shown), names.coordinates, names.colours, points)
     plot(figure, key=f"answer-{study.id}")

@@ -20,6 +20,7 @@ from dashboard.views.shared.units import reading
 from engine.core.short_names import listed
 from engine.spec.merge import OUTSIDE
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import aggregate_noise, noise_floor, points_measured
 from store import runs, studies
 
@@ -33,7 +34,7 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
     numbers = [table.columns["number"][row] for row in rows]
     titles = [f"run {number}" for number in numbers]
     st.subheader(f"Run {numbers[0]}" if len(rows) == 1 else f"Runs {listed(list(map(str, numbers)))}", anchor=False)
-    points = {title: table.shares[row] for title, row in zip(titles, rows, strict=True)}
+    points = {title: table.weights[row] for title, row in zip(titles, rows, strict=True)}
     with st.container(horizontal=True):
         inside = len(rows) == 1 and table.columns["role"][rows[0]] not in OUTSIDE
         if inside and st.button("Set the faders to this", icon=":material/instant_mix:", key="run-to-faders"):
@@ -41,7 +42,7 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
         nominate(study, points, "runs")
     curves(study, numbers, titles)
     if study.kind == "mixture":
-        figure = mixture_charts.shares_bar(titles, names.domains, names.colours, table.shares[rows])
+        figure = mixture_charts.shares_bar(titles, names.coordinates, names.colours, table.weights[rows])
         plot(figure, key="run-mixtures")
     left, right = st.columns(2)
     left.dataframe(losses(study, table, names, rows, titles), key="run-losses")
@@ -98,7 +99,7 @@ def losses(study: studies.Study, table: RunTable, names: Named, rows: list[int],
     found = {}
     for row, title in zip(rows, titles, strict=True):
         own = errors[table.columns["id"][row]]
-        halves = 1.96 * np.array([table.aggregate.error_of([own]), *own])
+        halves = ci_half_width(np.array([table.aggregate.error_of([own]), *own]))
         values = [table.score[row], *table.losses[row]]
         cells = zip(read, values, halves, strict=True)
         found[title] = [one.words(value, half) if np.isfinite(value) else "" for one, value, half in cells]
@@ -106,7 +107,7 @@ def losses(study: studies.Study, table: RunTable, names: Named, rows: list[int],
         gaps = np.array([table.score[rows], *table.losses[rows].T])
         one, other = (errors[table.columns["id"][row]] for row in rows)
         text = np.array([table.aggregate.error_of([one, other]), *np.hypot(one, other)])
-        cells = zip(read, gaps[:, 1] - gaps[:, 0], 1.96 * np.hypot(text, np.sqrt(2) * noise), strict=True)
+        cells = zip(read, gaps[:, 1] - gaps[:, 0], ci_half_width(np.hypot(text, np.sqrt(2) * noise)), strict=True)
         found["difference"] = [one.gap_words(gap, half) if np.isfinite(gap) else "" for one, gap, half in cells]
     return pd.DataFrame(found, index=labels)
 

@@ -32,6 +32,7 @@ from engine.core.short_names import counted
 from engine.importing import run_table as run_file
 from engine.spec.merge import EXPERT
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import first_lowest
 from engine.studies.jobs import cancel_job, retry
 from engine.studies.measured import points_measured
 from store import jobs, studies
@@ -46,7 +47,7 @@ def render(name: str | None) -> None:
     st.title("Runs")
     if (study := study_of(name)) is None:
         return
-    if not study.domains:
+    if not study.coordinates:
         nothing_yet("Runs are planned once the corpus is built.", study, corpus="To the corpus", jobs="To its job")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
@@ -79,7 +80,7 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
         st.caption(
             "None of the runs that are brushed or chosen below has a curve."
             if asked
-            else "The first points appear a few seconds after the first proxies start."
+            else "Curves appear a few seconds after the first proxies start."
         )
         return
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
@@ -105,8 +106,8 @@ def curve_groups(study: studies.Study, table: RunTable, names: Named) -> tuple[d
         colours = {BASE: style.INK} | {f"expert of {name}": colour for name, colour in experts}
         labels = zip(numbers, table.columns["label"], strict=True)
         return {number: BASE if label == BASE else f"expert of {label}" for number, label in labels}, colours
-    largest = [names.domains[place] for place in table.shares.argmax(axis=1)]
-    colours = {f"mostly {name}": colour for name, colour in colour_of(names.domains).items()}
+    largest = [names.coordinates[place] for place in first_lowest(-table.weights)]
+    colours = {f"mostly {name}": colour for name, colour in colour_of(names.coordinates).items()}
     return {number: f"mostly {name}" for number, name in zip(numbers, largest, strict=True)}, colours
 
 
@@ -237,7 +238,7 @@ def columns_of(study: studies.Study, table: RunTable, names: Named) -> dict[str,
     share = number(format="%.3f" if merges else "%.1f%%")
     points = {
         f"{part}{name}": ((1 if merges else 100) * column, share)
-        for name, column in zip(names.domains, table.shares.T, strict=True)
+        for name, column in zip(names.coordinates, table.weights.T, strict=True)
     }
     formats = {"parameters": short, "tokens": short, "seconds": number(format="%.1f s")}
     facts = {name: (table.columns[name], formats.get(name)) for name in FACTS}

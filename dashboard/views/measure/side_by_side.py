@@ -15,6 +15,7 @@ from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, zone
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
+from engine.spec.statistics import ci_half_width
 from engine.studies.side_by_side import Gap, Row, SideBySide, Value, side_by_side
 from store import runs, studies
 
@@ -62,8 +63,8 @@ def ask(ids: list[str], everything: dict[str, studies.Study]) -> list[str]:
 def differing(one: studies.Study, other: studies.Study, titles: tuple[str, str]) -> None:
     """The settings that differ, and what each has used."""
     st.header("What differs", anchor=False)
-    told = [{**facts(study), **dict(settings_told(study.spec))} for study in (one, other)]
-    pairs = {name: [own.get(name) or NONE for own in told] for name in [*told[0], *told[1]]}
+    sides = [{**facts(study), **dict(settings_told(study.spec))} for study in (one, other)]
+    pairs = {name: [own.get(name) or NONE for own in sides] for name in [*sides[0], *sides[1]]}
     rows = [(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
     if not rows:
         st.caption("Nothing: they have the same settings, and used the same.")
@@ -99,8 +100,8 @@ def answers(found: SideBySide, of: tuple[studies.Study, studies.Study], titles: 
                 f"{named_as(title)} recommends nothing yet: it has no search by its own priorities, or fewer runs than "
                 "a fit needs."
             )
-        elif told := notes(one.moment, zone()):
-            st.caption(f":material/history: {named_as(title)}: {' '.join(told)}")
+        elif lines := notes(one.moment, zone()):
+            st.caption(f":material/history: {named_as(title)}: {' '.join(lines)}")
     kinds = {study.kind for _, study, _ in there}
     for kind in sorted(kinds):
         own = [(title, study, point) for title, study, point in there if study.kind == kind]
@@ -157,7 +158,7 @@ def cells(row: Row, found: SideBySide, titles: tuple[str, str], what: str) -> di
     read = reading(row.unit)
 
     def words(one: Value | None) -> str:
-        return "–" if one is None else read.words(sign * one.value, 1.96 * one.std)
+        return "–" if one is None else read.words(sign * one.value, ci_half_width(one.std))
 
     def apart(gap: Gap | None) -> str:
         if gap is None:
@@ -166,5 +167,5 @@ def cells(row: Row, found: SideBySide, titles: tuple[str, str], what: str) -> di
         return f"{read.gap_words(sign * gap.value, half)}: {gap.verdict}"
 
     pair = row.predicted if what == "predicted" else row.measured
-    told = {f"{title}, {what}": words(one) for title, one in zip(titles, pair, strict=True)}
-    return {"metric": f"{row.name} [{read.unit}]", **told, "difference": apart(row.gap(pair))}
+    entry = {f"{title}, {what}": words(one) for title, one in zip(titles, pair, strict=True)}
+    return {"metric": f"{row.name} [{read.unit}]", **entry, "difference": apart(row.gap(pair))}

@@ -8,7 +8,7 @@ from dashboard.models import wording
 from dashboard.models.cost import device_hours, hours_words
 from dashboard.models.progress import Progress, progress_of
 from dashboard.server import state
-from dashboard.views.measure import house, merge_card, side_by_side
+from dashboard.views.measure import merge_card, organise, side_by_side
 from dashboard.views.measure.change_domains import change_domains
 from dashboard.views.measure.new_merge import new_merge
 from dashboard.views.measure.new_study import new_study
@@ -63,7 +63,7 @@ def render(current: str | None) -> None:
                 st.rerun()
     else:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
-    order = house.ask_order(found)
+    order = organise.ask_order(found)
     live(lambda: all_cards(current, *order))
     if count := runs.corrupt_count(state.store()):
         with st.expander(f"{count:,} journal lines could not be read and were set aside", icon=":material/report:"):
@@ -76,7 +76,7 @@ def render(current: str | None) -> None:
 
 def all_cards(current: str | None, words: str, order: str, archived: bool) -> None:
     """A card per study that is looked for, the first only where there are many."""
-    found = house.in_order(studies.all_studies(state.store()), words, order, archived)
+    found = organise.in_order(studies.all_studies(state.store()), words, order, archived)
     if words and not found:
         st.info(f"No study has {plain(words)} in its name, tags or note.")
     shown = st.session_state.setdefault("studies-shown", SHOWN)
@@ -102,7 +102,7 @@ def card(study: studies.Study, is_current: bool) -> None:
             st.caption(describe(study))
             if hours := device_hours(state.store(), study.id):
                 st.caption(f"Used {plain(hours_words(hours))}.")
-            house.labels(study)
+            organise.labels(study)
         with buttons.container(horizontal=True, horizontal_alignment="right"):
             actions(study, progress, is_current)
         show_refusal(study.id)
@@ -159,7 +159,7 @@ def answer(study: studies.Study) -> None:
     found, names = moment.search["found"], named_of(study)
     baseline, gap = next(iter(found["differences"].items()))
     shares = np.array([found["found"]["shares"], gap["baseline"]["shares"]])
-    figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.domains, names.colours, shares)
+    figure = mixture_charts.shares_bar([BEST_PREDICTED, baseline], names.coordinates, names.colours, shares)
     plot(figure, key=f"answer-{study.id}")
 
 
@@ -215,4 +215,4 @@ def actions(study: studies.Study, progress: Progress, is_current: bool) -> None:
     can_resume = study.state != "active" or progress.failures
     if can_resume and st.button(word, key=f"resume-{study.id}", icon=":material/replay:", **allowed):
         act(study.id, lambda: lifecycle.resume(store, study.id))
-    house.menu(study)
+    organise.menu(study)

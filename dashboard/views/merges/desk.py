@@ -41,7 +41,7 @@ from store import studies
 @dataclass(frozen=True)
 class Setting:
     """What the desk is set to. merge, names: the study's own method and coordinates, or others on the same experts;
-    at: where its faders stand; key: under which the session keeps that; own: the study's surrogate covers it; told:
+    at: where its faders stand; key: under which the session keeps that; own: the study's surrogate covers it; messages:
     where a refusal of its parameters is read."""
 
     merge: MergeSpec
@@ -49,7 +49,7 @@ class Setting:
     at: Position
     key: str
     own: bool
-    told: DeltaGenerator | None
+    messages: DeltaGenerator | None
 
     @property
     def point(self) -> np.ndarray:
@@ -91,14 +91,14 @@ def ask_method(study: studies.Study, own: MergeSpec, row: list) -> tuple[MergeSp
     card = card_of(method)
     fixed, tuned = (own.knobs, own.tuned) if method == own.method else ({}, {})
     others = [knob for knob in card.knobs.values() if knob.name != "weight" and knob.name not in tuned]
-    told = None
+    messages = None
     if others:
         with row[2].popover("Parameters", icon=":material/tune:"):
             st.caption(f"{card.title} ({plain(card.paper)})")
             chosen = {knob.name: ask_knob(study, method, knob, fixed.get(knob.name)) for knob in others}
-            told = st.container()
+            messages = st.container()
         fixed = {name: value for name, value in chosen.items() if name in fixed or value != start_of(card.knobs[name])}
-    return replace(own, method=method, knobs=fixed, tuned=tuned, by=by), told
+    return replace(own, method=method, knobs=fixed, tuned=tuned, by=by), messages
 
 
 def start_of(knob: Knob):
@@ -124,29 +124,29 @@ def setting_of(
     study: studies.Study, own: MergeSpec, asked: tuple[MergeSpec, DeltaGenerator | None], points: dict[str, np.ndarray]
 ) -> Setting:
     """Where the faders stand, and buttons that set them; asked: by `ask_method`."""
-    merge, told = asked
+    merge, messages = asked
     experts = study.corpus["experts"]
-    layers = len({name.rpartition(AT)[2] for name in study.domains if AT in name}) - 1
+    layers = len({name.rpartition(AT)[2] for name in study.coordinates if AT in name}) - 1
     if layers < 0:
         layers = study.spec["fidelity"]["layers"] if study.spec["fidelity"] else 0
     try:
-        names = study.domains if merge == own else coordinates(merge, experts, layers)
+        names = study.coordinates if merge == own else coordinates(merge, experts, layers)
     except Problem as problem:
         refusal(problem)
-        merge, names = own, study.domains
+        merge, names = own, study.coordinates
     key = f"mix-{study.id}" if merge == own else f"mix-{study.id}-{'/'.join(names)}"
     chosen = st.session_state.setdefault(key, start_values(study, names, merge, points))
     if wanted := st.session_state.pop(f"wanted-{study.id}", None):
         set_desk(key, [float(wanted.get(name, there)) for name, there in zip(names, chosen, strict=True)])
     presets(key, points if merge == own else baselines_of(merge, experts, names))
-    return Setting(merge, names, position(study, key, chosen, merge == own), key, merge == own, told)
+    return Setting(merge, names, position(study, key, chosen, merge == own), key, merge == own, messages)
 
 
 def desk(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: Aggregate) -> None:
     """The faders. fit: what predicts at this setting, None where nothing does; then no track is lit."""
     key, names = setting.key, setting.names
     sent = st.session_state.get(f"desk-{key}") or {}
-    told = draw_desk(
+    drawn = draw_desk(
         faders(study, setting, fit, aggregate),
         f"desk-{key}",
         reset_of(key),
@@ -155,8 +155,8 @@ def desk(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: Agg
         scenes=linked_scenes(len(names)),
         tried=tried(key, setting.at, fit.surrogate, aggregate) if fit else (),
     )
-    keep_locks_in_link(names, told.locked)
-    keep_scenes_in_link(told.scenes)
+    keep_locks_in_link(names, drawn.locked)
+    keep_scenes_in_link(drawn.scenes)
 
 
 def faders(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: Aggregate) -> list[Fader]:
@@ -194,7 +194,9 @@ def start_values(
     study: studies.Study, names: list[str], merge: MergeSpec, points: dict[str, np.ndarray]
 ) -> list[float]:
     """Where a desk starts: at the study's own faders, an expert's value for all of its layers."""
-    own = dict(zip(study.domains, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True))
+    own = dict(
+        zip(study.coordinates, st.session_state.get(f"mix-{study.id}") or start_point(study, points), strict=True)
+    )
     return [float(own.get(name, own.get(name.partition(AT)[0], usual_of(merge, name)[0]))) for name in names]
 
 

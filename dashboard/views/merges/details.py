@@ -22,6 +22,7 @@ from engine.analysis import slices
 from engine.core.errors import Problem
 from engine.spec.merge import EXPERT, PAIRED, REFERENCE, anatomy_file, block_of
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import Fit
 from engine.studies.measured import frame_of_study, points_measured
 from engine.studies.merges.paired_comparison import PairedComparison, paired_comparison
@@ -42,14 +43,14 @@ CLOSE = 0.02  # of the line's length: runs this near are drawn on it
 
 def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -> None:
     """Two coefficients, the others as on the faders."""
-    if len(study.domains) < 2:
+    if len(study.coordinates) < 2:
         st.info("A slice needs two coordinates, and this study has one. *Line* shows all there is.")
         return
     a, b, c = st.columns(3)
-    across = a.selectbox("Horizontal axis", study.domains, index=0, key="slice-x")
-    up = b.selectbox("Vertical axis", [name for name in study.domains if name != across], index=0, key="slice-y")
+    across = a.selectbox("Horizontal axis", study.coordinates, index=0, key="slice-x")
+    up = b.selectbox("Vertical axis", [name for name in study.coordinates if name != across], index=0, key="slice-y")
     metric = ask_metric(c, study, aggregate, "slice-metric")
-    i, j = study.domains.index(across), study.domains.index(up)
+    i, j = study.coordinates.index(across), study.coordinates.index(up)
     found = slices.slice_at(fit.surrogate, frame_of_study(study).space, at, i, j)
     title, value, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.mean, found.std)
     measured, weights = fit.measured.losses, fit.measured.weights
@@ -57,7 +58,7 @@ def plane(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict) -
     off = slices.off_plane(weights, at, i, j)
     read = reading(unit)
     dots = (weights[:, i], weights[:, j], off, read.level(there), fit.measured.ids)
-    values, title = (read.level(value), read.ends(value, 1.96 * std)), f"{title}, {read.unit}"
+    values, title = (read.level(value), read.ends(value, ci_half_width(std))), f"{title}, {read.unit}"
     figure = merge_charts.slice_of(found, (across, up), (at[i], at[j]), dots, *values, title, better)
     plot(figure, key="slice")
     st.caption(
@@ -176,13 +177,23 @@ def mixtures(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, points: dict
     of_mixture = runs.standard_errors(store, other.id, len(other.metrics))[theirs.ids[best_mixture]][columns]
     of_merge = errors[merges.ids[best_merge]]
     series = {
-        f"best mixture ({theirs.ids[best_mixture]})": (trained[best_mixture], 1.96 * of_mixture, "diamond", BAD),
-        f"best measured ({merges.ids[best_merge]})": (merges.losses[best_merge], 1.96 * of_merge, "diamond", GOOD),
+        f"best mixture ({theirs.ids[best_mixture]})": (
+            trained[best_mixture],
+            ci_half_width(of_mixture),
+            "diamond",
+            BAD,
+        ),
+        f"best measured ({merges.ids[best_merge]})": (
+            merges.losses[best_merge],
+            ci_half_width(of_merge),
+            "diamond",
+            GOOD,
+        ),
     }
     series |= base_and_experts(own, errors, names.colours)
     plot(merge_charts.against_mixtures(names.metrics, series, unit), key="against")
     gap = aggregate.sign * (aggregate.of(merges.losses[best_merge]) - aggregate.of(trained[best_mixture]))
-    half = 1.96 * aggregate.error_of([of_merge, of_mixture])
+    half = ci_half_width(aggregate.error_of([of_merge, of_mixture]))
     read = reading(aggregate.unit)
     noise = f"{'within' if abs(gap) <= half else 'beyond'} the noise of the validation text"
     st.caption(
@@ -207,7 +218,7 @@ def base_and_experts(own: runs.Measured, errors: dict, colours: dict[str, str]) 
     for row, (role, label) in enumerate(zip(own.roles, own.labels, strict=True)):
         if role == EXPERT:
             name, symbol = ("base", "circle") if label == "base" else (f"expert {label}", "line-ns")
-            series[name] = (own.losses[row], 1.96 * errors[own.ids[row]], symbol, colours.get(label, INK))
+            series[name] = (own.losses[row], ci_half_width(errors[own.ids[row]]), symbol, colours.get(label, INK))
     return series
 
 

@@ -23,10 +23,11 @@ from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.merge_catalogue import card_of
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies.fits import Fit
 from engine.studies.measured import reference_runs
-from engine.studies.merges import questions as asking
+from engine.studies.merges import questions
 from engine.studies.merges.live import Measured
 from engine.studies.moments import Moment
 from engine.studies.points import named_points
@@ -138,7 +139,7 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
 
 def now_words(aggregate: Aggregate, live: Measured) -> str:
     """The measured aggregate with its interval over windows of the text."""
-    half = 1.96 * aggregate.error_of([live.losses_se])
+    half = ci_half_width(aggregate.error_of([live.losses_se]))
     return reading(aggregate.unit).words(aggregate.sign * float(aggregate.of(live.losses)), half)
 
 
@@ -169,9 +170,9 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
     else:
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
         st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
-        told = [one.words(*pair) for one, *pair in zip(own, live.losses, 1.96 * live.losses_se, strict=True)]
+        texts = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]
         titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
-        st.dataframe({"metric": titles, "measured, 95% over windows": told}, hide_index=True)
+        st.dataframe({"metric": titles, "measured, 95% over windows": texts}, hide_index=True)
         if not setting.own:
             st.caption(
                 "Measured, not predicted: the study's surrogate covers only its own method and coordinates. To search "
@@ -195,7 +196,7 @@ def save_button(study: studies.Study, at: np.ndarray) -> None:
     effect = "Makes it a run of the study, which surrogates learn from."
     if st.button(words, **{"icon": ":material/add_task:", "help": effect, **needs_role("operator")}):
         try:
-            asking.measure_points(state.store(), study, at, "from the faders")
+            questions.measure_points(state.store(), study, at, "from the faders")
             st.toast("Queued. Surrogates are refitted once it is measured.")
         except Problem as problem:
             refusal(problem)

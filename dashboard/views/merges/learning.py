@@ -14,6 +14,7 @@ from engine.core.short_names import told_apart
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import reference_runs
 from engine.studies.merges.learning import queue_learning
 from engine.studies.moments import Moment, moment_of
@@ -122,11 +123,11 @@ def results_so_far(name: str) -> None:
     rows = reference_rows(moment) + [learned_row(one) for one in found]
     usual = next((row for row in rows if row["merge"] == USUAL), None)
     read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
-    told = []
+    table = []
     for row in rows:
-        value, half = aggregate.sign * aggregate.of(row["losses"]), 1.96 * aggregate.error_of([row["errors"]])
-        columns = zip(study.metrics, own, row["losses"], 1.96 * row["errors"], strict=True)
-        told.append(
+        value, half = aggregate.sign * aggregate.of(row["losses"]), ci_half_width(aggregate.error_of([row["errors"]]))
+        columns = zip(study.metrics, own, row["losses"], ci_half_width(row["errors"]), strict=True)
+        table.append(
             {
                 "merge": row["merge"],
                 aggregate.title: read.words(value, half),
@@ -138,7 +139,7 @@ def results_so_far(name: str) -> None:
             }
         )
     formats = {"seconds": st.column_config.NumberColumn(format="%.1f")}
-    st.dataframe(told, hide_index=True, column_config=formats, key="learned-merges")
+    st.dataframe(table, hide_index=True, column_config=formats, key="learned-merges")
     st.caption(
         f"Unit: {plain(read.unit)}, with the study's own priorities.{read.note} ± is 95% over "
         "validation windows; all merges share these, so differences between them are more certain. Runs can be set on "
@@ -149,7 +150,7 @@ def results_so_far(name: str) -> None:
 def against(aggregate: Aggregate, row: dict, usual: dict) -> str:
     """How much a merge's aggregate differs from another's, with the interval as if they were of different text."""
     gap = aggregate.sign * (aggregate.of(row["losses"]) - aggregate.of(usual["losses"]))
-    return reading(aggregate.unit).gap_words(gap, 1.96 * aggregate.error_of([row["errors"], usual["errors"]]))
+    return reading(aggregate.unit).gap_words(gap, ci_half_width(aggregate.error_of([row["errors"], usual["errors"]])))
 
 
 def reference_rows(moment: Moment) -> list[dict]:

@@ -13,7 +13,7 @@ from engine.core.errors import Problem
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
 from engine.studies.corpora import opened
-from engine.studies.merges import questions as asking
+from engine.studies.merges import questions
 from engine.studies.merges.live import Measured
 from store import studies
 
@@ -31,7 +31,7 @@ def can_measure_live(study: studies.Study) -> bool:
 
 def task_at(study: studies.Study, setting: Setting) -> Merging:
     """The study's merges, by the method at the faders."""
-    task = asking.task_of(study, StudySpec.from_dict(study.spec))
+    task = questions.task_of(study, StudySpec.from_dict(study.spec))
     return replace(task, merge=setting.merge.to_dict(), names=setting.names)
 
 
@@ -43,8 +43,8 @@ def measured_now(study: studies.Study, setting: Setting, patience: float) -> Liv
     try:
         return state.live().measure(task_at(study, setting), setting.point, tokens, patience)
     except Problem as problem:
-        if setting.told is not None:
-            setting.told.error(plain(problem), icon=":material/error:")
+        if setting.messages is not None:
+            setting.messages.error(plain(problem), icon=":material/error:")
         return problem
 
 
@@ -91,13 +91,13 @@ def sampled(study: studies.Study, setting: Setting, passage: Passage, live: Meas
     loss, read = live.losses[place], reading()
     if loss > QUALITY:
         st.caption(
-            f"A merge writes on here where its loss on the domain is at most {read.words(QUALITY)} {read.unit}: what "
-            f"worse models write is noise. This one has {read.words(loss)}."
+            "A merge continues the text only where its loss on the domain is at most "
+            f"{read.words(QUALITY)} {read.unit}: what worse models write is noise. This one has {read.words(loss)}."
         )
         return
     where = (passage.place, setting.point.tolist())
     seed, last = st.session_state.get(f"sampled-{study.id}", (0, None))
-    if st.button("Let it write on", icon=":material/edit:", key=f"write-{study.id}"):
+    if st.button("Continue the text", icon=":material/edit:", key=f"write-{study.id}"):
         seed, last = st.session_state[f"sampled-{study.id}"] = seed + 1, where
     if where != last:
         return

@@ -24,6 +24,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.answer import worth_measuring
 from engine.studies.merges.questions import SAME, measure_points, queue_merge_search
@@ -169,16 +170,19 @@ def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
     for (name, one, gap), place in zip(there, badges, strict=True):
         told = "–"
         if gap is not None:
-            told = read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"])
+            told = read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"]))
             told += ": within noise" if gap["inside_noise"] else ""
-        level = read.words(aggregate.sign * one["aggregate"], 1.96 * one["aggregate_std"])
+        level = read.words(aggregate.sign * one["aggregate"], ci_half_width(one["aggregate_std"]))
         rows.append(
             {
                 "merge": name,
                 f"{aggregate.title}, predicted [{read.unit}]": level,
                 f"the best minus this [{read.gap_unit}]": told,
                 "place": place,
-                **{coordinate: f"{x:.3f}" for coordinate, x in zip(moment.study.domains, one["shares"], strict=True)},
+                **{
+                    coordinate: f"{x:.3f}"
+                    for coordinate, x in zip(moment.study.coordinates, one["shares"], strict=True)
+                },
             }
         )
     return pd.DataFrame(rows)
@@ -195,11 +199,11 @@ def table(
     for search in found:
         point, losses = (np.array(search["found"][key], float) for key in ("weights", "losses"))
         settings, own = search["settings"], error_at(measured, errors, point)
-        level = read.words(aggregate.sign * aggregate.of(losses), 1.96 * aggregate.error_of([own]))
+        level = read.words(aggregate.sign * aggregate.of(losses), ci_half_width(aggregate.error_of([own])))
         gap = {}
         if other is not None:
             apart = aggregate.sign * (aggregate.of(losses) - aggregate.of(measured.losses[other]))
-            half = 1.96 * aggregate.error_of([own, errors[measured.ids[other]]])
+            half = ci_half_width(aggregate.error_of([own, errors[measured.ids[other]]]))
             gap = {f"vs. {best} [{read.gap_unit}]": read.gap_words(apart, half)}
         rows.append(
             {
@@ -209,10 +213,10 @@ def table(
                 "seconds": search["found"]["seconds"],
                 f"{aggregate.title} of its best [{read.unit}]": level,
                 **gap,
-                **dict(zip(study.domains, point.tolist(), strict=True)),
+                **dict(zip(study.coordinates, point.tolist(), strict=True)),
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.domains}
+    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.coordinates}
     formats["seconds"] = st.column_config.NumberColumn(format="%.1f")
     picked = st.dataframe(
         rows, hide_index=True, column_config=formats, on_select="rerun", selection_mode="single-row", key="found-merges"

@@ -30,7 +30,7 @@ def cancel_button(job: JobRow, key: str, place=st, **looks) -> bool:
 def say_if_there(already_there: bool) -> None:
     """Say of what was asked for that it was there already, where nothing on the page would change."""
     if already_there:
-        st.toast("This was asked for before: it is there already, and nothing new was begun.", icon=":material/check:")
+        st.toast("This was already requested: it exists, and nothing new was started.", icon=":material/check:")
 
 
 def start_button(spec: StudySpec) -> None:

@@ -2,7 +2,6 @@
 
 import os
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -16,7 +15,8 @@ from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
+from engine.spec.statistics import ci_half_width, ordered
 from engine.studies.confirmations import confirm
 from engine.studies.headline import Headline, headline, plan_of
 from engine.studies.moments import Moment
@@ -54,11 +54,10 @@ def show_headline(moment: Moment, key: str) -> None:
 
 def sentence(study: studies.Study, one: Headline) -> str:
     """The answer against the baseline, and how sure that is; never a winner within noise."""
-    names, order = named_of(study).domains, np.argsort(-one.point, kind="stable")
-    shares = ", ".join(f"{plain(names[i])} {one.point[i]:.0%}" for i in order[:SHOWN] if one.point[i] >= 0.005)
-    rest = int((one.point[order[SHOWN:]] >= 0.005).sum())
+    names, order = named_of(study).coordinates, ordered(-one.point)
+    shares = [f"{plain(names[i])} {one.point[i]:.0%}" for i in order if one.point[i] >= 0.005]
     read = reading(one.aggregate.unit)
-    mixture = f"**{shares}**" + (f" and {rest} more" if rest else "")
+    mixture = f"**{listed(shares, SHOWN)}**"
     size = f"{wording.number(read.gap(abs(one.gap)))} {plain(read.gap_unit)}"
     before = corrected(one)
     sure = max(one.sure, 1 - one.sure)
@@ -97,9 +96,9 @@ def further(moment: Moment, one: Headline, minutes: float | None) -> str:
     if one.noise is None:
         return f"How many runs would make that surer is unknown, as is the noise: {noise_unknown(moment)}."
     if one.more is None:
-        return "Nothing short of many seeds would make that much surer: the noise of a run is large beside the doubt."
+        return "Nothing short of many seeds would make that much surer: the noise of a run is large by comparison."
     about = "" if minutes is None else f", about {duration(60 * minutes)},"
-    return f"{counted(2 * one.more, 'more run')}{about} would halve the doubt."
+    return f"{counted(2 * one.more, 'more run')}{about} would halve the uncertainty."
 
 
 def evidence(moment: Moment, one: Headline) -> None:
@@ -126,7 +125,7 @@ def evidence(moment: Moment, one: Headline) -> None:
         "predicted difference": f"{read.gap_words(sign * one.predicted)} {unit}, {one.fit.title} on {runs}{rank}",
         "chosen for its prediction": chosen,
         "measured difference": measured,
-        "together": f"{read.gap_words(sign * one.gap, 1.96 * one.std)} {unit} (95%)",
+        "together": f"{read.gap_words(sign * one.gap, ci_half_width(one.std))} {unit} (95%)",
         "noise of one run": noise,
         "data and code": f"runs {one.fit.fingerprint[:12]}, shown by Mixdesk {VERSION}",
     }

@@ -14,7 +14,7 @@ KEYS = {
     "arrows, Page Up and Down, Home, End": "move it; with Shift a tenth of a step",
     "Enter": "type its value",
     "m, s, l": "mute, solo, lock it",
-    "a to d": "keep a position, or go back to it; with Shift keep the one of now",
+    "a to d": "save a position, or return to it; with Shift, overwrite it",
     "Ctrl Z, Ctrl Shift Z": "undo, redo",
     "← → and o": "on *Review*: the next candidate, and its discussion",
 }
@@ -38,12 +38,12 @@ def show_help() -> None:
         st.rerun()
     words, keys = st.tabs(["Words", "Keys"])
     with words:
-        wish = st.text_input("Find a word", key="help-word").strip().lower()
-        found = {word: meaning for word, meaning in GLOSSARY.items() if wish in f"{word} {meaning}".lower()}
+        query = st.text_input("Find a word", key="help-word").strip().lower()
+        found = {word: meaning for word, meaning in GLOSSARY.items() if query in f"{word} {meaning}".lower()}
         for word, meaning in found.items():
             st.markdown(f"**{word}**: {meaning}")
         if not found:
-            st.caption("No word here is called that. The documentation has more.")
+            st.caption("No such word here. The documentation has more.")
     with keys:
         for key, does in KEYS.items():
             st.markdown(f"**{key}**: {does}")

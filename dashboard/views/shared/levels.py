@@ -12,6 +12,7 @@ from dashboard.components.meters import Meter
 from dashboard.models.names import Named
 from dashboard.views.shared.units import reading, scale_of
 from engine.spec.objectives import Aggregate, Objective, Scale, deviations
+from engine.spec.statistics import ci_half_width
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Values:
     @classmethod
     def predicted(cls, one: Mapping[str, Any]) -> Values:
         """Of a prediction or a difference that has standard deviations: its fields."""
-        half = 1.96 * np.array(one["std"], float)
-        return cls(np.array(one["mean"], float), half, one["aggregate"], 1.96 * one["aggregate_std"])
+        half = ci_half_width(np.array(one["std"], float))
+        return cls(np.array(one["mean"], float), half, one["aggregate"], ci_half_width(one["aggregate_std"]))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dashboard.views.shared.text import baseline_phrase, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
 from engine.core.short_names import counted
+from engine.spec.statistics import ci_half_width
 from engine.studies.merges.answer import MergeAnswer, merge_answer
 from engine.studies.merges.questions import measure_points
 from engine.studies.moments import Moment
@@ -64,7 +65,7 @@ def sentence(moment: Moment, one: MergeAnswer) -> str:
 
 def coefficients(moment: Moment, point: np.ndarray) -> str:
     """The largest coefficients of a merge (D,), and how many more are not 0."""
-    names, order = named_of(moment.study).domains, np.argsort(-np.abs(point), kind="stable")
+    names, order = named_of(moment.study).coordinates, np.argsort(-np.abs(point), kind="stable")
     there = [i for i in order if abs(point[i]) >= 0.005]
     told = ", ".join(f"{plain(names[i])} {point[i]:.2f}" for i in there[:SHOWN])
     return (told or "The base alone") + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
@@ -83,7 +84,7 @@ def further(moment: Moment, one: MergeAnswer) -> str:
     if one.expected is None:
         return f"{lucky} Nothing that is not measured yet is predicted to be the best; a search measures more."
     read, gap = reading(moment.aggregate.unit), one.expected
-    told = f"{apart(read, gap.aggregate, 1.96 * gap.aggregate_std)} {plain(read.gap_unit)}"
+    told = f"{apart(read, gap.aggregate, ci_half_width(gap.aggregate_std))} {plain(read.gap_unit)}"
     direction = "better" if gap.aggregate < 0 else "worse"
     noise = ", within noise" if gap.inside_noise else ""
     return f"{lucky} The best predicted merge is not measured yet: {told} {direction} than this by prediction{noise}."
@@ -105,7 +106,7 @@ def evidence(moment: Moment, one: MergeAnswer) -> None:
         rows["the best predicted"] = (
             f"the search of {local(search['t'])}, with {by} {behind_words(moment, moment.behind(search))}"
         )
-        told = read.gap_words(sign * gap.aggregate, 1.96 * gap.aggregate_std)
+        told = read.gap_words(sign * gap.aggregate, ci_half_width(gap.aggregate_std))
         on = counted(len(moment.fit.measured.ids), "merge")
         rows["its predicted difference"] = f"{told} {unit} to {one.run}, {moment.fit.title} on {on}"
     data = "no fit yet" if moment.fit is None else f"merges {moment.fit.fingerprint[:12]}"

@@ -10,7 +10,7 @@ from dashboard.views.shared.live import live
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import zone
 from engine.spec.objectives import Aggregate
-from engine.studies.advance import ask_fit
+from engine.studies.fits import ask_fit
 from engine.studies.moments import Moment
 from engine.studies.questions import queue_search
 from store import jobs, results, studies
@@ -20,13 +20,13 @@ UNDER_WAY = {"fit": "A fit is under way.", "search": "A search is under way."}
 
 def show_moment(moment: Moment, key: str) -> None:
     """One line, and the button that brings fit and search up to date; nothing where they are. key: of the page."""
-    if not (told := notes(moment, zone())):
+    if not (lines := notes(moment, zone())):
         return
     there = [job.kind for job in jobs.of_study(state.store(), moment.study.id) if job.state in jobs.UNFINISHED]
     busy = [words for kind, words in UNDER_WAY.items() if kind in there]
     name = f"moment-{key}-{moment.study.id}"
     with st.container(horizontal=True, vertical_alignment="center", key=name):
-        st.caption(" ".join([":material/history:", *told, *busy]))
+        st.caption(" ".join([":material/history:", *lines, *busy]))
         if not busy:
             bring_together(moment, name)
     show_refusal(name)

@@ -12,6 +12,7 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import Fit
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.reach import places
@@ -63,11 +64,11 @@ def headline(one: Compared, aggregate: Aggregate, few: bool) -> None:
     are fewer runs than a fit needs."""
     gap, here = one.gap, one.here
     read = reading(aggregate.unit)
-    change = read.gap_words(aggregate.sign * gap.aggregate, 1.96 * gap.aggregate_std)
+    change = read.gap_words(aggregate.sign * gap.aggregate, ci_half_width(gap.aggregate_std))
     unit = f" {read.gap_unit}" if read.exponential else ""
     st.metric(
         f"{aggregate.title.capitalize()}, predicted ({plain(read.unit)})",
-        read.words(aggregate.sign * here.aggregate, 1.96 * here.aggregate_std),
+        read.words(aggregate.sign * here.aggregate, ci_half_width(here.aggregate_std)),
         f"{change}{unit} vs. {one.reference}",
         delta_color="off" if few or gap.inside_noise else "inverse" if aggregate.sign > 0 else "normal",
     )

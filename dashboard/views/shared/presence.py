@@ -76,7 +76,7 @@ def settle(page: str) -> None:
     st.session_state.pop(LEFT, None)
     here, led = sign(), st.session_state.get(LED_TO)
     if st.session_state.get(FOLLOWING) and led is not None and strayed(here, led):
-        stop(f"You went elsewhere, so you no longer follow {st.session_state[FOLLOWING]}.")
+        stop(f"You left that page, so you no longer follow {st.session_state[FOLLOWING]}.")
 
 
 def strayed(here: Place, led: Place) -> bool:
@@ -179,7 +179,7 @@ def initials(name: str) -> str:
 def looks_at(one: Visitor) -> str:
     """Where somebody is, in words."""
     page = st.session_state["pages"].get(one.place.page)
-    return f"{one.name} looks at {page.title if page else 'a page'}. Click to follow."
+    return f"{one.name} is viewing {page.title if page else 'a page'}. Click to follow."
 
 
 def room() -> None:

@@ -30,11 +30,11 @@ def ask_moment(study: studies.Study, priorities: bool = True) -> Moment:
     """The moment that the page is drawn from, by the surrogate and priorities of the sidebar, kept in the link; its fit
     is None, with the reason shown, before the first. priorities: False where the study's own are used."""
     follow(study)
-    name, told = ask_surrogate(study), st.sidebar.empty()
+    name, slot = ask_surrogate(study), st.sidebar.empty()
     moment = moment_of(state.store(), study, priorities_of(study) if priorities else None, name)
     if name is None:
         return replace(moment, fit=None)
-    told.caption(f"{SURROGATES[name].summary} {fitted_words(moment)}")
+    slot.caption(f"{SURROGATES[name].summary} {fitted_words(moment)}")
     warn_if_trivial(moment)
     return moment
 

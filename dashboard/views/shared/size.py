@@ -14,6 +14,7 @@ from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
 from engine.spec.sizes import Size
+from engine.spec.statistics import ci_half_width
 from engine.studies import size_moves, sizes
 from engine.studies.fits import Fit
 from engine.studies.targets import frame_at
@@ -45,16 +46,17 @@ def best_at_size(
         runs = sizes.over_sizes(state.store(), study).fingerprint
         read = reading(aggregate.unit)
         best = best_for(study, frame, there, aggregate, runs, (tokens, *size.place))
+        text = read.words(aggregate.sign * best.aggregate, ci_half_width(best.aggregate_std))
         st.caption(
             f"From the study's runs of all sizes. The {plain(aggregate.title)} is predicted to be "
-            f"{read.words(aggregate.sign * best.aggregate, 1.96 * best.aggregate_std)} {plain(read.unit)} (95%)."
+            f"{text} {plain(read.unit)} (95%)."
         )
         small = sizes.over_sizes(state.store(), study).sizes[0]
         label = f"From {small}, with bands from {size_moves.REFITS} refits (takes a while)"
-        rows: dict[str, list] = {"domain": list(names.domains), "best there": best.shares.tolist()}
+        rows: dict[str, list] = {"domain": list(names.coordinates), "best there": best.shares.tolist()}
         moved = st.toggle(label, key=f"moves-{study.id}") and moves_to(study, small, size, tokens, aggregate)
         if moved:
-            rows = {"domain": list(names.domains), **columns_of(moved, small, size)}
+            rows = {"domain": list(names.coordinates), **columns_of(moved, small, size)}
         percent = {name: st.column_config.NumberColumn(format="percent") for name in rows if name.startswith("best")}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=percent)
         if moved:

@@ -33,4 +33,4 @@ def too_few(study: studies.Study) -> str:
 
 def named_of(study: studies.Study) -> Named:
     """What the study's domains and metrics are called on the page."""
-    return named(study.domains, study.objectives)
+    return named(study.coordinates, study.objectives)

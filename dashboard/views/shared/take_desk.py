@@ -13,7 +13,7 @@ from store import studies
 def take_desk(study: studies.Study, surrogate: str, aggregate: Aggregate) -> None:
     """Download the desk with the surrogate and the priorities in use; it is made when asked for."""
     st.download_button(
-        "Take the desk along",
+        "Download the desk",
         lambda: html(desk_of(state.store(), study, surrogate, aggregate.priorities)),
         f"{slug(study.name)}-desk.html",
         "text/html",

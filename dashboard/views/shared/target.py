@@ -20,6 +20,7 @@ from engine.spec.objectives import Aggregate
 from engine.spec.pools import CAP_SLACK, SOURCES
 from engine.spec.repetition import notes_on_repetition
 from engine.spec.sizes import Size
+from engine.spec.statistics import ci_half_width
 from engine.spec.study import StudySpec
 from engine.studies import sizes
 from engine.studies.doses import Dose, Worth, doses, worth_repeating
@@ -33,10 +34,10 @@ USUAL = 1e9  # tokens where a study has no budget
 SIZES = (6, 12)  # powers of ten that the fader of sizes spans
 UNSAID = 0.0
 COLUMNS = {
-    "tokens there are": st.column_config.NumberColumn(format="localized"),
+    "available tokens": st.column_config.NumberColumn(format="localized"),
     "tokens of the real run": st.column_config.NumberColumn(format="localized"),
     "epochs": st.column_config.NumberColumn(format="%.3g"),
-    "that is a share of": st.column_config.NumberColumn(format="percent"),
+    "as a share of the mixture": st.column_config.NumberColumn(format="percent"),
 }
 
 
@@ -64,7 +65,7 @@ def target_fader(study: studies.Study, frame: Frame) -> Target:
         {*_steps(np.log10(own) - REACH, np.log10(own) + REACH), own, *(counts["tokens"] if several else ())},
         own,
         study,
-        "Moves how often each domain's text is repeated.",
+        "Changes how often each domain's text is repeated.",
     )
     parameters = _fader(
         size_place,
@@ -110,7 +111,7 @@ def _fader(place, label: str, link: str, values: set[float], start: float, study
 
 
 def _label(value: float) -> str:
-    return short_count(value) if value else "not said"
+    return short_count(value) if value else "unspecified"
 
 
 def repetition(
@@ -122,13 +123,13 @@ def repetition(
         return
     seen = epochs(at, frame.pools.tokens, target.tokens)
     cap = study.spec["epoch_cap"]
-    over = [name for name, one in zip(names.domains, seen, strict=True) if one > cap * CAP_SLACK]
+    over = [name for name, one in zip(names.coordinates, seen, strict=True) if one > cap * CAP_SLACK]
     head = f"**Epochs at {short_count(target.tokens)} tokens**"
-    told = [
+    parts = [
         f"{plain(name)} {wording.two_digits(one)}" if np.isfinite(one) else f"{plain(name)} unknown"
-        for name, one in zip(names.domains, seen, strict=True)
+        for name, one in zip(names.coordinates, seen, strict=True)
     ]
-    st.markdown(f"{head}: {', '.join(told)}.")
+    st.markdown(f"{head}: {', '.join(parts)}.")
     if over:
         st.warning(f"More than the epoch cap of {cap:g}: {plain(listed(over))}.", icon=":material/repeat:")
     if frame.pools.known and frame.pools.total * cap < target.tokens:
@@ -170,7 +171,7 @@ def best_there(
     read = reading(aggregate.unit)
     before = best_for(study, frame, own, aggregate, own.fingerprint, (frame.budget,))
     rows = {
-        "domain": names.domains,
+        "domain": names.coordinates,
         f"best at {short_count(frame.budget)}": before.shares.tolist(),
         f"best at {short_count(target.tokens)}": moved.shares.tolist(),
         "epochs there": epochs(moved.shares, frame.pools.tokens, target.tokens).tolist(),
@@ -179,11 +180,11 @@ def best_there(
         percent = st.column_config.NumberColumn(format="percent")
         columns = {name: percent for name in list(rows)[1:3]} | {"epochs there": COLUMNS["epochs"]}
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns)
+        half = wording.number(read.gap(ci_half_width(moved.aggregate_std)))
         st.caption(
             f"By {plain(there.title)}, from {len(own.measured.ids)} runs of one budget: they show how shares and "
             "epochs matter, but not the level of the losses at another budget. The "
-            f"{plain(aggregate.title)} is predicted with ± {wording.number(read.gap(1.96 * moved.aggregate_std))} "
-            f"{plain(read.gap_unit)} (95%)."
+            f"{plain(aggregate.title)} is predicted with ± {half} {plain(read.gap_unit)} (95%)."
         )
 
 
@@ -193,23 +194,23 @@ def text_table(
     """The text of each domain, what the real run takes of it, and what dose runs say of repeating it."""
     there, seen = frame.pools.tokens, epochs(at, frame.pools.tokens, target.tokens)
     table = {
-        "domain": names.domains,
-        "tokens there are": frame.pools.plain,
+        "domain": names.coordinates,
+        "available tokens": frame.pools.plain,
         "known": [SOURCES[source] for source in frame.pools.sources],
         "tokens of the real run": (at * target.tokens).tolist(),
         "epochs": seen.tolist(),
     }
     found = doses(state.store(), study, aggregate)
-    told = {one.domain: one for one in worth_repeating(found)}
-    if told:
-        worth = [told.get(domain) for domain in study.domains]
+    by_domain = {one.domain: one for one in worth_repeating(found)}
+    if by_domain:
+        worth = [by_domain.get(domain) for domain in study.domains]
         table["worth repeating up to"] = [worth_words(one) for one in worth]
-        table["that is a share of"] = [
-            worth_share(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
+        table["as a share of the mixture"] = [
+            share_at_limit(one, tokens, target.tokens) for one, tokens in zip(worth, there, strict=True)
         ]
     st.dataframe(pd.DataFrame(table), hide_index=True, column_config=COLUMNS)
     if found:
-        dose_table(found, dict(zip(study.domains, names.domains, strict=True)), aggregate, frame.budget)
+        dose_table(found, dict(zip(study.domains, names.coordinates, strict=True)), aggregate, frame.budget)
 
 
 def worth_words(one: Worth | None) -> str:
@@ -221,7 +222,7 @@ def worth_words(one: Worth | None) -> str:
     return f"fewer than {one.harmful:.2g} epochs" + (f", {one.harmless:.2g} are fine" if one.harmless else "")
 
 
-def worth_share(one: Worth | None, there: float, target: float) -> float | None:
+def share_at_limit(one: Worth | None, there: float, target: float) -> float | None:
     """The share of the real run at which a domain is repeated that often, None where that is unknown."""
     limit = one and (one.harmful or one.harmless)
     return min(1.0, limit * there / target) if limit and np.isfinite(there) else None

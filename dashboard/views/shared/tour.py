@@ -36,7 +36,7 @@ def show(kind: str, pages: dict, opened: str) -> None:
     with st.container(border=True, key="mixdesk-tour"):
         here = stop.path == opened
         st.markdown(f":material/tour: **Tour, {number + 1} of {len(stops)}**")
-        st.markdown(stop.words if here else f"The tour goes on on *{pages[stop.path].title}*.")
+        st.markdown(stop.words if here else f"The tour continues on *{pages[stop.path].title}*.")
         with st.container(horizontal=True):
             last = number + 1 == len(stops)
             st.button("Back", on_click=go_to, args=[number - 1], key="tour-back", disabled=not number)

@@ -24,6 +24,7 @@ from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies import confirmations
 from engine.studies.claims import claims
 from engine.studies.moments import Moment, moment_of
@@ -153,7 +154,7 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     """How far predictions at proxy size agree with the larger runs, in four numbers."""
     trust, read = one.trust, reading(aggregate.unit)
     low, high = trust.rank_interval
-    regret = f"{wording.number(read.gap(trust.regret))} ± {wording.number(read.gap(1.96 * trust.regret_std))}"
+    regret = f"{wording.number(read.gap(trust.regret))} ± {wording.number(read.gap(ci_half_width(trust.regret_std)))}"
     row = st.container(horizontal=True, gap="medium")  # breaks into lines where numbers would be cut
     row.metric(
         "Rank correlation, small to large",
@@ -181,7 +182,7 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
     )
     row.metric(
         "Predicted minus measured",
-        read.gap_words(aggregate.sign * trust.gap, 1.96 * trust.gap_std),
+        read.gap_words(aggregate.sign * trust.gap, ci_half_width(trust.gap_std)),
         f"{plain(read.gap_unit)}, of {plain(one.names[0])}",
         delta_color="off",
         delta_arrow="off",
@@ -205,9 +206,9 @@ def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
         {
             "mixture": name,
             aggregate.title: read.level(aggregate.sign * value),
-            **read.columns(aggregate.sign * value, None if trust.noise is None else 1.96 * error),
+            **read.columns(aggregate.sign * value, None if trust.noise is None else ci_half_width(error)),
             "seeds": int(count),
-            "predicted, 95%": read.words(aggregate.sign * guess, 1.96 * doubt),
+            "predicted, 95%": read.words(aggregate.sign * guess, ci_half_width(doubt)),
         }
         for name, value, error, count, guess, doubt in zip(
             one.names,

@@ -48,7 +48,7 @@ def ask_giver(study: studies.Study) -> int | None:
     """Which domain gives way when another fader moves; None: all others, proportionally. Kept in the link."""
     names = named_of(study)
     linked = st.query_params.get("from")
-    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.domains))})
+    titles = told_apart({None: "All others, proportionally", **dict(enumerate(names.coordinates))})
     start = study.domains.index(linked) + 1 if linked in study.domains else 0
     giver = st.selectbox(
         "Take tokens from",
@@ -129,9 +129,9 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
             high=near and near["highest"][i],
             lit=list(zip(shares.tolist(), lit[i].tolist(), strict=True)),
         )
-        for i, domain in enumerate(names.domains)
+        for i, domain in enumerate(names.coordinates)
     ]
-    told = desk(
+    drawn = desk(
         rows,
         f"desk-{key}",
         reset_of(key),
@@ -141,8 +141,8 @@ def faders(moment: Moment, fit: Fit, at: Position, giver: int | None) -> None:
         tried=tried(key, at, fit.surrogate, aggregate),
         needed=float(np.max([fit.measured.weights.max(), frame.prior.max(), *(near["highest"] if near else [])])),
     )
-    keep_locks_in_link(study.domains, told.locked)
-    keep_scenes_in_link(told.scenes)
+    keep_locks_in_link(study.domains, drawn.locked)
+    keep_scenes_in_link(drawn.scenes)
 
 
 def near_optimal(moment: Moment) -> dict | None:

@@ -18,6 +18,7 @@ from engine.analysis import explain
 from engine.core.errors import Problem
 from engine.space.simplex import Simplex
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width, ordered
 from engine.studies.fits import Fit
 
 TREES = "lightgbm"  # the surrogate whose predictions LightGBM explains
@@ -30,7 +31,7 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     step = float(found.step.max())
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
-    figure = effect_charts.influence(names.domains, names.metrics, effect, std, step, scale.unit, scale.better)
+    figure = effect_charts.influence(names.coordinates, names.metrics, effect, std, step, scale.unit, scale.better)
     cells(figure, "influence", len(names.metrics))
     st.caption(
         f"Effect on each column's metric of giving {step:.0%} more of the tokens to a row's domain, taken from "
@@ -41,7 +42,7 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
 
 def givers(names: Named, giver: int | None) -> str:
     """Whose tokens are taken, in words."""
-    return "the others proportionally" if giver is None else plain(names.domains[giver])
+    return "the others proportionally" if giver is None else plain(names.coordinates[giver])
 
 
 def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | None) -> None:
@@ -49,14 +50,14 @@ def response(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int |
     names = named_of(study)
     domain = st.pills(
         "Along the share of",
-        names.domains,
-        default=names.domains[0],
+        names.coordinates,
+        default=names.coordinates[0],
         format_func=plain,
         key="along",
         bind="query-params",
         required=True,
     )
-    place = names.domains.index(domain)
+    place = names.coordinates.index(domain)
     metrics, unit = metrics_of_one_unit(study, "response", most=6)
     giver = None if giver == place else giver
     grid = np.linspace(0, 1 if giver is None else at[place] + at[giver], 41)
@@ -75,11 +76,11 @@ def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: i
     metric = ask_metric(st, study, aggregate, "pairs-metric")
     found = explain.interactions(fit.surrogate, at)
     title, effect, std, unit, better = chosen_metric(study, fit, aggregate, metric, found.effect, found.std)
-    domains = [names.domains[place] for place in found.domains]
+    domains = [names.coordinates[place] for place in found.domains]
     read = reading(unit)
     figure = effect_charts.interactions(domains, read.gap(effect), read.gap(std), found.step, read.gap_unit, better)
     cells(figure, "interactions", len(domains))
-    left_out = len(names.domains) - len(domains)
+    left_out = len(names.coordinates) - len(domains)
     st.caption(
         f"Effect on {plain(title)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
         "negative pairs help each other. **?**: even the sign is uncertain (95%)."
@@ -95,13 +96,13 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
         return
     left, right = st.columns(2)
     names = named_of(study)
-    largest = [names.domains[i] for i in np.sort(np.argsort(-at, kind="stable")[:3])]
-    three = left.multiselect("Three domains", names.domains, default=largest, max_selections=3, key="corners")
+    largest = [names.coordinates[i] for i in np.sort(ordered(-at)[:3])]
+    three = left.multiselect("Three domains", names.coordinates, default=largest, max_selections=3, key="corners")
     metric = ask_metric(right, study, aggregate, "ternary-loss")
     if len(three) != 3:
         st.info("Choose three domains.")
         return
-    places = tuple(names.domains.index(name) for name in three)
+    places = tuple(names.coordinates.index(name) for name in three)
     surface = explain.ternary(fit.surrogate, at, places)
     title, mean, std, unit, better = chosen_metric(study, fit, aggregate, metric, surface.mean, surface.std)
     held = fit.measured.weights[:, places]
@@ -109,7 +110,7 @@ def ternary(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int | 
     dots = shown / shown.sum(axis=1, keepdims=True)
     here = at[list(places)] / at[list(places)].sum()
     read = reading(unit)
-    values = read.level(mean), read.ends(mean, 1.96 * std)
+    values = read.level(mean), read.ends(mean, ci_half_width(std))
     figure = effect_charts.ternary(three, surface.corners, *values, dots, here, f"{title}, {read.unit}", better)
     plot(figure, key="ternary")
     st.caption(
@@ -125,7 +126,7 @@ def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: 
     values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     shown = (scale.factor[:, None] * values[:, :-1]).T
-    figure = effect_charts.contributions(names.domains, names.metrics, shown, scale.unit, scale.better)
+    figure = effect_charts.contributions(names.coordinates, names.metrics, shown, scale.unit, scale.better)
     cells(figure, "shap", len(names.metrics))
     standing = trees.standing
     other = "" if fit.name == TREES else f" The predictions above come from {fit.title} instead."
@@ -149,7 +150,7 @@ def residuals(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
         metric, names.colours[metric], mean[known], std[known], measured[known], labels, names.units[column]
     )
     plot(figure, key="residuals")
-    outside = (np.abs(measured - mean) > 1.96 * std)[known]
+    outside = (np.abs(measured - mean) > ci_half_width(std))[known]
     st.caption(
         f"Each run was predicted by fits that had not seen it{without(known)}. {outside.sum()} of {known.sum()} lie "
         f"outside their 95% interval ({outside.mean():.0%}; 5% are expected). A slope or a bend would mean that "

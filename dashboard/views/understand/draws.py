@@ -17,6 +17,7 @@ from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.search.job import draws_file
 from engine.search.pool import Pool, front, meet_targets
+from engine.spec.statistics import ci_half_width
 from engine.studies.fits import load
 from engine.studies.moments import Moment
 from engine.studies.reach import extrapolation_note, places_in
@@ -66,16 +67,17 @@ def trade_off(moment: Moment, search: dict) -> None:
     with left:
         plot(front_of(names, chosen[:2], pool.mean[rows], measured, place, std[0]), key="front")
     with right:
-        plot(round_charts.along_front(names.domains, names.colours, shares, place), key="along-front")
+        plot(round_charts.along_front(names.coordinates, names.colours, shares, place), key="along-front")
     read = [reading(unit) for unit in names.units]
     values = ", ".join(
-        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], 1.96 * std[0, m])} {plain(read[m].unit)}" for m in chosen
+        f"{plain(names.metrics[m])} {read[m].words(mean[0, m], ci_half_width(std[0, m]))} {plain(read[m].unit)}"
+        for m in chosen
     )
     st.markdown(f"At this point: {values}. {SUPPORT[places_of(study, search, shares[place][None])[0]]}")
     st.caption(
         f"{len(rows)} of {len(pool.points):,} draws are on the front: none is predicted better in all chosen metrics. "
         f"Points within each other's intervals cannot be told apart. Predicted from {moment.behind(search).runs} runs; "
-        f"the dots are the {len(measured)} measured by now."
+        f"the dots are the {len(measured)} measured so far."
     )
     with st.container(horizontal=True):
         if st.button("Set faders to this point", icon=":material/instant_mix:", key="front-to-faders"):
@@ -122,14 +124,14 @@ def targets(moment: Moment, search: dict) -> None:
         st.caption(f":material/explore: {plain(beyond)}")
     left, right = st.columns(2)
     with left:
-        plot(mixture_charts.shares_bar(labels, names.domains, names.colours, top), key="target-mixtures")
+        plot(mixture_charts.shares_bar(labels, names.coordinates, names.colours, top), key="target-mixtures")
         if st.button("Set faders to the most likely", icon=":material/instant_mix:", key="target-to-faders"):
             set_faders(study, top[0])
         nominate(study, dict(zip(labels, top, strict=True)), "target", search["settings"]["surrogate"])
     if found.lowest is not None:
         with right:
             marks = {"most likely": top[0]}
-            figure = mixture_charts.ranges(names.domains, names.colours, found.lowest, found.highest, marks)
+            figure = mixture_charts.ranges(names.coordinates, names.colours, found.lowest, found.highest, marks)
             plot(figure, key="target-ranges")
             st.caption("The range of each share among the draws predicted to meet every target.")
 

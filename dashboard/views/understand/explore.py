@@ -77,5 +77,5 @@ def note_beyond(study: studies.Study, frame: Frame, fit: Fit, at: np.ndarray, ta
     if not fit.surrogate.sees_repetition or frame.pools is None or not frame.budget:
         return
     there = epochs(at, frame.pools.tokens, target.tokens)
-    if told := beyond(named_of(study).domains, there, epochs_read(state.store(), study, frame)):
-        st.caption(f":material/explore: {plain(told)}")
+    if warning := beyond(named_of(study).coordinates, there, epochs_read(state.store(), study, frame)):
+        st.caption(f":material/explore: {plain(warning)}")

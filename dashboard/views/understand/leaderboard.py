@@ -13,6 +13,7 @@ from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
 from engine.league.notes import WORDS, notes
+from engine.spec.statistics import ci_half_width
 from engine.studies import sizes
 from engine.studies.fits import Fit
 from engine.surrogates import SURROGATES
@@ -28,7 +29,7 @@ def render(name: str | None) -> None:
         return
     show_moment(moment, "leaderboard")
     names = named_of(study)
-    here = notes(fit.measured.weights, fit.measured.losses, names.domains, names.metrics, study.kind)
+    here = notes(fit.measured.weights, fit.measured.losses, names.coordinates, names.metrics, study.kind)
     for note in [*sizes.notes(state.store(), study), *here]:
         st.info(plain(note), icon=":material/info:")
     baseline = one_alone(study)
@@ -56,10 +57,10 @@ def one_alone(study: studies.Study) -> str:
 def verdicts(fit: Fit, baseline: str) -> None:
     """The conclusions, in a few sentences."""
     league, best = fit.league, fit.league[fit.league.default]
-    level = [SURROGATES[one.name].title for one in league.fitted if one.level and one.name != league.default]
+    tied = [SURROGATES[one.name].title for one in league.fitted if one.tied and one.name != league.default]
     text = f"**{SURROGATES[league.default].title}** is the default"
     text += f": {league.why}" if league.why else ""
-    text += f". Equally good within noise: {'; '.join(level)}. " if level else ". "
+    text += f". Equally good within noise: {'; '.join(tied)}. " if tied else ". "
     text += f"Its held-out rank correlation is {best.mean_spearman:.3f} (mean over metrics, 95%: "
     text += f"{best.interval[0]:.3f} to {best.interval[1]:.3f})"
     if best.margin:
@@ -107,7 +108,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
     members = [f"{weight:.0%} {SURROGATES[name].title}" for name, weight in (one.members or {}).items()]
     return {
         **row,
-        "tied": one.level,
+        "tied": one.tied,
         "Spearman": one.mean_spearman,
         "95%": "{:.3f} to {:.3f}".format(*one.interval),
         "aggregate": one.aggregate_spearman,
@@ -165,7 +166,7 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [SURROGATES[one.name].title for one in fit.league.fitted]
     cells(leaderboard_charts.per_metric(titles, metrics, spearman), "per-metric", len(metrics))
-    low, high = np.tanh(np.arctanh(0.9) + np.array([-1.96, 1.96]) / np.sqrt(max(1, fit.league.runs - 3)))
+    low, high = np.tanh(np.arctanh(0.9) + np.array([-1, 1]) * ci_half_width(1 / np.sqrt(max(1, fit.league.runs - 3))))
     empty = " Empty: the metric is constant over the runs, so there is nothing to rank." * bool(
         np.isnan(spearman).any()
     )

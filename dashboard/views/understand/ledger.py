@@ -14,6 +14,7 @@ from dashboard.views.shared.text import local
 from dashboard.views.shared.units import reading
 from engine.core.short_names import told_apart
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import Z95, ci_half_width
 from engine.studies import ledger, price_ledger
 from engine.studies.measured import aggregate_of
 from engine.surrogates import SURROGATES
@@ -164,7 +165,7 @@ def source_row(one: price_ledger.Entry, study: studies.Study) -> dict:
     kept, price = one.priced, one.priced.price
     by = price_ledger.aggregate_of_price(study, price)
     sign, read = by.sign, reading(by.unit)
-    inside = one.deviations is not None and abs(one.deviations) <= ledger.Z95
+    inside = one.deviations is not None and abs(one.deviations) <= Z95
     return {
         "registered": local(kept.t),
         "by": kept.by or "",
@@ -197,9 +198,11 @@ def row(one: ledger.Entry, aggregate: Aggregate) -> dict:
         "of": OF[one.of],
         "unit": read.gap_unit if is_gap else read.unit,
         "predicted": None if one.predicted is None else convert(sign * one.predicted),
-        **read.columns(None if one.predicted is None else sign * one.predicted, one.std and 1.96 * one.std, is_gap),
+        **read.columns(
+            None if one.predicted is None else sign * one.predicted, one.std and ci_half_width(one.std), is_gap
+        ),
         "measured": None if one.measured is None else convert(sign * one.measured),
         "predicted minus measured": None if one.error is None else read.gap(sign * one.error),
-        "": kept.state if one.measured is None else "inside" if abs(one.deviations or 0) <= ledger.Z95 else "outside",
+        "": kept.state if one.measured is None else "inside" if abs(one.deviations or 0) <= Z95 else "outside",
         "hash": said.hash[:12],
     }

@@ -31,12 +31,12 @@ def new_source(study: studies.Study, aggregate: Aggregate) -> None:
             )
             return
         try:
-            told = value_source(state.store(), study, corpus, domain, aggregate, share)
-            registered = price_ledger.register(state.store(), study, corpus, domain, told, aggregate)
+            value = value_source(state.store(), study, corpus, domain, aggregate, share)
+            registered = price_ledger.register(state.store(), study, corpus, domain, value, aggregate)
         except Problem as problem:
             refusal(problem)
             return
-        show(told, aggregate)
+        show(value, aggregate)
         if registered is not None:
             st.caption(
                 f"Written into the ledger ({registered[:12]}). Once a study with this domain has trained the mixture "
@@ -44,24 +44,24 @@ def new_source(study: studies.Study, aggregate: Aggregate) -> None:
             )
 
 
-def show(told: Value, aggregate: Aggregate) -> None:
+def show(value: Value, aggregate: Aggregate) -> None:
     """The verdict, what it rests on, and the studies that do not count."""
     read, sign = reading(aggregate.unit), aggregate.sign
-    low, high = sorted((read.gap(sign * told.low), read.gap(sign * told.high)))
+    low, high = sorted((read.gap(sign * value.low), read.gap(sign * value.high)))
     change = (
-        f"{told.share:.1%} of {plain(told.source)}, taken from all domains of {plain(told.candidate)} proportionally, "
-        f"is predicted to change the {plain(aggregate.title)} by {read.gap(sign * told.change):+.4f} "
+        f"{value.share:.1%} of {plain(value.source)}, taken from all domains of {plain(value.candidate)} "
+        f"proportionally, is predicted to change the {plain(aggregate.title)} by {read.gap(sign * value.change):+.4f} "
         f"({low:+.4f} to {high:+.4f}, 95%) {plain(read.gap_unit)}"
     )
-    box = {"better": st.success, "worse": st.warning}.get(told.verdict, st.info)
-    box(f"**{told.verdict.capitalize()}.** {change}: {plain(told.why)}", icon=":material/inventory_2:")
-    like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in told.like], 4)
+    box = {"better": st.success, "worse": st.warning}.get(value.verdict, st.info)
+    box(f"**{value.verdict.capitalize()}.** {change}: {plain(value.why)}", icon=":material/inventory_2:")
+    like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in value.like], 4)
     st.caption(
-        f"The runs settle {told.settled:.0%} of what such text could change. Its distance to the nearest mixture of "
-        f"their text ({like}) is {told.distance:.2f}: 0 is the same, 1 has nothing in common."
+        f"The runs settle {value.settled:.0%} of what such text could change. Its distance to the nearest mixture of "
+        f"their text ({like}) is {value.distance:.2f}: 0 is the same, 1 has nothing in common."
     )
-    counted = [(one, rank) for one, rank in told.studies if one.runs]
-    st.caption(f"Based on {wording.counted(told.runs, 'run')} from {len(counted)} of {len(told.studies)} studies.")
+    counted = [(one, rank) for one, rank in value.studies if one.runs]
+    st.caption(f"Based on {wording.counted(value.runs, 'run')} from {len(counted)} of {len(value.studies)} studies.")
     rows = [
         {
             "study": one.name,
@@ -70,12 +70,12 @@ def show(told: Value, aggregate: Aggregate) -> None:
             "rank by the others' runs": rank,
             "does not count because": one.why or "",
         }
-        for one, rank in told.studies
+        for one, rank in value.studies
     ]
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         column_config={"rank by the others' runs": st.column_config.NumberColumn(format="%.2f")},
     )
-    for note in told.notes:
+    for note in value.notes:
         st.caption(plain(note))

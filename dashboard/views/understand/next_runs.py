@@ -30,6 +30,7 @@ from engine.core.sheets import as_text
 from engine.search.acquisition import TITLES, worth
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ordered
 from engine.studies.moments import Moment, moment_of
 from engine.studies.proposals import queue_proposal, start_proposed
 from store import jobs, results, studies
@@ -93,7 +94,7 @@ def show(study: studies.Study, proposal: dict) -> None:
     labels = [f"{place}" for place in range(1, len(points) + 1)]
     with left:
         st.header("Mixtures to train", anchor=False)
-        figure = mixture_charts.shares_bar(labels[:16], names.domains, names.colours, points[:16])
+        figure = mixture_charts.shares_bar(labels[:16], names.coordinates, names.colours, points[:16])
         plot(figure, key="proposed")
         if len(points) > 16:
             st.caption(f"The first 16 of {len(points)}.")
@@ -175,17 +176,17 @@ def relevance(study: studies.Study, found: dict) -> None:
     strength, support = np.array(one["strength"]), np.array(one["support"])
     counted = np.flatnonzero(support.any(axis=0))
     figure = round_charts.relevance(
-        names.domains, [names.metrics[m] for m in counted], strength[:, counted], support[:, counted]
+        names.coordinates, [names.metrics[m] for m in counted], strength[:, counted], support[:, counted]
     )
     plot(figure, key="relevance")
-    idle = [name for name, out in zip(names.domains, one["idle"], strict=True) if out]
+    idle = [name for name, out in zip(names.coordinates, one["idle"], strict=True) if out]
     words = (
         f"No metric depends on {', '.join(idle)}: stop sampling it."
         if idle
         else "Every domain matters for some metric."
     )
-    effort = sorted(zip(one["effort"], names.domains, strict=True), reverse=True)[:6]
-    earned = ", ".join(f"{name} {part:.0%}" for part, name in effort)
+    most = ordered(-np.array(one["effort"]))[:6]
+    earned = ", ".join(f"{names.coordinates[i]} {one['effort'][i]:.0%}" for i in most)
     st.caption(f"Suggested sampling effort for the next round, by relevance: {plain(earned)}.")
     st.caption(
         f"{plain(words)} Lasso on log shares; standardised effects (standard deviations of the metric per standard "

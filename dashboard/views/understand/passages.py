@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.server import state
 from dashboard.views.shared.passages import ask_passage, draw_passage
 from dashboard.views.shared.text import plain
+from engine.analysis.explain import support
 from engine.corpus import passages as kept
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
@@ -41,9 +42,9 @@ def passages(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarra
 
 
 def nearest(weights: np.ndarray, at: np.ndarray) -> tuple[int, float]:
-    """Which of the mixtures (R, D) is nearest a point (D,), and the share of the tokens that differs."""
-    distances = np.abs(weights - at).sum(axis=1) / 2
-    return int(distances.argmin()), float(distances.min())
+    """Which of the mixtures (R, D) is nearest a point (D,), and the fraction of the tokens that differs."""
+    found = support(at[None], weights)
+    return int(found.nearest[0]), float(found.distance[0])
 
 
 def bits_of(root: Path, run: str, place: int) -> np.ndarray:

@@ -23,7 +23,7 @@ EPOCHS = st.column_config.NumberColumn(format="%.3g")
 def repetition(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndarray, tokens: float) -> None:
     """The chart of one domain and a table of all. fit: for a real run of `tokens`. Raises Problem if nobody knows."""
     names = named_of(study)
-    titles = dict(zip(study.domains, names.domains, strict=True))
+    titles = dict(zip(study.domains, names.coordinates, strict=True))
     found = curves(state.store(), study, frame_of_study(study), fit, aggregate, at, tokens)
     if not found:
         st.info("The amount of text in each domain is unknown here.")
@@ -46,12 +46,12 @@ def repetition(study: studies.Study, fit: Fit, aggregate: Aggregate, at: np.ndar
         f"A real run of {short_count(tokens)} tokens at the faders' mixture, which reads {plain(chosen)} "
         f"{wording.two_digits(curve.here)} times (dotted); as its share grows, the others shrink proportionally. The "
         f"{plain(aggregate.title)} is better when {aggregate.better}. Ticks: how often runs read it; grey: more often "
-        f"than any of them. **Worth repeating up to: {wording.worth_told(curve)}.** {plain(fit.title)}."
+        f"than any of them. **Worth repeating up to: {wording.worth_words(curve)}.** {plain(fit.title)}."
     )
     rows = {
         "domain": list(by_title),
         "epochs here": [one.here for one in found],
-        "worth repeating up to": [wording.worth_told(one) for one in found],
+        "worth repeating up to": [wording.worth_words(one) for one in found],
         "most epochs of a run": [one.most for one in found],
         "runs": [len(one.read) for one in found],
         "dose runs": [len(one.dosed) for one in found],

@@ -26,6 +26,7 @@ from dashboard.views.understand import draws
 from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import Z90, ci_half_width
 from engine.studies.measured import Noise, aggregate_in, aggregate_noise, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED
@@ -132,19 +133,19 @@ def one_result(moment: Moment, search: dict) -> None:
     if cheapest := found["near_optimal"].get("cheapest"):
         points |= {CHEAPEST: cheapest["shares"]}
     points |= {name: gap["baseline"]["shares"] for name, gap in found["differences"].items()}
-    many = len(names.domains) > style.MANY
+    many = len(names.coordinates) > style.MANY
     left, right = (st.container(), st.container()) if many else st.columns(2)
     shares = np.array(list(points.values()))
     with left:
         st.header("Mixtures", anchor=False)
-        plot(mixture_charts.shares_bar(list(points), names.domains, names.colours, shares), key="mixtures")
+        plot(mixture_charts.shares_bar(list(points), names.coordinates, names.colours, shares), key="mixtures")
     with right:
         st.header("How much freedom is there?", anchor=False)
         near = found["near_optimal"]
         marked = (BEST_PREDICTED, frame.prior_name, near_prior, CHEAPEST)
         marks = {name: np.array(points[name]) for name in marked if name in points}
         low, high = np.array(near["lowest"]), np.array(near["highest"])
-        plot(mixture_charts.ranges(names.domains, names.colours, low, high, marks), key="ranges")
+        plot(mixture_charts.ranges(names.coordinates, names.colours, low, high, marks), key="ranges")
         st.caption(
             f"{near['count']:,} of {found['draws']:,} mixtures ({near['fraction']:.2%}) are predicted within one "
             "standard deviation of the best, so any of them may be the best. A wide bar: that share hardly matters."
@@ -171,7 +172,7 @@ def chosen_for_its_prediction(found: dict, aggregate: Aggregate, optimism: dict 
     """What that choice costs, by refits; optimism: engine.league.optimism.Optimism as a dict, None if unknown."""
     if optimism is None:
         return "The best was chosen for its prediction, so it will likely measure slightly worse: train it first."
-    read, bias, spread = reading(aggregate.unit), optimism["bias"], 1.645 * optimism["spread"]
+    read, bias, spread = reading(aggregate.unit), optimism["bias"], ci_half_width(optimism["spread"], Z90)
     expected = aggregate.sign * (found["found"]["aggregate"] + bias)
     cost = f"{wording.number(read.gap(abs(bias)))} ± {wording.number(read.gap(spread))} (90%)"
     return (
@@ -187,7 +188,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
     line = st.container(horizontal=True, gap="medium")  # breaks where numbers would be cut
     line.metric(
         f"{aggregate.title.capitalize()} of the best predicted",
-        read.words(aggregate.sign * best["aggregate"], 1.96 * best["aggregate_std"]),
+        read.words(aggregate.sign * best["aggregate"], ci_half_width(best["aggregate_std"])),
         width="content",
     )
     for name, gap in found["differences"].items():
@@ -195,7 +196,7 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
         better = gap["aggregate"] < 0
         line.metric(
             f"vs. {name}",
-            read.gap_words(aggregate.sign * gap["aggregate"], 1.96 * gap["aggregate_std"]),
+            read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"])),
             unsure or ("better" if better else "worse"),
             delta_color="off" if unsure else "normal" if better else "inverse",
             delta_arrow="off",
@@ -212,7 +213,7 @@ def measured_words(read: Shown, values: np.ndarray, noise: Noise | None) -> str:
     """The mean of measured values (S,), with its interval where the noise of one run is known."""
     if not len(values):
         return "–"
-    return read.words(float(values.mean()), None if noise is None else 1.96 * noise.std / np.sqrt(len(values)))
+    return read.words(float(values.mean()), None if noise is None else ci_half_width(noise.std / np.sqrt(len(values))))
 
 
 def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
@@ -231,11 +232,11 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
         row = {
             "mixture": name,
             aggregate.title: read.level(aggregate.sign * one["aggregate"]),
-            **read.columns(aggregate.sign * one["aggregate"], 1.96 * one["aggregate_std"]),
+            **read.columns(aggregate.sign * one["aggregate"], ci_half_width(one["aggregate_std"])),
         }
         own = [reading(unit) for unit in names.units]
         told = zip(names.metrics, own, one["mean"], one["std"], strict=True)
-        row |= {f"{n} [{by.unit}], 95%": by.words(x, 1.96 * std) for n, by, x, std in told}
+        row |= {f"{n} [{by.unit}], 95%": by.words(x, ci_half_width(std)) for n, by, x, std in told}
         gap = np.abs(measured.weights - np.array(points[name])).max(axis=1) if len(measured.ids) else np.empty(0)
         there = aggregate.sign * aggregate.of(measured.losses[gap < 1e-6]) if (gap < 1e-6).any() else np.empty(0)
         row[f"measured {aggregate.title}, 95%"] = measured_words(read, there[np.isfinite(there)], noise)
@@ -248,7 +249,7 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
     st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
     st.caption(
         f"Predictions are from {moment.behind(search).runs} runs, units in brackets. *Measured*: the mean of the "
-        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured by now, with the noise between seeds "
+        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured so far, with the noise between seeds "
         f"where that is known. *Place*: extrapolated where no "
         "run behind the prediction is as near as runs are to each other."
     )

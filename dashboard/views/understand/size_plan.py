@@ -15,6 +15,7 @@ from engine.core.errors import Problem
 from engine.core.sheets import as_text
 from engine.spec.objectives import Aggregate
 from engine.spec.sizes import Size
+from engine.spec.statistics import ci_half_width
 from engine.studies import sizes
 from engine.studies.size_plans import Choice, plan_runs
 from store import studies
@@ -64,10 +65,11 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
     counted = " and ".join(f"{wording.counted(len(one.mixtures), 'run')} at {one.size}" for one in found.buys)
     read = reading(aggregate.unit)
     unit = plain(read.gap_unit)
+    now, then = (f"± {read.gap(ci_half_width(std)):.4f}" for std in (found.before, found.after))
     st.info(
         f"**{choice.verdict.capitalize()}.** At {Size(*choice.target, 0)}, the best predicted mixture is ahead of "
-        f"{plain(choice.reference)} by {read.gap(found.gap):.4f} ± {read.gap(1.96 * found.before):.4f} {unit} (95%). "
-        f"The best way to spend this budget is {counted}: ± {read.gap(1.96 * found.after):.4f} is expected after them.",
+        f"{plain(choice.reference)} by {read.gap(found.gap):.4f} {now} {unit} (95%). "
+        f"The best way to spend this budget is {counted}: {then} is expected after them.",
         icon=":material/straighten:",
     )
     options = [
@@ -82,7 +84,7 @@ def show(study: studies.Study, choice: Choice, aggregate: Aggregate) -> None:
         {
             "runs": ", ".join(f"{len(one.mixtures)} at {one.size}" for one in buys),
             "budget": word,
-            f"expected ± ({unit}, 95%)": read.gap(1.96 * std),
+            f"expected ± ({unit}, 95%)": read.gap(ci_half_width(std)),
             "FLOPs": f"{sum(one.flops for one in buys):.2g}",
         }
         for buys, std, word in options

@@ -24,7 +24,7 @@ def text_form(study: studies.Study, frame: Frame, names: Named, target: Target) 
         )
         known = frame.pools.rows() if frame.pools else []
         given = {row["domain"]: row["tokens"] for row in known if row["source"] == GIVEN}
-        counts = edited_counts(study.domains, names.domains, given, {}, f"counts-{study.id}")
+        counts = edited_counts(study.domains, names.coordinates, given, {}, f"counts-{study.id}")
         tokens = st.number_input("Target budget, tokens", 1.0, 1e15, float(target.tokens), format="%.4g")
         if st.form_submit_button("Use these counts", type="primary", **needs_role("operator")):
             try:

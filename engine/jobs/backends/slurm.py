@@ -27,7 +27,7 @@ WAITING = ("PENDING", "REQUEUED", "CONFIGURING", "UNKNOWN")
 
 def follow(argv: list[str], env: dict[str, str], log: str) -> int:
     """On the node: run the command in a session of its own, pass TERM on (a second one as KILL); its exit code."""
-    told: list[int] = []
+    signals: list[int] = []
     with open(log, "ab", buffering=0) as output:
         try:
             child = subprocess.Popen(
@@ -43,8 +43,8 @@ def follow(argv: list[str], env: dict[str, str], log: str) -> int:
             return NOT_FOUND
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-        os.killpg(child.pid, signal.SIGTERM if len(told) == 1 else signal.SIGKILL)
+        signals.append(number)
+        os.killpg(child.pid, signal.SIGTERM if len(signals) == 1 else signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, pass_on)
     return child.wait()

@@ -157,11 +157,11 @@ class Adapted:
 
     def _scale(self, module: str, rank: int, name: str) -> float:
         """alpha / r of a module; its own patterns come first."""
-        told = pattern(self.settings.get("rank_pattern"), module, self.settings["r"])
-        if told != rank:
+        own_rank = pattern(self.settings.get("rank_pattern"), module, self.settings["r"])
+        if own_rank != rank:
             raise Problem(
-                f"Cannot use the adapter {self.folder}: {name!r} has rank {rank}, and {CONFIG} says {told}. Copy both "
-                "files from one place."
+                f"Cannot use the adapter {self.folder}: {name!r} has rank {rank}, and {CONFIG} says {own_rank}. Copy "
+                "both files from one place."
             )
         alpha = pattern(self.settings.get("alpha_pattern"), module, self.settings["lora_alpha"])
         return alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
@@ -222,14 +222,14 @@ class Adapted:
     @property
     def config(self) -> dict | None:
         """The base's config.json, with as many tokens as the adapter brings."""
-        told = self.base.config
+        settings = self.base.config
         grown = [name for name in self.replaced if ROWS.search(name) and layer_of(name) < 0]
-        if not told or not grown:
-            return told
+        if not settings or not grown:
+            return settings
         before, rows = (one.tensors[grown[0]].shape[0] for one in (self.base, self))
         size = {"vocab_size": rows}
-        inner = {key: part | size for key, part in text_parts(told).items() if part.get("vocab_size") == before}
-        return told | inner | (size if told.get("vocab_size") == before else {})
+        inner = {key: part | size for key, part in text_parts(settings).items() if part.get("vocab_size") == before}
+        return settings | inner | (size if settings.get("vocab_size") == before else {})
 
     @cached_property
     def tensors(self) -> dict[str, Stored]:

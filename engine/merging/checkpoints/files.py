@@ -97,7 +97,7 @@ def nothing(path: Path) -> str:
         return f"Cannot open {path}: it holds {others[0].name} and no .safetensors file. Give the safetensors."
     inner = sorted({file.parent.name for file in path.glob("*/*.safetensors")})
     if inner:
-        return f"Cannot open {path}: its weights lie in {', '.join(inner[:NAMED])}. Name one of these folders."
+        return f"Cannot open {path}: its weights lie in {listed(inner, NAMED)}. Name one of these folders."
     return f"Cannot open the model {path}: no .safetensors file is there. Check the path."
 
 

@@ -28,12 +28,12 @@ ANY_END = re.compile(f"(?:{'|'.join(ENDS)})$")
 CURE = "Merge the model that it was quantised from, or load it and save it again in bfloat16 without quantisation."
 
 
-def refuse_told(path: Path, config: dict | None) -> None:
+def refuse_configured(path: Path, config: dict | None) -> None:
     """Raise Problem for a model whose config.json says that it is quantised."""
     for part in [config or {}, *((config or {}).values())]:
-        told = [part[key] for key in KEYS if part.get(key)] if isinstance(part, dict) else []
-        if told:
-            kind = told[0].get("quant_method", told[0].get("quant_algo")) if isinstance(told[0], dict) else None
+        marks = [part[key] for key in KEYS if part.get(key)] if isinstance(part, dict) else []
+        if marks:
+            kind = marks[0].get("quant_method", marks[0].get("quant_algo")) if isinstance(marks[0], dict) else None
             raise Problem(
                 f"Cannot merge {path}: its weights are quantised ({kind or 'of an unnamed kind'}), as its config.json "
                 f"says. {CURE} If they are not, take that out of its config.json."

@@ -16,7 +16,7 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.core.system import UNREADABLE, read_fault
 from engine.merging.checkpoints.files import NAMED, find, left_unread, table
-from engine.merging.checkpoints.quantised import refuse_named, refuse_told
+from engine.merging.checkpoints.quantised import refuse_configured, refuse_named
 from engine.spec.stacks import stacks_of
 
 DTYPES = {
@@ -77,7 +77,7 @@ class Checkpoint:
         if self.unread:
             self.notes.append(left_unread(self.path, self.files, self.unread))
         self.tensors: dict[str, Stored] = {}
-        refuse_told(self.path, self.config)
+        refuse_configured(self.path, self.config)
         beyond: list[str] = []
         for file in self.files:
             for stored in read_header(file):

@@ -10,6 +10,7 @@ from filecmp import cmp
 from pathlib import Path
 
 from engine.core.errors import Problem
+from engine.core.short_names import listed
 from engine.merging.checkpoints.files import table
 
 SHOWN = 5  # tokens in a sentence
@@ -41,8 +42,8 @@ class Difference:
     def to_dict(self) -> dict:
         """Counts, and the first thousand of each kind."""
         kinds = {"moved": self.moved, "extra": self.extra, "lacking": self.lacking}
-        told = {name: {"count": len(found), "tokens": found[:LISTED]} for name, found in kinds.items()}
-        return {"model": self.model, "file": str(self.file), "same": self.same} | told
+        fields = {name: {"count": len(found), "tokens": found[:LISTED]} for name, found in kinds.items()}
+        return {"model": self.model, "file": str(self.file), "same": self.same} | fields
 
 
 def file_of(folder: Path, kinds: Iterable[str]) -> Path | None:
@@ -69,12 +70,12 @@ def has_tokens(folder: Path) -> bool:
 
 def from_tokenizer(file: Path) -> tuple[dict[str, int], list | None]:
     """tokenizer.json: Unigram models list their tokens, others number them."""
-    told = table(file.read_bytes())
-    numbers = told["model"]["vocab"]
+    values = table(file.read_bytes())
+    numbers = values["model"]["vocab"]
     if isinstance(numbers, list):
         numbers = {token: place for place, (token, *_) in enumerate(numbers)}
-    added = {one["content"]: one["id"] for one in told.get("added_tokens", [])}
-    return numbers | added, told["model"].get("merges")
+    added = {one["content"]: one["id"] for one in values.get("added_tokens", [])}
+    return numbers | added, values["model"].get("merges")
 
 
 def from_vocabulary(file: Path) -> tuple[dict[str, int], list | None]:
@@ -177,5 +178,4 @@ def warnings(difference: Difference) -> list[str]:
 
 def shown(tokens: list[tuple[str, int]]) -> str:
     """The first few, in quotes."""
-    names = ", ".join(repr(token) for token, _ in tokens[:SHOWN])
-    return f"{names}, ..." if len(tokens) > SHOWN else names
+    return listed([repr(token) for token, _ in tokens], SHOWN)

@@ -63,11 +63,11 @@ def descend(
 
 def keep(file, parameters: dict[str, Tensor], made: Optimizer, step: int) -> None:
     """Write a checkpoint of the descent, atomically."""
-    told = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
+    state = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
     for name, value in parameters.items():
-        told |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
+        state |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
     with replacing(file) as part:
-        save_file({key: value.detach().cpu().contiguous() for key, value in told.items()}, part)
+        save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, part)
 
 
 @torch.no_grad()
@@ -76,12 +76,12 @@ def resumed(file, parameters: dict[str, Tensor], made: Optimizer) -> int:
     clear_parts(file)
     if not file.exists():
         return 0
-    told = load_file(file)
+    state = load_file(file)
     for name, value in parameters.items():
-        value.copy_(told[f"value.{name}"])
-        for key, one in told.items():
+        value.copy_(state[f"value.{name}"])
+        for key, one in state.items():
             head, _, rest = key.partition(".")
             kind, _, of = rest.partition(".")
             if head == "state" and of == name:
                 made.state[value][kind] = one.to(value.device) if one.ndim else one
-    return int(told["step"])
+    return int(state["step"])

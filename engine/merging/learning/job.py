@@ -22,7 +22,7 @@ from engine.spec.merge import MergeSpec, block_of
 from engine.spec.merge_learners import Learner, learner_of
 from engine.spec.tasks import Merging
 
-MOST_TOLD = 10_000  # most coefficients in a result
+MOST_LISTED = 10_000  # most coefficients in a result
 
 
 def run(job: Job) -> None:
@@ -46,7 +46,7 @@ def run(job: Job) -> None:
         found = replace(found, weights=family.combined(found.coefficients))
     losses, errors = measured(family, found, job.progress)
     file = None if point is not None else save_result(job, task, family, learner, found)
-    told = {
+    settings = {
         "method": asked.method,
         "losses": or_null(losses),
         "losses_se": or_null(errors),
@@ -58,10 +58,10 @@ def run(job: Job) -> None:
         "device": family.device,
     }
     if point is not None:
-        told["run"] = run_id(task.study, task.first)
-        spent = told["seconds"], time.process_time() - cpu
-        emit_run(job, task, family, told, point, spent)
-    job.emit(MergeLearned(study=task.study, settings=asked.to_dict(), found=told))
+        settings["run"] = run_id(task.study, task.first)
+        spent = settings["seconds"], time.process_time() - cpu
+        emit_run(job, task, family, settings, point, spent)
+    job.emit(MergeLearned(study=task.study, settings=asked.to_dict(), found=settings))
     (job.folder / FILE).unlink(missing_ok=True)
     job.progress(1, 1, "done")
 
@@ -146,25 +146,25 @@ def card(task: MergeLearnTask, learner: Learner, found: Learned) -> str:
 def coefficient_lists(found: Learned) -> dict | None:
     """Learned coefficients as lists, if there are any and not too many."""
     values = found.coefficients or {}
-    if not values or sum(value.numel() for value in values.values()) > MOST_TOLD:
+    if not values or sum(value.numel() for value in values.values()) > MOST_LISTED:
         return None
     return {key: value.tolist() for key, value in values.items()}
 
 
 def emit_run(
-    job: Job, task: MergeLearnTask, family: Family, told: dict, point: np.ndarray, spent: tuple[float, float]
+    job: Job, task: MergeLearnTask, family: Family, settings: dict, point: np.ndarray, spent: tuple[float, float]
 ) -> None:
     """Emit the point as a measured run of the study."""
     size = sum(value.numel() for value in family.base.values())
     row = MeasuredRun(
-        id=told["run"],
+        id=settings["run"],
         number=task.first,
         role="learned",
-        label=told["method"],
+        label=settings["method"],
         weights=point.tolist(),
         seed=task.learn.knobs.get("seed", 0),
-        losses=told["losses"],
-        losses_se=told["losses_se"],
+        losses=settings["losses"],
+        losses_se=settings["losses_se"],
         seconds=spent[0],
         cpu_seconds=spent[1],
         device=family.device,

@@ -18,8 +18,8 @@ def learn(family: Family, run: Run, *, windows: int, temperature: float) -> Lear
                 own += [family.nll(weights, family.batch(domain, 1, n)) for n in range(windows)]
             losses.append(torch.stack(own).mean())
     found = torch.stack(losses)
-    told = ", ".join(f"{name} {loss:.3f}" for name, loss in zip(family.experts, found.tolist(), strict=True))
-    return Learned(coefficients={"": weights_of(found, temperature)}, note=f"losses in nats per token: {told}")
+    each = ", ".join(f"{name} {loss:.3f}" for name, loss in zip(family.experts, found.tolist(), strict=True))
+    return Learned(coefficients={"": weights_of(found, temperature)}, note=f"losses in nats per token: {each}")
 
 
 def weights_of(losses: Tensor, temperature: float) -> Tensor:

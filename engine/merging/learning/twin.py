@@ -37,13 +37,13 @@ class Twin:
         ]
         self.router: dict[str, Tensor] = {}
 
-    def weights(self, shares: Tensor) -> Weights:
-        """shared + sum of share x exclusive part. shares (K,)."""
+    def weights(self, routing: Tensor) -> Weights:
+        """shared + the sum of the exclusive parts, each times its weight in `routing` (K,)."""
         found = dict(self.shared)
-        for share, own in zip(shares.tolist(), self.factors, strict=True):
+        for weight, own in zip(routing.tolist(), self.factors, strict=True):
             for name, parts in own.items():
                 value = parts[0] if len(parts) == 1 else parts[0] @ parts[1]
-                found[name] = found[name] + share * value.view_as(found[name])
+                found[name] = found[name] + weight * value.view_as(found[name])
         return found
 
     def router_input(self, tokens: Tensor) -> Tensor:
@@ -82,18 +82,18 @@ class Twin:
         """Logits (B, T, V): the first quarter with equal weights, the rest as routed by it."""
         family, count, first = self.family, len(self.factors), prompt(tokens)
         even = family.logits(self.weights(torch.full((count,), 1 / count)), tokens[:, :first])
-        shares = self.route(self.router_input(tokens)).softmax(1)
-        routed = [family.logits(self.weights(own), row[None]) for own, row in zip(shares, tokens, strict=True)]
+        routing = self.route(self.router_input(tokens)).softmax(1)
+        routed = [family.logits(self.weights(own), row[None]) for own, row in zip(routing, tokens, strict=True)]
         return torch.cat([even, torch.cat(routed)[:, first:]], dim=1)
 
     def tensors(self) -> Weights:
         """The tensors of its file."""
-        told = {f"shared.{name}": value for name, value in self.shared.items()}
+        named = {f"shared.{name}": value for name, value in self.shared.items()}
         for expert, own in zip(self.family.experts, self.factors, strict=True):
             for name, parts in own.items():
                 kinds = ("whole",) if len(parts) == 1 else ("left", "right")
-                told |= {f"{kind}.{expert}.{name}": part for kind, part in zip(kinds, parts, strict=True)}
-        return told | {f"router.{name}": value for name, value in self.router.items()}
+                named |= {f"{kind}.{expert}.{name}": part for kind, part in zip(kinds, parts, strict=True)}
+        return named | {f"router.{name}": value for name, value in self.router.items()}
 
 
 def prompt(tokens: Tensor) -> int:

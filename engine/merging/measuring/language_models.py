@@ -157,11 +157,11 @@ def loaded(folder: Path, device: str):
         ) from None
     config = folder / "config.json"
     try:
-        told = json.loads(config.read_text())
-        if "auto_map" in told:
+        settings = json.loads(config.read_text())
+        if "auto_map" in settings:
             raise Problem(f"Cannot load {folder}: its config.json asks to run code of its own (auto_map). Remove that.")
-        if isinstance(told, dict):
-            refuse_others(folder, told)
+        if isinstance(settings, dict):
+            refuse_others(folder, settings)
         keep = {"local_files_only": True, "trust_remote_code": False}
         dtype = torch.float32 if device == "cpu" else "auto"
         model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=dtype, **keep)
@@ -174,14 +174,14 @@ def loaded(folder: Path, device: str):
     return model.to(device).eval(), tokenizer
 
 
-def refuse_others(folder: Path, told: dict) -> None:
+def refuse_others(folder: Path, settings: dict) -> None:
     """Raise Problem for a model that is known, and that predicts no next token of text alone."""
     from transformers.models.auto import configuration_auto, modeling_auto
 
-    kind = told.get("model_type")
+    kind = settings.get("model_type")
     known = isinstance(kind, str) and kind in configuration_auto.CONFIG_MAPPING_NAMES
     if known and kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        named = ", ".join(map(str, told.get("architectures") or [kind]))
+        named = ", ".join(map(str, settings.get("architectures") or [kind]))
         raise Problem(
             f"Cannot measure {folder}: it is no causal language model of text alone, but {named}. Studies measure "
             "those only; a merge file merges others, without measuring them."

@@ -20,8 +20,8 @@ from engine.merging.methods.memory import merge_in_memory
 from engine.metrics import measured_by, names_of
 from engine.proxies.device import choose_device
 from engine.proxies.evaluate import evaluate, passage_bits, validation_windows, window_sums
+from engine.proxies.generate import continued
 from engine.proxies.model import Stack, shapes
-from engine.proxies.sample import continued
 from engine.spec.fidelity import Fidelity, group_size
 from engine.spec.merge import MergeSpec, Setting, setting_of
 from engine.spec.tasks import Merging

@@ -54,8 +54,8 @@ class Search:
 
     def __init__(self, job: Job, task: MergeSearchTask, merges, question: Question):
         self.job, self.task, self.merges, self.question = job, task, merges, question
-        told = [event.runs for event in read_events(job.folder, RunsMeasured)]
-        self.runs = [run for batch in told for run in batch]
+        measured = [event.runs for event in read_events(job.folder, RunsMeasured)]
+        self.runs = [run for batch in measured for run in batch]
         self.before, self.began = sum(run.seconds for run in self.runs), time.monotonic()  # of earlier attempts
 
     @property

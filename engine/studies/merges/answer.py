@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import reference_runs
 from engine.studies.moments import Moment
 from engine.studies.reach import places
@@ -73,7 +74,7 @@ def merge_answer(store: Store, moment: Moment) -> MergeAnswer | None:
         against=(name, measured.ids[row]),
         baseline=measured.weights[row],
         gap=float(aggregate.of(merges.losses[best]) - aggregate.of(measured.losses[row])),
-        half=1.96 * aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]]),
+        half=ci_half_width(aggregate.error_of([errors[merges.ids[best]], errors[measured.ids[row]]])),
         next=worth,
         expected=expected,
     )

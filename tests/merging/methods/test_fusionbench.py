@@ -156,7 +156,7 @@ def test_slerp_comes_to_the_same():
 
 
 def test_extrapolation_is_task_arithmetic_beyond_one():
-    """ExPO: the expert plus a share of its task vector."""
+    """ExPO: the expert plus a part of its task vector."""
     from fusion_bench.method.linear.expo import expo_merge
 
     models = pool(1)

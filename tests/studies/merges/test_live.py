@@ -1,4 +1,4 @@
-"""Merges measured while a fader moves: the losses of their runs, the bits of passages, and what they write on."""
+"""Merges measured while a fader moves: the losses of their runs, the bits of passages, and how they continue a text."""
 
 from dataclasses import replace
 from pathlib import Path

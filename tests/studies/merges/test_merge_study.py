@@ -38,7 +38,7 @@ def rows_of(store, study) -> list[dict]:
 def test_experts_are_made_and_merges_measured(own):
     store, study = own
     rows = rows_of(store, study)
-    assert study.domains == EXPERTS and all(row["state"] == "done" for row in rows)
+    assert study.coordinates == EXPERTS and all(row["state"] == "done" for row in rows)
     trained = {row["label"]: row["losses"] for row in rows if row["role"] == "expert"}
     alone = {row["label"]: row["losses"] for row in rows if row["role"] == "baseline"}
     assert list(trained) == ["base", *EXPERTS]

@@ -11,7 +11,7 @@ from engine.core.workspace import Workspace
 from engine.jobs.spool import Job
 from engine.league import run as run_league
 from engine.service.owner import Owner
-from engine.studies import advance, imports, size_moves
+from engine.studies import fits, imports, size_moves
 from engine.studies.measured import for_fitting
 from store import studies
 from tests.importing.flat import write
@@ -36,7 +36,7 @@ def owner(tmp_path_factory):
 
 
 def fit(store, study) -> None:
-    job = advance.fit_id(study, for_fitting(store, study.id))
+    job = fits.fit_id(study, for_fitting(store, study.id))
     folder = store.spool.find(job)
     spec = json.loads((folder / "spec.json").read_text()) | {"surrogates": ["own_share", "power_law"], "repeats": 1}
     run_league(Job(folder, store.workspace.root, spec))

@@ -27,7 +27,7 @@ from store.rebuild import rebuild
 from tests.store.test_store import finished, journal_of, line, planned
 from tests.support.running import ROOT, answer
 
-FIXTURES = ROOT / "tests" / "fixtures"
+FIXTURES = ROOT / "tests/support/fixtures"
 OLD_TABLES = {
     "searches": "search.finished",
     "proposals": "proposal.finished",

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from dashboard.charts.repetition import over_epochs
-from dashboard.models.wording import worth_told
-from engine.studies.repeating import TOLD, UNSEEN, UNSURE, Curve, Worth
+from dashboard.models.wording import worth_words
+from engine.studies.repeating import KNOWN, UNSEEN, UNSURE, Curve, Worth
 
 GRID = np.linspace(0, 40, 9).tolist()
 
 
-def curve(verdict=TOLD):
+def curve(verdict=KNOWN):
     change = ((np.array(GRID) - 10) ** 2 / 1000).tolist()
     low, high = (np.array(change) - 0.1).tolist(), (np.array(change) + 0.2).tolist()
     fresh = (-np.array(GRID) / 1000).tolist()
     return Curve("a<b", [1.0, 8.0], [16.0, 32.0], 10.0, GRID, change, low, high, fresh, Worth(verdict, 10.0, 4.0, 20.0))
 
 
-def drawn(sign=1, verdict=TOLD):
+def drawn(sign=1, verdict=KNOWN):
     return over_epochs(curve(verdict), "a<b", "#0c8599", "mean loss", "bits per byte", sign)
 
 
@@ -47,10 +47,10 @@ def test_names_are_not_markup():
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        (TOLD, "10 epochs, 4 to 20"),
+        (KNOWN, "10 epochs, 4 to 20"),
         (UNSEEN, "more than any run repeated it, 32 epochs"),
         (UNSURE, "cannot tell: 4 to 20 epochs"),
     ],
 )
 def test_how_often_is_worth_it_in_words(verdict, words):
-    assert worth_told(curve(verdict)) == words
+    assert worth_words(curve(verdict)) == words

@@ -24,8 +24,8 @@ from engine.studies.points import best_measured, named_points, point_of
 from engine.studies.side_by_side import side_by_side
 from engine.surrogates.prediction import difference
 from store import jobs, results, studies
-from tests.dashboard.test_pages_in_a_unit import OTHERS as WITHOUT_LOSSES
-from tests.dashboard.test_pages_in_a_unit import TEXTS, page
+from tests.dashboard.views.test_pages_in_a_unit import OTHERS as WITHOUT_LOSSES
+from tests.dashboard.views.test_pages_in_a_unit import TEXTS, page
 from tests.support.moments import FIRST, LATER, OTHERS, come_apart
 from tests.support.running import copied
 
@@ -94,7 +94,7 @@ def test_what_every_page_calls_best_and_counts_is_of_one_moment_or_says_so(store
             assert counts <= {fitted} | ({searched} if "earlier fit" in one else set()), (path, one)
             for own, whole, others in re.findall(r"Fitted on (\d+) of (\d+) runs \((.*?)\)", one):
                 assert int(own) + sum(map(int, re.findall(r"\b\d+", others))) == int(whole), one
-    lines = {one for texts in (*pages.values(), cards) for one in texts if "of the fit of" in one}
+    lines = {one for texts in (*pages.values(), cards) for one in texts if "come from the fit of" in one}
     said = {name: words.notes(moment_of(store, of_kind(store, name)), UTC) for name in (MIXTURE, MERGE)}
     assert lines == {":material/history: " + " ".join(one) for one in said.values()}  # the cards are of all studies
     assert {len(one) for one in said.values()} == {2}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 
 def draw(order: Order) -> Iterator:

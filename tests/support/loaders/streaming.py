@@ -6,7 +6,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 
 def stand_in_for_pictures() -> None:

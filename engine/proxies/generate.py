@@ -1,4 +1,4 @@
-"""Text that a proxy goes on with: tokens drawn one after another, each from its prediction."""
+"""Text generation: how a proxy continues a prompt, tokens drawn one after another, each from its prediction."""
 
 import numpy as np
 import torch

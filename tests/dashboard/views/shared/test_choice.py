@@ -1,12 +1,12 @@
 """Select boxes: what is chosen is an id, labels never repeat, the latest is followed, the link holds the choice."""
 
 import ast
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.running import ROOT
+
 BOXES = {"selectbox", "multiselect", "pills", "segmented_control", "radio"}
 
 

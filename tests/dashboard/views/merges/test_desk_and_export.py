@@ -1,4 +1,4 @@
-"""Pages of a merge study without a browser: a merge that writes on, and one that is written as a checkpoint."""
+"""Pages of a merge study without a browser: a merge that continues a text, and one that is written as a checkpoint."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -46,7 +46,7 @@ def test_a_good_merge_writes_on_where_it_is_asked(study, monkeypatch):
     shown.session_state["merge-look"] = "Passages"
     shown.run()
     assert "drawn from its predictions" not in texts(shown)
-    press(shown, "Let it write on")
+    press(shown, "Continue the text")
     assert "drawn from its predictions, draw 1" in texts(shown) and len(shown.text) == 1
     press(shown, "digits alone")
     assert "drawn from its predictions" not in texts(shown)  # another merge, which nobody asked

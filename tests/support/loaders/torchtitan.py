@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The loaders that exports are for: each file here makes small data, runs one on an export, and counts what comes out.
 
-Each is a program of its own, `python -m tests.recipes.loaders.<file> ORDER`, because the packages must not meet those
+Each is a program of its own, `python -m tests.support.loaders.<file> ORDER`, because the packages must not meet those
 of Mixdesk: `make soak` puts them into .venv/loaders. tests/recipes/test_loaders.py runs them all.
 """
 

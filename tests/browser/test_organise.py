@@ -1,4 +1,4 @@
-"""Keeping house in a real browser: studies renamed, found, copied, archived, deleted; runs looked at and compared."""
+"""Organising in a real browser: studies renamed, found, copied, archived, deleted; runs looked at and compared."""
 
 import pytest
 from playwright.sync_api import expect

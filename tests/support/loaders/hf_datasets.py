@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain, repeat
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 ROWS = 4  # documents of the first domain that one row of LENGTH tokens holds; of the others: one
 

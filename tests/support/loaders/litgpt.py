@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 
 def draw(order: Order) -> Iterator:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.recipes.loaders.order import LENGTH, Order, answer
+from tests.support.loaders.order import LENGTH, Order, answer
 
 END = 99  # the token that ends every document
 

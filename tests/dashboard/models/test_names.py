@@ -9,7 +9,7 @@ def test_a_loss_bears_its_domains_name_and_colour():
     domains = ["train_arxiv", "train_web"]
     objectives = [Objective("web_val_loss", domain="train_web"), Objective("mmlu_acc", "accuracy", True)]
     names = named(domains, objectives)
-    assert names.domains == ["arxiv", "web"] and names.metrics == ["web", "mmlu_acc"]
+    assert names.coordinates == ["arxiv", "web"] and names.metrics == ["web", "mmlu_acc"]
     assert [names.colours[name] for name in ("arxiv", "web", "mmlu_acc")] == list(PALETTE[:3])
     assert names.units == ["bits per byte", "accuracy"]
 

@@ -1,7 +1,8 @@
-"""Keeping house among the studies: search and sort the list; label, duplicate, archive and delete one."""
+"""Organising studies: search and sort the list; label, duplicate, archive and delete one."""
 
 from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
 from dashboard.server import state
@@ -12,6 +13,7 @@ from dashboard.views.shared.dialogs import dialog
 from dashboard.views.shared.refused import act
 from dashboard.views.shared.text import named_as, plain
 from engine.core.short_names import listed
+from engine.spec.statistics import ordered
 from engine.spec.study import StudySpec
 from engine.studies import housekeeping
 from engine.studies.housekeeping import LONGEST
@@ -52,7 +54,7 @@ def in_order(found: list[studies.Study], words: str, order: str, archived: bool)
     if order == NAME:
         kept.sort(key=lambda one: (one.name.casefold(), one.id))
     elif order == BEST:
-        kept.sort(key=gap)
+        kept = [kept[k] for k in ordered(np.array([gap(one) for one in kept]))]
     return sorted(kept, key=lambda one: not one.pinned)
 
 
@@ -129,8 +131,8 @@ def delete(study: studies.Study) -> None:
     """Say what goes with it, ask for its name, delete it."""
     found = housekeeping.hanging(state.store(), study)
     st.markdown(
-        f"**{named_as(study.name)}** goes for good, and with it {found.in_words}. The journal keeps who deleted it, "
-        "and what was decided before. To hide it only, archive it."
+        f"**{named_as(study.name)}** is deleted for good, and with it {found.in_words}. The journal keeps who deleted "
+        "it, and what was decided before. To hide it only, archive it."
     )
     if found.merges:
         st.warning(

@@ -11,4 +11,4 @@ def script(there):
 
 def test_a_repeated_wish_is_answered_with_what_there_is():
     said = [AppTest.from_function(script, args=(there,)).run(timeout=30).toast for there in (True, False)]
-    assert "there already, and nothing new was begun" in said[0][0].value and not said[1]
+    assert "it exists, and nothing new was started" in said[0][0].value and not said[1]
