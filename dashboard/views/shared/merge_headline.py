@@ -14,7 +14,7 @@ from dashboard.views.shared.study import named_of, too_few
 from dashboard.views.shared.text import baseline_phrase, local, plain
 from dashboard.views.shared.units import reading
 from engine import VERSION
-from engine.core.short_names import counted
+from engine.core.short_names import counted, listed
 from engine.spec.statistics import ci_half_width
 from engine.studies.merges.answer import MergeAnswer, merge_answer
 from engine.studies.merges.questions import measure_points
@@ -66,9 +66,8 @@ def sentence(moment: Moment, one: MergeAnswer) -> str:
 def coefficients(moment: Moment, point: np.ndarray) -> str:
     """The largest coefficients of a merge (D,), and how many more are not 0."""
     names, order = named_of(moment.study).coordinates, np.argsort(-np.abs(point), kind="stable")
-    there = [i for i in order if abs(point[i]) >= 0.005]
-    told = ", ".join(f"{plain(names[i])} {point[i]:.2f}" for i in there[:SHOWN])
-    return (told or "The base alone") + (f" and {len(there) - SHOWN} more" if len(there) > SHOWN else "")
+    there = [f"{plain(names[i])} {point[i]:.2f}" for i in order if abs(point[i]) >= 0.005]
+    return listed(there, SHOWN) or "The base alone"
 
 
 def apart(read, gap: float, half: float) -> str:
