@@ -1,16 +1,18 @@
 """Page latency: `python -m benchmarks.pages [WORKSPACE [STUDY]]` (./workspace demo).
 
-Takes about 5 minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
+Takes about 15 minutes. STUDY is the id of a finished study of WORKSPACE, and no page serves it meanwhile. Chromium
 visits a real server. First paint is the time from the start of the navigation until the heading stands, and until
 every chart is drawn as well: cold where it is the first visit of a server that has only just come up, warm for a
 browser that is new to a server at work. The time of an interaction is read off the browser's websocket: from the
 message that tells the server of a click to the last frame of the answer. Browser, server and whatever else runs share
 the cores, so these are upper bounds; beside them stands the CPU time that the server spent (from /proc: Linux only),
-which hardly depends on the load. Writes results/pages.json and .md.
+which hardly depends on the load. The 95th percentile is of each kind of interaction by itself, by the nearest rank, so
+that fast and frequent ones do not cover for slow ones. Writes results/pages.json and .md.
 """
 
 import base64
 import json
+import math
 import os
 import socket
 import statistics
@@ -28,11 +30,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-TARGETS = {"first paint": 3.0, "interaction": 0.3}  # seconds
+HEADLESS = "/usr/bin/chromium-headless-shell"
+CHROMIUM = os.environ.get("CHROMIUM", HEADLESS if os.path.exists(HEADLESS) else "/usr/bin/chromium")
+TARGETS = {"first paint": 2.0, "interaction": 0.2, "interaction, many domains": 0.3}  # seconds; the last two: p95
+MANY = 64  # domains from which on the last one holds
 CHARTS = {"Studies": 1, "Corpus": 1, "Runs": 2, "Explore": 1, "Search": 2, "Export": 1}  # of a finished study
 LOOKS = ("Influence", "Response", "Ternary", "Fit diagnostics")
-REPEATS = 5
+REPEATS = 20  # of each kind: fewer have no 95th percentile
 HEADING = "() => document.querySelector('h1')?.checkVisibility() && performance.now() / 1000"
 DRAWN = """charts => {
     const plots = [...document.querySelectorAll('.mixdesk-plot')];
@@ -200,42 +204,61 @@ def measure(workspace: Path, study: str, browser: Browser) -> dict:
             paint[name]["warm"] = [statistics.median(times) for times in zip(*visits, strict=True)]
         tab = Tab(browser.new_page(viewport={"width": 1360, "height": 1400}), link, pid)
         explore(tab)
+        domains = tab.page.get_by_role("slider", name="Share of").count()
         others(tab)
-    return {"first paint": paint, "interactions": {kind: summary(pairs) for kind, pairs in tab.seconds.items()}}
+    interactions = {kind: summary(pairs) for kind, pairs in tab.seconds.items()}
+    return {"domains": domains, "first paint": paint, "interactions": interactions}
 
 
 def summary(pairs: list[tuple[float, float]]) -> dict:
     waits, cpu = zip(*pairs, strict=True)
-    return {"median": statistics.median(waits), "worst": max(waits), "cpu": statistics.median(cpu), "times": len(pairs)}
+    p95 = sorted(waits)[math.ceil(0.95 * len(waits)) - 1]
+    times = {"median": statistics.median(waits), "p95": p95, "worst": max(waits)}
+    return {**times, "cpu": statistics.median(cpu), "times": len(pairs)}
+
+
+def target_of(found: dict) -> float:
+    """The p95 that interactions must keep, in seconds, by how many domains the study has."""
+    return TARGETS["interaction, many domains" if found["domains"] >= MANY else "interaction"]
+
+
+def missed(found: dict) -> str:
+    """Which targets were not kept, in a sentence."""
+    paints = {name: max(row["cold"][0], row["warm"][0]) for name, row in found["first paint"].items()}
+    slow = [f"first paint of {name}" for name, value in paints.items() if value > TARGETS["first paint"]]
+    slow += [kind for kind, row in found["interactions"].items() if row["p95"] > target_of(found)]
+    return f"Over the target: {', '.join(slow)}." if slow else "All targets are kept."
 
 
 def report(found: dict) -> str:
     """The results as Markdown."""
+    shown = ("median", "p95", "worst", "cpu")
     cores, load = found["cores"], ", ".join(f"{value:.1f}" for value in found["load"])
     paints = [
         "| " + " | ".join([name, *(f"{value:.2f}" for value in (*row["cold"], *row["warm"]))]) + " |"
         for name, row in found["first paint"].items()
     ]
     kinds = [
-        "| " + " | ".join([name, *(f"{1000 * row[key]:.0f}" for key in ("median", "worst", "cpu"))]) + " |"
+        "| " + " | ".join([name, *(f"{1000 * row[key]:.0f}" for key in shown), str(row["times"])]) + " |"
         for name, row in found["interactions"].items()
     ]
     return "\n".join(
         [
             "# How long a person waits for the page",
             "",
-            f"`{found['command']}`, {found['date']}, {cores} cores, load averages {load}.",
+            f"`{found['command']}`, {found['date']}, {cores} cores, load averages {load}, {found['domains']} domains. "
+            f"{missed(found)}",
             "",
-            "## First paint, seconds (target: under 3)",
+            f"## First paint, seconds (target for the heading: under {TARGETS['first paint']:g})",
             "",
             "| page | heading, new server | charts | heading, new browser | charts |",
             "|---|---|---|---|---|",
             *paints,
             "",
-            "## Answer of the server, milliseconds (target: under 300)",
+            f"## Answer of the server, milliseconds (target for p95: under {1000 * target_of(found):.0f})",
             "",
-            "| what | median | worst | CPU time of the server, median |",
-            "|---|---|---|---|",
+            "| what | median | p95 | worst | CPU time of the server, median | times |",
+            "|---|---|---|---|---|---|",
             *kinds,
             "",
         ]

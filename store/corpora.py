@@ -13,6 +13,16 @@ def manifest(store: Store, name: str) -> dict[str, Any] | None:
     return json.loads(rows[0][0]) if rows and rows[0][0] else None
 
 
+def is_private(store: Store, name: str) -> bool:
+    """Whether none of a corpus' text may be shown: as it was marked last, else as it was built."""
+    rows = store.rows("SELECT private, manifest, spec FROM corpora WHERE name = ?", [name])
+    if not rows:
+        return False
+    marked, manifest, spec = rows[0]
+    built = json.loads(manifest)["spec"] if manifest else json.loads(spec)
+    return bool(built.get("private")) if marked is None else bool(marked)
+
+
 def names(store: Store) -> list[str]:
     """All corpora, built or being built, oldest first."""
     return [name for (name,) in store.rows("SELECT name FROM corpora ORDER BY created_at, name")]

@@ -32,9 +32,7 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
     A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > ci_half_width(std)
-    text = [
-        [f"{e:+.3f}" if sure else "?" for e, sure in zip(*row, strict=True)] for row in zip(effect, known, strict=True)
-    ]
+    text = told(effect, ci_half_width(std), ".3f")
     limit = float(np.quantile(np.abs(effect), 0.9)) or 1.0  # one huge effect must not bleach all others
     scale = oriented(DIVERGING, better)
     fig = figure(
@@ -61,6 +59,21 @@ def influence(domains: list[str], metrics: list[str], effect, std, step: float, 
     fig.update_xaxes(showgrid=False, tickangle=-40 if len(metrics) > MANY else None)
     fig.update_yaxes(showgrid=False)
     return fig
+
+
+def told(effect: np.ndarray, half: np.ndarray, form: str) -> list[list[str]]:
+    """The texts of cells: effects and half of their 95% intervals (R, C), a question mark where not even the sign is
+    sure; without the intervals where columns are many, and so narrow."""
+    under = len(effect[0]) <= MANY
+
+    def cell(value: float, width: float) -> str:
+        if np.isnan(value):
+            return ""
+        if abs(value) <= width:
+            return "?"
+        return f"{value:+{form}}" + (f"<br>± {width:{form}}" if under else "")
+
+    return [[cell(*pair) for pair in zip(*row, strict=True)] for row in zip(effect, half, strict=True)]
 
 
 def response(
@@ -112,7 +125,7 @@ def ternary(
 ) -> go.Figure:
     """A predicted metric over three domains, as an area. points (N, 3): a grid of the triangle; mean, ends
     (N,): of its 95% interval; runs (R, 3) measured, as circles; at (3,): the faders, as a diamond."""
-    fig = figure(470, margin={"l": 40, "r": 40, "t": 40, "b": 40})
+    fig = figure(470)
     a, b, c = (escape(name) for name in names)
     scale = oriented(LOSS_SCALE, better)
     for colour, outline in _areas(points, mean, scale):
@@ -138,8 +151,9 @@ def ternary(
     circle = {"size": 6, "color": GROUND, "line": {"color": TEXT, "width": 1}}
     diamond = {"symbol": "diamond", "size": 15, "color": TEXT, "line": {"color": GROUND, "width": 2}}
     for (first, second, third), marker in ((runs.T, circle), (at[:, None], diamond)):
-        fig.add_scatterternary(a=first, b=second, c=third, mode="markers", hoverinfo="skip", marker=marker)
-    return fig.update_layout(ternary=triangle((a, b, c)))
+        sides = {"a": first, "b": second, "c": third}
+        fig.add_scatterternary(**sides, mode="markers", hoverinfo="skip", marker=marker, cliponaxis=False)
+    return fig.update_layout(triangle(names))
 
 
 def _areas(points: np.ndarray, values: np.ndarray, scale: list) -> list[tuple[str, np.ndarray]]:
@@ -166,10 +180,7 @@ def interactions(domains: list[str], effect, std, step: float, unit: str, better
     A question mark, untinted, where zero lies inside the 95% interval.
     """
     known = np.abs(effect) > ci_half_width(std)
-    text = [
-        ["" if np.isnan(e) else f"{e:+.2g}" if sure else "?" for e, sure in zip(*row, strict=True)]
-        for row in zip(effect, known, strict=True)
-    ]
+    text = told(effect, ci_half_width(std), ".2g")
     limit = float(np.nanquantile(np.abs(effect), 0.95)) or 1.0
     labels = [escape(domain) for domain in domains]
     fig = figure(130 + 36 * len(domains), xaxis={"side": "top"}, yaxis={"autorange": "reversed"})

@@ -18,6 +18,7 @@ from dashboard.charts.style import (
     faded,
     figure,
     oriented,
+    short_labels,
 )
 from dashboard.models.colours import nth_colour
 from engine.spec.statistics import ci_half_width
@@ -64,7 +65,7 @@ def slice_of(plane, names: tuple[str, str], at: tuple, runs, value, ends, title:
         },
         hovertemplate="%{text}: measured %{customdata[0]:.3f}; %{customdata[1]:.2f} from this plane<extra></extra>",
     )
-    cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": TEXT}}
+    cross = {"symbol": "cross", "size": 14, "color": TEXT, "line": {"width": 2, "color": GROUND}}
     fig.add_scatter(x=[at[0]], y=[at[1]], mode="markers", name="faders", marker=cross, hoverinfo="skip")
     reach = [[float(axis[0]), float(axis[-1])] for axis in (plane.x, plane.y)]
     return fig.update_layout(xaxis_range=reach[0], yaxis_range=reach[1])
@@ -196,12 +197,12 @@ def coefficients(names: list[str], coordinates: list[str], colours, points: np.n
         xaxis_title="coefficient",
         yaxis={"autorange": "reversed"},
     )
-    for row, (name, point) in enumerate(zip(names, points, strict=True)):
+    for row, (name, shown, point) in enumerate(zip(names, short_labels(names), points, strict=True)):
         fig.add_bar(
             x=point,
-            y=[escape(one) for one in coordinates],
+            y=short_labels(coordinates),
             orientation="h",
-            name=escape(name),
+            name=shown,
             marker={"color": [faded(colours[one], 1.0 if row == 0 else 0.35) for one in coordinates]},
             text=[f"{x:.2f}" for x in point],
             textposition="auto",

@@ -10,6 +10,7 @@ from dashboard.charts.style import (
     escape,
     faded,
     figure,
+    short_labels,
 )
 
 
@@ -18,11 +19,11 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
     most = max(high.max(), *(shares.max() for shares in marks.values()))
     shares = {"title": {"text": "share of tokens"}, "tickformat": ".0%", "range": [-0.03 * most, 1.05 * most]}
     fig = figure(120 + 42 * len(domains), xaxis=shares)
-    labels = [escape(domain) for domain in domains]
+    rows = short_labels(domains)
     fig.add_bar(
         x=high - low,
         base=low,
-        y=labels,
+        y=rows,
         orientation="h",
         width=0.55,
         name="near-optimal range",
@@ -38,7 +39,7 @@ def ranges(domains: list[str], colours, low: np.ndarray, high: np.ndarray, marks
     for symbol, (name, shares) in zip(symbols, marks.items(), strict=False):
         fig.add_scatter(
             x=shares,
-            y=labels,
+            y=rows,
             mode="markers",
             name=escape(name),
             marker={"symbol": symbol, "size": 11, "color": BAD if symbol == "diamond" else INK, "line": line},
@@ -53,12 +54,15 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
         70 + 36 * len(names),
         barmode="stack",
         xaxis={"tickformat": ".0%", "range": [0, 1]},
+        margin_r=26,  # half of the last label
         yaxis={"autorange": "reversed"},
     )
+    places, whole = short_labels(names), [escape(name) for name in names]
     for d, domain in enumerate(domains):
         fig.add_bar(
             x=shares[:, d],
-            y=[escape(n) for n in names],
+            y=places,
+            customdata=whole,
             orientation="h",
             name=escape(domain),
             marker={"color": colours[domain]},
@@ -66,7 +70,7 @@ def shares_bar(names: list[str], domains: list[str], colours, shares: np.ndarray
             insidetextanchor="middle",
             textangle=0,
             text=[f"{s:.0%}" if s >= 0.05 else "" for s in shares[:, d]],
-            hovertemplate=f"%{{y}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
+            hovertemplate=f"%{{customdata}}: {escape(domain)} %{{x:.1%}}<extra></extra>",
         )
     if len(domains) > MANY:  # the legend goes under the bars: above them it would scroll
         a_row = max(1, int(900 / (45 + 7 * max(map(len, domains)))))  # entries of a legend as wide as the page

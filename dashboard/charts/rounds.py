@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, LEVELS, escape, faded, figure, unless
+from dashboard.charts.style import BAD, DIVERGING, FAINT, GOOD, INK, LEVELS, escape, faded, figure, short_labels, unless
 from engine.spec.statistics import ci_half_width
 
 
@@ -142,7 +142,7 @@ def small_against_large(
         x=x,
         y=y,
         mode="markers+text",
-        text=[escape(name) for name in names],
+        text=short_labels(names),
         textposition="top center",
         marker={"size": 11, "color": colour},
         error_x={"array": ci_half_width(predicted_std), "color": FAINT},

@@ -25,20 +25,19 @@ def curves(
     group: dict[int, str],
     colours: dict[str, str],
     logarithmic: tuple[bool, bool] = (False, False),
-    named: str = "mostly {}",
 ) -> go.Figure:
-    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group: its largest domain,
-    say. logarithmic: the axes of tokens and of the loss.
+    """Training curves: run number -> (tokens (S,), loss (S,), label), coloured by the run's group, such as "mostly
+    prose". logarithmic: the axes of tokens and of the loss.
 
-    named: what the runs of a domain are called, such as "mostly {}". One trace per domain, its runs separated by gaps:
-    one per run takes Plotly ten times as long. With markers where a run has a single point, which is no line.
+    One trace per group, its runs separated by gaps: one per run takes Plotly ten times as long. With markers where a
+    run has a single point, which is no line.
     """
     titles = {"xaxis_title": "tokens seen by each proxy", "yaxis_title": f"training loss, {BITS}"}
     fig = figure(340, meta={LEVELS: "y"}, **titles)
     for axis, is_log in zip((fig.layout.xaxis, fig.layout.yaxis), logarithmic, strict=True):
         axis.type = "log" if is_log else "linear"
-    for place, (domain, colour) in enumerate(colours.items()):
-        own = [lines[number] for number in lines if group[number] == domain]
+    for place, (name, colour) in enumerate(colours.items()):
+        own = [lines[number] for number in lines if group[number] == name]
         if own:
             fig.add_scatter(
                 x=np.concatenate([np.append(tokens, np.nan) for tokens, _, _ in own]),
@@ -48,15 +47,19 @@ def curves(
                 line={"width": 1.3, "color": colour, "dash": dash(place)},
                 marker={"size": 6},
                 opacity=0.75,
-                name=escape(named.format(domain)),
+                name=escape(name),
                 hovertemplate=f"%{{text}}<br>%{{x:,}} tokens: %{{y:.3f}} {BITS}<extra></extra>",
             )
     return fig.update_layout(showlegend=True)
 
 
 def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title: str) -> go.Figure:
-    """Measured scores (R,) in the order of the runs' numbers (R,), and the best up to each. title: with the unit."""
+    """Measured scores (R,) in the order of the runs' numbers (R,), and the best up to each. title: with the unit. The
+    axis reaches as far as `scale_of_best` says."""
+    low, high = scale_of_best(score, best)
+    room = 0.06 * (high - low)
     fig = figure(300, xaxis_title="run, in the order of their numbers", yaxis_title=escape(title))
+    fig.update_yaxes(range=[low - room, high + room])
     fig.add_scatter(
         x=numbers,
         y=score,
@@ -74,6 +77,16 @@ def best_so_far(numbers: np.ndarray, score: np.ndarray, best: np.ndarray, title:
         hovertemplate="best up to run %{x}: %{y:.4f}<extra></extra>",
     )
     return fig.update_layout(showlegend=True)
+
+
+def scale_of_best(score: np.ndarray, best: np.ndarray) -> tuple[float, float]:
+    """The ends of an axis of scores (R,): all of them, or where bad ones would flatten the rest, those up to three
+    times as far from the best as half of them are, and every best so far (R,)."""
+    away = np.abs(score - best[-1])
+    reach = 3 * float(np.median(away))
+    kept = score if away.max() <= 2 * reach else np.append(score[away <= reach], best)
+    low, high = float(kept.min()), float(kept.max())
+    return (low, high) if high > low else (low - 1e-3, high + 1e-3)
 
 
 def parallel(axes: list[dict], score: np.ndarray, title: str, better: str) -> go.Figure:
@@ -119,7 +132,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         steps = [[i / max(1, len(domains) - 1), colours[name]] for i, name in enumerate(domains)]
         line = {"color": largest, "colorscale": steps, "cmin": 0, "cmax": len(domains) - 1, "showscale": False}
         return fig.update_traces(line=line)
-    fig = figure(340, margin={"l": 40, "r": 40, "t": 30, "b": 50})
+    fig = figure(340)
     a, b, c = (escape(name) for name in domains)
     fig.add_scatterternary(
         a=points[:, 0],
@@ -130,7 +143,7 @@ def design(domains: list[str], colours: dict[str, str], points: np.ndarray) -> g
         marker={"size": 8, "opacity": 0.8, "color": [colours[domains[i]] for i in largest]},
         hovertemplate=f"{a} %{{a:.1%}}, {b} %{{b:.1%}}, {c} %{{c:.1%}}<extra></extra>",
     )
-    return fig.update_layout(ternary=triangle((a, b, c)))
+    return fig.update_layout(triangle(domains))
 
 
 def sizes(domains: list[str], colours, train: np.ndarray, valid: np.ndarray) -> go.Figure:

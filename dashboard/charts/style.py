@@ -4,10 +4,13 @@ Backgrounds are transparent and the text colour is set in the browser, so figure
 """
 
 import html
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
+LABEL = 20  # characters of a line of a name beside a chart
 MANY = 10  # domains or metrics from which on charts are laid out for many
 INK, FAINT, GRID = "#8a8279", "rgba(138,130,121,0.35)", "rgba(138,130,121,0.18)"
 TEXT, GROUND = "var(--st-text-color)", "var(--st-background-color)"  # plot.js puts in the page's own
@@ -17,7 +20,14 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "hexagon")  # o
 GOOD, BAD = "#0c8599", "#d9480f"  # lower and higher loss
 DIVERGING = [[0, GOOD], [0.5, "rgba(138,130,121,0.06)"], [1, BAD]]
 LOSS_SCALE = [[0, "#0b3d4a"], [0.35, "#0c8599"], [0.7, "#e8c27a"], [1, "#d9480f"]]
-AXIS = {"gridcolor": GRID, "zerolinecolor": FAINT, "linecolor": FAINT, "ticks": "", "automargin": True}
+AXIS = {
+    "gridcolor": GRID,
+    "zerolinecolor": FAINT,
+    "linecolor": FAINT,
+    "ticks": "",
+    "ticklabelstandoff": 4,
+    "automargin": True,
+}
 
 # The house style as a template: plotly checks it once, not for every figure.
 HOUSE = go.layout.Template(
@@ -40,11 +50,17 @@ def figure(height: int, **layout) -> go.Figure:
     return go.Figure(layout=go.Layout(template=HOUSE, height=height, **layout))
 
 
-def triangle(names: tuple[str, str, str]) -> dict:
-    """The layout of a ternary plot with these corners."""
+def triangle(names: Sequence[str]) -> dict:
+    """The layout of a ternary plot with these corners: room for their names, of which half stands beyond each."""
     corner = {"gridcolor": GRID, "linecolor": FAINT, "tickformat": ".0%", "ticks": ""}
-    axes = {f"{k}axis": {**corner, "title": {"text": name}} for k, name in zip("abc", names, strict=True)}
-    return {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes}
+    corner["tickvals"] = [0.2, 0.4, 0.6, 0.8]  # at the corners those of two sides would lie upon each other
+    titles = short_labels(names)
+    axes = {f"{k}axis": {**corner, "title": {"text": title}} for k, title in zip("abc", titles, strict=True)}
+    _, left, right = (30 + 4 * max(map(len, title.split("<br>"))) for title in titles)
+    return {
+        "ternary": {"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes},
+        "margin": {"l": left, "r": right, "t": 50, "b": 50},
+    }
 
 
 def oriented(scale: list, better: str) -> list:
@@ -86,3 +102,18 @@ def faded(colour: str, alpha: float = 0.14) -> str:
 def escape(text: str) -> str:
     """Text as it was typed: Plotly would read it as HTML."""
     return html.escape(text, quote=False)
+
+
+def short_labels(names: Sequence[str]) -> list[str]:
+    """Names that people gave, as labels of an axis or a legend: escaped, on two short lines at most, and still told
+    apart. A chart says them in full where the pointer is."""
+    found: list[str] = []
+    for name in names:
+        lines = textwrap.wrap(name, LABEL) or [name]
+        if len(lines) > 2:
+            lines = [lines[0], lines[1][: LABEL - 1].rstrip() + "…"]
+        label, number = "<br>".join(map(escape, lines)), 2
+        while label in found:
+            label, number = "<br>".join(map(escape, [*lines[:-1], f"{lines[-1][: LABEL - 4]}… {number}"])), number + 1
+        found.append(label)
+    return found

@@ -32,7 +32,7 @@ function cell(line, tag, name, text) {
 function lineOf(row, limit) {
   const line = document.createElement("tr");
   const sure = Math.abs(row.change) > row.half;
-  line.className = [!row.counted && "uncounted", !sure && "unsure"].filter(Boolean).join(" ");
+  line.className = [row.total && "total", !row.counted && "uncounted", !sure && "unsure"].filter(Boolean).join(" ");
   line.style.setProperty("--colour", row.colour);
   line.style.setProperty("--meter", sure ? `var(--${row.better ? "good" : "bad"})` : "var(--st-text-color)");
   const name = cell(line, "th", "name", "");
@@ -56,15 +56,18 @@ export default function ({ data, parentElement }) {
   const caption = document.createElement("caption");
   caption.textContent = data.caption;
   const body = document.createElement("tbody");
-  const counted = data.rows.filter((row) => row.counted), others = data.rows.filter((row) => !row.counted);
-  const append = (rows, limit) => body.append(...rows.map((row) => lineOf(row, limit)));
-  append(counted, reach(counted));
-  if (others.length) {
+  const compared = [...data.rows, ...(data.beside ?? [])];  // meters side by side have one scale
+  const append = (counted) => {
+    const limit = reach(compared.filter((row) => row.counted === counted));
+    body.append(...data.rows.filter((row) => row.counted === counted).map((row) => lineOf(row, limit)));
+  };
+  append(true);
+  if (data.rows.some((row) => !row.counted)) {
     const line = document.createElement("tr");
     line.className = "split";
     cell(line, "td", "", "Not counted, on a scale of their own").colSpan = 3;
     body.append(line);
-    append(others, reach(others));
+    append(false);
   }
   table.classList.toggle("many", data.rows.length > 12);
   table.classList.toggle("ends", data.rows.some((row) => row.value.includes("(")));  // an interval by both of its ends

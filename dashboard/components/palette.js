@@ -1,4 +1,6 @@
-// The command palette: Ctrl+K lists pages and studies, letters narrow the list, Enter goes there; ? asks for help.
+// The command palette: Ctrl+K lists pages, actions and more, letters narrow the list, Enter goes there; ? asks for help.
+
+const WHAT = "Go to a page, study, candidate, run or word, or do something";
 
 const typing = (target) => target.closest?.("input, textarea, select, [contenteditable]");
 
@@ -12,9 +14,22 @@ function make(tag, parent, attributes = {}) {
 // Whether all words of a wish are parts of a label.
 export const fits = (label, wish) => wish.toLowerCase().split(/\s+/).every((word) => label.toLowerCase().includes(word));
 
+const SHOWN = 12;
+
+// The study's runs whose numbers begin as what was typed: "run 1", "12".
+function runsOf(count, wish) {
+  const [, digits] = /^(?:run\s*)?(\d*)$/i.exec(wish) ?? [];
+  const found = [];
+  for (let n = 1; digits !== undefined && wish && n <= count && found.length < SHOWN; n++) {
+    if (String(n).startsWith(digits)) found.push({ id: `run ${n}`, kind: "run", label: `run ${n}` });
+  }
+  return found;
+}
+
 function draw(host) {
-  const { list, input, data } = host.palette;
-  host.palette.found = data.items.filter((item) => fits(`${item.kind} ${item.label}`, input.value.trim())).slice(0, 12);
+  const { list, input, data } = host.palette, wish = input.value.trim();
+  const named = data.items.filter((item) => fits(`${item.kind} ${item.label}`, wish));
+  host.palette.found = [...runsOf(data.runs, wish), ...named].slice(0, SHOWN);
   host.palette.at = Math.max(0, Math.min(host.palette.at, host.palette.found.length - 1));
   list.replaceChildren(...host.palette.found.map((item, place) => {
     const row = make("li", null, { role: "option", id: `mixdesk-option-${place}`, "aria-selected": String(place === host.palette.at) });
@@ -50,8 +65,8 @@ function open(host) {
 function build(host) {
   const box = make("div", host, { class: "ground", hidden: "" });
   const dialog = make("div", box, { class: "palette", role: "dialog", "aria-modal": "true", "aria-label": "Go to" });
-  const input = make("input", dialog, { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "mixdesk-options", "aria-label": "Go to a page or study", placeholder: "Go to a page or study", autocomplete: "off" });
-  const list = make("ul", dialog, { role: "listbox", id: "mixdesk-options", "aria-label": "Pages and studies" });
+  const input = make("input", dialog, { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "mixdesk-options", "aria-label": WHAT, placeholder: WHAT, autocomplete: "off" });
+  const list = make("ul", dialog, { role: "listbox", id: "mixdesk-options", "aria-label": "Found" });
   host.palette = { box, input, list, at: 0 };
   box.addEventListener("click", (event) => event.target === box && close(host));
   input.addEventListener("input", () => draw(host));

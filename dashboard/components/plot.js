@@ -2,6 +2,7 @@
 
 const CONFIG = {
   displaylogo: false,
+  displayModeBar: matchMedia("(hover: none)").matches ? false : "hover",  // a finger does not hover: it would stay, over the legend
   modeBarButtonsToRemove: ["sendChartToCloud", "sendDataToCloud", "select2d", "lasso2d", "autoScale2d"],
 };
 
@@ -51,10 +52,25 @@ function fitTitles(host, Plotly) {
   if (Object.keys(changes).length) Plotly.relayout(host, changes);
 }
 
-// Fit the titles after every drawing, and the drawing to its box whenever that changes: when a window or a sidebar
-// does. In a later frame, since what is asked of Plotly while it draws can be lost.
+const ONE_ROW = 26;  // pixels of a legend of one row: a figure has room for that
+
+// A legend of several rows is not taken from the plot: the figure becomes that much taller, and less once there is room.
+function fitLegend(host, Plotly) {
+  const legend = host._fullLayout.showlegend && host._fullLayout.legend;
+  const over = legend && legend.orientation === "h" && legend.yref === "paper" && legend.y > 1;
+  const height = Math.round(host.asked + (over ? Math.max(0, legend._height - ONE_ROW) : 0));
+  if (Math.abs(height - host._fullLayout.height) < 3) return;
+  host.style.height = `${height}px`;
+  Plotly.relayout(host, { height });
+}
+
+// Fit the titles and the legend after every drawing, and the drawing to its box whenever that changes: when a window or
+// a sidebar does. In a later frame, since what is asked of Plotly while it draws can be lost.
 function keepFitting(host, Plotly) {
-  const fit = () => fitTitles(host, Plotly);
+  const fit = () => {
+    fitTitles(host, Plotly);
+    fitLegend(host, Plotly);
+  };
   const resize = () => host.offsetWidth && Plotly.Plots.resize(host).then(fit);
   host.on("plotly_afterplot", inNextFrame(fit));
   new ResizeObserver(inNextFrame(resize)).observe(host);
@@ -139,6 +155,7 @@ function draw(host, Plotly, first) {
   host.titles = titlesOf(figure.layout);
   if (!first) {
     for (const [axis, title] of Object.entries(fitting(host, host.titles))) figure.layout[axis].title.text = title;
+    figure.layout.height = parseFloat(host.style.height);
   }
   Plotly.react(host, legible(figure.data, style), dressed(figure, style), CONFIG);
 }
@@ -155,7 +172,8 @@ function keepColours(host, redraw) {
 
 export default function ({ data, parentElement, setStateValue }) {
   const host = parentElement.querySelector(".mixdesk-plot");
-  host.style.height = `${data.height}px`;
+  if (host.asked !== data.height) host.style.height = `${data.height}px`;
+  host.asked = data.height;
   host.style.minWidth = `${data.narrowest}px`;
   parentElement.style.overflowX = data.narrowest ? "auto" : "";
   let gone = false;

@@ -21,5 +21,4 @@ def plot(figure: go.Figure, key: str, narrowest: int = 0):
             "plotly": PLOTLY,
         },
         on_brush_change=lambda: None,
-        height=figure.layout.height or 400,
     )

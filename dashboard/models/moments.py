@@ -2,6 +2,7 @@
 
 from datetime import tzinfo
 
+from dashboard.models.wording import RUN
 from dashboard.models.wording import moment as at
 from engine.core.short_names import counted
 from engine.spec.merge import EXPERT, REFERENCE
@@ -80,7 +81,7 @@ def behind_words(moment: Moment, behind: Behind) -> str:
 
 
 def _runs(moment: Moment, number: int) -> str:
-    return counted(number, "merge" if moment.study.kind == "merge" else "run")
+    return counted(number, RUN[moment.study.kind])
 
 
 def _have(number: int) -> str:

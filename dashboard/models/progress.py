@@ -103,10 +103,9 @@ def merge_progress(store: Store, study: studies.Study, own: list[jobs.JobRow]) -
     if (latest := studies.league(store, study.id)) and fits.state == "done":
         fits = replace(fits, note=f"on {latest['runs']} merges")
     failures = lost_words(study, lost_work(store, study))
-    left = seconds_left(by_kind["train"], None)
-    return Progress(
-        [corpus, experts, merges, fits, search], None, None if failures else left and left + ANSWER_SECONDS, failures
-    )
+    left = seconds_left(by_kind["train"], None)  # 0 once experts are trained: how long merges take, nothing tells
+    end = None if failures or not left else left + ANSWER_SECONDS
+    return Progress([corpus, experts, merges, fits, search], None, end, failures)
 
 
 def unmeasured(study: studies.Study) -> str:

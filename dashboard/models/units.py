@@ -80,7 +80,8 @@ class Shown:
     def gap_words(self, value: float, half: float | None = None) -> str:
         """A difference with its sign, and half the width of its interval where that is known."""
         text = number(float(self.gap(value)), "+")
-        return text if half is None else f"{text} ± {number(float(self.gap(half)))}"
+        unknown = half is None or not math.isfinite(half)
+        return text if unknown else f"{text} ± {number(float(self.gap(half)))}"
 
 
 def shown_in(reading: str, unit: str) -> Shown:

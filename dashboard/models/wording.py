@@ -24,6 +24,7 @@ DID = {
 }
 
 
+RUN = {"mixture": "run", "merge": "merge"}  # what a measured point of a study is called, by its kind
 # Others are called as they are stored.
 ROLES = {"design": "design point", "baseline": "baseline", "repeat": "repeat", DOSE: "dose run", PAIRED: "paired merge"}
 
@@ -70,9 +71,10 @@ def predicted_words(predicted: dict, aggregate: Aggregate, read: Shown) -> str:
 
 
 def against_words(baselines: dict[str, dict], aggregate: Aggregate, read: Shown) -> str:
-    """The difference to the first baseline, and whether it is within noise."""
+    """The difference to the first baseline with its interval, and whether it is within noise."""
     name, gap = next(iter(baselines.items()))
-    words = f"{read.gap_words(aggregate.sign * gap['aggregate'])} vs. {name}"
+    told = read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"]))
+    words = f"{told} vs. {name}"
     return f"{words}: within noise" if gap["inside_noise"] else words
 
 

@@ -77,7 +77,8 @@ class Claim:
     against: the other's name; gap: the predicted difference of aggregates, negative where the first is better; noise:
     between seeds, with `freedom` degrees behind it. seeds: of each that find such a difference, seeds_at_most: at the
     upper end of the noise; mixtures: that must be trained together for that with the planned seeds; each None where out
-    of reach. power: of the plan; detectable: the smallest difference that the plan finds, None with one seed.
+    of reach. power: of the plan; detectable: the smallest difference that the plan finds, None with one seed. half: of
+    the 95% interval of the predicted difference of two runs, None where nothing tells.
     """
 
     against: str
@@ -89,6 +90,7 @@ class Claim:
     mixtures: int | None
     power: float
     detectable: float | None
+    half: float | None = None
 
 
 def claim(against: str, gap: float, noise: float, freedom: int, seeds: int, mixtures: int) -> Claim:

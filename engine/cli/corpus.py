@@ -10,6 +10,13 @@ from engine.core.errors import Problem
 def add(command) -> None:
     command("corpora", plain("list_corpora"), "list the corpora and their sizes")
     corpus_options(command("corpus", corpus_build, "build a corpus: text -> token shards", wait=True, makes=True))
+    one = command("mark-corpus", corpus_mark, "make a corpus private from now on: none of its text is shown")
+    one.add_argument("name", metavar="CORPUS", help="`corpora` lists them")
+    one.add_argument("--public", action="store_true", help="take that back")
+
+
+def corpus_mark(client, workspace, options):
+    return client.call("mark_corpus", name=options.name, private=not options.public)
 
 
 def corpus_options(one) -> None:

@@ -17,7 +17,10 @@ def list_corpora(store: Store) -> list[dict]:
         manifest, job = table.manifest(store, name), table.job(store, name)
         sizes = {d: m["train_tokens"] for d, m in manifest["domains"].items()} if manifest else None
         summary = report(manifest) if manifest else None
-        found.append({"corpus": name, "train_tokens": sizes, "report": summary, "job": job and asdict(job)})
+        private = table.is_private(store, name)
+        found.append(
+            {"corpus": name, "private": private, "train_tokens": sizes, "report": summary, "job": job and asdict(job)}
+        )
     return found
 
 
@@ -27,7 +30,15 @@ def build_corpus(store: Store, name: str, spec: dict) -> dict:
     return {"corpus": name, **answer_of(store, corpora.build_corpus(store, name, spec))}
 
 
+@takes("operator", "mark a corpus")
+def mark_corpus(store: Store, name: str, private: bool = True) -> dict:
+    """Make a corpus private from now on, or take that back: none of its text is shown."""
+    corpora.mark_corpus(store, name, private)
+    return {"corpus": name, "private": table.is_private(store, name)}
+
+
 COMMANDS = (
     list_corpora,
     build_corpus,
+    mark_corpus,
 )

@@ -16,13 +16,15 @@ from engine.corpus.tokenizers import BytePairs, Bytes, from_file, raw_bytes
 class Corpus:
     """A corpus, open for reading.
 
-    name: its folder's; manifest: see engine/corpus/build.py; tokenizer: encodes and decodes.
+    name: its folder's; manifest: see engine/corpus/build.py; tokenizer: encodes and decodes; private: none of its text
+    may be shown.
     """
 
     name: str
     folder: Path
     manifest: dict
     tokenizer: Bytes | BytePairs
+    private: bool = False
 
     @property
     def domains(self) -> list[str]:
@@ -38,11 +40,6 @@ class Corpus:
     def token_bytes(self) -> np.ndarray:
         """The bytes behind each token id: (V,) int64."""
         return self.tokenizer.token_bytes
-
-    @property
-    def private(self) -> bool:
-        """Whether none of its text may be shown."""
-        return bool(self.manifest["spec"].get("private"))
 
     def train(self, domain: str) -> np.memmap:
         """The training tokens of a domain: (T,), unsigned."""
@@ -81,7 +78,7 @@ def load(folder: Path) -> Corpus:
                     f"should have {expected:,}. It was damaged after it was built. "
                     f"Delete the folder {folder} and build it again."
                 )
-    return Corpus(folder.name, folder, manifest, tokenizer)
+    return Corpus(folder.name, folder, manifest, tokenizer, bool(manifest["spec"].get("private")))
 
 
 def read_manifest(folder: Path) -> dict:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from engine.core.records import Record
 from engine.jobs.events import Event
-from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
+from engine.jobs.housekeeping import CorpusMarked, StudyDeleted, StudyLabelled
 from engine.jobs.ledger import PredictionsRegistered, SourcePriced
 from engine.jobs.manifests import ImportedFrom, KeptText, Pool
 from engine.jobs.runs import CarriedRun, ImportedRun, PlannedRun, SubmittedRun
@@ -336,6 +336,7 @@ DECISIONS: tuple[type[Event], ...] = (
     JobCancelAsked,
     JobRetryAsked,
     CorpusPlanned,
+    CorpusMarked,
     CandidatePut,
     ReviewAdded,
     InboxRead,

@@ -1,4 +1,4 @@
-"""Decisions that keep a workspace in order: how a study is called and filed, and that it was deleted."""
+"""Decisions that keep a workspace in order: how a study is called and filed, that it was deleted, what is private."""
 
 from dataclasses import dataclass
 
@@ -24,3 +24,12 @@ class StudyDeleted(Event):
 
     kind = "study.deleted"
     study: str
+
+
+@dataclass(frozen=True)
+class CorpusMarked(Event):
+    """From now on a corpus is private, or not any more, however it was built."""
+
+    kind = "corpus.marked"
+    corpus: str
+    private: bool

@@ -30,11 +30,11 @@ def compare(store: Store, candidates: list[str], reference: str, tokens: float |
 
     tokens: the target budget (default: the first candidate's), 0 where unknown. Returns {"study", "names", "kind",
     "metrics", "aggregate", "reference": {"id", "name"}, "tokens", "same_fit": whether one surrogate predicted all,
-    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "extrapolated": whether no run was
-    near when it was frozen, "difference": {"mean", "std", "inside_noise" (M,), "aggregate", "aggregate_std",
-    "aggregate_inside_noise"}, None for the reference itself, "epochs", "unique_tokens", "measured": see
-    `measured_since`}]}. Raises Problem if their number is not allowed, they are of two studies, or the reference is
-    unknown.
+    "rows": [{"id", "name", "point", "mean", "std", "aggregate", "aggregate_std", "runs": behind the prediction,
+    "extrapolated": whether no run was near when it was frozen, "difference": {"mean", "std", "inside_noise" (M,),
+    "aggregate", "aggregate_std", "aggregate_inside_noise"}, None for the reference itself, "epochs", "unique_tokens",
+    "measured": see `measured_since`}]}. Raises Problem if their number is not allowed, they are of two studies, or the
+    reference is unknown.
     """
     ids = list(dict.fromkeys(candidates))
     if not FEWEST <= len(ids) <= MOST:
@@ -105,6 +105,7 @@ def row_of(one: reviews.Candidate, aggregate: Aggregate, tokens: float) -> dict:
         "point": frozen["point"],
         **_values(frozen["predicted"]),
         "aggregate": float(aggregate.of(frozen["predicted"]["mean"])),
+        "runs": frozen["surrogate"]["runs"],
         "extrapolated": FAR in frozen["caveats"],
         "epochs": None,
         "unique_tokens": None,
@@ -152,8 +153,9 @@ def difference(frozen: dict, base: dict, surrogate: Surrogate | None, aggregate:
 def measured_since(store: Store, rows: list[dict], base: list[float], aggregate: Aggregate) -> None:
     """Add the confirmations' results to each row, the smallest size first.
 
-    "measured": [{"fidelity", "aggregate", "difference", "half" (95%), "inside_noise"}]; the last three None if the
-    reference (D,) was not measured at that size, `half` also if the noise is unknown.
+    "measured": [{"fidelity", "seeds", "aggregate", "aggregate_half" (95%), "difference", "half" (95%),
+    "inside_noise"}]; the last three None if the reference (D,) was not measured at that size, both halves also if the
+    noise is unknown.
     """
     study = reviews.get(store, rows[0]["id"]).study
     for row in rows:
@@ -164,7 +166,8 @@ def measured_since(store: Store, rows: list[dict], base: list[float], aggregate:
         for row, own in zip(rows, losses, strict=True):
             if not len(own):
                 continue
-            entry = {"fidelity": fidelity, "aggregate": float(aggregate.of(own).mean())}
+            entry = {"fidelity": fidelity, "seeds": len(own), "aggregate": float(aggregate.of(own).mean())}
+            entry["aggregate_half"] = None if noise is None else float(t * noise[0] / np.sqrt(len(own)))
             entry |= {"difference": None, "half": None, "inside_noise": None}
             if len(reference) and row["difference"] is not None:
                 entry["difference"] = float(aggregate.of(own).mean() - aggregate.of(reference).mean())

@@ -76,6 +76,7 @@ def overview(store: Store, study: studies.Study) -> dict:
             "standing": as_dict(stand.get(one.id, Standing()), rules, one.frozen["author"]),
             "point": dict(zip(one.frozen["names"], one.frozen["point"], strict=True)),
             "predicted": one.frozen["predicted"],
+            "runs": one.frozen["surrogate"]["runs"],
             "aggregate": one.frozen["aggregate"],
             "baselines": {name: there["difference"] for name, there in one.frozen["baselines"].items()},
             "comments": said.get(one.id, 0),

@@ -8,13 +8,13 @@ store.
 
 import numpy as np
 
-from engine import corpus as corpora
 from engine.core.errors import Problem
 from engine.corpus import windows
 from engine.corpus.windows import Windows
 from engine.review.evidence import at_point
 from engine.spec.fidelity import Fidelity
 from engine.spec.statistics import ci_half_width, lowest
+from engine.studies.corpora import opened
 from store import runs
 from store.database import Store
 
@@ -25,9 +25,10 @@ EXAMPLES = 3  # windows shown per domain, the worst first
 def flips(store: Store, study: str, corpus: str | None, point: list[float], reference: list[float]) -> list[dict]:
     """One entry per fidelity at which both points (D,) were measured with their windows, the smallest first.
 
-    {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "windows", "worse":
-    outside the noise, None if one seed leaves the noise unknown, "higher": windows that are higher at all,
-    "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty if no windows were saved.
+    {"fidelity", "seeds": common to both, "domains": [{"domain", "change": mean of the windows, "half": of its 95%
+    interval over windows, None for one, "windows", "worse": outside the noise, None if one seed leaves the noise
+    unknown, "higher": windows that are higher at all, "by_chance", "examples": [{"place", "change", "text"}]}]}. Empty
+    if no windows were saved.
     """
     both: dict[str, list] = {}
     rows = [run for run in runs.confirmations(store, study) if run.losses is not None]
@@ -69,6 +70,7 @@ def of_domain(domain: str, change: np.ndarray, text) -> dict:
     return {
         "domain": domain,
         "change": float(mean.mean()),
+        "half": float(ci_half_width(mean.std(ddof=1) / np.sqrt(len(mean)))) if len(mean) > 1 else None,
         "windows": len(mean),
         "worse": None if worse is None else int(worse.sum()),
         "higher": int((mean > 0).sum()),
@@ -94,18 +96,18 @@ def noise_of(change: np.ndarray) -> float | None:
 def texts(store: Store, corpus: str | None, like: Windows):
     """A function (domain, place among the kept windows) -> the text of that window, None if the corpus is gone."""
     try:
-        opened = None if corpus is None else corpora.load(store.workspace.corpus(corpus))
+        found = None if corpus is None else opened(store, corpus)
     except (Problem, OSError):
-        opened = None
+        found = None
 
     def text(domain: str, place: int) -> str | None:
-        if opened is None or opened.private or domain not in opened.domains:
+        if found is None or found.private or domain not in found.domains:
             return None
-        shard = opened.valid(domain)
+        shard = found.valid(domain)
         begin = windows.starts(len(shard), like.context, like.tokens)
         if len(begin) != like.count[domain]:
             return None  # the corpus was rebuilt since
         at = begin[windows.kept_places(len(begin))[place]]
-        return opened.decode(np.asarray(shard[at : at + like.context + 1]))
+        return found.decode(np.asarray(shard[at : at + like.context + 1]))
 
     return text

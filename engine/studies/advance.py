@@ -158,7 +158,13 @@ def due_search(store: Store, study: studies.Study) -> tuple[str, dict] | None:
 
 
 def is_settled(store: Store, study: studies.Study) -> bool:
-    """Whether nothing more will happen by itself: no job of the study waits or runs, and `advance` would queue none."""
+    """Whether nothing more will happen by itself: no job of the study waits or runs, and `advance` would queue none.
+    Both at once: between two looks a fit may end and its search be queued, which neither of them sees."""
+    version = store.version
+    return _is_settled(store, studies.get(store, study.id)) and store.version == version
+
+
+def _is_settled(store: Store, study: studies.Study) -> bool:
     if study.state != "active":
         return True
     if any(job.state in jobs.UNFINISHED for job in jobs.of_study(store, study.id)):

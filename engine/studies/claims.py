@@ -1,11 +1,12 @@
 """What a confirmation can claim, before it is paid: "A beats B" by the noise between seeds. Uses the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.analysis.power import Claim, claim
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.confirmations import SAME, Plan
 from engine.studies.fits import fit_of
 from engine.studies.measured import Noise, aggregate_noise, frame_of_study, noise_of_groups, points_measured
@@ -42,8 +43,9 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
     for name, point in frame_of_study(study).baselines.items():
         if not any(np.abs(point - other).max() <= SAME for other in points[1:]):
             continue
-        gap = difference(fit.surrogate, points[0], point, aggregate.weights).aggregate
-        found.append(claim(name, gap, noise.std, noise.freedom, plan.seeds, len(points)))
+        gap = difference(fit.surrogate, points[0], point, aggregate.weights)
+        one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))
+        found.append(replace(one, half=ci_half_width(gap.aggregate_std)))
     return Claims(noise, source, found)
 
 

@@ -4,15 +4,20 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from engine.core.errors import Problem
 from engine.core.files import check_room, replacing
 from engine.core.people import need
+from engine.core.short_names import listed
 from engine.core.workspace import Workspace, within
+from engine.corpus import shelf
 from engine.corpus.layouts import existing
+from engine.corpus.shelf import Corpus
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import sources_of
 from engine.jobs.decisions import CorpusPlanned
+from engine.jobs.housekeeping import CorpusMarked
 from engine.spec.kinds.corpus import CorpusTask
 from engine.studies.questions import Asked, ask_once
 from store import corpora
@@ -51,6 +56,20 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
         else:
             job_id = f"corpus-{folder.name}~{_short_digest(spec)}"  # no name of a corpus has this mark
         return ask_once(store, job_id, CorpusTask(name, **spec).spec())
+
+
+def mark_corpus(store: Store, name: str, private: bool) -> None:
+    """Make a corpus private from now on, or take that back. Raises Problem if there is none of that name."""
+    need("operator", "mark a corpus")
+    if name not in corpora.names(store):
+        raise Problem(f"Cannot mark the corpus {name!r}: there is none. Choose one of {listed(corpora.names(store))}.")
+    if corpora.is_private(store, name) != private:
+        store.write(CorpusMarked(name, private))
+
+
+def opened(store: Store, name: str) -> Corpus:
+    """A corpus, as private as it is now. Raises Problem where it cannot be opened."""
+    return replace(shelf.load(store.workspace.corpus(name)), private=corpora.is_private(store, name))
 
 
 def keep_text(workspace: Workspace, files: Sequence[tuple[str, bytes]]) -> str:

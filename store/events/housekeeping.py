@@ -1,7 +1,7 @@
-"""Apply decisions that keep a workspace in order: labels of studies, and their deletion."""
+"""Apply decisions that keep a workspace in order: labels of studies, their deletion, and what is private."""
 
 from engine.jobs.events import Event
-from engine.jobs.housekeeping import StudyDeleted, StudyLabelled
+from engine.jobs.housekeeping import CorpusMarked, StudyDeleted, StudyLabelled
 from store.events.bulk import Cursor, Handler, Origin
 
 LABELS = ("name", "note", "tags", "pinned", "archived")  # fields of the event, and columns of the study
@@ -33,4 +33,12 @@ def study_deleted(cursor: Cursor, origin: Origin, e: StudyDeleted) -> None:
     cursor.execute("DELETE FROM studies WHERE id = ?", [e.study])
 
 
-EVENTS: dict[type[Event], Handler] = {StudyLabelled: study_labelled, StudyDeleted: study_deleted}
+def corpus_marked(cursor: Cursor, origin: Origin, e: CorpusMarked) -> None:
+    cursor.execute("UPDATE corpora SET private = ? WHERE name = ?", [e.private, e.corpus])
+
+
+EVENTS: dict[type[Event], Handler] = {
+    StudyLabelled: study_labelled,
+    StudyDeleted: study_deleted,
+    CorpusMarked: corpus_marked,
+}

@@ -130,11 +130,10 @@ def test_a_link_restores_the_comparison(tab, other_tab, room):
     visit(other_tab, room, tab.url.removeprefix(f"{room.url}/"))
     expect(other_tab.locator("h1")).to_have_text("Compare")
     expect(other_tab.get_by_text("Predicted, compared with").first).to_contain_text("uniform")
-    titles = "[...document.querySelectorAll('.mixdesk-plot')].map(e => e._fullLayout?.xaxis?.title?.text || '')"
     for one in (tab, other_tab):
-        one.wait_for_function(f"{titles}.some(title => title.includes('difference to uniform, bits per byte'))")
+        expect(one.get_by_text("Difference to uniform with its 95% interval, bits per byte")).to_have_count(2)
     visit(tab, room, f"candidates?study={room.study}&compare={','.join(room.ids)}&against={room.ids[1]}")
-    tab.wait_for_function(f"{titles}.some(title => title.includes('difference to &lt;b&gt;Mostly&lt;/b&gt;'))")
+    expect(tab.get_by_text("Difference to <b>Mostly</b>")).to_have_count(1)
 
 
 @pytest.mark.parametrize(

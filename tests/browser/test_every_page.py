@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from dashboard.views import MERGE, MIXTURE, pages_for
 from tests.browser.test_merge_pages import merge_page, see  # noqa: F401
-from tests.support.running import settled, visit, watched_tab
+from tests.support.running import Page, answer, copied, settled, visit, watched_tab
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +84,56 @@ def test_a_page_of_a_merge_study(tab, merge_page, path, looks):  # noqa: F811
     see(tab, merge_page, path)
     opened(tab, pages_for(MERGE)[path].title)
     assert in_looks(tab, looks) == {}
+
+
+@pytest.fixture(scope="module")
+def reviewed(finished, tmp_path_factory):
+    """A page on a copy of the finished study, in which three candidates were voted on, discussed and decided."""
+    workspace = copied(finished, tmp_path_factory.mktemp("reviewed") / "workspace")
+    points, ids = ("0.1,0.2,0.7", "0.1,0.7,0.2", "0.4,0.3,0.3"), []
+    for name, point in zip(("Mostly python", LONG, "Even"), points, strict=True):
+        values = zip(("digits", "prose", "python"), point.split(","), strict=True)
+        given = [word for one, value in values for word in ("--point", f"{one}={value}")]
+        ids.append(answer(workspace, "nominate", "Small", name, "--because", f"for {name}", *given)["candidate"])
+    me = answer(workspace, "inbox")["person"]
+    answer(workspace, "comment", ids[0], f"What do you think, @{me}?")
+    answer(workspace, "vote", ids[0], ids[1])
+    answer(workspace, "vote", ids[0], ids[2])
+    answer(workspace, "decide", ids[0], "approved", "--because", "It is better on all that counts.")
+    answer(workspace, "decide", ids[2], "rejected", "--because", "Too much junk.")
+    running = Page(workspace)
+    running.ids, running.study = ids, answer(workspace, "list")[0]["study"]
+    yield running
+    running.stop()
+
+
+LONG = "a name that is as long as names of candidates can be, or so"
+FILLED = {  # path and query of a page -> a text that is there once it is drawn
+    "candidates?": "What the team prefers",
+    "candidates?candidate={0}": "Discussion",
+    "candidates?vote={0},{1}": "Names",
+    "candidates?vote={1},{2}": "Names stay hidden",
+    "candidates?compare={0},{1},{2}": "Epochs at the target budget",
+    "review?candidate={0}": "1 comment",
+    "review?candidate={1}": "arrow keys to navigate",
+    "inbox?": "For you",
+}
+
+
+@pytest.mark.slow
+def test_a_review_that_is_filled(tab, reviewed):
+    """All of its pages in every look, in one tab: its parts are the same on each."""
+    found = {}
+    for path, words in FILLED.items():
+        visit(tab, reviewed, f"{path.format(*reviewed.ids)}&study={reviewed.study}")
+        expect(tab.get_by_text(words).first).to_be_visible()
+        expect(tab.get_by_test_id("stException")).to_have_count(0)
+        looks = [(width, scheme) for width in (WIDE, NARROW) for scheme in ("light", "dark")]
+        if wrong := in_looks(tab, looks):
+            found[path] = wrong
+        sideways = "document.querySelector('[data-testid=stMain]').scrollWidth > innerWidth"
+        assert not tab.evaluate(sideways), f"{path} is wider than a phone"
+    assert found == {}
 
 
 def test_the_page_follows_the_system_into_the_dark(tab, page):

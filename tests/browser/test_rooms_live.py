@@ -62,6 +62,16 @@ def test_one_link_leads_where_the_presenter_is(tab, other_tab, room):
     # who leads sees who came, with their page in the tooltip
     tab.get_by_test_id("stSidebar").locator(OTHERS).hover()
     expect(tab.get_by_text("is viewing Review. Click to follow.")).to_be_visible()
+    # a reload ends a session, and nobody's place in the room
+    for one in (tab, other_tab):
+        one.reload()
+        expect(one.locator("h1")).to_have_text(re.compile("Two"))
+    expect(tab.get_by_role("button", name="Here as Ann Lee <b>")).to_be_visible()
+    expect(sidebar.get_by_text(re.compile("Following .?Ann Lee <b>"))).to_be_visible()
+    tab.locator("h1").click()
+    tab.keyboard.press("ArrowLeft")
+    expect(tab.locator("h1")).to_have_text(re.compile("One"))
+    expect(other_tab.locator("h1")).to_have_text(re.compile("One"))
 
 
 def test_a_fader_is_followed_and_a_click_goes_ones_own_way(tab, other_tab, room):

@@ -7,19 +7,19 @@ import numpy as np
 import streamlit as st
 
 from dashboard.charts import review as review_charts
+from dashboard.components.meters import meters
 from dashboard.models import wording
-from dashboard.models.names import Named, named_in
+from dashboard.models.names import named_in
 from dashboard.server import state
+from dashboard.views.decide.frozen import rows_of, ruler_of
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import attempt, show_refusal
 from dashboard.views.shared.text import local, named_as, plain
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.core.people import acting
 from engine.review import acts, ballots
-from engine.spec.objectives import Aggregate, Objective
-from engine.spec.statistics import ci_half_width
-from engine.studies.measured import for_fitting
+from engine.spec.objectives import Aggregate
 from store import reviews, studies
 
 NEXT, BOX = "next", "ballot"
@@ -41,7 +41,7 @@ def render(study: studies.Study) -> bool:
     if st.button("All candidates", icon=":material/arrow_back:", type="tertiary"):
         del st.query_params["vote"]
         st.rerun()
-    st.title("Which would you train?")
+    st.title("Which merge would you take?" if study.kind == "merge" else "Which would you train?")
     pair, given = [there[one] for one in ids], ballots.votes_on(store, study, ids)
     voted = any(one["author"] == acting().name for one in given)
     note = "You have voted; voting again replaces it." if voted else "Names stay hidden until you have voted."
@@ -75,39 +75,28 @@ def cast(pair: list[str], neither: bool, blind: bool) -> None:
 
 
 def cards(study: studies.Study, pair: list[reviews.Candidate], named: bool) -> None:
-    """The two points and what is predicted of each against the same baseline, on the same scale."""
+    """The two points and what is predicted of each against the same baseline, all on the same scales."""
     frozen = [one.frozen for one in pair]
     common = [name for name in frozen[0]["baselines"] if name in frozen[1]["baselines"]]
-    scale = scale_of([Objective(**one) for one in frozen[0]["metrics"]], for_fitting(state.store(), study.id).losses)
-    gaps = [one["baselines"][common[0]]["difference"] for one in frozen] if common else []
-    means = [scale.factor * np.array(one["mean"]) for one in gaps]
-    halves = [np.abs(scale.factor) * ci_half_width(np.array(one["std"])) for one in gaps]
-    most = 1.05 * max((float((np.abs(m) + h).max()) for m, h in zip(means, halves, strict=True)), default=1.0)
-    side = "left" if scale.better == "lower" else "right"
+    rulers = [ruler_of(study, one) for one in frozen]
+    rows = [rows_of(by, one, common[0]) for by, one in zip(rulers, frozen, strict=True)] if common else []
+    points = np.array([one["point"] for one in frozen])
     for k, place in enumerate(st.columns(2)):
-        with place.container(border=True):
-            names = named_in(frozen[k])
+        with place.container(border=True, key=f"ballot-{SIDES[k]}"):
             st.header(SIDES[k] + (f": {named_as(frozen[k]['name'])}" if named else ""), anchor=False)
             numbers(frozen[k])
-            plot(review_charts.points(frozen[k]["kind"], [SIDES[k]], names, np.array([frozen[k]["point"]])), f"ab-{k}")
-            if gaps:
-                title = f"difference to {common[0]}, {scale.unit} ({side} is better)"
-                losses(names, (SIDES[k], means[k], halves[k]), title, scale.unit, most, k)
+            shown = (frozen[k]["kind"], [SIDES[k]], named_in(frozen[k]), points[[k]], review_charts.reach(points))
+            plot(review_charts.points(*shown), f"ab-{k}")
+            if rows:
+                meters(rows[k], rulers[k].caption(common[0]), f"ab-losses-{k}", beside=rows[1 - k])
 
 
 def numbers(frozen: dict) -> None:
     """The aggregate with its interval, and the runs behind it."""
     aggregate = Aggregate.from_dict(frozen["aggregate"])
     text = wording.predicted_words(frozen["predicted"], aggregate, reading(aggregate.unit))
-    runs = frozen["surrogate"]["runs"]
-    st.markdown(plain(f"{aggregate.title.capitalize()}: {text} (95%), from {wording.counted(runs, 'run')}"))
-
-
-def losses(names: Named, series: tuple, title: str, unit: str, most: float, k: int) -> None:
-    """Every metric's difference to a baseline with its interval, as far as ± most on both cards."""
-    colours = [names.colours[one] for one in names.metrics]
-    figure = review_charts.intervals(names.metrics, colours, [series], title, unit)
-    plot(figure.update_layout(xaxis_range=[-most, most]), f"ab-losses-{k}")
+    runs = wording.counted(frozen["surrogate"]["runs"], wording.RUN[frozen["kind"]])
+    st.markdown(plain(f"{aggregate.title.capitalize()}: {text} (95%), from {runs}"))
 
 
 def result(pair: list[reviews.Candidate], given: list[dict]) -> None:

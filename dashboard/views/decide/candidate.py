@@ -6,26 +6,26 @@ import streamlit as st
 from dashboard.charts import review as review_charts
 from dashboard.components import drafts
 from dashboard.models import wording
-from dashboard.models.names import Named, named_in
+from dashboard.models.names import named_in
 from dashboard.report import html as report
 from dashboard.server import state
 from dashboard.views.decide import deciding, evidence
 from dashboard.views.decide.deciding import badge
+from dashboard.views.decide.frozen import levels
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import attempt, show_refusal
 from dashboard.views.shared.text import local, named_as, plain, refusal
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.people import acting
 from engine.core.short_names import listed, slug
 from engine.review import acts
 from engine.review.dossier import dossier
 from engine.review.mentions import known_people, unknown
-from engine.spec.objectives import Aggregate, Objective
+from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
 from engine.studies.desk_file import desk_of
-from engine.studies.measured import for_fitting
 from store import studies
 
 SHOWN = 20  # latest comments; earlier ones on request
@@ -58,10 +58,10 @@ def render(study: studies.Study) -> bool:
         labels = [frozen["name"], *others]
         plot(review_charts.points(frozen["kind"], labels, names, values), key="candidate-point")
     with right:
-        predicted(study, frozen, names, aggregate)
+        predicted(study, frozen, aggregate)
     for caveat in frozen["caveats"]:
         st.caption(f":material/warning: {plain(caveat)}")
-    evidence.measured(study, found, names, aggregate)
+    evidence.measured(study, found, aggregate)
     talk, verdict = st.columns([3, 2])
     with talk:
         discussion(found)
@@ -80,34 +80,20 @@ def head(found: dict) -> None:
     st.text(frozen["rationale"])
 
 
-def predicted(study: studies.Study, frozen: dict, names: Named, aggregate: Aggregate) -> None:
+def predicted(study: studies.Study, frozen: dict, aggregate: Aggregate) -> None:
     """Every metric against a baseline, as it was frozen."""
     baseline = st.selectbox("Predicted, compared with", list(frozen["baselines"]), key="candidate-baseline")
     gap = frozen["baselines"][baseline]["difference"]
-    scale = scale_of([Objective(**one) for one in frozen["metrics"]], for_fitting(state.store(), study.id).losses)
-    side = "left" if scale.better == "lower" else "right"
-    figure = review_charts.intervals(
-        names.metrics,
-        [names.colours[one] for one in names.metrics],
-        [
-            (
-                "predicted",
-                scale.factor * np.array(gap["mean"]),
-                np.abs(scale.factor) * ci_half_width(np.array(gap["std"])),
-            )
-        ],
-        f"difference to {baseline}, {scale.unit} ({side} is better)",
-        scale.unit,
-    )
-    plot(figure, key="candidate-predicted")
+    levels(study, frozen, baseline, "candidate-predicted")
     behind, read = frozen["surrogate"], reading(aggregate.unit)
     verdict = "**within noise**" if gap["inside_noise"] else "beyond noise (95%)"
     st.caption(
         f"{plain(aggregate.title.capitalize())}: "
         f"{plain(wording.predicted_words(frozen['predicted'], aggregate, read))}, "
         f"{read.gap_words(aggregate.sign * gap['aggregate'], ci_half_width(gap['aggregate_std']))} vs. "
-        f"{plain(baseline)}, {verdict}. {plain(behind['title'])} on {behind['runs']} runs "
-        f"({behind['runs_hash']}); hollow marks are within noise.{read.note}"
+        f"{plain(baseline)}, {verdict}. {plain(behind['title'])} on "
+        f"{wording.counted(behind['runs'], wording.RUN[frozen['kind']])} ({behind['runs_hash']})."
+        f"{read.note}"
     )
 
 

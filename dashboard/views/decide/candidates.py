@@ -7,6 +7,7 @@ from dashboard.server import state
 from dashboard.views.decide import ballot, candidate, comparing, deciding, preferences
 from dashboard.views.decide.deciding import BADGES, badge
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import local, named_as, plain, refusal
@@ -42,16 +43,20 @@ def listed(study: studies.Study, found: dict) -> None:
     """All of them, newest first; choose several to see them side by side."""
     rows = found["candidates"]
     if not rows:
-        st.info(
-            "No candidates yet. Explore, Search, Runs, Next runs and Confirm have a button *Nominate* at each point.",
-            icon=":material/how_to_vote:",
+        where = "Explore, Search and Runs" if study.kind == "merge" else "Explore, Search, Runs, Next runs and Confirm"
+        nothing_yet(
+            f"No candidates yet. {where} have a button *Nominate* at each point.",
+            study,
+            ":material/how_to_vote:",
+            explore="To Explore",
+            search="To Search",
         )
         rules(study, found["rules"])
         return
     states = [one for one in BADGES if any(row["standing"]["state"] == one for row in rows)]
     wanted = st.pills("State", states, selection_mode="multi", key="candidate-states") if len(states) > 1 else []
     wished = [row for row in rows if not wanted or row["standing"]["state"] in wanted]
-    chosen = [row["id"] for row in wished[:SHOWN] if card(row, found["rules"])]
+    chosen = [row["id"] for row in wished[:SHOWN] if card(study, row, found["rules"])]
     if len(wished) > SHOWN:
         st.caption(f"Showing the newest {SHOWN} of {len(wished)}; filter them by state.")
     leads_on(study, chosen)
@@ -63,7 +68,7 @@ def listed(study: studies.Study, found: dict) -> None:
     history(rows, found["history"])
 
 
-def card(row: dict, now: dict) -> bool:
+def card(study: studies.Study, row: dict, now: dict) -> bool:
     """One candidate in a line; returns whether it is selected."""
     aggregate = Aggregate.from_dict(row["aggregate"])
     read = reading(aggregate.unit)
@@ -72,7 +77,8 @@ def card(row: dict, now: dict) -> bool:
         ticked = tick.checkbox("compare", key=f"tick-{row['id']}", label_visibility="collapsed")
         name.markdown(f"**{named_as(row['name'])}** {badge(row['standing'])}")
         name.caption(f"{named_as(row['author'])}, {local(row['t'])}")
-        prediction.markdown(plain(wording.predicted_words(row["predicted"], aggregate, read)))
+        predicted = wording.predicted_words(row["predicted"], aggregate, read)
+        prediction.markdown(plain(f"{predicted}, from {wording.counted(row['runs'], wording.RUN[study.kind])}"))
         prediction.caption(plain(wording.against_words(row["baselines"], aggregate, read)))
         counts.caption(
             f"{wording.counted(row['comments'], 'comment')} · {wording.counted(row['measured'], 'run')} measured"

@@ -8,20 +8,22 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.charts import review as review_charts
+from dashboard.components.meters import meters
 from dashboard.models import wording
 from dashboard.models.names import Named, named
 from dashboard.models.units import Shown
 from dashboard.server import state
+from dashboard.views.decide.frozen import ruler_of
+from dashboard.views.shared.levels import Values, rows_with_total
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, refusal
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.review.compare import compare, flips_against
 from engine.review.evidence import CANDIDATE, evidence
 from engine.spec.objectives import Aggregate, Objective
 from engine.spec.statistics import ci_half_width
-from engine.studies.measured import for_fitting
 from store import reviews, studies
 
 
@@ -45,7 +47,7 @@ def render(study: studies.Study) -> bool:
     ask(ids, found)
     names = named(found["names"], [Objective(**one) for one in found["metrics"]])
     weights(found, names)
-    losses(study, found, names)
+    losses(study, found)
     table(study, found, names)
     epochs(found, names)
     regressions(study, found)
@@ -99,35 +101,24 @@ def weights(found: dict, names: Named) -> None:
     plot(review_charts.points(found["kind"], list(labels), names, np.array(values)), key="compare-points")
 
 
-def losses(study: studies.Study, found: dict, names: Named) -> None:
+def losses(study: studies.Study, found: dict) -> None:
     """Differences to the reference with intervals."""
     st.header(f"Predicted, compared with {named_as(found['reference']['name'])}", anchor=False)
-    objectives = [Objective(**one) for one in found["metrics"]]
-    scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
-    series = [
-        (
-            row["name"],
-            scale.factor * np.array(row["difference"]["mean"]),
-            np.abs(scale.factor) * ci_half_width(np.array(row["difference"]["std"])),
-        )
-        for row in found["rows"]
-        if row["difference"]
-    ]
-    side = "left" if scale.better == "lower" else "right"
-    figure = review_charts.intervals(
-        names.metrics,
-        [names.colours[one] for one in names.metrics],
-        series,
-        f"difference to {found['reference']['name']}, {scale.unit} ({side} is better)",
-        scale.unit,
-    )
-    plot(figure, key="compare-losses")
+    by, name = ruler_of(study, found), found["reference"]["name"]
+    apart = [row for row in found["rows"] if row["difference"]]
+    tables = [rows_with_total(by, Values.predicted(row), Values.predicted(row["difference"]), name) for row in apart]
+    for place, row, lines in zip(st.columns(len(apart)), apart, tables, strict=True):
+        with place:
+            st.markdown(f"**{named_as(row['name'])}**")
+            beside = [line for other in tables if other is not lines for line in other]
+            meters(lines, by.caption(name), f"compare-losses-{row['id']}", beside=beside)
     basis = (
         "One surrogate predicted all of them, so errors shared by both points cancel."
         if found["same_fit"]
         else "They were frozen with different fits, so their errors count as independent and intervals are wide."
     )
-    st.caption(f"95% intervals of the difference between two measured runs; hollow: within noise. {basis}")
+    runs = "merges" if found["kind"] == "merge" else "runs"
+    st.caption(f"Intervals are of the difference between two measured {runs}, and all meters have one scale. {basis}")
 
 
 def table(study: studies.Study, found: dict, names: Named) -> None:
@@ -146,45 +137,48 @@ def table(study: studies.Study, found: dict, names: Named) -> None:
                 read,
                 aggregate.sign * row["aggregate"],
                 row["aggregate_std"],
-                gap and aggregate.sign * gap["aggregate"],
-                gap and gap["aggregate_inside_noise"],
+                gap and (aggregate.sign * gap["aggregate"], gap["aggregate_std"], gap["aggregate_inside_noise"]),
             )
         )
         for m, key in enumerate(keys[1:]):
-            claim = (gap["mean"][m], gap["inside_noise"][m]) if gap else (None, None)
-            rows[key].append(cell(own[m], row["mean"][m], row["std"][m], *claim))
+            claim = gap and (gap["mean"][m], gap["std"][m], gap["inside_noise"][m])
+            rows[key].append(cell(own[m], row["mean"][m], row["std"][m], claim))
     frame = pd.DataFrame(rows, index=[row["name"] for row in found["rows"]]).T
+    frame.loc["predicted from"] = [wording.counted(row["runs"], wording.RUN[study.kind]) for row in found["rows"]]
     frame.loc["runs reach there"] = ["no: extrapolated" if row["extrapolated"] else "yes" for row in found["rows"]]
     frame.loc["measured since"] = [measured_since(study, row["id"], aggregate) for row in found["rows"]]
     for size in [one["fidelity"] for one in max((row["measured"] for row in found["rows"]), key=len)]:
         title = f"measured, width {size['width']}, {wording.counted(size['layers'], 'layer')}"
-        frame.loc[title] = [measured_words(row, size, aggregate) for row in found["rows"]]
+        frame.loc[title] = [measured_words(row, size, aggregate, study.kind) for row in found["rows"]]
     if found["kind"] == "mixture":
         unique = [row["unique_tokens"] for row in found["rows"]]
         cost = ["unknown" if tokens is None else f"{tokens / 1e6:,.4g}" for tokens in unique]
         frame.loc["unique text, million tokens"] = cost
-    st.dataframe(frame, column_config={"_index": "metric"})
+    st.dataframe(frame, column_config={"_index": "metric"}, height=38 + 35 * len(frame))
     st.caption(
         f"Predicted value ± 95%, and the difference to {named_as(found['reference']['name'])}, with the priorities "
         f"that the reference was frozen with.{read.note}"
     )
 
 
-def cell(read: Shown, value: float, std: float, gap: float | None, inside: bool | None) -> str:
-    """A value, its interval, and its difference with the verdict."""
+def cell(read: Shown, value: float, std: float, claim: tuple[float, float, bool] | None) -> str:
+    """A value with its interval, and its difference with that and the verdict. claim: the difference, its standard
+    deviation, and whether it is within noise; None for the reference itself."""
     text = read.words(value, ci_half_width(std))
-    if gap is None:
+    if claim is None:
         return f"{text}  (reference)"
-    return f"{text}  ({read.gap_words(gap)}{', within noise' if inside else ''})"
+    gap, gap_std, inside = claim
+    return f"{text}  ({read.gap_words(gap, ci_half_width(gap_std))}{', within noise' if inside else ''})"
 
 
-def measured_words(row: dict, size: dict, aggregate: Aggregate) -> str:
+def measured_words(row: dict, size: dict, aggregate: Aggregate, study_kind: str) -> str:
     """The measurement at one size, and the difference to the reference if that was measured too."""
     one = next((one for one in row["measured"] if one["fidelity"] == size), None)
     if one is None:
         return "not yet"
     read = reading(aggregate.unit)
-    text = read.words(aggregate.sign * one["aggregate"])
+    text = read.words(aggregate.sign * one["aggregate"], one["aggregate_half"])
+    text += f", {wording.counted(one['seeds'], 'seed')}" if study_kind != "merge" else ""
     if one["difference"] is None:
         return text
     verdict = ", within noise" if one["inside_noise"] else "" if one["half"] else ", noise unknown"
@@ -197,11 +191,12 @@ def measured_since(study: studies.Study, candidate: str, aggregate: Aggregate) -
     own = next((one for one in found if one["own"] and one["gap"]), None)
     if own is None:
         return "not yet"
-    value = aggregate.sign * own["points"][CANDIDATE]["aggregate"]
-    outside = ", outside the predicted interval" if own["gap"]["outside"] else ""
+    there, gap = own["points"][CANDIDATE], own["gap"]
+    outside = ", outside the predicted interval" if gap["outside"] else ""
     read = reading(aggregate.unit)
-    difference = read.gap_words(aggregate.sign * own["gap"]["aggregate"])
-    return f"{read.words(value)} ({difference} vs. predicted{outside})"
+    value = read.words(aggregate.sign * there["aggregate"], there["aggregate_half"])
+    difference = read.gap_words(aggregate.sign * gap["aggregate"], gap["aggregate_half"])
+    return f"{value}, {wording.counted(there['seeds'], 'seed')} ({difference} vs. predicted{outside})"
 
 
 def epochs(found: dict, names: Named) -> None:
@@ -248,6 +243,7 @@ def flips(size: dict) -> None:
         {
             "domain": one["domain"],
             "change of the mean": reading().gap(one["change"]),
+            "± 95%": None if one["half"] is None else reading().gap(one["half"]),
             "text windows": one["windows"],
             "worse beyond noise": one["worse"],
             "expected by chance": one["by_chance"],
@@ -259,6 +255,7 @@ def flips(size: dict) -> None:
         hide_index=True,
         column_config={
             "change of the mean": st.column_config.NumberColumn(format="%+.3f"),
+            "± 95%": st.column_config.NumberColumn(format="%.3f", help="Over text windows, not over seeds."),
             "expected by chance": st.column_config.NumberColumn(format="%.1f"),
         },
     )

@@ -5,14 +5,14 @@ import os
 import numpy as np
 import streamlit as st
 
-from dashboard.charts import review as review_charts
+from dashboard.components.meters import meters
 from dashboard.models import wording
 from dashboard.models.cost import BYTES, cost_of
-from dashboard.models.names import Named
 from dashboard.server import state
+from dashboard.views.decide.frozen import ruler_of
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.claims import claims_table
-from dashboard.views.shared.plot import plot
+from dashboard.views.shared.levels import Values, rows_with_total
 from dashboard.views.shared.text import duration, plain, refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
@@ -23,18 +23,18 @@ from engine.studies.claims import claims
 from store import corpora, studies
 
 
-def measured(study: studies.Study, found: dict, names: Named, aggregate: Aggregate) -> None:
+def measured(study: studies.Study, found: dict, aggregate: Aggregate) -> None:
     """What confirmations measured, beside the predictions."""
     st.header("Predicted against measured", anchor=False)
     if not found["evidence"]:
         st.info("Not measured yet: these are predictions.", icon=":material/science:")
     for place, one in enumerate(found["evidence"]):
         with st.container(border=True):
-            at_one_size(one, found["frozen"], names, aggregate, place)
+            at_one_size(study, one, found["frozen"], aggregate, place)
     ask(study, found)
 
 
-def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, place: int) -> None:
+def at_one_size(study: studies.Study, one: dict, frozen: dict, aggregate: Aggregate, place: int) -> None:
     """The error of the prediction at the proxies' size; differences to the baselines at every size."""
     st.markdown(f"**{wording.size_words(one)}**")
     if one["done"] < one["runs"]:
@@ -53,17 +53,22 @@ def at_one_size(one: dict, frozen: dict, names: Named, aggregate: Aggregate, pla
         f"{wording.counted(one['done'], 'run')} in all; only confirmation runs count."
     )
     if one["gap"]:
-        gap, own = one["gap"], [reading(unit) for unit in names.units]
-        factors, units = np.array([by.factor for by in own]), {by.gap_unit for by in own}
-        unit = units.pop() if len(units) == 1 else "in each metric's unit"
-        figure = review_charts.intervals(
-            names.metrics,
-            [names.colours[metric] for metric in names.metrics],
-            [("measured minus predicted", factors * np.array(gap["mean"]), factors * np.array(gap["half"]))],
-            f"measured minus predicted, {unit} (0: as predicted)",
-            "",
+        by, measured, gap = ruler_of(study, frozen), one["points"][CANDIDATE], one["gap"]
+        rows = rows_with_total(by, within(measured), within(gap), "predicted")
+        meters(
+            rows,
+            f"Measured, and its difference to predicted with its 95% interval, {by.scale.unit}; {by.side} is better, "
+            "pale is as predicted.",
+            key=f"candidate-gap-{place}",
         )
-        plot(figure, key=f"candidate-gap-{place}")
+
+
+def within(found: dict) -> Values:
+    """Measured values, or differences, whose intervals are unknown where nothing tells the noise."""
+    unknown = np.full(len(found["mean"]), np.nan)
+    half = unknown if found["half"] is None else np.array(found["half"], float)
+    total = np.nan if found["aggregate_half"] is None else found["aggregate_half"]
+    return Values(np.array(found["mean"], float), half, found["aggregate"], total)
 
 
 def differences(one: dict, aggregate: Aggregate) -> None:

@@ -13,6 +13,7 @@ from dashboard.models.names import Named
 from dashboard.server import state
 from dashboard.views.decide.checkpoint import checkpoint
 from dashboard.views.shared.choice import choose
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.faders import linked_point
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.plot import plot
@@ -37,7 +38,7 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None:
         return
     if not study.coordinates:
-        st.info("Nothing to export until the corpus is built.")
+        nothing_yet("Nothing to export until the corpus is built.", study, studies="Watch it on Studies")
         return
     moment = moment_of(state.store(), study)
     show_moment(moment, "export")

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.models import wording
 from dashboard.server import state
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.text import local, named_as
@@ -40,7 +41,7 @@ def waits(waiting: list[dict]) -> None:
     """What is to be voted or decided on, by study."""
     st.header("Waiting for you", anchor=False)
     if not waiting:
-        st.caption("Nothing needs your vote or decision.")
+        nothing_yet("Nothing needs your vote or decision.", candidates="To the candidates", explore="To Explore")
     for one in waiting:
         with st.container(border=True):
             st.markdown(f"**{named_as(one['study_name'])}**")

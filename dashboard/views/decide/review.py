@@ -9,16 +9,17 @@ from dashboard.models.names import named_in
 from dashboard.server import state
 from dashboard.views.decide import deciding
 from dashboard.views.decide.deciding import badge
+from dashboard.views.decide.frozen import levels
 from dashboard.views.shared import presence
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import watch
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.study import study_of
 from dashboard.views.shared.text import named_as, plain
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.review.dossier import dossier
-from engine.spec.objectives import Aggregate, Objective
+from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
-from engine.studies.measured import for_fitting
 from store import reviews, studies
 
 LARGE = """<style>
@@ -26,7 +27,12 @@ LARGE = """<style>
 .st-key-session h1 { font-size: 3.6rem; }
 .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 2.7rem; }
 .st-key-session [data-testid="stMetricLabel"] p, .st-key-session [data-testid="stMetricDelta"] { font-size: 1.25rem; }
+.st-key-session [data-testid="stColumn"]:has(.mixdesk-plot, .mixdesk-meters) { min-width: min(100%, 30rem); }
+.st-key-session .mixdesk-meters table { font-size: 1.15rem; }
+.st-key-session .mixdesk-meters :is(caption, table.many) { font-size: 1rem; }
+.st-key-session .mixdesk-meters :is(th, td) { height: 2rem; }
 @media (max-width: 640px) {
+  .st-key-session .mixdesk-meters table { font-size: 0.9rem; }
   .st-key-session h1 { font-size: 2.4rem; }
   .st-key-session [data-testid="stMetricValue"], .st-key-session [data-testid="stMetricValue"] p { font-size: 1.9rem; }
 }
@@ -44,7 +50,8 @@ def render(name: str | None) -> None:
     found = [dossier(store, one.id) for one in reviews.of_study(store, study.id)]
     if not found:
         st.title("Review")
-        st.info("No candidates yet, so there is nothing to review.")
+        words = "No candidates yet, so there is nothing to review: *Nominate* on Explore makes one."
+        nothing_yet(words, study, explore="To Explore", search="To Search")
         return
     found.sort(key=lambda one: (ORDER.index(one["standing"]["state"]), one["t"]))
     ids = [one["id"] for one in found]
@@ -90,15 +97,7 @@ def show(study: studies.Study, found: dict) -> None:
         figure = review_charts.points(frozen["kind"], [frozen["name"], first], names, values)
         plot(large(figure), key="session-point")
     with right:
-        gap, objectives = base["difference"], [Objective(**one) for one in frozen["metrics"]]
-        scale = scale_of(objectives, for_fitting(state.store(), study.id).losses)
-        colours = [names.colours[metric] for metric in names.metrics]
-        half = np.abs(scale.factor) * ci_half_width(np.array(gap["std"]))
-        series = [("predicted", scale.factor * np.array(gap["mean"]), half)]
-        side = "left" if scale.better == "lower" else "right"
-        title = f"minus {first}, {scale.unit} ({side} is better)"
-        figure = review_charts.intervals(names.metrics, colours, series, title, scale.unit)
-        plot(large(figure), key="session-losses")
+        levels(study, frozen, first, "session-losses")
     for caveat in frozen["caveats"]:
         st.markdown(f":material/warning: {plain(caveat)}")
     if found["comments"]:

@@ -8,6 +8,7 @@ from dashboard.models.cost import BYTES, cost_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role
 from dashboard.views.shared.dialogs import dialog
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.text import duration, plain, refusal
 from engine.core.errors import Problem
 from engine.core.short_names import counted
@@ -25,7 +26,7 @@ def change_domains(study: studies.Study) -> None:
     )
     built = [name for name in corpora.names(store) if corpora.manifest(store, name) and name != study.spec["corpus"]]
     if not built:
-        st.info("Build a corpus with the new domains first, on *Corpus*.")
+        nothing_yet("Build a corpus with the new domains first.", study, corpus="To Corpus")
         return
     corpus = st.selectbox("Corpus with the new domains", built)
     try:

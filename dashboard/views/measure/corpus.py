@@ -11,6 +11,7 @@ from dashboard.models.colours import colour_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import cancel_button, needs_role, say_if_there
 from dashboard.views.shared.dialogs import dialog
+from dashboard.views.shared.finding import asked
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.refused import act, show_refusal
@@ -21,7 +22,7 @@ from engine.corpus.layouts import READ, of_folder
 from engine.corpus.report import report
 from engine.corpus.spec import CorpusSpec
 from engine.corpus.texts import WholeDomainsLeft
-from engine.studies.corpora import build_corpus, keep_text
+from engine.studies.corpora import build_corpus, keep_text, mark_corpus
 from engine.studies.jobs import cancel_job, retry
 from store import corpora, jobs, studies
 
@@ -32,7 +33,7 @@ def render(study: str | None) -> None:
     head, button = st.columns([5, 1], vertical_alignment="bottom")
     head.title("Corpus")
     style = {"type": "primary", "icon": ":material/add:", "width": "stretch"}
-    if button.button("New corpus", **style, **needs_role("operator")):
+    if button.button("New corpus", **style, **needs_role("operator")) or asked("new-corpus"):
         new_corpus()
     names = corpora.names(state.store())
     if not names:
@@ -68,6 +69,7 @@ def one_corpus(name: str) -> None:
             st.rerun(scope="app")
     if manifest:
         built(manifest)
+        examples(name, manifest["domains"])
 
 
 def building(name: str, job: jobs.JobRow) -> None:
@@ -78,7 +80,7 @@ def building(name: str, job: jobs.JobRow) -> None:
 
 
 def built(manifest: dict) -> None:
-    """Sizes, overlap, duplicates and examples of a corpus."""
+    """Sizes, overlap and duplicates of a corpus."""
     domains = manifest["domains"]
     names = list(domains)
     colours = colour_of(names)
@@ -97,13 +99,21 @@ def built(manifest: dict) -> None:
         "domain or of any. Duplicates were dropped before the split, which is by a hash of each file's path."
     )
     files(report(manifest))
-    if manifest["spec"].get("private"):
-        st.caption(":material/lock: This corpus is private: none of its text is shown.")
-        return
+
+
+def examples(name: str, domains: dict) -> None:
+    """Beginnings of some documents, unless the corpus is private, and the button that makes it so, or not any more."""
+    private, store = corpora.is_private(state.store(), name), state.store()
     st.header("Examples of validation text", anchor=False)
-    for tab, name in zip(st.tabs([plain(name) for name in names]), names, strict=True):
-        for example in domains[name]["examples"]:
-            tab.code(example, language=None, wrap_lines=True)
+    if private:
+        st.caption(":material/lock: This corpus is private: none of its text is shown, in pages, files or answers.")
+    elif domains:
+        for tab, domain in zip(st.tabs([plain(one) for one in domains]), domains, strict=True):
+            for example in domains[domain]["examples"]:
+                tab.code(example, language=None, wrap_lines=True)
+    style = {"icon": ":material/lock_open:" if private else ":material/lock:", **needs_role("operator")}
+    if st.button("Show its text again" if private else "Make it private", key=f"mark-{name}", **style):
+        act(ACTS, lambda: mark_corpus(store, name, not private))
 
 
 def files(facts: dict) -> None:
@@ -130,6 +140,8 @@ def files(facts: dict) -> None:
 COLUMNS = {
     "overlap, own domain": st.column_config.NumberColumn(format="percent"),
     "overlap, any domain": st.column_config.NumberColumn(format="percent"),
+    "documents": st.column_config.NumberColumn(format="localized"),
+    "train tokens": st.column_config.NumberColumn(format="localized"),
     "train, MB": st.column_config.NumberColumn(format="%.2f"),
     "validation, MB": st.column_config.NumberColumn(format="%.2f"),
 }

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboard.models.jobs import Overview, advice, log_of, overview_of, request_of
 from dashboard.server import state
 from dashboard.views.shared.buttons import cancel_button, needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.progress import ICONS, expected
 from dashboard.views.shared.refused import act, show_refusal
@@ -29,6 +30,8 @@ def now() -> None:
     overview = overview_of(state.store())
     show_refusal(ACTS)
     headline(overview)
+    if not sum(overview.counts.values()):
+        nothing_yet("No job yet: studies, searches and confirmations make them.", studies="To Studies")
     devices(overview)
     for study, progress in overview.studies:
         study_row(study, progress)
@@ -147,7 +150,7 @@ def queue(overview: Overview) -> None:
     st.dataframe(frame, hide_index=True, height=min(380, 38 + 35 * len(frame)))
     total = overview.counts.get("queued", 0) + overview.counts.get("paused", 0)
     st.caption(f"The first {len(frame)} of {total:,} waiting jobs. Lower priority values run first.")
-    job, priority, *buttons = st.columns([4, 2, 1.5, 2, 1.5], vertical_alignment="bottom")
+    job, priority, *buttons = st.columns([3, 2, 2, 2, 2], vertical_alignment="bottom")
     chosen = job.selectbox("Job", list(frame["job"]), key="queue-job")
     value = priority.number_input("Priority", -1e6, 1e6, 0.0, 1.0, key="queue-priority")
     first = min(row.priority or 0.0 for row, _ in overview.waiting) - 1

@@ -19,7 +19,9 @@ from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.short_names import listed
 from engine.spec.merge import OUTSIDE
+from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
+from engine.studies.measured import aggregate_noise, noise_floor, points_measured
 from store import runs, studies
 
 MOST = 6  # runs side by side: more are not told apart
@@ -44,7 +46,10 @@ def look_at(study: studies.Study, table: RunTable, names: Named, rows: list[int]
         plot(figure, key="run-mixtures")
     left, right = st.columns(2)
     left.dataframe(losses(study, table, names, rows, titles), key="run-losses")
-    left.caption(f"Intervals are 95%, over windows of the validation text.{reading().note}")
+    left.caption(
+        "Intervals are 95%: of a run over windows of the validation text, of a difference with the noise between seeds "
+        f"as well, where that is known.{reading().note}"
+    )
     right.dataframe(facts(table, rows, titles), key="run-facts")
     for job in dict.fromkeys(table.columns["job"][row] for row in rows):
         if job and st.toggle(f"Log of {plain(job)}", key=f"run-log-{job}"):
@@ -80,27 +85,43 @@ def curves(study: studies.Study, numbers: list[int], titles: list[str]) -> None:
     named = dict(zip(numbers, titles, strict=True))
     drawn = {number: (tokens, smoothed(loss, smoothing), named[number]) for number, (tokens, loss) in lines.items()}
     colours = {title: nth_colour(place) for place, title in enumerate(titles)}
-    figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic, "{}")
+    figure = run_charts.curves(drawn, {number: named[number] for number in drawn}, colours, logarithmic)
     plot(figure, key=f"run-curves-{logarithmic}")
 
 
 def losses(study: studies.Study, table: RunTable, names: Named, rows: list[int], titles: list[str]) -> pd.DataFrame:
     """Each metric of the runs, with its interval where that is known; of two runs, the difference too."""
     errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
+    noise = noise_between_seeds(study, table.aggregate)
     read = [reading(unit) for unit in (table.aggregate.unit, *names.units)]
     titles_of = zip((table.aggregate.title, *names.metrics), read, strict=True)
     labels = [f"{name} [{one.unit}]" for name, one in titles_of]
     found = {}
     for row, title in zip(rows, titles, strict=True):
-        halves = [np.nan, *(ci_half_width(errors[table.columns["id"][row]]))]
+        own = errors[table.columns["id"][row]]
+        halves = ci_half_width(np.array([table.aggregate.error_of([own]), *own]))
         values = [table.score[row], *table.losses[row]]
         cells = zip(read, values, halves, strict=True)
         found[title] = [one.words(value, half) if np.isfinite(value) else "" for one, value, half in cells]
     if len(rows) == 2:
         gaps = np.array([table.score[rows], *table.losses[rows].T])
-        cells = zip(read, gaps[:, 1] - gaps[:, 0], strict=True)
-        found["difference"] = [one.gap_words(gap) if np.isfinite(gap) else "" for one, gap in cells]
+        one, other = (errors[table.columns["id"][row]] for row in rows)
+        text = np.array([table.aggregate.error_of([one, other]), *np.hypot(one, other)])
+        cells = zip(read, gaps[:, 1] - gaps[:, 0], ci_half_width(np.hypot(text, np.sqrt(2) * noise)), strict=True)
+        found["difference"] = [one.gap_words(gap, half) if np.isfinite(gap) else "" for one, gap, half in cells]
     return pd.DataFrame(found, index=labels)
+
+
+def noise_between_seeds(study: studies.Study, aggregate: Aggregate) -> np.ndarray:
+    """(1 + M,) standard deviations of one run's aggregate and metrics between seeds: 0 of merges, which have none, and
+    NaN where too few runs repeat a mixture."""
+    if study.kind == "merge":
+        return np.zeros(1 + len(study.metrics))
+    measured = points_measured(state.store(), study.id)
+    floor, total = noise_floor(measured), aggregate_noise(measured, aggregate)
+    if floor is None or total is None:
+        return np.full(1 + len(study.metrics), np.nan)
+    return np.array([total.std, *floor])
 
 
 def facts(table: RunTable, rows: list[int], titles: list[str]) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from dashboard.models.colours import colour_of
 from dashboard.models.names import Named
 from dashboard.models.progress import progress_of
 from dashboard.models.runs import RunTable, best_so_far, gaps, run_table, smoothed, training_curves
-from dashboard.models.wording import ROLES
+from dashboard.models.wording import ROLES, RUN
 from dashboard.server import state
 from dashboard.views.measure import brushing
 from dashboard.views.measure.brushing import Ranges
 from dashboard.views.measure.run import MOST, ask_look, look_at
 from dashboard.views.shared.buttons import cancel_button, needs_role
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import ICONS, expected, stages
@@ -37,6 +38,7 @@ from engine.studies.measured import points_measured
 from store import jobs, studies
 
 MOST_JOBS = 12  # shown here; Jobs has more
+BASE = "base"  # the model from which experts are trained
 CURVES_OF = "curves-of"  # in the session: what the curves on the page are of
 FACTS = ("seed", "parameters", "tokens", "seconds", "message")
 
@@ -46,7 +48,7 @@ def render(name: str | None) -> None:
     if (study := study_of(name)) is None:
         return
     if not study.coordinates:
-        st.info("Runs are planned once the corpus is built. *Studies* shows its progress.")
+        nothing_yet("Runs are planned once the corpus is built.", study, corpus="To the corpus", jobs="To its job")
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return
     aggregate = priorities_of(study)
@@ -81,13 +83,10 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
             else "Curves appear a few seconds after the first proxies start."
         )
         return
-    largest = first_lowest(-table.weights)
-    dominant = {n: names.coordinates[largest[i]] for i, n in enumerate(table.columns["number"])}
     labelled = {n: (*points, label_of(table, n)) for n, points in lines.items()}
     smoothing, *logarithmic = ask_look("all")
     labelled = {n: (tokens, smoothed(loss, smoothing), label) for n, (tokens, loss, label) in labelled.items()}
-    called = "expert of {}" if study.kind == "merge" else "mostly {}"
-    figure = run_charts.curves(labelled, dominant, colour_of(names.coordinates), logarithmic, called)
+    figure = run_charts.curves(labelled, *curve_groups(study, table, names), logarithmic)
     plot(figure, key=f"curves-{logarithmic}")  # zoom in one scale means nothing in the other
     trained = table.columns["role"].count(EXPERT) if study.kind == "merge" else len(table.columns["role"])
     of = "" if len(lines) == trained else f" of {trained:,}"
@@ -96,6 +95,20 @@ def progress_and_curves(name: str, aggregate: Aggregate) -> None:
         f"{len(lines):,}{of} runs{only}. A curve is the loss on the proxy's own mixture, so easy mixtures lie lower: "
         "compare proxies by their losses per domain below."
     )
+
+
+def curve_groups(study: studies.Study, table: RunTable, names: Named) -> tuple[dict[int, str], dict[str, str]]:
+    """What each run's curve is called by its number, and the colours of these: proxies by their largest domain; of a
+    merge study, the base and its experts, which no coefficient tells from each other where knobs are tuned too."""
+    numbers = table.columns["number"]
+    if study.kind == "merge":
+        experts = zip(study.corpus["experts"], colour_of(study.corpus["experts"]).values(), strict=True)
+        colours = {BASE: style.INK} | {f"expert of {name}": colour for name, colour in experts}
+        labels = zip(numbers, table.columns["label"], strict=True)
+        return {number: BASE if label == BASE else f"expert of {label}" for number, label in labels}, colours
+    largest = [names.coordinates[place] for place in first_lowest(-table.weights)]
+    colours = {f"mostly {name}": colour for name, colour in colour_of(names.coordinates).items()}
+    return {number: f"mostly {name}" for number, name in zip(numbers, largest, strict=True)}, colours
 
 
 def imported_from(study: studies.Study) -> str:
@@ -167,16 +180,20 @@ def progress_of_the_best(study: studies.Study, table: RunTable) -> None:
     best = best_so_far(score, table.aggregate.better)
     first = rows[table.aggregate.best(table.losses[rows])]  # of tied ones, as on every page
     title = f"{table.aggregate.title}, {read.unit}"
-    plot(run_charts.best_so_far(numbers, read.level(score), read.level(best), title), key="best-so-far")
+    values, line = read.level(score), read.level(best)
+    plot(run_charts.best_so_far(numbers, values, line, title), key="best-so-far")
+    low, high = run_charts.scale_of_best(values, line)
+    beyond = int(((values < low) | (values > high)).sum())
+    cut = f", {beyond} beyond the axis" if beyond else ""
     st.caption(
-        f"{counted(len(rows), 'run')} of one size. Best measured ({plain(table.columns['id'][first])}): "
+        f"{counted(len(rows), RUN[study.kind])} of one size{cut}. Best measured ({plain(table.columns['id'][first])}): "
         f"run {table.columns['number'][first]}; the best of many looks a little too good."
     )
 
 
 def filters_and_table(study: studies.Study, table: RunTable, names: Named, axes: list[dict], brush: Ranges) -> None:
     """The table of runs within a brush, filtered by state and role; and which groups of columns it has."""
-    row = st.container(horizontal=True, gap="large")
+    row = st.container(horizontal=True, gap="medium")
     brushing.ask_filters(row, table)
     groups = columns_of(study, table, names)
     look = {"selection_mode": "multi", "key": "columns", "bind": "query-params", "width": "content"}
@@ -191,6 +208,7 @@ def filters_and_table(study: studies.Study, table: RunTable, names: Named, axes:
         hide_index=True,
         column_config=formats,
         height=380,
+        placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
         selection_default={"selection": {"rows": linked}},

@@ -1,7 +1,5 @@
 """Two studies side by side, from Studies: what differs, what each recommends, which losses compare. In the link."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,6 +9,7 @@ from dashboard.models.colours import colour_of
 from dashboard.models.cost import device_hours, hours_words
 from dashboard.models.moments import notes
 from dashboard.models.names import Named
+from dashboard.models.settings import NONE, settings_told
 from dashboard.server import state
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import named_as, plain, zone
@@ -21,8 +20,6 @@ from engine.studies.side_by_side import Gap, Row, SideBySide, Value, side_by_sid
 from store import runs, studies
 
 LINK = "compare"  # two ids, with a comma between
-UNSAID = ("name",)  # settings that differ by nature
-PLAIN = (str, int, float, bool)
 EXPERTS = " A merge's experts have read more text than a proxy, which is part of the difference."
 
 
@@ -66,27 +63,13 @@ def ask(ids: list[str], everything: dict[str, studies.Study]) -> list[str]:
 def differing(one: studies.Study, other: studies.Study, titles: tuple[str, str]) -> None:
     """The settings that differ, and what each has used."""
     st.header("What differs", anchor=False)
-    sides = [{**facts(study), **dict(settings(study.spec))} for study in (one, other)]
-    pairs = {name: [own.get(name) or "–" for own in sides] for name in [*sides[0], *sides[1]]}
-    rows = [(name.replace("_", " "), *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+    sides = [{**facts(study), **dict(settings_told(study.spec))} for study in (one, other)]
+    pairs = {name: [own.get(name) or NONE for own in sides] for name in [*sides[0], *sides[1]]}
+    rows = [(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
     if not rows:
         st.caption("Nothing: they have the same settings, and used the same.")
         return
     st.dataframe(pd.DataFrame(rows, columns=["", *titles]), hide_index=True)
-
-
-def settings(spec: dict, within: str = "") -> Iterator[tuple[str, str]]:
-    """The settings of a study one by one, those inside others with both names."""
-    for name, value in spec.items():
-        if isinstance(value, dict) and value:
-            yield from settings(value, f"{within}{name} ")
-        elif f"{within}{name}" not in UNSAID:
-            yield f"{within}{name}", str(value) if isinstance(value, PLAIN) else plain_list(value)
-
-
-def plain_list(value: object) -> str:
-    """A list, or nothing, as people read it."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) and value else "–"
 
 
 def facts(study: studies.Study) -> dict[str, str]:
@@ -129,6 +112,8 @@ def answers(found: SideBySide, of: tuple[studies.Study, studies.Study], titles: 
                 for _, study, point in own
             ]
         )
+        if kind == "merge" and len(own) == 1:  # two are told apart by a legend
+            st.markdown(f"**{named_as(own[0][0])}**")
         figure = review_charts.points(
             kind, [title for title, _, _ in own], Named(names, [], [], colour_of(names)), values
         )

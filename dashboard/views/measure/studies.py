@@ -14,6 +14,7 @@ from dashboard.views.measure.new_merge import new_merge
 from dashboard.views.measure.new_study import new_study
 from dashboard.views.shared import tour
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.finding import asked
 from dashboard.views.shared.headline import show_headline
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import show_moment
@@ -45,23 +46,25 @@ def render(current: str | None) -> None:
     head, buttons = st.columns([3, 2], vertical_alignment="bottom")
     head.title("Studies")
     with buttons.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("New merge", icon=":material/merge:"):
+        if st.button("New merge", icon=":material/merge:") or asked("new-merge"):
             new_merge()
-        if st.button("New study", type="primary", icon=":material/add:", **needs_role("operator")):
+        style = {"type": "primary", "icon": ":material/add:", **needs_role("operator")}
+        if st.button("New study", **style) or asked("new-study"):
             new_study()
     st.markdown(INTRODUCTION + " Runs trained elsewhere can be added on *Import*.")
     found = studies.all_studies(state.store())
     if found:
         with st.container(horizontal=True):
             st.button("Take the tour", icon=":material/tour:", type="tertiary", on_click=tour.start)
-            if len(found) > 1 and st.button("Compare two studies", icon=":material/compare:", type="tertiary"):
+            style = {"icon": ":material/compare:", "type": "tertiary"}
+            if len(found) > 1 and (st.button("Compare two studies", **style) or asked("two-studies")):
                 second = next(one.id for one in found if one.id != current)
                 st.query_params[side_by_side.LINK] = f"{current},{second}"
                 st.rerun()
     else:
         st.info("No study yet. **New study** starts one on text that is already on this machine.")
-    asked = organise.ask_order(found)
-    live(lambda: all_cards(current, *asked))
+    order = organise.ask_order(found)
+    live(lambda: all_cards(current, *order))
     if count := runs.corrupt_count(state.store()):
         with st.expander(f"{count:,} journal lines could not be read and were set aside", icon=":material/report:"):
             lines = runs.corrupt_lines(state.store())

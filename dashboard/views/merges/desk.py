@@ -34,6 +34,7 @@ from engine.spec.merge_knobs import Knob
 from engine.spec.objectives import Aggregate
 from engine.studies.fits import Fit
 from engine.studies.merges import opening
+from engine.studies.points import BEST_MEASURED, BEST_PREDICTED
 from store import studies
 
 
@@ -182,9 +183,11 @@ def faders(study: studies.Study, setting: Setting, fit: Fit | None, aggregate: A
 
 
 def start_point(study: studies.Study, points: dict[str, np.ndarray]) -> np.ndarray:
-    """The point (D,) in the link, or the first named one."""
-    linked = linked_point(study)
-    return np.asarray(next(iter(points.values())), float) if linked is None else linked
+    """The point (D,) in the link; else the study's answer: the best predicted, the best measured, or any named one."""
+    if (linked := linked_point(study)) is not None:
+        return linked
+    best = [name for name in points if name == BEST_PREDICTED or name.startswith(BEST_MEASURED)]
+    return np.asarray(points[min(best or points, key=lambda name: name != BEST_PREDICTED)], float)
 
 
 def start_values(

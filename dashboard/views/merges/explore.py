@@ -6,10 +6,11 @@ import numpy as np
 import streamlit as st
 
 from dashboard.server import state
-from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of
+from dashboard.views.merges.desk import Setting, ask_method, desk, open_file, setting_of, start_point
 from dashboard.views.merges.details import details
 from dashboard.views.merges.measuring import can_measure_live, measured_now, wait_for
 from dashboard.views.shared.buttons import needs_role
+from dashboard.views.shared.merge_headline import show_merge_headline
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.predicted import Compared, ask_reference, compared, headline, levels
@@ -41,6 +42,7 @@ def render(name: str | None) -> None:
     study, fit, aggregate = moment.study, moment.fit, moment.aggregate
     st.caption(summary(study))
     show_moment(moment, "explore")
+    show_merge_headline(moment, "explore")
     points = named(moment)
     preflight(study)
     own = StudySpec.from_dict(study.spec).merge
@@ -77,10 +79,13 @@ def render(name: str | None) -> None:
 
 
 def named(moment: Moment) -> dict[str, np.ndarray]:
-    """The named points, the best measured baseline first: that is what the faders are compared with at first."""
+    """The named points. The first is what the faders are compared with at first: the best measured baseline that is not
+    where they start (`start_point`)."""
     points = named_points(moment)
     usual = reference_runs(runs.measured(state.store(), moment.study.id), moment.aggregate)
-    return {name: points[name] for name in usual if name in points} | points
+    start = start_point(moment.study, points)
+    others = [name for name in usual if name in points and not np.allclose(points[name], start)]
+    return {name: points[name] for name in others} | points
 
 
 def preflight(study: studies.Study) -> None:
@@ -124,14 +129,18 @@ def predictions(study, fit: Fit, aggregate: Aggregate, one: Compared, live: Meas
     """Predicted losses at once, and the measured ones as soon as they are there."""
     headline(one, aggregate, bool(too_few(study)))
     if isinstance(live, Measured):
-        st.metric(
-            f"{aggregate.title.capitalize()}, measured now",
-            reading(aggregate.unit).words(aggregate.sign * aggregate.of(live.losses)),
-        )
+        read = reading(aggregate.unit)
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
     elif live is not None:
         st.caption(f":material/info: {plain(live)}")
     tick = ("this merge, measured now", live.losses) if isinstance(live, Measured) else None
     levels(study, fit, aggregate, one, tick)
+
+
+def now_words(aggregate: Aggregate, live: Measured) -> str:
+    """The measured aggregate with its interval over windows of the text."""
+    half = ci_half_width(aggregate.error_of([live.losses_se]))
+    return reading(aggregate.unit).words(aggregate.sign * float(aggregate.of(live.losses)), half)
 
 
 def reach_words(fit: Fit, one: Compared) -> str:
@@ -139,7 +148,8 @@ def reach_words(fit: Fit, one: Compared) -> str:
     return (
         f"The nearest of {len(fit.measured.ids)} measured merges is {2 * one.support.distance[0]:.2f} away (sum of "
         f"coefficient differences; they are up to {2 * one.support.reach:.2f} apart). Intervals are 95%. Measuring a "
-        "merge again gives the same result: the uncertainty is the surrogate's, not training noise."
+        "merge again gives the same result: the uncertainty of predictions is the surrogate's, not training noise, and "
+        "that of measurements is the sample of text."
     )
 
 
@@ -159,8 +169,7 @@ def measured_only(study: studies.Study, aggregate: Aggregate, setting: Setting) 
         st.caption("Measuring this merge; its losses appear here in a moment.")
     else:
         read, own = reading(aggregate.unit), [reading(unit) for unit in names.units]
-        value = read.words(aggregate.sign * aggregate.of(live.losses))
-        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", value)
+        st.metric(f"{aggregate.title.capitalize()}, measured now ({plain(read.unit)})", now_words(aggregate, live))
         texts = [one.words(*pair) for one, *pair in zip(own, live.losses, ci_half_width(live.losses_se), strict=True)]
         titles = [f"{name} [{one.unit}]" for name, one in zip(names.metrics, own, strict=True)]
         st.dataframe({"metric": titles, "measured, 95% over windows": texts}, hide_index=True)

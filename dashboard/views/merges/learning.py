@@ -13,6 +13,8 @@ from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.spec.merge import USUAL
 from engine.spec.merge_learners import LEARNERS, Learner
+from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import reference_runs
 from engine.studies.merges.learning import queue_learning
 from engine.studies.moments import Moment, moment_of
@@ -118,35 +120,37 @@ def results_so_far(name: str) -> None:
         return
     moment = moment_of(store, study)
     aggregate = moment.aggregate
-    rows = reference_rows(moment) + [learned_row(one, aggregate) for one in found]
-    usual = next((row["losses"] for row in rows if row["merge"] == USUAL), None)
+    rows = reference_rows(moment) + [learned_row(one) for one in found]
+    usual = next((row for row in rows if row["merge"] == USUAL), None)
     read, own = reading(aggregate.unit), [reading(one.unit) for one in study.objectives]
     table = []
     for row in rows:
-        losses = row.pop("losses")
-        value = aggregate.sign * aggregate.of(losses)
-        against = None if usual is None else value - aggregate.sign * aggregate.of(usual)
+        value, half = aggregate.sign * aggregate.of(row["losses"]), ci_half_width(aggregate.error_of([row["errors"]]))
+        columns = zip(study.metrics, own, row["losses"], ci_half_width(row["errors"]), strict=True)
         table.append(
             {
                 "merge": row["merge"],
-                aggregate.title: read.level(value),
-                "±": None if row["error"] is None else read.gap(row["error"]),
-                f"vs. {USUAL}": None if against is None else read.gap(against),
-                **{name: by.level(x) for name, by, x in zip(study.metrics, own, losses, strict=True)},
+                aggregate.title: read.words(value, half),
+                f"vs. {USUAL}": "–" if usual is None or usual is row else against(aggregate, row, usual),
+                **{name: by.words(x, half) for name, by, x, half in columns},
                 "seconds": row["seconds"],
                 "saved as": row["saved"],
                 "note": row["note"],
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in (aggregate.title, *study.metrics)}
-    formats |= {key: st.column_config.NumberColumn(format="%+.3f") for key in list(table[0])[3:4]}
-    formats |= {"±": formats[aggregate.title], "seconds": st.column_config.NumberColumn(format="%.1f")}
+    formats = {"seconds": st.column_config.NumberColumn(format="%.1f")}
     st.dataframe(table, hide_index=True, column_config=formats, key="learned-merges")
     st.caption(
-        f"Unit: {plain(read.unit)}, with the study's own priorities.{read.note} ± is the standard error over "
+        f"Unit: {plain(read.unit)}, with the study's own priorities.{read.note} ± is 95% over "
         "validation windows; all merges share these, so differences between them are more certain. Runs can be set on "
         "the faders; files are in the workspace's exports folder."
     )
+
+
+def against(aggregate: Aggregate, row: dict, usual: dict) -> str:
+    """How much a merge's aggregate differs from another's, with the interval as if they were of different text."""
+    gap = aggregate.sign * (aggregate.of(row["losses"]) - aggregate.of(usual["losses"]))
+    return reading(aggregate.unit).gap_words(gap, ci_half_width(aggregate.error_of([row["errors"], usual["errors"]])))
 
 
 def reference_rows(moment: Moment) -> list[dict]:
@@ -164,7 +168,7 @@ def reference_rows(moment: Moment) -> list[dict]:
         return {
             "merge": merge,
             "losses": rows.losses[i],
-            "error": aggregate.error_of([errors[run]]),
+            "errors": errors[run],
             "seconds": seconds[run],
             "saved": run,
             "note": note,
@@ -179,14 +183,14 @@ def reference_rows(moment: Moment) -> list[dict]:
     return found
 
 
-def learned_row(one: dict, aggregate) -> dict:
+def learned_row(one: dict) -> dict:
     """A learned merge as a row of the table."""
     result = one["found"]
     losses, errors = (np.array(result[key], float) for key in ("losses", "losses_se"))
     return {
         "merge": LEARNERS[result["method"]].title,
         "losses": losses,
-        "error": aggregate.error_of([errors]),
+        "errors": errors,
         "seconds": result["seconds"],
         "saved": result["run"] or result["file"] or "",
         "note": result["note"],

@@ -10,9 +10,9 @@ from dashboard.views.shared.passages import Passage, ask_passage, draw_passage
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
-from engine.corpus import shelf
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
+from engine.studies.corpora import opened
 from engine.studies.merges import questions
 from engine.studies.merges.live import Measured
 from store import studies
@@ -105,6 +105,5 @@ def sampled(study: studies.Study, setting: Setting, passage: Passage, live: Meas
     if tokens is None:
         st.caption("The cores are busy. Press the button again in a moment.")
         return
-    corpus = shelf.load(state.store().workspace.corpus(study.spec["corpus"]))
-    st.text(corpus.decode(tokens))
+    st.text(opened(state.store(), study.spec["corpus"]).decode(tokens))
     st.caption(f"After the first half of the passage, by this merge: drawn from its predictions, draw {seed}.")

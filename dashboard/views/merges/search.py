@@ -1,27 +1,36 @@
 """Search in a merge study: strategies that measure merges until a budget is spent, and their results."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard.charts import merges as merge_charts
+from dashboard.models.moments import behind_words
 from dashboard.server import state
 from dashboard.views.merges import learning as merge_learning
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.faders import set_faders
 from dashboard.views.shared.live import live
-from dashboard.views.shared.moment import priorities_asked
+from dashboard.views.shared.moment import priorities_asked, show_moment
+from dashboard.views.shared.nominate import nominate
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.progress import under_way
+from dashboard.views.shared.refused import act, show_refusal
 from dashboard.views.shared.sidebar import priorities_of
 from dashboard.views.shared.study import study_of
-from dashboard.views.shared.text import plain, refusal
+from dashboard.views.shared.text import refusal
 from dashboard.views.shared.units import reading
 from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import ci_half_width
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
-from engine.studies.merges.questions import queue_merge_search
+from engine.studies.merges.answer import worth_measuring
+from engine.studies.merges.questions import SAME, measure_points, queue_merge_search
+from engine.studies.moments import Moment, moment_of
+from engine.studies.points import BEST_PREDICTED
+from engine.studies.reach import places_in
 from engine.surrogates import SURROGATES, title_of
 from store import jobs, results, runs, studies
 
@@ -40,6 +49,7 @@ def render(name: str | None) -> None:
     aggregate = priorities_of(study)
     ask(study, aggregate)
     live(lambda: results_so_far(study.id))
+    live(lambda: predicted_so_far(study, aggregate))
 
 
 def ask(study: studies.Study, aggregate: Aggregate) -> None:
@@ -87,8 +97,8 @@ def ask(study: studies.Study, aggregate: Aggregate) -> None:
 
 
 NONE_YET = (
-    "No searches yet. **Guided by a surrogate** finds good merges with the fewest measurements; CMA-ES needs no "
-    "surrogate; random and grid are baselines."
+    "No search has measured merges yet. **Guided by a surrogate** finds good merges with the fewest measurements; "
+    "CMA-ES needs no surrogate; random and grid are baselines."
 )
 
 
@@ -103,10 +113,8 @@ def results_so_far(name: str) -> None:
             st.info(NONE_YET)
         return
     measured, aggregate = runs.measured(store, name), aggregate_of(store, study)
-    levels = {
-        label: float(aggregate.of(measured.losses[row])) for label, row in reference_runs(measured, aggregate).items()
-    }
-    table(study, found, aggregate, levels)
+    usual = reference_runs(measured, aggregate)
+    table(study, found, aggregate, measured, next(iter(usual), None))
     st.header("Best so far", anchor=False)
     lines = {}
     for number, search in enumerate(found):
@@ -116,8 +124,8 @@ def results_so_far(name: str) -> None:
             known = search["found"].get("known", 0)  # merges of earlier searches
             label += f", starting from {known} merges" if known else ""
             lines[label] = aggregate.sign * np.array(search["found"]["trace"])
-    usual = {key: aggregate.sign * value for key, value in list(levels.items())[:3]}
-    plot(merge_charts.traces(lines, usual, aggregate.unit, aggregate.better), key="traces")
+    levels = {key: aggregate.sign * float(aggregate.of(measured.losses[row])) for key, row in list(usual.items())[:3]}
+    plot(merge_charts.traces(lines, levels, aggregate.unit, aggregate.better), key="traces")
     st.caption(
         f"{len(points_measured(store, name).ids)} merges measured in this study, all on the same validation windows, "
         "so differences contain no training noise. The best of many is still a little lucky on these windows. Pause "
@@ -130,33 +138,105 @@ def titled(strategy: str) -> str:
     return TITLES.get(strategy, strategy)
 
 
-def table(study: studies.Study, found: list[dict], aggregate: Aggregate, levels: dict[str, float]) -> None:
-    """The best merge of each search against the best baseline, and a button that sets the faders to it."""
-    best, read = next(iter(levels), None), reading(aggregate.unit)
+def predicted_so_far(study: studies.Study, aggregate: Aggregate) -> None:
+    """What the search after each fit predicts to be the best, beside the baselines."""
+    moment = moment_of(state.store(), study, aggregate)
+    if moment.fit is None or moment.search is None:
+        return
+    st.header("Best predicted", anchor=False)
+    show_moment(moment, "search")
+    found, settings = moment.search["found"], moment.search["settings"]
+    st.caption(
+        f"After each fit, the losses of {found['draws']:,} merges are predicted, without measuring any: by "
+        f"{title_of(settings['surrogate'])}, {behind_words(moment, moment.behind(moment.search))}."
+    )
+    best = np.array(found["found"]["shares"])
+    st.dataframe(predicted_table(moment, best), hide_index=True)
+    with st.container(horizontal=True):
+        if st.button("Set faders to the best predicted", icon=":material/tune:"):
+            set_faders(study, best)
+        if worth_measuring(moment) is not None:
+            allowed = needs_role("operator")
+            if st.button("Measure the best predicted", icon=":material/science:", **allowed):
+                act("measure-predicted", lambda: measure_points(state.store(), study, best, BEST_PREDICTED))
+        nominate(study, {BEST_PREDICTED: best}, "merge-search", settings["surrogate"], aggregate)
+    show_refusal("measure-predicted")
+
+
+def predicted_table(moment: Moment, best: np.ndarray) -> pd.DataFrame:
+    """The best predicted merge (D,) and the baselines: the aggregate and how the best differs, each with its interval;
+    where each stands; and its coefficients."""
+    found, aggregate = moment.search["found"], moment.aggregate
+    read, rows = reading(aggregate.unit), []
+    there = [(BEST_PREDICTED, found["found"], None)]
+    there += [(name, gap["baseline"], gap) for name, gap in found["differences"].items()]
+    points = np.array([one["shares"] for _, one, _ in there])
+    badges = places_in(state.store(), moment.study.id, points, moment.search["settings"]["fingerprint"])
+    for (name, one, gap), place in zip(there, badges, strict=True):
+        apart = "–"
+        if gap is not None:
+            apart = read.gap_words(aggregate.sign * gap["aggregate"], ci_half_width(gap["aggregate_std"]))
+            apart += ": within noise" if gap["inside_noise"] else ""
+        level = read.words(aggregate.sign * one["aggregate"], ci_half_width(one["aggregate_std"]))
+        rows.append(
+            {
+                "merge": name,
+                f"{aggregate.title}, predicted [{read.unit}]": level,
+                f"the best minus this [{read.gap_unit}]": apart,
+                "place": place,
+                **{
+                    coordinate: f"{x:.3f}"
+                    for coordinate, x in zip(moment.study.coordinates, one["shares"], strict=True)
+                },
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def table(
+    study: studies.Study, found: list[dict], aggregate: Aggregate, measured: runs.Measured, best: str | None
+) -> None:
+    """The best merge of each search against the best baseline (its label), and a button that sets the faders to it."""
+    read = reading(aggregate.unit)
+    errors = runs.standard_errors(state.store(), study.id, len(study.metrics))
+    other = None if best is None else reference_runs(measured, aggregate)[best]
     rows = []
     for search in found:
-        own = aggregate.of(np.array(search["found"]["losses"], float))
-        settings = search["settings"]
+        point, losses = (np.array(search["found"][key], float) for key in ("weights", "losses"))
+        settings, own = search["settings"], error_at(measured, errors, point)
+        level = read.words(aggregate.sign * aggregate.of(losses), ci_half_width(aggregate.error_of([own])))
+        gap = {}
+        if other is not None:
+            apart = aggregate.sign * (aggregate.of(losses) - aggregate.of(measured.losses[other]))
+            half = ci_half_width(aggregate.error_of([own, errors[measured.ids[other]]]))
+            gap = {f"vs. {best} [{read.gap_unit}]": read.gap_words(apart, half)}
         rows.append(
             {
                 "strategy": titled(settings["strategy"]) + (" · Pareto front" if settings["spread"] else ""),
                 "surrogate": title_of(settings["surrogate"]) if settings["strategy"] == "guided" else "",
                 "merges": search["found"]["evaluations"],
                 "seconds": search["found"]["seconds"],
-                f"{aggregate.title} of its best": read.level(aggregate.sign * own),
-                f"vs. {best}": read.gap(aggregate.sign * (own - levels[best])) if best else None,
-                **dict(zip(study.coordinates, search["found"]["weights"], strict=True)),
+                f"{aggregate.title} of its best [{read.unit}]": level,
+                **gap,
+                **dict(zip(study.coordinates, point.tolist(), strict=True)),
             }
         )
-    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in list(rows[0])[4:]}
+    formats = {key: st.column_config.NumberColumn(format="%.3f") for key in study.coordinates}
     formats["seconds"] = st.column_config.NumberColumn(format="%.1f")
     picked = st.dataframe(
         rows, hide_index=True, column_config=formats, on_select="rerun", selection_mode="single-row", key="found-merges"
     )
     if chosen := picked.selection.rows:
-        point = np.array(found[chosen[0]]["found"]["weights"])
         if st.button("Set faders to this merge", icon=":material/tune:"):
-            set_faders(study, point)
-    else:
-        unit = f"{plain(read.unit)}, with the study's own priorities.{read.note}"
-        st.caption(f"Unit: {unit} Select a row to set the faders to it.")
+            set_faders(study, np.array(found[chosen[0]]["found"]["weights"]))
+        return
+    st.caption(
+        "By the study's own priorities. ± is 95% over windows of the text, which all merges share, so differences are "
+        "more certain than it says. Select a row to set the faders to it."
+    )
+
+
+def error_at(measured: runs.Measured, errors: dict[str, np.ndarray], point: np.ndarray) -> np.ndarray:
+    """The standard errors (M,) of the run at a point (D,); NaN where there is none."""
+    there = np.flatnonzero(np.abs(measured.weights - point).max(axis=1) <= SAME)
+    return errors[measured.ids[there[0]]] if len(there) else np.full(measured.losses.shape[1], np.nan)

@@ -28,7 +28,7 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
     rows = [
         {
             "claim": f"beats {baseline_phrase(one.against)}",
-            "predicted difference": read.gap(aggregate.sign * one.gap),
+            f"predicted difference [{read.gap_unit}]": read.gap_words(aggregate.sign * one.gap, one.half),
             "seeds each": one.seeds,
             "at most": one.seeds_at_most,
             mixtures: one.mixtures,
@@ -38,7 +38,6 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
     ]
     number = st.column_config.NumberColumn
     formats = {
-        "predicted difference": number(format="%+.4f", help="Of the chosen mixture to the baseline, at proxy size."),
         "seeds each": number(help="Of both mixtures, which it takes to find that difference."),
         "at most": number(help="Seeds each, at the upper end of the noise."),
         mixtures: number(help="How many it takes, trained together: each tells more of the noise."),
@@ -48,6 +47,7 @@ def claims_table(found: Claims, plan: Plan, aggregate: Aggregate) -> None:
     least = next((one.detectable for one in found.claims if one.detectable is not None), None)
     finds = "" if least is None else f" It finds differences from {read.gap(least):.4f} {plain(read.gap_unit)} on."
     st.caption(
+        "The predicted difference, with its 95% interval, is that of two runs at the proxies' size. "
         f"Two-sided at 95% with a power of 80%, by Student's t. Noise between seeds: {read.gap(found.noise.std):.4f} "
         f"{plain(read.gap_unit)}, from {found.source} ({wording.counted(found.noise.freedom, 'degree')} of freedom); "
         f"*at most*: at the upper end of that noise. –: more than {MOST:,}, or no number is enough.{finds} The "

@@ -10,6 +10,7 @@ from dashboard.models.cost import BYTES, cost_of
 from dashboard.models.moments import behind_words, noise_unknown
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
+from dashboard.views.shared.links import lead
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import baseline_phrase, duration, local, plain
 from dashboard.views.shared.units import reading
@@ -49,12 +50,6 @@ def show_headline(moment: Moment, key: str) -> None:
         opened = {"icon": ":material/account_tree:", "key": f"evidence-{key}-{study.id}"}
         with st.popover("Where the numbers come from", **opened):
             evidence(moment, one)
-
-
-def lead(label: str, page: str, study: studies.Study, style: dict) -> None:
-    """A button that leads to another page, about this study."""
-    if st.button(label, **style):
-        st.switch_page(st.session_state["pages"][page], query_params={"study": study.id})
 
 
 def sentence(study: studies.Study, one: Headline) -> str:

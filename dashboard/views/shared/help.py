@@ -2,16 +2,13 @@
 
 import streamlit as st
 
-from dashboard.components.palette import HELP, palette
 from dashboard.models.glossary import GLOSSARY
-from dashboard.server import state
-from dashboard.views.shared import tour
+from dashboard.views.shared import finding, tour
 from dashboard.views.shared.dialogs import dialog
-from engine.core.short_names import told_apart
 from store import studies
 
 KEYS = {
-    "Ctrl K": "go to a page or a study",
+    "Ctrl K": "go to a page, study, candidate, run or word, or do something",
     "?": "this help",
     "1 to 9, 0": "focus a fader on *Explore*",
     "arrows, Page Up and Down, Home, End": "move it; with Shift a tenth of a step",
@@ -23,24 +20,14 @@ KEYS = {
 }
 
 
-def listen(pages: dict[str, str]) -> None:
-    """The palette and the help of a page. pages: path -> title."""
-    found = {study.id: study.name for study in studies.all_studies(state.store())}
-    titles = told_apart(found)
-    items = [{"id": f"page {path}", "kind": "page", "label": title} for path, title in pages.items()]
-    items += [{"id": f"study {one}", "kind": "study", "label": titles[one]} for one in found]
-    items.append({"id": HELP, "kind": "help", "label": "Words and keys"})
-    chosen = palette(items)
-    asked = st.sidebar.button("Help", icon=":material/help:", key="help", type="tertiary")
-    if asked or chosen == HELP:
+def listen(pages: dict[str, str], study: studies.Study | None) -> None:
+    """The palette and the help of a page. pages: path -> title; study: the chosen one."""
+    word = finding.listen(pages, study)
+    if st.sidebar.button("Help", icon=":material/help:", key="help", type="tertiary"):
+        word = ""
+    if word is not None:
+        st.session_state["help-word"] = word
         show_help()
-    elif chosen is not None:
-        kind, _, what = chosen.partition(" ")
-        if kind == "study" and what in found:
-            st.session_state["next_study"] = what
-            st.rerun()
-        if kind == "page" and what in st.session_state["pages"]:
-            st.switch_page(st.session_state["pages"][what])
 
 
 @dialog("Help", width="large")

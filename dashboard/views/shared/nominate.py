@@ -33,7 +33,8 @@ def nominate(
         if len(points) > 1:
             st.selectbox("Point", list(points), key=boxes["point"])
         st.text_input("Name", key=boxes["name"], placeholder="more code, less junk")
-        st.text_area("Why should it be trained?", key=boxes["why"], height=100)
+        merge = study.kind == "merge"
+        st.text_area("Why should it be taken?" if merge else "Why should it be trained?", key=boxes["why"], height=100)
         given = (study, points, boxes, surrogate, priorities)
         st.form_submit_button("Nominate", type="primary", on_click=freeze, args=given, **needs_role("reviewer"))
         show_refusal(boxes["made"])

@@ -9,9 +9,9 @@ from dashboard.components.passage import passage
 from dashboard.server import state
 from dashboard.views.shared.units import reading
 from engine.core.short_names import short_names, told_apart
-from engine.corpus import shelf
 from engine.corpus.passages import pieces, places, tokens_of
 from engine.spec.fidelity import Fidelity
+from engine.studies.corpora import opened
 from store import studies
 
 
@@ -26,7 +26,7 @@ class Passage:
 
 def ask_passage(study: studies.Study, domains: list[str]) -> Passage:
     """One of the passages of these domains. Raises Problem for a private corpus."""
-    corpus = shelf.load(state.store().workspace.corpus(study.spec["corpus"]))
+    corpus = opened(state.store(), study.spec["corpus"])
     context = Fidelity.from_dict(study.spec["fidelity"]).context
     names = dict(zip(domains, short_names(domains), strict=True))
     found = places(corpus, domains, context)

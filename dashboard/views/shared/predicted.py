@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from dashboard.components.meters import Meter, meters
+from dashboard.components.meters import meters
+from dashboard.views.shared.levels import Values, metric_rows, ruler
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
-from dashboard.views.shared.units import reading, scale_of
+from dashboard.views.shared.units import reading
 from engine.analysis import explain
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ci_half_width
@@ -83,33 +84,8 @@ def levels(
     study: studies.Study, fit: Fit, aggregate: Aggregate, one: Compared, tick: tuple[str, np.ndarray] | None
 ) -> None:
     """A meter per metric; tick: (what it is, values (M,)) of a measurement, or None."""
-    names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
-    read = [reading(unit) for unit in names.units]
-    base, mean = one.gap.baseline.mean, one.here.mean
-    gap_halves = ci_half_width(one.gap.std)
-    change, half = scale.factor * (mean - base), np.abs(scale.factor) * gap_halves
-    ticks = None if tick is None else scale.factor * (tick[1] - base)
-    values = [read[m].words(mean[m], half_of) for m, half_of in enumerate(ci_half_width(one.here.std))]
-    rows = [
-        Meter(
-            name=name,
-            colour=names.colours[name],
-            value=values[m],
-            words=f"{name}: {values[m]} {read[m].unit}; "
-            f"{read[m].gap_words(mean[m] - base[m], gap_halves[m])} {read[m].gap_unit} vs. {one.reference}",
-            change=float(change[m]),
-            half=float(half[m]),
-            best=None if ticks is None or not np.isfinite(ticks[m]) else float(ticks[m]),
-            better=bool((change[m] < 0) == (scale.better == "lower")),
-            counted=bool(aggregate.weights[m]),
-        )
-        for m, name in enumerate(names.metrics)
-    ]
-    side = "left" if scale.better == "lower" else "right"
+    by = ruler(named_of(study), aggregate, study.objectives, fit.measured.losses)
+    here, gap = (Values.predicted(vars(found)) for found in (one.here, one.gap))
+    ticks = None if tick is None else by.scale.factor * (tick[1] - one.gap.baseline.mean)
     tick_words = "" if tick is None else f" The tick: {tick[0]}."
-    meters(
-        rows,
-        f"Difference to {one.reference} with its 95% interval, {scale.unit}; {side} is better, pale is within noise."
-        + tick_words,
-        key="levels",
-    )
+    meters(metric_rows(by, here, gap, one.reference, ticks), by.caption(one.reference) + tick_words, key="levels")

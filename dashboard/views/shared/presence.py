@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from dashboard.components import tab
 from dashboard.server import state
 from dashboard.server.presence import ROOM, Place, Visitor
 from dashboard.views.shared.faders import in_link, set_desk
@@ -33,6 +34,18 @@ def arrive() -> None:
         del st.query_params["follow"]
         st.session_state[FOLLOWING] = name[:NAME]
         st.session_state.pop(LED_TO, None)
+
+
+def remembered() -> None:
+    """A tab that was reloaded, or whose server was started again, is who it was and follows whom it followed; a link to
+    another room comes first."""
+    kept = (st.session_state.get(tab.KEY) or {}).get("kept") or {}
+    name, following = (str(kept.get(one) or "")[:NAME] for one in ("name", "following"))
+    if name and state.access() is None:  # it is no other's: a second tab of that name is the same person's
+        st.session_state[NAME_KEY] = name
+        ROOM.rename(session(), name)
+    if following and FOLLOWING not in st.session_state:
+        st.session_state[FOLLOWING] = following
 
 
 def session() -> str:
@@ -87,6 +100,7 @@ def sidebar() -> None:
     """Who else is here, in small, and whom one follows."""
     with st.sidebar:
         others(SIDEBAR)
+        tab.keep(session(), my_name(), st.session_state.get(FOLLOWING), remembered)
 
 
 def others(where: str) -> None:

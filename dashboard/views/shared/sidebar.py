@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.models.moments import fitted_words
 from dashboard.models.progress import progress_of
 from dashboard.server import state
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import follow
 from dashboard.views.shared.progress import stages
@@ -42,12 +43,16 @@ def ask_surrogate(study: studies.Study) -> str | None:
     """The surrogate chosen in the sidebar; None, with the reason shown, before the first fit."""
     latest = studies.league(state.store(), study.id)
     if latest is None and study.imported and study.done < FEWEST_RUNS:
-        st.info(f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed. Import more.")
+        few = f"Too few runs to fit a surrogate ({study.done}); at least {FEWEST_RUNS} are needed."
+        nothing_yet(few, study, **{"import": "Import more"})
         return None
     if latest is None:
-        st.info(
+        nothing_yet(
             "No surrogate has been fitted yet: that takes a few finished runs. *Studies* says when to expect it.",
-            icon=":material/hourglass_top:",
+            study,
+            ":material/hourglass_top:",
+            runs="Watch the runs",
+            studies="To Studies",
         )
         live(lambda: stages(progress_of(state.store(), studies.get(state.store(), study.id))))
         return None

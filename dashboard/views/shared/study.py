@@ -4,13 +4,14 @@ import streamlit as st
 
 from dashboard.models.names import Named, named
 from dashboard.server import state
+from dashboard.views.shared.empty import nothing_yet
 from store import studies
 
 
 def study_of(name: str | None) -> studies.Study | None:
     """The study a page is about; says so where there is none."""
     if name is None:
-        st.info("No study yet. Start one on *Studies*.", icon=":material/info:")
+        nothing_yet("No study yet.", studies="Start one on Studies")
         return None
     study = studies.get(state.store(), name)
     if too_few(study):

@@ -13,6 +13,7 @@ from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
 from dashboard.views.shared.claims import ONE_SEED, claims_table
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.moment import show_moment
 from dashboard.views.shared.nominate import nominate
@@ -48,7 +49,8 @@ def render(name: str | None) -> None:
         "with several seeds, next to the baselines and a range of other mixtures."
     )
     if study.imported:
-        st.info("The runs of this study were imported, so nothing can be trained here.")
+        words = "The runs of this study were imported, so nothing can be trained here."
+        nothing_yet(words, study, export="To Export", explore="To Explore")
     elif study.kind == "merge":
         st.info("Merges need no training: confirm a candidate on its own page.")
     else:
@@ -164,12 +166,26 @@ def agreement(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
         delta_arrow="off",
         width="content",
     )
-    row.metric(f"Top-{trust.k} overlap", f"{trust.top:.0%}", width="content")
-    row.metric("Regret of the proxies' choice", regret, width="content")
+    row.metric(
+        f"Top-{trust.k} overlap",
+        f"{trust.top:.0%}",
+        f"{round(trust.top * trust.k)} of {trust.k}, of {len(one.names)} mixtures",
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
+    row.metric(
+        "Regret of the proxies' choice",
+        regret,
+        plain(read.gap_unit),
+        delta_color="off",
+        delta_arrow="off",
+        width="content",
+    )
     row.metric(
         "Predicted minus measured",
         read.gap_words(aggregate.sign * trust.gap, ci_half_width(trust.gap_std)),
-        f"of {plain(one.names[0])}",
+        f"{plain(read.gap_unit)}, of {plain(one.names[0])}",
         delta_color="off",
         delta_arrow="off",
         width="content",
@@ -192,17 +208,22 @@ def measurements(one: confirmations.Confirmation, aggregate: Aggregate) -> None:
         {
             "mixture": name,
             aggregate.title: read.level(aggregate.sign * value),
-            **read.columns(aggregate.sign * value, ci_half_width(error)),
+            **read.columns(aggregate.sign * value, None if trust.noise is None else ci_half_width(error)),
             "seeds": int(count),
-            "predicted": read.level(aggregate.sign * guess),
+            "predicted, 95%": read.words(aggregate.sign * guess, ci_half_width(doubt)),
         }
-        for name, value, error, count, guess in zip(
-            one.names, trust.measured, trust.measured_std, trust.seeds, one.predicted, strict=True
+        for name, value, error, count, guess, doubt in zip(
+            one.names,
+            trust.measured,
+            trust.measured_std,
+            trust.seeds,
+            one.predicted,
+            one.predicted_std,
+            strict=True,
         )
     ]
     number = st.column_config.NumberColumn(format="%.3f")
-    numbers = dict.fromkeys((aggregate.title, *INTERVAL, "predicted"), number)
-    st.dataframe(rows, hide_index=True, column_config=numbers)
+    st.dataframe(rows, hide_index=True, column_config=dict.fromkeys((aggregate.title, *INTERVAL), number))
 
 
 def scale(study: studies.Study, aggregate: Aggregate) -> None:

@@ -66,7 +66,7 @@ def ask_giver(study: studies.Study) -> int | None:
 
 def controls(study: studies.Study, points: dict[str, np.ndarray]) -> tuple[int | None, str]:
     """One row above the desk: which domain gives way, what to compare with, and mixtures to start from."""
-    left, middle, right = st.columns([2, 2, 5], vertical_alignment="bottom")
+    left, middle, right = st.columns([2, 2, 6], vertical_alignment="bottom")
     with left:
         giver = ask_giver(study)
     with middle:

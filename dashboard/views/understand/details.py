@@ -8,7 +8,7 @@ from dashboard.models.names import Named
 from dashboard.models.wording import without
 from dashboard.views.shared.diagnostics import diagnostics
 from dashboard.views.shared.metrics import ask_metric, chosen_metric, metrics_of_one_unit
-from dashboard.views.shared.plot import plot
+from dashboard.views.shared.plot import cells, plot
 from dashboard.views.shared.study import named_of
 from dashboard.views.shared.text import plain
 from dashboard.views.shared.units import reading, scale_of
@@ -31,10 +31,8 @@ def influence(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: int 
     step = float(found.step.max())
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     effect, std = scale.factor * found.effect, np.abs(scale.factor) * found.std
-    plot(
-        effect_charts.influence(names.coordinates, names.metrics, effect, std, step, scale.unit, scale.better),
-        key="influence",
-    )
+    figure = effect_charts.influence(names.coordinates, names.metrics, effect, std, step, scale.unit, scale.better)
+    cells(figure, "influence", len(names.metrics))
     st.caption(
         f"Effect on each column's metric of giving {step:.0%} more of the tokens to a row's domain, taken from "
         f"{givers(names, giver)}, at the faders' mixture. **?**: even the sign is uncertain (95%). "
@@ -81,7 +79,7 @@ def interactions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: i
     domains = [names.coordinates[place] for place in found.domains]
     read = reading(unit)
     figure = effect_charts.interactions(domains, read.gap(effect), read.gap(std), found.step, read.gap_unit, better)
-    plot(figure, key="interactions")
+    cells(figure, "interactions", len(domains))
     left_out = len(names.coordinates) - len(domains)
     st.caption(
         f"Effect on {plain(title)} of {found.step:.0%} more of two domains, beyond the sum of both alone: for losses, "
@@ -128,7 +126,8 @@ def contributions(study, fit: Fit, aggregate: Aggregate, at: np.ndarray, giver: 
     values = trees.surrogate.contributions(at)[0]  # (M, D + 1)
     names, scale = named_of(study), scale_of(study.objectives, fit.measured.losses)
     shown = (scale.factor[:, None] * values[:, :-1]).T
-    plot(effect_charts.contributions(names.coordinates, names.metrics, shown, scale.unit, scale.better), key="shap")
+    figure = effect_charts.contributions(names.coordinates, names.metrics, shown, scale.unit, scale.better)
+    cells(figure, "shap", len(names.metrics))
     standing = trees.standing
     other = "" if fit.name == TREES else f" The predictions above come from {fit.title} instead."
     st.caption(

@@ -6,13 +6,14 @@ import streamlit as st
 from dashboard.charts import leaderboard as leaderboard_charts
 from dashboard.server import state
 from dashboard.views.shared.moment import show_moment
-from dashboard.views.shared.plot import plot
+from dashboard.views.shared.plot import cells, plot
 from dashboard.views.shared.sidebar import ask_moment
 from dashboard.views.shared.study import named_of, study_of
 from dashboard.views.shared.text import plain
 from engine.league import BASELINE, Standing
 from engine.league.curve import GAIN, Curve
 from engine.league.notes import WORDS, notes
+from engine.spec.statistics import ci_half_width
 from engine.studies import sizes
 from engine.studies.fits import Fit
 from engine.surrogates import title_of
@@ -81,7 +82,7 @@ def table(fit: Fit) -> None:
         hide_index=True,
         height=38 + 35 * len(rows),
         column_config={
-            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "gain", "stability")},
+            **{key: number(format="%.3f") for key in ("Spearman", "aggregate", "stability")},
             "tied": st.column_config.CheckboxColumn(help="As good as the best, within noise or .002."),
             "regret": number(format="%.4f", help="How much worse the run it would have chosen is than the best one."),
             "coverage 50 / 80 / 95%": st.column_config.TextColumn(
@@ -111,7 +112,7 @@ def row_of(one: Standing, default: bool, folds: int) -> dict:
         "Spearman": one.mean_spearman,
         "95%": "{:.3f} to {:.3f}".format(*one.interval),
         "aggregate": one.aggregate_spearman,
-        "gain": one.margin and one.margin[0],
+        "gain, 95%": "" if one.margin is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*one.margin),
         "regret": one.regret,
         "coverage 50 / 80 / 95%": " / ".join(f"{inside:.0%}" for inside in one.coverage.values()),
         "stability": one.stability,
@@ -164,9 +165,15 @@ def per_metric(fit: Fit, metrics: list[str]) -> None:
     st.markdown("**Per metric**")
     spearman = np.array([one.spearman for one in fit.league.fitted], float)
     titles = [title_of(one.name) for one in fit.league.fitted]
-    plot(leaderboard_charts.per_metric(titles, metrics, spearman), key="per-metric")
-    if np.isnan(spearman).any():
-        st.caption("Empty: the metric is constant over the runs, so there is nothing to rank.")
+    cells(leaderboard_charts.per_metric(titles, metrics, spearman), "per-metric", len(metrics))
+    low, high = np.tanh(np.arctanh(0.9) + np.array([-1, 1]) * ci_half_width(1 / np.sqrt(max(1, fit.league.runs - 3))))
+    empty = " Empty: the metric is constant over the runs, so there is nothing to rank." * bool(
+        np.isnan(spearman).any()
+    )
+    st.caption(
+        f"Spearman's over {fit.league.runs} held-out runs. By chance alone a correlation of 0.90 over so many is from "
+        f"{low:.2f} to {high:.2f} (95%, by Fisher's transformation).{empty}"
+    )
 
 
 def calibration(fit: Fit) -> None:

@@ -7,6 +7,7 @@ from dashboard.charts import ledger as ledger_charts
 from dashboard.models import wording
 from dashboard.models.units import INTERVAL
 from dashboard.server import state
+from dashboard.views.shared.empty import nothing_yet
 from dashboard.views.shared.live import live
 from dashboard.views.shared.plot import plot
 from dashboard.views.shared.text import local
@@ -56,10 +57,12 @@ def results(scope: str | None, surrogate: str) -> None:
     found = [one for one in ledger.entries(store, scope) if surrogate in (ALL, one.registered.prediction.surrogate)]
     done = [one for one in found if one.deviations is not None]
     if not found:
-        st.info(
+        merges = scope is not None and studies.get(store, scope).kind == "merge"
+        nothing_yet(
             "Nothing is registered yet. Confirm a mixture, train next runs, or submit runs: their predictions are "
             "written down first.",
             icon=":material/menu_book:",
+            **({"explore": "To Explore"} if merges else {"confirm": "To Confirm", "next_runs": "To Next runs"}),
         )
         return
     st.caption(

@@ -8,6 +8,7 @@ from dashboard.charts import style
 from dashboard.models import wording
 from dashboard.models.moments import behind_words
 from dashboard.models.searches import counted, describe
+from dashboard.models.units import INTERVAL, Shown
 from dashboard.server import state
 from dashboard.views.shared.buttons import needs_role, say_if_there
 from dashboard.views.shared.choice import choose
@@ -26,7 +27,7 @@ from engine.core.errors import Problem
 from engine.search.methods import METHODS, TITLES
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import Z90, ci_half_width
-from engine.studies.measured import aggregate_in, frame_of_study
+from engine.studies.measured import Noise, aggregate_in, aggregate_noise, frame_of_study
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.questions import queue_search, with_optimism
@@ -208,6 +209,13 @@ def verdict(found: dict, aggregate: Aggregate, few: bool, optimism: dict | None)
     )
 
 
+def measured_words(read: Shown, values: np.ndarray, noise: Noise | None) -> str:
+    """The mean of measured values (S,), with its interval where the noise of one run is known."""
+    if not len(values):
+        return "–"
+    return read.words(float(values.mean()), None if noise is None else ci_half_width(noise.std / np.sqrt(len(values))))
+
+
 def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate: Aggregate) -> None:
     """Predicted metrics of each mixture, and measured ones if a run has exactly these shares."""
     found, study = search["found"], moment.study
@@ -216,7 +224,7 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
         predicted |= {CHEAPEST: cheapest}
     predicted |= {name: gap["baseline"] for name, gap in found["differences"].items()}
     measured, names = moment.measured, named_of(study)
-    rows, read = [], reading(aggregate.unit)
+    rows, read, noise = [], reading(aggregate.unit), aggregate_noise(measured, aggregate)
     there_are = places_in(
         state.store(), study.id, np.array([points[name] for name in predicted]), search["settings"]["fingerprint"]
     )
@@ -227,19 +235,21 @@ def table(moment: Moment, search: dict, points: dict, near_prior: str, aggregate
             **read.columns(aggregate.sign * one["aggregate"], ci_half_width(one["aggregate_std"])),
         }
         own = [reading(unit) for unit in names.units]
-        row |= {f"{n} [{by.unit}]": by.level(x) for n, by, x in zip(names.metrics, own, one["mean"], strict=True)}
+        told = zip(names.metrics, own, one["mean"], one["std"], strict=True)
+        row |= {f"{n} [{by.unit}], 95%": by.words(x, ci_half_width(std)) for n, by, x, std in told}
         gap = np.abs(measured.weights - np.array(points[name])).max(axis=1) if len(measured.ids) else np.empty(0)
         there = aggregate.sign * aggregate.of(measured.losses[gap < 1e-6]) if (gap < 1e-6).any() else np.empty(0)
-        row[f"measured {aggregate.title}"] = float(read.level(np.nanmean(there))) if np.isfinite(there).any() else None
+        row[f"measured {aggregate.title}, 95%"] = measured_words(read, there[np.isfinite(there)], noise)
         row["runs"] = len(there)
         row["place"] = place
         rows.append(row)
     number = st.column_config.NumberColumn(format="%.3f")
-    columns = {key: number for key in rows[0] if key not in ("mixture", "runs", "place")}
+    columns = {key: number for key in (aggregate.title, *INTERVAL)}
     columns["mixture"] = st.column_config.TextColumn(width="medium")
     st.dataframe(rows, hide_index=True, column_config=columns, placeholder="–")
     st.caption(
         f"Predictions are from {moment.behind(search).runs} runs, units in brackets. *Measured*: the mean of the "
-        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured so far. *Place*: extrapolated where no "
+        f"*runs* at exactly that mixture, of the {len(measured.ids)} measured so far, with the noise between seeds "
+        f"where that is known. *Place*: extrapolated where no "
         "run behind the prediction is as near as runs are to each other."
     )

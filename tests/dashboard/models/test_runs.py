@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dashboard.charts import runs as run_charts
 from dashboard.models.runs import best_so_far, gaps, smoothed
 
 
@@ -27,3 +28,13 @@ def test_a_metric_that_finished_runs_lack_is_named_with_the_reason():
     ]
     assert gaps(finished[:, :1], ["web"], np.array([True]), "mean loss", imported=True) == []
     assert gaps(finished[:0], ["web", "code", "quiz"], np.ones(3, bool), "mean loss", imported=True) == []
+
+
+def test_bad_runs_do_not_flatten_the_best_so_far():
+    score = np.array([3.6, 3.5, 3.3, 3.4, 10.0, 9.0])
+    best = np.minimum.accumulate(score)
+    low, high = run_charts.scale_of_best(score, best)
+    assert low == 3.3 and 3.6 <= high < 5
+    for values in (score[:4], np.array([1.0, 1.0])):  # none is far, or none differs
+        low, high = run_charts.scale_of_best(values, np.minimum.accumulate(values))
+        assert low <= values.min() and high >= values.max() and high > low

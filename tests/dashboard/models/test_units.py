@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dashboard.charts import effects, merges, review, runs
+from dashboard.charts import effects, merges, runs
 from dashboard.charts.units import read_in
 from dashboard.models.units import NATS, PERPLEXITY, READINGS, shown_in
 from engine.spec.objectives import BITS
@@ -78,10 +78,10 @@ def test_curves_and_differences():
     fig = read_in(runs.curves(lines, {1: "web"}, COLOURS, (False, True)), shown_in("nats", BITS))
     np.testing.assert_allclose(fig.data[0].y, [2 * math.log(2), math.log(2), math.nan])
     assert fig.layout.yaxis.title.text == f"training loss, {NATS}" and fig.layout.yaxis.type == "log"
-    gap = [("one", np.array([-0.1]), np.array([0.05]))]
-    fig = review.intervals(["web"], ["#0c8599"], gap, f"difference to natural, {BITS}", BITS)
+    one = np.array([1.0])
+    fig = effects.residuals("web", "#0c8599", one, 0.1 * one, 0.9 * one, ["a"], BITS)
     fig = read_in(fig, shown_in("perplexity", BITS))
-    assert fig.data[0].x.tolist() == [-0.1] and BITS in fig.layout.xaxis.title.text, "a difference stays in bits"
+    assert fig.data[0].y.tolist() == [pytest.approx(-0.1)] and BITS in fig.layout.yaxis.title.text, "a difference"
 
 
 def test_an_axis_with_errors_and_a_range():
