@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from engine.metrics import METRICS
 from engine.space.design import DESIGNS
 from engine.spec.merge_catalogue import catalogue
-from engine.surrogates import SURROGATES
+from engine.surrogates import title_of
 
 LABELS = {
     "corpus": "corpus",
@@ -76,7 +76,7 @@ BY = {"model": "expert", "layer": "expert and layer"}
 TITLES = {  # of settings that choose from a table: its titles
     "design": lambda name: DESIGNS[name].title if name in DESIGNS else name,
     "method": lambda name: catalogue()[name].title if name in catalogue() else name,
-    "surrogates": lambda name: SURROGATES[name].title if name in SURROGATES else name,
+    "surrogates": title_of,
     "metrics": lambda name: METRICS[name].title if name in METRICS else name,
     "by": lambda name: BY.get(name, name),
 }

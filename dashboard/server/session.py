@@ -7,7 +7,7 @@ from dashboard.server import state
 from engine.core.errors import Problem
 from engine.core.people import NotSignedIn, Person
 from engine.core.sign_in import sign_in_of
-from engine.jobs.decisions import SignInEnded
+from engine.jobs.api import SignInEnded
 
 
 def who() -> Person | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.core.errors import Conflict, Problem
 from engine.core.people import acting
-from engine.jobs.decisions import RequestBegun, RequestEnded
+from engine.jobs.api import RequestBegun, RequestEnded
 from store import requests
 from store.database import Store
 

@@ -17,7 +17,7 @@ from engine.core.errors import Missing, Problem, Unavailable
 from engine.core.people import ROLES, NotSignedIn, Person, Refused, acting, allows, local_user, need
 from engine.core.secret import secret
 from engine.core.sign_in import Access
-from engine.jobs.decisions import TokenCreated, TokenRevoked, TokenUsed
+from engine.jobs.api import TokenCreated, TokenRevoked, TokenUsed
 from store import api_tokens
 from store.api_tokens import TokenRow
 from store.database import Store

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pyarrow as pa
 
+from engine.jobs.api import RequestBegun, RequestEnded, SignInEnded, TokenCreated, TokenRevoked, TokenUsed
 from engine.jobs.decisions import (
     CandidatePut,
     CorpusPlanned,
@@ -17,12 +18,9 @@ from engine.jobs.decisions import (
     NoticeRaised,
     NoticeTold,
     PlannedJob,
-    RequestBegun,
-    RequestEnded,
     ReviewAdded,
     RunsAdded,
     RunsSubmitted,
-    SignInEnded,
     StudyCancelled,
     StudyCreated,
     StudyFailed,
@@ -32,9 +30,6 @@ from engine.jobs.decisions import (
     StudyPlanned,
     StudyResumed,
     StudyTextGiven,
-    TokenCreated,
-    TokenRevoked,
-    TokenUsed,
 )
 from engine.jobs.events import Event
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, SourcePrice, SourcePriced

@@ -12,13 +12,12 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.core.records import shown
+from engine.jobs.api import RequestBegun, RequestEnded
 from engine.jobs.decisions import (
     VERDICTS,
     CandidatePut,
     JobPlanned,
     PlannedJob,
-    RequestBegun,
-    RequestEnded,
     ReviewAdded,
     RunsAdded,
     RunsSubmitted,

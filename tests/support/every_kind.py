@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.workspace import OWNER_JOURNAL, Workspace
+from engine.jobs.api import RequestBegun, RequestEnded, SignInEnded, TokenRevoked, TokenUsed
 from engine.jobs.decisions import (
     CorpusPlanned,
     InboxRead,
@@ -16,19 +17,14 @@ from engine.jobs.decisions import (
     JobRetryAsked,
     NoticeRaised,
     NoticeTold,
-    RequestBegun,
-    RequestEnded,
     RunsAdded,
     RunsSubmitted,
-    SignInEnded,
     StudyCancelled,
     StudyCreated,
     StudyFailed,
     StudyPaused,
     StudyResumed,
     StudyTextGiven,
-    TokenRevoked,
-    TokenUsed,
 )
 from engine.jobs.housekeeping import StudyDeleted
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of

@@ -18,7 +18,7 @@ from engine.commands import COMMANDS, READ_ONLY, contract, once
 from engine.core import files
 from engine.core.errors import Problem, Unavailable
 from engine.core.people import Person
-from engine.jobs.decisions import RequestBegun
+from engine.jobs.api import RequestBegun
 from store import studies
 from tests.support.api import opened
 from tests.support.mutations import FUZZ
