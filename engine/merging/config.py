@@ -16,6 +16,7 @@ from engine.core.safe_yaml import parsed
 from engine.core.settings_text import text_of
 from engine.core.system import UNREADABLE, read_fault
 from engine.merging.methods import METHODS, Method
+from engine.merging.methods.base import undivided
 from engine.merging.methods.knobs import knobs_of
 from engine.spec.merge_knobs import Knob
 from engine.spec.merge_learners import refuse_without_data
@@ -33,7 +34,6 @@ TOP = (
 )
 DTYPES = ("float32", "float16", "bfloat16")
 NO_EFFECT = ("int8_mask",)  # mergekit's memory options, accepted and without effect here
-ROUNDED = 1e-6  # of weights, in fp32
 UNUSED = {"task_arithmetic": ("density",)}  # appears in files shared with other methods; no effect
 
 
@@ -266,12 +266,7 @@ def resolve(key: str, knob: Knob, scopes: list[dict], tensor: str, t: float, whe
 def cancelled(config: MergeConfig, tensor: str, arguments: dict) -> str | None:
     """A refusal of a normalised mean whose weights sum to 0. Methods with a base do not divide then."""
     weights, normalised = arguments.get("weight", []), arguments.get("normalize", arguments.get("normalize_weights"))
-    if config.method.base == "required" or not normalised or abs(sum(weights)) > ROUNDED * sum(map(abs, weights)):
-        return None
-    return (
-        f"Cannot merge {tensor!r}: its weights {weights} sum to 0, and normalised ones are divided by their sum. "
-        "Change one, or switch the normalisation off."
-    )
+    return undivided(weights, tensor) if normalised and config.method.base != "required" else None
 
 
 def idle_filters(config: MergeConfig, tensors: Iterable[str]) -> list[str]:

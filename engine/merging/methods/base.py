@@ -8,7 +8,7 @@ value per expert. K experts; d_i = expert - base; n elements.
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 DOT = 1 << 11  # elements whose products are summed in fp32; those sums are added in fp64
+ROUNDED = 1e-6  # of weights, in fp32
 CHUNK = 1 << 17  # elements: a few fp32 buffers of this size fit in the cache
 
 PerExpert = list[float]  # one value per expert
@@ -136,6 +137,16 @@ class Method:
 
 
 # What several task-vector methods share ---------------------------------------------------------------------
+
+
+def undivided(weights: Sequence[float], tensor: str) -> str | None:
+    """A refusal of weights that are divided by their sum, where that is 0 but for rounding."""
+    if abs(sum(weights)) > ROUNDED * sum(map(abs, weights)):
+        return None
+    return (
+        f"Cannot merge {tensor!r}: its weights {list(weights)} sum to 0, and normalised ones are divided by their sum. "
+        "Change one, or switch the normalisation off."
+    )
 
 
 def finish(x: Tensors, mixed: Tensor, scale: float) -> Tensor:

@@ -3,20 +3,22 @@
 import numpy as np
 
 from engine.core.errors import Problem
-from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors
+from engine.merging.methods.base import ChunkFn, Method, PerExpert, Tensors, undivided
 
 
 def multislerp(x: Tensors, weight: PerExpert, *, normalize_weights: bool = True, eps: float = 1e-8) -> ChunkFn:
     """Mean of the unit vectors, tangent mean there, and back to the sphere, times the weighted mean of the norms.
 
     Everything lies in the span of the vectors, so their Gram matrix (K, K) suffices. With a base it acts on task
-    vectors. NaN if normalised weights sum to 0. Raises Problem if the weighted unit vectors cancel.
+    vectors. Raises Problem if normalised weights sum to 0, or the weighted unit vectors cancel.
     """
     if len(x.experts) == 1:
         return Tensors(x.name, x.shape, None, x.experts, x.seed).combined([1.0])
     gram, w = x.gram(), np.array(weight, float)
     if normalize_weights:
-        w = w / w.sum() if w.sum() else np.full(len(w), np.nan)
+        if refusal := undivided(weight, x.name):
+            raise Problem(refusal)
+        w = w / w.sum()
     sizes = np.sqrt(np.diag(gram))
     if not sizes.any():
         return x.combined(np.zeros(len(w)))

@@ -216,6 +216,18 @@ def test_the_docs_name_every_method_and_knob():
             assert told == knobs, name
 
 
+@pytest.mark.parametrize("weights", [[0.0, 0, 0], [1.0, -1, 0], [0.1, 0.2, -0.3]])
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_weights_that_cancel_give_numbers_or_a_refusal(name, weights):
+    base, experts = models((4, 5), count_of(METHODS[name]))
+    try:
+        found = merged(name, base, experts, weight=weights[: len(experts)])
+    except Problem as refusal:
+        assert "weight" in str(refusal)
+    else:
+        assert torch.isfinite(found).all()
+
+
 def test_what_cannot_be_pruned():
     base, experts = models((4, 5), 1)
     with pytest.raises(Problem, match=r"density 0.9 and epsilon 0.15"):
