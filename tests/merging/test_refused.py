@@ -157,6 +157,7 @@ def test_a_full_disk_leaves_nothing(zoo, tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
         f"from engine.__main__ import main; sys.exit(main(['merge', {str(config)!r}, {str(tmp_path / 'out')!r}]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    # -B: Python would cut its own compiled files at the limit, and everything after would fail to import them
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "Free disk space" in done.stderr and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
