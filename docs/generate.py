@@ -70,7 +70,8 @@ def spelled(one: argparse.Action) -> str:
     value = " ".join(value) if isinstance(value, tuple) else value
     if not one.option_strings:
         return value
-    return max(one.option_strings, key=len) + ("" if one.nargs == 0 else f" {value}")
+    names = [name for name in one.option_strings if name.startswith("--")] or one.option_strings
+    return ", ".join(names) + ("" if one.nargs == 0 else f" {value}")
 
 
 def told(one: argparse.Action) -> str:

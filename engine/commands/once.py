@@ -5,7 +5,6 @@ because the answer was lost, gets the same answer. Where the server was killed i
 done.
 """
 
-import hashlib
 import json
 import re
 import threading
@@ -14,6 +13,7 @@ from typing import Any
 
 from engine.core.errors import Conflict, Problem
 from engine.core.people import acting
+from engine.core.short_names import digest
 from engine.jobs.api import RequestBegun, RequestEnded
 from store import requests
 from store.database import Store
@@ -36,7 +36,7 @@ def once(store: Store, key: str, name: str, arguments: dict, do: Callable[[], An
         raise Problem(f"Cannot use {key[:80]!r} as Idempotency-Key: send 1 to 200 printable ASCII characters.")
     if name in SECRET:
         raise Problem(f"Cannot ask for {name} with an Idempotency-Key: its answer is shown once and kept nowhere.")
-    asked = hashlib.sha256(json.dumps([acting().name, name, arguments], sort_keys=True).encode()).hexdigest()
+    asked = digest([acting().name, name, arguments])
     with _lock:
         own = _running.setdefault(key, threading.Lock())
     with own:

@@ -228,7 +228,7 @@ def value_source(
     by = aggregate_of(store, found, priorities)
     value = source_value.value_source(store, found, corpus, domain, by, share, candidate)
     beside = [{**asdict(one), "rank": rank} for one, rank in value.studies]
-    answer = {**asdict(value), "told": value.settled}  # told: as versions before 0.4 called it
+    answer = {**asdict(value), "told": value.settled}  # told: as version 0.3 called it
     registered = price_ledger.register(store, found, corpus, domain, value, by)
     return {"study": found.id, **answer, "studies": beside, "registered": registered}
 

@@ -1,5 +1,7 @@
 """Names and counts as people read them: short ones, names told apart where they repeat, several in a sentence."""
 
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -73,6 +75,11 @@ def short_count(count: float) -> str:
     return f"{count:.3g}"
 
 
-def slug(name: str, otherwise: str = "study") -> str:
+def slug(name: str) -> str:
     """A name as part of an id or a file's name: lower case, digits and hyphens, 40 at most."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or otherwise
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "study"
+
+
+def digest(content: object) -> str:
+    """64 hexadecimal digits that stand for a JSON-able value: equal ones have the same."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,10 +1,9 @@
 """The ledger's events: what was predicted of runs and of new sources, written down before they are measured."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 from engine.core.records import Record
+from engine.core.short_names import digest
 from engine.jobs.axes import Measured, PerMetric, Point
 from engine.jobs.events import Event
 
@@ -92,4 +91,4 @@ class SourcePriced(Event):
 def hash_of(values: dict[str, object]) -> str:
     """The hash of a prediction: of its fields as JSON, the hash itself left out. Who changes a digit has another."""
     content = {name: value for name, value in values.items() if name != "hash" and value is not None}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return digest(content)

@@ -137,8 +137,3 @@ def error_correlation(standardised: np.ndarray) -> np.ndarray:
     between = second / np.outer(size, size) - np.eye(metrics)
     found: np.ndarray = np.eye(metrics) + between * runs / (runs + 10)
     return found
-
-
-def numbers(values: np.ndarray) -> list[float | None]:
-    """(N,) as JSON-able values: None for NaN."""
-    return [None if np.isnan(value) else float(value) for value in values]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from engine.core.checks import or_null
 from engine.core.errors import Problem
 from engine.jobs.process_pool import Do, process_pool
 from engine.league.racing import HeldOut, Progress, all_fits
@@ -19,7 +20,6 @@ from engine.league.scores import (
     coverage,
     drawn_regrets,
     error_correlation,
-    numbers,
     rank_correlations,
     regret_of,
     scale_of,
@@ -120,9 +120,9 @@ def _judge(trial: Trial, name: str, one: HeldOut) -> tuple[Standing, np.ndarray,
     drawn = bootstrap(losses, mean.mean(axis=0), trial.metric_weights, trial.seed)
     standing = Standing(
         name=name,
-        spearman=numbers(ranks[2:]),
+        spearman=or_null(ranks[2:]),
         mean_spearman=float(ranks[1]),
-        aggregate_spearman=numbers(ranks[:1])[0],
+        aggregate_spearman=or_null(ranks[:1])[0],
         score=float(score_of(ranks)),
         interval=np.nanquantile(drawn[:, 1], [0.025, 0.975]).tolist(),
         rmse=np.sqrt(np.nanmean(missed**2, axis=(0, 1))).tolist(),

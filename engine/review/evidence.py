@@ -11,11 +11,10 @@ import numpy as np
 from engine.analysis.statistics import pooled_noise
 from engine.spec.fidelity import Fidelity
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import Z95, ci_half_width
+from engine.spec.statistics import SAME_POINT, Z95, ci_half_width
 from store import runs, studies
 from store.database import Store
 
-SAME = 1e-6  # points whose coordinates differ by less are equal
 CANDIDATE = "candidate"  # its key among the points of an evidence
 
 
@@ -27,7 +26,7 @@ def measured_runs(store: Store, frozen: dict) -> list[runs.Confirmed]:
 
 def at_point(rows: list[runs.Confirmed], point: list[float]) -> list[runs.Confirmed]:
     """The runs at a point (D,)."""
-    return [run for run in rows if len(run.weights) == len(point) and np.abs(run.weights - point).max() < SAME]
+    return [run for run in rows if len(run.weights) == len(point) and np.abs(run.weights - point).max() < SAME_POINT]
 
 
 def evidence(store: Store, study: studies.Study, frozen: dict) -> list[dict]:

@@ -150,17 +150,6 @@ def _draw(
     return points, scores, collector.pool()
 
 
-def estimate_seconds(surrogate: Surrogate, space: Space, prior: np.ndarray, n: int) -> float:
-    """How long the draws of `search` will take on this machine now, from one timed chunk. Takes well under a
-    second with all surrogates but the trees."""
-    size = min(n, CHUNK // 4)
-    surrogate.mean(space.sample(2, np.random.default_rng(0)))  # one-time work is not counted
-    started = time.perf_counter()
-    metric_weights = np.full(len(surrogate.noise), 1 / len(surrogate.noise))
-    _draw(surrogate, space, prior, metric_weights, size, np.random.default_rng(0), None)
-    return (time.perf_counter() - started) * n / size
-
-
 def _near_optimal(
     surrogate: Surrogate,
     space: Space,

@@ -128,7 +128,7 @@ class Targets:
     binding: int
 
 
-def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray, seed: int = 0) -> Targets:
+def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np.ndarray) -> Targets:
     """Inverse search: which mixtures meet limits (M,), NaN for none? For losses "at most", for scores
     "at least".
 
@@ -144,7 +144,7 @@ def meet_targets(pool: Pool, surrogate: Surrogate, limits: np.ndarray, signs: np
     rows = lowest((over / spread).max(axis=1), 200)
     mean, std = surrogate.predict(pool.points[rows])
     root = np.linalg.cholesky(surrogate.correlation[np.ix_(asked, asked)] + 1e-9 * np.eye(len(asked)))
-    noise = np.random.default_rng(seed).standard_normal((2000, len(asked))) @ root.T
+    noise = np.random.default_rng(0).standard_normal((2000, len(asked))) @ root.T
     margin = (limits[asked] - mean[:, asked]) * signs[asked] / std[:, asked]  # in standard deviations
     kept = noise[None] <= margin[:, None]
     chance = kept.all(axis=2).mean(axis=1)

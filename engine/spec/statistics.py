@@ -25,6 +25,9 @@ def ci_half_width(std: Spread, deviations: float = Z95) -> Spread:
     return half
 
 
+SAME_POINT = 1e-6  # points whose coordinates differ by less are equal
+
+
 def weighted_sum(values: np.ndarray, metric_weights: np.ndarray) -> np.ndarray:
     """(...,) signed weighted sum of values (..., M); NaN where a metric that counts (weight not 0) is missing.
 

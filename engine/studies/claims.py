@@ -6,8 +6,8 @@ import numpy as np
 
 from engine.analysis.power import Claim, claim
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import ci_half_width
-from engine.studies.confirmations import SAME, Plan
+from engine.spec.statistics import SAME_POINT, ci_half_width
+from engine.studies.confirmations import Plan
 from engine.studies.fits import fit_of
 from engine.studies.measured import Noise, aggregate_noise, frame_of_study, noise_of_groups, points_measured
 from engine.surrogates.prediction import difference
@@ -41,7 +41,7 @@ def claims(store: Store, study: studies.Study, plan: Plan, aggregate: Aggregate)
         return Claims(None, source, [])
     found = []
     for name, point in frame_of_study(study).baselines.items():
-        if not any(np.abs(point - other).max() <= SAME for other in points[1:]):
+        if not any(np.abs(point - other).max() <= SAME_POINT for other in points[1:]):
             continue
         gap = difference(fit.surrogate, points[0], point, aggregate.weights)
         one = claim(name, gap.aggregate, noise.std, noise.freedom, plan.seeds, len(points))

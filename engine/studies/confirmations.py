@@ -9,7 +9,7 @@ from engine.analysis.trust import Trust, trust
 from engine.core.errors import Problem
 from engine.core.people import takes
 from engine.spec.fidelity import Fidelity, larger
-from engine.spec.statistics import ordered
+from engine.spec.statistics import SAME_POINT, ordered
 from engine.spec.study import StudySpec
 from engine.studies.fits import fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
@@ -19,7 +19,6 @@ from engine.surrogates.prediction import predict
 from store import runs, studies
 from store.database import Store, in_turn
 
-SAME = 1e-6  # mixtures whose shares differ by less are equal
 ORDINARY = 0.85  # fraction of the runs, best first, that the range is taken from: poor ones would inflate a correlation
 CONFIRM_SEED = 5000  # offset of confirmations' seeds from the study's own
 
@@ -62,7 +61,7 @@ def plan_confirmation(
     places = np.linspace(0, ORDINARY * (len(order) - 1), spread).round().astype(int)
     others = {**frame_of_study(study).baselines, **{measured.ids[i]: measured.weights[i] for i in order[places]}}
     for name, point in others.items():
-        if all(np.abs(point - there).max() > SAME for there in mixtures.values()):
+        if all(np.abs(point - there).max() > SAME_POINT for there in mixtures.values()):
             mixtures[name] = point
     return Plan(mixtures, larger(trainable(study).fidelity, times), seeds)
 
@@ -82,7 +81,7 @@ def confirm(store: Store, study: studies.Study, plan: Plan) -> list[str]:
         {"role": "confirm", "label": name, "weights": point.tolist(), "seed": first + seed}
         for name, point in plan.mixtures.items()
         for seed in range(plan.seeds)
-        if all(one.seed != first + seed or np.abs(one.weights - point).max() > SAME for one in there)
+        if all(one.seed != first + seed or np.abs(one.weights - point).max() > SAME_POINT for one in there)
     ]
     return add_runs(store, study, rows, plan.fidelity) if rows else []
 

@@ -1,7 +1,6 @@
 """Build corpora for people and studies, and keep text that was uploaded for them. Uses the store."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +8,7 @@ from dataclasses import replace
 from engine.core.errors import Problem
 from engine.core.files import check_room, replacing
 from engine.core.people import need
-from engine.core.short_names import listed
+from engine.core.short_names import digest, listed
 from engine.core.workspace import Workspace, within
 from engine.corpus import shelf
 from engine.corpus.layouts import existing
@@ -54,7 +53,7 @@ def build_corpus(store: Store, name: str, spec: dict) -> Asked:
         elif is_same:
             job_id = before.id
         else:
-            job_id = f"corpus-{folder.name}~{_short_digest(spec)}"  # no name of a corpus has this mark
+            job_id = f"corpus-{folder.name}~{digest(spec)[:8]}"  # no name of a corpus has this mark
         return ask_once(store, job_id, CorpusTask(name, **spec).spec())
 
 
@@ -110,8 +109,3 @@ def _is_free(store: Store, name: str, job: JobRow | None) -> bool:
     """Whether a name may be given to another spec: nothing was built under it, and nothing is being built."""
     ended = job is None or job.state in ("failed", "cancelled")
     return ended and corpora.manifest(store, name) is None and not store.workspace.corpus(name).exists()
-
-
-def _short_digest(spec: dict) -> str:
-    """Eight characters that stand for a spec."""
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import SAME_POINT
 from engine.studies.measured import aggregate_noise, frame_of_study, points_measured
 from store import runs, studies
 from store.database import Store
-
-SAME = 1e-6  # shares that differ by less are equal
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def doses(store: Store, study: studies.Study, aggregate: Aggregate) -> list[Dose
     noise, made = aggregate_noise(measured, aggregate), []
     half = None if noise is None else float(stdtrit(noise.freedom, 0.975) * np.sqrt(2) * noise.std)
     for one in found:
-        same = np.flatnonzero(np.abs(measured.weights - one.weights).max(axis=1) < SAME)
+        same = np.flatnonzero(np.abs(measured.weights - one.weights).max(axis=1) < SAME_POINT)
         if not len(same):
             continue
         uncut, cut = int(same[0]), int(np.argmin(one.doses))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from engine.spec.objectives import Aggregate
+from engine.spec.statistics import SAME_POINT
 from engine.spec.study import StudySpec
-from engine.studies.confirmations import SAME, Plan
+from engine.studies.confirmations import Plan
 from engine.studies.fits import Fit
 from engine.studies.measured import Noise, aggregate_noise, aggregate_of
 from engine.studies.moments import Moment
@@ -105,7 +106,7 @@ def with_seeds(one: Headline, store: Store, study: studies.Study) -> Headline:
     own = study.spec["fidelity"]
     done = [run for run in runs.confirmations(store, study.id) if run.losses is not None and run.fidelity == own]
     pair = [
-        {run.seed: float(one.aggregate.of(run.losses)) for run in done if np.abs(run.weights - at).max() <= SAME}
+        {run.seed: float(one.aggregate.of(run.losses)) for run in done if np.abs(run.weights - at).max() <= SAME_POINT}
         for at in (one.point, one.against[1])
     ]
     seeds = sorted(pair[0].keys() & pair[1].keys())

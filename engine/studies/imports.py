@@ -4,8 +4,6 @@ Files come from the workspace's `imports/` folder, where the command line and th
 read goes into one line of the owner's journal, so an import lands atomically, and a rebuild restores it.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +14,7 @@ from engine.core.checks import is_number, or_null
 from engine.core.errors import Problem
 from engine.core.files import replacing
 from engine.core.people import need
-from engine.core.short_names import slug
+from engine.core.short_names import digest, slug
 from engine.core.workspace import Workspace, checked_name
 from engine.importing import ImportedRuns, Mapping, Reading, Table, read, read_runs, read_table, refuse_open
 from engine.importing.questions import checked_answers
@@ -182,8 +180,7 @@ def _shown(store: Store, study_id: str) -> dict:
 
 def _named(name: str, event: dict) -> str:
     """The id of an imported study: its name and a hash of its content."""
-    digest = hashlib.sha256(json.dumps([name, event], sort_keys=True).encode()).hexdigest()[:6]
-    return f"{slug(name)}-{digest}"
+    return f"{slug(name)}-{digest([name, event])[:6]}"
 
 
 def _event(spec: StudySpec, reading: Reading, runs: ImportedRuns, files, available_tokens, prior) -> dict:

@@ -13,7 +13,7 @@ from engine.analysis.explain import support
 from engine.core.checks import or_null
 from engine.jobs.ledger import PredictionsRegistered, RunPrediction, hash_of
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import Z80, Z95, weighted_sum
+from engine.spec.statistics import SAME_POINT, Z80, Z95, weighted_sum
 from engine.studies.fits import Fit, fit_of
 from engine.studies.measured import aggregate_of, frame_of_study
 from engine.surrogates.prediction import difference, predict
@@ -21,7 +21,6 @@ from store import ledger, reviews, runs, studies
 from store.database import Store
 from store.ledger import Registered
 
-SAME = 1e-6  # points whose coordinates differ by less are equal
 MANY = 16  # different points: with more, and for the frequent posts of runs, only the surrogate in use predicts
 
 
@@ -79,7 +78,7 @@ def _predicted(fit: Fit, point: np.ndarray, reference: np.ndarray, aggregate: Ag
         "distance": float(near.distance[0]),
         "place": near.badge[0],
     }
-    if np.abs(point - reference).max() < SAME:
+    if np.abs(point - reference).max() < SAME_POINT:
         return prediction
     gap = difference(fit.surrogate, point, reference, aggregate.weights)
     return prediction | {"reference": reference.tolist(), "gap": gap.aggregate, "gap_std": gap.aggregate_std}
@@ -91,8 +90,8 @@ def _frozen(store: Store, study: studies.Study, rows: list[dict[str, Any]]) -> l
     for candidate in reviews.of_study(store, study.id):
         frozen = candidate.frozen
         base = next(iter(frozen["baselines"].values()))
-        there = [row for row in rows if np.abs(np.array(row["weights"]) - frozen["point"]).max() < SAME]
-        apart = np.abs(np.array(base["point"]) - frozen["point"]).max() >= SAME
+        there = [row for row in rows if np.abs(np.array(row["weights"]) - frozen["point"]).max() < SAME_POINT]
+        apart = np.abs(np.array(base["point"]) - frozen["point"]).max() >= SAME_POINT
         gap = {
             "reference": base["point"],
             "gap": base["difference"]["aggregate"],
@@ -165,7 +164,7 @@ def _entry(one: Registered, confirmed: list[runs.Confirmed], fidelity: dict[str,
         for other in confirmed
         if other.losses is not None
         and other.fidelity == one.fidelity
-        and np.abs(other.weights - said.reference).max() < SAME
+        and np.abs(other.weights - said.reference).max() < SAME_POINT
     ]
     paired = [other for other in same if other.seed == one.seed] or same
     bases = [base for other in paired if (base := _total(other.losses, weights)) is not None]

@@ -12,9 +12,8 @@ import numpy as np
 from engine.core.people import acting, allows
 from engine.jobs.ledger import SourcePrice, SourcePriced, hash_of
 from engine.spec.objectives import Aggregate, aggregate
-from engine.spec.statistics import weighted_sum
+from engine.spec.statistics import SAME_POINT, weighted_sum
 from engine.studies.contents import keys_of
-from engine.studies.ledger import SAME
 from engine.studies.measured import for_fitting
 from engine.studies.source_value import Value
 from store import ledger, studies
@@ -103,7 +102,7 @@ def _measured_in(store: Store, priced: Priced, asked: studies.Study, other: stud
     own = np.array([role != "carried" for role in measured.roles], bool)  # the others have another study's level
     totals = weighted_sum(measured.losses[:, columns], np.array([one for one in price.weights if one]))
     usable = own & np.isfinite(totals)
-    there = [usable & (np.abs(measured.weights - point).max(axis=1) < SAME) for point in (base, moved)]
+    there = [usable & (np.abs(measured.weights - point).max(axis=1) < SAME_POINT) for point in (base, moved)]
     counts = int(there[0].sum()), int(there[1].sum())
     if not all(counts):
         lacking = "without it" if counts[1] else "with it" if counts[0] else "with it or without"

@@ -9,8 +9,8 @@ from engine.core.errors import Problem
 from engine.core.people import need, takes
 from engine.search.acquisition import PROPOSERS
 from engine.spec.kinds.propose import ProposalSettings, ProposeTask
+from engine.spec.statistics import SAME_POINT
 from engine.spec.study import StudySpec
-from engine.studies.confirmations import SAME
 from engine.studies.measured import for_fitting, frame_of_study
 from engine.studies.questions import Asked, ask_once, job_id_of, question_of, surrogate_file
 from engine.studies.training import add_runs, trainable
@@ -79,7 +79,7 @@ def start_proposed(store: Store, study: studies.Study, points: np.ndarray) -> St
             "study's constraints. Propose again."
         )
     there = runs.proposed(store, study.id)
-    known = [next((run for run, at in there if np.abs(at - point).max() <= SAME), None) for point in points]
+    known = [next((run for run, at in there if np.abs(at - point).max() <= SAME_POINT), None) for point in points]
     label = f"round {runs.rounds(store, study.id) + 1}"
     seed = StudySpec.from_dict(study.spec).seed
     rows = [

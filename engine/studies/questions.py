@@ -1,7 +1,5 @@
 """Requests to a study's latest fit: searches, and the parts shared with proposals. Uses the store."""
 
-import hashlib
-import json
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from engine.core.checks import is_number
 from engine.core.errors import Problem
 from engine.core.people import need
+from engine.core.short_names import digest
 from engine.search import LARGEST
 from engine.search.methods import DEFAULT_METHOD, check_method
 from engine.spec.kinds.search import SearchSettings, SearchTask
@@ -112,8 +111,7 @@ def ask_once(store: Store, job_id: str, spec: dict, study: str | None = None, la
 
 def job_id_of(study: studies.Study, kind: str, settings: dict) -> str:
     """The id of a request's job: the same request is one job."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return f"{study.id}-{kind}-{digest}"
+    return f"{study.id}-{kind}-{digest(settings)[:12]}"
 
 
 def checked_prices(study: studies.Study, prices: dict[str, float] | None) -> dict[str, float]:

@@ -164,7 +164,7 @@ def _along(surrogate: Surrogate, aggregate: Aggregate, at: np.ndarray, domain: i
 def worth_of(grid: np.ndarray, mean: np.ndarray, drawn: np.ndarray, most: float) -> Worth:
     """Where a curve over epochs (P,) is lowest, by its mean (P,) and draws (S, P). most: epochs of a run."""
     best = float(grid[first_lowest(mean)])
-    low, high = np.quantile(grid[drawn.argmin(axis=1)], [0.025, 0.975])
+    low, high = np.quantile(grid[first_lowest(drawn)], [0.025, 0.975])
     low, high = min(float(low), best), max(float(high), best)
     if low < most and high > max(1.0, WIDE * max(low, SELDOM)):
         return Worth(UNSURE, best, low, high)

@@ -1,7 +1,5 @@
 """Say later how much text the real run of a study has, and its budget. Uses the store."""
 
-import hashlib
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +7,7 @@ import numpy as np
 from engine.core.checks import check, is_number
 from engine.core.errors import Problem
 from engine.core.people import need
-from engine.core.short_names import listed
+from engine.core.short_names import digest, listed
 from engine.jobs.decisions import StudyTextGiven
 from engine.spec.frame import frame_of
 from engine.spec.pools import GIVEN, SAMPLE, Pools, check_counts
@@ -49,7 +47,7 @@ def give_text(store: Store, study: studies.Study, given: dict[str, float], targe
     )
     corpus = {**(study.corpus or {"domains": {}}), "pools": pools.rows()}
     frame_of(new, study.domains, corpus, study.imported)  # raises if the constraints leave no mixture
-    revision = hashlib.sha256(json.dumps([corpus["pools"], new.target_tokens]).encode()).hexdigest()[:12]
+    revision = digest([corpus["pools"], new.target_tokens])[:12]
     store.write(StudyTextGiven(study.id, new.available_tokens, new.target_tokens, corpus["pools"], revision))
     advance(store)
 

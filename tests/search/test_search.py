@@ -10,7 +10,7 @@ import pytest
 
 from engine.analysis.explain import influence, response, support, ternary, with_share
 from engine.core.errors import Problem
-from engine.search import Price, difference, estimate_seconds, search
+from engine.search import Price, difference, search
 from engine.search.acquisition import PROPOSERS
 from engine.search.methods import METHODS
 from engine.search.pool import Pool, front, meet_targets
@@ -93,7 +93,6 @@ def test_progress_reaches_the_end(surrogate):
     seen = []
     search(surrogate, SPACE, PRIOR, MEAN, progress=lambda done, total, note: seen.append((done, total)), **FAST)
     assert seen[-1] == (20_000, 20_000)
-    assert estimate_seconds(surrogate, SPACE, PRIOR, 20_000) > 0
 
 
 @pytest.mark.parametrize("priorities", [[1], [0, 0], [np.nan, 1]])

@@ -24,10 +24,10 @@ from engine.core.errors import Problem
 from engine.core.short_names import told_apart
 from engine.search.strategies import TITLES
 from engine.spec.objectives import Aggregate
-from engine.spec.statistics import ci_half_width
+from engine.spec.statistics import SAME_POINT, ci_half_width
 from engine.studies.measured import aggregate_of, points_measured, reference_runs
 from engine.studies.merges.answer import worth_measuring
-from engine.studies.merges.questions import SAME, measure_points, queue_merge_search
+from engine.studies.merges.questions import measure_points, queue_merge_search
 from engine.studies.moments import Moment, moment_of
 from engine.studies.points import BEST_PREDICTED
 from engine.studies.reach import places_in
@@ -238,5 +238,5 @@ def table(
 
 def error_at(measured: runs.Measured, errors: dict[str, np.ndarray], point: np.ndarray) -> np.ndarray:
     """The standard errors (M,) of the run at a point (D,); NaN where there is none."""
-    there = np.flatnonzero(np.abs(measured.weights - point).max(axis=1) <= SAME)
+    there = np.flatnonzero(np.abs(measured.weights - point).max(axis=1) <= SAME_POINT)
     return errors[measured.ids[there[0]]] if len(there) else np.full(measured.losses.shape[1], np.nan)

@@ -28,10 +28,10 @@ def learn(family: Family, run: Run, *, steps: int, rate: float, batch: int, lam:
     return Learned(weights=through(family.base, total, final, lam), note=note)
 
 
-def relaxed(logits: Tensor, generator: torch.Generator, temperature: float = TEMPERATURE) -> Tensor:
+def relaxed(logits: Tensor, generator: torch.Generator) -> Tensor:
     """A relaxed Bernoulli draw of every element (Maddison et al., arXiv:1611.00712), differentiable in the logits."""
     uniform = torch.rand(logits.shape, generator=generator, device=logits.device).clamp_(1e-6, 1 - 1e-6)
-    return ((logits + uniform.logit()) / temperature).sigmoid()
+    return ((logits + uniform.logit()) / TEMPERATURE).sigmoid()
 
 
 def through(base: Weights, total: Weights, masks: Weights, lam: float) -> Weights:

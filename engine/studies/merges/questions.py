@@ -16,6 +16,7 @@ from engine.spec.kinds.merge_search import KnownRuns, MergeSearchSettings, Merge
 from engine.spec.kinds.merge_write import MergeWriteTask
 from engine.spec.merge import OUTSIDE, anatomy_file
 from engine.spec.merge_point import merge_file, references
+from engine.spec.statistics import SAME_POINT
 from engine.spec.study import StudySpec
 from engine.spec.tasks import Merging
 from engine.studies.housekeeping import LONGEST
@@ -28,7 +29,6 @@ from store import runs, studies
 from store.database import Store, in_turn
 
 MOST = 100_000  # evaluations of one search
-SAME = 1e-6
 
 
 def merge_spec(study: studies.Study) -> StudySpec:
@@ -77,7 +77,7 @@ def measure_points(store: Store, study: studies.Study, points, label: str | None
     spec, points = merge_spec(study), checked_points(study, points)
     there, new = runs.points_of(store, study.id, (*OUTSIDE, "confirm")).reshape(-1, points.shape[1]), []
     for point in points:
-        if (np.abs(there - point).max(axis=1) > SAME).all():
+        if (np.abs(there - point).max(axis=1) > SAME_POINT).all():
             new.append(point)
             there = np.vstack([there, point])
     if not new:
