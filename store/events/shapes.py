@@ -79,7 +79,7 @@ class Shapes:
         if row is None:
             raise Problem(f"Cannot plan the study {shown(event.study)}: it is not there.")
         mixture, kept = not row[3], (event.corpus or {}).get("domains")
-        domains = tuple(kept) if isinstance(kept, dict) and isinstance(event, StudyPlanned) else tuple(event.domains)
+        domains = tuple(kept if isinstance(kept, dict) and kept and isinstance(event, StudyPlanned) else event.domains)
         return Shape(tuple(event.domains), metrics, domains, mixture)
 
     def looked_up(self, study: str) -> Shape | None:

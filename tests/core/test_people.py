@@ -69,7 +69,7 @@ HEADLESS_READS = {
     },
     lifecycle: {"same_study"},
     jobs: {"known_job", "blocked_on", "add_to"},
-    corpora: set(),
+    corpora: {"opened"},
     training: {"training_jobs", "expected_roles", "vocabulary_of", "trainable", "costs"},
     proposals: set(),
     questions: {

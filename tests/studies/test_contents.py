@@ -270,13 +270,13 @@ def test_a_price_is_written_down_once_with_its_hash_and_survives_a_rebuild(store
     again.close()
 
 
-def test_a_copy_of_a_study_has_the_same_price_of_its_own(store):
-    """Its runs have the same losses, so its price has the same hash."""
+def test_two_studies_have_the_same_price_each_of_its_own(store):
+    """Where their runs have the same losses, as a copy's have, their prices have the same hash."""
     told = value(store, "strange", share=0.31)["registered"]
     (one,) = [one.price for one in ledger.source_prices(store, "one") if one.price.hash == told]
     for _ in range(2):
-        store.write(SourcePriced("copy", one))
-    assert [found.price for found in ledger.source_prices(store, "copy")] == [one]
+        store.write(SourcePriced("idle", one))
+    assert [found.price for found in ledger.source_prices(store, "idle")] == [one]
     assert one in [found.price for found in ledger.source_prices(store, "one")]
 
 
