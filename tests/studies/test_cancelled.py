@@ -174,6 +174,22 @@ def fitted(half) -> tuple[Store, str]:
     return half, next(job.id for job in jobs.of_study(half, "half") if job.kind == "search")
 
 
+def test_what_is_queued_between_two_looks_is_not_missed(half, monkeypatch):
+    """`advance` queues the fit after the jobs were looked at, and before what is due: neither look sees it."""
+    ends(half, "half-train-0", range(1, 6))
+    ends(half, "half-train-1", range(6, 21))
+    look = advance.goes_on
+
+    def after_the_owner(store: Store, study: studies.Study) -> bool:
+        advance.advance(store)
+        return look(store, study)
+
+    monkeypatch.setattr(advance, "goes_on", after_the_owner)
+    study = studies.get(half, "half")
+    assert not advance.is_settled(half, study), "the fit was queued meanwhile"
+    assert not advance.is_settled(half, study), "and waits"
+
+
 def test_a_league_that_no_fit_made_stops_nothing(half):
     """One changed digit of a fingerprint, in a line that stays valid."""
     ends(half, "half-train-0", range(1, 6))
