@@ -155,7 +155,7 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
     both = [name for name in places if name in partners]
     if not both:
         raise Problem(
-            f"Cannot join {weights.name} and {metrics.name} on {key!r}: no row of the one has a partner in the other "
+            f"Cannot join {weights.name} and {metrics.name} on {key!r}: no value of it stands in both "
             f"({next(iter(places))!r}, {next(iter(partners))!r}, ...). Name the column that both have as the key."
         )
     alone = [

@@ -61,7 +61,7 @@ ODD = {
     "digits without end": '{"name": "S", "points": ' + "9" * 5000 + "}",
     "infinity": '{"name": "S", "points": Infinity}',
     "no number": '{"name": "S", "priorities": {"web": NaN}}',
-    "a list for a text": '{"name": ["S"]}',
+    "a list for a string": '{"name": ["S"]}',
     "a text for a list": '{"name": "S", "metrics": "web_loss", "points": "x", "candidates": "x", "weights": "x"}',
     "null": '{"name": null, "job_id": null, "spec": null}',
     "a long name": json.dumps({"name": "x" * 5000, "job_id": "x" * 5000, "candidate": "y" * 5000}),

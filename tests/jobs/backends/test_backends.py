@@ -254,7 +254,7 @@ def test_nodes_without_the_folder_post_their_journals(tmp_path, ray_cluster):
 
 
 def test_an_unknown_backend_and_a_cluster_that_is_not_there():
-    with pytest.raises(Problem, match="the backends are local, .*slurm"):
+    with pytest.raises(Problem, match=r"the backends are local, .*slurm"):
         backends.make("kubernetes")
     with pytest.raises(Problem, match="Cannot reach a Ray cluster at"):
         backends.make("ray", slots=1, address="http://127.0.0.1:9")
