@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine import VERSION
 from engine.commands import COMMANDS, READ_ONLY, contract
 from engine.commands.client import Local, Remote, connect
-from engine.commands.once import SECRET
+from engine.commands.idempotency import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 from engine.core.errors import Problem
 from engine.importing.columnar import read_parquet
 from engine.importing.encodings import decoded
-from engine.importing.figures import written_plainly
 from engine.importing.limits import BYTES, ROWS, bounded
 from engine.importing.nested import spread
+from engine.importing.number_formats import written_plainly
 from engine.importing.questions import Question
 from engine.importing.tables import Table
 from engine.importing.text_files import Columns, read_text

@@ -10,12 +10,12 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
-from engine.importing.endings import without_failed
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
 from engine.importing.questions import Question, Talk
+from engine.importing.run_states import without_failed
 from engine.importing.same_mixture import choose_alike, without_history
 from engine.importing.tables import Table
 

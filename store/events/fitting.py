@@ -43,7 +43,7 @@ RESHAPING = (StudyCreated, StudyPlanned, StudyImported, StudyDeleted)
 Ids = dict[str, list[str]]  # table -> keys of rows
 
 
-class There:
+class Existing:
     """Which of the rows that a batch of events would add are there: asked once per table, not once per event."""
 
     def __init__(self, cursor: Cursor, events: Sequence[Event]):
