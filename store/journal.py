@@ -172,7 +172,7 @@ def check_letters(values: dict[str, Any]) -> None:
     try:
         json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise Problem("Cannot read the line: it holds half of a letter (a surrogate), which is no text.") from error
+        raise Problem("Cannot read the line: it holds half of a letter (a surrogate), which is invalid.") from error
 
 
 def is_deeper(value: object, levels: int) -> bool:

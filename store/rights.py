@@ -44,7 +44,7 @@ class Rights:
         if isinstance(event, RunsMeasured):
             for chosen in event.runs:
                 if self.study is None or chosen.id != run_id(self.study, chosen.number):
-                    raise Problem(f"Cannot take {event.kind} from this job: {chosen.id!r} is no id of its study's.")
+                    raise Problem(f"Cannot take {event.kind} from this job: {chosen.id!r} is not an id of its study.")
             return
         targets = runs_of(event)
         for run in targets:

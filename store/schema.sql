@@ -188,5 +188,5 @@ ALTER TABLE api_tokens ADD COLUMN IF NOT EXISTS groups VARCHAR[]; -- of its pers
 -- Sign-ins that somebody ended by signing out, before their time was over (engine/core/sign_in.py).
 CREATE TABLE IF NOT EXISTS ended_sign_ins (id VARCHAR PRIMARY KEY, t DOUBLE NOT NULL);
 
--- Requests with a key, so that one sent again is answered and not done again (engine/commands/once.py).
+-- Requests with a key, so that one sent again is answered and not done again (engine/commands/idempotency.py).
 CREATE TABLE IF NOT EXISTS requests (key VARCHAR PRIMARY KEY, asked VARCHAR NOT NULL, answer VARCHAR, t DOUBLE NOT NULL);

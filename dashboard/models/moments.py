@@ -51,7 +51,7 @@ def notes(moment: Moment, zone: tzinfo) -> list[str]:
         on = _runs(moment, len(moment.fit.measured.ids))
         found.append(
             f"Predictions come from the fit of {at(moment.fitted_at, zone)}, on {on}; {moment.since} more that it "
-            f"could learn from {_have(moment.since)} finished since. What is called measured is of all "
+            f"could learn from {_have(moment.since)} finished since. Measured values come from all "
             f"{len(moment.measured.ids)} finished ones{', repeats included' * ('repeat' in moment.measured.roles)}."
         )
     if moment.fit is not None and not moment.compares:
@@ -60,14 +60,16 @@ def notes(moment: Moment, zone: tzinfo) -> list[str]:
 
 
 def search_notes(moment: Moment, zone: tzinfo) -> list[str]:
-    """What has to be known of the search that the best predicted point is of."""
+    """What to know about the search that found the best predicted point."""
     if moment.fit is None or not moment.searches:  # the first one starts by itself
         return []
     if moment.search is None:
         return ["No search by these priorities yet, so nothing is called *best predicted*."]
     behind, by = moment.behind(moment.search), moment.search["settings"]["surrogate"]
     if not behind.in_use:
-        return [f"*Best predicted* is of the search of {at(moment.search['t'], zone)}, {behind_words(moment, behind)}."]
+        return [
+            f"*Best predicted* comes from the search of {at(moment.search['t'], zone)}, {behind_words(moment, behind)}."
+        ]
     if by != moment.fit.name:
         return [f"*Best predicted* was found with {title_of(by)}; other predictions are {moment.fit.title}'s."]
     return []
@@ -77,7 +79,7 @@ def behind_words(moment: Moment, behind: Behind) -> str:
     """What stands behind a search or a proposal, to follow its time."""
     earlier = ", of an earlier fit" * (not behind.in_use and not behind.recounted)
     since = f"; {behind.since} more {_have(behind.since)} finished since" * bool(behind.since)
-    return f"on {_runs(moment, behind.runs)}{earlier}{since}" + "; the text was counted again since" * behind.recounted
+    return f"on {_runs(moment, behind.runs)}{earlier}{since}" + "; the text was recounted since" * behind.recounted
 
 
 def _runs(moment: Moment, number: int) -> str:

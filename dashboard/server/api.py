@@ -226,7 +226,7 @@ async def journal(request: Request) -> JSONResponse:
             return JSONResponse({"have": 0})
         offset = request.query_params.get("offset", "")
         if not offset.isdecimal() or len(offset) > DIGITS:
-            return JSONResponse({"error": f"Cannot accept this journal: the offset {offset[:80]!r} cannot be."}, 400)
+            return JSONResponse({"error": f"Cannot accept this journal: the offset {offset[:80]!r} is invalid."}, 400)
         have = await run_in_threadpool(journal_upload.receive, spool, job_id, attempt, int(offset), data)
         return JSONResponse({"have": have})
     except TooLarge:

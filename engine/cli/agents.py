@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from engine import VERSION
 from engine.commands import COMMANDS, READ_ONLY, contract
 from engine.commands.client import Local, Remote, connect
-from engine.commands.once import SECRET
+from engine.commands.idempotency import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 
@@ -25,7 +25,7 @@ LONGEST = 200_000  # letters of an answer: more fills an agent's memory and tell
 ABOUT = (
     "Mixdesk explores data mixtures and model merges: studies hold runs, a surrogate predicts losses from shares or "
     "coefficients, searches propose points, people review candidates. Begin with list_studies, then show. Every "
-    "prediction has a standard deviation: differences within noise are no differences."
+    "prediction has a standard deviation: differences within noise do not count."
 )
 
 

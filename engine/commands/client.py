@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 from engine.commands import COMMANDS, READ_ONLY
 from engine.commands.endpoint import Endpoint
-from engine.commands.once import SECRET
+from engine.commands.idempotency import SECRET
 from engine.core.errors import Problem
 from engine.core.workspace import Workspace
 from engine.service.owner import Owner

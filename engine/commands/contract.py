@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from engine import VERSION
 from engine.commands import ALIASES, COMMANDS, READ_ONLY
-from engine.commands.once import once
+from engine.commands.idempotency import once
 from engine.core.checks import once_each
 from engine.core.errors import Missing, Problem, TooLarge
 from engine.core.people import need_for
@@ -38,7 +38,7 @@ def body_limit(name: str) -> int:
 def call(store: Store, name: str, arguments: object, key: str | None = None) -> Any:
     """The result of a command. Raises Missing if there is none, Problem for arguments that it does not take.
 
-    key: of the request; one that was carried out before is answered, and not done again (engine/commands/once.py).
+    key: of the request; one that was carried out before is answered, not repeated (engine/commands/idempotency.py).
     """
     name, command = command_of(name)
     need_for(command)

@@ -201,7 +201,7 @@ def label_study(
 def delete_study(store: Store, name: str, called: str) -> dict:
     """Delete a study, with its runs, jobs and candidates, for good; `called`: its name again, to confirm."""
     found = studies.get(store, name)
-    gone = housekeeping.hanging(store, found)
+    gone = housekeeping.dependents(store, found)
     housekeeping.delete(store, found, called)
     return {"study": found.id, "deleted": {"runs": gone.runs, "jobs": gone.jobs, "candidates": gone.candidates}}
 

@@ -6,7 +6,7 @@
         tokens: int | None = None
 
     RunFinished.read({"run": 3}, "the event run.finished")
-    # Problem: Cannot read the event run.finished: its 'run' is 3, and must be a text.
+    # Problem: Cannot read the event run.finished: its 'run' is 3, and must be a string.
 
 Records hold records: `runs: list[PlannedRun]` reads each of them, and names the one that does not fit.
 
@@ -207,7 +207,7 @@ PLAIN: dict[Any, Check] = {
         "a number",
         "numbers",
     ),
-    str: Check(lambda value: isinstance(value, str), "a text", "texts", whole=frozenset({str})),
+    str: Check(lambda value: isinstance(value, str), "a string", "strings", whole=frozenset({str})),
     dict: Check(lambda value: isinstance(value, dict), "an object", "objects", whole=frozenset({dict})),
     None: NULL,
     type(None): NULL,

@@ -103,7 +103,7 @@ def of_folder(folder: str) -> Scan:
         first = f" ({scan.left[0].path}: {scan.left[0].reason})" if scan.left else ""
         raise Problem(
             f"Cannot find text in {root}: no file below it can be read{first}. Put a sub-folder, or a file, for each "
-            f"domain there. Read are {READ}."
+            f"domain there. Formats: {READ}."
         )
     if set(scan.domains) | set(scan.lost) <= SPLITS:
         raise Problem(
@@ -254,7 +254,7 @@ def of_files(chosen: dict) -> Scan:
                 inside = below(place.resolve(), place.resolve(), domain, "", scan)
                 files += [SourceFile(file.path, str(place / file.name), file.side) for file in inside]
             elif reason := reason_of(place.resolve()):
-                raise Problem(f"Cannot read {place}: {reason}. Read are {READ}.")
+                raise Problem(f"Cannot read {place}: {reason}. Formats: {READ}.")
             else:
                 files.append(SourceFile(place.resolve(), str(place)))
         if not files:

@@ -93,7 +93,7 @@ def lost_domains(lost: dict[str, layouts.Left]) -> WholeDomainsLeft:
     return WholeDomainsLeft(
         printable(
             f"Cannot build a corpus of all that is there: nothing can be read of {names}. Put text in its "
-            f"place, or name what may stay out (without: {listed(list(lost), NAMED)}). Read are {layouts.READ}."
+            f"place, or name what may stay out (without: {listed(list(lost), NAMED)}). Formats: {layouts.READ}."
         ),
         list(lost),
     )

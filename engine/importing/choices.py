@@ -143,7 +143,7 @@ def _no_shares(table: Table) -> Problem:
                 "domains. Give each domain a column of its own."
             )
         return Problem(
-            f"Cannot import {table.name}: column {name!r} is named like shares, and holds text that is read as none: "
+            f"Cannot import {table.name}: column {name!r} is named like shares, and holds text that is not a mixture: "
             f"{said[:60]!r}. {columns}"
         )
     for name in texts:

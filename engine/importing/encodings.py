@@ -40,7 +40,7 @@ SHOWN = 3  # words of a file, in each reading
 def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Question | None]:
     """(the text of a file, what has to be asked about it).
 
-    Raises Problem, naming the line, for bytes that are no text in any encoding known here.
+    Raises Problem, naming the line, for bytes that are not valid in any encoding known here.
     """
     coding = next((coding for mark, coding in MARKS.items() if data.startswith(mark)), None)
     head = data[:4096]
@@ -50,15 +50,15 @@ def decoded(data: bytes, name: str, answers: dict[str, str]) -> tuple[str, Quest
         text, question = data.decode(coding or "utf-8"), None
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        where = f"line {line} holds the byte 0x{data[error.start]:02x}, which is no {error.encoding} text"
-        question = None if coding else encoding_question(data, f"{name} is no UTF-8 ({where}).", answers)
+        where = f"line {line} holds the byte 0x{data[error.start]:02x}, which is not valid {error.encoding}"
+        question = None if coding else encoding_question(data, f"{name} is not UTF-8 ({where}).", answers)
         if question is None:
             raise Problem(f"Cannot read {name}: {where}. Save the file as UTF-8.") from error
         text = data.decode(OLDER[question.answer(answers)], "replace")
     wide = coding is not None and coding != "utf-8-sig"  # any bytes make some UTF-16
     foreign = wide and 2 * sum(map(str.isascii, text)) < len(text)
     if "\x00" in text or foreign:
-        raise Problem(f"Cannot read {name}: it holds zero bytes, so it is no text. Give a CSV, JSON or Parquet file.")
+        raise Problem(f"Cannot read {name}: its zero bytes show that it is not text. Give a CSV, JSON or Parquet file.")
     return text, question
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 from engine.core.errors import Problem
 from engine.importing.columnar import read_parquet
 from engine.importing.encodings import decoded
-from engine.importing.figures import written_plainly
 from engine.importing.limits import BYTES, ROWS, bounded
 from engine.importing.nested import spread
+from engine.importing.number_formats import written_plainly
 from engine.importing.questions import Question
 from engine.importing.tables import Table
 from engine.importing.text_files import Columns, read_text
@@ -87,7 +87,7 @@ def _bytes(path: Path, head: bytes, name: str) -> bytes:
         if head.startswith(magic):
             raise Problem(f"Cannot read {name}: it is {what}.")
     if path.suffix.lower() in (".parquet", ".pq"):
-        raise Problem(f"Cannot read {name}: it is no Parquet file, whatever its name says. Write it again.")
+        raise Problem(f"Cannot read {name}: it is not a Parquet file, whatever its name says. Write it again.")
     opener = next((opener for magic, opener in PACKED.items() if head.startswith(magic)), None)
     with path.open("rb") if opener is None else opener(path) as file:
         data: bytes = file.read(BYTES + 1)

@@ -68,6 +68,6 @@ def refuse_open(questions: tuple[Question, ...], answers: dict[str, str]) -> Non
     known = {one.id for one in questions}
     if astray := [name for name in answers if name not in known]:
         raise Problem(
-            f"Cannot use the answer to {astray[0]!r}: nothing like that is asked of this table"
+            f"Cannot use the answer to {astray[0]!r}: this table has no such question"
             f"{': ' + ', '.join(sorted(known)) if known else ''}. Leave it out."
         )

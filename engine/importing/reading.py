@@ -10,12 +10,12 @@ from engine.core.errors import Problem
 from engine.core.short_names import listed
 from engine.importing.choices import choose_scale, choose_shares
 from engine.importing.columns import Column, explained
-from engine.importing.endings import without_failed
 from engine.importing.layouts import collapsed, widened, without_summaries
 from engine.importing.mapping import FORMATS, Mapping, check_files, key_of, label_of, linked, run_column
 from engine.importing.measured import choose_metrics, choose_one, fact_of
 from engine.importing.names import kind_of
 from engine.importing.questions import Question, Talk
+from engine.importing.run_states import without_failed
 from engine.importing.same_mixture import choose_alike, without_history
 from engine.importing.tables import Table
 
@@ -155,7 +155,7 @@ def _joined(key: str, weights: Table, metrics: Table, talk: Talk) -> tuple[Table
     both = [name for name in places if name in partners]
     if not both:
         raise Problem(
-            f"Cannot join {weights.name} and {metrics.name} on {key!r}: no row of the one has a partner in the other "
+            f"Cannot join {weights.name} and {metrics.name} on {key!r}: no value of it stands in both "
             f"({next(iter(places))!r}, {next(iter(partners))!r}, ...). Name the column that both have as the key."
         )
     alone = [

@@ -99,7 +99,7 @@ def check_amounts(record: Record, *names: str) -> None:
     for name in names:
         if not 0 <= (getattr(record, name) or 0) <= MOST:
             raise Problem(
-                f"Cannot read {type(record).__name__}: its {name!r} is {getattr(record, name)}, which cannot be."
+                f"Cannot read {type(record).__name__}: its {name!r} is {getattr(record, name)}, which is invalid."
             )
 
 
@@ -220,7 +220,7 @@ class RunsProgress(Event):
         check_as_many(self, self.loss)
         check_amounts(self, "tokens", "tokens_per_second")
         if not 0 <= self.step < LARGEST_STEP or not 0 <= self.steps < LARGEST_STEP:
-            raise Problem(f"Cannot read the event {self.kind}: step {self.step} of {self.steps} cannot be.")
+            raise Problem(f"Cannot read the event {self.kind}: step {self.step} of {self.steps} is invalid.")
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,14 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(whole.parent, ignore_errors=True)
 
 
-def placed(made: Path, out: Path) -> None:
+def placed(finished: Path, out: Path) -> None:
     """Move what is finished to its destination. Raises OSError, with both names, if something is there."""
-    if made.is_dir():
-        os.rename(made, out)  # fails for an existing file, or a folder that is not empty
+    if finished.is_dir():
+        os.rename(finished, out)  # fails for an existing file, or a folder that is not empty
         return
     try:
-        os.link(made, out)
+        os.link(finished, out)
     except OSError as error:  # some file systems have no links
         if os.path.lexists(out):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(made), None, str(out)) from error
-        os.rename(made, out)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(finished), None, str(out)) from error
+        os.rename(finished, out)

@@ -39,7 +39,7 @@ class NumberedRun(Record):
     def __post_init__(self) -> None:
         """Raises Problem for a number that no table could hold."""
         if not 0 <= self.number <= MOST:
-            raise Problem(f"Cannot read the run {self.id[:80]!r}: its number {self.number} cannot be.")
+            raise Problem(f"Cannot read the run {self.id[:80]!r}: its number {self.number} is invalid.")
 
 
 @dataclass(frozen=True, kw_only=True)

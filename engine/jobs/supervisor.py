@@ -303,7 +303,7 @@ class Supervisor:
         for name in {lease.backend for lease in self.leases.values()} - self.backends.keys():
             troubles.append(f"Jobs run on {name}, and this worker cannot see them: start it with --backend {name}.")
         for name, size in self.loud.items():
-            troubles.append(f"Job {name} prints without end: its log was cut at {size >> 20:,} MB.")
+            troubles.append(f"Job {name} does not stop printing: its log was cut at {size >> 20:,} MB.")
         word = {
             "t": time.time(),
             "slots": {name: found["slots"] for name, found in shown.items()},

@@ -175,7 +175,7 @@ def _default(
         return plainest(tied), "the held-out runs that it picks are better than those that laws and processes pick"
     alike = [name for name in sensible if _tied(name, rival, judged, scores)]
     why = (
-        f"it goes on sensibly beyond the runs, where the best point may lie; {SURROGATES[best].title} ranks held-out "
+        f"it extrapolates beyond the runs, where the best point may lie; {SURROGATES[best].title} ranks held-out "
         "runs better, but does not pick better ones"
     )
     return plainest(alike), why

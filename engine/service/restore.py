@@ -54,7 +54,7 @@ def restore(source: Path, target: Path, jobs: str = "ask") -> dict:
         raise Problem(f"Cannot restore into {target}: it is a link to what is not there. Name the folder itself.")
     target = target.expanduser().resolve()
     if target.exists() and not target.is_dir():
-        raise Problem(f"Cannot restore into {target}: it is no folder. Choose one that does not exist yet.")
+        raise Problem(f"Cannot restore into {target}: it is not a folder. Choose one that does not exist yet.")
     if target.exists() and any(target.iterdir()):
         raise Problem(f"Cannot restore into {target}: it is not empty. Choose a folder that does not exist yet.")
     with part_of(target) as part:

@@ -41,8 +41,11 @@ class Compute:
         """Raises Problem for an unknown setting."""
         if isinstance(values, cls):
             return values
+        written = [*values] if isinstance(values, dict) else []
         values = renamed(values) if isinstance(values, dict) else values
-        if not isinstance(values, dict) or (unknown := [name for name in values if name not in RULES]):
+        if not isinstance(values, dict) or (
+            unknown := [one for one in written if not RULES.keys() & renamed({one: 0})]
+        ):
             unexpected = repr(values) if not isinstance(values, dict) else f"the setting {unknown[0]!r}"
             raise Problem(f"Cannot read the study's compute: {unexpected} is unknown. Settings: {', '.join(RULES)}.")
         return cls(**values)

@@ -47,7 +47,7 @@ def advance(store: Store) -> None:
         except Problem as problem:  # one failing study must not block the others
             store.write(StudyFailed(study.id, str(problem)))
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # nor one whose rows nobody can read
-            store.write(StudyFailed(study.id, f"Cannot go on, as what is kept of it is odd: {error!r}."))
+            store.write(StudyFailed(study.id, f"Cannot go on, as its stored rows are invalid: {error!r}."))
 
 
 def recover(store: Store) -> None:

@@ -29,7 +29,7 @@ Key = tuple[str, str]  # a metric's name, and the hash of the validation text th
 
 
 @dataclass(frozen=True)
-class Beside:
+class OtherStudy:
     """A study beside the own one. runs: how many of its runs count; metrics: of the own study's, those that it measured
     too; why: what is in the way, where none counts."""
 
@@ -53,7 +53,7 @@ class Table:
     own: np.ndarray
     known: np.ndarray
     names: list[str]
-    studies: list[Beside]
+    studies: list[OtherStudy]
 
     def process(self) -> ContentsProcess:
         """The process over these runs, fitted once for the same ones. Raises Problem where they are too few."""
@@ -95,7 +95,7 @@ class Part(NamedTuple):
     losses: np.ndarray
     known: np.ndarray
     names: list[str]
-    beside: Beside
+    beside: OtherStudy
 
 
 def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[str | None]) -> Part:
@@ -110,7 +110,7 @@ def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[s
     if why and other.id == study.id:
         raise Problem(f"Cannot tell what text is worth to {study.name!r}: {why}.")
     if why:
-        beside = Beside(other.id, other.name, 0, [], why)
+        beside = OtherStudy(other.id, other.name, 0, [], why)
         return Part(np.empty((0, CELLS)), np.empty((0, len(keys))), np.empty((0, CELLS)), [], beside)
     measured, contents = measured.take(fresh), contents_of_study(store, other)
     carried = {label for role, label in zip(measured.roles, measured.labels, strict=True) if role == "carried"}
@@ -121,7 +121,7 @@ def _part(store: Store, study: studies.Study, other: studies.Study, taken: set[s
         losses=_columns(measured.losses, theirs, keys),
         known=contents[used],
         names=[f"{other.name}: {domain}" for domain, trained in zip(other.domains, used, strict=True) if trained],
-        beside=Beside(other.id, other.name, len(fresh), shared),
+        beside=OtherStudy(other.id, other.name, len(fresh), shared),
     )
 
 

@@ -18,7 +18,7 @@ FOLDERS = ("surrogates", "experts")  # of the workspace, with a folder per study
 
 
 @dataclass(frozen=True)
-class Hanging:
+class Dependents:
     """What goes with a study. runs, jobs, candidates, reviews: how many; reviews are lines of the candidates' history;
     merges: names of the merge studies that are compared with it."""
 
@@ -75,10 +75,10 @@ def fitting(what: str, text: str) -> str:
     return text
 
 
-def hanging(store: Store, study: studies.Study) -> Hanging:
+def dependents(store: Store, study: studies.Study) -> Dependents:
     """What would go with a study, and what is compared with it."""
     merges = [one for one in studies.all_studies(store) if mixture_of(store, one) == study.id]
-    return Hanging(
+    return Dependents(
         runs=len(runs.table(store, study.id)),
         jobs=len(jobs.of_study(store, study.id)),
         candidates=len(reviews.of_study(store, study.id)),
@@ -104,7 +104,7 @@ def delete(store: Store, study: studies.Study, called: str) -> None:
 
     Raises Problem for another name, while a job of it has not ended, and while merges are compared with it.
     """
-    found = hanging(store, study)
+    found = dependents(store, study)
     if called != study.name:
         raise Problem(
             f"Cannot delete {study.name!r} by the name {called!r}: give its own name to confirm. With it go "

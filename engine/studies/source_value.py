@@ -10,7 +10,7 @@ from engine.core.errors import Problem
 from engine.corpus.contents import mixed
 from engine.spec.objectives import Aggregate
 from engine.spec.statistics import ordered
-from engine.studies.contents import Beside, contents_in, table_of, tokenizer_of
+from engine.studies.contents import OtherStudy, contents_in, table_of, tokenizer_of
 from engine.studies.measured import frame_of_study
 from engine.studies.points import point_of
 from store import corpora, studies
@@ -52,7 +52,7 @@ class Value:
     settled: float
     like: list[dict[str, float | str]]
     runs: int
-    studies: list[tuple[Beside, float | None]]
+    studies: list[tuple[OtherStudy, float | None]]
     notes: list[str]
 
 

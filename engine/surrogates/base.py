@@ -34,7 +34,7 @@ class Surrogate(ABC):
     summary: ClassVar[str]  # one sentence for the page
     complexity: ClassVar[int]  # rank from safe, plain and smooth to rough: breaks ties in the league
     slow: ClassVar[bool] = False  # a fit takes seconds from some hundred runs on: the league repeats it less
-    extrapolates: ClassVar[bool] = False  # whether it goes on sensibly beyond the runs, as laws and processes do
+    extrapolates: ClassVar[bool] = False  # whether it may be trusted beyond the runs, as laws and processes may
     knows_conditions: ClassVar[bool] = False  # whether it learns from runs of other conditions (see Conditioned)
     convex: ClassVar[bool] = False  # whether every metric is convex in the shares
 

@@ -12,7 +12,7 @@ from engine.core.errors import Problem
 from engine.jobs.events import Event
 from store.events import decisions, housekeeping, outcomes
 from store.events.bulk import Cursor, Handler, Origin, land
-from store.events.fitting import There
+from store.events.fitting import Existing
 from store.events.outcomes import BULK
 from store.journal import Chunk
 
@@ -29,7 +29,7 @@ def apply(cursor: Cursor, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Apply chunks of journals to the tables; returns them with what does not fit set aside."""
     bulk: dict[type[Event], list[tuple[Origin, Event]]] = {}
     unfit: list[dict[int, str]] = [{} for _ in chunks]  # of each chunk: the place of a line, and why it does not fit
-    there = There(cursor, [line.event for chunk in chunks for line in chunk.lines])
+    there = Existing(cursor, [line.event for chunk in chunks for line in chunk.lines])
     for chunk, wrong in zip(chunks, unfit, strict=True):
         for place, line in enumerate(chunk.lines):
             origin, kind = Origin(chunk.name, line.t, line.by), type(line.event)

@@ -43,7 +43,7 @@ RESHAPING = (StudyCreated, StudyPlanned, StudyImported, StudyDeleted)
 Ids = dict[str, list[str]]  # table -> keys of rows
 
 
-class There:
+class Existing:
     """Which of the rows that a batch of events would add are there: asked once per table, not once per event."""
 
     def __init__(self, cursor: Cursor, events: Sequence[Event]):
@@ -117,7 +117,7 @@ NEW: dict[type[Event], Callable[[Any], Ids]] = {
 def check_study(event: StudyCreated | StudyImported) -> None:
     """Raise Problem unless its id names a folder."""
     if not names_a_folder(event.study):
-        raise Problem(f"Cannot take a study of the id {shown(event.study)}: that is no name of a folder.")
+        raise Problem(f"Cannot take a study of the id {shown(event.study)}: that is not a folder name.")
 
 
 def check_settings(event: StudyCreated | StudyImported) -> None:
@@ -131,7 +131,7 @@ def check_settings(event: StudyCreated | StudyImported) -> None:
 def check_runs(event: RunsAdded | StudyPlanned | StudyImported | RunsMeasured | RunsSubmitted) -> None:
     """Raise Problem for a run whose id names no file: what was measured of a run lies in files that are called so."""
     if odd := [one for one in run_ids(event) if not names_a_folder(one)]:
-        raise Problem(f"Cannot take a run of the id {shown(odd[0])}: that is no name of a file.")
+        raise Problem(f"Cannot take a run of the id {shown(odd[0])}: that is not a file name.")
 
 
 def check_jobs(jobs: Sequence[PlannedJob | JobPlanned]) -> None:

@@ -36,14 +36,14 @@ class Shapes:
         if isinstance(event, RunFinished):
             for name in {**event.losses, **event.losses_se}:
                 if name not in shape.metrics:
-                    raise Problem(f"Cannot take {event.kind}: {shown(name)} is no metric of its study.")
+                    raise Problem(f"Cannot take {event.kind}: {shown(name)} is not a metric of its study.")
 
     def check_candidate(self, event: CandidatePut) -> None:
         """Raise Problem for a candidate that is no point of its study. fitting.py has read it."""
         frozen, shape = Frozen.read(json.loads(event.frozen), "the candidate"), self.of(event)
         own = (tuple(frozen.names), tuple(one.metric for one in frozen.metrics), frozen.kind == "mixture")
         if own != (shape.coordinates, shape.metrics, shape.mixture):
-            raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it is no point of its study.")
+            raise Problem(f"Cannot take the candidate {shown(event.candidate)}: it is not a point of its study.")
 
     def check_names(self, event: StudyPlanned | StudyImported) -> None:
         """Raise Problem for a study that is planned already, or whose coordinates or metrics are no names of theirs."""
@@ -57,7 +57,7 @@ class Shapes:
             raise Problem(f"Cannot take a study on {shown(missing[0])}: nothing tells of its text.")
         for one in event.metrics or ():
             if one.domain is not None and one.domain not in shape.domains:
-                raise Problem(f"Cannot take the metric {shown(one.metric)}: {shown(one.domain)} is no domain.")
+                raise Problem(f"Cannot take the metric {shown(one.metric)}: {shown(one.domain)} is not a domain.")
 
     def of(self, event: Event) -> Shape:
         """The shape of an event's study. Raises Problem where there is none, or it has none yet."""

@@ -42,7 +42,7 @@ def test_what_fits_is_read_as_it_is():
 @pytest.mark.parametrize(
     ("field", "value", "must"),
     [
-        ("name", 3, "a text"),
+        ("name", 3, "a string"),
         ("count", True, "a whole number"),
         ("count", 1.0, "a whole number"),
         ("count", 2**63, "a whole number"),
@@ -50,12 +50,12 @@ def test_what_fits_is_read_as_it_is():
         ("size", float("nan"), "a number"),
         ("size", float("inf"), "a number"),
         ("ready", 1, "true or false"),
-        ("names", "abc", "a list of texts"),
-        ("names", [1], "a list of texts"),
+        ("names", "abc", "a list of strings"),
+        ("names", [1], "a list of strings"),
         ("values", [1.0, "x"], "a list of numbers or nulls"),
         ("table", {"a": None}, "an object of numbers"),
         ("rows", [[1]], "a list of objects"),
-        ("note", 3, "a text or null"),
+        ("note", 3, "a string or null"),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_value(field, value, must):

@@ -218,7 +218,7 @@ REFUSED = {
     ),
     "objects of three": (
         with_mixture(lambda mix: json.dumps([{"path": one, "weight": x, "tokens": 5} for one, x in mix.items()])),
-        "'mixture'.*read as none",
+        "'mixture'.*is not a mixture",
     ),
     "one column": (text(PLAIN, ":"), "has one column, 'run:web:code:books:val_loss'"),
     "long, without runs": (

@@ -223,8 +223,8 @@ def test_a_job_that_prints_without_end_fills_no_disk_and_is_named(spool, job, tm
         for _ in range(20):
             largest = max(largest, log.stat().st_size)
             time.sleep(0.1)
-        word = until(lambda: "prints without end" in (text := (spool.root / "devices.json").read_text()) and text)
-        assert "Job prints prints without end" in json.loads(word)["troubles"][0]
+        word = until(lambda: "does not stop printing" in (text := (spool.root / "devices.json").read_text()) and text)
+        assert "Job prints does not stop printing" in json.loads(word)["troubles"][0]
         spool.cancel("prints")
         until(lambda: all_ended(spool, "prints"), 30)
     assert largest < 20 << 20

@@ -57,7 +57,7 @@ def test_trees_are_taken_only_where_the_better_rank_picks_better_runs():
         return chosen, why
 
     for gain, regret, chosen, why in (
-        (0.01, 0.0, "power_law", "sensibly beyond the runs"),
+        (0.01, 0.0, "power_law", "it extrapolates beyond the runs"),
         (0.01, -0.09, "lightgbm", "that it picks are better"),
         (0.05, 0.0, "lightgbm", "by more than 0.02"),
     ):

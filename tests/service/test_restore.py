@@ -169,6 +169,6 @@ def test_places_that_are_of_another_kind_are_called_so(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(Problem, match="it is a folder"):
         restore(tmp_path, tmp_path / "new")
-    with pytest.raises(Problem, match="it is no folder"):
+    with pytest.raises(Problem, match="it is not a folder"):
         restore(tmp_path / "file", tmp_path / "file")
     assert not (tmp_path / "new").exists()

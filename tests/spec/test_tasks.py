@@ -101,3 +101,10 @@ def test_a_setting_of_another_kind_than_declared_is_named(name, value):
     inner = next(iter(value)) if isinstance(value, dict) else name
     with pytest.raises(Problem, match=rf"Cannot use .* as a (merge )?study's {inner}: it must be"):
         StudySpec.from_dict({"name": "A", name: value})
+
+
+@pytest.mark.parametrize("name", ["after", "depends_on", "nonsense"])  # the first two are settings of jobs alone
+def test_an_unknown_setting_of_compute_is_named_as_it_was_written(name):
+    with pytest.raises(Problem, match=f"the setting '{name}' is unknown"):
+        Compute.from_dict({name: 1})
+    assert Compute.from_dict({"at_once": 3}).max_parallel == 3

@@ -41,7 +41,7 @@ def compared(found: dict[str, int], listed: dict[str, int]) -> dict[str, str]:
     for path in sorted(found.keys() | listed.keys()):
         now, before = found.get(path, 0), listed.get(path, 0)
         if now > before:
-            complaints[path] = f"{path} has {now - before} more errors than {LIST} allows ({before}): mend them."
+            complaints[path] = f"{path} has {now - before} more errors than {LIST} allows ({before}): fix them."
         elif now < before:
             row = f"write {now}" if now else "remove its line"
             complaints[path] = f"{path} has {now} errors, and {LIST} says {before}: {row}, so that it stays so."

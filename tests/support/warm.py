@@ -1,6 +1,6 @@
 """A worker for the tests' commands, whose jobs are forked from one process that has imported torch.
 
-The supervisor, the queue and the jobs are the product's. Only the interpreter is not started anew for each job: that is
+The supervisor, the queue and the jobs are the product's. Only the interpreter is not restarted for each job: that is
 most of what a small job takes. Tests of workers start real ones (tests/support/working.py).
 """
 

@@ -74,8 +74,8 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
         ),
     ],
     "engine/surrogates/__init__.py": [
-        ("from engine.surrogates.on_box", "from engine.surrogates.mean import Mean\nfrom engine.surrogates.on_box"),
-        ('    "linear": Linear,\n', '    "mean": Mean,\n    "linear": Linear,\n'),
+        ("from engine.surrogates.on_box", "from engine.surrogates.roots import Roots\nfrom engine.surrogates.on_box"),
+        ('    "linear": Linear,\n', '    "roots": Roots,\n    "linear": Linear,\n'),
     ],
     "engine/space/design.py": [
         ("class Design(NamedTuple):", f"{EVEN}\n\nclass Design(NamedTuple):"),
@@ -108,13 +108,46 @@ ROWS = {  # table -> (what stands there, what stands there with the row)
 }
 
 
+METHOD_ROW = "| median | none | 1 or more | | |\n"
+WHOLE = ["*.md", "requirements*.txt", "mkdocs.yml", "Dockerfile", "benchmarks", "docs", "tests"]  # beside the image's
+PROMISES = [
+    "tests/surrogates/test_surrogates.py",
+    "tests/merging/methods/test_methods.py",
+    "tests/recipes/test_recipes.py",
+    "tests/space/test_design.py",
+    "tests/metrics/test_metrics.py",
+    "tests/store/events/test_events.py",
+    "tests/jobs/backends/test_backends.py",
+    "tests/core/test_people.py",
+    "tests/system/test_docs.py",
+    "tests/system/test_api.py",
+]
+WRITTEN = [  # tests of pages that CONTRIBUTING tells to write
+    "test_pages_that_are_written_by_a_program",
+    "test_the_docs_name_every_method",
+    "test_every_kind_is_documented",
+    "test_the_table_in_the_docs",
+]
+NEW = ["roots", "median", "tabs", "even", "sure", "count", "count_studies", "gentle"]  # what tests have by name
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> pathlib.Path:
     """A copy of what the image holds of the checkout, with the additions."""
     root = tmp_path_factory.mktemp("checkout")
-    for place in (place for name in IMAGE for place in ROOT.glob(name)):
+    copy(IMAGE, root)
+    add(root)
+    return root
+
+
+def copy(names: list[str], root: pathlib.Path) -> None:
+    for place in (place for name in names for place in ROOT.glob(name)):
         ignore, there = shutil.ignore_patterns("__pycache__"), root / place.name
         shutil.copytree(place, there, ignore=ignore) if place.is_dir() else shutil.copy(place, there)
+
+
+def add(root: pathlib.Path) -> None:
+    """Write all that CONTRIBUTING shows into a copy of the checkout, and the rows of its tables."""
     for name, text in {**ADDED, "engine/spec/kinds/note.py": NOTED}.items():
         assert not (root / name).exists()
         (root / name).write_text(text)
@@ -125,7 +158,6 @@ def checkout(tmp_path_factory) -> pathlib.Path:
             text = text.replace(before, after)
         (root / name).write_text(text)
     subprocess.run([sys.executable, "-m", "engine.merging.methods"], cwd=root, check=True, capture_output=True)
-    return root
 
 
 def mixdesk(checkout: pathlib.Path, workspace: pathlib.Path, *arguments: str):
@@ -145,7 +177,7 @@ def test_contributing_names_the_tables_and_shows_the_rows():
     assert len(ADDED) + 1 == len(ROWS) == TEXT.partition("## Add something")[2].count("\n### ")  # 1: the design
     assert all(str(pathlib.Path(path).parent) in TEXT for path in ROWS)
     for row in (
-        '"mean": Mean',
+        '"roots": Roots',
         '"even": Design("Uniform", "Every mixture is as likely as any other.", False, even)',
         '"tabs": tabs.FORMAT',
         "counting",
@@ -156,6 +188,26 @@ def test_contributing_names_the_tables_and_shows_the_rows():
         'Page("Measure", "Counts", "tag", "counts", ANY, "measure.counts:render")',
     ):
         assert row in TEXT and any(row in after for rows in ROWS.values() for _, after in rows), row
+
+
+@pytest.mark.slow
+def test_what_is_added_keeps_the_promises_of_its_table(tmp_path):
+    """In a copy of the whole checkout: the tests that are parametrized over tables, and those of the written pages."""
+    copy([*IMAGE, *WHOLE], tmp_path)
+    add(tmp_path)
+    methods = tmp_path / "docs/reference/merge-methods.md"
+    methods.write_text(methods.read_text().replace("| knots |", f"{METHOD_ROW}| knots |", 1))
+    subprocess.run([sys.executable, "docs/generate.py"], cwd=tmp_path, check=True, capture_output=True)
+    rows = tmp_path / "docs/API.md"
+    written = "import sys; from tests.system.test_api import table; sys.stdout.write(table())"
+    done = subprocess.run([sys.executable, "-c", written], cwd=tmp_path, check=True, capture_output=True, text=True)
+    rows.write_text(rows.read_text().partition("| command |")[0] + done.stdout)
+    chosen = " or ".join(f"[{one}] or [{one}- or -{one}- or -{one}]" for one in NEW)
+    words = [sys.executable, "-m", "pytest", "-n", "0", "-m", "not browser and not slow"]
+    words += ["-k", " or ".join([chosen, *WRITTEN]), *PROMISES]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 60, done.stdout
 
 
 def test_the_image_gets_what_it_copies_and_installs():
@@ -183,13 +235,13 @@ def test_a_study_of_a_design_a_metric_and_a_surrogate_of_ones_own(checkout, work
     """And its export, in a format of one's own."""
     settings = 'runs = 8\ndesign = "even"\nmetrics = ["sure"]'
     study = STUDY.replace('"Small"', '"Sure"').replace("runs = 16", settings).replace("repeats = 3", "repeats = 0")
-    (tmp_path / "study.toml").write_text(re.sub("surrogates = .*", 'surrogates = ["mean"]', study))
+    (tmp_path / "study.toml").write_text(re.sub("surrogates = .*", 'surrogates = ["roots"]', study))
     mixdesk(checkout, workspace, "start", str(tmp_path / "study.toml"), "--wait")
     rows = mixdesk(checkout, workspace, "runs", "Sure")
     assert rows and all(set(row["losses"]) >= {"prose", "prose sure", "digits sure"} for row in rows)
     assert all(0 <= row["losses"]["prose sure"] <= 1 for row in rows)
     standings = mixdesk(checkout, workspace, "show", "Sure")["league"]["league"]["standings"]
-    assert {one["name"]: one["problem"] for one in standings} == {"own_share": None, "mean": None}
+    assert {one["name"]: one["problem"] for one in standings} == {"own_share": None, "roots": None}
     assert len(standings[0]["spearman"]) == 6
     asked = ("--candidate", "uniform", "--format", "tabs", "--out", str(tmp_path / "out"))
     mixdesk(checkout, workspace, "export", "Sure", *asked)

@@ -43,9 +43,9 @@ PAGES = [
     "SECURITY.md",
     *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
 ]
-NAMES = {"My study": "Small", "My merges": "Small merge", "Merge tutorial": "Small merge"}
-FROM_NOTHING = {"docs/tutorials/mixtures.md", "docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
-STUDIES = {"docs/tutorials/mixtures.md"}  # they train a study of their own, which takes as long as the fixture's
+NAMES = {"My study": "Small", "My merges": "Small merge"}
+TUTORIALS = ["docs/tutorials/mixtures.md", "docs/tutorials/merges.md"]  # one goes on from the other
+FROM_NOTHING = {"docs/CORPUS.md", "docs/API.md", "docs/IMPORT.md"}  # an empty workspace
 SHOWN = {"text", "nginx"}  # languages of what is only looked at
 
 
@@ -156,10 +156,12 @@ def test_files_are_read_by_their_readers(block, tmp_path):
 @pytest.mark.parametrize(
     "block", [b for p in PAGES for b in blocks(p) if b.language == "python" and b.is_run], ids=place
 )
-def test_code_runs(block):
+def test_code_runs(block, tmp_path):
     section = [b for b in blocks(block.page) if b.language == "python" and b.section == block.section]
     code = "\n".join(b.text for b in section if b.line <= block.line)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    here = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, cwd=tmp_path, env=here, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
@@ -167,13 +169,26 @@ def test_code_runs(block):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [pytest.param(one, marks=[pytest.mark.soak] * (one in STUDIES)) for one in RUN])
+@pytest.mark.parametrize("path", [one for one in RUN if one not in TUTORIALS])
 def test_commands_do_what_the_page_says(path, merged, tmp_path):
     workspace, folder = tmp_path / "workspace", tmp_path / "here"
     if path not in FROM_NOTHING:
         copied(merged, workspace)
     folder.mkdir()
     prepare(folder)
+    follow(path, workspace, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+def test_the_tutorials_work_one_after_the_other_from_an_empty_folder(tmp_path):
+    assert set(TUTORIALS) == {one for one in RUN if one.startswith("docs/tutorials/")}
+    for path in TUTORIALS:
+        follow(path, tmp_path / "workspace", tmp_path)
+
+
+def follow(path: str, workspace: Path, folder: Path) -> None:
+    """Save the files that a page shows, and run its commands, in their order."""
     last = ""
     for block in blocks(path):
         if block.mark.startswith("file: "):
@@ -184,12 +199,12 @@ def test_commands_do_what_the_page_says(path, merged, tmp_path):
 
 
 def run(line: str, workspace: Path, folder: Path, last: str) -> str | None:
-    """Run one line, `mixdesk ...` or `python -m ...`; ID stands for the last thing that was made. Returns the id of
+    """Run one line, `mixdesk ...` or `python ...`; ID stands for the last thing that was made. Returns the id of
     what it made."""
     words = [last if word == "ID" else NAMES.get(word, word) for word in shlex.split(line, comments=True)]
     if not words:
         return None
-    assert words[0] == "mixdesk" or words[:2] == ["python", "-m"], f"{line!r}: say why it is not run"
+    assert words[0] in ("mixdesk", "python"), f"{line!r}: say why it is not run"
     if words[0] == "mixdesk":
         done = engine(workspace, *words[1:], check=False, folder=folder)
     else:

@@ -29,7 +29,7 @@ CASES = {
     + b"1"
     + b"}" * 300
     + b"}}",
-    "a list for a text": b'{"kind":"job.note","t":1,"text":[1]}',
+    "a list for a string": b'{"kind":"job.note","t":1,"text":[1]}',
     "a huge number": b'{"kind":"runs.added","t":1,"study":"s","jobs":[],"runs":[{"id":"x","number":1'
     + b"0" * 40
     + b"}]}",

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from dashboard.server import api
-from engine.commands import COMMANDS, READ_ONLY, contract, once
+from engine.commands import COMMANDS, READ_ONLY, contract, idempotency
 from engine.core import files
 from engine.core.errors import Problem, Unavailable
 from engine.core.people import Person
@@ -61,7 +61,7 @@ ODD = {
     "digits without end": '{"name": "S", "points": ' + "9" * 5000 + "}",
     "infinity": '{"name": "S", "points": Infinity}',
     "no number": '{"name": "S", "priorities": {"web": NaN}}',
-    "a list for a text": '{"name": ["S"]}',
+    "a list for a string": '{"name": ["S"]}',
     "a text for a list": '{"name": "S", "metrics": "web_loss", "points": "x", "candidates": "x", "weights": "x"}',
     "null": '{"name": null, "job_id": null, "spec": null}',
     "a long name": json.dumps({"name": "x" * 5000, "job_id": "x" * 5000, "candidate": "y" * 5000}),
@@ -234,7 +234,7 @@ def test_a_request_that_a_kill_interrupted_is_not_guessed_at(client):
 @pytest.mark.parametrize("key", ["", " ", "\u00e4", "x" * 201])
 def test_a_key_that_is_none_is_a_sentence(client, key):
     with pytest.raises(Problem, match="Idempotency-Key"):
-        once.once(client.store, key, "start", START, dict)
+        idempotency.once(client.store, key, "start", START, dict)
 
 
 def test_a_token_is_asked_for_without_a_key(client):

@@ -1,6 +1,7 @@
 """What is written is true and plain: files and names exist, commands and their options too, words are the field's."""
 
 import argparse
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,7 @@ from engine.jobs.serving import parser as worker
 from tests.support.running import ROOT
 
 PAGES = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")) if path.name != "LOG.md"]
+RESULTS = [*ROOT.glob("benchmarks/results/*.md"), *ROOT.glob("tests/support/*.py")]
 CODE = [path for room in ("engine", "store", "dashboard", "benchmarks") for path in (ROOT / room).rglob("*.py")]
 FIELD = {  # what reads as translated -> what people in the field say
     r"put forward": "nominate",
@@ -61,6 +63,36 @@ def test_what_reads_as_translated_is_found(text):
     assert words_in(text)
 
 
+SAID = {  # in what programs say, comments and docstrings aside
+    r"(?<![Tt]here )\b(is|are) no (?!longer\b|more\b)[a-z]\w*": "is not a ...",
+    r"\bcannot be\.": "is invalid",
+    r"\b(Read|Written|Given) are\b": "Formats: ...",
+}
+
+
+def said_in(code: str) -> list[tuple[int, str]]:
+    """(line, what is said) for strings of a file that read as translated."""
+    tree = ast.parse(code)
+    quiet = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}  # docstrings
+    strings = [one for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return [
+        (one.lineno, f"{match[0]!r}: {say}")
+        for one in strings
+        if id(one) not in quiet
+        for pattern, say in SAID.items()
+        if (match := re.search(pattern, one.value))
+    ]
+
+
+def test_messages_are_the_fields():
+    assert said_in('x = f"{x} is no folder."') and said_in('x = f"the offset {x} cannot be."')
+    assert not said_in(
+        'def f():\n    """None if it is no folder."""\n    return "there is no folder; it is no longer there"'
+    )
+    found = [f"{path.relative_to(ROOT)}:{line}: {what}" for path in CODE for line, what in said_in(path.read_text())]
+    assert found == []
+
+
 @pytest.mark.parametrize("text", ["one row per run", "the tokens a run of it reads", "a recommendation", "renewed"])
 def test_plain_words_are_left_alone(text):
     assert words_in(text) == []
@@ -68,7 +100,7 @@ def test_plain_words_are_left_alone(text):
 
 def test_words_are_the_fields():
     found = []
-    for path in (*PAGES, *CODE):
+    for path in (*PAGES, *RESULTS, *CODE):
         text = path.read_text()
         for number, line in enumerate(text.splitlines() if words_in(text) else [], 1):
             found += [f"{path.relative_to(ROOT)}:{number}: {one}" for one in words_in(line)]

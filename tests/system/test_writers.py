@@ -65,7 +65,7 @@ def test_runs_that_a_job_chose_are_told_by_those_that_choose_alone(two):
     add(two, OWN, one_line(CHOSEN | {"runs": [CHOSEN["runs"][0] | {"id": "mine-00005", "number": 5}]}))
     two.ingest()
     assert [row for row in two.rows("SELECT id FROM runs ORDER BY id") if "0000" in row[0]] == [("mine-00004",)]
-    assert said(two).count("is no id of its study's") == 2 and "not its writer's to say" in said(two)
+    assert said(two).count("is not an id of its study") == 2 and "not its writer's to say" in said(two)
 
 
 def test_a_report_names_each_run_once(two):

@@ -129,7 +129,7 @@ def edit(study: studies.Study) -> None:
 @dialog("Delete the study?")
 def delete(study: studies.Study) -> None:
     """Say what goes with it, ask for its name, delete it."""
-    found = housekeeping.hanging(state.store(), study)
+    found = housekeeping.dependents(state.store(), study)
     st.markdown(
         f"**{named_as(study.name)}** is deleted for good, and with it {found.in_words}. The journal keeps who deleted "
         "it, and what was decided before. To hide it only, archive it."

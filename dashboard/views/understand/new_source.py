@@ -57,7 +57,7 @@ def show(value: Value, aggregate: Aggregate) -> None:
     box(f"**{value.verdict.capitalize()}.** {change}: {plain(value.why)}", icon=":material/inventory_2:")
     like = listed([f"{plain(str(one['domain']))} {one['share']:.0%}" for one in value.like], 4)
     st.caption(
-        f"The runs settle {value.settled:.0%} of what such text could change. Its distance to the nearest mixture of "
+        f"Runs determine {value.settled:.0%} of what such text could change. Its distance to the nearest mixture of "
         f"their text ({like}) is {value.distance:.2f}: 0 is the same, 1 has nothing in common."
     )
     counted = [(one, rank) for one, rank in value.studies if one.runs]

@@ -31,18 +31,18 @@ def descend(
     none. Raises Stopped, and Problem if the loss is not a number.
     """
     leaves = [value.requires_grad_() for value in parameters.values()]
-    made = optimiser(leaves)
+    optimizer = optimiser(leaves)
     file = run.folder / FILE if run.folder else None
-    first = resumed(file, parameters, made) if file else 0
+    first = resumed(file, parameters, optimizer) if file else 0
     saved, losses = time.monotonic(), []
     for step in range(first, steps):
         try:
             run.progress(step, steps, f"step {step:,} of {steps:,}" + (f", loss {losses[-1]:.4f}" if losses else ""))
         except Stopped:
             if file:
-                keep(file, parameters, made, step)
+                keep(file, parameters, optimizer, step)
             raise
-        made.zero_grad()
+        optimizer.zero_grad()
         loss = loss_of(step)
         if not torch.isfinite(loss):
             raise Problem(
@@ -51,27 +51,27 @@ def descend(
         loss.backward()
         if clip:
             torch.nn.utils.clip_grad_norm_(leaves, clip)
-        made.step()
+        optimizer.step()
         losses.append(float(loss.detach()))
         if file and time.monotonic() - saved > CHECKPOINT_SECONDS:
-            keep(file, parameters, made, step + 1)
+            keep(file, parameters, optimizer, step + 1)
             saved = time.monotonic()
     for value in leaves:
         value.requires_grad_(False)
     return losses
 
 
-def keep(file, parameters: dict[str, Tensor], made: Optimizer, step: int) -> None:
+def keep(file, parameters: dict[str, Tensor], optimizer: Optimizer, step: int) -> None:
     """Write a checkpoint of the descent, atomically."""
     state = {"step": torch.tensor(step)} | {f"value.{name}": value.detach() for name, value in parameters.items()}
     for name, value in parameters.items():
-        state |= {f"state.{key}.{name}": one for key, one in made.state[value].items() if isinstance(one, Tensor)}
+        state |= {f"state.{key}.{name}": one for key, one in optimizer.state[value].items() if isinstance(one, Tensor)}
     with replacing(file) as part:
         save_file({key: value.detach().cpu().contiguous() for key, value in state.items()}, part)
 
 
 @torch.no_grad()
-def resumed(file, parameters: dict[str, Tensor], made: Optimizer) -> int:
+def resumed(file, parameters: dict[str, Tensor], optimizer: Optimizer) -> int:
     """Load an earlier attempt's checkpoint; returns the next step, 0 if there is none."""
     clear_parts(file)
     if not file.exists():
@@ -83,5 +83,5 @@ def resumed(file, parameters: dict[str, Tensor], made: Optimizer) -> int:
             head, _, rest = key.partition(".")
             kind, _, of = rest.partition(".")
             if head == "state" and of == name:
-                made.state[value][kind] = one.to(value.device) if one.ndim else one
+                optimizer.state[value][kind] = one.to(value.device) if one.ndim else one
     return int(state["step"])

@@ -183,7 +183,7 @@ def refuse_others(folder: Path, settings: dict) -> None:
     if known and kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         named = ", ".join(map(str, settings.get("architectures") or [kind]))
         raise Problem(
-            f"Cannot measure {folder}: it is no causal language model of text alone, but {named}. Studies measure "
+            f"Cannot measure {folder}: it is not a causal language model of text alone, but {named}. Studies measure "
             "those only; a merge file merges others, without measuring them."
         )
 

@@ -3,7 +3,7 @@
 Run as `python -m engine.merging.measuring.live_process WORKSPACE`.
 
 The page's process never loads torch, so it asks this one, by JSON lines: first an engine.spec.tasks.Merging, answered
-with {"ready": true}; then {"points": [1][D], "merge", "names"} and what is asked of that merge: "tokens", to measure it
+with {"ready": true}; then {"points": [1][D], "merge", "names"} and what it wants of that merge: "tokens", to measure it
 on as many of each domain, answered with {"losses": [1][M], "losses_se": [1][M], "passages": [P][T]: the bits of their
 tokens}; or "passage" and "seed", to go on with it, answered with {"sample": tokens}. Both say "refused": why the method
 refuses the merge, or null. A failed request is answered with {"error":
@@ -23,16 +23,18 @@ from engine.spec.merge import MergeSpec
 from engine.spec.tasks import Merging
 
 
-def measure(merges: ProxyMerges, asked: dict) -> dict:
+def measure(merges: ProxyMerges, request: dict) -> dict:
     """The losses of one merge, and its bits of passages."""
-    losses, errors = merges.measure(np.array(asked["points"], float), asked["tokens"])
+    losses, errors = merges.measure(np.array(request["points"], float), request["tokens"])
     bits = merges.passages()[0].round(3)
     return {"losses": losses.tolist(), "losses_se": errors.tolist(), "passages": bits.tolist()}
 
 
-def sample(merges: ProxyMerges, asked: dict) -> dict:
+def sample(merges: ProxyMerges, request: dict) -> dict:
     """Tokens with which one merge goes on."""
-    return {"sample": merges.continued(np.array(asked["points"], float), asked["passage"], asked["seed"]).tolist()}
+    return {
+        "sample": merges.continued(np.array(request["points"], float), request["passage"], request["seed"]).tolist()
+    }
 
 
 def main(workspace: Path) -> None:
@@ -40,15 +42,15 @@ def main(workspace: Path) -> None:
     merges = None
     for line in sys.stdin:
         try:
-            asked = json.loads(line)
+            request = json.loads(line)
             if merges is None:
                 merges, answer = (
-                    ProxyMerges(Merging.read(asked, "the merges to measure"), workspace, "cpu"),
+                    ProxyMerges(Merging.read(request, "the merges to measure"), workspace, "cpu"),
                     {"ready": True},
                 )
             else:
-                merges.set_method(MergeSpec.from_dict(asked["merge"]), asked["names"])
-                answer = sample(merges, asked) if "passage" in asked else measure(merges, asked)
+                merges.set_method(MergeSpec.from_dict(request["merge"]), request["names"])
+                answer = sample(merges, request) if "passage" in request else measure(merges, request)
                 answer["refused"] = merges.refused.get(0)
         except (Problem, ValueError, OSError) as error:
             answer = {"error": str(error)}

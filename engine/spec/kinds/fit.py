@@ -157,7 +157,7 @@ class LeagueFinished(Event):
     def __post_init__(self) -> None:
         """Raises Problem for a number of runs that no table could hold."""
         if not 0 <= self.runs <= MOST:
-            raise Problem(f"Cannot read the event {self.kind}: a fit to {self.runs} runs cannot be.")
+            raise Problem(f"Cannot read the event {self.kind}: the number of runs, {self.runs}, is invalid.")
 
 
 KIND = JobKind(FitTask, "engine.league:run", (LeagueFinished,))

@@ -143,7 +143,7 @@ def test_other_priorities_have_their_own_best_predicted(store):
     points = [named_points(one)["best predicted"] for one in (own, other)]
     assert np.abs(points[0] - points[1]).max() > 0.01
     found = opened("explore", study, priorities=["python:0", "digits:1"])
-    assert not [one for one in texts_of(found) if "is of the search" in one]
+    assert not [one for one in texts_of(found) if "comes from the search" in one]
     found = opened("explore", study, priorities=["python:2", "digits:1"])
     texts = texts_of(found)
     assert "best predicted" not in texts and "Search now" not in texts

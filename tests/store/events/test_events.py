@@ -120,7 +120,7 @@ SPEED = {"tokens": 1, "loss": [1.0], "tokens_per_second": 1.0}
         (line("run.finnished", run="demo-1"), "kind 'run.finnished': this version does not know it"),
         (line("job.failed", mesage="x"), "no field 'mesage'"),
         (line("job.failed"), "its 'message' is missing"),
-        (line("runs.started", runs="demo-1", device="cpu", parameters=1), "must be a list of texts"),
+        (line("runs.started", runs="demo-1", device="cpu", parameters=1), "must be a list of strings"),
         (line("job.progress", done=10**400, total=1), "its 'done' is 1"),
         (line("job.note", text="x", t="now"), "its time is 'now'"),
         (line("job.note", text="x", t=9e11), "its time is 9"),
