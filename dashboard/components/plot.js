@@ -143,7 +143,7 @@ function cellColour({ colorscale, zmin, zmax }, value) {
   return mixed(high, (at - from) / (to - from), low);
 }
 
-// Numbers in bars and cells that can be read: Plotly's grey and white are as little as 3.3 to 1 on middling colours.
+// Numbers in bars and cells that can be read: Plotly's grey and white are as little as 3.2 to 1 on middling colours.
 function inkNumbers(host) {
   const below = ground(getComputedStyle(host));
   for (const number of host.querySelectorAll(".bars .bartext-inside")) {
